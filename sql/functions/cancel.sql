@@ -1,0 +1,24 @@
+-- Cancels a task: one that waits ends at once; one that runs is asked to stop and can only end failed.
+-- Called by: operators. Locks: the task's row.
+-- Returns: the new status: failed, or processing while its worker is stopping it (2 seconds at most if it is
+--          alive); NULL when there is no such task or it has ended already.
+CREATE OR REPLACE FUNCTION contentq.cancel(task_id text)
+RETURNS text
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'failed' ELSE t.status END,
+        error_message = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'Task cancelled'
+                             ELSE t.error_message END,
+        cancel_requested_at = coalesce(t.cancel_requested_at, clock_timestamp()),
+        scheduled_at = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.task_id = cancel.task_id
+      AND t.status IN ('pending', 'processing')
+    RETURNING t.status;
+$$;
+
+COMMENT ON FUNCTION contentq.cancel(text) IS
+    'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns '
+    'the new status, NULL when there is no such task or it has ended.';

@@ -1,0 +1,75 @@
+-- Hands up to max_tasks ready tasks to a worker, most urgent first: priority DESC, submitted_at, id.
+-- Called by: workers.
+-- Locks: the tasks that it takes, skipping those that others are taking (so it never waits).
+-- Returns: the claimed tasks, in order, as they are now: processing, attempt one higher.
+-- Raises: CQ001 when the worker is not registered (any more).
+--
+-- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated
+-- twice and return more than was asked for. The settings leave the planner one way to find them, the ready
+-- index in its own order, also in a session whose plan was made while the table was empty.
+CREATE OR REPLACE FUNCTION contentq.claim(
+    worker_id bigint,
+    max_tasks integer,
+    categories text[] DEFAULT NULL
+)
+RETURNS SETOF public.content_generation_tasks
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    chosen integer[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = claim.worker_id) THEN
+        PERFORM contentq.raise_not_registered(claim.worker_id);
+    END IF;
+    IF claim.max_tasks IS NULL OR claim.max_tasks < 1 THEN
+        RETURN;
+    END IF;
+
+    IF contentq.promote_scheduled() > claim.max_tasks THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+
+    chosen := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NULL
+          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+          AND (claim.categories IS NULL OR t.category = ANY (claim.categories))
+        ORDER BY t.priority DESC, t.submitted_at, t.id
+        LIMIT claim.max_tasks
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(chosen) = 0 THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    WITH claimed AS (
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'processing',
+            started_at = clock_timestamp(),
+            attempt = t.attempt + 1,
+            worker_id = claim.worker_id,
+            completed_at = NULL,
+            cancel_requested_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (chosen)
+        RETURNING t.*
+    )
+    SELECT c.*
+    FROM claimed AS c
+    ORDER BY c.priority DESC, c.submitted_at, c.id;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.claim(bigint, integer, text[]) IS
+    'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order '
+    'priority DESC, submitted_at, id. The attempt of each row is the fencing token to report with. '
+    'Raises CQ001 when the worker is not registered.';

@@ -1,0 +1,32 @@
+-- Deletes completed tasks that are old; their content stays.
+-- Called by: maintain(), cron, operators; safe from several places at once.
+-- Locks: up to max_rows tasks in order of completed_at, skipping those that others hold (so it never waits).
+-- Returns: how many it deleted.
+CREATE OR REPLACE FUNCTION contentq.cleanup(older_than interval DEFAULT '30 days', max_rows integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+DECLARE
+    old integer[];
+BEGIN
+    old := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'completed'
+          AND t.completed_at < clock_timestamp() - cleanup.older_than
+        ORDER BY t.completed_at
+        LIMIT cleanup.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
+    RETURN cardinality(old);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.cleanup(interval, integer) IS
+    'Deletes up to max_rows completed tasks that ended longer ago than older_than; returns how many.';

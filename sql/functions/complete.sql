@@ -1,0 +1,75 @@
+-- Completes tasks that a worker holds: many in one call.
+-- Called by: workers, when handlers ended well.
+-- Locks: the tasks, in id order. Returns: the ids that counted.
+-- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
+-- failed, one past its deadline ends timeout; neither counts.
+-- Content that content_ids names is approved when the task has auto_approve.
+-- Raises: 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
+CREATE OR REPLACE FUNCTION contentq.complete(
+    worker_id bigint,
+    ids integer[],
+    attempts integer[],
+    results text[] DEFAULT NULL,
+    content_ids integer[] DEFAULT NULL
+)
+RETURNS SETOF integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    completed integer[];
+BEGIN
+    WITH reported AS MATERIALIZED (
+        SELECT r.id, r.attempt, r.result, r.content_id
+        FROM unnest(complete.ids, complete.attempts, complete.results, complete.content_ids)
+            AS r (id, attempt, result, content_id)
+        ORDER BY r.id
+    ),
+    counted AS (
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'completed',
+            completed_at = clock_timestamp(),
+            result = r.result::json,
+            content_id = coalesce(r.content_id, t.content_id),
+            error_message = NULL,
+            worker_id = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        FROM reported AS r
+        WHERE t.id = r.id
+          AND t.attempt = r.attempt
+          AND t.status = 'processing'
+          AND t.worker_id = complete.worker_id
+          AND t.cancel_requested_at IS NULL
+          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+        RETURNING t.id
+    )
+    SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
+
+    IF cardinality(completed) < cardinality(complete.ids) THEN
+        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+    END IF;
+
+    IF complete.content_ids IS NOT NULL THEN
+        UPDATE public.contents AS c
+        SET review_status = 'approved'
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (completed)
+          AND t.auto_approve
+          AND c.id = t.content_id
+          AND c.id = ANY (complete.content_ids)
+          AND c.review_status = 'pending';
+    END IF;
+
+    RETURN QUERY SELECT unnest(completed);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.complete(bigint, integer[], integer[], text[], integer[]) IS
+    'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, '
+    'content_ids the content they produced. Returns the ids that counted; the others were taken over, '
+    'cancelled or past their deadline.';

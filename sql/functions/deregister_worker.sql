@@ -1,0 +1,17 @@
+-- Removes a worker that stops, and releases whatever it still holds (nothing charged).
+-- Called by: a worker at the end of a graceful stop.
+-- Locks: its tasks in id order, then its row. Returns: the ids of the released tasks.
+CREATE OR REPLACE FUNCTION contentq.deregister_worker(worker_id bigint)
+RETURNS SETOF integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}');
+
+    PERFORM contentq.forget_worker(deregister_worker.worker_id);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.deregister_worker(bigint) IS
+    'Removes a worker and releases the tasks that it still holds, nothing charged; returns their ids.';

@@ -1,0 +1,13 @@
+-- Marks a worker as draining: it claims no more and is about to leave.
+-- Called by: a worker at the start of a graceful stop.
+-- Locks: the worker's row. Returns: nothing; an unknown worker is not an error, since it is leaving anyway.
+CREATE OR REPLACE FUNCTION contentq.drain_worker(worker_id bigint)
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE contentq.workers SET draining = true WHERE id = drain_worker.worker_id;
+$$;
+
+COMMENT ON FUNCTION contentq.drain_worker(bigint) IS
+    'Marks a worker as draining: it claims no more; what it runs may still end.';

@@ -1,0 +1,39 @@
+-- Ends the tasks among these that were overtaken: cancelled while running (failed) or past their deadline
+-- (timeout). Whatever their handler reports no longer counts.
+-- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
+-- Locks: the tasks, in id order. Returns: the ids that it ended.
+CREATE OR REPLACE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[])
+RETURNS SETOF integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH reported AS MATERIALIZED (
+        SELECT r.id, r.attempt
+        FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+        ORDER BY r.id
+    )
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'failed' ELSE 'timeout' END,
+        error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
+                             ELSE 'Task execution timeout' END,
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    FROM reported AS r
+    WHERE t.id = r.id
+      AND t.attempt = r.attempt
+      AND t.status = 'processing'
+      AND t.worker_id = end_overtaken.worker_id
+      AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
+    RETURNING t.id;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.end_overtaken(bigint, integer[], integer[]) IS
+    'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';

@@ -1,0 +1,71 @@
+-- Does what is due of the housekeeping: deadlines, dead workers, scheduled tasks, old tasks.
+-- Called by: every worker, when the time that it returned last has passed; whoever gets there first does it.
+-- Locks: an advisory lock of the transaction, so that the others do not wait; then as the functions it calls.
+-- Returns: the time after which it wants to be called again: until the next deadline or the next possible
+--          death that it knows of, at most 4 seconds.
+--
+-- Silence is evidence of death only while workers could reach the database at all. maintenance.watched_since
+-- is the start of the unbroken time of such calls: after a restart, a failover or a network cut it begins
+-- anew, and no worker is given up before it has had its full time to be heard again.
+CREATE OR REPLACE FUNCTION contentq.maintain()
+RETURNS interval
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    longest_wait constant interval := '4 seconds';
+    batch constant integer := 1000;
+    now_ constant timestamptz := clock_timestamp();
+    settings contentq.settings;
+    watch contentq.maintenance;
+    more boolean := false;
+    next_event timestamptz;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('contentq.maintain', 0)) THEN
+        RETURN longest_wait;
+    END IF;
+    SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
+
+    UPDATE contentq.maintenance AS m
+    SET ran_at = now_,
+        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.worker_silence * 0.6, longest_wait * 1.25)
+                             THEN now_ ELSE m.watched_since END
+    RETURNING m.* INTO STRICT watch;
+
+    IF contentq.sweep_timeouts(batch) >= batch THEN
+        more := true;
+    END IF;
+    IF contentq.promote_scheduled(batch) > 0 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+    IF watch.watched_since <= now_ - settings.worker_silence THEN
+        IF contentq.rescue_dead_workers(settings.worker_silence) >= batch THEN
+            more := true;
+        END IF;
+    END IF;
+    IF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
+        IF contentq.cleanup(settings.retention, batch) >= batch THEN
+            more := true;
+        ELSE
+            UPDATE contentq.maintenance SET cleaned_at = now_;
+        END IF;
+    END IF;
+    IF more THEN
+        RETURN interval '0';
+    END IF;
+
+    next_event := least(
+        (SELECT min(t.timeout_at)
+         FROM public.content_generation_tasks AS t
+         WHERE t.status IN ('pending', 'processing') AND t.timeout_at IS NOT NULL),
+        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
+         FROM contentq.workers AS w)
+    );
+    RETURN least(longest_wait, greatest(next_event - clock_timestamp() + interval '10 milliseconds',
+                                        interval '100 milliseconds'));
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.maintain() IS
+    'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes '
+    'scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';

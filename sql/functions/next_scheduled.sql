@@ -1,0 +1,17 @@
+-- Says how long until a scheduled task becomes ready, so that an idle worker sleeps exactly that long.
+-- Called by: workers, when a claim found nothing more.
+-- Locks: nothing. Returns: the time from now (never negative), NULL when nothing is scheduled.
+CREATE OR REPLACE FUNCTION contentq.next_scheduled()
+RETURNS interval
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT greatest(min(scheduled_at) - clock_timestamp(), interval '0')
+    FROM public.content_generation_tasks
+    WHERE status = 'pending'
+      AND scheduled_at IS NOT NULL;
+$$;
+
+COMMENT ON FUNCTION contentq.next_scheduled() IS
+    'Time until the next scheduled task becomes ready; NULL when nothing is scheduled.';

@@ -1,0 +1,39 @@
+-- Makes tasks ready whose scheduled time has come, by setting scheduled_at to NULL.
+-- Called by: claim() before it looks, and maintain(). Claims then read one index in one order, and a million
+--            tasks scheduled for tomorrow cost them nothing.
+-- Locks: the due tasks, in order of their time, skipping those that others hold (so it never waits).
+-- Returns: how many became ready.
+CREATE OR REPLACE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+DECLARE
+    due integer[];
+BEGIN
+    due := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= clock_timestamp()
+        ORDER BY t.scheduled_at
+        LIMIT promote_scheduled.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(due) > 0 THEN
+        UPDATE public.content_generation_tasks
+        SET scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE id = ANY (due);
+    END IF;
+    RETURN cardinality(due);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.promote_scheduled(integer) IS
+    'Makes ready up to max_rows tasks whose scheduled_at has passed; returns how many.';

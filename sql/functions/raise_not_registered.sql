@@ -1,0 +1,17 @@
+-- Raises the error that tells a worker that it was given up.
+-- Called by: heartbeat() and claim(). Locks: nothing. Returns: never.
+CREATE OR REPLACE FUNCTION contentq.raise_not_registered(worker_id bigint)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'worker % is not registered', raise_not_registered.worker_id
+        USING ERRCODE = 'CQ001',
+              DETAIL = 'It never was, it has left, or it was silent for so long that its tasks were rescued.',
+              HINT = 'Stop the handlers that it runs (their outcomes no longer count) and call '
+                     'contentq.register_worker() for a new id.';
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.raise_not_registered(bigint) IS 'Internal: raises CQ001 for this worker.';

@@ -1,0 +1,20 @@
+-- Releases every task that the database thinks a worker holds and that the worker does not know: the answer
+-- to its claim was lost on the way. Without this, such a task would wait for as long as the worker lives.
+-- Called by: workers, between two claims; and deregister_worker().
+-- Locks: those tasks, in id order. Returns: the ids that went back to pending.
+CREATE OR REPLACE FUNCTION contentq.reconcile(worker_id bigint, held integer[])
+RETURNS SETOF integer
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT contentq.release(reconcile.worker_id, array_agg(t.id), array_agg(t.attempt))
+    FROM public.content_generation_tasks AS t
+    WHERE t.worker_id = reconcile.worker_id
+      AND t.status = 'processing'
+      AND t.id <> ALL (reconcile.held)
+    HAVING count(*) > 0;
+$$;
+
+COMMENT ON FUNCTION contentq.reconcile(bigint, integer[]) IS
+    'Releases the tasks recorded as held by this worker that are not among held (the ids that it knows of); '
+    'returns their ids. To be called while no claim of the worker is under way.';

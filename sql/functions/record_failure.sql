@@ -1,0 +1,49 @@
+-- Applies the retry rules to one failed attempt: back to pending with one retry charged, or failed.
+-- Called by: fail() and rescue_dead_workers(), which hold the lock on the task's row.
+-- Locks: the task's row. Returns: the new status.
+-- Source of the rule: max_attempts = max_retries + 1, so a retry is left while retry_count < max_retries.
+CREATE OR REPLACE FUNCTION contentq.record_failure(
+    id integer,
+    message text,
+    error_class text,
+    permanent boolean,
+    delay interval
+)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    full_message constant text := coalesce(nullif(record_failure.message, ''), 'no message was given');
+    kept_message constant text := contentq.shorten(full_message, 8000);
+    new_status text;
+BEGIN
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+                      THEN 'pending' ELSE 'failed' END,
+        retry_count = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+                           THEN t.retry_count + 1 ELSE t.retry_count END,
+        scheduled_at = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+                                 AND record_failure.delay > interval '0'
+                            THEN clock_timestamp() + record_failure.delay END,
+        error_message = kept_message,
+        attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
+                              THEN t.attempt_errors - 0 ELSE t.attempt_errors END
+            || jsonb_build_object(
+                'attempt', t.attempt,
+                'at', clock_timestamp(),
+                'worker_id', t.worker_id,
+                'error_class', record_failure.error_class,
+                'message', contentq.shorten(full_message, 1000)
+            ),
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = record_failure.id
+    RETURNING t.status INTO new_status;
+    RETURN new_status;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.record_failure(integer, text, text, boolean, interval) IS
+    'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';

@@ -1,0 +1,29 @@
+-- Adds a worker and gives it the identifier that it claims with.
+-- Called by: a worker, when it starts and when it was told that it is no longer registered.
+-- Locks: nothing that exists. Returns: the worker's id, never used twice.
+CREATE OR REPLACE FUNCTION contentq.register_worker(
+    hostname text,
+    pid integer,
+    slots integer,
+    handler text,
+    gate text DEFAULT NULL,
+    version text DEFAULT NULL
+)
+RETURNS bigint
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
+    VALUES (
+        register_worker.hostname,
+        register_worker.pid,
+        register_worker.slots,
+        register_worker.handler,
+        register_worker.gate,
+        register_worker.version
+    )
+    RETURNING id;
+$$;
+
+COMMENT ON FUNCTION contentq.register_worker(text, integer, integer, text, text, text) IS
+    'Registers a worker with its number of slots; returns its id. It must call heartbeat() every 2 seconds.';

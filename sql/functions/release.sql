@@ -1,0 +1,43 @@
+-- Gives tasks back unfinished: pending at once, nothing charged.
+-- Called by: workers, at a graceful stop.
+-- Locks: the tasks, in id order. Returns: the ids that went back to pending.
+-- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
+-- failed, one past its deadline ends timeout.
+CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[])
+RETURNS SETOF integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM contentq.end_overtaken(release.worker_id, release.ids, release.attempts);
+
+    RETURN QUERY
+    WITH reported AS MATERIALIZED (
+        SELECT r.id, r.attempt
+        FROM unnest(release.ids, release.attempts) AS r (id, attempt)
+        ORDER BY r.id
+    )
+    UPDATE public.content_generation_tasks AS t
+    SET status = 'pending',
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    FROM reported AS r
+    WHERE t.id = r.id
+      AND t.attempt = r.attempt
+      AND t.status = 'processing'
+      AND t.worker_id = release.worker_id
+    RETURNING t.id;
+
+    IF FOUND THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.release(bigint, integer[], integer[]) IS
+    'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';

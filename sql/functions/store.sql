@@ -1,0 +1,76 @@
+-- Stores the content of tasks that a worker holds and completes them, as one statement: there is never
+-- content without its completed task, nor the reverse.
+-- Called by: workers, for handlers that return content.
+-- Locks: the tasks, in id order. Returns: the ids that counted.
+-- The result of each task is {"success": true, "content_id": …, "word_count": …} followed by the members of
+-- the JSON object in extras, when there is one. Content is approved when the task has auto_approve.
+-- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
+-- meanwhile ends failed, one past its deadline ends timeout; neither counts.
+-- Raises: 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
+CREATE OR REPLACE FUNCTION contentq.store(
+    worker_id bigint,
+    ids integer[],
+    attempts integer[],
+    titles text[],
+    bodies text[],
+    word_counts integer[],
+    extras text[] DEFAULT NULL
+)
+RETURNS SETOF integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    piece record;
+    new_content_id integer;
+    held_ids integer[] := '{}';
+    held_attempts integer[] := '{}';
+    results text[] := '{}';
+    content_ids integer[] := '{}';
+BEGIN
+    FOR piece IN
+        SELECT t.id, t.attempt, t.account_id, t.auto_approve, r.title, r.body, r.word_count,
+               nullif(substr(btrim(r.extra, E' \n\r\t'), 2), '}') AS members
+        FROM unnest(store.ids, store.attempts, store.titles, store.bodies, store.word_counts, store.extras)
+            AS r (id, attempt, title, body, word_count, extra)
+        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        WHERE t.status = 'processing'
+          AND t.worker_id = store.worker_id
+          AND t.cancel_requested_at IS NULL
+          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t
+    LOOP
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        VALUES (
+            piece.account_id, piece.title, piece.body, piece.word_count,
+            CASE WHEN piece.auto_approve THEN 'approved' ELSE 'pending' END
+        )
+        RETURNING contents.id INTO new_content_id;
+
+        held_ids := held_ids || piece.id;
+        held_attempts := held_attempts || piece.attempt;
+        content_ids := content_ids || new_content_id;
+        results := results || format(
+            '{"success": true, "content_id": %s, "word_count": %s%s',
+            new_content_id, piece.word_count, coalesce(', ' || piece.members, '}')
+        );
+    END LOOP;
+
+    RETURN QUERY
+    SELECT contentq.complete(store.worker_id, held_ids, held_attempts, results, content_ids);
+
+    IF cardinality(held_ids) < cardinality(store.ids) THEN
+        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.store(bigint, integer[], integer[], text[], text[], integer[], text[]) IS
+    'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the '
+    'same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';

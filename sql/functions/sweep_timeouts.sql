@@ -1,0 +1,43 @@
+-- Ends tasks whose deadline has passed, waiting or running.
+-- Called by: maintain(), cron, operators; safe from several places at once.
+-- Locks: up to max_rows tasks in order of their deadline, skipping those that others hold (so it never waits
+--        and cannot take part in a deadlock). Returns: how many it ended.
+-- A running task's worker is told by its next heartbeat.
+CREATE OR REPLACE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+DECLARE
+    overdue integer[];
+BEGIN
+    overdue := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('pending', 'processing')
+          AND t.timeout_at IS NOT NULL
+          AND t.timeout_at <= clock_timestamp()
+        ORDER BY t.timeout_at
+        LIMIT sweep_timeouts.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(overdue) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'timeout',
+            error_message = CASE t.status WHEN 'processing' THEN 'Task execution timeout'
+                                          ELSE 'Task timeout before execution' END,
+            scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (overdue);
+    END IF;
+    RETURN cardinality(overdue);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.sweep_timeouts(integer) IS
+    'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout '
+    'when they were running. Returns how many.';

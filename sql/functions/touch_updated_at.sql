@@ -1,0 +1,17 @@
+-- Keeps updated_at, whoever updates.
+-- Called by: the trigger content_generation_tasks_touch, which is skipped when the statement itself has
+--            set updated_at to CURRENT_TIMESTAMP, as every function of contentq does.
+-- Locks: nothing. Returns: the row, with updated_at set.
+CREATE OR REPLACE FUNCTION contentq.touch_updated_at()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.updated_at := CURRENT_TIMESTAMP;
+    RETURN NEW;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.touch_updated_at() IS
+    'Trigger: sets updated_at to the time of the transaction on every update.';

@@ -1,0 +1,36 @@
+-- 0002, undone: the triggers, then the functions, then the tables of the machinery.
+
+DROP TRIGGER content_generation_tasks_wake ON public.content_generation_tasks;
+DROP TRIGGER content_generation_tasks_touch ON public.content_generation_tasks;
+
+DROP FUNCTION contentq.backoff;
+DROP FUNCTION contentq.cancel;
+DROP FUNCTION contentq.claim;
+DROP FUNCTION contentq.cleanup;
+DROP FUNCTION contentq.complete;
+DROP FUNCTION contentq.deregister_worker;
+DROP FUNCTION contentq.drain_worker;
+DROP FUNCTION contentq.end_overtaken;
+DROP FUNCTION contentq.fail;
+DROP FUNCTION contentq.forget_worker;
+DROP FUNCTION contentq.heartbeat;
+DROP FUNCTION contentq.maintain;
+DROP FUNCTION contentq.next_scheduled;
+DROP FUNCTION contentq.promote_scheduled;
+DROP FUNCTION contentq.raise_not_registered;
+DROP FUNCTION contentq.reconcile;
+DROP FUNCTION contentq.record_failure;
+DROP FUNCTION contentq.register_worker;
+DROP FUNCTION contentq.release;
+DROP FUNCTION contentq.requeue;
+DROP FUNCTION contentq.rescue_dead_workers;
+DROP FUNCTION contentq.shorten;
+DROP FUNCTION contentq.snooze;
+DROP FUNCTION contentq.store;
+DROP FUNCTION contentq.sweep_timeouts;
+DROP FUNCTION contentq.touch_updated_at;
+DROP FUNCTION contentq.wake_workers;
+
+DROP TABLE contentq.maintenance;
+DROP TABLE contentq.settings;
+DROP TABLE contentq.workers;

@@ -1,0 +1,16 @@
+-- Tasks that ended failed or timeout, latest first.
+CREATE OR REPLACE VIEW contentq.recent_failures AS
+SELECT
+    t.id,
+    t.task_id,
+    t.account_id AS account,
+    t.status,
+    t.attempt AS attempts,
+    date_trunc('second', t.updated_at) AS ended_at,
+    left(t.error_message, 60) AS error
+FROM public.content_generation_tasks AS t
+WHERE t.status IN ('failed', 'timeout')
+ORDER BY t.updated_at DESC, t.id DESC;
+
+COMMENT ON VIEW contentq.recent_failures IS
+    'Tasks that ended failed or timeout, latest first; put one back with SELECT contentq.requeue(task_id).';

@@ -1,0 +1,20 @@
+-- What is being executed now, longest first.
+CREATE OR REPLACE VIEW contentq.running_tasks AS
+SELECT
+    t.id,
+    t.task_id,
+    t.account_id AS account,
+    t.priority,
+    t.attempt,
+    date_trunc('second', clock_timestamp() - t.started_at) AS running,
+    date_trunc('second', t.timeout_at - clock_timestamp()) AS time_left,
+    t.worker_id,
+    w.hostname,
+    left(t.topic, 40) AS topic
+FROM public.content_generation_tasks AS t
+LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
+WHERE t.status = 'processing'
+ORDER BY t.started_at, t.id;
+
+COMMENT ON VIEW contentq.running_tasks IS
+    'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand).';

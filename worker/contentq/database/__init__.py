@@ -1,0 +1,1 @@
+"""Reaching a PostgreSQL database: its DSN, connections, schema, and the embedded server."""

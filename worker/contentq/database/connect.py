@@ -1,0 +1,64 @@
+"""Opening connections the one way that contentq does: quick to notice a dead peer, and safe behind PgBouncer."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.database.dsn import parameters, without_secrets
+from contentq.errors import DatabaseUnreachable
+
+CONNECT_TIMEOUT = 5
+"""Seconds to wait for one host to answer a connection attempt."""
+
+_DEFAULTS = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    # A peer that is gone without a word is noticed after 5 + 3 * 2 seconds; libpq's default is two hours.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,
+}
+
+
+class _Options(TypedDict):
+    autocommit: bool
+    prepare_threshold: int | None
+
+
+_OPTIONS: _Options = {
+    "autocommit": True,
+    # Every statement is a call of a function whose plan PostgreSQL keeps itself; statements prepared by name
+    # would only break behind a pooler in transaction mode.
+    "prepare_threshold": None,
+}
+
+
+def connection_parameters(dsn: str, application_name: str) -> dict[str, Any]:
+    """The DSN's parameters with contentq's defaults for whatever it leaves open."""
+    return {"application_name": application_name, **_DEFAULTS, **parameters(dsn)}
+
+
+def connect(dsn: str, application_name: str = "contentq") -> psycopg.Connection[TupleRow]:
+    """A connection in autocommit mode. Raises DatabaseUnreachable."""
+    try:
+        return psycopg.connect(**connection_parameters(dsn, application_name), **_OPTIONS)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(_unreachable(dsn, error)) from None
+
+
+async def connect_async(dsn: str, application_name: str = "contentq") -> psycopg.AsyncConnection[TupleRow]:
+    """An asyncio connection in autocommit mode. Raises DatabaseUnreachable."""
+    try:
+        return await psycopg.AsyncConnection.connect(
+            **connection_parameters(dsn, application_name), **_OPTIONS
+        )
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(_unreachable(dsn, error)) from None
+
+
+def _unreachable(dsn: str, error: psycopg.OperationalError) -> str:
+    reason = " ".join(str(error).split())
+    return f"cannot connect to the database ({without_secrets(dsn)}): {reason}"

