@@ -1,0 +1,35 @@
+"""contentq: a PostgreSQL queue for content-generation tasks.
+
+A handler is a function of (task, context):
+
+    from contentq import Context, GeneratedContent, Task
+
+    async def write(task: Task, context: Context) -> GeneratedContent:
+        return GeneratedContent(title=task.topic or "Untitled", body="…")
+"""
+
+from contentq.content import GeneratedContent, count_words
+from contentq.errors import (
+    ContentQueueError,
+    HandlerError,
+    PermanentError,
+    RateLimited,
+    TemporaryError,
+)
+from contentq.queue.task import Task
+from contentq.version import __version__
+from contentq.worker.context import Context, ThreadContext
+
+__all__ = [
+    "ContentQueueError",
+    "Context",
+    "GeneratedContent",
+    "HandlerError",
+    "PermanentError",
+    "RateLimited",
+    "Task",
+    "TemporaryError",
+    "ThreadContext",
+    "__version__",
+    "count_words",
+]

@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 
+EXIT_RELEASED = 6
+"""Exit code of a worker that was stopped and gave running tasks back."""
+
+
 class ContentQueueError(Exception):
     """Something went wrong that the user can understand and act on; its text is one clear message."""
 

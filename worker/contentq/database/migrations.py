@@ -13,7 +13,6 @@ from typing import Any
 
 import psycopg
 import sqlalchemy
-from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -21,6 +20,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg.rows import TupleRow
 
+from alembic import command
 from contentq.database import dsn as dsns
 from contentq.database.connect import connect
 from contentq.database.locations import ALEMBIC, SQL

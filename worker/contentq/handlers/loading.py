@@ -1,0 +1,97 @@
+"""From the name of a handler to something that a worker can call."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contentq.errors import HandlerUnusable
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A handler and what is known of it: `async def` handlers run on the event loop, others in threads."""
+
+    name: str
+    call: Callable[[Any, Any], Any]
+    is_async: bool
+
+
+BUILT_IN = ("template",)
+
+
+def load(name: str, template_folder: Path | None = None) -> Handler:
+    """The handler of this name: `module:function`, or one that ships with contentq.
+
+    The module is found as `python -m` finds it, in the current folder first. template_folder: for the
+    template handler, a folder whose templates come before its own. Raises HandlerUnusable.
+    """
+    if name == "template":
+        from contentq.handlers.template import TemplateHandler
+
+        return wrap(TemplateHandler(template_folder), name)
+    module_name, separator, attribute = name.partition(":")
+    if not (module_name and separator and attribute):
+        raise HandlerUnusable(
+            f"{name!r} does not name a handler; write module:function, or one of: {', '.join(BUILT_IN)}"
+        )
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        if (
+            isinstance(error, ModuleNotFoundError)
+            and error.name
+            and f"{module_name}.".startswith(f"{error.name}.")
+        ):
+            raise HandlerUnusable(
+                f"handler {name!r}: there is no module {error.name!r} in {here} or among the installed packages"
+            ) from None
+        raise HandlerUnusable(
+            f"handler {name!r}: importing {module_name} failed: {type(error).__name__}: {error}{_where(error)}"
+        ) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise HandlerUnusable(f"handler {name!r}: module {module_name} has no {attribute!r}")
+        found = getattr(found, part)
+    return wrap(found, name)
+
+
+def wrap(function: Any, name: str | None = None) -> Handler:
+    """A function, or an object with __call__, as a handler. Raises HandlerUnusable."""
+    shown = (
+        name or f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', repr(function))}"
+    )
+    if not callable(function) or inspect.isclass(function):
+        raise HandlerUnusable(
+            f"handler {shown!r} is not a function; a handler is called with (task, context)"
+        )
+    try:
+        inspect.signature(function).bind(None, None)
+    except ValueError:
+        pass  # a builtin that does not tell
+    except TypeError:
+        raise HandlerUnusable(
+            f"handler {shown!r} cannot be called with (task, context): it takes {inspect.signature(function)}"
+        ) from None
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - of an object with an async __call__
+    )
+    return Handler(shown, function, is_async)
+
+
+def _where(error: BaseException) -> str:
+    """The file and line in which an import failed."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}, line {error.lineno})"
+    frames = inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []
+    outside = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    return f" ({outside[-1].filename}, line {outside[-1].lineno})" if outside else ""

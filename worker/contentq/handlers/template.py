@@ -1,0 +1,105 @@
+"""The `template` handler: a readable draft in Markdown from a Jinja2 template, without network.
+
+It serves to try everything out, and to fall back on. A template folder of the user's comes before the one
+that ships; the template is, in this order, `<category>.md.j2`, `draft.zh.md.j2` when the topic is Chinese,
+or `draft.md.j2`. The first line of what it renders, a Markdown heading, becomes the title.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from contentq.content import GeneratedContent
+from contentq.errors import HandlerUnusable, PermanentError
+from contentq.queue.task import Task
+
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+class TemplateHandler:
+    """Renders the template that fits a task; called in a thread, so that a slow template blocks nothing."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        if folder is not None and not folder.is_dir():
+            raise HandlerUnusable(f"the template folder {str(folder)!r} is not a folder")
+        loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("contentq.handlers", "templates")]
+        if folder is not None:
+            loaders.insert(0, jinja2.FileSystemLoader(folder))
+        self._templates = jinja2.Environment(
+            loader=jinja2.ChoiceLoader(loaders),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,
+        )
+
+    def __call__(self, task: Task, context: Any) -> GeneratedContent:
+        """Renders the draft. Raises PermanentError, naming template and line, when the template is at fault."""
+        try:
+            template = self._templates.select_template(_names(task))
+            text = template.render(
+                task=task,
+                topic=_topic(task),
+                keywords=task.keyword_list,
+                category=task.category,
+                requirements=_sentences(task.requirements),
+                tone=(task.tone or "neutral").lower(),
+                pick=_Picker(task),
+            )
+        except jinja2.TemplateError as error:
+            raise PermanentError(f"template {_place(error)}: {error}") from error
+        body = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+        return GeneratedContent(title=_title(body), body=body, result={"handler": "template"})
+
+
+class _Picker:
+    """Picks one of several phrasings, always the same for the same task, so that drafts are not all alike."""
+
+    def __init__(self, task: Task) -> None:
+        self._seed = f"{task.topic}|{task.tone}"
+
+    def __call__(self, *phrasings: str) -> str:
+        digest = hashlib.sha256(f"{self._seed}|{phrasings[0]}".encode("utf-8", "replace")).digest()
+        return phrasings[digest[0] % len(phrasings)]
+
+
+def _names(task: Task) -> list[str]:
+    names = ["draft.md.j2"]
+    if _CHINESE.search(task.topic or ""):
+        names.insert(0, "draft.zh.md.j2")
+    category = re.sub(r"[^\w-]+", "-", task.category or "").strip("-").lower()
+    if category:
+        names.insert(0, f"{category}.md.j2")
+    return names
+
+
+def _topic(task: Task) -> str:
+    """The topic in one line, without the full stop that a heading does not have."""
+    return " ".join((task.topic or "").split()).rstrip("。.") or "Untitled"
+
+
+def _sentences(text: str | None) -> list[str]:
+    """Requirements as a list: one a line or separated by semicolons."""
+    return [part.strip(" -*\t") for part in re.split(r"[\n;；]+", text or "") if part.strip(" -*\t")]
+
+
+def _title(body: str) -> str:
+    return re.sub(r"^#+\s*", "", body.partition("\n")[0]).strip() or "Untitled"
+
+
+def _place(error: jinja2.TemplateError) -> str:
+    """The name and line of the template in which an error arose."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return f"{error.name or error.filename}, line {error.lineno}"
+    trace, place = error.__traceback__, "?"
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name.endswith(".j2"):
+            place = f"{Path(name).name}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

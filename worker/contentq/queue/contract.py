@@ -1,0 +1,208 @@
+"""The functions of the SQL contract that a worker calls, on an asyncio connection in autocommit mode.
+
+Each is one statement. Errors are psycopg's, but for NotRegistered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.errors import ContentQueueError
+from contentq.queue.outcomes import Completed, Failed, Held, Released, Snoozed, Stored
+from contentq.queue.task import COLUMNS, Task
+
+Connection = psycopg.AsyncConnection[TupleRow]
+
+READY_CHANNEL = "contentq_ready"
+
+NOT_REGISTERED = "CQ001"
+"""SQLSTATE of claim() and heartbeat() for a worker that was given up."""
+
+_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, NULL, %s)"
+_DRAIN = "SELECT contentq.drain_worker(%s)"
+_DEREGISTER = "SELECT contentq.deregister_worker(%s)"
+_HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
+_MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
+_CLAIM = f"SELECT {COLUMNS} FROM contentq.claim(%s, %s, %s)"
+_RECONCILE = "SELECT contentq.reconcile(%s, %s)"
+_NEXT_SCHEDULED = "SELECT extract(epoch FROM contentq.next_scheduled())::float8"
+_WAITING = """
+    SELECT EXISTS (
+        SELECT FROM public.content_generation_tasks
+        WHERE status = 'pending' AND (scheduled_at IS NULL OR attempt > 0)
+          AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))
+    )"""
+_COMPLETE = "SELECT contentq.complete(%s, %s, %s, %s)"
+_STORE = "SELECT contentq.store(%s, %s, %s, %s, %s, %s, %s)"
+_FAIL = """
+    SELECT r.id, contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
+    FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[])
+        AS r (id, attempt, message, permanent, retry_after, error_class)
+    ORDER BY r.id"""
+_SNOOZE = """
+    SELECT r.id
+    FROM unnest(%s::integer[], %s::integer[], %s::interval[], %s::text[]) AS r (id, attempt, delay, message)
+    WHERE contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
+_RELEASE = "SELECT contentq.release(%s, %s, %s)"
+
+
+class NotRegistered(ContentQueueError):
+    """The database has given this worker up; what it runs is no longer its own."""
+
+
+async def register_worker(
+    connection: Connection, hostname: str, pid: int, slots: int, handler: str, version: str
+) -> int:
+    """Registers a worker; returns its id."""
+    return int(await _value(connection, _REGISTER, [hostname, pid, slots, handler, version]))
+
+
+async def drain_worker(connection: Connection, worker_id: int) -> None:
+    """Marks the worker as draining."""
+    await connection.execute(_DRAIN, [worker_id])
+
+
+async def deregister_worker(connection: Connection, worker_id: int) -> list[int]:
+    """Removes the worker and releases what it still holds; returns the ids of those tasks."""
+    return await _ids(connection, _DEREGISTER, [worker_id])
+
+
+async def heartbeat(connection: Connection, worker_id: int, busy: int) -> list[tuple[int, int]]:
+    """Keeps the worker alive; returns (id, attempt) of tasks that it should stop. Raises NotRegistered."""
+    try:
+        cursor = await connection.execute(_HEARTBEAT, [worker_id, busy])
+    except psycopg.Error as error:
+        raise _registered_or(error) from None
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def maintain(connection: Connection) -> float:
+    """Does what is due of the housekeeping; returns seconds until it should be called again."""
+    return float(await _value(connection, _MAINTAIN, []))
+
+
+async def listen(connection: Connection) -> None:
+    """Asks for the notifications that wake idle workers."""
+    await connection.execute(f"LISTEN {READY_CHANNEL}")
+
+
+async def claim(
+    connection: Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
+) -> list[Task]:
+    """Claims up to max_tasks tasks, most urgent first. Raises NotRegistered."""
+    try:
+        cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories)])
+    except psycopg.Error as error:
+        raise _registered_or(error) from None
+    return [Task._make(row) for row in await cursor.fetchall()]
+
+
+async def reconcile(connection: Connection, worker_id: int, held: Sequence[int]) -> list[int]:
+    """Releases tasks that the database thinks the worker holds and that are not among held; their ids."""
+    return await _ids(connection, _RECONCILE, [worker_id, list(held)])
+
+
+async def next_scheduled(connection: Connection) -> float | None:
+    """Seconds until a scheduled task becomes ready, None when there is none."""
+    seconds = await _value(connection, _NEXT_SCHEDULED, [])
+    return None if seconds is None else float(seconds)
+
+
+async def anything_waits(connection: Connection, categories: Sequence[str] | None) -> bool:
+    """Whether a task is ready, or waits for its retry; tasks that producers scheduled for later do not count."""
+    return bool(await _value(connection, _WAITING, {"categories": _array(categories)}))
+
+
+async def complete(connection: Connection, worker_id: int, outcomes: Sequence[Completed]) -> list[int]:
+    """Completes tasks; returns the ids that counted."""
+    return await _ids(connection, *_complete_call(worker_id, outcomes))
+
+
+async def store(connection: Connection, worker_id: int, outcomes: Sequence[Stored]) -> list[int]:
+    """Stores content and completes its tasks; returns the ids that counted."""
+    return await _ids(connection, *_store_call(worker_id, outcomes))
+
+
+def completion_call(outcome: Completed | Stored) -> tuple[str, list[Any]]:
+    """The statement, with its values, that completes one task; it returns a row when that counted."""
+    if isinstance(outcome, Stored):
+        return _store_call(outcome.held.worker_id, [outcome])
+    return _complete_call(outcome.held.worker_id, [outcome])
+
+
+def _complete_call(worker_id: int, outcomes: Sequence[Completed]) -> tuple[str, list[Any]]:
+    ids, attempts = _names(outcomes)
+    return _COMPLETE, [worker_id, ids, attempts, [o.result for o in outcomes]]
+
+
+def _store_call(worker_id: int, outcomes: Sequence[Stored]) -> tuple[str, list[Any]]:
+    ids, attempts = _names(outcomes)
+    return _STORE, [
+        worker_id,
+        ids,
+        attempts,
+        [o.title for o in outcomes],
+        [o.body for o in outcomes],
+        [o.word_count for o in outcomes],
+        [o.extra for o in outcomes],
+    ]
+
+
+async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed]) -> dict[int, str]:
+    """Reports failed attempts; returns the new status of each task whose report counted."""
+    ids, attempts = _names(outcomes)
+    values = [
+        worker_id,
+        ids,
+        attempts,
+        [o.message for o in outcomes],
+        [o.permanent for o in outcomes],
+        [o.retry_after for o in outcomes],
+        [o.error_class for o in outcomes],
+    ]
+    cursor = await connection.execute(_FAIL, values)
+    return {row[0]: row[1] for row in await cursor.fetchall() if row[1] is not None}
+
+
+async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoozed]) -> list[int]:
+    """Puts tasks back to pending for a while, nothing charged; returns the ids that counted."""
+    ids, attempts = _names(outcomes)
+    delays: list[timedelta] = [o.delay for o in outcomes]
+    return await _ids(connection, _SNOOZE, [ids, attempts, delays, [o.message for o in outcomes], worker_id])
+
+
+async def release(connection: Connection, worker_id: int, outcomes: Sequence[Released]) -> list[int]:
+    """Gives tasks back, nothing charged; returns the ids that went back to pending."""
+    ids, attempts = _names(outcomes)
+    return await _ids(connection, _RELEASE, [worker_id, ids, attempts])
+
+
+def _array(categories: Sequence[str] | None) -> list[str] | None:
+    return list(categories) if categories else None
+
+
+def _names(
+    outcomes: Sequence[Completed | Stored | Failed | Snoozed | Released],
+) -> tuple[list[int], list[int]]:
+    held: list[Held] = [o.held for o in outcomes]
+    return [h.id for h in held], [h.attempt for h in held]
+
+
+def _registered_or(error: psycopg.Error) -> Exception:
+    return NotRegistered(str(error).partition("\n")[0]) if error.sqlstate == NOT_REGISTERED else error
+
+
+async def _value(connection: Connection, query: str, values: Any) -> Any:
+    cursor = await connection.execute(query, values)
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+async def _ids(connection: Connection, query: str, values: Sequence[Any]) -> list[int]:
+    cursor = await connection.execute(query, values)
+    return [row[0] for row in await cursor.fetchall()]

@@ -1,0 +1,134 @@
+"""Claims tasks for the free slots: a full batch while there is work, then a sleep until there may be more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from contentq.queue import contract
+from contentq.queue.contract import NotRegistered
+from contentq.queue.task import Task
+from contentq.worker.link import Link, is_outage, one_line
+from contentq.worker.options import WorkerOptions
+from contentq.worker.registration import Registration
+from contentq.worker.reporter import Reporter
+from contentq.worker.runner import Runner
+
+log = logging.getLogger("contentq.worker")
+
+RECONCILE_INTERVAL = 30.0
+"""Seconds between looks for tasks that the database has given to this worker without its knowing."""
+
+MOST_UNREPORTED = 4
+"""Unreported outcomes, in multiples of the slots, above which no more is claimed."""
+
+
+class Claimer:
+    """Claims until it is told to stop."""
+
+    def __init__(
+        self,
+        dsn: str,
+        options: WorkerOptions,
+        registration: Registration,
+        runner: Runner,
+        reporter: Reporter,
+        claimed: Callable[[list[Task]], None],
+    ) -> None:
+        self._link = Link(dsn, "claim")
+        self._options = options
+        self._registration = registration
+        self._runner = runner
+        self._reporter = reporter
+        self._claimed = claimed
+        self._woken = asyncio.Event()
+        self._claiming = asyncio.Lock()
+        self._looping: asyncio.Task[None] | None = None
+        self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Claims until stopped; with until_empty, until nothing waits and all that was claimed has ended."""
+        self._looping = asyncio.ensure_future(self._claim_on_and_on())
+        try:
+            await self._looping
+        except asyncio.CancelledError:
+            if not self._looping.cancelled():
+                self._looping.cancel()
+                raise
+        finally:
+            await self._link.close()
+
+    async def stop(self) -> None:
+        """Ends run(), after the claim that may be under way: its tasks are not to be lost sight of."""
+        async with self._claiming:
+            if self._looping is not None:
+                self._looping.cancel()
+
+    async def _claim_on_and_on(self) -> None:
+        while True:
+            worker_id = await self._registration.wait()
+            asked = await self._room()
+            self._woken.clear()
+            try:
+                async with self._claiming:
+                    claimed = await self._claim(worker_id, asked)
+                if len(claimed) < asked and await self._rest():
+                    return
+            except NotRegistered:
+                # The pulse will find out and register anew; until then there is nothing to claim with.
+                self._registration.end(worker_id)
+            except Exception as error:
+                if not is_outage(error):
+                    log.error("claim failed error=%s", one_line(error))
+                # The claim may have taken effect without our knowing.
+                self._reconcile_at = 0.0
+                await self._link.back_off(error)
+
+    async def _room(self) -> int:
+        """Waits for free slots and for the reports to keep up; returns how many slots are free."""
+        free = await self._runner.wait_for_slot()
+        while len(self._reporter) > MOST_UNREPORTED * self._options.concurrency:
+            await self._reporter.all_done()
+        return free
+
+    async def _claim(self, worker_id: int, asked: int) -> list[Task]:
+        async with self._link.calling() as connection:
+            if time.monotonic() >= self._reconcile_at:
+                held = [*self._runner.held_ids(), *self._reporter.held_ids()]
+                released = await contract.reconcile(connection, worker_id, held)
+                if released:
+                    log.warning("reconciled tasks=%d: their claim had not been heard", len(released))
+                self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
+            tasks = await contract.claim(connection, worker_id, asked, self._options.categories)
+        for task in tasks:
+            self._runner.start(task, worker_id)
+        if tasks:
+            self._claimed(tasks)
+        return tasks
+
+    async def _rest(self) -> bool:
+        """Nothing more to claim: sleeps until something may be; returns whether the work is done for good."""
+        async with self._link.calling() as connection:
+            next_scheduled = await contract.next_scheduled(connection)
+        if self._options.until_empty and await self._is_done():
+            return True
+        seconds = self._options.poll * random.uniform(0.9, 1.1)
+        if next_scheduled is not None:
+            seconds = min(seconds, next_scheduled)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        return False
+
+    async def _is_done(self) -> bool:
+        if self._runner.busy or len(self._reporter):
+            return False
+        async with self._link.calling() as connection:
+            return not await contract.anything_waits(connection, self._options.categories)

@@ -1,0 +1,78 @@
+"""The few connections that handlers may hold, through their context, for work that commits with the completion."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.database.connect import connect, connect_async
+
+log = logging.getLogger("contentq.worker")
+
+LONG_WAIT = 5.0
+"""Seconds of waiting for a connection that are worth a warning."""
+
+_HINT = (
+    "a handler waits for a connection for over %g s: all %d are held by others; ask for ctx.connection() only at "
+    "the end of the work, or give the worker more with --handler-connections"
+)
+
+
+class HandlerConnections:
+    """Opens a connection for each that asks, at most `most` at once, async and threads together.
+
+    A new one each time: the work of a handler takes seconds, opening takes milliseconds, and a connection
+    that was idle across a restart of the database would be dead.
+    """
+
+    def __init__(self, dsn: str, most: int) -> None:
+        self._dsn = dsn
+        self._most = most
+        self._free = threading.Semaphore(most)
+
+    async def open_async(self) -> psycopg.AsyncConnection[TupleRow]:
+        """A connection for a coroutine. Raises DatabaseUnreachable."""
+        waited = 0.0
+        while not self._free.acquire(blocking=False):
+            await asyncio.sleep(0.01)
+            waited += 0.01
+            if LONG_WAIT <= waited < LONG_WAIT + 0.01:
+                log.warning(_HINT, LONG_WAIT, self._most)
+        try:
+            connection = await connect_async(self._dsn, "contentq handler")
+            await connection.set_autocommit(False)
+        except BaseException:
+            self._free.release()
+            raise
+        return connection
+
+    def open(self) -> psycopg.Connection[TupleRow]:
+        """A connection for a thread. Raises DatabaseUnreachable."""
+        if not self._free.acquire(timeout=LONG_WAIT):
+            log.warning(_HINT, LONG_WAIT, self._most)
+            self._free.acquire()
+        try:
+            connection = connect(self._dsn, "contentq handler")
+            connection.autocommit = False
+        except BaseException:
+            self._free.release()
+            raise
+        return connection
+
+    async def close_async(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Rolls back what is not committed and gives the place to the next."""
+        self._free.release()
+        with suppress(psycopg.Error, OSError):
+            await connection.close()
+
+    def close(self, connection: psycopg.Connection[Any]) -> None:
+        """Rolls back what is not committed and gives the place to the next."""
+        self._free.release()
+        with suppress(psycopg.Error, OSError):
+            connection.close()

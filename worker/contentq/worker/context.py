@@ -1,0 +1,90 @@
+"""What a handler gets beside its task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.queue.task import Task
+
+
+class _Attempt:
+    """The attempt under way: its deadline, and whether it should stop."""
+
+    __slots__ = ("_ends_at", "_stopped", "task")
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._stopped = False
+        self._ends_at = None if task.seconds_left is None else time.monotonic() + task.seconds_left
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the task becomes timeout, by the database's clock; None when it has no deadline."""
+        return self.task.timeout_at
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the deadline, negative when it has passed; None when there is none.
+
+        Counted from the claim on, so that the clock of this machine does not matter.
+        """
+        return None if self._ends_at is None else self._ends_at - time.monotonic()
+
+    def should_stop(self) -> bool:
+        """Whether the outcome will not count: past the deadline, cancelled, taken over, or worker stopping.
+
+        For plain functions, which cannot be interrupted: ask now and then, and return early.
+        """
+        return self._stopped
+
+    def stop(self) -> None:
+        """Makes should_stop() true; for the worker."""
+        self._stopped = True
+
+
+class Context(_Attempt):
+    """The context of an `async def` handler."""
+
+    __slots__ = ("_open", "transaction")
+
+    def __init__(
+        self, task: Task, open_connection: Callable[[], Awaitable[psycopg.AsyncConnection[TupleRow]]]
+    ) -> None:
+        super().__init__(task)
+        self._open = open_connection
+        self.transaction: psycopg.AsyncConnection[TupleRow] | None = None
+
+    async def connection(self) -> psycopg.AsyncConnection[TupleRow]:
+        """A connection inside a transaction that commits together with the completion of the task.
+
+        Do not commit it: when the handler returns, the worker completes the task in the same transaction and
+        commits both, or neither. A worker has few of these; ask for it at the end of the work.
+        """
+        if self.transaction is None:
+            self.transaction = await self._open()
+        return self.transaction
+
+
+class ThreadContext(_Attempt):
+    """The context of a plain function, which runs in a thread."""
+
+    __slots__ = ("_open", "transaction")
+
+    def __init__(self, task: Task, open_connection: Callable[[], psycopg.Connection[TupleRow]]) -> None:
+        super().__init__(task)
+        self._open = open_connection
+        self.transaction: psycopg.Connection[TupleRow] | None = None
+
+    def connection(self) -> psycopg.Connection[TupleRow]:
+        """A connection inside a transaction that commits together with the completion of the task.
+
+        Do not commit it: when the handler returns, the worker completes the task in the same transaction and
+        commits both, or neither. A worker has few of these; ask for it at the end of the work.
+        """
+        if self.transaction is None:
+            self.transaction = self._open()
+        return self.transaction

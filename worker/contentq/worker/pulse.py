@@ -1,0 +1,200 @@
+"""The pulse: a thread with a connection of its own that registers the worker, beats its heart, hears
+notifications, and does the housekeeping.
+
+It is a thread because a handler may block the event loop; the worker must not look dead for it, and the
+deadlines of tasks must pass all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+
+from contentq.queue import contract
+from contentq.queue.contract import NotRegistered
+from contentq.worker.link import Link, is_outage, one_line
+
+log = logging.getLogger("contentq.worker")
+
+HEARTBEAT_INTERVAL = 2.0
+"""Seconds between heartbeats (design: 10 seconds of silence mean death)."""
+
+HEARTBEAT_TIMEOUT = 4.0
+"""Seconds after which a heartbeat without an answer is given up, and the connection with it."""
+
+MAINTENANCE_RETRY = 4.0
+"""Seconds until the housekeeping is tried again after it failed."""
+
+BLOCKED_WARNING = 1.0
+"""Seconds of silence of the event loop after which the task that blocks it is named."""
+
+
+@dataclass(frozen=True)
+class PulseListener:
+    """What the pulse tells, in its own thread."""
+
+    registered: Callable[[int], None]
+    given_up: Callable[[int], None]
+    woken: Callable[[], None]
+    stop_tasks: Callable[[list[tuple[int, int]]], None]
+    busy: Callable[[], int]
+    """Asked: how many tasks the worker holds."""
+    blocked_by: Callable[[], str]
+    """Asked, when the event loop is blocked: what runs on it."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a worker registers as."""
+
+    hostname: str
+    pid: int
+    slots: int
+    handler: str
+    version: str
+
+
+class Pulse:
+    """The thread; start it once, stop it once."""
+
+    def __init__(self, dsn: str, identity: Identity, listener: PulseListener, *, listen: bool) -> None:
+        self._link = Link(dsn, "pulse")
+        self._identity = identity
+        self._tell = listener
+        self._listen = listen
+        self._worker_id: int | None = None
+        self._loop_alive_at = time.monotonic()
+        self._loop = asyncio.new_event_loop()
+        self._beating: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="contentq-pulse", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and closes its connection; returns when both are done."""
+        self._loop.call_soon_threadsafe(self._end)
+        self._thread.join()
+
+    def loop_is_alive(self) -> None:
+        """Called by the worker's event loop, several times a second, as long as nothing blocks it."""
+        self._loop_alive_at = time.monotonic()
+
+    def _end(self) -> None:
+        self._link.cut()
+        if self._beating is not None:
+            self._beating.cancel()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._beating = self._loop.create_task(self._beat_for_ever())
+        try:
+            self._loop.run_until_complete(self._beating)
+        except asyncio.CancelledError:
+            self._loop.run_until_complete(self._link.close())
+        finally:
+            self._loop.close()
+
+    async def _beat_for_ever(self) -> None:
+        watching = asyncio.ensure_future(self._watch_the_loop())
+        try:
+            while True:
+                try:
+                    await self._beat_until_lost()
+                except NotRegistered:
+                    log.error(
+                        "worker given up worker=%s: it was not heard in time; its tasks belong to others now",
+                        self._worker_id,
+                    )
+                    given_up, self._worker_id = self._worker_id, None
+                    if given_up is not None:
+                        self._tell.given_up(given_up)
+                except Exception as error:
+                    if not is_outage(error):
+                        log.exception("pulse failed worker=%s", self._worker_id)
+                    await self._link.back_off(error)
+        finally:
+            watching.cancel()
+
+    async def _beat_until_lost(self) -> None:
+        """Registers if need be, then beats and listens on one connection for as long as it lasts."""
+        async with self._link.calling(HEARTBEAT_TIMEOUT) as connection:
+            if self._worker_id is None:
+                self._worker_id = await contract.register_worker(
+                    connection,
+                    self._identity.hostname,
+                    self._identity.pid,
+                    self._identity.slots,
+                    self._identity.handler,
+                    self._identity.version,
+                )
+                self._tell.registered(self._worker_id)
+                log.info("registered worker=%s", self._worker_id)
+            else:
+                await self._beat(connection)
+            if self._listen:
+                await contract.listen(connection)
+        # Whatever was notified while nobody listened is found by looking.
+        self._tell.woken()
+
+        next_beat = time.monotonic() + HEARTBEAT_INTERVAL
+        next_maintenance = time.monotonic()
+        while self._link.is_open:
+            now = time.monotonic()
+            if now >= next_beat:
+                async with self._link.calling(HEARTBEAT_TIMEOUT) as connection:
+                    await self._beat(connection)
+                next_beat = now + HEARTBEAT_INTERVAL
+            elif now >= next_maintenance:
+                next_maintenance = time.monotonic() + await self._maintain()
+            else:
+                await self._hear(min(next_beat, next_maintenance) - now)
+
+    async def _beat(self, connection: contract.Connection) -> None:
+        assert self._worker_id is not None
+        to_stop = await contract.heartbeat(connection, self._worker_id, self._tell.busy())
+        if to_stop:
+            self._tell.stop_tasks(to_stop)
+
+    async def _maintain(self) -> float:
+        """Does the housekeeping; returns the seconds until the next. Its failure does not stop the heart."""
+        try:
+            async with self._link.calling(HEARTBEAT_TIMEOUT) as connection:
+                return await contract.maintain(connection)
+        except psycopg.Error as error:
+            if not self._link.is_open:
+                raise
+            log.error("housekeeping failed error=%s", one_line(error))
+            return MAINTENANCE_RETRY * random.uniform(0.8, 1.2)
+
+    async def _hear(self, seconds: float) -> None:
+        """Waits for notifications for so long; any number of them is one waking."""
+        # The wait ends by itself; what can hang is only a call, and the next heartbeat is one.
+        async with self._link.calling(seconds + HEARTBEAT_TIMEOUT) as connection:
+            async for _notification in connection.notifies(timeout=max(seconds, 0), stop_after=1):
+                self._tell.woken()
+
+    async def _watch_the_loop(self) -> None:
+        """Says which task blocks the event loop, once each time."""
+        warned = False
+        while True:
+            await asyncio.sleep(BLOCKED_WARNING / 4)
+            silent = time.monotonic() - self._loop_alive_at
+            if silent < BLOCKED_WARNING:
+                warned = False
+            elif not warned:
+                warned = True
+                log.warning(
+                    "event loop blocked for %.1f s by %s: no other task of this worker can go on; make the "
+                    "handler a plain function (it then runs in a thread), or await what blocks",
+                    silent,
+                    self._tell.blocked_by(),
+                )

@@ -1,0 +1,106 @@
+"""What a handler returned or raised, as an outcome to report."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from contentq.content import GeneratedContent, count_words
+from contentq.errors import HandlerError, PermanentError, RateLimited, TemporaryError
+from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
+
+TITLE_LENGTH = 500
+"""Characters that contents.title holds (spec)."""
+
+_SUCCESS = '{"success": true}'
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def outcome_of(held: Held, value: Any) -> Outcome:
+    """The outcome of a handler that returned this value; a value that cannot be stored is a failure."""
+    try:
+        if value is None:
+            return Completed(held, _SUCCESS)
+        if isinstance(value, GeneratedContent):
+            return _stored(held, value)
+        if isinstance(value, Mapping):
+            return Completed(held, _as_json(dict(value)))
+    except (TypeError, ValueError, RecursionError) as error:
+        return refused(held, f"what the handler returned cannot be stored as JSON: {error_text(error)}")
+    return refused(
+        held,
+        f"the handler returned {_article(type(value).__name__)}; it must return a dict (the result), "
+        "GeneratedContent (content to store) or None",
+    )
+
+
+def failure_of(held: Held, error: BaseException) -> Outcome:
+    """The outcome of a handler that raised this error (spec.md section 5)."""
+    name = type(error).__name__
+    if isinstance(error, RateLimited):
+        return Snoozed(held, error_text(error) or name, error.retry_after)
+    if isinstance(error, PermanentError):
+        return Failed(held, error_text(error) or name, name, permanent=True)
+    if isinstance(error, TemporaryError):
+        return Failed(held, error_text(error) or name, name, retry_after=error.retry_after)
+    text = error_text(error)
+    if isinstance(error, HandlerError):
+        return Failed(held, text or name, name)
+    return Failed(held, f"{name}: {text}" if text else name, name)
+
+
+def refused(held: Held, message: str) -> Failed:
+    """The outcome of a task whose handler returned something that cannot be stored: trying again is no use."""
+    return Failed(held, message, "ResultRefused", permanent=True)
+
+
+def error_text(error: BaseException) -> str:
+    """An error's text, as PostgreSQL can store it, whatever its __str__ does."""
+    try:
+        text = str(error)
+    except Exception as second:
+        text = f"(the error's own text cannot be had: str() raised {type(second).__name__})"
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _stored(held: Held, content: GeneratedContent) -> Outcome:
+    texts: list[tuple[str, Any]] = [("title", content.title), ("body", content.body)]
+    for name, text in texts:
+        if not isinstance(text, str):
+            return refused(held, f"the {name} of the content is {_article(type(text).__name__)}, not a str")
+        problem = _unstorable(text)
+        if problem:
+            return refused(held, f"the {name} of the content cannot be stored: {problem}")
+    return Stored(
+        held,
+        title=content.title[:TITLE_LENGTH],
+        body=content.body,
+        word_count=count_words(content.body) if content.word_count is None else int(content.word_count),
+        extra=_as_json(dict(content.result)) if content.result else None,
+    )
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if "\\u0000" in text and _ESCAPED_NUL.search(text):
+        raise ValueError(r"it holds the character \u0000, which PostgreSQL cannot store")
+    problem = _unstorable(text)
+    if problem:
+        raise ValueError(problem)
+    return text
+
+
+def _unstorable(text: str) -> str | None:
+    if "\x00" in text:
+        return r"it holds the character \u0000, which PostgreSQL cannot store"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "it holds half of a surrogate pair, which is not a character"
+    return None
+
+
+def _article(name: str) -> str:
+    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"

@@ -1,0 +1,235 @@
+"""Runs the handler on claimed tasks, and stops it where it must be stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Callable, Iterable
+
+from contentq.handlers.loading import Handler
+from contentq.queue.outcomes import Failed, Held, Outcome, Released
+from contentq.queue.task import Task
+from contentq.worker import transaction
+from contentq.worker.connections import HandlerConnections
+from contentq.worker.context import Context, ThreadContext
+from contentq.worker.results import failure_of, outcome_of
+from contentq.worker.threads import HandlerThreads
+
+log = logging.getLogger("contentq.worker")
+
+DEADLINE_MARGIN = 0.02
+"""Seconds past the deadline at which a handler is stopped, so that the database agrees that it has passed."""
+
+
+class Stop(enum.Enum):
+    """Why an attempt is stopped before its handler has ended."""
+
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    LOST = "lost"
+
+
+class Phase(enum.Enum):
+    """How far an attempt is. Only a running handler may be cancelled: before, there is nothing to cancel, and
+    afterwards its own transaction is being committed."""
+
+    NEW = 0
+    RUNNING = 1
+    SETTLING = 2
+
+
+class Execution:
+    """One attempt, from its claim to the end of its handler."""
+
+    __slots__ = ("context", "held", "phase", "reported", "stopped", "task", "timer", "unit")
+
+    def __init__(self, held: Held, task: Task, context: Context | ThreadContext) -> None:
+        self.held = held
+        self.task = task
+        self.context = context
+        self.unit: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.phase = Phase.NEW
+        self.stopped: Stop | None = None
+        self.reported = False
+
+
+class Runner:
+    """The slots: at most `slots` attempts at once.
+
+    ended: told each outcome that is still to be reported. settled: told each that was committed together with
+    the handler's own work, and the task's new status (None when it did not count).
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        slots: int,
+        connections: HandlerConnections,
+        ended: Callable[[Outcome], None],
+        settled: Callable[[Outcome, str | None], None],
+    ) -> None:
+        self._handler = handler
+        self._slots = slots
+        self._connections = connections
+        self._ended = ended
+        self._settled = settled
+        self._loop = asyncio.get_running_loop()
+        self._threads = None if handler.is_async else HandlerThreads(slots)
+        self._executions: dict[tuple[int, int], Execution] = {}
+        self._freed = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def busy(self) -> int:
+        """How many slots are taken."""
+        return len(self._executions)
+
+    @property
+    def free(self) -> int:
+        """How many slots are free."""
+        return self._slots - len(self._executions)
+
+    def held_ids(self) -> Iterable[int]:
+        """The ids of the tasks in the slots."""
+        return (task_id for task_id, _ in self._executions)
+
+    async def wait_for_slot(self) -> int:
+        """Waits until a slot is free; returns how many are."""
+        while self.free <= 0:
+            self._freed.clear()
+            await self._freed.wait()
+        return self.free
+
+    async def wait_until_idle(self) -> None:
+        """Waits until no slot is taken."""
+        await self._empty.wait()
+
+    def start(self, task: Task, worker_id: int) -> None:
+        """Runs the handler on a task that was just claimed."""
+        held = Held(worker_id, task.id, task.attempt, task.task_id)
+        context: Context | ThreadContext
+        if self._threads is None:
+            context = Context(task, self._connections.open_async)
+        else:
+            context = ThreadContext(task, self._connections.open)
+        execution = Execution(held, task, context)
+        self._executions[task.id, task.attempt] = execution
+        self._empty.clear()
+        run = self._run_async if self._threads is None else self._run_in_thread
+        execution.unit = self._loop.create_task(run(execution))
+        if task.seconds_left is not None:
+            execution.timer = self._loop.call_later(
+                task.seconds_left + DEADLINE_MARGIN, self._stop, execution, Stop.DEADLINE
+            )
+
+    def stop_cancelled(self, attempts: Iterable[tuple[int, int]]) -> None:
+        """Stops these (id, attempt), as far as they are here: they were cancelled or taken away."""
+        for attempt in attempts:
+            execution = self._executions.get(attempt)
+            if execution is not None:
+                self._stop(execution, Stop.CANCELLED)
+
+    def stop_all(self, reason: Stop) -> None:
+        """Stops everything that runs."""
+        for execution in list(self._executions.values()):
+            self._stop(execution, reason)
+
+    def running(self) -> list[Execution]:
+        """What is in the slots."""
+        return list(self._executions.values())
+
+    def close(self) -> None:
+        """Lets idle threads end; one whose handler does not return is left behind."""
+        if self._threads is not None:
+            self._threads.close()
+
+    def _stop(self, execution: Execution, reason: Stop) -> None:
+        if execution.stopped is None:
+            execution.stopped = reason
+            log.info(
+                "stopping task=%s attempt=%d reason=%s",
+                execution.held.task_id,
+                execution.held.attempt,
+                reason.value,
+            )
+        execution.context.stop()
+        if self._threads is None:
+            if execution.unit is not None and execution.phase is Phase.RUNNING:
+                execution.unit.cancel()
+        else:
+            # A thread cannot be interrupted: it keeps its slot until it ends, and its outcome is fenced off.
+            self._report(execution, _outcome_of_stop(execution))
+
+    async def _run_async(self, execution: Execution) -> None:
+        outcome = await self._outcome_async(execution)
+        context = execution.context
+        if isinstance(context, Context) and context.transaction is not None:
+            outcome = await transaction.finish(context.transaction, outcome, self._connections, self._settled)
+        self._finished(execution, outcome)
+
+    async def _outcome_async(self, execution: Execution) -> Outcome | None:
+        if execution.stopped is not None:
+            return _outcome_of_stop(execution)
+        execution.phase = Phase.RUNNING
+        try:
+            return outcome_of(execution.held, await self._handler.call(execution.task, execution.context))
+        except BaseException as error:
+            return self._failed(execution, error)
+        finally:
+            execution.phase = Phase.SETTLING
+
+    async def _run_in_thread(self, execution: Execution) -> None:
+        assert self._threads is not None
+        self._finished(execution, await self._threads.run(lambda: self._in_thread(execution)))
+
+    def _in_thread(self, execution: Execution) -> Outcome | None:
+        context = execution.context
+        assert isinstance(context, ThreadContext)
+        outcome: Outcome | None
+        try:
+            outcome = outcome_of(execution.held, self._handler.call(execution.task, context))
+        except BaseException as error:
+            outcome = self._failed(execution, error)
+        if context.transaction is not None:
+            outcome = transaction.finish_in_thread(
+                context.transaction, outcome, self._connections, self._settled_in_thread
+            )
+        return outcome
+
+    def _failed(self, execution: Execution, error: BaseException) -> Outcome | None:
+        if execution.stopped is not None:
+            return _outcome_of_stop(execution)
+        return failure_of(execution.held, error)
+
+    def _finished(self, execution: Execution, outcome: Outcome | None) -> None:
+        if execution.timer is not None:
+            execution.timer.cancel()
+        del self._executions[execution.held.id, execution.held.attempt]
+        self._report(execution, outcome)
+        self._freed.set()
+        if not self._executions:
+            self._empty.set()
+
+    def _report(self, execution: Execution, outcome: Outcome | None) -> None:
+        if outcome is not None and not execution.reported:
+            execution.reported = True
+            self._ended(outcome)
+
+    def _settled_in_thread(self, outcome: Outcome, status: str | None) -> None:
+        self._loop.call_soon_threadsafe(self._settled, outcome, status)
+
+
+def _outcome_of_stop(execution: Execution) -> Outcome | None:
+    """What to report of a handler that was stopped; the database makes timeout or cancelled of it itself."""
+    held = execution.held
+    if execution.stopped is Stop.DEADLINE:
+        return Failed(held, "Task execution timeout", "DeadlinePassed")
+    if execution.stopped is Stop.CANCELLED:
+        return Failed(held, "Task cancelled", "Cancelled", permanent=True)
+    if execution.stopped is Stop.RELEASED:
+        return Released(held)
+    return None

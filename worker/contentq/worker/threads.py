@@ -1,0 +1,71 @@
+"""Threads for plain handlers: as many as there are slots, and none that keeps the process from ending.
+
+concurrent.futures joins its threads when the interpreter exits, so that a handler that never returns would
+keep a stopped worker alive for ever; these threads are daemons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+_Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+
+
+class HandlerThreads:
+    """Runs functions in threads, at most `size` at once; used from one event loop."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._started = 0
+        self._unfinished = 0
+        self._loop = asyncio.get_running_loop()
+
+    def run(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Starts the function as soon as a thread is free; its result or error is that of the future."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._unfinished += 1
+        future.add_done_callback(self._finished)
+        self._jobs.put((function, future))
+        if self._started < min(self._size, self._unfinished):
+            self._started += 1
+            threading.Thread(target=self._work, name=f"contentq-handler-{self._started}", daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Lets the threads end when they have nothing more to do."""
+        for _ in range(self._started):
+            self._jobs.put(None)
+
+    def _finished(self, _future: asyncio.Future[Any]) -> None:
+        self._unfinished -= 1
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            function, future = job
+            try:
+                settle, value = future.set_result, function()
+            except BaseException as error:
+                settle, value = future.set_exception, _storable(error)
+            try:
+                self._loop.call_soon_threadsafe(_settle, future, settle, value)
+            except RuntimeError:
+                return  # the worker has stopped without waiting for this one
+
+
+def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:
+    if not future.done():
+        settle(value)
+
+
+def _storable(error: BaseException) -> BaseException:
+    """A future refuses StopIteration, which a plain function may well raise."""
+    if isinstance(error, StopIteration):
+        replaced = RuntimeError(f"StopIteration: {error.value!r}")
+        replaced.__cause__ = error
+        return replaced
+    return error

@@ -1,0 +1,70 @@
+"""Ends the transaction that a handler has begun: with the completion of its task in it, or rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.queue.contract import completion_call
+from contentq.queue.outcomes import Completed, Failed, Outcome, Stored
+from contentq.worker.connections import HandlerConnections
+from contentq.worker.link import one_line
+from contentq.worker.results import refused
+
+Settled = Callable[[Outcome, str | None], None]
+
+
+async def finish(
+    connection: psycopg.AsyncConnection[TupleRow],
+    outcome: Outcome | None,
+    connections: HandlerConnections,
+    settled: Settled,
+) -> Outcome | None:
+    """Commits the handler's work and the completion, both or neither; returns what is left to report."""
+    try:
+        if not isinstance(outcome, Completed | Stored):
+            return outcome
+        cursor = await connection.execute(*completion_call(outcome))
+        counted = await cursor.fetchone() is not None
+        if counted:
+            await connection.commit()
+        settled(outcome, "completed" if counted else None)
+    except (psycopg.Error, UnicodeError) as error:
+        assert outcome is not None
+        return _not_committed(outcome, error)
+    finally:
+        await connections.close_async(connection)
+    return None
+
+
+def finish_in_thread(
+    connection: psycopg.Connection[TupleRow],
+    outcome: Outcome | None,
+    connections: HandlerConnections,
+    settled: Settled,
+) -> Outcome | None:
+    """The same for a handler that runs in a thread."""
+    try:
+        if not isinstance(outcome, Completed | Stored):
+            return outcome
+        counted = connection.execute(*completion_call(outcome)).fetchone() is not None
+        if counted:
+            connection.commit()
+        settled(outcome, "completed" if counted else None)
+    except (psycopg.Error, UnicodeError) as error:
+        assert outcome is not None
+        return _not_committed(outcome, error)
+    finally:
+        connections.close(connection)
+    return None
+
+
+def _not_committed(outcome: Outcome, error: Exception) -> Outcome:
+    """The attempt failed after all. Should the commit have taken effect, this report will not count."""
+    if isinstance(error, psycopg.DataError | UnicodeError):
+        return refused(outcome.held, f"PostgreSQL refused the result: {one_line(error)}")
+    return Failed(
+        outcome.held, f"the handler's transaction was not committed: {one_line(error)}", type(error).__name__
+    )

@@ -1,0 +1,271 @@
+"""A worker process: claim, run, report, with a pulse beside it, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from contentq.database.connect import connect
+from contentq.database.migrations import require_head
+from contentq.handlers.loading import Handler
+from contentq.queue import contract
+from contentq.queue.outcomes import Outcome
+from contentq.queue.task import Task
+from contentq.version import __version__
+from contentq.worker.claimer import Claimer
+from contentq.worker.connections import HandlerConnections
+from contentq.worker.link import Link, is_outage, one_line
+from contentq.worker.options import WorkerOptions
+from contentq.worker.pulse import Identity, Pulse, PulseListener
+from contentq.worker.registration import Registration
+from contentq.worker.reporter import Reporter
+from contentq.worker.runner import Runner, Stop
+
+log = logging.getLogger("contentq.worker")
+
+ALIVE_INTERVAL = 0.25
+"""Seconds between the event loop's signs of life to the pulse."""
+
+FAREWELL_TIMEOUT = 5.0
+"""Seconds that a stopping worker tries to reach the database for its last reports, and to deregister."""
+
+
+RELEASE_TIMEOUT = 2.0
+"""Seconds that cancelled handlers get to end; what a handler that clings to life does no longer counts."""
+
+
+class Ending(enum.Enum):
+    """How a worker has ended."""
+
+    DONE = "done"
+    """Everything that it had claimed has ended."""
+
+    RELEASED = "released"
+    """Tasks that were still running were given back."""
+
+
+@dataclass
+class Counts:
+    """What a worker has done so far."""
+
+    claimed: int = 0
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    timed_out: int = 0
+    refused: int = 0
+    """Outcomes that did not count: the task was taken over, cancelled or past its deadline."""
+
+
+@dataclass
+class Observer:
+    """Who is told what happens in a worker; every part may be left out."""
+
+    claimed: Callable[[list[Task]], None] = field(default=lambda tasks: None)
+    reported: Callable[[Outcome, str | None], None] = field(default=lambda outcome, status: None)
+
+
+class Worker:
+    """Runs a handler on the tasks of one database, from one event loop."""
+
+    def __init__(
+        self,
+        dsn: str,
+        handler: Handler,
+        options: WorkerOptions | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._dsn = dsn
+        self._handler = handler
+        self._options = options or WorkerOptions()
+        self._observer = observer or Observer()
+        self.counts = Counts()
+        self._stop_asked = asyncio.Event()
+        self._stop_now = asyncio.Event()
+
+    def check(self) -> None:
+        """Raises DatabaseUnreachable or SchemaMismatch, so that a mistake shows before anything is started."""
+        with connect(self._dsn, "contentq worker") as connection:
+            require_head(connection)
+
+    def stop(self) -> None:
+        """Asks for a graceful stop: no new claims, and options.grace seconds for what runs.
+
+        The second call does not wait any longer. To be called on the event loop.
+        """
+        if self._stop_asked.is_set():
+            self._stop_now.set()
+        self._stop_asked.set()
+
+    async def run(self) -> Ending:
+        """Works until stopped, or until nothing is left with options.until_empty."""
+        loop = asyncio.get_running_loop()
+        registration = Registration()
+        connections = HandlerConnections(self._dsn, self._options.handler_connections)
+        self._reporter = reporter = Reporter(self._dsn, self._reported)
+        self._runner = runner = Runner(
+            self._handler, self._options.concurrency, connections, reporter.add, self._reported
+        )
+        self._claimer = claimer = Claimer(
+            self._dsn, self._options, registration, runner, reporter, self._claimed
+        )
+
+        def given_up(worker_id: int) -> None:
+            registration.end(worker_id)
+            runner.stop_all(Stop.LOST)
+
+        def on_loop(call: Callable[..., None]) -> Callable[..., None]:
+            def hand_over(*values: object) -> None:
+                loop.call_soon_threadsafe(call, *values)
+
+            return hand_over
+
+        pulse = Pulse(
+            self._options.listen_dsn or self._dsn,
+            Identity(
+                self._options.hostname,
+                self._options.pid,
+                self._options.concurrency,
+                self._handler.name,
+                __version__,
+            ),
+            PulseListener(
+                registered=on_loop(registration.begin),
+                given_up=on_loop(given_up),
+                woken=on_loop(claimer.wake),
+                stop_tasks=on_loop(runner.stop_cancelled),
+                busy=lambda: runner.busy + len(reporter),
+                blocked_by=lambda: _on_the_loop(loop, runner),
+            ),
+            listen=self._options.listen,
+        )
+        pulse.start()
+        reporting = asyncio.create_task(reporter.run())
+        living = asyncio.create_task(_show_life(pulse))
+        try:
+            await self._claim_until_stopped(claimer)
+            ending = await self._wind_up(registration)
+        finally:
+            living.cancel()
+            reporting.cancel()
+            pulse.stop()
+            runner.close()
+            await asyncio.gather(reporting, living, return_exceptions=True)
+        return ending
+
+    async def _claim_until_stopped(self, claimer: Claimer) -> None:
+        claiming = asyncio.create_task(claimer.run())
+        stopping = asyncio.create_task(self._stop_asked.wait())
+        try:
+            await asyncio.wait({claiming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await claimer.stop()
+            await claiming
+        finally:
+            stopping.cancel()
+            claiming.cancel()
+
+    async def _wind_up(self, registration: Registration) -> Ending:
+        """Lets what runs end, gives back what does not, reports everything, and leaves."""
+        link = Link(self._dsn, "farewell")
+        ending = Ending.DONE
+        try:
+            if self._runner.busy:
+                log.info("draining running=%d grace=%gs", self._runner.busy, self._options.grace)
+                await self._farewell(link, registration, contract.drain_worker)
+            if not await self._until_idle(self._options.grace):
+                ending = Ending.RELEASED
+                log.info("releasing tasks=%d", self._runner.busy)
+                self._runner.stop_all(Stop.RELEASED)
+                await self._until_idle(RELEASE_TIMEOUT, at_once=False)
+            await _within(FAREWELL_TIMEOUT, self._reporter.all_done())
+            if len(self._reporter):
+                log.error(
+                    "unreported tasks=%d: the database is out of reach; they will be rescued",
+                    len(self._reporter),
+                )
+            await self._farewell(link, registration, contract.deregister_worker)
+        finally:
+            await link.close()
+        return ending
+
+    async def _farewell(
+        self,
+        link: Link,
+        registration: Registration,
+        call: Callable[[contract.Connection, int], Awaitable[object]],
+    ) -> None:
+        """Makes a call for as long as the farewell may take; the worker leaves with or without it."""
+        give_up = time.monotonic() + FAREWELL_TIMEOUT
+        while registration.worker_id is not None and time.monotonic() < give_up:
+            try:
+                async with link.calling(FAREWELL_TIMEOUT) as connection:
+                    await call(connection, registration.worker_id)
+            except Exception as error:
+                if not is_outage(error):
+                    log.error("farewell failed error=%s", one_line(error))
+                    return
+                await link.back_off(error)
+            else:
+                return
+
+    async def _until_idle(self, seconds: float, *, at_once: bool = True) -> bool:
+        """Waits until no slot is taken, at most so long; at_once: or until told not to wait. Whether it is so."""
+        idle = asyncio.create_task(self._runner.wait_until_idle())
+        waiting = {idle, asyncio.create_task(self._stop_now.wait())} if at_once else {idle}
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            return idle.done()
+        finally:
+            for each in waiting:
+                each.cancel()
+
+    def _claimed(self, tasks: list[Task]) -> None:
+        self.counts.claimed += len(tasks)
+        self._observer.claimed(tasks)
+
+    def _reported(self, outcome: Outcome, status: str | None) -> None:
+        counts = self.counts
+        if status == "completed":
+            counts.completed += 1
+        elif status == "pending":
+            counts.retried += 1
+            self._claimer.wake()  # it may be ready again sooner than anything else
+        elif status == "failed":
+            counts.failed += 1
+        elif status == "timeout":
+            counts.timed_out += 1
+        else:
+            counts.refused += 1
+            log.warning(
+                "outcome refused task=%s attempt=%d: no longer held by this worker in this attempt",
+                outcome.held.task_id,
+                outcome.held.attempt,
+            )
+        if self._options.until_empty:
+            self._claimer.wake()
+        self._observer.reported(outcome, status)
+
+
+async def _show_life(pulse: Pulse) -> None:
+    while True:
+        pulse.loop_is_alive()
+        await asyncio.sleep(ALIVE_INTERVAL)
+
+
+def _on_the_loop(loop: asyncio.AbstractEventLoop, runner: Runner) -> str:
+    """Names what runs on the event loop at this moment; called from another thread."""
+    current = asyncio.current_task(loop)
+    for execution in runner.running():
+        if execution.unit is current:
+            return f"task {execution.held.task_id}"
+    return "something that is no task's handler"
+
+
+async def _within(seconds: float, waiting: Awaitable[None]) -> None:
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(waiting, seconds)
