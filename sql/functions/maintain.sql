@@ -54,8 +54,9 @@ BEGIN
         RETURN interval '0';
     END IF;
 
+    -- A live worker stops its handlers at their deadlines itself; this comes a moment later.
     next_event := least(
-        (SELECT min(t.timeout_at)
+        (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
          WHERE t.status IN ('pending', 'processing') AND t.timeout_at IS NOT NULL),
         (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence

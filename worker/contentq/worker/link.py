@@ -37,9 +37,7 @@ class Link:
         self._failures = 0
 
     @asynccontextmanager
-    async def calling(
-        self, timeout: float = CALL_TIMEOUT
-    ) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
+    async def calling(self, timeout: float = CALL_TIMEOUT) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
         """The connection, opened if need be, for calls that end within timeout seconds.
 
         Raises what `is_outage` recognises when the database cannot be reached or is lost on the way; the

@@ -104,9 +104,7 @@ class Reporter:
         elif isinstance(group[0], Failed):
             await self._report_group([refused(group[0].held, "its error message cannot be stored")])
         else:
-            await self._report_group(
-                [refused(group[0].held, f"PostgreSQL refused the result: {one_line(error)}")]
-            )
+            await self._report_group([refused(group[0].held, f"PostgreSQL refused the result: {one_line(error)}")])
 
 
 async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[int, str]:
@@ -137,6 +135,5 @@ def _is_refusal(error: Exception) -> bool:
 def _size(group: Sequence[Outcome]) -> int:
     """About how many bytes the report of a group is."""
     return sum(
-        len(o.result) if isinstance(o, Completed) else len(o.body) if isinstance(o, Stored) else 0
-        for o in group
+        len(o.result) if isinstance(o, Completed) else len(o.body) if isinstance(o, Stored) else 0 for o in group
     )

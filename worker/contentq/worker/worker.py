@@ -14,7 +14,7 @@ from contentq.database.connect import connect
 from contentq.database.migrations import require_head
 from contentq.handlers.loading import Handler
 from contentq.queue import contract
-from contentq.queue.outcomes import Outcome
+from contentq.queue.outcomes import Completed, Outcome, Stored
 from contentq.queue.task import Task
 from contentq.version import __version__
 from contentq.worker.claimer import Claimer
@@ -111,9 +111,7 @@ class Worker:
         self._runner = runner = Runner(
             self._handler, self._options.concurrency, connections, reporter.add, self._reported
         )
-        self._claimer = claimer = Claimer(
-            self._dsn, self._options, registration, runner, reporter, self._claimed
-        )
+        self._claimer = claimer = Claimer(self._dsn, self._options, registration, runner, reporter, self._claimed)
 
         def given_up(worker_id: int) -> None:
             registration.end(worker_id)
@@ -241,7 +239,8 @@ class Worker:
             counts.timed_out += 1
         else:
             counts.refused += 1
-            log.warning(
+            log.log(
+                logging.WARNING if isinstance(outcome, Completed | Stored) else logging.DEBUG,
                 "outcome refused task=%s attempt=%d: no longer held by this worker in this attempt",
                 outcome.held.task_id,
                 outcome.held.attempt,
