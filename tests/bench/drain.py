@@ -1,0 +1,49 @@
+"""How fast tasks that do nothing are worked off, and how fast PostgreSQL alone does the same writes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from tests.bench.bed import BATCH, Bed
+
+TASKS = 40_000
+
+RAW = f"""
+WITH ready AS MATERIALIZED (
+    SELECT id FROM content_generation_tasks
+    WHERE status = 'pending' AND scheduled_at IS NULL
+    ORDER BY priority DESC, submitted_at, id LIMIT {BATCH} FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE content_generation_tasks AS t
+    SET status = 'processing', started_at = clock_timestamp(), attempt = attempt + 1, worker_id = 1,
+        updated_at = CURRENT_TIMESTAMP
+    FROM ready WHERE t.id = ready.id
+    RETURNING t.id
+)
+SELECT array_agg(id) AS ids FROM claimed \\gset
+UPDATE content_generation_tasks
+SET status = 'completed', completed_at = clock_timestamp(), result = '{{"success": true}}', worker_id = NULL,
+    updated_at = CURRENT_TIMESTAMP
+WHERE id = ANY (:ids::integer[]) AND status = 'processing';
+"""
+"""Claim and complete in plain SQL on the product's own table, with its indexes, triggers and checks."""
+
+
+def raw(bed: Bed, clients: int) -> float:
+    """Tasks a second of pgbench, claiming and completing in batches."""
+    bed.fill(TASKS)
+    bed.pgbench(RAW, clients, TASKS // BATCH // clients)
+    return bed.rate(TASKS)
+
+
+def worked(bed: Bed, processes: int) -> float:
+    """Tasks a second of so many worker processes with default settings."""
+    bed.fill(TASKS)
+    with ExitStack() as running:
+        workers = [
+            running.enter_context(bed.worker("tests.bench.handlers:nothing", "--until-empty"))
+            for _ in range(processes)
+        ]
+        for worker in workers:
+            worker.wait(timeout=120)
+    return bed.rate(TASKS)
