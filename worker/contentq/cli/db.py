@@ -1,0 +1,82 @@
+"""`contentq db`: the embedded PostgreSQL server."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from contentq.cli.output import json_option, print_fields, print_json
+
+
+@click.group()
+def db() -> None:
+    """The embedded PostgreSQL server: start, stop, status, url, psql.
+
+    A real PostgreSQL under a state folder (CONTENTQ_HOME), for trying things out, for development and for tests.
+    """
+
+
+@db.command()
+@click.option(
+    "--pg-version",
+    type=click.Choice(["16", "18"]),
+    help="Major version for new data; existing data keeps its own.",
+)
+def start(pg_version: str | None) -> None:
+    """Start the server; it goes on running until `contentq db stop`."""
+    from contentq.database import embedded
+
+    was_running = embedded.status().running
+    status = embedded.start(int(pg_version) if pg_version else None)
+    said = "is running already" if was_running else "is running"
+    click.echo(f"PostgreSQL {status.version} {said} (pid {status.pid}); its data is in {status.data}")
+
+
+@db.command()
+def stop() -> None:
+    """Stop the server; its data stays."""
+    from contentq.database import embedded
+
+    click.echo("stopped" if embedded.stop() else "it was not running")
+
+
+@db.command()
+@json_option
+@click.pass_context
+def status(ctx: click.Context, /, as_json: bool) -> None:
+    """Say whether the server runs; exit code 1 when it does not."""
+    from contentq.database import embedded
+
+    found = embedded.status()
+    fields = {
+        "running": found.running,
+        "version": found.version,
+        "pid": found.pid,
+        "url": found.dsn,
+        "data": str(found.data),
+    }
+    if as_json:
+        print_json(fields)
+    else:
+        print_fields(fields)
+    if not found.running:
+        ctx.exit(1)
+
+
+@db.command()
+def url() -> None:
+    """Print the URL of the running server, for DATABASE_URL and for other programs."""
+    from contentq.database import embedded
+
+    click.echo(embedded.running_dsn())
+
+
+@db.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the embedded database; arguments are psql's own."""
+    from contentq.database import embedded
+
+    program = embedded.program("psql")
+    os.execv(program, [str(program), embedded.running_dsn(), *arguments])

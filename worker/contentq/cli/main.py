@@ -1,0 +1,120 @@
+"""The command `contentq`: its subcommands, and how errors end it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from contentq.errors import ContentQueueError
+from contentq.version import __version__
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  could not do it
+  2  wrong usage
+  3  the database cannot be reached
+  4  the schema is not migrated, or older or newer than this program
+  5  the input was refused; nothing was inserted
+  6  a worker was stopped and gave running tasks back
+"""
+
+COMMANDS = {
+    "migrate": "contentq.cli.migrate:migrate",
+    "worker": "contentq.cli.worker_command:worker",
+    "submit": "contentq.cli.submit:submit",
+    "list": "contentq.cli.tasks:list_tasks",
+    "show": "contentq.cli.tasks:show",
+    "retry": "contentq.cli.operate:retry",
+    "cancel": "contentq.cli.operate:cancel",
+    "stats": "contentq.cli.stats:stats",
+    "sweep": "contentq.cli.operate:sweep",
+    "cleanup": "contentq.cli.operate:cleanup",
+    "db": "contentq.cli.db:db",
+}
+"""Where each subcommand is; it is imported only when it is wanted, so that `contentq --help` is quick."""
+
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """What is given before the subcommand."""
+
+    dsn: str | None
+
+
+class Commands(click.Group):
+    """The subcommands, in the order in which one meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--dsn", metavar="DSN", help="The database; else DATABASE_URL, else the embedded server (contentq db start)."
+)
+@click.version_option(__version__, prog_name="contentq")
+@click.pass_context
+def main(ctx: click.Context, /, dsn: str | None) -> None:
+    """A PostgreSQL queue for content-generation tasks."""
+    ctx.obj = GlobalOptions(dsn)
+
+
+def run() -> None:
+    """Runs the command line; the process ends with one of the documented exit codes."""
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    try:
+        outcome: Any = main.main(arguments, prog_name="contentq", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except ContentQueueError as error:
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; the interpreter must not flush into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if _is_from_database(error):
+            return _say(_database_message(error), 1)
+        raise
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _say(message: str, exit_code: int) -> int:
+    click.echo(f"Error: {message}", err=True)
+    return exit_code
+
+
+def _is_from_database(error: Exception) -> bool:
+    psycopg = sys.modules.get("psycopg")
+    return psycopg is not None and isinstance(error, psycopg.Error)
+
+
+def _database_message(error: Any) -> str:
+    """What PostgreSQL said, in one line, without the statement."""
+    primary = error.diag.message_primary or " ".join(str(error).split())
+    hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
+    return f"the database refused: {primary}{hint}"

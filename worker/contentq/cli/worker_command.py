@@ -1,0 +1,211 @@
+"""`contentq worker`: runs a handler on the tasks of the queue until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contentq.errors import EXIT_RELEASED
+
+if TYPE_CHECKING:
+    from contentq.worker.worker import Counts, Ending, Observer, Worker
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@click.option(
+    "--handler",
+    "handler_name",
+    default="template",
+    show_default=True,
+    metavar="MODULE:FUNCTION",
+    help="What to run on each task; `template` writes a draft without network.",
+)
+@click.option("--templates", type=click.Path(path_type=Path), help="Folder of Jinja2 templates for `template`.")
+@click.option("--concurrency", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Slots.")
+@click.option("--category", "categories", multiple=True, help="Claim only this category; may be repeated.")
+@click.option("--until-empty", is_flag=True, help="Stop when nothing waits any more.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What running tasks get to end after the first signal to stop.",
+)
+@click.option(
+    "--poll",
+    type=click.FloatRange(0.1),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look when nothing has woken the worker.",
+)
+@click.option(
+    "--listen-dsn",
+    envvar="CONTENTQ_LISTEN_DSN",
+    metavar="DSN",
+    help="A direct way to the database for LISTEN and heartbeats, when --dsn leads through a pooler.",
+)
+@click.option("--no-listen", is_flag=True, help="Do not LISTEN; find new tasks by polling only.")
+@click.option(
+    "--handler-connections",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Most connections that handlers hold at once through ctx.connection().",
+)
+@click.option(
+    "--progress/--no-progress", default=None, help="A progress bar; by default on a terminal with --until-empty."
+)
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
+@click.pass_obj
+def worker(obj: Any, /, handler_name: str, templates: Path | None, progress: bool | None, **given: Any) -> None:
+    """Claim tasks, run a handler on each, store what comes out.
+
+    The first SIGTERM or SIGINT ends it gracefully: nothing more is claimed, and what runs gets --grace seconds
+    before it is given back. A second one gives everything back at once. Exit code 0: all that was claimed has
+    ended; 6: some of it was given back.
+    """
+    from contentq.database import dsn as dsns
+    from contentq.handlers.loading import load
+    from contentq.worker.options import WorkerOptions
+    from contentq.worker.worker import Ending
+
+    log_level: str = given.pop("log_level")
+    no_listen: bool = given.pop("no_listen")
+    categories: tuple[str, ...] = given.pop("categories")
+    listen_dsn: str | None = given.pop("listen_dsn")
+    dsn = dsns.resolve(obj.dsn)
+    handler = load(handler_name, templates)
+    options = WorkerOptions(
+        categories=categories or None,
+        listen=not no_listen,
+        listen_dsn=dsns.normalise(listen_dsn) if listen_dsn else None,
+        **given,
+    )
+    show_bar = progress if progress is not None else options.until_empty and sys.stderr.isatty()
+    _log_to_stderr("warning" if show_bar and log_level == "info" else log_level)
+
+    ending, counts, seconds = _work(dsn, handler, options, show_bar)
+    click.echo(_summary(counts, seconds), err=True)
+    if ending is Ending.RELEASED:
+        # A thread whose handler clings to life would keep the interpreter from ending in good order.
+        sys.stderr.flush()
+        os._exit(EXIT_RELEASED)
+
+
+def _work(dsn: str, handler: Any, options: Any, show_bar: bool) -> tuple[Ending, Counts, float]:
+    from contentq.worker.worker import Worker
+
+    async def main() -> tuple[Ending, Counts, float]:
+        started = time.monotonic()
+        with _progress(dsn, options.categories) if show_bar else _no_progress() as observer:
+            running = Worker(dsn, handler, options, observer)
+            running.check()
+            with _signals_stop(running):
+                ending = await running.run()
+        return ending, running.counts, time.monotonic() - started
+
+    return asyncio.run(main())
+
+
+@contextmanager
+def _signals_stop(running: Worker) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the worker: the first gracefully, the second at once, the third without a word."""
+    loop = asyncio.get_running_loop()
+    seen = 0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 2:
+            os._exit(128 + number)
+        loop.call_soon_threadsafe(running.stop)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _no_progress() -> Iterator[None]:
+    yield None
+
+
+@contextmanager
+def _progress(dsn: str, categories: tuple[str, ...] | None) -> Iterator[Observer]:
+    """A bar over the tasks that wait now, and whatever comes on top."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from contentq.database.connect import connect
+    from contentq.queue.backlog import count_waiting
+    from contentq.worker.worker import Observer
+
+    with connect(dsn) as connection:
+        waiting = count_waiting(connection, categories)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as progress:
+        bar = progress.add_task("working", total=waiting, rate="")
+        claimed = ended = 0
+        started = time.monotonic()
+
+        def on_claimed(tasks: list[Any]) -> None:
+            nonlocal claimed
+            claimed += len(tasks)
+            if claimed > waiting:
+                progress.update(bar, total=claimed)
+
+        def on_reported(outcome: Any, status: str | None) -> None:
+            nonlocal ended
+            ended += 1
+            rate = ended / max(time.monotonic() - started, 0.001)
+            progress.update(bar, advance=1, rate=f"{rate:,.0f} tasks/s")
+
+        yield Observer(on_claimed, on_reported)
+
+
+def _summary(counts: Counts, seconds: float) -> str:
+    parts = [f"{counts.completed} completed"]
+    parts += [
+        f"{number} {what}"
+        for number, what in (
+            (counts.failed, "failed"),
+            (counts.timed_out, "timed out"),
+            (counts.retried, "put back"),
+            (counts.refused, "refused"),
+        )
+        if number
+    ]
+    return f"{', '.join(parts)} in {seconds:.1f} s"
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
+    )
+    logging.getLogger("contentq").setLevel(level.upper())
