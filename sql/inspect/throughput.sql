@@ -1,0 +1,5 @@
+-- How fast: completed tasks by minute over the last hour; mean seconds of waiting and of running.
+-- Run with: psql "$DATABASE_URL" -f sql/inspect/throughput.sql
+SELECT to_char(minute, 'HH24:MI') AS minute, completed, per_second, wait_s, run_s
+FROM contentq.throughput
+LIMIT 60;

@@ -1,0 +1,24 @@
+"""A connection for a command, to a database whose schema fits this program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
+
+    from contentq.cli.main import GlobalOptions
+
+
+@contextmanager
+def connected(options: GlobalOptions) -> Iterator[psycopg.Connection[TupleRow]]:
+    """The connection, in autocommit mode. Raises DatabaseUnreachable or SchemaMismatch."""
+    from contentq.database import dsn, migrations
+    from contentq.database.connect import connect
+
+    with connect(dsn.resolve(options.dsn), "contentq cli") as connection:
+        migrations.require_head(connection)
+        yield connection

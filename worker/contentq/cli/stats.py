@@ -1,0 +1,38 @@
+"""`contentq stats`: the state of the queue at a glance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from contentq.cli.output import json_option, print_json, print_table
+from contentq.cli.session import connected
+
+if TYPE_CHECKING:
+    from contentq.cli.main import GlobalOptions
+
+PARTS = {
+    "queue_overview": "tasks",
+    "backlog_by_account": "backlog by account",
+    "worker_status": "workers",
+    "throughput": "completed by minute",
+}
+"""The views that are shown, with their headings."""
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def stats(options: GlobalOptions, /, as_json: bool) -> None:
+    """Show how many tasks are where, who waits, who works, and how fast."""
+    from contentq.queue import inspection
+
+    with connected(options) as connection:
+        found = {name: inspection.view(connection, name) for name in PARTS}
+    if as_json:
+        print_json(found)
+        return
+    for name, heading in PARTS.items():
+        print_table(heading, found[name], f"{heading}: none")
+        click.echo()

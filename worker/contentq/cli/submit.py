@@ -1,0 +1,161 @@
+"""`contentq submit`: one task from options, or many from a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from contentq.cli.durations import DURATION
+from contentq.cli.output import json_option, print_json
+from contentq.cli.session import connected
+
+if TYPE_CHECKING:
+    from contentq.cli.main import GlobalOptions
+
+ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+@click.command()
+@click.argument("file", required=False, type=click.File("rb"))
+@click.option("--format", "file_format", type=click.Choice(["csv", "jsonl"]), help="Of FILE; else by its ending.")
+@click.option("--account", type=int, metavar="ID", help="The account that the task works for.")
+@click.option("--topic", help="Subject, up to 500 characters.")
+@click.option("--keywords", help="Comma-separated.")
+@click.option("--category")
+@click.option("--requirements", help="Special instructions to the handler.")
+@click.option("--tone")
+@click.option("--priority", help="1 to 10; larger is more urgent.")
+@click.option("--max-retries", help="Retries after the first attempt.")
+@click.option("--timeout", type=DURATION, help="Deadline, from now: 90s, 10m, 2h, 1d.")
+@click.option("--timeout-at", metavar="TIME", help="Deadline: 2030-01-31T12:00:00+00:00.")
+@click.option("--delay", type=DURATION, help="Not before this long from now.")
+@click.option("--schedule-at", metavar="TIME", help="Not before this time.")
+@click.option("--task-id", help="Public identifier; one is made when left out.")
+@click.option("--no-auto-approve", is_flag=True, help="The content is to be reviewed.")
+@json_option
+@click.pass_obj
+def submit(
+    options: GlobalOptions,
+    /,
+    file: IO[bytes] | None,
+    file_format: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Put tasks into the queue: one from options, or many from FILE (- for standard input).
+
+    FILE is CSV, its first line naming the columns, or JSON lines, one object a line; the columns are those of
+    the table: account_id, topic, keywords, category, requirements, tone, priority, max_retries, submitted_at,
+    scheduled_at, timeout_at, task_id, auto_approve. Options fill in what a record leaves out. It is one
+    transaction: all of it, or nothing. Tasks whose task_id exists already are left out and reported.
+    """
+    values = _values(given)
+    if file is None:
+        _submit_one(options, values, as_json)
+    else:
+        _submit_many(options, file, file_format or _format_of(file), values, as_json)
+
+
+def _values(given: dict[str, Any]) -> dict[str, str]:
+    """The columns that the options set, as text."""
+    if given["timeout"] and given["timeout_at"]:
+        raise click.UsageError("--timeout and --timeout-at exclude each other")
+    if given["delay"] and given["schedule_at"]:
+        raise click.UsageError("--delay and --schedule-at exclude each other")
+    columns = {
+        "account_id": given["account"],
+        "topic": given["topic"],
+        "keywords": given["keywords"],
+        "category": given["category"],
+        "requirements": given["requirements"],
+        "tone": given["tone"],
+        "priority": given["priority"],
+        "max_retries": given["max_retries"],
+        "timeout_at": given["timeout_at"] or _from_now(given["timeout"]),
+        "scheduled_at": given["schedule_at"] or _from_now(given["delay"]),
+        "task_id": given["task_id"],
+        "auto_approve": "false" if given["no_auto_approve"] else None,
+    }
+    return {name: str(value) for name, value in columns.items() if value is not None}
+
+
+def _from_now(delay: timedelta | None) -> str | None:
+    return None if delay is None else (datetime.now(timezone.utc) + delay).isoformat()
+
+
+def _submit_one(options: GlobalOptions, values: dict[str, str], as_json: bool) -> None:
+    from contentq.errors import ContentQueueError
+    from contentq.queue.submission import submit_one
+
+    if "account_id" not in values:
+        raise click.UsageError("name the account with --account ID, or a FILE of tasks")
+    with connected(options) as connection:
+        task_id = submit_one(connection, values)
+    if task_id is None:
+        raise ContentQueueError(f"there is a task {values['task_id']} already; it was left as it is")
+    if as_json:
+        print_json({"task_id": task_id})
+    else:
+        click.echo(task_id)
+
+
+def _submit_many(
+    options: GlobalOptions, file: IO[bytes], file_format: str, values: dict[str, str], as_json: bool
+) -> None:
+    from contentq.queue.records import from_csv, from_json_lines
+    from contentq.queue.submission import submit as submit_records
+
+    if "task_id" in values:
+        raise click.UsageError("--task-id names one task; a FILE has a column task_id")
+    with connected(options) as connection, _progress(file) as read:
+        columns, records = (from_csv if file_format == "csv" else from_json_lines)(file)
+        done = submit_records(connection, columns, records, values, read)
+    if as_json:
+        print_json(
+            {
+                "inserted": done.inserted,
+                "duplicates": done.duplicates,
+                "first_duplicates": [{"line": line, "task_id": id_} for line, id_ in done.first_duplicates],
+            }
+        )
+        return
+    click.echo(f"{done.inserted} tasks submitted")
+    if done.duplicates:
+        click.echo(f"{done.duplicates} left out, as their task_id exists already:")
+        for line, task_id in done.first_duplicates:
+            click.echo(f"  line {line}: {task_id}")
+        if done.duplicates > len(done.first_duplicates):
+            click.echo(f"  and {done.duplicates - len(done.first_duplicates)} more")
+
+
+def _format_of(file: IO[bytes]) -> str:
+    ending = os.path.splitext(file.name)[1].lower()
+    if ending not in ENDINGS:
+        raise click.UsageError("say what FILE is with --format csv or --format jsonl")
+    return ENDINGS[ending]
+
+
+@contextmanager
+def _progress(file: IO[bytes]) -> Iterator[Callable[[int], None]]:
+    """A bar over the bytes of the file, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda rows: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    size = os.fstat(file.fileno()).st_size or None
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]:,} tasks"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        bar = progress.add_task("submitting", total=size, rows=0)
+
+        def read(rows: int) -> None:
+            progress.update(bar, rows=rows, completed=file.tell() if size else rows)
+
+        yield read

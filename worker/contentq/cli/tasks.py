@@ -1,0 +1,92 @@
+"""`contentq list` and `contentq show`: looking at tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contentq.cli.output import json_option, print_fields, print_json, print_table, shown
+from contentq.cli.session import connected
+
+if TYPE_CHECKING:
+    from contentq.cli.main import GlobalOptions
+
+STATUSES = ("pending", "processing", "completed", "failed", "timeout")
+
+
+@click.command("list")
+@click.option("--status", type=click.Choice(STATUSES))
+@click.option("--account", type=int, metavar="ID")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--before", type=int, metavar="ID", help="Only tasks with a smaller id: the next page.")
+@json_option
+@click.pass_obj
+def list_tasks(
+    options: GlobalOptions,
+    /,
+    status: str | None,
+    account: int | None,
+    limit: int,
+    before: int | None,
+    as_json: bool,
+) -> None:
+    """List tasks, newest first."""
+    from contentq.queue import inspection
+
+    with connected(options) as connection:
+        rows = inspection.tasks(connection, status, account, before, limit)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(None, [_narrow(row) for row in rows], "no tasks")
+    if len(rows) == limit:
+        click.echo(f"more: --before {rows[-1]['id']}", err=True)
+
+
+@click.command()
+@click.argument("task_id")
+@click.option("--content", "with_content", is_flag=True, help="Show the text that the task produced.")
+@json_option
+@click.pass_obj
+def show(options: GlobalOptions, /, task_id: str, with_content: bool, as_json: bool) -> None:
+    """Show everything about one task."""
+    from contentq.errors import ContentQueueError
+    from contentq.queue import inspection
+
+    with connected(options) as connection:
+        task = inspection.task(connection, task_id)
+        if task is None:
+            raise ContentQueueError(f"there is no task {task_id}")
+        content = None
+        if with_content and task["content_id"] is not None:
+            content = inspection.content(connection, task["content_id"])
+    if as_json:
+        print_json({**task, "content": content} if with_content else task)
+        return
+    errors = task.pop("attempt_errors")
+    print_fields(task)
+    for error in errors:
+        click.echo(f"attempt {error['attempt']} at {error['at']}: {error['error_class']}: {error['message']}")
+    if with_content:
+        _print_content(content)
+
+
+def _print_content(content: dict[str, Any] | None) -> None:
+    if content is None:
+        click.echo("\nit has no content")
+    else:
+        click.echo(f"\ncontent {content['id']}, {content['word_count']} words, {content['review_status']}\n")
+        click.echo(content["body"])
+
+
+def _narrow(row: dict[str, Any]) -> dict[str, Any]:
+    """What fits on a line of a terminal."""
+    topic = " ".join((row["topic"] or "").split())
+    return {
+        "task_id": row["task_id"],
+        "status": row["status"],
+        "prio": row["priority"],
+        "submitted": shown(row["submitted_at"])[5:16],
+        "topic": topic if len(topic) <= 40 else f"{topic[:39]}…",
+    }

@@ -1,0 +1,62 @@
+"""What operators do to tasks, over a plain connection in autocommit mode."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+from psycopg.rows import TupleRow
+
+Connection = psycopg.Connection[TupleRow]
+
+BATCH = 1000
+"""Rows in one call; each is a transaction of its own, so that no lock is held for long."""
+
+_STATUS = "SELECT status FROM public.content_generation_tasks WHERE task_id = %s"
+
+
+def cancel(connection: Connection, task_id: str) -> str | None:
+    """Cancels a task; its new status, None when that is refused."""
+    return _text(connection, "SELECT contentq.cancel(%s)", task_id)
+
+
+def requeue(connection: Connection, task_id: str) -> str | None:
+    """Puts a failed or timeout task back; its new status, None when that is refused."""
+    return _text(connection, "SELECT contentq.requeue(%s)", task_id)
+
+
+def status_of(connection: Connection, task_id: str) -> str | None:
+    """The status of a task, None when there is no such task."""
+    return _text(connection, _STATUS, task_id)
+
+
+def sweep_timeouts(connection: Connection) -> int:
+    """Ends every task whose deadline has passed; how many."""
+    return _until_done(connection, "SELECT contentq.sweep_timeouts(%s)", [BATCH])
+
+
+def rescue_dead_workers(connection: Connection) -> int:
+    """Takes back every task of a worker that has gone silent; how many."""
+    return _until_done(
+        connection, "SELECT contentq.rescue_dead_workers(worker_silence) FROM contentq.settings", []
+    )
+
+
+def cleanup(connection: Connection, older_than: timedelta) -> int:
+    """Deletes every completed task that ended longer ago than this; how many."""
+    return _until_done(connection, "SELECT contentq.cleanup(%s, %s)", [older_than, BATCH])
+
+
+def _text(connection: Connection, query: str, value: str) -> str | None:
+    row = connection.execute(query, [value]).fetchone()
+    return None if row is None or row[0] is None else str(row[0])
+
+
+def _until_done(connection: Connection, query: str, values: list[object]) -> int:
+    total = 0
+    while True:
+        row = connection.execute(query, values).fetchone()
+        changed = 0 if row is None else int(row[0])
+        total += changed
+        if changed < BATCH:
+            return total
