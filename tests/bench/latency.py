@@ -48,10 +48,9 @@ def bare(bed: Bed) -> list[float]:
             connection.execute("LISTEN contentq_ready")
             ready.set()
             while len(claimed) < SAMPLES:
-                for _ in connection.notifies(timeout=10, stop_after=1):
-                    row = connection.execute(query).fetchone()
-                    if row is not None:
-                        claimed[row[0]] = time.monotonic_ns()
+                list(connection.notifies(timeout=10, stop_after=1))
+                while row := connection.execute(query).fetchone():
+                    claimed[row[0]] = time.monotonic_ns()
 
     claiming = threading.Thread(target=claim, daemon=True)
     claiming.start()

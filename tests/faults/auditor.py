@@ -1,0 +1,193 @@
+"""Checks the guarantees after a run: from the database, from its record of every change of state, and from the
+handlers' journal. What it returns are violations, in words; an empty list is the proof.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+RECORD = """
+CREATE SCHEMA audit;
+CREATE TABLE audit.changes (
+    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    id integer NOT NULL, old_status text, new_status text NOT NULL, old_attempt integer, new_attempt integer NOT NULL,
+    old_retries integer, new_retries integer NOT NULL, worker_id bigint
+);
+CREATE TABLE audit.workers (id bigint PRIMARY KEY, pid integer NOT NULL);
+CREATE FUNCTION audit.record() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit.changes (id, old_status, new_status, old_attempt, new_attempt, old_retries, new_retries, worker_id)
+    VALUES (NEW.id, OLD.status, NEW.status, OLD.attempt, NEW.attempt, OLD.retry_count, NEW.retry_count,
+            coalesce(NEW.worker_id, OLD.worker_id));
+    RETURN NULL;
+END $$;
+CREATE FUNCTION audit.record_new() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit.changes (id, new_status, new_attempt, new_retries)
+    VALUES (NEW.id, NEW.status, NEW.attempt, NEW.retry_count);
+    RETURN NULL;
+END $$;
+CREATE FUNCTION audit.record_worker() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit.workers VALUES (NEW.id, NEW.pid) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER audit_new AFTER INSERT ON public.content_generation_tasks
+    FOR EACH ROW EXECUTE FUNCTION audit.record_new();
+CREATE TRIGGER audit_change AFTER UPDATE ON public.content_generation_tasks FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.attempt <> NEW.attempt OR OLD.retry_count <> NEW.retry_count)
+    EXECUTE FUNCTION audit.record();
+CREATE TRIGGER audit_worker AFTER INSERT ON contentq.workers FOR EACH ROW EXECUTE FUNCTION audit.record_worker();
+"""
+"""Triggers that write down every change of state, in the transaction that makes it."""
+
+FINAL = ("completed", "failed", "timeout")
+
+LEGAL = {
+    (None, "pending"),
+    ("pending", "processing"),
+    ("pending", "failed"),
+    ("pending", "timeout"),
+    ("processing", "pending"),
+    ("processing", "completed"),
+    ("processing", "failed"),
+    ("processing", "timeout"),
+    ("failed", "pending"),
+    ("timeout", "pending"),
+}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What there is to check against.
+
+    inserted: ids whose INSERT was acknowledged. suspects: process ids of workers to which something was done
+    that may well have made them look dead; no other worker's task may have been rescued.
+    """
+
+    dsn: str
+    journal: Path
+    inserted: set[int]
+    suspects: set[int]
+
+    def violations(self) -> list[str]:
+        """Everything that contradicts a guarantee."""
+        with psycopg.connect(self.dsn, row_factory=namedtuple_row) as connection:
+            tasks = {task.id: task for task in connection.execute("SELECT * FROM content_generation_tasks")}
+            changes = connection.execute("SELECT * FROM audit.changes ORDER BY n").fetchall()
+            contents = connection.execute("SELECT * FROM contents").fetchall()
+            pids = {row.id: row.pid for row in connection.execute("SELECT * FROM audit.workers")}
+        events = read_journal(self.journal)
+        return [
+            *self._lost(tasks),
+            *_unlawful(changes),
+            *_unfenced(tasks, events),
+            *_torn(tasks, contents),
+            *_started_twice(tasks, events),
+            *_wrongly_charged(tasks, changes, events),
+            *self._wrongly_rescued(tasks, pids),
+        ]
+
+    def _lost(self, tasks: dict[int, Any]) -> Iterator[str]:
+        for id_ in sorted(self.inserted - tasks.keys()):
+            yield f"task {id_}: its INSERT was acknowledged, and it is gone"
+        for id_ in sorted(self.inserted & tasks.keys()):
+            if tasks[id_].status not in FINAL:
+                yield f"task {id_}: {tasks[id_].status} after everything has come to an end"
+
+    def _wrongly_rescued(self, tasks: dict[int, Any], pids: dict[int, int]) -> Iterator[str]:
+        for task in tasks.values():
+            for error in task.attempt_errors:
+                if error["error_class"] == "WorkerDied" and pids.get(error["worker_id"]) not in self.suspects:
+                    yield f"task {task.id}: attempt {error['attempt']} was rescued from a worker that lived"
+
+
+def read_journal(journal: Path) -> list[dict[str, Any]]:
+    """The events that handlers wrote down."""
+    return [json.loads(line) for line in journal.read_text().splitlines()] if journal.is_file() else []
+
+
+def _unlawful(changes: list[Any]) -> Iterator[str]:
+    completions: Counter[int] = Counter()
+    for change in changes:
+        if change.old_status == change.new_status:
+            yield f"task {change.id}: attempt or retries changed while {change.new_status}"
+            continue
+        if (change.old_status, change.new_status) not in LEGAL:
+            yield f"task {change.id}: went from {change.old_status} to {change.new_status}"
+        claimed = change.new_status == "processing"
+        if change.old_attempt is not None and change.new_attempt != change.old_attempt + claimed:
+            yield f"task {change.id}: attempt went from {change.old_attempt} to {change.new_attempt}"
+        completions[change.id] += change.new_status == "completed"
+    for id_, times in completions.items():
+        if times > 1:
+            yield f"task {id_}: completed {times} times"
+
+
+def _unfenced(tasks: dict[int, Any], events: list[dict[str, Any]]) -> Iterator[str]:
+    ended = {(event["id"], event["attempt"], event["pid"]) for event in events if event["event"] == "end"}
+    for task in tasks.values():
+        if task.status != "completed":
+            if task.result is not None:
+                yield f"task {task.id}: {task.status}, and yet it has a result"
+        elif task.result["attempt"] != task.attempt:
+            yield f"task {task.id}: attempt {task.result['attempt']} completed it during attempt {task.attempt}"
+        elif (task.id, task.attempt, task.result["pid"]) not in ended:
+            yield f"task {task.id}: completed by attempt {task.attempt}, which never ended"
+
+
+def _torn(tasks: dict[int, Any], contents: list[Any]) -> Iterator[str]:
+    owners = defaultdict(list)
+    for task in tasks.values():
+        if task.content_id is not None:
+            owners[task.content_id].append(task)
+            if task.status != "completed":
+                yield f"task {task.id}: {task.status}, and yet it has content"
+        elif task.status == "completed" and '"content": true' in (task.requirements or ""):
+            yield f"task {task.id}: completed, and its content is missing"
+    for content in contents:
+        of = owners[content.id]
+        if len(of) != 1:
+            yield f"content {content.id}: belongs to {len(of)} tasks"
+        elif content.body != f"Attempt {of[0].attempt}":
+            yield f"content {content.id}: is of another attempt than its task {of[0].id} ended with"
+
+
+def _started_twice(tasks: dict[int, Any], events: list[dict[str, Any]]) -> Iterator[str]:
+    starts = Counter((event["id"], event["attempt"]) for event in events if event["event"] == "start")
+    for (id_, attempt), times in starts.items():
+        if times > 1:
+            yield f"task {id_}: attempt {attempt} was started {times} times"
+        if id_ in tasks and attempt > tasks[id_].attempt:
+            yield f"task {id_}: attempt {attempt} was started, and the row knows of {tasks[id_].attempt} only"
+
+
+def _wrongly_charged(tasks: dict[int, Any], changes: list[Any], events: list[dict[str, Any]]) -> Iterator[str]:
+    failed = {(event["id"], event["attempt"]) for event in events if event["event"] == "fail"}
+    for change in changes:
+        grown = change.new_retries - (change.old_retries or 0)
+        if grown > 0 and (grown > 1 or (change.old_status, change.new_status) != ("processing", "pending")):
+            yield f"task {change.id}: charged {grown} retries from {change.old_status} to {change.new_status}"
+    for task in tasks.values():
+        if task.retry_count > task.max_retries:
+            yield f"task {task.id}: {task.retry_count} retries of {task.max_retries}"
+        for error in task.attempt_errors:
+            if error["error_class"] == "TemporaryError" and (task.id, error["attempt"]) not in failed:
+                yield f"task {task.id}: charged for a failure of attempt {error['attempt']} that did not happen"
+        last = task.attempt_errors[-1]["error_class"] if task.attempt_errors else None
+        if (
+            task.status == "failed"
+            and last in ("TemporaryError", "WorkerDied")
+            and task.error_message != "Task cancelled"
+            and task.retry_count < task.max_retries
+        ):
+            yield f"task {task.id}: failed after {task.retry_count} of {task.max_retries} retries"

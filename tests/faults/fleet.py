@@ -1,0 +1,77 @@
+"""Worker processes that the suite starts, kills, freezes and stops, by process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.waiting import eventually
+
+
+class WorkerProcess:
+    """One `contentq worker`, with its log in a file."""
+
+    def __init__(self, dsn: str, folder: Path, *options: str, handler: str = "tests.faults.handlers:act") -> None:
+        self.log_file = folder / f"worker-{len(list(folder.glob('worker-*')))}.log"
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.getcwd(),
+            "FAULTS_JOURNAL": str(folder / "journal"),
+            "PYTHONFAULTHANDLER": "1",
+        }
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "contentq", "--dsn", dsn, "worker", "--handler", handler, *options],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self.log_file.read_text(errors="replace")
+
+    def wait_until_registered(self) -> WorkerProcess:
+        """Waits for its registration, by its own log."""
+        eventually(lambda: "registered worker=" in self.log(), within=30)
+        return self
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it as the kernel does when memory runs out."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def end(self, within: float = 30) -> int:
+        """Waits until it ends; returns its exit code."""
+        return self.process.wait(within)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+@contextmanager
+def fleet() -> Iterator[list[WorkerProcess]]:
+    """A list for the workers of a test; whatever of them still runs at the end is killed."""
+    workers: list[WorkerProcess] = []
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            if worker.alive:
+                worker.send(signal.SIGCONT)
+                worker.kill()

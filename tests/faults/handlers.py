@@ -1,0 +1,49 @@
+"""The handler of the fault suite: what it does, a task's requirements say; all that it does, it writes down.
+
+The journal is append-only, one line a write, so that it survives the kill of its process: FAULTS_JOURNAL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from typing import Any
+
+from contentq import Context, GeneratedContent, PermanentError, RateLimited, Task, TemporaryError
+
+
+def write(event: str, task: Task) -> None:
+    """Appends to the journal; lines this short are written whole or not at all."""
+    line = json.dumps(
+        {"event": event, "id": task.id, "attempt": task.attempt, "pid": os.getpid(), "at": time.time()}
+    )
+    descriptor = os.open(os.environ["FAULTS_JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line.encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+async def act(task: Task, context: Context) -> Any:
+    """Does what the task's requirements (JSON) say: sleep, then an outcome."""
+    plan = json.loads(task.requirements or "{}")
+    write("start", task)
+    if plan.get("kill"):
+        os.kill(os.getpid(), 9)
+    await asyncio.sleep(plan.get("sleep", 0))
+    if task.attempt <= plan.get("fail", 0):
+        write("fail", task)
+        raise TemporaryError("as planned", retry_after=0.05)
+    if task.attempt <= plan.get("snooze", 0):
+        write("snooze", task)
+        raise RateLimited("as planned", retry_after=0.05)
+    if plan.get("permanent"):
+        write("permanent", task)
+        raise PermanentError("as planned")
+    write("end", task)
+    result = {"attempt": task.attempt, "pid": os.getpid()}
+    if plan.get("content"):
+        return GeneratedContent(f"Task {task.id}", f"Attempt {task.attempt}", result=result)
+    return result

@@ -1,0 +1,111 @@
+"""A TCP proxy on the loopback interface that can cut, stall and refuse, to stand between worker and database."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from types import TracebackType
+
+from psycopg.conninfo import make_conninfo
+
+CHUNK = 65536
+
+
+class Proxy:
+    """Forwards connections to a port of this machine, for as long as it is let.
+
+    As a context manager; it runs on an event loop of its own, in a thread.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._refusing = False
+        self.port = 0
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(
+            asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
+        ).result(10)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def dsn(self, direct: str) -> str:
+        """The DSN that leads through this proxy to where this one leads directly."""
+        return make_conninfo(direct, host="127.0.0.1", port=self.port)
+
+    def cut(self) -> None:
+        """Closes every connection that passes through."""
+        self._loop.call_soon_threadsafe(self._cut)
+
+    def stall(self) -> None:
+        """Stops forwarding without a word: connections stay open and silent, as when a peer is gone."""
+        self._loop.call_soon_threadsafe(self._passing.clear)
+
+    def resume(self) -> None:
+        """Forwards again, what was held back first; and accepts connections again."""
+
+        def resume() -> None:
+            self._refusing = False
+            self._passing.set()
+
+        self._loop.call_soon_threadsafe(resume)
+
+    def refuse(self) -> None:
+        """Closes every connection, and each new one at once."""
+
+        def refuse() -> None:
+            self._refusing = True
+            self._cut()
+
+        self._loop.call_soon_threadsafe(refuse)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.transport.abort()
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, far_writer}
+        try:
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        finally:
+            for each in (writer, far_writer):
+                self._writers.discard(each)
+                each.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(CHUNK):
+                await self._passing.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
+
+    def _cut(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _shut_down(self) -> None:
+        self._server.close()
+        self._passing.set()
+        self._cut()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()

@@ -1,0 +1,350 @@
+"""Many faults in a seeded random sequence, while producers insert and workers work; then the audit.
+
+python -m tests.faults.torture --faults 1000 --seed 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from contentq.database.migrations import migrate
+from psycopg.rows import TupleRow
+
+from tests.faults.auditor import RECORD, Audit
+from tests.faults.fleet import WorkerProcess, fleet
+from tests.faults.proxy import Proxy
+from tests.support.cluster import Cluster
+from tests.support.programs import installed
+from tests.support.waiting import eventually
+
+CRASH_SAFE = {"fsync": "off", "max_connections": "200"}
+"""A crash of the server loses nothing that it has given to the kernel."""
+
+WORKERS = 4
+SLOTS = 20
+SETTLE_SECONDS = 180
+"""How long the queue may take to come to an end after the last fault."""
+
+
+@dataclass
+class Report:
+    """What a run has shown."""
+
+    seed: int
+    faults: Counter[str] = field(default_factory=Counter)
+    tasks: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    rescued_after: list[float] = field(default_factory=list)
+    recovered_after: list[float] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The report, to print."""
+        shown = [
+            f"seed {self.seed}: {sum(self.faults.values())} faults, {self.tasks} tasks, "
+            f"{len(self.violations)} violations",
+            "faults: " + ", ".join(f"{name} {times}" for name, times in sorted(self.faults.items())),
+            "tasks: " + ", ".join(f"{status} {number}" for status, number in sorted(self.statuses.items())),
+        ]
+        for name, seconds in (
+            ("tasks of a killed worker pending again", self.rescued_after),
+            ("first completion after the database was back", self.recovered_after),
+        ):
+            if seconds:
+                shown.append(f"{name}: median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s")
+        return shown + [f"VIOLATION: {each}" for each in self.violations[:20]]
+
+
+class Torture:
+    """One run."""
+
+    def __init__(
+        self, cluster: Cluster, folder: Path, seed: int, prepare: Callable[[str], None] = lambda dsn: None
+    ):
+        self._cluster = cluster
+        self._folder = folder
+        self._random = random.Random(seed)
+        self.report = Report(seed)
+        self._name = f"torture_{seed}"
+        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {self._name}")
+            connection.execute(f"CREATE DATABASE {self._name}")
+        self._dsn = cluster.dsn(self._name)
+        migrate(self._dsn)
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            connection.execute(RECORD)
+            connection.execute("INSERT INTO accounts (name) VALUES ('torture')")
+            connection.execute("UPDATE contentq.settings SET backoff_base = '100 milliseconds'")
+        prepare(self._dsn)
+        self._inserted: set[int] = set()
+        self._suspects: set[int] = set()
+        self._kills: dict[int, float] = {}
+        self._stop_producing = threading.Event()
+        self._later: list[tuple[float, Callable[[], None]]] = []
+
+    def run(self, faults: int) -> Report:
+        """Breaks things so many times, lets everything come to an end, and audits."""
+        with ExitStack() as stack:
+            self._proxies = [stack.enter_context(Proxy(self._cluster.port)) for _ in range(WORKERS)]
+            self._workers = stack.enter_context(fleet())
+            self._places = [self._start_worker(place) for place in range(WORKERS)]
+            producing = threading.Thread(target=self._produce, args=(self._random.getrandbits(32),))
+            producing.start()
+            try:
+                for _ in range(faults):
+                    self._one_fault()
+                    self._pause(self._random.uniform(0.05, 0.6))
+            finally:
+                self._stop_producing.set()
+                producing.join(60)
+            self._settle()
+        self._conclude()
+        return self.report
+
+    def _one_fault(self) -> None:
+        faults: dict[Callable[[], None], int] = {
+            self._kill_worker: 6,
+            self._freeze_worker: 3,
+            self._stop_worker: 6,
+            self._terminate_backend: 16,
+            self._cut: 12,
+            self._stall: 5,
+            self._refuse: 5,
+            self._restart_database: 2,
+            self._crash_database: 1,
+            self._cancel: 16,
+            self._requeue: 12,
+            self._give_deadline: 8,
+            self._housekeeping: 8,
+        }
+        fault = self._random.choices(list(faults), weights=list(faults.values()))[0]
+        fault()
+        self.report.faults[fault.__name__.strip("_")] += 1
+
+    def _start_worker(self, place: int) -> WorkerProcess:
+        dsn = self._proxies[place].dsn(self._cluster.dsn(self._name))
+        worker = WorkerProcess(
+            dsn, self._folder, "--concurrency", str(SLOTS), "--grace", "2", "--log-level", "info"
+        )
+        self._workers.append(worker)
+        return worker
+
+    def _pick(self) -> int:
+        return self._random.randrange(WORKERS)
+
+    def _kill_worker(self) -> None:
+        place = self._pick()
+        worker = self._places[place]
+        self._suspects.add(worker.pid)
+        worker.send(signal.SIGCONT)
+        worker.kill()
+        self._kills[worker.pid] = time.time()
+        self._places[place] = self._start_worker(place)
+
+    def _freeze_worker(self) -> None:
+        worker = self._places[self._pick()]
+        self._suspects.add(worker.pid)
+        worker.send(signal.SIGSTOP)
+        self._do_later(self._random.uniform(1, 16), lambda: worker.alive and worker.send(signal.SIGCONT))
+
+    def _stop_worker(self) -> None:
+        place = self._pick()
+        worker = self._places[place]
+        worker.send(signal.SIGCONT)
+        worker.send(signal.SIGTERM)
+        if self._random.random() < 0.3:
+            worker.send(signal.SIGTERM)
+        # With a cut or stalled connection it cannot say goodbye, and its tasks are to be rescued.
+        self._suspects.add(worker.pid)
+        self._places[place] = self._start_worker(place)
+
+    def _terminate_backend(self) -> None:
+        self._execute(
+            "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE datname = "
+            "current_database() AND pid <> pg_backend_pid() ORDER BY random() LIMIT 2) AS victims"
+        )
+
+    def _cut(self) -> None:
+        self._proxies[self._pick()].cut()
+
+    def _stall(self) -> None:
+        place = self._pick()
+        self._suspects.add(self._places[place].pid)
+        self._proxies[place].stall()
+        self._do_later(self._random.uniform(0.5, 14), self._proxies[place].resume)
+
+    def _refuse(self) -> None:
+        place = self._pick()
+        self._suspects.add(self._places[place].pid)
+        self._proxies[place].refuse()
+        self._do_later(self._random.uniform(0.5, 14), self._proxies[place].resume)
+
+    def _restart_database(self) -> None:
+        self._cluster.restart("fast")
+        self._measure_recovery()
+
+    def _crash_database(self) -> None:
+        self._cluster.restart("immediate")
+        self._measure_recovery()
+
+    def _cancel(self) -> None:
+        self._on_some_task("pending', 'processing", "SELECT contentq.cancel(%s)")
+
+    def _requeue(self) -> None:
+        self._on_some_task("failed', 'timeout", "SELECT contentq.requeue(%s)")
+
+    def _give_deadline(self) -> None:
+        self._on_some_task(
+            "pending', 'processing",
+            "UPDATE content_generation_tasks SET timeout_at = clock_timestamp() + random() * interval '3 s' "
+            "WHERE task_id = %s AND status IN ('pending', 'processing')",
+        )
+
+    def _housekeeping(self) -> None:
+        """As cron would do it, beside the workers."""
+        self._execute("SELECT contentq.sweep_timeouts(), contentq.rescue_dead_workers(), contentq.cleanup()")
+
+    def _on_some_task(self, statuses: str, query: str) -> None:
+        found = self._execute(
+            f"SELECT task_id FROM content_generation_tasks WHERE status IN ('{statuses}') ORDER BY random() LIMIT 1"
+        )
+        if found:
+            self._execute(query, [found[0][0]])
+
+    def _measure_recovery(self) -> None:
+        """How long until a worker completes a task again, from the moment that the server answers."""
+        if not any(worker.alive for worker in self._places):
+            return
+        begun = time.monotonic()
+        count = "SELECT count(*) FROM content_generation_tasks WHERE completed_at > %s"
+        with suppress(psycopg.OperationalError, AssertionError):
+            with self._connect() as connection:
+                now = connection.execute("SELECT clock_timestamp()").fetchone()
+                eventually(lambda: (connection.execute(count, now).fetchone() or [0])[0], within=20)
+            self.report.recovered_after.append(time.monotonic() - begun)
+
+    def _produce(self, seed: int) -> None:
+        """Inserts tasks until told to stop; only what the database has acknowledged counts."""
+        chance = random.Random(seed)
+        insert = (
+            "INSERT INTO content_generation_tasks (account_id, priority, max_retries, requirements, timeout_at) "
+            "SELECT 1, 1 + (random() * 9)::integer, 3, plan, "
+            "CASE WHEN random() < 0.03 THEN clock_timestamp() + random() * interval '5 s' END "
+            "FROM unnest(%s::text[]) AS plan RETURNING id"
+        )
+        while not self._stop_producing.is_set():
+            plans = [json.dumps(_plan(chance)) for _ in range(chance.randrange(1, 30))]
+            with suppress(psycopg.OperationalError), self._connect() as connection:
+                rows = connection.execute(insert, [plans]).fetchall()
+                self._inserted.update(row[0] for row in rows)
+            self._stop_producing.wait(chance.uniform(0.05, 0.3))
+
+    def _settle(self) -> None:
+        for _, action in self._later:
+            action()
+        for place, proxy in enumerate(self._proxies):
+            proxy.resume()
+            if not self._places[place].alive:
+                raise AssertionError(
+                    f"worker {self._places[place].pid} has ended: {self._places[place].log()[-2000:]}"
+                )
+        query = "SELECT count(*) FROM content_generation_tasks WHERE status IN ('pending', 'processing')"
+        with suppress(AssertionError):  # what has not come to an end is the auditor's to say
+            eventually(lambda: self._execute(query) == [(0,)], within=SETTLE_SECONDS)
+        for worker in self._workers:
+            if worker.alive:
+                worker.send(signal.SIGTERM)
+        for worker in self._workers:
+            with suppress(Exception):
+                worker.end(30)
+
+    def _conclude(self) -> None:
+        report = self.report
+        audit = Audit(self._dsn, self._folder / "journal", self._inserted, self._suspects)
+        report.violations = audit.violations()
+        report.tasks = len(self._inserted)
+        report.statuses = {
+            row[0]: row[1]
+            for row in self._execute("SELECT status, count(*) FROM content_generation_tasks GROUP BY status")
+        }
+        rescues = self._execute(
+            "SELECT w.pid, extract(epoch FROM min((e.value->>'at')::timestamptz))::float8 "
+            "FROM content_generation_tasks, jsonb_array_elements(attempt_errors) AS e "
+            "JOIN audit.workers AS w ON w.id = (e.value->>'worker_id')::bigint "
+            "WHERE e.value->>'error_class' = 'WorkerDied' GROUP BY w.pid"
+        )
+        report.rescued_after = [at - self._kills[pid] for pid, at in rescues if pid in self._kills]
+
+    def _pause(self, seconds: float) -> None:
+        """Waits, and does what has become due meanwhile."""
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            now = time.monotonic()
+            due = [action for at, action in self._later if at <= now]
+            self._later = [(at, action) for at, action in self._later if at > now]
+            for action in due:
+                action()
+            self._stop_producing.wait(0.02)
+
+    def _do_later(self, seconds: float, action: Callable[[], object]) -> None:
+        self._later.append((time.monotonic() + seconds, lambda: (action(), None)[1]))
+
+    def _connect(self) -> psycopg.Connection[TupleRow]:
+        return psycopg.connect(self._dsn, autocommit=True)
+
+    def _execute(self, query: str, values: list[object] | None = None) -> list[tuple[object, ...]]:
+        """The rows of a statement; none when the server has other worries."""
+        with suppress(psycopg.OperationalError), self._connect() as connection:
+            cursor = connection.execute(query, values)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+        return []
+
+
+def _plan(chance: random.Random) -> dict[str, object]:
+    plan: dict[str, object] = {"sleep": round(chance.choice([0, 0.01, 0.1, 0.5, 2]), 2)}
+    kind = chance.random()
+    if kind < 0.15:
+        plan["fail"] = chance.randrange(1, 5)
+    elif kind < 0.25:
+        plan["snooze"] = chance.randrange(1, 3)
+    elif kind < 0.28:
+        plan["permanent"] = True
+    if chance.random() < 0.5:
+        plan["content"] = True
+    return plan
+
+
+def main() -> int:
+    """Runs one torture; exit code 1 when a guarantee was violated."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.torture")
+    parser.add_argument("--faults", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    programs = next(iter(installed().values()))
+    with (
+        Cluster(programs.folder, settings=CRASH_SAFE, tcp=True) as cluster,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        report = Torture(cluster, Path(folder), arguments.seed).run(arguments.faults)
+    print("\n".join(report.lines()))
+    return 1 if report.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
