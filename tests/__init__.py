@@ -1,0 +1,1 @@
+"""The tests of contentq; tests/conftest.py says which PostgreSQL server they use."""

