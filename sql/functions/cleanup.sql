@@ -12,13 +12,15 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
     old integer[];
 BEGIN
     old := ARRAY(
         SELECT t.id
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'completed'
-          AND t.completed_at < clock_timestamp() - cleanup.older_than
+          AND t.completed_at < now_ - cleanup.older_than
         ORDER BY t.completed_at
         LIMIT cleanup.max_rows
         FOR UPDATE SKIP LOCKED

@@ -1,7 +1,7 @@
 -- Ends the tasks among these that were overtaken: cancelled while running (failed) or past their deadline
 -- (timeout). Whatever their handler reports no longer counts.
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
--- Locks: the tasks, in id order. Returns: the ids that it ended.
+-- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
 CREATE OR REPLACE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
@@ -13,6 +13,16 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
+    -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
+    -- the statements after this one see it.
+    PERFORM t.id
+    FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+    JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+    WHERE t.status = 'processing'
+      AND t.worker_id = end_overtaken.worker_id
+    ORDER BY t.id
+    FOR NO KEY UPDATE OF t;
+
     RETURN QUERY
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt

@@ -56,6 +56,7 @@ BEGIN
 
     -- A live worker stops its handlers at their deadlines itself; this comes a moment later.
     next_event := least(
+        clock_timestamp() + longest_wait,
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
          WHERE t.status IN ('pending', 'processing') AND t.timeout_at IS NOT NULL),

@@ -13,6 +13,8 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
     due integer[];
 BEGIN
     due := ARRAY(
@@ -20,7 +22,7 @@ BEGIN
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND t.scheduled_at IS NOT NULL
-          AND t.scheduled_at <= clock_timestamp()
+          AND t.scheduled_at <= now_
         ORDER BY t.scheduled_at
         LIMIT promote_scheduled.max_rows
         FOR UPDATE SKIP LOCKED

@@ -49,11 +49,10 @@ BEGIN
                 task.id,
                 format('The worker that ran attempt %s died (%s); %s',
                     task.attempt,
-                    coalesce(
-                        format('worker %s, %s pid %s, silent since %s', task.worker_id, task.hostname,
-                               task.pid, date_trunc('second', task.heartbeat_at)),
-                        format('worker %s, no longer registered', task.worker_id)
-                    ),
+                    CASE WHEN task.hostname IS NULL
+                         THEN format('worker %s, no longer registered', task.worker_id)
+                         ELSE format('worker %s, %s pid %s, silent since %s', task.worker_id, task.hostname,
+                                     task.pid, date_trunc('second', task.heartbeat_at)) END,
                     CASE WHEN task.retry_count < task.max_retries
                          THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
                          ELSE format('no retry is left, max_retries is %s', task.max_retries) END),

@@ -1,5 +1,6 @@
 -- Cuts a message to a length and says so, so that no error fills the table.
--- Called by: record_failure() and snooze(). Locks: nothing. Returns: the message, or its beginning with a note.
+-- Called by: record_failure() and snooze(). Locks: nothing.
+-- Returns: the message, or its beginning with a note; NULL for NULL.
 CREATE OR REPLACE FUNCTION contentq.shorten(message text, max_characters integer)
 RETURNS text
 LANGUAGE sql
@@ -7,9 +8,10 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-        WHEN length(shorten.message) <= shorten.max_characters THEN shorten.message
-        ELSE format('%s … (cut: %s characters in all)',
-                    left(shorten.message, shorten.max_characters), length(shorten.message))
+        WHEN length(shorten.message) > shorten.max_characters
+            THEN format('%s … (cut: %s characters in all)',
+                        left(shorten.message, shorten.max_characters), length(shorten.message))
+        ELSE shorten.message
     END;
 $$;
 

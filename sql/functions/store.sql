@@ -29,13 +29,17 @@ DECLARE
     piece record;
     new_content_id integer;
     held_ids integer[] := '{}';
-    held_attempts integer[] := '{}';
     results text[] := '{}';
     content_ids integer[] := '{}';
 BEGIN
+    IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
+        RAISE EXCEPTION 'extras must be JSON objects'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+
     FOR piece IN
-        SELECT t.id, t.attempt, t.account_id, t.auto_approve, r.title, r.body, r.word_count,
-               nullif(substr(btrim(r.extra, E' \n\r\t'), 2), '}') AS members
+        SELECT t.id, t.account_id, t.auto_approve, r.title, r.body, r.word_count,
+               nullif(btrim(substr(btrim(r.extra, E' \n\r\t'), 2), E' \n\r\t'), '}') AS members
         FROM unnest(store.ids, store.attempts, store.titles, store.bodies, store.word_counts, store.extras)
             AS r (id, attempt, title, body, word_count, extra)
         JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
@@ -46,6 +50,9 @@ BEGIN
         ORDER BY t.id
         FOR NO KEY UPDATE OF t
     LOOP
+        -- A task that is named twice gets one content.
+        CONTINUE WHEN piece.id = held_ids[cardinality(held_ids)];
+
         INSERT INTO public.contents (account_id, title, body, word_count, review_status)
         VALUES (
             piece.account_id, piece.title, piece.body, piece.word_count,
@@ -54,7 +61,6 @@ BEGIN
         RETURNING contents.id INTO new_content_id;
 
         held_ids := held_ids || piece.id;
-        held_attempts := held_attempts || piece.attempt;
         content_ids := content_ids || new_content_id;
         results := results || format(
             '{"success": true, "content_id": %s, "word_count": %s%s',
@@ -62,8 +68,19 @@ BEGIN
         );
     END LOOP;
 
+    -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
     RETURN QUERY
-    SELECT contentq.complete(store.worker_id, held_ids, held_attempts, results, content_ids);
+    UPDATE public.content_generation_tasks AS t
+    SET status = 'completed',
+        completed_at = clock_timestamp(),
+        result = r.result::json,
+        content_id = r.content_id,
+        error_message = NULL,
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    FROM unnest(held_ids, results, content_ids) AS r (id, result, content_id)
+    WHERE t.id = r.id
+    RETURNING t.id;
 
     IF cardinality(held_ids) < cardinality(store.ids) THEN
         PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);

@@ -211,13 +211,15 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
     old integer[];
 BEGIN
     old := ARRAY(
         SELECT t.id
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'completed'
-          AND t.completed_at < clock_timestamp() - cleanup.older_than
+          AND t.completed_at < now_ - cleanup.older_than
         ORDER BY t.completed_at
         LIMIT cleanup.max_rows
         FOR UPDATE SKIP LOCKED
@@ -341,7 +343,7 @@ COMMENT ON FUNCTION contentq.drain_worker(bigint) IS
 -- Ends the tasks among these that were overtaken: cancelled while running (failed) or past their deadline
 -- (timeout). Whatever their handler reports no longer counts.
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
--- Locks: the tasks, in id order. Returns: the ids that it ended.
+-- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
 CREATE OR REPLACE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
@@ -353,6 +355,16 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
+    -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
+    -- the statements after this one see it.
+    PERFORM t.id
+    FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+    JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+    WHERE t.status = 'processing'
+      AND t.worker_id = end_overtaken.worker_id
+    ORDER BY t.id
+    FOR NO KEY UPDATE OF t;
+
     RETURN QUERY
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt
@@ -568,6 +580,7 @@ BEGIN
 
     -- A live worker stops its handlers at their deadlines itself; this comes a moment later.
     next_event := least(
+        clock_timestamp() + longest_wait,
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
          WHERE t.status IN ('pending', 'processing') AND t.timeout_at IS NOT NULL),
@@ -586,16 +599,20 @@ COMMENT ON FUNCTION contentq.maintain() IS
 -- Says how long until a scheduled task becomes ready, so that an idle worker sleeps exactly that long.
 -- Called by: workers, when a claim found nothing more.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when nothing is scheduled.
+-- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
 CREATE OR REPLACE FUNCTION contentq.next_scheduled()
 RETURNS interval
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT greatest(min(scheduled_at) - clock_timestamp(), interval '0')
-    FROM public.content_generation_tasks
-    WHERE status = 'pending'
-      AND scheduled_at IS NOT NULL;
+    SELECT greatest(t.scheduled_at - clock_timestamp(), interval '0')
+    FROM public.content_generation_tasks AS t
+    WHERE t.status = 'pending'
+      AND t.scheduled_at IS NOT NULL
+      AND t.scheduled_at < 'infinity'
+    ORDER BY t.scheduled_at
+    LIMIT 1;
 $$;
 
 COMMENT ON FUNCTION contentq.next_scheduled() IS
@@ -616,6 +633,8 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
     due integer[];
 BEGIN
     due := ARRAY(
@@ -623,7 +642,7 @@ BEGIN
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND t.scheduled_at IS NOT NULL
-          AND t.scheduled_at <= clock_timestamp()
+          AND t.scheduled_at <= now_
         ORDER BY t.scheduled_at
         LIMIT promote_scheduled.max_rows
         FOR UPDATE SKIP LOCKED
@@ -891,11 +910,10 @@ BEGIN
                 task.id,
                 format('The worker that ran attempt %s died (%s); %s',
                     task.attempt,
-                    coalesce(
-                        format('worker %s, %s pid %s, silent since %s', task.worker_id, task.hostname,
-                               task.pid, date_trunc('second', task.heartbeat_at)),
-                        format('worker %s, no longer registered', task.worker_id)
-                    ),
+                    CASE WHEN task.hostname IS NULL
+                         THEN format('worker %s, no longer registered', task.worker_id)
+                         ELSE format('worker %s, %s pid %s, silent since %s', task.worker_id, task.hostname,
+                                     task.pid, date_trunc('second', task.heartbeat_at)) END,
                     CASE WHEN task.retry_count < task.max_retries
                          THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
                          ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
@@ -930,7 +948,8 @@ COMMENT ON FUNCTION contentq.rescue_dead_workers(interval) IS
     '(failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
 
 -- Cuts a message to a length and says so, so that no error fills the table.
--- Called by: record_failure() and snooze(). Locks: nothing. Returns: the message, or its beginning with a note.
+-- Called by: record_failure() and snooze(). Locks: nothing.
+-- Returns: the message, or its beginning with a note; NULL for NULL.
 CREATE OR REPLACE FUNCTION contentq.shorten(message text, max_characters integer)
 RETURNS text
 LANGUAGE sql
@@ -938,9 +957,10 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-        WHEN length(shorten.message) <= shorten.max_characters THEN shorten.message
-        ELSE format('%s … (cut: %s characters in all)',
-                    left(shorten.message, shorten.max_characters), length(shorten.message))
+        WHEN length(shorten.message) > shorten.max_characters
+            THEN format('%s … (cut: %s characters in all)',
+                        left(shorten.message, shorten.max_characters), length(shorten.message))
+        ELSE shorten.message
     END;
 $$;
 
@@ -1015,13 +1035,17 @@ DECLARE
     piece record;
     new_content_id integer;
     held_ids integer[] := '{}';
-    held_attempts integer[] := '{}';
     results text[] := '{}';
     content_ids integer[] := '{}';
 BEGIN
+    IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
+        RAISE EXCEPTION 'extras must be JSON objects'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+
     FOR piece IN
-        SELECT t.id, t.attempt, t.account_id, t.auto_approve, r.title, r.body, r.word_count,
-               nullif(substr(btrim(r.extra, E' \n\r\t'), 2), '}') AS members
+        SELECT t.id, t.account_id, t.auto_approve, r.title, r.body, r.word_count,
+               nullif(btrim(substr(btrim(r.extra, E' \n\r\t'), 2), E' \n\r\t'), '}') AS members
         FROM unnest(store.ids, store.attempts, store.titles, store.bodies, store.word_counts, store.extras)
             AS r (id, attempt, title, body, word_count, extra)
         JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
@@ -1032,6 +1056,9 @@ BEGIN
         ORDER BY t.id
         FOR NO KEY UPDATE OF t
     LOOP
+        -- A task that is named twice gets one content.
+        CONTINUE WHEN piece.id = held_ids[cardinality(held_ids)];
+
         INSERT INTO public.contents (account_id, title, body, word_count, review_status)
         VALUES (
             piece.account_id, piece.title, piece.body, piece.word_count,
@@ -1040,7 +1067,6 @@ BEGIN
         RETURNING contents.id INTO new_content_id;
 
         held_ids := held_ids || piece.id;
-        held_attempts := held_attempts || piece.attempt;
         content_ids := content_ids || new_content_id;
         results := results || format(
             '{"success": true, "content_id": %s, "word_count": %s%s',
@@ -1048,8 +1074,19 @@ BEGIN
         );
     END LOOP;
 
+    -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
     RETURN QUERY
-    SELECT contentq.complete(store.worker_id, held_ids, held_attempts, results, content_ids);
+    UPDATE public.content_generation_tasks AS t
+    SET status = 'completed',
+        completed_at = clock_timestamp(),
+        result = r.result::json,
+        content_id = r.content_id,
+        error_message = NULL,
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    FROM unnest(held_ids, results, content_ids) AS r (id, result, content_id)
+    WHERE t.id = r.id
+    RETURNING t.id;
 
     IF cardinality(held_ids) < cardinality(store.ids) THEN
         PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
@@ -1065,7 +1102,7 @@ COMMENT ON FUNCTION contentq.store(bigint, integer[], integer[], text[], text[],
 -- Called by: maintain(), cron, operators; safe from several places at once.
 -- Locks: up to max_rows tasks in order of their deadline, skipping those that others hold (so it never waits
 --        and cannot take part in a deadlock). Returns: how many it ended.
--- A running task's worker is told by its next heartbeat.
+-- A running task's worker is told by its next heartbeat. One that was cancelled ends failed here too.
 CREATE OR REPLACE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql
@@ -1076,6 +1113,8 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
     overdue integer[];
 BEGIN
     overdue := ARRAY(
@@ -1083,16 +1122,17 @@ BEGIN
         FROM public.content_generation_tasks AS t
         WHERE t.status IN ('pending', 'processing')
           AND t.timeout_at IS NOT NULL
-          AND t.timeout_at <= clock_timestamp()
+          AND t.timeout_at <= now_
         ORDER BY t.timeout_at
         LIMIT sweep_timeouts.max_rows
         FOR UPDATE SKIP LOCKED
     );
     IF cardinality(overdue) > 0 THEN
         UPDATE public.content_generation_tasks AS t
-        SET status = 'timeout',
-            error_message = CASE t.status WHEN 'processing' THEN 'Task execution timeout'
-                                          ELSE 'Task timeout before execution' END,
+        SET status = CASE WHEN t.cancel_requested_at IS NULL THEN 'timeout' ELSE 'failed' END,
+            error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
+                                 WHEN t.status = 'processing' THEN 'Task execution timeout'
+                                 ELSE 'Task timeout before execution' END,
             scheduled_at = NULL,
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (overdue);

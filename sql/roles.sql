@@ -1,0 +1,63 @@
+-- Roles with no more rights than their work needs. Applied on demand, by a superuser or by the owner of the
+-- tables with CREATEROLE, and again after each migration:
+--
+--     psql -d <database> -f sql/roles.sql
+--     psql -d <database> -c "CREATE ROLE app LOGIN; GRANT contentq_producer TO app"
+--
+-- contentq_producer   inserts tasks, reads them, their results and their content
+-- contentq_worker     what contentq worker does: every function that claims, reports and keeps house
+-- contentq_operator   cancel, requeue, sweep, rescue, clean up; changes settings; reads everything
+-- contentq_reader     reads everything, the views included
+--
+-- The roles cannot log in; grant them to users that can. All functions run with the rights of their caller,
+-- so that anyone may try to call one, and what the caller may do to the tables decides. Rights that were
+-- granted to these roles otherwise are taken away, so that this file is all of them.
+
+BEGIN;
+
+DO $$
+DECLARE
+    missing text;
+BEGIN
+    FOREACH missing IN ARRAY
+        ARRAY['contentq_producer', 'contentq_worker', 'contentq_operator', 'contentq_reader']
+    LOOP
+        -- Roles belong to all databases of a server: another one may have them already.
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = missing) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', missing);
+        END IF;
+    END LOOP;
+END;
+$$;
+
+REVOKE ALL ON ALL TABLES IN SCHEMA contentq
+    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+REVOKE ALL ON public.content_generation_tasks, public.accounts, public.contents
+    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+
+GRANT USAGE ON SCHEMA public, contentq
+    TO contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+GRANT SELECT ON public.content_generation_tasks, public.accounts, public.contents, contentq.alembic_version
+    TO contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+
+-- Not by column: object-relational mappers name every column of a table when they insert.
+GRANT INSERT ON public.content_generation_tasks TO contentq_producer;
+
+-- By column: what a task is about, and how urgent it is, is not for a worker to change.
+GRANT UPDATE (
+    status, started_at, completed_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
+    result, content_id, error_message, attempt_errors, updated_at
+) ON public.content_generation_tasks TO contentq_worker;
+GRANT DELETE ON public.content_generation_tasks TO contentq_worker;
+GRANT INSERT, UPDATE (review_status) ON public.contents TO contentq_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_worker;
+GRANT SELECT ON contentq.settings TO contentq_worker;
+GRANT SELECT, UPDATE ON contentq.maintenance TO contentq_worker;
+
+GRANT UPDATE, DELETE ON public.content_generation_tasks TO contentq_operator;
+GRANT UPDATE, DELETE ON contentq.workers TO contentq_operator;
+GRANT UPDATE ON contentq.settings, contentq.maintenance TO contentq_operator;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_reader;
+
+COMMIT;

@@ -1,0 +1,1637 @@
+-- What a migrated database looks like: pg_dump --schema-only of it, made by
+-- python -m tests.support.schema_snapshot. A test compares it; nothing runs it.
+
+-- Name: contentq; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA contentq;
+
+-- Name: SCHEMA contentq; Type: COMMENT; Schema: -; Owner: -
+
+COMMENT ON SCHEMA contentq IS 'The machinery of the queue in public.content_generation_tasks.';
+
+-- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.backoff(retry_count integer) RETURNS interval
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT random() * least(s.backoff_cap, s.backoff_base * power(2, least(backoff.retry_count, 30)))
+    FROM contentq.settings AS s;
+$$;
+
+-- Name: FUNCTION backoff(retry_count integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_cap.';
+
+-- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'failed' ELSE t.status END,
+        error_message = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'Task cancelled'
+                             ELSE t.error_message END,
+        cancel_requested_at = coalesce(t.cancel_requested_at, clock_timestamp()),
+        scheduled_at = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.task_id = cancel.task_id
+      AND t.status IN ('pending', 'processing')
+    RETURNING t.status;
+$$;
+
+-- Name: FUNCTION cancel(task_id text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
+
+-- Name: content_generation_tasks; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.content_generation_tasks (
+    id integer NOT NULL,
+    task_id character varying(100) DEFAULT ('task-'::text || replace((gen_random_uuid())::text, '-'::text, ''::text)) NOT NULL,
+    content_id integer,
+    account_id integer NOT NULL,
+    topic character varying(500),
+    keywords character varying(500),
+    category character varying(100),
+    requirements text,
+    tone character varying(50),
+    status character varying(50) DEFAULT 'pending'::character varying NOT NULL,
+    priority integer DEFAULT 5 NOT NULL,
+    retry_count integer DEFAULT 0 NOT NULL,
+    max_retries integer DEFAULT 3 NOT NULL,
+    submitted_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    timeout_at timestamp with time zone,
+    result json,
+    error_message text,
+    auto_approve boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    updated_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    scheduled_at timestamp with time zone,
+    attempt integer DEFAULT 0 NOT NULL,
+    worker_id bigint,
+    cancel_requested_at timestamp with time zone,
+    attempt_errors jsonb DEFAULT '[]'::jsonb NOT NULL,
+    CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
+    CONSTRAINT content_generation_tasks_attempt_errors_check CHECK ((jsonb_typeof(attempt_errors) = 'array'::text)),
+    CONSTRAINT content_generation_tasks_completed_at_check CHECK ((((status)::text <> 'completed'::text) OR (completed_at IS NOT NULL))),
+    CONSTRAINT content_generation_tasks_max_retries_check CHECK ((max_retries >= 0)),
+    CONSTRAINT content_generation_tasks_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
+    CONSTRAINT content_generation_tasks_result_check CHECK (((result IS NULL) OR ((result)::jsonb IS NOT NULL))),
+    CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
+    CONSTRAINT content_generation_tasks_started_at_check CHECK ((((status)::text <> 'processing'::text) OR (started_at IS NOT NULL))),
+    CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[])))
+);
+
+-- Name: TABLE content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TABLE public.content_generation_tasks IS 'The queue: one row follows one piece of content from its submission to its end. A producer names account_id and whatever else it likes; every other column has a default.';
+
+-- Name: COLUMN content_generation_tasks.id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.id IS 'Internal identifier (4 bytes by specification).';
+
+-- Name: COLUMN content_generation_tasks.task_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.task_id IS 'Public identifier; task-<32 hex digits> when the inserter leaves it out.';
+
+-- Name: COLUMN content_generation_tasks.content_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.content_id IS 'The content that the task produced; NULL until then.';
+
+-- Name: COLUMN content_generation_tasks.account_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.account_id IS 'The account that it works for.';
+
+-- Name: COLUMN content_generation_tasks.topic; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.topic IS 'Subject, up to 500 characters.';
+
+-- Name: COLUMN content_generation_tasks.keywords; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.keywords IS 'Comma-separated, up to 500 characters.';
+
+-- Name: COLUMN content_generation_tasks.category; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.category IS 'Category, up to 100 characters; a worker can claim by it.';
+
+-- Name: COLUMN content_generation_tasks.requirements; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.requirements IS 'Special instructions to the handler.';
+
+-- Name: COLUMN content_generation_tasks.tone; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.tone IS 'Style of voice, up to 50 characters.';
+
+-- Name: COLUMN content_generation_tasks.status; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.status IS 'pending, processing, completed, failed or timeout.';
+
+-- Name: COLUMN content_generation_tasks.priority; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.priority IS '1 to 10; larger is more urgent.';
+
+-- Name: COLUMN content_generation_tasks.retry_count; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.retry_count IS 'Retries charged so far.';
+
+-- Name: COLUMN content_generation_tasks.max_retries; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.max_retries IS 'Retries allowed after the first attempt: max_retries + 1 attempts in all.';
+
+-- Name: COLUMN content_generation_tasks.submitted_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.submitted_at IS 'When it was submitted; within a priority, older is claimed first.';
+
+-- Name: COLUMN content_generation_tasks.started_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.started_at IS 'Start of the latest attempt.';
+
+-- Name: COLUMN content_generation_tasks.completed_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.completed_at IS 'When it became completed.';
+
+-- Name: COLUMN content_generation_tasks.timeout_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.timeout_at IS 'Deadline of the whole task, waiting included; past it the task becomes timeout.';
+
+-- Name: COLUMN content_generation_tasks.result; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.result IS 'What the handler returned, e.g. {"success": true, "content_id": 123, "word_count": 1500}.';
+
+-- Name: COLUMN content_generation_tasks.error_message; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.error_message IS 'The latest error; NULL once completed.';
+
+-- Name: COLUMN content_generation_tasks.auto_approve; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.auto_approve IS 'Whether the content that the task produces is approved without review.';
+
+-- Name: COLUMN content_generation_tasks.created_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.created_at IS 'When the row was inserted.';
+
+-- Name: COLUMN content_generation_tasks.updated_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.updated_at IS 'When the row was last updated; kept by a trigger.';
+
+-- Name: COLUMN content_generation_tasks.scheduled_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.scheduled_at IS 'Not to be claimed before this time (delay or backoff); NULL means ready now, and it becomes NULL once due.';
+
+-- Name: COLUMN content_generation_tasks.attempt; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.attempt IS 'Fencing token: +1 at each claim, never reset. An outcome counts only with the current value.';
+
+-- Name: COLUMN content_generation_tasks.worker_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.worker_id IS 'The worker that holds the task, or that has still to be told that it no longer does.';
+
+-- Name: COLUMN content_generation_tasks.cancel_requested_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.cancel_requested_at IS 'When cancelling was asked for while it was running; it can only end failed.';
+
+-- Name: COLUMN content_generation_tasks.attempt_errors; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.attempt_errors IS 'The last 20 failures: array of {attempt, at, worker_id, error_class, message}.';
+
+-- Name: claim(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[] DEFAULT NULL::text[]) RETURNS SETOF public.content_generation_tasks
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    chosen integer[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = claim.worker_id) THEN
+        PERFORM contentq.raise_not_registered(claim.worker_id);
+    END IF;
+    IF claim.max_tasks IS NULL OR claim.max_tasks < 1 THEN
+        RETURN;
+    END IF;
+
+    IF contentq.promote_scheduled() > claim.max_tasks THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+
+    chosen := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NULL
+          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+          AND (claim.categories IS NULL OR t.category = ANY (claim.categories))
+        ORDER BY t.priority DESC, t.submitted_at, t.id
+        LIMIT claim.max_tasks
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(chosen) = 0 THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    WITH claimed AS (
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'processing',
+            started_at = clock_timestamp(),
+            attempt = t.attempt + 1,
+            worker_id = claim.worker_id,
+            completed_at = NULL,
+            cancel_requested_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (chosen)
+        RETURNING t.*
+    )
+    SELECT c.*
+    FROM claimed AS c
+    ORDER BY c.priority DESC, c.submitted_at, c.id;
+END;
+$$;
+
+-- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id. The attempt of each row is the fencing token to report with. Raises CQ001 when the worker is not registered.';
+
+-- Name: cleanup(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cleanup(older_than interval DEFAULT '30 days'::interval, max_rows integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+    old integer[];
+BEGIN
+    old := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'completed'
+          AND t.completed_at < now_ - cleanup.older_than
+        ORDER BY t.completed_at
+        LIMIT cleanup.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
+    RETURN cardinality(old);
+END;
+$$;
+
+-- Name: FUNCTION cleanup(older_than interval, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS 'Deletes up to max_rows completed tasks that ended longer ago than older_than; returns how many.';
+
+-- Name: complete(bigint, integer[], integer[], text[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts integer[], results text[] DEFAULT NULL::text[], content_ids integer[] DEFAULT NULL::integer[]) RETURNS SETOF integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    completed integer[];
+BEGIN
+    WITH reported AS MATERIALIZED (
+        SELECT r.id, r.attempt, r.result, r.content_id
+        FROM unnest(complete.ids, complete.attempts, complete.results, complete.content_ids)
+            AS r (id, attempt, result, content_id)
+        ORDER BY r.id
+    ),
+    counted AS (
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'completed',
+            completed_at = clock_timestamp(),
+            result = r.result::json,
+            content_id = coalesce(r.content_id, t.content_id),
+            error_message = NULL,
+            worker_id = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        FROM reported AS r
+        WHERE t.id = r.id
+          AND t.attempt = r.attempt
+          AND t.status = 'processing'
+          AND t.worker_id = complete.worker_id
+          AND t.cancel_requested_at IS NULL
+          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+        RETURNING t.id
+    )
+    SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
+
+    IF cardinality(completed) < cardinality(complete.ids) THEN
+        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+    END IF;
+
+    IF complete.content_ids IS NOT NULL THEN
+        UPDATE public.contents AS c
+        SET review_status = 'approved'
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (completed)
+          AND t.auto_approve
+          AND c.id = t.content_id
+          AND c.id = ANY (complete.content_ids)
+          AND c.review_status = 'pending';
+    END IF;
+
+    RETURN QUERY SELECT unnest(completed);
+END;
+$$;
+
+-- Name: FUNCTION complete(worker_id bigint, ids integer[], attempts integer[], results text[], content_ids integer[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts integer[], results text[], content_ids integer[]) IS 'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, content_ids the content they produced. Returns the ids that counted; the others were taken over, cancelled or past their deadline.';
+
+-- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.deregister_worker(worker_id bigint) RETURNS SETOF integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}');
+
+    PERFORM contentq.forget_worker(deregister_worker.worker_id);
+END;
+$$;
+
+-- Name: FUNCTION deregister_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.deregister_worker(worker_id bigint) IS 'Removes a worker and releases the tasks that it still holds, nothing charged; returns their ids.';
+
+-- Name: drain_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.drain_worker(worker_id bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE contentq.workers SET draining = true WHERE id = drain_worker.worker_id;
+$$;
+
+-- Name: FUNCTION drain_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more; what it runs may still end.';
+
+-- Name: end_overtaken(bigint, integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
+    -- the statements after this one see it.
+    PERFORM t.id
+    FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+    JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+    WHERE t.status = 'processing'
+      AND t.worker_id = end_overtaken.worker_id
+    ORDER BY t.id
+    FOR NO KEY UPDATE OF t;
+
+    RETURN QUERY
+    WITH reported AS MATERIALIZED (
+        SELECT r.id, r.attempt
+        FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+        ORDER BY r.id
+    )
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'failed' ELSE 'timeout' END,
+        error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
+                             ELSE 'Task execution timeout' END,
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    FROM reported AS r
+    WHERE t.id = r.id
+      AND t.attempt = r.attempt
+      AND t.status = 'processing'
+      AND t.worker_id = end_overtaken.worker_id
+      AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
+    RETURNING t.id;
+END;
+$$;
+
+-- Name: FUNCTION end_overtaken(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
+
+-- Name: fail(bigint, integer, integer, text, boolean, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.fail(worker_id bigint, id integer, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    task public.content_generation_tasks;
+BEGIN
+    IF EXISTS (SELECT contentq.end_overtaken(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
+        RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = fail.id);
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = fail.id
+      AND t.attempt = fail.attempt
+      AND t.status = 'processing'
+      AND t.worker_id = fail.worker_id
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+
+    RETURN contentq.record_failure(
+        task.id, fail.message, fail.error_class, coalesce(fail.permanent, false),
+        coalesce(fail.retry_after, contentq.backoff(task.retry_count))
+    );
+END;
+$$;
+
+-- Name: FUNCTION fail(worker_id bigint, id integer, attempt integer, message text, permanent boolean, retry_after interval, error_class text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.fail(worker_id bigint, id integer, attempt integer, message text, permanent boolean, retry_after interval, error_class text) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
+
+-- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.forget_worker(worker_id bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE public.content_generation_tasks AS t
+    SET worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id IN (
+        SELECT r.id
+        FROM public.content_generation_tasks AS r
+        WHERE r.worker_id = forget_worker.worker_id
+          AND r.status <> 'processing'
+        ORDER BY r.id
+        FOR UPDATE SKIP LOCKED
+    );
+
+    DELETE FROM contentq.workers WHERE id = forget_worker.worker_id;
+$$;
+
+-- Name: FUNCTION forget_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.forget_worker(worker_id bigint) IS 'Internal: removes the row of a worker that holds nothing any more.';
+
+-- Name: heartbeat(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer) RETURNS TABLE(id integer, attempt integer)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE contentq.workers AS w
+    SET heartbeat_at = clock_timestamp(),
+        busy = coalesce(heartbeat.busy, w.busy)
+    WHERE w.id = heartbeat.worker_id;
+    IF NOT FOUND THEN
+        PERFORM contentq.raise_not_registered(heartbeat.worker_id);
+    END IF;
+
+    RETURN QUERY
+    WITH revoked AS MATERIALIZED (
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id = heartbeat.worker_id
+          AND t.status <> 'processing'
+        ORDER BY t.id
+        FOR UPDATE SKIP LOCKED
+    ),
+    told AS (
+        UPDATE public.content_generation_tasks AS t
+        SET worker_id = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        FROM revoked AS r
+        WHERE t.id = r.id
+        RETURNING t.id, t.attempt
+    )
+    SELECT d.id, d.attempt
+    FROM told AS d
+    UNION ALL
+    SELECT t.id, t.attempt
+    FROM public.content_generation_tasks AS t
+    WHERE t.worker_id = heartbeat.worker_id
+      AND t.status = 'processing'
+      AND t.cancel_requested_at IS NOT NULL;
+END;
+$$;
+
+-- Name: FUNCTION heartbeat(worker_id bigint, busy integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. Raises CQ001 when it is not registered.';
+
+-- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.maintain() RETURNS interval
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    longest_wait constant interval := '4 seconds';
+    batch constant integer := 1000;
+    now_ constant timestamptz := clock_timestamp();
+    settings contentq.settings;
+    watch contentq.maintenance;
+    more boolean := false;
+    next_event timestamptz;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('contentq.maintain', 0)) THEN
+        RETURN longest_wait;
+    END IF;
+    SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
+
+    UPDATE contentq.maintenance AS m
+    SET ran_at = now_,
+        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.worker_silence * 0.6, longest_wait * 1.25)
+                             THEN now_ ELSE m.watched_since END
+    RETURNING m.* INTO STRICT watch;
+
+    IF contentq.sweep_timeouts(batch) >= batch THEN
+        more := true;
+    END IF;
+    IF contentq.promote_scheduled(batch) > 0 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+    IF watch.watched_since <= now_ - settings.worker_silence THEN
+        IF contentq.rescue_dead_workers(settings.worker_silence) >= batch THEN
+            more := true;
+        END IF;
+    END IF;
+    IF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
+        IF contentq.cleanup(settings.retention, batch) >= batch THEN
+            more := true;
+        ELSE
+            UPDATE contentq.maintenance SET cleaned_at = now_;
+        END IF;
+    END IF;
+    IF more THEN
+        RETURN interval '0';
+    END IF;
+
+    -- A live worker stops its handlers at their deadlines itself; this comes a moment later.
+    next_event := least(
+        clock_timestamp() + longest_wait,
+        (SELECT min(t.timeout_at) + interval '250 milliseconds'
+         FROM public.content_generation_tasks AS t
+         WHERE t.status IN ('pending', 'processing') AND t.timeout_at IS NOT NULL),
+        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
+         FROM contentq.workers AS w)
+    );
+    RETURN least(longest_wait, greatest(next_event - clock_timestamp() + interval '10 milliseconds',
+                                        interval '100 milliseconds'));
+END;
+$$;
+
+-- Name: FUNCTION maintain(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';
+
+-- Name: next_scheduled(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.next_scheduled() RETURNS interval
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT greatest(t.scheduled_at - clock_timestamp(), interval '0')
+    FROM public.content_generation_tasks AS t
+    WHERE t.status = 'pending'
+      AND t.scheduled_at IS NOT NULL
+      AND t.scheduled_at < 'infinity'
+    ORDER BY t.scheduled_at
+    LIMIT 1;
+$$;
+
+-- Name: FUNCTION next_scheduled(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready; NULL when nothing is scheduled.';
+
+-- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+    due integer[];
+BEGIN
+    due := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at
+        LIMIT promote_scheduled.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(due) > 0 THEN
+        UPDATE public.content_generation_tasks
+        SET scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE id = ANY (due);
+    END IF;
+    RETURN cardinality(due);
+END;
+$$;
+
+-- Name: FUNCTION promote_scheduled(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.promote_scheduled(max_rows integer) IS 'Makes ready up to max_rows tasks whose scheduled_at has passed; returns how many.';
+
+-- Name: raise_not_registered(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.raise_not_registered(worker_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'worker % is not registered', raise_not_registered.worker_id
+        USING ERRCODE = 'CQ001',
+              DETAIL = 'It never was, it has left, or it was silent for so long that its tasks were rescued.',
+              HINT = 'Stop the handlers that it runs (their outcomes no longer count) and call '
+                     'contentq.register_worker() for a new id.';
+END;
+$$;
+
+-- Name: FUNCTION raise_not_registered(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker.';
+
+-- Name: reconcile(bigint, integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.reconcile(worker_id bigint, held integer[]) RETURNS SETOF integer
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT contentq.release(reconcile.worker_id, array_agg(t.id), array_agg(t.attempt))
+    FROM public.content_generation_tasks AS t
+    WHERE t.worker_id = reconcile.worker_id
+      AND t.status = 'processing'
+      AND t.id <> ALL (reconcile.held)
+    HAVING count(*) > 0;
+$$;
+
+-- Name: FUNCTION reconcile(worker_id bigint, held integer[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.reconcile(worker_id bigint, held integer[]) IS 'Releases the tasks recorded as held by this worker that are not among held (the ids that it knows of); returns their ids. To be called while no claim of the worker is under way.';
+
+-- Name: record_failure(integer, text, text, boolean, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.record_failure(id integer, message text, error_class text, permanent boolean, delay interval) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    full_message constant text := coalesce(nullif(record_failure.message, ''), 'no message was given');
+    kept_message constant text := contentq.shorten(full_message, 8000);
+    new_status text;
+BEGIN
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+                      THEN 'pending' ELSE 'failed' END,
+        retry_count = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+                           THEN t.retry_count + 1 ELSE t.retry_count END,
+        scheduled_at = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+                                 AND record_failure.delay > interval '0'
+                            THEN clock_timestamp() + record_failure.delay END,
+        error_message = kept_message,
+        attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
+                              THEN t.attempt_errors - 0 ELSE t.attempt_errors END
+            || jsonb_build_object(
+                'attempt', t.attempt,
+                'at', clock_timestamp(),
+                'worker_id', t.worker_id,
+                'error_class', record_failure.error_class,
+                'message', contentq.shorten(full_message, 1000)
+            ),
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = record_failure.id
+    RETURNING t.status INTO new_status;
+    RETURN new_status;
+END;
+$$;
+
+-- Name: FUNCTION record_failure(id integer, message text, error_class text, permanent boolean, delay interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.record_failure(id integer, message text, error_class text, permanent boolean, delay interval) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
+
+-- Name: register_worker(text, integer, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
+    VALUES (
+        register_worker.hostname,
+        register_worker.pid,
+        register_worker.slots,
+        register_worker.handler,
+        register_worker.gate,
+        register_worker.version
+    )
+    RETURNING id;
+$$;
+
+-- Name: FUNCTION register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text) IS 'Registers a worker with its number of slots; returns its id. It must call heartbeat() every 2 seconds.';
+
+-- Name: release(bigint, integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM contentq.end_overtaken(release.worker_id, release.ids, release.attempts);
+
+    RETURN QUERY
+    WITH reported AS MATERIALIZED (
+        SELECT r.id, r.attempt
+        FROM unnest(release.ids, release.attempts) AS r (id, attempt)
+        ORDER BY r.id
+    )
+    UPDATE public.content_generation_tasks AS t
+    SET status = 'pending',
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    FROM reported AS r
+    WHERE t.id = r.id
+      AND t.attempt = r.attempt
+      AND t.status = 'processing'
+      AND t.worker_id = release.worker_id
+    RETURNING t.id;
+
+    IF FOUND THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION release(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[]) IS 'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';
+
+-- Name: requeue(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.requeue(task_id text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    new_status text;
+BEGIN
+    UPDATE public.content_generation_tasks AS t
+    SET status = 'pending',
+        retry_count = 0,
+        scheduled_at = NULL,
+        completed_at = NULL,
+        timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
+        cancel_requested_at = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.task_id = requeue.task_id
+      AND t.status IN ('failed', 'timeout')
+    RETURNING t.status INTO new_status;
+
+    IF FOUND THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+    RETURN new_status;
+END;
+$$;
+
+-- Name: FUNCTION requeue(task_id text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.requeue(task_id text) IS 'Puts a failed or timeout task back to pending with all its retries; returns pending, NULL when it is not failed or timeout.';
+
+-- Name: rescue_dead_workers(interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.rescue_dead_workers(silence interval DEFAULT '00:00:10'::interval) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    dead bigint[];
+    task record;
+    rescued integer := 0;
+    gone bigint;
+BEGIN
+    dead := ARRAY(
+        SELECT w.id
+        FROM contentq.workers AS w
+        WHERE w.heartbeat_at < clock_timestamp() - rescue_dead_workers.silence
+        ORDER BY w.id
+        FOR UPDATE SKIP LOCKED
+    );
+
+    FOR task IN
+        SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at,
+               w.hostname, w.pid, w.heartbeat_at
+        FROM public.content_generation_tasks AS t
+        LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
+        WHERE t.status = 'processing'
+          AND t.worker_id IS NOT NULL
+          AND (w.id IS NULL OR w.id = ANY (dead))
+        ORDER BY t.id
+        LIMIT 1000
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    LOOP
+        IF task.cancel_requested_at IS NOT NULL THEN
+            UPDATE public.content_generation_tasks
+            SET status = 'failed',
+                error_message = 'Task cancelled',
+                worker_id = NULL,
+                updated_at = CURRENT_TIMESTAMP
+            WHERE id = task.id;
+        ELSE
+            PERFORM contentq.record_failure(
+                task.id,
+                format('The worker that ran attempt %s died (%s); %s',
+                    task.attempt,
+                    CASE WHEN task.hostname IS NULL
+                         THEN format('worker %s, no longer registered', task.worker_id)
+                         ELSE format('worker %s, %s pid %s, silent since %s', task.worker_id, task.hostname,
+                                     task.pid, date_trunc('second', task.heartbeat_at)) END,
+                    CASE WHEN task.retry_count < task.max_retries
+                         THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
+                         ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                'WorkerDied',
+                false,
+                interval '0'
+            );
+        END IF;
+        rescued := rescued + 1;
+    END LOOP;
+
+    FOREACH gone IN ARRAY dead LOOP
+        IF NOT EXISTS (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.worker_id = gone
+              AND t.status = 'processing'
+        ) THEN
+            PERFORM contentq.forget_worker(gone);
+        END IF;
+    END LOOP;
+
+    IF rescued > 0 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+    RETURN rescued;
+END;
+$$;
+
+-- Name: FUNCTION rescue_dead_workers(silence interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged (failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
+
+-- Name: shorten(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.shorten(message text, max_characters integer) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE
+        WHEN length(shorten.message) > shorten.max_characters
+            THEN format('%s … (cut: %s characters in all)',
+                        left(shorten.message, shorten.max_characters), length(shorten.message))
+        ELSE shorten.message
+    END;
+$$;
+
+-- Name: FUNCTION shorten(message text, max_characters integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'Internal: the message, cut to max_characters with a note when it is longer.';
+
+-- Name: snooze(bigint, integer, integer, timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, resume_at timestamp with time zone, message text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM contentq.end_overtaken(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
+
+    UPDATE public.content_generation_tasks AS t
+    SET status = 'pending',
+        scheduled_at = CASE WHEN snooze.resume_at > clock_timestamp() THEN snooze.resume_at END,
+        error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = snooze.id
+      AND t.attempt = snooze.attempt
+      AND t.status = 'processing'
+      AND t.worker_id = snooze.worker_id;
+    RETURN FOUND;
+END;
+$$;
+
+-- Name: FUNCTION snooze(worker_id bigint, id integer, attempt integer, resume_at timestamp with time zone, message text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, resume_at timestamp with time zone, message text) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
+
+-- Name: store(bigint, integer[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.store(worker_id bigint, ids integer[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    piece record;
+    new_content_id integer;
+    held_ids integer[] := '{}';
+    results text[] := '{}';
+    content_ids integer[] := '{}';
+BEGIN
+    IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
+        RAISE EXCEPTION 'extras must be JSON objects'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+
+    FOR piece IN
+        SELECT t.id, t.account_id, t.auto_approve, r.title, r.body, r.word_count,
+               nullif(btrim(substr(btrim(r.extra, E' \n\r\t'), 2), E' \n\r\t'), '}') AS members
+        FROM unnest(store.ids, store.attempts, store.titles, store.bodies, store.word_counts, store.extras)
+            AS r (id, attempt, title, body, word_count, extra)
+        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        WHERE t.status = 'processing'
+          AND t.worker_id = store.worker_id
+          AND t.cancel_requested_at IS NULL
+          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t
+    LOOP
+        -- A task that is named twice gets one content.
+        CONTINUE WHEN piece.id = held_ids[cardinality(held_ids)];
+
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        VALUES (
+            piece.account_id, piece.title, piece.body, piece.word_count,
+            CASE WHEN piece.auto_approve THEN 'approved' ELSE 'pending' END
+        )
+        RETURNING contents.id INTO new_content_id;
+
+        held_ids := held_ids || piece.id;
+        content_ids := content_ids || new_content_id;
+        results := results || format(
+            '{"success": true, "content_id": %s, "word_count": %s%s',
+            new_content_id, piece.word_count, coalesce(', ' || piece.members, '}')
+        );
+    END LOOP;
+
+    -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
+    RETURN QUERY
+    UPDATE public.content_generation_tasks AS t
+    SET status = 'completed',
+        completed_at = clock_timestamp(),
+        result = r.result::json,
+        content_id = r.content_id,
+        error_message = NULL,
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    FROM unnest(held_ids, results, content_ids) AS r (id, result, content_id)
+    WHERE t.id = r.id
+    RETURNING t.id;
+
+    IF cardinality(held_ids) < cardinality(store.ids) THEN
+        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION store(worker_id bigint, ids integer[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.store(worker_id bigint, ids integer[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]) IS 'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
+
+-- Name: sweep_timeouts(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+    overdue integer[];
+BEGIN
+    overdue := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('pending', 'processing')
+          AND t.timeout_at IS NOT NULL
+          AND t.timeout_at <= now_
+        ORDER BY t.timeout_at
+        LIMIT sweep_timeouts.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(overdue) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET status = CASE WHEN t.cancel_requested_at IS NULL THEN 'timeout' ELSE 'failed' END,
+            error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
+                                 WHEN t.status = 'processing' THEN 'Task execution timeout'
+                                 ELSE 'Task timeout before execution' END,
+            scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (overdue);
+    END IF;
+    RETURN cardinality(overdue);
+END;
+$$;
+
+-- Name: FUNCTION sweep_timeouts(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.sweep_timeouts(max_rows integer) IS 'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout when they were running. Returns how many.';
+
+-- Name: touch_updated_at(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.touch_updated_at() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.updated_at := CURRENT_TIMESTAMP;
+    RETURN NEW;
+END;
+$$;
+
+-- Name: FUNCTION touch_updated_at(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update.';
+
+-- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wake_workers() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_notify('contentq_ready', '');
+    RETURN NULL;
+END;
+$$;
+
+-- Name: FUNCTION wake_workers(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, once per inserting statement.';
+
+-- Name: alembic_version; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.alembic_version (
+    version_num character varying(32) NOT NULL
+);
+
+-- Name: accounts; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.accounts (
+    id integer NOT NULL,
+    name character varying(200) NOT NULL,
+    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL
+);
+
+-- Name: TABLE accounts; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TABLE public.accounts IS 'Whom content is generated for.';
+
+-- Name: COLUMN accounts.id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.id IS 'Identifier that tasks and contents refer to.';
+
+-- Name: COLUMN accounts.name; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.name IS 'Name shown to people, up to 200 characters.';
+
+-- Name: COLUMN accounts.created_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.created_at IS 'When the account was added.';
+
+-- Name: backlog_by_account; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.backlog_by_account AS
+ SELECT t.account_id AS account,
+    "left"((a.name)::text, 30) AS name,
+    count(*) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS pending,
+    count(*) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
+    count(*) FILTER (WHERE ((t.status)::text = 'processing'::text)) AS processing,
+    max(t.priority) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS top_priority,
+    date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at) FILTER (WHERE ((t.status)::text = 'pending'::text)))) AS oldest
+   FROM (public.content_generation_tasks t
+     JOIN public.accounts a ON ((a.id = t.account_id)))
+  WHERE ((t.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[]))
+  GROUP BY t.account_id, a.name
+  ORDER BY (count(*) FILTER (WHERE ((t.status)::text = 'pending'::text))) DESC, t.account_id;
+
+-- Name: VIEW backlog_by_account; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
+
+-- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.maintenance (
+    only_row boolean DEFAULT true NOT NULL,
+    ran_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    watched_since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    cleaned_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT maintenance_only_row_check CHECK (only_row)
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE maintenance; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
+
+-- Name: COLUMN maintenance.only_row; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
+
+-- Name: COLUMN maintenance.ran_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() that did something.';
+
+-- Name: COLUMN maintenance.watched_since; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
+
+-- Name: COLUMN maintenance.cleaned_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+
+-- Name: owned_tables; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.owned_tables (
+    table_name text NOT NULL
+);
+
+-- Name: TABLE owned_tables; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.owned_tables IS 'The tables in public that contentq created itself; only these are dropped by a downgrade.';
+
+-- Name: COLUMN owned_tables.table_name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.owned_tables.table_name IS 'Name of a table in schema public.';
+
+-- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.queue_overview AS
+ SELECT s.status,
+    count(t.id) AS tasks,
+    count(t.id) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
+    count(t.id) FILTER (WHERE (t.retry_count > 0)) AS retried,
+    date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at))) AS oldest
+   FROM (( VALUES (1,'pending'::text), (2,'processing'::text), (3,'completed'::text), (4,'failed'::text), (5,'timeout'::text)) s("position", status)
+     LEFT JOIN public.content_generation_tasks t ON (((t.status)::text = s.status)))
+  GROUP BY s."position", s.status
+  ORDER BY s."position";
+
+-- Name: VIEW queue_overview; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.queue_overview IS 'One row a status: tasks, how many of them are scheduled for later or were retried, age of the oldest.';
+
+-- Name: recent_failures; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.recent_failures AS
+ SELECT id,
+    task_id,
+    account_id AS account,
+    status,
+    attempt AS attempts,
+    date_trunc('second'::text, updated_at) AS ended_at,
+    "left"(error_message, 60) AS error
+   FROM public.content_generation_tasks t
+  WHERE ((status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[]))
+  ORDER BY updated_at DESC, id DESC;
+
+-- Name: VIEW recent_failures; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout, latest first; put one back with SELECT contentq.requeue(task_id).';
+
+-- Name: workers; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.workers (
+    id bigint NOT NULL,
+    hostname text NOT NULL,
+    pid integer NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    slots integer NOT NULL,
+    busy integer DEFAULT 0 NOT NULL,
+    handler text NOT NULL,
+    gate text,
+    version text,
+    draining boolean DEFAULT false NOT NULL,
+    CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
+    CONSTRAINT workers_slots_check CHECK ((slots > 0))
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE workers; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.workers IS 'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
+
+-- Name: COLUMN workers.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.id IS 'Given at registration, never used twice.';
+
+-- Name: COLUMN workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
+
+-- Name: COLUMN workers.pid; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.pid IS 'Its process id on that machine.';
+
+-- Name: COLUMN workers.started_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';
+
+-- Name: COLUMN workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by the clock of the database.';
+
+-- Name: COLUMN workers.slots; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.slots IS 'How many tasks it runs at once.';
+
+-- Name: COLUMN workers.busy; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last heartbeat.';
+
+-- Name: COLUMN workers.handler; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
+
+-- Name: COLUMN workers.gate; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
+
+-- Name: COLUMN workers.version; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
+
+-- Name: COLUMN workers.draining; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
+
+-- Name: running_tasks; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.running_tasks AS
+ SELECT t.id,
+    t.task_id,
+    t.account_id AS account,
+    t.priority,
+    t.attempt,
+    date_trunc('second'::text, (clock_timestamp() - t.started_at)) AS running,
+    date_trunc('second'::text, (t.timeout_at - clock_timestamp())) AS time_left,
+    t.worker_id,
+    w.hostname,
+    "left"((t.topic)::text, 40) AS topic
+   FROM (public.content_generation_tasks t
+     LEFT JOIN contentq.workers w ON ((w.id = t.worker_id)))
+  WHERE ((t.status)::text = 'processing'::text)
+  ORDER BY t.started_at, t.id;
+
+-- Name: VIEW running_tasks; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.running_tasks IS 'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand).';
+
+-- Name: settings; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.settings (
+    only_row boolean DEFAULT true NOT NULL,
+    backoff_base interval DEFAULT '00:00:02'::interval NOT NULL,
+    backoff_cap interval DEFAULT '00:10:00'::interval NOT NULL,
+    worker_silence interval DEFAULT '00:00:10'::interval NOT NULL,
+    retention interval DEFAULT '30 days'::interval,
+    CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
+    CONSTRAINT settings_backoff_cap_check CHECK ((backoff_cap >= backoff_base)),
+    CONSTRAINT settings_only_row_check CHECK (only_row),
+    CONSTRAINT settings_retention_check CHECK ((retention > '00:00:00'::interval)),
+    CONSTRAINT settings_worker_silence_check CHECK ((worker_silence >= '00:00:05'::interval))
+);
+
+-- Name: TABLE settings; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.settings IS 'The settings of the queue: one row, changed with UPDATE, in force at once.';
+
+-- Name: COLUMN settings.only_row; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.only_row IS 'Always true: keeps the table at one row.';
+
+-- Name: COLUMN settings.backoff_base; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.backoff_base IS 'Longest delay before the first retry; doubled at each further one.';
+
+-- Name: COLUMN settings.backoff_cap; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.backoff_cap IS 'Longest delay before any retry.';
+
+-- Name: COLUMN settings.worker_silence; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.worker_silence IS 'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
+
+-- Name: COLUMN settings.retention; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
+
+-- Name: throughput; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.throughput AS
+ SELECT date_trunc('minute'::text, completed_at) AS minute,
+    count(*) AS completed,
+    round(((count(*))::numeric / 60.0), 1) AS per_second,
+    round(EXTRACT(epoch FROM avg((started_at - submitted_at))), 2) AS wait_s,
+    round(EXTRACT(epoch FROM avg((completed_at - started_at))), 2) AS run_s
+   FROM public.content_generation_tasks t
+  WHERE (((status)::text = 'completed'::text) AND (completed_at > (clock_timestamp() - '01:00:00'::interval)))
+  GROUP BY (date_trunc('minute'::text, completed_at))
+  ORDER BY (date_trunc('minute'::text, completed_at)) DESC;
+
+-- Name: VIEW throughput; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last hour, with mean seconds waiting and in the latest attempt.';
+
+-- Name: worker_status; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.worker_status AS
+ SELECT w.id,
+    w.hostname,
+    w.pid,
+        CASE
+            WHEN (w.heartbeat_at < (clock_timestamp() - s.worker_silence)) THEN 'silent'::text
+            WHEN w.draining THEN 'draining'::text
+            WHEN (w.busy >= w.slots) THEN 'full'::text
+            WHEN (w.busy > 0) THEN 'working'::text
+            ELSE 'idle'::text
+        END AS state,
+    w.busy,
+    w.slots,
+    round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heard_s_ago,
+    date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
+    "left"(w.handler, 30) AS handler,
+    w.version
+   FROM (contentq.workers w
+     CROSS JOIN contentq.settings s)
+  ORDER BY w.id;
+
+-- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, full, draining or silent; busy of slots; seconds since the last heartbeat.';
+
+-- Name: workers_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.workers_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: accounts_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+
+ALTER TABLE public.accounts ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.accounts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: content_generation_tasks_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+
+ALTER TABLE public.content_generation_tasks ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.content_generation_tasks_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: contents; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.contents (
+    id integer NOT NULL,
+    account_id integer NOT NULL,
+    title character varying(500) NOT NULL,
+    body text NOT NULL,
+    word_count integer DEFAULT 0 NOT NULL,
+    review_status character varying(20) DEFAULT 'pending'::character varying NOT NULL,
+    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    CONSTRAINT contents_review_status_check CHECK (((review_status)::text = ANY ((ARRAY['pending'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[]))),
+    CONSTRAINT contents_word_count_check CHECK ((word_count >= 0))
+);
+
+-- Name: TABLE contents; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
+
+-- Name: COLUMN contents.id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
+
+-- Name: COLUMN contents.account_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
+
+-- Name: COLUMN contents.title; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
+
+-- Name: COLUMN contents.body; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
+
+-- Name: COLUMN contents.word_count; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
+
+-- Name: COLUMN contents.review_status; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected; approved at once when the task has auto_approve.';
+
+-- Name: COLUMN contents.created_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
+
+-- Name: contents_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+
+ALTER TABLE public.contents ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.contents_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: alembic_version alembic_version_pkc; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.alembic_version
+    ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
+
+-- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.maintenance
+    ADD CONSTRAINT maintenance_pkey PRIMARY KEY (only_row);
+
+-- Name: owned_tables owned_tables_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.owned_tables
+    ADD CONSTRAINT owned_tables_pkey PRIMARY KEY (table_name);
+
+-- Name: settings settings_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.settings
+    ADD CONSTRAINT settings_pkey PRIMARY KEY (only_row);
+
+-- Name: workers workers_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+-- Name: accounts accounts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
+
+-- Name: content_generation_tasks content_generation_tasks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.content_generation_tasks
+    ADD CONSTRAINT content_generation_tasks_pkey PRIMARY KEY (id);
+
+-- Name: content_generation_tasks content_generation_tasks_task_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.content_generation_tasks
+    ADD CONSTRAINT content_generation_tasks_task_id_key UNIQUE (task_id);
+
+-- Name: contents contents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.contents
+    ADD CONSTRAINT contents_pkey PRIMARY KEY (id);
+
+-- Name: content_generation_tasks_account_id_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_account_id_idx ON public.content_generation_tasks USING btree (account_id);
+
+-- Name: content_generation_tasks_completed_at_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_completed_at_idx ON public.content_generation_tasks USING btree (completed_at) WHERE ((status)::text = 'completed'::text);
+
+-- Name: content_generation_tasks_content_id_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_content_id_idx ON public.content_generation_tasks USING btree (content_id) WHERE (content_id IS NOT NULL);
+
+-- Name: content_generation_tasks_deadline_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_deadline_idx ON public.content_generation_tasks USING btree (timeout_at) WHERE ((timeout_at IS NOT NULL) AND ((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])));
+
+-- Name: content_generation_tasks_held_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_held_idx ON public.content_generation_tasks USING btree (worker_id) WHERE (((status)::text = 'processing'::text) AND (worker_id IS NOT NULL));
+
+-- Name: content_generation_tasks_ready_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_ready_idx ON public.content_generation_tasks USING btree (priority DESC, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL));
+
+-- Name: content_generation_tasks_revoked_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_revoked_idx ON public.content_generation_tasks USING btree (worker_id) WHERE ((worker_id IS NOT NULL) AND (((status)::text <> 'processing'::text) OR (cancel_requested_at IS NOT NULL)));
+
+-- Name: content_generation_tasks_scheduled_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_scheduled_idx ON public.content_generation_tasks USING btree (scheduled_at) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NOT NULL));
+
+-- Name: content_generation_tasks_status_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_status_idx ON public.content_generation_tasks USING btree (status);
+
+-- Name: content_generation_tasks_submitted_at_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generation_tasks USING btree (submitted_at);
+
+-- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id);
+
+-- Name: content_generation_tasks content_generation_tasks_touch; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_touch BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN ((new.updated_at IS DISTINCT FROM CURRENT_TIMESTAMP)) EXECUTE FUNCTION contentq.touch_updated_at();
+
+-- Name: TRIGGER content_generation_tasks_touch ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_tasks IS 'Keeps updated_at on every update; skipped when the statement has set it to CURRENT_TIMESTAMP itself.';
+
+-- Name: content_generation_tasks content_generation_tasks_wake; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks FOR EACH STATEMENT EXECUTE FUNCTION contentq.wake_workers();
+
+-- Name: TRIGGER content_generation_tasks_wake ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS 'Wakes idle workers, once per inserting statement.';
+
+-- Name: content_generation_tasks content_generation_tasks_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.content_generation_tasks
+    ADD CONSTRAINT content_generation_tasks_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+-- Name: content_generation_tasks content_generation_tasks_content_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.content_generation_tasks
+    ADD CONSTRAINT content_generation_tasks_content_id_fkey FOREIGN KEY (content_id) REFERENCES public.contents(id) ON DELETE SET NULL;
+
+-- Name: contents contents_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.contents
+    ADD CONSTRAINT contents_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);

@@ -1,0 +1,49 @@
+"""Runs each test of this folder on every server of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from contentq.database.connect import connect as open_connection
+
+from tests.support.databases import Connection
+from tests.support.queue import Queue
+from tests.support.servers import Server, Servers, servers_of
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server" in metafunc.fixturenames:
+        names = [server.name for server in servers_of(metafunc.config).all]
+        metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, servers: Servers) -> Server:
+    return next(server for server in servers.all if server.name == request.param)
+
+
+@pytest.fixture
+def queue(database: Connection) -> Queue:
+    """The queue in the test's database."""
+    return Queue(database)
+
+
+@pytest.fixture
+def worker(queue: Queue) -> int:
+    """The id of a registered worker."""
+    return queue.register()
+
+
+@pytest.fixture
+def connect_queue(connect: Callable[[], Connection]) -> Callable[[], Queue]:
+    """Opens the queue once more, in a session of its own."""
+    return lambda: Queue(connect())
+
+
+@pytest.fixture
+def bare(empty_dsn: str) -> Iterator[Queue]:
+    """A session in the database of `empty_dsn`, which is not migrated yet."""
+    with closing(open_connection(empty_dsn, "contentq test")) as connection:
+        yield Queue(connection)

@@ -1,0 +1,64 @@
+"""sql/functions and sql/views are what a migrated database has: the files that a reader opens are true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from contentq.database.locations import ALEMBIC, SQL
+
+from tests.support import catalog
+from tests.support.databases import Connection
+
+Look = Callable[[Connection], list[tuple[str, str, str]]]
+
+KINDS: dict[str, Look] = {"functions": catalog.functions, "views": catalog.views}
+
+
+def files(kind: str) -> list[Path]:
+    return sorted((SQL / kind).glob("*.sql"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_change_nothing_of_a_migrated_database(database: Connection, kind: str) -> None:
+    migrated = KINDS[kind](database)
+
+    for file in files(kind):
+        database.execute(file.read_bytes())
+
+    assert KINDS[kind](database) == migrated
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_has_a_file_of_its_own_name(database: Connection, kind: str) -> None:
+    assert [name for name, _, _ in KINDS[kind](database)] == [file.stem for file in files(kind)]
+
+
+def test_each_function_sets_its_search_path(database: Connection) -> None:
+    unset = database.execute(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace "
+        "AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)"
+    ).fetchall()
+
+    assert unset == []
+
+
+@pytest.mark.parametrize("file", files("functions"), ids=lambda file: file.stem)
+def test_each_function_says_who_calls_it_what_it_locks_and_what_it_returns(file: Path) -> None:
+    heading = file.read_text(encoding="utf-8").partition("CREATE OR REPLACE FUNCTION")[0]
+
+    assert all(re.search(rf"\b{word}:", heading) for word in ("Called by", "Locks", "Returns"))
+
+
+def test_each_revision_has_its_way_up_and_its_way_down() -> None:
+    revisions = [file.stem for file in sorted((ALEMBIC / "versions").glob("*.py"))]
+
+    assert sorted(file.name for file in (SQL / "migrations").iterdir()) == sorted(
+        f"{revision}.{way}.sql" for revision in revisions for way in ("up", "down")
+    )
+    assert [name[:4] for name in revisions] == [f"{number:04}" for number in range(1, len(revisions) + 1)]
+    for revision in revisions:
+        text = (ALEMBIC / "versions" / f"{revision}.py").read_text(encoding="utf-8")
+        assert all(f'run_sql("{revision}.{way}.sql")' in text for way in ("up", "down"))

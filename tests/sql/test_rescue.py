@@ -1,0 +1,156 @@
+"""rescue_dead_workers(): tasks of workers that have gone silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.queue import Queue
+
+
+def workers(queue: Queue) -> list[int]:
+    return queue.values("SELECT id FROM contentq.workers ORDER BY id")
+
+
+def test_task_of_a_silent_worker_goes_back_with_one_retry_charged(queue: Queue) -> None:
+    task = queue.running()
+    queue.silence(task.worker)
+    before = queue.row(task.id)
+
+    assert queue.rescue() == 1
+
+    after = queue.row(task.id)
+    assert "The worker that ran attempt 1 died" in after["error_message"]
+    assert f"worker {task.worker}, host pid 4711, silent since" in after["error_message"]
+    assert after["error_message"].endswith("this was retry 1 of 3")
+    (error,) = after["attempt_errors"]
+    assert (error["attempt"], error["worker_id"], error["error_class"]) == (1, task.worker, "WorkerDied")
+    changed = {"status": "pending", "retry_count": 1, "worker_id": None}
+    volatile = {name: after[name] for name in ("xmin", "ctid", "updated_at", "error_message", "attempt_errors")}
+    assert after == {**before, **changed, **volatile}
+
+
+def test_rescued_task_can_be_claimed_at_once(queue: Queue, worker: int) -> None:
+    task = queue.running()
+    queue.silence(task.worker)
+    queue.rescue()
+
+    (row,) = queue.claim(worker)
+
+    assert (row["id"], row["attempt"]) == (task.id, 2)
+
+
+@pytest.mark.parametrize("max_retries", [0, 1, 3])
+def test_task_that_kills_its_workers_ends_failed(queue: Queue, max_retries: int) -> None:
+    task = queue.add(max_retries=max_retries)
+    for _ in range(max_retries + 1):
+        worker = queue.register()
+        assert [row["id"] for row in queue.claim(worker)] == [task]
+        queue.silence(worker)
+        assert queue.rescue() == 1
+
+    row = queue.row(task)
+    assert (row["status"], row["retry_count"], row["attempt"]) == ("failed", max_retries, max_retries + 1)
+    assert row["error_message"].endswith(f"no retry is left, max_retries is {max_retries}")
+
+
+def test_silent_worker_is_removed_and_told_so_when_it_comes_back(queue: Queue) -> None:
+    task = queue.running()
+    queue.silence(task.worker)
+
+    queue.rescue()
+
+    assert workers(queue) == []
+    assert queue.fail(task) is None
+
+
+def test_live_worker_and_its_tasks_are_left_alone(queue: Queue) -> None:
+    task = queue.running()
+    before = queue.row(task.id)
+
+    assert queue.rescue() == 0
+    assert queue.row(task.id) == before
+    assert workers(queue) == [task.worker]
+
+
+def test_silence_is_measured_against_the_bound_that_is_given(queue: Queue) -> None:
+    task = queue.running()
+    queue.silence(task.worker, "20 seconds")
+
+    assert queue.rescue("30 seconds") == 0
+    assert queue.rescue("10 seconds") == 1
+
+
+def test_silent_worker_without_tasks_is_removed(queue: Queue, worker: int) -> None:
+    queue.silence(worker)
+
+    assert queue.rescue() == 0
+    assert workers(queue) == []
+
+
+def test_task_of_a_worker_that_is_not_registered_is_taken_back(queue: Queue) -> None:
+    orphan = queue.add(status="processing", started_at="2001-01-01", worker_id=999, attempt=1)
+
+    assert queue.rescue() == 1
+
+    row = queue.row(orphan)
+    assert (row["status"], row["retry_count"], row["worker_id"]) == ("pending", 1, None)
+    assert "worker 999, no longer registered" in row["error_message"]
+
+
+def test_task_set_to_processing_by_hand_is_left_alone(queue: Queue) -> None:
+    by_hand = queue.add(status="processing", started_at="2001-01-01")
+    before = queue.row(by_hand)
+
+    assert queue.rescue() == 0
+    assert queue.row(by_hand) == before
+
+
+def test_cancelled_task_of_a_silent_worker_ends_failed(queue: Queue) -> None:
+    task = queue.running()
+    queue.cancel(task.id)
+    queue.silence(task.worker)
+
+    assert queue.rescue() == 1
+
+    row = queue.row(task.id)
+    assert (row["status"], row["error_message"], row["retry_count"]) == ("failed", "Task cancelled", 0)
+    assert row["worker_id"] is None
+
+
+def test_mark_of_a_silent_worker_on_ended_tasks_is_removed(queue: Queue) -> None:
+    task = queue.running()
+    queue.set(task.id, timeout_at="2001-01-01")
+    queue.sweep()
+    queue.silence(task.worker)
+
+    assert queue.rescue() == 0
+    assert queue.row(task.id)["worker_id"] is None
+    assert queue.status(task.id) == "timeout"
+
+
+def test_worker_is_kept_while_one_of_its_tasks_is_locked(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
+    task = queue.running()
+    queue.silence(task.worker)
+    other = connect_queue()
+    with other.connection.transaction():
+        other.run("SELECT FROM content_generation_tasks FOR UPDATE")
+
+        assert queue.rescue() == 0
+        assert workers(queue) == [task.worker]
+    assert queue.rescue() == 1
+    assert workers(queue) == []
+
+
+def test_more_tasks_than_one_call_takes_are_taken_by_the_next(queue: Queue, worker: int) -> None:
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id) SELECT %s FROM generate_series(1, 1001)", queue.account
+    )
+    assert len(queue.claim(worker, 2000)) == 1001
+    queue.silence(worker)
+
+    assert queue.rescue() == 1000
+    assert workers(queue) == [worker]
+    assert queue.rescue() == 1
+    assert workers(queue) == []

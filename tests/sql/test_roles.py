@@ -1,0 +1,197 @@
+"""sql/roles.sql: each role can do its work, and not that of the others."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from contentq.database.locations import SQL
+
+from tests.support.programs import client
+from tests.support.queue import Held, Queue
+
+ROLES = ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader"]
+
+PRIVILEGES = """
+    SELECT c.oid::regclass::text || '.' || coalesce(a.attname, '*'), coalesce(a.attacl, c.relacl)::text
+    FROM pg_class AS c LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attacl IS NOT NULL
+    WHERE c.relnamespace IN ('contentq'::regnamespace, 'public'::regnamespace) ORDER BY 1"""
+
+
+def apply_roles(dsn: str) -> None:
+    command = [str(client("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", str(SQL / "roles.sql")]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+@pytest.fixture
+def administrator(queue: Queue, dsn: str) -> Iterator[Queue]:
+    """The roles, applied to the test's database and gone again afterwards, for they belong to the whole server."""
+    if not queue.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        pytest.skip("the user of CONTENTQ_TEST_DSN may not make roles and act as them")
+    known = queue.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", ROLES)
+    apply_roles(dsn)
+    yield queue
+    queue.run("RESET ROLE")
+    for role in set(ROLES) - set(known):
+        queue.run(f"DROP OWNED BY {role}")
+        queue.run(f"DROP ROLE {role}")
+
+
+def test_producer_submits_and_reads_results(administrator: Queue) -> None:
+    account = administrator.account
+    administrator.run("SET ROLE contentq_producer")
+
+    task = administrator.add(account_id=account, topic="Tea")
+
+    assert administrator.row(task)["result"] is None
+    assert administrator.values("SELECT name FROM accounts") == ["Ada"]
+    assert administrator.values("SELECT body FROM contents") == []
+
+
+def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None:
+    queue = administrator
+    stored, completed, failed, snoozed, released, swept, dying = (queue.add() for _ in range(7))
+    queue.set(completed, scheduled_at="2001-01-01")
+    queue.add(status="completed", completed_at="2001-01-01")
+    queue.run("SET ROLE contentq_worker")
+
+    worker = queue.register()
+    held = {row["id"]: Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, 6)}
+    assert queue.claim(queue.register()) != []
+    assert queue.heartbeat(worker, 6) == []
+    assert queue.store(worker, [held[stored]]) == [stored]
+    made = queue.value(
+        "INSERT INTO contents (account_id, title, body) SELECT id, 'T', 'B' FROM accounts RETURNING id"
+    )
+    assert queue.complete(worker, [held[completed]], ["{}"], [made]) == [completed]
+    assert queue.fail(held[failed]) == "pending"
+    assert queue.snooze(held[snoozed])
+    assert queue.release(worker, [held[released]]) == [released]
+    assert queue.value("SELECT contentq.next_scheduled()") is not None
+    assert queue.values("SELECT contentq.reconcile(%s, %s)", worker, [swept]) == []
+    queue.run("UPDATE contentq.workers SET heartbeat_at = '2001-01-01' WHERE id <> %s", worker)
+    queue.run("UPDATE contentq.maintenance SET watched_since = '2001-01-01', ran_at = clock_timestamp()")
+    queue.value("SELECT contentq.maintain()")
+    queue.run("SELECT contentq.drain_worker(%s)", worker)
+    assert queue.values("SELECT contentq.deregister_worker(%s)", worker) == [swept]
+
+    queue.run("RESET ROLE")
+    assert queue.status(dying) == "pending"
+    assert queue.values("SELECT DISTINCT review_status FROM contents") == ["approved"]
+    assert queue.value("SELECT count(*) FROM content_generation_tasks") == 7
+
+
+def test_operator_does_everything_that_an_operator_does(administrator: Queue) -> None:
+    queue = administrator
+    waiting, overdue = queue.add(), queue.add(timeout_at="2001-01-01")
+    orphan = queue.add(status="processing", started_at="2001-01-01", worker_id=99)
+    queue.add(status="completed", completed_at="2001-01-01")
+    queue.silence(queue.register())
+    queue.run("SET ROLE contentq_operator")
+
+    assert queue.cancel(waiting) == "failed"
+    assert queue.requeue(waiting) == "pending"
+    assert queue.sweep() == 1
+    assert queue.rescue() == 1
+    assert queue.value("SELECT contentq.cleanup()") == 1
+    queue.value("SELECT contentq.maintain()")
+    queue.run("UPDATE contentq.settings SET retention = NULL")
+    queue.set(waiting, priority=10)
+
+    assert [queue.status(id_) for id_ in (waiting, overdue, orphan)] == ["pending", "timeout", "pending"]
+    assert queue.values("SELECT id FROM contentq.workers") == []
+
+
+@pytest.mark.parametrize("role", ["contentq_operator", "contentq_reader"])
+def test_operator_and_reader_read_everything(administrator: Queue, role: str) -> None:
+    relations = administrator.values(
+        "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'v') "
+        "AND relnamespace IN ('contentq'::regnamespace, 'public'::regnamespace)"
+    )
+    administrator.run(f"SET ROLE {role}")
+
+    for relation in relations:
+        administrator.run(f"SELECT * FROM {relation} LIMIT 0")
+
+
+INSERT_TASK = "INSERT INTO content_generation_tasks (account_id) VALUES (1)"
+CHANGE_TOPIC = "UPDATE content_generation_tasks SET topic = 'Coffee'"
+CHANGE_PRIORITY = "UPDATE content_generation_tasks SET priority = 10"
+CHANGE_STATUS = "UPDATE content_generation_tasks SET status = 'failed'"
+DELETE_TASKS = "DELETE FROM content_generation_tasks"
+INSERT_ACCOUNT = "INSERT INTO accounts (name) VALUES ('Eve')"
+INSERT_CONTENT = "INSERT INTO contents (account_id, title, body) VALUES (1, 'T', 'B')"
+CHANGE_CONTENT = "UPDATE contents SET body = 'Coffee'"
+DELETE_CONTENTS = "DELETE FROM contents"
+REGISTER = "SELECT contentq.register_worker('host', 1, 1, 'template')"
+CLAIM = "SELECT contentq.claim(1, 1)"
+CANCEL = "SELECT contentq.cancel('task-1')"
+REQUEUE = "SELECT contentq.requeue('task-1')"
+SWEEP = "SELECT contentq.sweep_timeouts()"
+RESCUE = "SELECT contentq.rescue_dead_workers()"
+CLEANUP = "SELECT contentq.cleanup()"
+MAINTAIN = "SELECT contentq.maintain()"
+CHANGE_SETTINGS = "UPDATE contentq.settings SET retention = NULL"
+READ_WORKERS = "SELECT * FROM contentq.workers"
+READ_OVERVIEW = "SELECT * FROM contentq.queue_overview"
+TRUNCATE = "TRUNCATE content_generation_tasks"
+DROP = "DROP TABLE content_generation_tasks"
+CREATE = "CREATE TABLE contentq.mine ()"
+REPLACE = "CREATE OR REPLACE FUNCTION contentq.touch_updated_at() RETURNS trigger LANGUAGE sql AS 'SELECT 1'"
+
+FOR_NO_ONE = [INSERT_ACCOUNT, CHANGE_CONTENT, DELETE_CONTENTS, TRUNCATE, DROP, CREATE, REPLACE]
+FOR_OPERATORS = [CHANGE_TOPIC, CHANGE_PRIORITY, CHANGE_SETTINGS]
+FOR_WORKERS = [REGISTER, INSERT_CONTENT]
+FOR_BOTH = [CHANGE_STATUS, DELETE_TASKS, CLAIM, CANCEL, REQUEUE, SWEEP, RESCUE, CLEANUP, MAINTAIN]
+
+FORBIDDEN = {
+    "contentq_producer": [*FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH, READ_WORKERS, READ_OVERVIEW],
+    "contentq_worker": [INSERT_TASK, *FOR_OPERATORS, READ_OVERVIEW],
+    "contentq_operator": [INSERT_TASK, *FOR_WORKERS],
+    "contentq_reader": [INSERT_TASK, *FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH],
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_cannot_do_what_is_not_its_work(administrator: Queue, role: str) -> None:
+    queue = administrator
+    queue.add(task_id="task-1")
+    queue.register()
+    queue.run(f"SET ROLE {role}")
+
+    allowed = []
+    for statement in [*FORBIDDEN[role], *FOR_NO_ONE]:
+        try:
+            queue.run(statement)
+        except psycopg.errors.InsufficientPrivilege:
+            continue
+        allowed.append(statement)
+
+    assert allowed == []
+
+
+def test_applying_the_roles_again_changes_nothing(administrator: Queue, dsn: str) -> None:
+    before = administrator.rows(PRIVILEGES)
+
+    apply_roles(dsn)
+
+    assert administrator.rows(PRIVILEGES) == before
+
+
+def test_applying_the_roles_again_takes_away_what_is_not_in_them(administrator: Queue, dsn: str) -> None:
+    before = administrator.rows(PRIVILEGES)
+    administrator.run("GRANT DELETE, UPDATE (topic) ON content_generation_tasks TO contentq_producer")
+    administrator.run("GRANT ALL ON ALL TABLES IN SCHEMA contentq TO contentq_reader")
+    assert administrator.rows(PRIVILEGES) != before
+
+    apply_roles(dsn)
+
+    assert administrator.rows(PRIVILEGES) == before
+
+
+def test_roles_cannot_log_in(administrator: Queue) -> None:
+    assert (
+        administrator.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s) AND rolcanlogin", ROLES) == []
+    )

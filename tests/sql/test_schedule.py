@@ -1,0 +1,95 @@
+"""Tasks that are not to be claimed before a certain time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.support.queue import Queue
+
+PAST, FUTURE = "2001-01-01", "2999-01-01"
+
+
+def promote(queue: Queue, max_rows: int = 1000) -> int:
+    return int(queue.value("SELECT contentq.promote_scheduled(%s)", max_rows))
+
+
+def next_scheduled(queue: Queue) -> timedelta | None:
+    found = queue.value("SELECT contentq.next_scheduled()")
+    assert found is None or isinstance(found, timedelta)
+    return found
+
+
+def test_task_scheduled_for_later_is_not_claimed(queue: Queue, worker: int) -> None:
+    task = queue.add(scheduled_at=FUTURE)
+
+    assert queue.claim(worker, 10) == []
+    assert queue.status(task) == "pending"
+
+
+def test_claim_takes_a_scheduled_task_whose_time_has_come(queue: Queue, worker: int) -> None:
+    task = queue.add(scheduled_at=PAST)
+
+    (claimed,) = queue.claim(worker)
+
+    assert claimed["id"] == task
+    assert claimed["scheduled_at"] is None
+
+
+def test_due_task_takes_its_place_by_priority_and_submission(queue: Queue, worker: int) -> None:
+    ready = queue.add(priority=5)
+    due = queue.add(priority=6, scheduled_at=PAST)
+
+    assert [row["id"] for row in queue.claim(worker, 10)] == [due, ready]
+
+
+def test_promoting_makes_due_tasks_ready_and_no_others(queue: Queue) -> None:
+    due, later = queue.add(scheduled_at=PAST), queue.add(scheduled_at=FUTURE)
+    ended = queue.add(scheduled_at=PAST, status="failed")
+    untouched = [queue.row(task) for task in (later, ended)]
+
+    assert promote(queue) == 1
+    assert queue.row(due)["scheduled_at"] is None
+    assert [queue.row(task) for task in (later, ended)] == untouched
+
+
+def test_promoting_stops_at_max_rows_and_begins_with_the_longest_due(queue: Queue) -> None:
+    second, first = queue.add(scheduled_at="2002-01-01"), queue.add(scheduled_at="2001-01-01")
+
+    assert promote(queue, 1) == 1
+    assert queue.row(first)["scheduled_at"] is None
+    assert queue.row(second)["scheduled_at"] is not None
+
+
+def test_nothing_scheduled_has_no_next_time(queue: Queue) -> None:
+    queue.add()
+    queue.add(scheduled_at=FUTURE, status="failed")
+
+    assert next_scheduled(queue) is None
+
+
+def test_next_time_is_that_of_the_first_scheduled_task(queue: Queue) -> None:
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, scheduled_at) "
+        "SELECT %s, clock_timestamp() + hours * interval '1 hour' FROM generate_series(1, 3) AS hours",
+        queue.account,
+    )
+
+    found = next_scheduled(queue)
+
+    assert found is not None
+    assert timedelta(minutes=59) < found <= timedelta(hours=1)
+
+
+def test_next_time_is_never_negative(queue: Queue) -> None:
+    queue.add(scheduled_at=PAST)
+
+    assert next_scheduled(queue) == timedelta(0)
+
+
+def test_task_put_off_for_ever_does_not_hide_the_others(queue: Queue, worker: int) -> None:
+    queue.add(scheduled_at="infinity")
+    assert next_scheduled(queue) is None
+    assert queue.claim(worker, 10) == []
+
+    queue.add(scheduled_at=PAST)
+    assert next_scheduled(queue) == timedelta(0)
