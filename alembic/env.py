@@ -1,7 +1,6 @@
 """Runs the revisions on one connection and in one transaction, one migration at a time in each database."""
 
 from alembic import context
-
 from contentq.database import migrations
 
 if context.is_offline_mode():

@@ -52,9 +52,7 @@ def connect(dsn: str, application_name: str = "contentq") -> psycopg.Connection[
 async def connect_async(dsn: str, application_name: str = "contentq") -> psycopg.AsyncConnection[TupleRow]:
     """An asyncio connection in autocommit mode. Raises DatabaseUnreachable."""
     try:
-        return await psycopg.AsyncConnection.connect(
-            **connection_parameters(dsn, application_name), **_OPTIONS
-        )
+        return await psycopg.AsyncConnection.connect(**connection_parameters(dsn, application_name), **_OPTIONS)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(_unreachable(dsn, error)) from None
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
+from psycopg import conninfo
 
+from contentq.database import launch
 from contentq.errors import EmbeddedServerError
 
 DEFAULT_VERSION = 18
@@ -26,8 +29,10 @@ DEFAULT_VERSION = 18
 DATABASE = "contentq"
 
 STOP_TIMEOUT = 30
-START_TIMEOUT = 30
-"""Seconds to wait for the server to end, and to answer."""
+"""Seconds to wait for the server to end."""
+
+ENDING_TIMEOUT = 2
+"""Seconds to wait for a server that does not answer to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +71,31 @@ def data_folder() -> Path:
 def status() -> Status:
     """Looks without changing anything."""
     data = data_folder()
-    version_file = data / "PG_VERSION"
-    if not version_file.is_file():
-        return Status(data, None, None, None)
-    version = int(version_file.read_text().strip())
-    pid_file = data / "postmaster.pid"
-    lines = pid_file.read_text().splitlines() if pid_file.is_file() else []
-    if len(lines) < 6:
+    version_file, pid_file = data / "PG_VERSION", data / "postmaster.pid"
+    try:
+        if not version_file.is_file():
+            return Status(data, None, None, None)
+        version = int(version_file.read_text().strip())
+        lines = pid_file.read_text().splitlines() if pid_file.is_file() else []
+    except PermissionError:
+        raise EmbeddedServerError(
+            f"the data of the embedded server in {data} belongs to another user; become that user (root, when "
+            "root has made it), or name another folder with CONTENTQ_HOME"
+        ) from None
+    if len(lines) < 6 or not _names(lines, data):
         return Status(data, version, None, None)
     socket_folder, port = lines[4].strip(), lines[3].strip()
-    address = f"host={socket_folder}" if socket_folder else f"host={lines[5].strip()}"
-    dsn = f"{address} port={port} user=postgres dbname={DATABASE}"
+    host = socket_folder or lines[5].strip()
+    dsn = conninfo.make_conninfo("", host=host, port=port, user="postgres", dbname="postgres")
     try:
-        psycopg.connect(dsn, connect_timeout=5, dbname="postgres").close()
+        psycopg.connect(dsn, connect_timeout=5).close()
     except psycopg.OperationalError:
         # A leftover of a server that was killed: the number may belong to another process by now.
         return Status(data, version, None, None)
-    url = f"postgresql://postgres@/{DATABASE}?host={socket_folder}" if socket_folder else None
-    return Status(data, version, int(lines[0]), url or f"postgresql://postgres@{lines[5].strip()}:{port}/{DATABASE}")
+    if not socket_folder:
+        return Status(data, version, int(lines[0]), f"postgresql://postgres@{lines[5].strip()}:{port}/{DATABASE}")
+    url = f"postgresql://postgres@/{DATABASE}?host={quote(socket_folder)}&port={port}"
+    return Status(data, version, int(lines[0]), url)
 
 
 def running_dsn() -> str:
@@ -114,7 +126,8 @@ def start(version: int | None = None) -> Status:
     with psycopg.connect(found.dsn or "", dbname="postgres", autocommit=True) as connection:
         exists = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).rowcount
         if not exists:
-            connection.execute(f"CREATE DATABASE {DATABASE}")
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                connection.execute(f"CREATE DATABASE {DATABASE}")
     return found
 
 
@@ -156,11 +169,11 @@ def programs(version: int) -> Path:
 
 def _wait_until_it_answers() -> Status:
     """Its status, once it answers: after a crash it first recovers."""
-    give_up = time.monotonic() + START_TIMEOUT
+    give_up = time.monotonic() + launch.START_TIMEOUT
     while not (found := status()).running:
         if time.monotonic() > give_up:
             raise EmbeddedServerError(
-                f"the embedded server did not answer within {START_TIMEOUT} seconds; "
+                f"the embedded server did not answer within {launch.START_TIMEOUT} seconds; "
                 f"its log is {found.data / 'log'}"
             )
         time.sleep(0.1)
@@ -168,24 +181,46 @@ def _wait_until_it_answers() -> Status:
 
 
 def _start_server(found: Status, version: int) -> None:
-    wheel = _wheel()
-    programs(version)
+    folder = programs(version)
     try:
-        found.data.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftover_pid_file(found.data / "postmaster.pid")
-        wheel.get_server(found.data, cleanup_mode=None, postgres_version=version)
-    except (OSError, subprocess.SubprocessError, RuntimeError) as error:
-        raise EmbeddedServerError(
-            f"the embedded server did not start: {error}; its log is {found.data / 'log'}"
-        ) from error
+        with launch.alone(home()):
+            if not data_folder().exists():
+                launch.create(found.data, folder, version)
+            if not status().running:
+                _remove_leftovers(found.data)
+                launch.start(found.data, folder)
+    except OSError as error:
+        raise EmbeddedServerError(f"the embedded server did not start: {error}") from error
 
 
-def _remove_leftover_pid_file(pid_file: Path) -> None:
-    """Removes the file of a server that was killed, when its number belongs to another program by now."""
-    if pid_file.is_file():
-        first_line = pid_file.read_text().partition("\n")[0].strip()
-        if first_line.isdigit() and _process(int(first_line)) is None:
-            pid_file.unlink()
+def _names(pid_file: list[str], data: Path) -> bool:
+    """Whether the lines of a pid file are about this folder, and were not copied with it from elsewhere."""
+    try:
+        return data.samefile(pid_file[1].strip())
+    except OSError:
+        return False
+
+
+def _remove_leftovers(data: Path) -> None:
+    """Removes lock files of a server that was killed, or that were copied here with the folder of one that runs.
+
+    PostgreSQL itself only looks whether a process has the number, and by now another one may have it.
+    """
+    pid_file = data / "postmaster.pid"
+    lines = pid_file.read_text().splitlines() if pid_file.is_file() else []
+    if len(lines) < 5:
+        return
+    copied = not _names(lines, data)
+    server = None if copied else _process(int(lines[0]))
+    if server is not None:
+        # It does not answer: it is about to end, or about to be ready.
+        with suppress(_psutil().TimeoutExpired):
+            server.wait(ENDING_TIMEOUT)
+        if _process(server.pid) is not None:
+            return
+    socket_folder = data if copied else Path(lines[4].strip() or data)
+    for file in (pid_file, *socket_folder.glob(".s.PGSQL.*.lock")):
+        file.unlink(missing_ok=True)
 
 
 def _process(pid: int) -> Any | None:
@@ -193,7 +228,8 @@ def _process(pid: int) -> Any | None:
     psutil = _psutil()
     try:
         process = psutil.Process(pid)
-        return process if process.name().startswith("postgres") else None
+        alive = process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
+        return process if alive else None
     except psutil.NoSuchProcess:
         return None
 

@@ -1,4 +1,4 @@
-"""Bringing the schema of a database to a revision, and telling which revision it has.
+"""Bringing the schema of a database to a revision.
 
 The revisions are alembic's, in alembic/versions/; each only names the SQL files that it runs, in
 sql/migrations/. Alembic's version table is contentq.alembic_version, so that a host application's own
@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -20,11 +21,12 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg.rows import TupleRow
 
-from alembic import command
 from contentq.database import dsn as dsns
 from contentq.database.connect import connect
 from contentq.database.locations import ALEMBIC, SQL
-from contentq.errors import ContentQueueError, SchemaMismatch
+from contentq.database.revisions import current_revision, newer
+from contentq.database.revisions import require_head as require_head
+from contentq.errors import ContentQueueError
 
 VERSION_TABLE = "alembic_version"
 VERSION_SCHEMA = "contentq"
@@ -41,7 +43,9 @@ _PLAIN_SQL = {"no_parameters": True}
 """Execution option: the text goes to the server as it is, % and : included, any number of statements."""
 
 
-def migrate(dsn: str, revision: str = "head", lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> tuple[str | None, str | None]:
+def migrate(
+    dsn: str, revision: str = "head", lock_timeout: float = DEFAULT_LOCK_TIMEOUT
+) -> tuple[str | None, str | None]:
     """Brings the database to a revision, forwards or backwards; returns (revision before, revision after).
 
     revision: "head", "base" or a number such as 0001. lock_timeout: seconds. Two calls at once wait for each
@@ -52,7 +56,7 @@ def migrate(dsn: str, revision: str = "head", lock_timeout: float = DEFAULT_LOCK
     with connect(dsn, "contentq migrate") as connection:
         before = current_revision(connection)
     if before is not None and before not in _revisions(script):
-        raise SchemaMismatch(_newer(before))
+        raise newer(before)
     config = _config()
     config.attributes["dsn"] = dsn
     config.attributes["lock_timeout"] = lock_timeout
@@ -82,34 +86,6 @@ def migration_sql(revision: str = "head", start: str = "base") -> str:
     except CommandError as error:
         raise ContentQueueError(str(error)) from error
     return printed.getvalue()
-
-
-def head_revision() -> str:
-    """The revision that this program is written for."""
-    return _revisions(ScriptDirectory.from_config(_config()))[-1]
-
-
-def current_revision(connection: psycopg.Connection[TupleRow]) -> str | None:
-    """The revision that a database has; None when it is not migrated."""
-    present = connection.execute("SELECT to_regclass('contentq.alembic_version') IS NOT NULL").fetchone()
-    if present is None or not present[0]:
-        return None
-    row = connection.execute("SELECT version_num FROM contentq.alembic_version").fetchone()
-    return None if row is None else str(row[0])
-
-
-def require_head(connection: psycopg.Connection[TupleRow]) -> None:
-    """Raises SchemaMismatch, with what to do, unless the database has this program's revision."""
-    found, head = current_revision(connection), head_revision()
-    if found == head:
-        return
-    if found is None:
-        raise SchemaMismatch("the database is not migrated; run: contentq migrate")
-    if found in _revisions(ScriptDirectory.from_config(_config())):
-        raise SchemaMismatch(
-            f"the database has schema revision {found}, this program needs {head}; run: contentq migrate"
-        )
-    raise SchemaMismatch(_newer(found))
 
 
 def run_sql(name: str) -> None:
@@ -182,13 +158,6 @@ def _known(script: ScriptDirectory, revision: str) -> str:
             f"there is no schema revision {revision!r}; there are base, {', '.join(order)} and head"
         )
     return revision
-
-
-def _newer(found: str) -> str:
-    return (
-        f"the database has schema revision {found}, which this program does not know: the program is older than "
-        "the schema; install the version of contentq that migrated it, or a later one"
-    )
 
 
 def _config(output: io.StringIO | None = None) -> Config:
