@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from contentq import Context, Task, ThreadContext
+from contentq.worker.worker import Ending
 
 from tests.support.waiting import eventually
 from tests.worker.conftest import Database, Insert, Row, StartWorker
@@ -118,3 +119,21 @@ def test_three_workers_share_the_work_and_start_each_task_once(
         "SELECT status, attempt, count(*) FROM content_generation_tasks GROUP BY 1, 2"
     ).fetchall() == [("completed", 1, 2000)]
     assert database.execute("SELECT count(*) FROM contentq.workers").fetchone() == (0,)
+
+
+def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    id_ = insert()
+    database.execute("UPDATE content_generation_tasks SET timeout_at = clock_timestamp() + interval '0.5 seconds'")
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        eventually(lambda: row(id_).status == "timeout")
+        heard = database.execute("SELECT heartbeat_at FROM contentq.workers").fetchone()
+        # By then the worker has long seen that there is nothing more to claim.
+        eventually(lambda: database.execute("SELECT heartbeat_at FROM contentq.workers").fetchone() != heard)
+
+    running = start_worker(handler, until_empty=True, poll=60.0)
+
+    assert running.ending(within=10) is Ending.DONE
+    assert row(id_).status == "timeout"

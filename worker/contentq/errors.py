@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-
 EXIT_RELEASED = 6
 """Exit code of a worker that was stopped and gave running tasks back."""
 

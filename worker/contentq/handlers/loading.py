@@ -67,13 +67,9 @@ def load(name: str, template_folder: Path | None = None) -> Handler:
 
 def wrap(function: Any, name: str | None = None) -> Handler:
     """A function, or an object with __call__, as a handler. Raises HandlerUnusable."""
-    shown = (
-        name or f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', repr(function))}"
-    )
+    shown = name or f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', repr(function))}"
     if not callable(function) or inspect.isclass(function):
-        raise HandlerUnusable(
-            f"handler {shown!r} is not a function; a handler is called with (task, context)"
-        )
+        raise HandlerUnusable(f"handler {shown!r} is not a function; a handler is called with (task, context)")
     try:
         inspect.signature(function).bind(None, None)
     except ValueError:

@@ -28,7 +28,7 @@ MOST_UNREPORTED = 4
 
 
 class Claimer:
-    """Claims until it is told to stop."""
+    """Claims until it is told to stop. stopping: set as soon as the worker is asked to."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Claimer:
         runner: Runner,
         reporter: Reporter,
         claimed: Callable[[list[Task]], None],
+        stopping: asyncio.Event,
     ) -> None:
         self._link = Link(dsn, "claim")
         self._options = options
@@ -48,6 +49,7 @@ class Claimer:
         self._woken = asyncio.Event()
         self._claiming = asyncio.Lock()
         self._looping: asyncio.Task[None] | None = None
+        self._stopping = stopping
         self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
 
     def wake(self) -> None:
@@ -73,9 +75,13 @@ class Claimer:
                 self._looping.cancel()
 
     async def _claim_on_and_on(self) -> None:
-        while True:
+        # Not only by cancelling: until Python 3.12, wait_for() loses a cancellation that comes together with what
+        # it waits for; and a slot that becomes free after the signal to stop is not to be filled again.
+        while not self._stopping.is_set():
             worker_id = await self._registration.wait()
             asked = await self._room()
+            if self._stopping.is_set():
+                return
             self._woken.clear()
             try:
                 async with self._claiming:

@@ -60,7 +60,7 @@ class Runner:
     """The slots: at most `slots` attempts at once.
 
     ended: told each outcome that is still to be reported. settled: told each that was committed together with
-    the handler's own work, and the task's new status (None when it did not count).
+    the handler's own work, and the task's new status (None when it did not count). idle: told when all are free.
     """
 
     def __init__(
@@ -70,12 +70,14 @@ class Runner:
         connections: HandlerConnections,
         ended: Callable[[Outcome], None],
         settled: Callable[[Outcome, str | None], None],
+        idle: Callable[[], None],
     ) -> None:
         self._handler = handler
         self._slots = slots
         self._connections = connections
         self._ended = ended
         self._settled = settled
+        self._idle = idle
         self._loop = asyncio.get_running_loop()
         self._threads = None if handler.is_async else HandlerThreads(slots)
         self._executions: dict[tuple[int, int], Execution] = {}
@@ -213,6 +215,7 @@ class Runner:
         self._freed.set()
         if not self._executions:
             self._empty.set()
+            self._idle()
 
     def _report(self, execution: Execution, outcome: Outcome | None) -> None:
         if outcome is not None and not execution.reported:

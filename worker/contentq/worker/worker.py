@@ -39,6 +39,10 @@ RELEASE_TIMEOUT = 2.0
 """Seconds that cancelled handlers get to end; what a handler that clings to life does no longer counts."""
 
 
+WIND_UP_TIMEOUT = RELEASE_TIMEOUT + 3 * FAREWELL_TIMEOUT + 1.0
+"""Seconds, beside the grace, in which a worker that was told to stop has ended, if its event loop runs at all."""
+
+
 class Ending(enum.Enum):
     """How a worker has ended."""
 
@@ -85,6 +89,7 @@ class Worker:
         self._options = options or WorkerOptions()
         self._observer = observer or Observer()
         self.counts = Counts()
+        self._registration = Registration()
         self._stop_asked = asyncio.Event()
         self._stop_now = asyncio.Event()
 
@@ -92,6 +97,11 @@ class Worker:
         """Raises DatabaseUnreachable or SchemaMismatch, so that a mistake shows before anything is started."""
         with connect(self._dsn, "contentq worker") as connection:
             require_head(connection)
+
+    @property
+    def worker_id(self) -> int | None:
+        """The id under which it is registered now; None while it is not."""
+        return self._registration.worker_id
 
     def stop(self) -> None:
         """Asks for a graceful stop: no new claims, and options.grace seconds for what runs.
@@ -105,13 +115,15 @@ class Worker:
     async def run(self) -> Ending:
         """Works until stopped, or until nothing is left with options.until_empty."""
         loop = asyncio.get_running_loop()
-        registration = Registration()
+        registration = self._registration
         connections = HandlerConnections(self._dsn, self._options.handler_connections)
         self._reporter = reporter = Reporter(self._dsn, self._reported)
         self._runner = runner = Runner(
-            self._handler, self._options.concurrency, connections, reporter.add, self._reported
+            self._handler, self._options.concurrency, connections, reporter.add, self._reported, self._idle
         )
-        self._claimer = claimer = Claimer(self._dsn, self._options, registration, runner, reporter, self._claimed)
+        self._claimer = claimer = Claimer(
+            self._dsn, self._options, registration, runner, reporter, self._claimed, self._stop_asked
+        )
 
         def given_up(worker_id: int) -> None:
             registration.end(worker_id)
@@ -147,7 +159,7 @@ class Worker:
         living = asyncio.create_task(_show_life(pulse))
         try:
             await self._claim_until_stopped(claimer)
-            ending = await self._wind_up(registration)
+            ending = await self._wind_up()
         finally:
             living.cancel()
             reporting.cancel()
@@ -167,14 +179,14 @@ class Worker:
             stopping.cancel()
             claiming.cancel()
 
-    async def _wind_up(self, registration: Registration) -> Ending:
+    async def _wind_up(self) -> Ending:
         """Lets what runs end, gives back what does not, reports everything, and leaves."""
         link = Link(self._dsn, "farewell")
         ending = Ending.DONE
         try:
             if self._runner.busy:
                 log.info("draining running=%d grace=%gs", self._runner.busy, self._options.grace)
-                await self._farewell(link, registration, contract.drain_worker)
+                await self._farewell(link, contract.drain_worker)
             if not await self._until_idle(self._options.grace):
                 ending = Ending.RELEASED
                 log.info("releasing tasks=%d", self._runner.busy)
@@ -186,7 +198,7 @@ class Worker:
                     "unreported tasks=%d: the database is out of reach; they will be rescued",
                     len(self._reporter),
                 )
-            await self._farewell(link, registration, contract.deregister_worker)
+            await self._farewell(link, contract.deregister_worker)
         finally:
             await link.close()
         return ending
@@ -194,15 +206,14 @@ class Worker:
     async def _farewell(
         self,
         link: Link,
-        registration: Registration,
         call: Callable[[contract.Connection, int], Awaitable[object]],
     ) -> None:
         """Makes a call for as long as the farewell may take; the worker leaves with or without it."""
         give_up = time.monotonic() + FAREWELL_TIMEOUT
-        while registration.worker_id is not None and time.monotonic() < give_up:
+        while self.worker_id is not None and time.monotonic() < give_up:
             try:
                 async with link.calling(FAREWELL_TIMEOUT) as connection:
-                    await call(connection, registration.worker_id)
+                    await call(connection, self.worker_id)
             except Exception as error:
                 if not is_outage(error):
                     log.error("farewell failed error=%s", one_line(error))
@@ -225,6 +236,11 @@ class Worker:
     def _claimed(self, tasks: list[Task]) -> None:
         self.counts.claimed += len(tasks)
         self._observer.claimed(tasks)
+
+    def _idle(self) -> None:
+        # The last report may have come long before: a thread keeps its slot when its task was ended under it.
+        if self._options.until_empty:
+            self._claimer.wake()
 
     def _reported(self, outcome: Outcome, status: str | None) -> None:
         counts = self.counts

@@ -1,0 +1,58 @@
+"""For a worker that was told to stop and cannot, because a handler never gives the event loop back.
+
+A thread waits until the worker should have ended. If it has not, the thread releases the worker's tasks over a
+connection of its own and ends the process: no task has to wait for a rescue.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+from contentq.database.connect import connect
+from contentq.errors import EXIT_RELEASED
+from contentq.queue.contract import DEREGISTER
+from contentq.worker.link import one_line
+
+log = logging.getLogger("contentq.worker")
+
+
+class LastResort:
+    """Arm it when the worker is told to stop; end it when the worker has stopped."""
+
+    def __init__(self, dsn: str, worker_id: Callable[[], int | None]) -> None:
+        self._dsn = dsn
+        self._worker_id = worker_id
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+
+    def arm(self, seconds: float) -> None:
+        """The worker should have ended in so many seconds; called again, the new time holds."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = threading.Timer(seconds, self._end_the_process)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def disarm(self) -> None:
+        """The worker has ended by itself."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _end_the_process(self) -> None:
+        worker_id = self._worker_id()
+        log.error("worker=%s cannot stop: a handler blocks the event loop; releasing its tasks", worker_id)
+        try:
+            if worker_id is not None:
+                with connect(self._dsn, "contentq farewell") as connection:
+                    connection.execute(DEREGISTER, [worker_id])
+        except Exception as error:
+            log.error("tasks were not released, they will be rescued error=%s", one_line(error))
+        finally:
+            sys.stderr.flush()
+            os._exit(EXIT_RELEASED)
