@@ -10,18 +10,19 @@ from typing import Any
 
 import click
 
-from contentq.errors import ContentQueueError
+from contentq.cli.failures import EXIT_INTERRUPTED, explained
 from contentq.version import __version__
 
 EXIT_CODES = """\b
 Exit codes:
-  0  done
-  1  could not do it
-  2  wrong usage
-  3  the database cannot be reached
-  4  the schema is not migrated, or older or newer than this program
-  5  the input was refused; nothing was inserted
-  6  a worker was stopped and gave running tasks back
+    0  done
+    1  could not do it
+    2  wrong usage
+    3  the database cannot be reached
+    4  the schema is not migrated, or older or newer than this program
+    5  the input was refused; nothing was inserted
+    6  a worker was stopped and gave running tasks back
+  130  interrupted with Ctrl-C
 """
 
 COMMANDS = {
@@ -76,45 +77,29 @@ def main(ctx: click.Context, /, dsn: str | None) -> None:
 
 def run() -> None:
     """Runs the command line; the process ends with one of the documented exit codes."""
-    sys.exit(_exit_code(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def _exit_code(arguments: list[str]) -> int:
+def execute(arguments: list[str]) -> int:
+    """Runs one command; returns its exit code."""
     try:
         outcome: Any = main.main(arguments, prog_name="contentq", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        return 130
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except ContentQueueError as error:
-        return _say(str(error), error.exit_code)
     except BrokenPipeError:
         # Whoever read the output has seen enough; the interpreter must not flush into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        return 130
     except Exception as error:
-        if _is_from_database(error):
-            return _say(_database_message(error), 1)
-        raise
+        found = explained(error)
+        if found is None:
+            raise
+        message, exit_code = found
+        click.echo(f"Error: {message}", err=True)
+        return exit_code
     return outcome if isinstance(outcome, int) else 0
-
-
-def _say(message: str, exit_code: int) -> int:
-    click.echo(f"Error: {message}", err=True)
-    return exit_code
-
-
-def _is_from_database(error: Exception) -> bool:
-    psycopg = sys.modules.get("psycopg")
-    return psycopg is not None and isinstance(error, psycopg.Error)
-
-
-def _database_message(error: Any) -> str:
-    """What PostgreSQL said, in one line, without the statement."""
-    primary = error.diag.message_primary or " ".join(str(error).split())
-    hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
-    return f"the database refused: {primary}{hint}"

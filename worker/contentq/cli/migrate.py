@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
+
+from contentq.cli.output import json_option, print_json
+from contentq.errors import ContentQueueError
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
@@ -24,8 +28,19 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long a statement may wait for a lock that others hold.",
 )
+@click.option("--yes", is_flag=True, help="Do not ask before going back, which drops what later revisions made.")
+@json_option
 @click.pass_obj
-def migrate(options: GlobalOptions, /, revision: str, as_sql: bool, start: str, lock_timeout: float) -> None:
+def migrate(
+    options: GlobalOptions,
+    /,
+    revision: str,
+    as_sql: bool,
+    start: str,
+    lock_timeout: float,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Bring the database to the newest schema, or to another revision.
 
     All of it is one transaction; two at once wait for each other; a second time changes nothing.
@@ -33,10 +48,30 @@ def migrate(options: GlobalOptions, /, revision: str, as_sql: bool, start: str, 
     from contentq.database import dsn, migrations
 
     if as_sql:
+        if as_json:
+            raise click.UsageError("--sql and --json exclude each other")
         click.echo(migrations.migration_sql(revision, start), nl=False)
         return
-    before, after = migrations.migrate(dsn.resolve(options.dsn), revision, lock_timeout)
-    if before == after:
+    resolved = dsn.resolve(options.dsn)
+    if not yes and sys.stdin.isatty():
+        _ask_before_going_back(resolved, revision)
+    before, after = migrations.migrate(resolved, revision, lock_timeout)
+    if as_json:
+        print_json({"before": before, "after": after})
+    elif before == after:
         click.echo(f"already at revision {after or 'base'}")
     else:
         click.echo(f"migrated from {before or 'base'} to {after or 'base'}")
+
+
+def _ask_before_going_back(dsn: str, revision: str) -> None:
+    from contentq.database.connect import connect
+    from contentq.database.revisions import current_revision, known_revisions
+
+    with connect(dsn, "contentq migrate") as connection:
+        before = current_revision(connection)
+    order = ["base", *known_revisions()]
+    if revision in order and before in order and order.index(revision) < order.index(before):
+        lost = "all tasks, accounts and contents" if revision == "base" else "what the later revisions made"
+        if not click.confirm(f"Going back from {before} to {revision} drops {lost}. Go on?", err=True):
+            raise ContentQueueError("nothing was changed")

@@ -24,9 +24,8 @@ def retry(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> No
     """Put failed or timed out tasks back, with all their retries."""
     from contentq.queue.operations import requeue
 
-    _each(
-        ctx, task_ids, as_json, requeue, lambda status: "is pending again", "only failed and timeout tasks can be"
-    )
+    rule = "only failed and timeout tasks are put back"
+    _each(ctx, task_ids, as_json, requeue, lambda status: "is pending again", rule)
 
 
 @click.command()
@@ -40,7 +39,7 @@ def cancel(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> N
     def said(status: str) -> str:
         return "is cancelled" if status == "failed" else "is being stopped by its worker"
 
-    _each(ctx, task_ids, as_json, operations.cancel, said, "only pending and processing tasks can be")
+    _each(ctx, task_ids, as_json, operations.cancel, said, "only pending and processing tasks are cancelled")
 
 
 @click.command()

@@ -1,10 +1,10 @@
-"""How commands print: tables for people, JSON for programs."""
+"""How commands print: tables for people, plain columns for pipes, JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,37 +13,40 @@ import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
+_CONTROL = {code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+"""What would steer a terminal: a task's text comes from anyone."""
+
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON; times in ISO 8601, durations in seconds."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_as_json))
 
 
-def print_table(title: str | None, rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
-    """Prints rows as a table with their keys as headings; without rows, what nothing says."""
+def print_table(
+    title: str | None, rows: Sequence[Mapping[str, Any]], nothing: str, gives_way: str | None = None
+) -> None:
+    """Prints rows as a table with their keys as headings; without rows, what nothing says.
+
+    gives_way: the column that is cut when the terminal is too narrow. Into a pipe nothing is cut.
+    """
     if not rows:
         click.echo(nothing)
-        return
-    if not sys.stdout.isatty():
+    elif sys.stdout.isatty():
+        _print_for_terminal(title, rows, gives_way)
+    else:
         _print_plain(title, rows)
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name, value in rows[0].items():
-        table.add_column(name, justify="right" if isinstance(value, int | float | Decimal) else "left")
-    for row in rows:
-        table.add_row(*(Text(shown(value)) for value in row.values()))
-    Console().print(table)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Prints names and values, one a line."""
+    """Prints names and values, one a line; the further lines of a value are indented."""
     width = max(len(name) for name in fields)
     for name, value in fields.items():
-        click.echo(f"{name:<{width}}  {shown(value)}")
+        print_text(f"{name:<{width}}  {shown(value)}".replace("\n", "\n" + " " * (width + 2)))
+
+
+def print_text(text: str) -> None:
+    """Prints a text that others have written; to a terminal, without what would steer it."""
+    click.echo(text.translate(_CONTROL) if sys.stdout.isatty() else text)
 
 
 def shown(value: Any) -> str:
@@ -56,23 +59,48 @@ def shown(value: Any) -> str:
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, timedelta):
         return str(value).partition(".")[0]
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
     return str(value)
 
 
+def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], gives_way: str | None) -> None:
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        column = [name, *(row[name] for row in rows)]
+        table.add_column(
+            name,
+            justify="right" if _is_number(column[-1]) else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            # Columns that must be whole ask for their width; what is left goes to the one that gives way.
+            min_width=None if name == gives_way else max(cell_len(_cell(each)) for each in column),
+        )
+    for row in rows:
+        table.add_row(*(Text(_cell(value).translate(_CONTROL)) for value in row.values()))
+    Console().print(table)
+
+
 def _print_plain(title: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Columns of plain text, as wide as they need to be, for pipes and files."""
-    lines: list[list[str]] = [list(rows[0]), *([shown(value) for value in row.values()] for row in rows)]
+    """Columns as wide as they need to be."""
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if title:
         click.echo(title)
     for line in lines:
-        click.echo("  ".join(_padded(line, widths)).rstrip())
+        click.echo("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _padded(line: Iterable[str], widths: Iterable[int]) -> list[str]:
-    return [f"{text:<{width}}" for text, width in zip(line, widths, strict=True)]
+def _cell(value: Any) -> str:
+    """A value on one line."""
+    return " ".join(shown(value).split()) if isinstance(value, str) else shown(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def _as_json(value: Any) -> Any:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 @contextmanager
 def connected(options: GlobalOptions) -> Iterator[psycopg.Connection[TupleRow]]:
     """The connection, in autocommit mode. Raises DatabaseUnreachable or SchemaMismatch."""
-    from contentq.database import dsn, migrations
+    from contentq.database import dsn
     from contentq.database.connect import connect
+    from contentq.database.revisions import require_head
 
     with connect(dsn.resolve(options.dsn), "contentq cli") as connection:
-        migrations.require_head(connection)
+        require_head(connection)
         yield connection

@@ -20,12 +20,18 @@ PARTS = {
 }
 """The views that are shown, with their headings."""
 
+GIVES_WAY = {"backlog_by_account": "name", "worker_status": "handler"}
+"""The column of each that is cut on a narrow terminal."""
+
 
 @click.command()
 @json_option
 @click.pass_obj
 def stats(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show how many tasks are where, who waits, who works, and how fast."""
+    """Show how many tasks are where, who waits, who works, and how fast.
+
+    With --json, oldest and up are in seconds.
+    """
     from contentq.queue import inspection
 
     with connected(options) as connection:
@@ -33,6 +39,7 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    for name, heading in PARTS.items():
-        print_table(heading, found[name], f"{heading}: none")
-        click.echo()
+    for number, (name, heading) in enumerate(PARTS.items()):
+        if number:
+            click.echo()
+        print_table(heading, found[name], f"{heading}: none", gives_way=GIVES_WAY.get(name))

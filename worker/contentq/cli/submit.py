@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -18,11 +19,16 @@ from contentq.cli.session import connected
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
 
-ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+"""By the ending of a file's name."""
+
+STDIN = Path("-")
 
 
 @click.command()
-@click.argument("file", required=False, type=click.File("rb"))
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
 @click.option("--format", "file_format", type=click.Choice(["csv", "jsonl"]), help="Of FILE; else by its ending.")
 @click.option("--account", type=int, metavar="ID", help="The account that the task works for.")
 @click.option("--topic", help="Subject, up to 500 characters.")
@@ -43,7 +49,7 @@ ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 def submit(
     options: GlobalOptions,
     /,
-    file: IO[bytes] | None,
+    file: Path | None,
     file_format: str | None,
     as_json: bool,
     **given: Any,
@@ -58,18 +64,19 @@ def submit(
     values = _values(given)
     if file is None:
         _submit_one(options, values, as_json)
+    elif given["topic"] or given["task_id"]:
+        raise click.UsageError("--topic and --task-id are about one task; a FILE has columns for them")
     else:
         _submit_many(options, file, file_format or _format_of(file), values, as_json)
 
 
-def _values(given: dict[str, Any]) -> dict[str, str]:
-    """The columns that the options set, as text."""
-    if given["timeout"] and given["timeout_at"]:
-        raise click.UsageError("--timeout and --timeout-at exclude each other")
-    if given["delay"] and given["schedule_at"]:
-        raise click.UsageError("--delay and --schedule-at exclude each other")
+def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
+    """The columns that the options set: as text, or as a time from now."""
+    for one, other in (("timeout", "timeout_at"), ("delay", "schedule_at")):
+        if given[one] is not None and given[other] is not None:
+            raise click.UsageError(f"--{one} and --{other.replace('_', '-')} exclude each other")
     columns = {
-        "account_id": given["account"],
+        "account_id": None if given["account"] is None else str(given["account"]),
         "topic": given["topic"],
         "keywords": given["keywords"],
         "category": given["category"],
@@ -77,19 +84,15 @@ def _values(given: dict[str, Any]) -> dict[str, str]:
         "tone": given["tone"],
         "priority": given["priority"],
         "max_retries": given["max_retries"],
-        "timeout_at": given["timeout_at"] or _from_now(given["timeout"]),
-        "scheduled_at": given["schedule_at"] or _from_now(given["delay"]),
+        "timeout_at": given["timeout_at"] or given["timeout"],
+        "scheduled_at": given["schedule_at"] or given["delay"],
         "task_id": given["task_id"],
         "auto_approve": "false" if given["no_auto_approve"] else None,
     }
-    return {name: str(value) for name, value in columns.items() if value is not None}
+    return {name: value for name, value in columns.items() if value is not None}
 
 
-def _from_now(delay: timedelta | None) -> str | None:
-    return None if delay is None else (datetime.now(timezone.utc) + delay).isoformat()
-
-
-def _submit_one(options: GlobalOptions, values: dict[str, str], as_json: bool) -> None:
+def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_json: bool) -> None:
     from contentq.errors import ContentQueueError
     from contentq.queue.submission import submit_one
 
@@ -106,16 +109,18 @@ def _submit_one(options: GlobalOptions, values: dict[str, str], as_json: bool) -
 
 
 def _submit_many(
-    options: GlobalOptions, file: IO[bytes], file_format: str, values: dict[str, str], as_json: bool
+    options: GlobalOptions,
+    file: Path,
+    file_format: str,
+    values: dict[str, str | timedelta],
+    as_json: bool,
 ) -> None:
     from contentq.queue.records import from_csv, from_json_lines
-    from contentq.queue.submission import submit as submit_records
+    from contentq.queue.submission import submit as submit_rows
 
-    if "task_id" in values:
-        raise click.UsageError("--task-id names one task; a FILE has a column task_id")
-    with connected(options) as connection, _progress(file) as read:
-        columns, records = (from_csv if file_format == "csv" else from_json_lines)(file)
-        done = submit_records(connection, columns, records, values, read)
+    with connected(options) as connection, _opened(file) as opened, _progress(opened) as inserted:
+        columns, rows = (from_csv if file_format == "csv" else from_json_lines)(opened)
+        done = submit_rows(connection, columns, rows, values, inserted)
     if as_json:
         print_json(
             {
@@ -127,18 +132,22 @@ def _submit_many(
         return
     click.echo(f"{done.inserted} tasks submitted")
     if done.duplicates:
-        click.echo(f"{done.duplicates} left out, as their task_id exists already:")
+        click.echo(f"{done.duplicates} left out, as their task_id exists already:", err=True)
         for line, task_id in done.first_duplicates:
-            click.echo(f"  line {line}: {task_id}")
+            click.echo(f"  line {line}: {task_id}", err=True)
         if done.duplicates > len(done.first_duplicates):
-            click.echo(f"  and {done.duplicates - len(done.first_duplicates)} more")
+            click.echo(f"  and {done.duplicates - len(done.first_duplicates)} more", err=True)
 
 
-def _format_of(file: IO[bytes]) -> str:
-    ending = os.path.splitext(file.name)[1].lower()
-    if ending not in ENDINGS:
+def _format_of(file: Path) -> str:
+    found = FORMATS.get(file.suffix.lower())
+    if found is None:
         raise click.UsageError("say what FILE is with --format csv or --format jsonl")
-    return ENDINGS[ending]
+    return found
+
+
+def _opened(file: Path) -> IO[bytes]:
+    return open(0, "rb", closefd=False) if file == STDIN else file.open("rb")
 
 
 @contextmanager
@@ -155,7 +164,7 @@ def _progress(file: IO[bytes]) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         bar = progress.add_task("submitting", total=size, rows=0)
 
-        def read(rows: int) -> None:
+        def inserted(rows: int) -> None:
             progress.update(bar, rows=rows, completed=file.tell() if size else rows)
 
-        yield read
+        yield inserted

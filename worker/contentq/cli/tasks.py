@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from contentq.cli.output import json_option, print_fields, print_json, print_table, shown
+from contentq.cli.output import json_option, print_fields, print_json, print_table, print_text, shown
 from contentq.cli.session import connected
+from contentq.errors import ContentQueueError
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
+
+T = TypeVar("T")
 
 STATUSES = ("pending", "processing", "completed", "failed", "timeout")
 
 
 @click.command("list")
-@click.option("--status", type=click.Choice(STATUSES))
-@click.option("--account", type=int, metavar="ID")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--status", type=click.Choice(STATUSES), help="Only tasks of this status.")
+@click.option("--account", type=int, metavar="ID", help="Only tasks of this account.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
 @click.option("--before", type=int, metavar="ID", help="Only tasks with a smaller id: the next page.")
 @json_option
 @click.pass_obj
@@ -31,7 +34,7 @@ def list_tasks(
     before: int | None,
     as_json: bool,
 ) -> None:
-    """List tasks, newest first."""
+    """List tasks, newest first, without their results."""
     from contentq.queue import inspection
 
     with connected(options) as connection:
@@ -39,9 +42,9 @@ def list_tasks(
     if as_json:
         print_json(rows)
         return
-    print_table(None, [_narrow(row) for row in rows], "no tasks")
+    print_table(None, [_narrow(row) for row in rows], "no tasks", gives_way="topic")
     if len(rows) == limit:
-        click.echo(f"more: --before {rows[-1]['id']}", err=True)
+        click.echo(f"older ones: add --before {rows[-1]['id']}", err=True)
 
 
 @click.command()
@@ -51,42 +54,44 @@ def list_tasks(
 @click.pass_obj
 def show(options: GlobalOptions, /, task_id: str, with_content: bool, as_json: bool) -> None:
     """Show everything about one task."""
-    from contentq.errors import ContentQueueError
     from contentq.queue import inspection
 
     with connected(options) as connection:
-        task = inspection.task(connection, task_id)
-        if task is None:
-            raise ContentQueueError(f"there is no task {task_id}")
+        if as_json:
+            click.echo(_known(task_id, inspection.task_as_json(connection, task_id, with_content)))
+            return
+        task = _known(task_id, inspection.task(connection, task_id))
         content = None
         if with_content and task["content_id"] is not None:
             content = inspection.content(connection, task["content_id"])
-    if as_json:
-        print_json({**task, "content": content} if with_content else task)
-        return
     errors = task.pop("attempt_errors")
     print_fields(task)
     for error in errors:
-        click.echo(f"attempt {error['attempt']} at {error['at']}: {error['error_class']}: {error['message']}")
+        print_text(f"attempt {error['attempt']} at {error['at']}: {error['error_class']}: {error['message']}")
     if with_content:
         _print_content(content)
+
+
+def _known(task_id: str, found: T | None) -> T:
+    if found is None:
+        raise ContentQueueError(f"there is no task {task_id}; find it with: contentq list")
+    return found
 
 
 def _print_content(content: dict[str, Any] | None) -> None:
     if content is None:
         click.echo("\nit has no content")
     else:
-        click.echo(f"\ncontent {content['id']}, {content['word_count']} words, {content['review_status']}\n")
-        click.echo(content["body"])
+        click.echo(f"\ncontent {content['id']}, {content['word_count']} words, {content['review_status']}")
+        print_text(f"\n{content['title']}\n\n{content['body']}")
 
 
 def _narrow(row: dict[str, Any]) -> dict[str, Any]:
     """What fits on a line of a terminal."""
-    topic = " ".join((row["topic"] or "").split())
     return {
         "task_id": row["task_id"],
         "status": row["status"],
         "prio": row["priority"],
         "submitted": shown(row["submitted_at"])[5:16],
-        "topic": topic if len(topic) <= 40 else f"{topic[:39]}…",
+        "topic": row["topic"],
     }

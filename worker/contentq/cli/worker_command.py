@@ -19,6 +19,7 @@ import click
 from contentq.errors import EXIT_RELEASED
 
 if TYPE_CHECKING:
+    from contentq.worker.last_resort import LastResort
     from contentq.worker.worker import Counts, Ending, Observer, Worker
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -108,6 +109,7 @@ def worker(obj: Any, /, handler_name: str, templates: Path | None, progress: boo
 
 
 def _work(dsn: str, handler: Any, options: Any, show_bar: bool) -> tuple[Ending, Counts, float]:
+    from contentq.worker.last_resort import LastResort
     from contentq.worker.worker import Worker
 
     async def main() -> tuple[Ending, Counts, float]:
@@ -115,7 +117,7 @@ def _work(dsn: str, handler: Any, options: Any, show_bar: bool) -> tuple[Ending,
         with _progress(dsn, options.categories) if show_bar else _no_progress() as observer:
             running = Worker(dsn, handler, options, observer)
             running.check()
-            with _signals_stop(running):
+            with _signals_stop(running, LastResort(dsn, lambda: running.worker_id), options.grace):
                 ending = await running.run()
         return ending, running.counts, time.monotonic() - started
 
@@ -123,8 +125,10 @@ def _work(dsn: str, handler: Any, options: Any, show_bar: bool) -> tuple[Ending,
 
 
 @contextmanager
-def _signals_stop(running: Worker) -> Iterator[None]:
+def _signals_stop(running: Worker, last_resort: LastResort, grace: float) -> Iterator[None]:
     """SIGTERM and SIGINT stop the worker: the first gracefully, the second at once, the third without a word."""
+    from contentq.worker.worker import WIND_UP_TIMEOUT
+
     loop = asyncio.get_running_loop()
     seen = 0
 
@@ -134,11 +138,13 @@ def _signals_stop(running: Worker) -> Iterator[None]:
         if seen > 2:
             os._exit(128 + number)
         loop.call_soon_threadsafe(running.stop)
+        last_resort.arm(WIND_UP_TIMEOUT + (grace if seen == 1 else 0))
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
+        last_resort.disarm()
         for number, handler in before.items():
             signal.signal(number, handler)
 

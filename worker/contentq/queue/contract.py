@@ -25,7 +25,7 @@ NOT_REGISTERED = "CQ001"
 
 _REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, NULL, %s)"
 _DRAIN = "SELECT contentq.drain_worker(%s)"
-_DEREGISTER = "SELECT contentq.deregister_worker(%s)"
+DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
 _CLAIM = f"SELECT {COLUMNS} FROM contentq.claim(%s, %s, %s)"
@@ -69,7 +69,7 @@ async def drain_worker(connection: Connection, worker_id: int) -> None:
 
 async def deregister_worker(connection: Connection, worker_id: int) -> list[int]:
     """Removes the worker and releases what it still holds; returns the ids of those tasks."""
-    return await _ids(connection, _DEREGISTER, [worker_id])
+    return await _ids(connection, DEREGISTER, [worker_id])
 
 
 async def heartbeat(connection: Connection, worker_id: int, busy: int) -> list[tuple[int, int]]:

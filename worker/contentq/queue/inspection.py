@@ -6,14 +6,17 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import DictRow, TupleRow, dict_row
+from psycopg.rows import TupleRow, dict_row
+from psycopg.types.datetime import TimestamptzLoader
 
 Connection = psycopg.Connection[TupleRow]
 
 VIEWS = ("queue_overview", "running_tasks", "backlog_by_account", "recent_failures", "worker_status", "throughput")
 
 _LIST = """
-    SELECT id, task_id, account_id, status, priority, retry_count, submitted_at, topic
+    SELECT id, task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve,
+           retry_count, max_retries, attempt, worker_id, content_id, submitted_at, scheduled_at, started_at,
+           completed_at, timeout_at, cancel_requested_at, error_message
     FROM public.content_generation_tasks
     WHERE (%(status)s::text IS NULL OR status = %(status)s)
       AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
@@ -21,34 +24,74 @@ _LIST = """
     ORDER BY id DESC
     LIMIT %(limit)s"""
 
-_SHOW = "SELECT * FROM public.content_generation_tasks WHERE task_id = %s"
+_SHOW = """
+    SELECT id, task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve,
+           retry_count, max_retries, attempt, worker_id, content_id, submitted_at, scheduled_at, started_at,
+           completed_at, timeout_at, cancel_requested_at, created_at, updated_at, error_message,
+           result::text AS result, attempt_errors
+    FROM public.content_generation_tasks
+    WHERE task_id = %s"""
 
-_CONTENT = "SELECT id, title, body, word_count, review_status, created_at FROM public.contents WHERE id = %s"
+_CONTENT = "SELECT id, title, body, word_count, review_status FROM public.contents WHERE id = %s"
+
+_SHOW_JSON = """
+    SELECT row_to_json(t)::text
+    FROM public.content_generation_tasks AS t
+    WHERE t.task_id = %s"""
+
+_SHOW_JSON_WITH_CONTENT = """
+    SELECT row_to_json(r)::text
+    FROM (
+        SELECT t.*, (SELECT row_to_json(c)
+                     FROM (SELECT id, title, body, word_count, review_status
+                           FROM public.contents
+                           WHERE id = t.content_id) AS c) AS content
+        FROM public.content_generation_tasks AS t
+        WHERE t.task_id = %s
+    ) AS r"""
 
 
 def tasks(
     connection: Connection, status: str | None, account: int | None, before: int | None, limit: int
-) -> list[DictRow]:
+) -> list[dict[str, Any]]:
     """Tasks, newest first, without their results; before: only ids below this one, to page on."""
-    values = {"status": status, "account": account, "before": before, "limit": limit}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_LIST, values).fetchall()
+    return _rows(connection, _LIST, {"status": status, "account": account, "before": before, "limit": limit})
 
 
-def task(connection: Connection, task_id: str) -> DictRow | None:
-    """All columns of one task, None when there is no such task."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_SHOW, [task_id]).fetchone()
+def task(connection: Connection, task_id: str) -> dict[str, Any] | None:
+    """All columns of one task, its result as the text that was stored; None when there is no such task."""
+    return next(iter(_rows(connection, _SHOW, [task_id])), None)
 
 
-def content(connection: Connection, content_id: int) -> DictRow | None:
+def content(connection: Connection, content_id: int) -> dict[str, Any] | None:
     """One piece of content."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_CONTENT, [content_id]).fetchone()
+    return next(iter(_rows(connection, _CONTENT, [content_id])), None)
+
+
+def task_as_json(connection: Connection, task_id: str, with_content: bool) -> str | None:
+    """A task as PostgreSQL writes it in JSON, its result as it was stored, to the last digit of its numbers."""
+    query = _SHOW_JSON_WITH_CONTENT if with_content else _SHOW_JSON
+    row = connection.execute(query, [task_id]).fetchone()
+    return None if row is None else str(row[0])
 
 
 def view(connection: Connection, name: str, limit: int = 20) -> list[dict[str, Any]]:
     """The first rows of one of the views of schema contentq."""
-    query = sql.SQL("SELECT * FROM contentq.{} LIMIT {}").format(sql.Identifier(name), limit)
+    return _rows(connection, sql.SQL("SELECT * FROM contentq.{} LIMIT {}").format(sql.Identifier(name), limit))
+
+
+def _rows(connection: Connection, query: Any, values: Any = None) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query).fetchall()
+        cursor.adapters.register_loader("timestamptz", _TimeLoader)
+        return cursor.execute(query, values).fetchall()
+
+
+class _TimeLoader(TimestamptzLoader):
+    """Takes a time that Python cannot hold, such as infinity, as text."""
+
+    def load(self, data: Any) -> Any:
+        """Reads what PostgreSQL sent."""
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return bytes(data).decode()

@@ -1,110 +1,153 @@
-"""Reading tasks from CSV and JSON lines, one at a time, knowing on which line each begins."""
+"""Reading tasks from CSV and JSON lines, a few at a time, knowing on which line each begins."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from functools import partial
+from typing import IO, Any
 
 from contentq.errors import InputRefused
-from contentq.queue.submission import COLUMNS, Record
+from contentq.queue.columns import COLUMNS
+from contentq.queue.submission import Row
 
-LONGEST_FIELD = 100_000_000
-"""Characters in one CSV field; a requirement can be long."""
+LONGEST = 10_000_000
+"""Bytes in one line and characters in one field: far more than a task holds, far less than memory."""
+
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def from_csv(lines: Iterable[bytes]) -> tuple[list[str], Iterator[Record]]:
-    """The columns of the header line, and the records. An empty field is left out. Raises InputRefused."""
-    csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(_decoded(lines), strict=True)
+def from_csv(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
+    """The columns that the first line names, and the rows. An empty field is left out. Raises InputRefused."""
+    csv.field_size_limit(LONGEST)
+    reader = csv.reader(_lines(file), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
         raise InputRefused(f"line 1: the header is not CSV: {error}") from None
     if not any(header):
-        raise InputRefused("the file is empty; its first line must name the columns")
+        found = "line 1" if reader.line_num else "the file"
+        raise InputRefused(f"{found} is empty; line 1 names the columns, for instance: account_id,topic,priority")
+    _check_header(header)
+    return header, _csv_rows(reader, len(header))
 
-    def records() -> Iterator[Record]:
-        line = reader.line_num + 1
-        while True:
-            try:
-                fields = next(reader, None)
-            except csv.Error as error:
-                raise InputRefused(f"nothing was inserted; line {line} is not CSV: {error}") from None
-            if fields is None:
-                return
-            if fields:
-                if len(fields) != len(header):
+
+def from_json_lines(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
+    """All columns that there are, and the rows: one JSON object a line. Raises InputRefused."""
+    return list(COLUMNS), _json_rows(file)
+
+
+def _csv_rows(reader: Any, width: int) -> Iterator[Row]:
+    line = reader.line_num + 1
+    while True:
+        try:
+            for row in reader:
+                if len(row) == width:
+                    row.append(line)
+                    yield row
+                elif row:
                     raise InputRefused(
-                        f"nothing was inserted; line {line} has {len(fields)} fields, the header {len(header)} "
-                        "(a field with a comma in it must be in double quotes)"
+                        f"line {line} has {_fields(len(row))}, the header {width}; "
+                        "put a field with a comma in it in double quotes"
                     )
-                yield Record(line, [field or None for field in fields])
-            line = reader.line_num + 1
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise InputRefused(f"line {line} is not CSV: {error}") from None
+        return
 
-    return header, records()
 
-
-def from_json_lines(lines: Iterable[bytes]) -> tuple[list[str], Iterator[Record]]:
-    """All the columns that there are, and the records: one JSON object a line. Raises InputRefused."""
-    columns = list(COLUMNS)
-    places = {name: position for position, name in enumerate(columns)}
-
-    def records() -> Iterator[Record]:
-        for line, text in enumerate(_decoded(lines), 1):
-            if not text.strip():
-                continue
-            try:
-                task = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise InputRefused(f"nothing was inserted; line {line} is not JSON: {error}") from None
-            if not isinstance(task, dict):
-                raise InputRefused(
-                    f'nothing was inserted; line {line} is not a JSON object such as {{"topic": "…"}}'
-                )
-            values: list[str | None] = [None] * len(columns)
+def _json_rows(file: IO[bytes]) -> Iterator[Row]:
+    # Numbers are taken as they are written: PostgreSQL is the one to read them.
+    decode: Callable[[str], Any] = json.JSONDecoder(
+        parse_int=str, parse_float=str, parse_constant=_no_constant
+    ).decode
+    places = {name: place for place, name in enumerate(COLUMNS)}
+    for line, text in enumerate(_lines(file), 1):
+        if not text.strip():
+            continue
+        try:
+            task = decode(text)
+        except json.JSONDecodeError as error:
+            raise InputRefused(f"line {line} is not JSON: {error.msg} at character {error.pos + 1}") from None
+        except (ValueError, RecursionError) as error:
+            raise InputRefused(f"line {line} is not JSON: {error}") from None
+        if not isinstance(task, dict):
+            raise InputRefused(f'line {line} is not a JSON object; write for instance {{"topic": "…"}}')
+        row: Row = [""] * len(places)
+        try:
             for name, value in task.items():
-                if name not in places:
-                    raise InputRefused(
-                        f"nothing was inserted; line {line}: there is no column {name!r} for a producer; "
-                        f"there are {', '.join(columns)}"
-                    )
-                values[places[name]] = _as_text(line, name, value)
-            yield Record(line, values)
+                row[places[name]] = value if type(value) is str else _as_text(name, value)
+        except KeyError:
+            raise InputRefused(f"line {line}: {_unknown_column(name)}") from None
+        except ValueError as error:
+            raise InputRefused(f"line {line}: {error}") from None
+        if "\\u" in text:
+            _check_characters(line, row)
+        row.append(line)
+        yield row
 
-    return columns, records()
 
-
-def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
+def _lines(file: IO[bytes]) -> Iterator[str]:
+    """The lines as text. Raises InputRefused for what PostgreSQL could not hold."""
+    for number, line in enumerate(iter(partial(file.readline, LONGEST), b""), 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise InputRefused(
-                f"nothing was inserted; line {number} is not UTF-8 (byte {error.start + 1} of the line)"
+                f"line {number} is not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
             ) from None
         if "\x00" in text:
-            raise InputRefused(f"nothing was inserted; line {number} holds a NUL character")
+            raise InputRefused(f"line {number} holds a NUL character; remove it, or save the file as UTF-8")
+        if len(line) == LONGEST and not text.endswith("\n"):
+            raise InputRefused(f"line {number} is longer than {LONGEST:,} bytes; is it really a file of tasks?")
         yield text
 
 
-def _as_text(line: int, name: str, value: object) -> str | None:
+def _check_header(header: Sequence[str]) -> None:
+    for place, name in enumerate(header):
+        if name in header[:place]:
+            raise InputRefused(f"line 1 names the column {name} twice; leave one of them out")
+        if name in COLUMNS:
+            continue
+        for separator, called in _OTHER_SEPARATORS.items():
+            if len(header) == 1 and separator in name:
+                raise InputRefused(f"line 1 is separated by {called}; separate the columns by commas")
+        raise InputRefused(f"line 1: {_unknown_column(name)}")
+
+
+def _unknown_column(name: str) -> str:
+    close = get_close_matches(name.lower(), COLUMNS, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"there is no column {name[:60]!r} to fill{hint} (there are {', '.join(COLUMNS)})"
+
+
+def _as_text(name: str, value: object) -> str:
+    """A JSON value that is not a string, as PostgreSQL reads it; nothing for null."""
     if value is None:
-        return None
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | str):
-        text = str(value)
-    elif isinstance(value, list) and name == "keywords":
-        text = ",".join(map(str, value))
-    else:
-        raise InputRefused(
-            f"nothing was inserted; line {line}: {name} is {json.dumps(value)[:60]}, not a text or number"
-        )
-    if "\x00" in text:
-        raise InputRefused(f"nothing was inserted; line {line}: {name} holds a NUL character")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InputRefused(f"nothing was inserted; line {line}: {name} holds half of a surrogate pair") from None
-    return text
+    if name == "keywords" and isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return ",".join(value)
+    shape = "a list" if isinstance(value, list) else "an object"
+    raise ValueError(f"{name} is {shape}; it must be a text or a number")
+
+
+def _check_characters(line: int, row: Row) -> None:
+    for name, value in zip(COLUMNS, row, strict=True):
+        if "\x00" in value:
+            raise InputRefused(f"line {line}: {name} holds a NUL character; remove it")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InputRefused(f"line {line}: {name} holds half of a surrogate pair; remove it") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _fields(number: int) -> str:
+    return "1 field" if number == 1 else f"{number} fields"

@@ -1,258 +1,222 @@
-"""Putting tasks into the queue: many at once, in one transaction, or not at all.
+"""Putting tasks into the queue: all of them in one transaction, or none.
 
-The rows are copied into a temporary table first, checked there, and inserted by one statement.
+The rows go in batches: each is copied into a temporary table, which has the types of the queue's columns, checked
+there by one query, and inserted by one statement. So it is about as quick as COPY, it holds one batch in memory,
+and it still knows on which line a refused value stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
 from contentq.errors import InputRefused
+from contentq.queue.columns import COLUMNS, PROBLEM
 
 Connection = psycopg.Connection[TupleRow]
+
+Row = list[Any]
+"""The values of one task as text, in the order of its columns ("" where it leaves one out), and then its line."""
+
+Default: TypeAlias = str | timedelta
+"""What a column gets in rows that leave it out: a value as text, or a time so far from now."""
+
+BATCH = 5_000
+"""Rows that are copied, checked and inserted together."""
 
 MOST_SHOWN = 10
 """Problems, and duplicates, that are told one by one."""
 
 
-def _text(most: int | None) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        if most is not None and len(text) > most:
-            raise ValueError(f"has {len(text)} characters; at most {most} fit")
-        return text
+@dataclass
+class Submitted:
+    """What became of it: how many tasks were inserted, and how many were there already."""
 
-    return convert
-
-
-def _integer(least: int, most: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError(f"is {text[:40]!r}; it must be a whole number") from None
-        if not least <= value <= most:
-            raise ValueError(f"is {value}; it must be from {least} to {most}")
-        return value
-
-    return convert
-
-
-def _time(text: str) -> datetime:
-    try:
-        value = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
-    except ValueError:
-        raise ValueError(
-            f"is {text[:40]!r}; it must be a time such as 2030-01-31T12:00:00+00:00 (without an offset: UTC)"
-        ) from None
-    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-
-
-def _boolean(text: str) -> bool:
-    known = {"true": True, "t": True, "yes": True, "1": True, "false": False, "f": False, "no": False, "0": False}
-    try:
-        return known[text.lower()]
-    except KeyError:
-        raise ValueError(f"is {text[:40]!r}; it must be true or false") from None
-
-
-LARGEST_INTEGER = 2_147_483_647
-
-_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "task_id": ("varchar", _text(100)),
-    "account_id": ("integer", _integer(1, LARGEST_INTEGER)),
-    "topic": ("varchar", _text(500)),
-    "keywords": ("varchar", _text(500)),
-    "category": ("varchar", _text(100)),
-    "requirements": ("text", _text(None)),
-    "tone": ("varchar", _text(50)),
-    "priority": ("integer", _integer(1, 10)),
-    "max_retries": ("integer", _integer(0, LARGEST_INTEGER)),
-    "submitted_at": ("timestamptz", _time),
-    "scheduled_at": ("timestamptz", _time),
-    "timeout_at": ("timestamptz", _time),
-    "auto_approve": ("boolean", _boolean),
-}
-"""What a producer may set: PostgreSQL's type, and how text becomes such a value (spec.md section 1)."""
-
-COLUMNS = tuple(_COLUMNS)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One task to be, as it was read: where it stands, and its columns as text (None: left out)."""
-
-    line: int
-    values: Sequence[str | None]
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What became of it: how many tasks were inserted, and which were there already."""
-
-    inserted: int
-    duplicates: int
-    first_duplicates: list[tuple[int, str]]
+    inserted: int = 0
+    duplicates: int = 0
+    first_duplicates: list[tuple[int, str]] = field(default_factory=list)
     """(line, task_id) of the first few."""
 
 
 def submit(
     connection: Connection,
     columns: Sequence[str],
-    records: Iterator[Record],
-    defaults: dict[str, str],
-    read: Callable[[int], None] = lambda rows: None,
-) -> Submission:
-    """Inserts all records in one transaction; those whose task_id exists already are left out and counted.
+    rows: Iterable[Row],
+    defaults: Mapping[str, Default],
+    inserted: Callable[[int], None] = lambda number: None,
+) -> Submitted:
+    """Inserts the rows in one transaction; those whose task_id exists already are left out and counted.
 
-    columns: names of the records' values. defaults: column values for records that leave them out, as text.
-    read: told now and then how many records were read. Raises InputRefused, naming the lines, with nothing
-    inserted.
+    columns: names of the rows' values. inserted: told after each batch how many rows are through.
+    Raises InputRefused, naming the lines, with nothing inserted.
     """
-    columns = _checked_columns(columns)
-    all_columns = [*columns, *(name for name in defaults if name not in columns)]
-    if "account_id" not in all_columns:
-        raise InputRefused("no account is named: add a column account_id, or give --account ID")
-    _check_defaults(defaults)
-    with connection.transaction():
-        connection.execute(_create_incoming(all_columns))
-        _copy(connection, columns, all_columns, records, defaults, read)
-        _refuse(_lines(connection, _UNKNOWN_ACCOUNTS))
-        if "timeout_at" in all_columns:
-            _refuse(_lines(connection, _PAST_DEADLINES))
-        duplicates, first = _duplicates(connection, all_columns)
-        inserted = connection.execute(_insert(connection, all_columns)).rowcount
-        connection.execute("DROP TABLE incoming")
-    return Submission(inserted, duplicates, first)
+    _check(columns, defaults)
+    done = Submitted()
+    with _all_or_nothing(connection):
+        intake = _Intake(connection, columns, defaults)
+        for batch in _batches(rows):
+            duplicates = intake.take(batch)
+            done.inserted += len(batch) - len(duplicates)
+            done.duplicates += len(duplicates)
+            done.first_duplicates += duplicates[: MOST_SHOWN - len(done.first_duplicates)]
+            inserted(done.inserted + done.duplicates)
+        if done.inserted + done.duplicates == 0:
+            raise InputRefused("there is no task in it")
+    return done
 
 
-def submit_one(connection: Connection, values: dict[str, str]) -> str | None:
-    """Inserts one task with these columns, as text; returns its task_id, None when that exists already.
+def submit_one(connection: Connection, values: Mapping[str, Default]) -> str | None:
+    """Inserts one task with these columns; returns its task_id, None when that exists already.
 
     Raises InputRefused.
     """
-    columns = _checked_columns(list(values))
-    problems: list[str] = []
-    row = [_converted(name, values[name], problems) for name in columns]
-    if problems:
-        raise InputRefused("; ".join(problems))
-    with connection.transaction():
-        if "timeout_at" in values:
-            late = connection.execute("SELECT %s <= clock_timestamp()", [row[columns.index("timeout_at")]])
-            if (late.fetchone() or [False])[0]:
-                raise InputRefused(f"timeout_at is {values['timeout_at']}, which has passed")
-        statement = sql.SQL(
-            "INSERT INTO public.content_generation_tasks ({}) VALUES ({}) "
-            "ON CONFLICT (task_id) DO NOTHING RETURNING task_id"
-        ).format(
-            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join([sql.Placeholder()] * len(row))
-        )
-        try:
-            found = connection.execute(statement, row).fetchone()
-        except psycopg.errors.ForeignKeyViolation:
-            raise InputRefused(_no_account(values["account_id"])) from None
-    return None if found is None else str(found[0])
+    _check((), values)
+    with _all_or_nothing(connection):
+        return _Intake(connection, (), values).take_one()
 
 
-def _checked_columns(columns: Sequence[str]) -> list[str]:
-    for position, name in enumerate(columns):
-        if name not in _COLUMNS:
-            raise InputRefused(f"there is no column {name!r} for a producer; there are {', '.join(COLUMNS)}")
-        if name in columns[:position]:
-            raise InputRefused(f"the column {name!r} is named twice")
-    return list(columns)
-
-
-def _check_defaults(defaults: dict[str, str]) -> None:
-    problems: list[str] = []
-    for name, text in defaults.items():
-        _converted(name, text, problems)
-    if problems:
-        raise InputRefused("; ".join(problems))
-
-
-def _converted(name: str, text: str | None, problems: list[str]) -> Any:
-    if text is None:
-        return None
+@contextmanager
+def _all_or_nothing(connection: Connection) -> Iterator[None]:
     try:
-        return _COLUMNS[name][1](text)
-    except ValueError as error:
-        problems.append(f"{name} {error}")
-        return None
+        with connection.transaction():
+            yield
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        # None of the rules that are checked here: one that this database has on top.
+        parts = [error.diag.message_primary, error.diag.message_detail]
+        raise InputRefused(f"the database refused a task: {'; '.join(filter(None, parts))}") from None
 
 
-def _copy(
-    connection: Connection,
-    columns: Sequence[str],
-    all_columns: Sequence[str],
-    records: Iterator[Record],
-    defaults: dict[str, str],
-    read: Callable[[int], None],
-) -> None:
-    """Reads, converts and copies every record; after the first few problems it gives up."""
-    converters = [_COLUMNS[name][1] for name in columns]
-    given: list[str | None] = [defaults.get(name) for name in columns]
-    constant = [_COLUMNS[name][1](defaults[name]) for name in all_columns[len(columns) :]]
-    problems: list[tuple[int, str]] = []
-    count = 0
-    with connection.cursor().copy("COPY incoming FROM STDIN") as copy:
-        for record in records:
-            row: list[Any] = [record.line]
-            try:
-                for convert, text, default in zip(converters, record.values, given, strict=True):
-                    value = default if text is None else text
-                    row.append(None if value is None else convert(value))
-            except ValueError as error:
-                problems.append((record.line, f"{columns[len(row) - 1]} {error}"))
-                if len(problems) >= MOST_SHOWN:
-                    break
-                continue
-            row += constant
-            copy.write_row(row)
-            count += 1
-            if count % 1000 == 0:
-                read(count)
+def _check(columns: Sequence[str], defaults: Mapping[str, Default]) -> None:
+    if "account_id" not in columns and "account_id" not in defaults:
+        raise InputRefused("no account is named: add a column account_id, or give --account ID")
+    for name, value in defaults.items():
+        if isinstance(value, timedelta):
+            continue
+        problem = PROBLEM[name](value)
+        if problem:
+            raise InputRefused(f"{name} {problem}")
+        if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise InputRefused(f"{name} is not UTF-8; nor may the locale be another encoding")
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch
+
+
+class _Intake:
+    """Takes batches of rows into the queue, within a transaction that the caller has begun."""
+
+    def __init__(self, connection: Connection, columns: Sequence[str], defaults: Mapping[str, Default]) -> None:
+        self._connection = connection
+        self._columns = columns
+        self._all_have_ids = "task_id" in defaults
+        # A time without an offset means the same everywhere, and 01/02/2030 nothing at all.
+        connection.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
+        connection.execute(_CREATE_INCOMING)
+        names = sql.SQL(", ").join(map(sql.Identifier, [*columns, "line"]))
+        self._copy = sql.SQL("COPY pg_temp.incoming ({}) FROM STDIN (NULL '')").format(names)
+        self._problems = sql.SQL(_PROBLEMS).format(self._resolved(_CHECKED, defaults), MOST_SHOWN)
+        names = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+        self._insert = sql.SQL(_INSERT).format(names=names, resolved=self._resolved(COLUMNS, defaults))
+        self._insert_new = sql.SQL(_INSERT_NEW).format(insert=self._insert)
+
+    def take(self, batch: list[Row]) -> list[tuple[int, str]]:
+        """Inserts a batch; returns (line, task_id) of those that were there already. Raises InputRefused."""
+        try:
+            with self._connection.cursor().copy(self._copy) as copy:
+                for row in batch:
+                    copy.write_row(row)
+        except psycopg.DataError as error:
+            raise _refusal(self._explained(batch, error)) from None
+        self._refuse_problems(lines=True)
+        duplicates: list[tuple[int, str]] = []
+        if self._has_ids(batch):
+            duplicates = [(line, task_id) for line, task_id in self._connection.execute(self._insert_new)]
+        else:
+            self._connection.execute(self._insert)
+        self._connection.execute("TRUNCATE pg_temp.incoming")
+        return duplicates
+
+    def take_one(self) -> str | None:
+        """Inserts one task that has nothing but the defaults; returns its task_id, None when it was there."""
+        self._connection.execute("INSERT INTO pg_temp.incoming (line) VALUES (1)")
+        self._refuse_problems(lines=False)
+        found = self._connection.execute(
+            self._insert + sql.SQL(" ON CONFLICT (task_id) DO NOTHING RETURNING task_id")
+        ).fetchone()
+        return None if found is None else str(found[0])
+
+    def _resolved(self, columns: Sequence[str], defaults: Mapping[str, Default]) -> sql.Composed:
+        """Selects what is to be inserted: the value of the row, else the option's, else the table's default."""
+        of_table: dict[str, str] = dict(self._connection.execute(_DEFAULTS).fetchall())
+        values = [
+            sql.SQL("coalesce({name}, {default}) AS {name}").format(
+                name=sql.Identifier(name),
+                default=_expression(defaults[name]) if name in defaults else _trusted(of_table.get(name, "NULL")),
+            )
+            for name in columns
+        ]
+        return sql.SQL("SELECT line, {} FROM pg_temp.incoming").format(sql.SQL(", ").join(values))
+
+    def _refuse_problems(self, lines: bool) -> None:
+        problems = self._connection.execute(self._problems).fetchall()
+        if problems and lines:
+            raise _refusal([f"line {line}: {problem}" for line, problem in problems])
         if problems:
-            _refuse(problems)
-    read(count)
-    if count == 0:
-        raise InputRefused("there is no task in it")
+            raise InputRefused(problems[0][1])
+
+    def _has_ids(self, batch: list[Row]) -> bool:
+        if self._all_have_ids or "task_id" not in self._columns:
+            return self._all_have_ids
+        place = self._columns.index("task_id")
+        return any(row[place] for row in batch)
+
+    def _explained(self, batch: list[Row], error: psycopg.DataError) -> list[str]:
+        """What is wrong with the first rows of a batch that PostgreSQL has refused to copy."""
+        problems: list[str] = []
+        for row in batch:
+            for name, value in zip(self._columns, row, strict=False):
+                problem = PROBLEM[name](value) if value else None
+                if problem:
+                    problems.append(f"line {row[-1]}: {name} {problem}")
+        if not problems:
+            problems = [f"between line {batch[0][-1]} and {batch[-1][-1]}: {error.diag.message_primary}"]
+        return problems[:MOST_SHOWN]
 
 
-def _create_incoming(columns: Sequence[str]) -> sql.Composed:
-    definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_COLUMNS[name][0])) for name in columns]
-    return sql.SQL("CREATE TEMPORARY TABLE incoming (line integer, {}) ON COMMIT DROP").format(
-        sql.SQL(", ").join(definitions)
-    )
+def _refusal(problems: Sequence[str]) -> InputRefused:
+    if len(problems) == 1:
+        return InputRefused(f"{problems[0]}; nothing was inserted")
+    return InputRefused("\n  ".join(["nothing was inserted; the first problems are", *problems]))
 
 
-_UNKNOWN_ACCOUNTS = """
-    SELECT i.line, i.account_id
-    FROM incoming AS i
-    WHERE NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = i.account_id)
-    ORDER BY i.line
-    LIMIT 10"""
+def _expression(default: Default) -> sql.Composable:
+    if isinstance(default, timedelta):
+        return sql.SQL("clock_timestamp() + {}").format(sql.Literal(default))
+    return sql.Literal(default)
 
-_PAST_DEADLINES = """
-    SELECT i.line, i.timeout_at
-    FROM incoming AS i
-    WHERE i.timeout_at <= clock_timestamp()
-    ORDER BY i.line
-    LIMIT 10"""
 
-_DUPLICATES = """
-    SELECT i.line, i.task_id, count(*) OVER ()
-    FROM (SELECT line, task_id, row_number() OVER (PARTITION BY task_id ORDER BY line) AS n FROM incoming) AS i
-    WHERE i.task_id IS NOT NULL
-      AND (i.n > 1 OR EXISTS (SELECT FROM public.content_generation_tasks AS t WHERE t.task_id = i.task_id))
-    ORDER BY i.line
-    LIMIT 10"""
+def _trusted(expression: str) -> sql.SQL:
+    """An expression that comes from PostgreSQL's own catalog."""
+    return sql.SQL(expression)
+
+
+_CREATE_INCOMING = """
+    CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS
+    SELECT 0 AS line, account_id, topic, keywords, category, requirements, tone, priority, max_retries,
+           submitted_at, scheduled_at, timeout_at, task_id, auto_approve
+    FROM public.content_generation_tasks
+    WITH NO DATA"""
 
 _DEFAULTS = """
     SELECT a.attname, pg_get_expr(d.adbin, d.adrelid)
@@ -260,45 +224,47 @@ _DEFAULTS = """
     JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = 'public.content_generation_tasks'::regclass"""
 
+_CHECKED = ("account_id", "priority", "max_retries", "submitted_at", "scheduled_at", "timeout_at")
 
-def _lines(connection: Connection, query: str) -> list[tuple[int, str]]:
-    if query is _UNKNOWN_ACCOUNTS:
-        return [(line, _no_account(id_)) for line, id_ in connection.execute(query).fetchall()]
-    return [
-        (line, f"timeout_at is {at.isoformat()}, which has passed")
-        for line, at in connection.execute(query).fetchall()
-    ]
+_PROBLEMS = """
+    SELECT r.line, p.problem
+    FROM ({}) AS r
+    LEFT JOIN public.accounts AS a ON a.id = r.account_id
+    CROSS JOIN LATERAL (
+        SELECT CASE
+            WHEN r.account_id IS NULL THEN
+                'account_id is empty; fill it, or give --account ID'
+            WHEN a.id IS NULL THEN
+                format('there is no account %s; add one with: INSERT INTO accounts (name) VALUES (''…'') '
+                       'RETURNING id', r.account_id)
+            WHEN r.priority NOT BETWEEN 1 AND 10 THEN
+                format('priority is %s; it must be a whole number from 1 to 10', r.priority)
+            WHEN r.max_retries < 0 THEN
+                format('max_retries is %s; it must be a whole number of 0 or more', r.max_retries)
+            WHEN NOT isfinite(r.submitted_at) OR NOT isfinite(r.scheduled_at) OR NOT isfinite(r.timeout_at) THEN
+                'a time is infinite; leave it out'
+            WHEN r.timeout_at <= clock_timestamp() THEN
+                format('timeout_at is %s, which has passed; the database''s clock says %s',
+                       r.timeout_at, date_trunc('second', clock_timestamp()))
+            WHEN r.timeout_at <= r.scheduled_at THEN
+                format('it is scheduled for %s, but its deadline is timeout_at %s: it could never run',
+                       r.scheduled_at, r.timeout_at)
+        END AS problem
+    ) AS p
+    WHERE p.problem IS NOT NULL
+    ORDER BY r.line
+    LIMIT {}"""
 
+_INSERT = """
+    INSERT INTO public.content_generation_tasks ({names})
+    SELECT {names} FROM ({resolved}) AS r ORDER BY r.line"""
 
-def _no_account(id_: object) -> str:
-    if id_ is None:
-        return "no account is named: fill account_id, or give --account ID"
-    return f"there is no account {id_}; add it with: INSERT INTO accounts (name) VALUES ('…') RETURNING id"
-
-
-def _duplicates(connection: Connection, columns: Sequence[str]) -> tuple[int, list[tuple[int, str]]]:
-    if "task_id" not in columns:
-        return 0, []
-    rows = connection.execute(_DUPLICATES).fetchall()
-    return (rows[0][2] if rows else 0), [(line, task_id) for line, task_id, _ in rows]
-
-
-def _insert(connection: Connection, columns: Sequence[str]) -> sql.Composed:
-    """Inserts in the order of the lines; a value that is left out becomes the table's own default."""
-    defaults: dict[str, Any] = dict(connection.execute(_DEFAULTS).fetchall())
-    values = [
-        sql.SQL("coalesce(i.{}, {})").format(sql.Identifier(name), sql.SQL(defaults[name]))
-        if name in defaults
-        else sql.SQL("i.{}").format(sql.Identifier(name))
-        for name in columns
-    ]
-    return sql.SQL(
-        "INSERT INTO public.content_generation_tasks ({}) SELECT {} FROM incoming AS i ORDER BY i.line "
-        "ON CONFLICT (task_id) DO NOTHING"
-    ).format(sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join(values))
-
-
-def _refuse(problems: list[tuple[int, str]]) -> None:
-    if problems:
-        told = "\n".join(f"  line {line}: {problem}" for line, problem in problems[:MOST_SHOWN])
-        raise InputRefused(f"nothing was inserted; correct this and submit again:\n{told}")
+_INSERT_NEW = """
+    WITH added AS ({insert} ON CONFLICT (task_id) DO NOTHING RETURNING task_id)
+    SELECT i.line, i.task_id
+    FROM (SELECT line, task_id, row_number() OVER (PARTITION BY task_id ORDER BY line) AS n
+          FROM pg_temp.incoming
+          WHERE task_id IS NOT NULL) AS i
+    WHERE i.n > 1 OR NOT EXISTS (SELECT FROM added AS a WHERE a.task_id = i.task_id)
+    ORDER BY i.line"""
+"""Inserts, and tells which rows were there already; of equal task_ids in a batch, the first is the new one."""
