@@ -1,0 +1,30 @@
+-- Shows what came out of the topics that were submitted last: counts, the ten most urgent, one whole article.
+\set ON_ERROR_STOP on
+\encoding UTF8
+\pset footer off
+
+CREATE TEMPORARY VIEW latest AS
+SELECT t.*, c.title, c.body, c.word_count, c.review_status
+FROM content_generation_tasks AS t
+LEFT JOIN contents AS c ON c.id = t.content_id
+WHERE t.submitted_at = (SELECT max(submitted_at) FROM content_generation_tasks);
+
+SELECT a.name AS account, l.status, count(*) AS tasks, sum(l.word_count) AS words,
+       round(extract(epoch FROM max(l.completed_at) - min(l.submitted_at))::numeric, 1) AS seconds
+FROM latest AS l
+JOIN accounts AS a ON a.id = l.account_id
+GROUP BY a.id, a.name, l.status
+ORDER BY a.id, l.status;
+
+SELECT l.id, l.priority, l.status, l.word_count AS words, l.review_status AS review, left(l.title, 48) AS title
+FROM latest AS l
+ORDER BY l.priority DESC, l.submitted_at, l.id
+LIMIT 10;
+
+\pset tuples_only on
+\pset format unaligned
+SELECT l.body
+FROM latest AS l
+WHERE l.status = 'completed'
+ORDER BY l.priority DESC, l.submitted_at, l.id
+LIMIT 1;

@@ -1,0 +1,27 @@
+-- Submits the topics of topics.csv: two accounts and one task a line, in plain SQL and in one transaction.
+-- Any producer in any language does no more than this. Run with psql in the folder of the project.
+\set ON_ERROR_STOP on
+\encoding UTF8
+
+BEGIN;
+
+INSERT INTO accounts (name)
+SELECT new.name
+FROM (VALUES ('Harbour & Finch'), ('青禾文化')) AS new (name)
+WHERE NOT EXISTS (SELECT FROM accounts AS a WHERE a.name = new.name);
+
+-- The spreadsheet as it is, with the names of accounts in it.
+CREATE TEMPORARY TABLE topics (
+    account text, topic text, keywords text, category text, requirements text, tone text, priority integer
+) ON COMMIT DROP;
+
+\copy topics FROM 'docs/example/topics.csv' CSV HEADER
+
+INSERT INTO content_generation_tasks (account_id, topic, keywords, category, requirements, tone, priority)
+SELECT a.id, t.topic, t.keywords, t.category, t.requirements, t.tone, t.priority
+FROM topics AS t
+JOIN accounts AS a ON a.name = t.account;
+
+COMMIT;
+
+SELECT status, tasks, oldest FROM contentq.queue_overview;

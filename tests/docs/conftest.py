@@ -1,0 +1,104 @@
+"""A server that clients in other languages can reach over TCP, and the environments in which blocks run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.docs import pooler
+from tests.docs.markdown import Section
+from tests.docs.running import Run
+from tests.packaging.building import environment_to_install_into
+from tests.support import programs
+from tests.support.cluster import Cluster
+from tests.support.databases import Databases
+
+KEPT = ("HOME", "LANG", "TERM", "TMPDIR", "USER")
+"""Variables that blocks see of the environment of the tests, besides those of package managers."""
+
+
+@pytest.fixture(scope="session")
+def tcp_databases() -> Iterator[Databases]:
+    """Databases on a server of the tests' own that listens on TCP, as a JDBC driver needs it."""
+    newest = next(iter(programs.installed().values()))
+    with Cluster(newest.folder, tcp=True) as cluster:
+        databases = Databases(cluster.dsn(host="127.0.0.1"))
+        yield databases
+        databases.close()
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Gives a folder node_modules with the driver pg in it, installed when it is first asked for."""
+    folder = tmp_path_factory.mktemp("node")
+
+    def installed() -> Path:
+        modules = folder / "node_modules"
+        if not modules.is_dir():
+            command = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "pg"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                pytest.skip(f"the Node.js driver pg could not be installed: {done.stderr.strip()[-300:]}")
+        return modules
+
+    return installed
+
+
+@pytest.fixture
+def run(
+    request: pytest.FixtureRequest, tmp_path: Path, node_modules: Callable[[], Path]
+) -> Iterator[Callable[[Section], Run]]:
+    """Prepares the run of a section: a database or none, a worker or none."""
+    started: list[Run] = []
+
+    def prepare(section: Section) -> Run:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        environment = _environment()
+        if "pip" in section.options:
+            environment |= environment_to_install_into(request.getfixturevalue("tmp_path_factory"), tmp_path)
+        else:
+            environment |= _database(request)
+        running = Run(folder, environment, node_modules)
+        started.append(running)
+        if "pooler" in section.options:
+            environment["POOLER_URL"] = pooler.start(environment["DATABASE_URL"], request)
+        if "worker" in section.options:
+            running.start([running.program("contentq"), "worker"], until="registered worker=")
+        return running
+
+    yield prepare
+    for running in started:
+        running.stop()
+        if "CONTENTQ_HOME" in running.environment:
+            subprocess.run([running.program("contentq"), "db", "stop"], env=running.environment, check=True)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith(("PIP_", "npm_"))}
+    scripts = Path(sys.executable).parent
+    path = [str(scripts), str(programs.client("psql").parent), os.environ.get("PATH", os.defpath)]
+    return {**kept, "PATH": os.pathsep.join(path), "PYTHONUTF8": "1"}
+
+
+def _database(request: pytest.FixtureRequest) -> dict[str, str]:
+    """A migrated database with one account, whose id is 1."""
+    databases: Databases = request.getfixturevalue("tcp_databases")
+    migrated = databases.migrated()
+    dsn = migrated.__enter__()
+    request.addfinalizer(lambda: migrated.__exit__(None, None, None))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO accounts (name) VALUES ('Harbour & Finch')")
+        info: Any = connection.info
+        address = f"postgresql://127.0.0.1:{info.port}/{info.dbname}"
+    return {
+        "DATABASE_URL": f"{address.replace('//', '//postgres@')}?sslmode=disable",
+        "JDBC_URL": f"jdbc:{address}?user=postgres",
+    }

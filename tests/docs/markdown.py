@@ -1,0 +1,124 @@
+"""The documents of the project and the code blocks in them.
+
+A comment before a block says how it is run:
+
+    <!-- worker -->              a worker with the handler `template` runs beside the blocks of this section
+    <!-- pooler -->              POOLER_URL leads to the database of this section through PgBouncer
+    <!-- pip -->                 the section runs in an empty environment, without a database
+    <!-- background -->          the last line of this block goes on running
+    <!-- file: handlers.py -->   the block is a file that later blocks of the section use
+    <!-- not run: why -->        the block is not run
+
+Several are separated by commas. A block of ```text after one that was run is what that one prints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+SECTION_OPTIONS = {"worker", "pooler", "pip"}
+BLOCK_OPTIONS = {"background", "file", "not run"}
+
+_HEADING = re.compile(r"(#{1,6}) +(.+?) *$")
+_FENCE = re.compile(r"(`{3,})(\w*) *$")
+_COMMENT = re.compile(r"<!-- (.+) -->$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block."""
+
+    document: str
+    line: int
+    language: str
+    text: str
+    options: dict[str, str]
+
+    @property
+    def place(self) -> str:
+        """Where it begins, for messages."""
+        return f"{self.document}, line {self.line}"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is meant to be run."""
+        return self.language != "text" and not self.options.keys() & {"not run", "file"}
+
+
+@dataclass
+class Section:
+    """What stands under one heading, up to the next one of any level; its blocks are run in order."""
+
+    document: str
+    heading: str
+    blocks: list[Block] = field(default_factory=list)
+
+    @property
+    def options(self) -> set[str]:
+        """What its blocks say of all of it."""
+        return {name for block in self.blocks for name in block.options if name in SECTION_OPTIONS}
+
+    def __str__(self) -> str:
+        return f"{self.document}: {self.heading}"
+
+
+def documents() -> list[Path]:
+    """All Markdown files of the project."""
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def sections() -> Iterator[Section]:
+    """All sections of all documents that have blocks."""
+    for path in documents():
+        yield from (section for section in sections_of(path) if section.blocks)
+
+
+def sections_of(path: Path) -> list[Section]:
+    """The sections of one document, in order."""
+    name = path.relative_to(ROOT).as_posix()
+    found = [Section(name, "(top)")]
+    fence: str | None = None
+    language, start, options = "", 0, dict[str, str]()
+    inside: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if fence is not None:
+            if line == fence:
+                text = "".join(f"{each}\n" for each in inside)
+                found[-1].blocks.append(Block(name, start, language, text, options))
+                fence, inside, options = None, [], {}
+            else:
+                inside.append(line)
+        elif opened := _FENCE.match(line):
+            fence, language, start = opened[1], opened[2], number
+        elif heading := _HEADING.match(line):
+            found.append(Section(name, heading[2]))
+        elif comment := _COMMENT.match(line):
+            options = _options(comment[1])
+        elif line.strip():
+            options = {}
+    assert fence is None, f"{name}: the block of line {start} is not closed"
+    return found
+
+
+def headings(path: Path) -> list[str]:
+    """The texts of all headings of a document."""
+    return [section.heading for section in sections_of(path)[1:]]
+
+
+def prose(path: Path) -> str:
+    """A document without its blocks."""
+    return re.sub(
+        r"^(`{3,})\w* *\n.*?^\1 *$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+
+
+def _options(comment: str) -> dict[str, str]:
+    if comment.startswith("not run:"):
+        return {"not run": comment.partition(":")[2].strip()}
+    parts = (part.partition(":") for part in comment.split(","))
+    return {name.strip(): value.strip() for name, _, value in parts}

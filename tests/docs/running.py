@@ -1,0 +1,179 @@
+"""Runs the blocks of a section: each in its language, in one folder, on one database."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.docs.markdown import Block
+from tests.support import programs
+from tests.support.waiting import eventually
+
+TIMEOUT = 180
+"""Seconds for one block, downloads included."""
+
+GO_SOURCES = Path("/usr/share/gocode")
+"""Where Debian's packages of Go libraries are."""
+
+JDBC_DRIVER = Path("/usr/share/java/postgresql.jar")
+
+
+class Run:
+    """The folder, the environment and the background processes of one section."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], node_modules: Callable[[], Path]) -> None:
+        self.folder = folder
+        self.environment = environment
+        self.node_modules = node_modules
+        self._background: list[subprocess.Popen[bytes]] = []
+
+    def run(self, block: Block) -> str:
+        """Runs a block; returns what it printed. Fails the test when it ended with an error."""
+        if block.language not in LANGUAGES:
+            pytest.fail(f"{block.place}: no test can run {block.language or 'a block without a language'}")
+        command = LANGUAGES[block.language](self, block)
+        if "background" in block.options:
+            self.start(command, until="registered worker=")
+            return ""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.fail(f"{block.place} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        if self._background:
+            self._wait_for_the_worker()
+        return done.stdout
+
+    def start(self, command: list[str], until: str) -> None:
+        """Runs a command in the background; returns when it has printed this."""
+        log = self.folder / f"background-{len(self._background)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._background.append(process)
+
+        def has_printed() -> bool:
+            text = log.read_text(errors="replace")
+            if until not in text and process.poll() is not None:
+                pytest.fail(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
+            return until in text
+
+        eventually(has_printed, within=TIMEOUT)
+
+    def stop(self) -> None:
+        """Ends the background processes."""
+        for process in self._background:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+    def write(self, name: str, text: str) -> str:
+        """Writes a file into the folder; returns its name."""
+        (self.folder / name).write_text(text, encoding="utf-8")
+        return name
+
+    def program(self, name: str) -> str:
+        """The path of a program; skips the test when it is missing."""
+        found = shutil.which(name, path=self.environment["PATH"])
+        if found is None:
+            pytest.skip(f"{name} is not installed")
+        return found
+
+    def _wait_for_the_worker(self) -> None:
+        """As a reader would: looks at the answer when it is there."""
+        unfinished = (
+            "SELECT count(*) FROM content_generation_tasks WHERE status IN ('pending', 'processing') "
+            "AND scheduled_at IS NULL"
+        )
+        with psycopg.connect(self._dsn(), autocommit=True) as connection:
+
+            def is_done() -> bool:
+                row = connection.execute(unfinished.encode()).fetchone()
+                return row is not None and row[0] == 0
+
+            eventually(is_done, within=20)
+
+    def _dsn(self) -> str:
+        if "DATABASE_URL" in self.environment:
+            return self.environment["DATABASE_URL"]
+        command = [self.program("contentq"), "db", "url"]
+        return subprocess.run(
+            command, env=self.environment, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+
+def _bash(run: Run, block: Block) -> list[str]:
+    return [run.program("bash"), "-euo", "pipefail", run.write("block.sh", block.text)]
+
+
+def _sql(run: Run, block: Block) -> list[str]:
+    options = ["-X", "-v", "ON_ERROR_STOP=1", "-f", run.write("block.sql", block.text)]
+    if "DATABASE_URL" in run.environment:
+        return [str(programs.client("psql")), run.environment["DATABASE_URL"], *options]
+    return [run.program("contentq"), "db", "psql", *options]
+
+
+def _python(run: Run, block: Block) -> list[str]:
+    return [sys.executable, run.write("block.py", block.text)]
+
+
+def _javascript(run: Run, block: Block) -> list[str]:
+    node = run.program("node")
+    modules = run.folder / "node_modules"
+    if not modules.exists():
+        run.program("npm")
+        modules.symlink_to(run.node_modules())
+    return [node, run.write("block.mjs", block.text)]
+
+
+def _go(run: Run, block: Block) -> list[str]:
+    go = run.program("go")
+    if not (GO_SOURCES / "src/github.com/lib/pq").is_dir():
+        pytest.skip("the Go library lib/pq is not installed (Debian: golang-github-lib-pq-dev)")
+    run.environment |= {"GO111MODULE": "off", "GOPATH": str(GO_SOURCES), "GOCACHE": str(run.folder / "go-cache")}
+    return [go, "run", run.write("block.go", block.text)]
+
+
+def _java(run: Run, block: Block) -> list[str]:
+    java = run.program("java")
+    run.program("javac")
+    if not JDBC_DRIVER.is_file():
+        pytest.skip("the JDBC driver is not installed (Debian: libpostgresql-jdbc-java)")
+    name = re.search(r"public class (\w+)", block.text)
+    assert name is not None, f"{block.place} has no public class"
+    return [java, "-cp", str(JDBC_DRIVER), run.write(f"{name[1]}.java", block.text)]
+
+
+LANGUAGES: dict[str, Callable[[Run, Block], list[str]]] = {
+    "bash": _bash,
+    "sql": _sql,
+    "python": _python,
+    "javascript": _javascript,
+    "go": _go,
+    "java": _java,
+}
+"""How a block in each language is run."""

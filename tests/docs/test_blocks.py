@@ -1,0 +1,50 @@
+"""Every block in README.md and docs/ runs, and prints what the document says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.docs.markdown import BLOCK_OPTIONS, SECTION_OPTIONS, Block, Section, sections
+from tests.docs.outputs import comparable
+from tests.docs.running import LANGUAGES, Run
+
+ALL = list(sections())
+RUN = [section for section in ALL if any(block.is_run for block in section.blocks)]
+
+
+@pytest.mark.parametrize("section", RUN, ids=str)
+def test_blocks_run_and_print_what_the_document_says(section: Section, run: Callable[[Section], Run]) -> None:
+    running = run(section)
+    printed = ""
+    for block in section.blocks:
+        if "not run" in block.options:
+            continue
+        if "file" in block.options:
+            running.write(block.options["file"], block.text)
+        elif block.language == "text":
+            assert comparable(printed) == comparable(block.text), block.place
+        else:
+            printed = running.run(block)
+
+
+@pytest.mark.parametrize("section", ALL, ids=str)
+def test_every_block_is_run_or_says_why_not(section: Section) -> None:
+    before: Block | None = None
+    for block in section.blocks:
+        unknown = block.options.keys() - SECTION_OPTIONS - BLOCK_OPTIONS
+        assert not unknown, f"{block.place}: no such option: {unknown}"
+        if "not run" in block.options:
+            assert block.options["not run"], f"{block.place} does not say why it is not run"
+            continue
+        if "file" in block.options:
+            users = [each for each in section.blocks if each.is_run and each.line > block.line]
+            stem = block.options["file"].partition(".")[0]
+            assert any(stem in each.text for each in users), f"{block.place}: nothing uses the file"
+            continue
+        if block.language == "text":
+            assert before is not None, f"{block.place}: there is no block before that could have printed this"
+        else:
+            assert block.language in LANGUAGES, f"{block.place}: no test can run {block.language!r}"
+        before = block
