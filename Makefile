@@ -1,0 +1,94 @@
+# Needs GNU make and Python 3.10 or later; everything else is fetched into .venv, all data go to .contentq.
+# `make` lists what there is.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+CONTENTQ := $(VENV)/bin/contentq
+PSQL := $(CONTENTQ) db psql -X -q -P pager=off
+
+# The embedded server of this checkout.
+CONTENTQ_HOME ?= $(CURDIR)/.contentq
+export CONTENTQ_HOME
+
+# Nothing here may touch a database that the environment happens to name.
+unexport DATABASE_URL CONTENTQ_LISTEN_DSN
+unexport $(filter-out PGPASSWORD PGPASSFILE PGSSL%,$(filter PG%,$(.VARIABLES)))
+
+# Further arguments, e.g. make test ARGS='-k claim'.
+ARGS ?=
+
+.PHONY: help run psql worker stop test lint bench schema clean database
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: database ## from nothing to fifty drafts: database, schema, tasks by SQL, worker, results
+	@echo
+	@echo '$$ psql -f docs/example/submit.sql'
+	@$(PSQL) -f docs/example/submit.sql
+	@echo '$$ contentq worker --handler template --until-empty'
+	@$(CONTENTQ) worker --handler template --until-empty --progress
+	@echo
+	@echo '$$ psql -f docs/example/results.sql'
+	@$(PSQL) -f docs/example/results.sql
+	@echo
+	@echo 'Go on like this, in two terminals:'
+	@echo
+	@echo '  make worker'
+	@echo "  make psql     INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'Why the sky is blue');"
+	@echo '                SELECT title, body FROM contents ORDER BY id DESC LIMIT 1;'
+	@echo
+	@echo 'The database goes on running until `make stop`.'
+
+database: $(VENV)/run-installed
+	@echo '$$ contentq db start'
+	@$(CONTENTQ) db start
+	@echo '$$ contentq migrate'
+	@$(CONTENTQ) migrate
+
+psql: database ## psql on the database of `make run`
+	@$(CONTENTQ) db psql
+
+worker: database ## a worker on it, until Ctrl-C
+	@$(CONTENTQ) worker --handler template $(ARGS)
+
+stop: ## stop that database; its data stay
+	@if [ -x $(CONTENTQ) ]; then $(CONTENTQ) db stop; fi
+
+test: $(VENV)/dev-installed ## run the tests (ARGS='-k claim' for some)
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/dev-installed ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+bench: $(VENV)/dev-installed ## measure the worker against pgbench on the same table
+	@$(PY) -m tests.bench $(ARGS)
+
+schema: $(VENV)/dev-installed ## write sql/schema.sql anew from the migrations
+	@$(PY) -m tests.support.schema_snapshot $(ARGS)
+
+clean: stop ## stop the database; delete its data, .venv and what tools left behind
+	@rm -rf .contentq $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A checkout that was copied or moved together with its .venv needs a new one: the old one runs the old place.
+ifneq ($(shell test -x $(PY) && cat $(VENV)/made-in 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)/made-in
+endif
+
+$(VENV)/made-in:
+	@.ci/make-venv $(VENV)
+	@printf '%s\n' "$(CURDIR)" >$@
+
+$(VENV)/run-installed: pyproject.toml $(VENV)/made-in
+	@echo 'Installing contentq and PostgreSQL into .venv (once, some 50 MB)'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/dev-installed: pyproject.toml $(VENV)/made-in
+	@echo 'Installing contentq, PostgreSQL and the tools for tests into .venv (once, some 100 MB)'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/run-installed $@
