@@ -19,13 +19,15 @@ CREATE SCHEMA audit;
 CREATE TABLE audit.changes (
     n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    id integer NOT NULL, old_status text, new_status text NOT NULL, old_attempt integer, new_attempt integer NOT NULL,
+    id integer NOT NULL, old_status text, new_status text NOT NULL,
+    old_attempt integer, new_attempt integer NOT NULL,
     old_retries integer, new_retries integer NOT NULL, worker_id bigint
 );
 CREATE TABLE audit.workers (id bigint PRIMARY KEY, pid integer NOT NULL);
 CREATE FUNCTION audit.record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO audit.changes (id, old_status, new_status, old_attempt, new_attempt, old_retries, new_retries, worker_id)
+    INSERT INTO audit.changes
+        (id, old_status, new_status, old_attempt, new_attempt, old_retries, new_retries, worker_id)
     VALUES (NEW.id, OLD.status, NEW.status, OLD.attempt, NEW.attempt, OLD.retry_count, NEW.retry_count,
             coalesce(NEW.worker_id, OLD.worker_id));
     RETURN NULL;
@@ -44,7 +46,7 @@ END $$;
 CREATE TRIGGER audit_new AFTER INSERT ON public.content_generation_tasks
     FOR EACH ROW EXECUTE FUNCTION audit.record_new();
 CREATE TRIGGER audit_change AFTER UPDATE ON public.content_generation_tasks FOR EACH ROW
-    WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.attempt <> NEW.attempt OR OLD.retry_count <> NEW.retry_count)
+    WHEN (OLD.status <> NEW.status OR OLD.attempt <> NEW.attempt OR OLD.retry_count <> NEW.retry_count)
     EXECUTE FUNCTION audit.record();
 CREATE TRIGGER audit_worker AFTER INSERT ON contentq.workers FOR EACH ROW EXECUTE FUNCTION audit.record_worker();
 """

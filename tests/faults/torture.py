@@ -37,6 +37,9 @@ CRASH_SAFE = {"fsync": "off", "max_connections": "200"}
 
 WORKERS = 4
 SLOTS = 20
+DATABASE_UNREACHABLE = 3
+"""Exit code of a worker that finds no database when it starts."""
+
 SETTLE_SECONDS = 180
 """How long the queue may take to come to an end after the last fault."""
 
@@ -221,7 +224,8 @@ class Torture:
 
     def _on_some_task(self, statuses: str, query: str) -> None:
         found = self._execute(
-            f"SELECT task_id FROM content_generation_tasks WHERE status IN ('{statuses}') ORDER BY random() LIMIT 1"
+            "SELECT task_id FROM content_generation_tasks "
+            f"WHERE status IN ('{statuses}') ORDER BY random() LIMIT 1"
         )
         if found:
             self._execute(query, [found[0][0]])
@@ -257,12 +261,12 @@ class Torture:
     def _settle(self) -> None:
         for _, action in self._later:
             action()
-        for place, proxy in enumerate(self._proxies):
+        for proxy in self._proxies:
             proxy.resume()
-            if not self._places[place].alive:
-                raise AssertionError(
-                    f"worker {self._places[place].pid} has ended: {self._places[place].log()[-2000:]}"
-                )
+        self._pause(1)
+        for worker in self._places:
+            if not worker.alive:
+                raise AssertionError(f"worker {worker.pid} has ended: {worker.log()[-2000:]}")
         query = "SELECT count(*) FROM content_generation_tasks WHERE status IN ('pending', 'processing')"
         with suppress(AssertionError):  # what has not come to an end is the auditor's to say
             eventually(lambda: self._execute(query) == [(0,)], within=SETTLE_SECONDS)
@@ -299,7 +303,14 @@ class Torture:
             self._later = [(at, action) for at, action in self._later if at > now]
             for action in due:
                 action()
+            self._supervise()
             self._stop_producing.wait(0.02)
+
+    def _supervise(self) -> None:
+        """Starts a worker again that found no database when it started, as a supervisor would."""
+        for place, worker in enumerate(self._places):
+            if worker.process.poll() == DATABASE_UNREACHABLE:
+                self._places[place] = self._start_worker(place)
 
     def _do_later(self, seconds: float, action: Callable[[], object]) -> None:
         self._later.append((time.monotonic() + seconds, lambda: (action(), None)[1]))
