@@ -61,7 +61,9 @@ def contentq(dsn: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
 
 class Start(Protocol):
-    def __call__(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]: ...
+    def __call__(
+        self, *arguments: str, cwd: Path | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]: ...
 
 
 @pytest.fixture
@@ -69,13 +71,14 @@ def start() -> Iterator[Start]:
     """Starts the program with pipes; without a database but for what the environment names."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", "contentq", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**_plain_environment(), **environment},
+            cwd=cwd,
+            env={**plain_environment(), **environment},
         )
         started.append(process)
         return process
@@ -86,7 +89,8 @@ def start() -> Iterator[Start]:
         process.communicate()
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """The environment without what would name a database."""
     ours = ("PG", "CONTENTQ", "DATABASE_URL")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 

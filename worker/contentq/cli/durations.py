@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 else:
     _DurationType = click.ParamType
 
+LONGEST = timedelta(days=365_000)
+"""A thousand years: what is so far from now is a time that everything can hold."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
@@ -30,9 +33,12 @@ class Duration(_DurationType):
         if not parts or "".join(number + unit for number, unit in parts) != value:
             self.fail(f"{value!r} is not a duration; write for instance 90s, 10m, 2h, 30d or 1h30m", param, ctx)
         try:
-            return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta(0))
+            duration = sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta(0))
         except OverflowError:
-            self.fail(f"{value!r} is too long", param, ctx)
+            duration = timedelta.max
+        if duration > LONGEST:
+            self.fail(f"{value!r} is too long; at most {LONGEST.days}d", param, ctx)
+        return duration
 
 
 DURATION = Duration()

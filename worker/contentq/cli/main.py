@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from contentq.cli.failures import EXIT_INTERRUPTED, explained
+from contentq.cli.output import print_text
 from contentq.version import __version__
 
 EXIT_CODES = """\b
@@ -100,6 +101,6 @@ def execute(arguments: list[str]) -> int:
         if found is None:
             raise
         message, exit_code = found
-        click.echo(f"Error: {message}", err=True)
+        print_text(f"Error: {message}", err=True)
         return exit_code
     return outcome if isinstance(outcome, int) else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import json_option, print_json
+from contentq.cli.output import counted, json_option, print_json
 from contentq.cli.session import connected
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def cleanup(options: GlobalOptions, /, older_than: timedelta, as_json: bool) -> 
     if as_json:
         print_json({"deleted": deleted})
     else:
-        click.echo(f"{deleted} completed tasks deleted")
+        click.echo(f"{counted(deleted, 'completed task')} deleted")
 
 
 def _each(

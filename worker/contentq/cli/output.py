@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -16,23 +16,34 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 _CONTROL = {code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 """What would steer a terminal: a task's text comes from anyone."""
 
+_UNESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""The part of it that JSON need not escape."""
+
+_LEAST = 4
+"""Characters that a column keeps when it gives way."""
+
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON; times in ISO 8601, durations in seconds."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_as_json))
+    print_json_text(json.dumps(value, ensure_ascii=False, indent=2, default=_as_json))
+
+
+def print_json_text(text: str) -> None:
+    """Prints what is JSON already."""
+    click.echo(text.translate(_UNESCAPED))
 
 
 def print_table(
-    title: str | None, rows: Sequence[Mapping[str, Any]], nothing: str, gives_way: str | None = None
+    title: str | None, rows: Sequence[Mapping[str, Any]], nothing: str, give_way: Sequence[str] = ()
 ) -> None:
     """Prints rows as a table with their keys as headings; without rows, what nothing says.
 
-    gives_way: the column that is cut when the terminal is too narrow. Into a pipe nothing is cut.
+    give_way: the columns that are cut when the terminal is too narrow. Into a pipe nothing is cut.
     """
     if not rows:
         click.echo(nothing)
     elif sys.stdout.isatty():
-        _print_for_terminal(title, rows, gives_way)
+        _print_for_terminal(title, rows, give_way)
     else:
         _print_plain(title, rows)
 
@@ -44,9 +55,15 @@ def print_fields(fields: Mapping[str, Any]) -> None:
         print_text(f"{name:<{width}}  {shown(value)}".replace("\n", "\n" + " " * (width + 2)))
 
 
-def print_text(text: str) -> None:
-    """Prints a text that others have written; to a terminal, without what would steer it."""
-    click.echo(text.translate(_CONTROL) if sys.stdout.isatty() else text)
+def print_text(text: str, err: bool = False) -> None:
+    """Prints a text that others have written: to a terminal without what would steer it, else as it is."""
+    to_terminal = (sys.stderr if err else sys.stdout).isatty()
+    click.echo(text.translate(_CONTROL) if to_terminal else text, err=err, color=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 task, 2 tasks."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def shown(value: Any) -> str:
@@ -58,30 +75,42 @@ def shown(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, timedelta):
-        return str(value).partition(".")[0]
+        return str(value).partition(".")[0].replace(" days, ", "d ").replace(" day, ", "d ")
     return str(value)
 
 
-def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], gives_way: str | None) -> None:
+def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str]) -> None:
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    texts = [{name: _cell(value).translate(_CONTROL) for name, value in row.items()} for row in rows]
+    widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in texts))) for name in rows[0]}
+    _narrow(widths, console.width, give_way)
+    # What is too wide all the same is wrapped by the terminal, so that nothing is lost.
+    console.width = max(console.width, _total(widths))
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        column = [name, *(row[name] for row in rows)]
-        table.add_column(
-            name,
-            justify="right" if _is_number(column[-1]) else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            # Columns that must be whole ask for their width; what is left goes to the one that gives way.
-            min_width=None if name == gives_way else max(cell_len(_cell(each)) for each in column),
-        )
-    for row in rows:
-        table.add_row(*(Text(_cell(value).translate(_CONTROL)) for value in row.values()))
-    Console().print(table)
+    for name, value in rows[-1].items():
+        justify: Literal["left", "right"] = "right" if _is_number(value) else "left"
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[name])
+    for row in texts:
+        table.add_row(*map(Text, row.values()))
+    console.print(table)
+
+
+def _narrow(widths: dict[str, int], available: int, give_way: Sequence[str]) -> None:
+    """Takes from the widest of the columns that give way until all fit, or until these are as narrow as can be."""
+    while give_way and _total(widths) > available:
+        widest = max(give_way, key=lambda name: widths[name])
+        if widths[widest] <= _LEAST:
+            break
+        widths[widest] -= 1
+
+
+def _total(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + 2 * (len(widths) - 1)
 
 
 def _print_plain(title: str | None, rows: Sequence[Mapping[str, Any]]) -> None:

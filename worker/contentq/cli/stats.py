@@ -20,8 +20,8 @@ PARTS = {
 }
 """The views that are shown, with their headings."""
 
-GIVES_WAY = {"backlog_by_account": "name", "worker_status": "handler"}
-"""The column of each that is cut on a narrow terminal."""
+GIVE_WAY = {"backlog_by_account": ["name"], "worker_status": ["hostname", "handler"]}
+"""The columns of each that are cut on a narrow terminal."""
 
 
 @click.command()
@@ -30,7 +30,7 @@ GIVES_WAY = {"backlog_by_account": "name", "worker_status": "handler"}
 def stats(options: GlobalOptions, /, as_json: bool) -> None:
     """Show how many tasks are where, who waits, who works, and how fast.
 
-    With --json, oldest and up are in seconds.
+    At most 20 rows of each. With --json, oldest and up are in seconds.
     """
     from contentq.queue import inspection
 
@@ -42,4 +42,4 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
     for number, (name, heading) in enumerate(PARTS.items()):
         if number:
             click.echo()
-        print_table(heading, found[name], f"{heading}: none", gives_way=GIVES_WAY.get(name))
+        print_table(heading, found[name], f"{heading}: none", give_way=GIVE_WAY.get(name, []))

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import json_option, print_json
+from contentq.cli.output import counted, json_option, print_json, print_text
 from contentq.cli.session import connected
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
         "tone": given["tone"],
         "priority": given["priority"],
         "max_retries": given["max_retries"],
-        "timeout_at": given["timeout_at"] or given["timeout"],
-        "scheduled_at": given["schedule_at"] or given["delay"],
+        "timeout_at": given["timeout"] if given["timeout_at"] is None else given["timeout_at"],
+        "scheduled_at": given["delay"] if given["schedule_at"] is None else given["schedule_at"],
         "task_id": given["task_id"],
         "auto_approve": "false" if given["no_auto_approve"] else None,
     }
@@ -130,11 +130,11 @@ def _submit_many(
             }
         )
         return
-    click.echo(f"{done.inserted} tasks submitted")
+    click.echo(f"{counted(done.inserted, 'task')} submitted")
     if done.duplicates:
         click.echo(f"{done.duplicates} left out, as their task_id exists already:", err=True)
         for line, task_id in done.first_duplicates:
-            click.echo(f"  line {line}: {task_id}", err=True)
+            print_text(f"  line {line}: {task_id}", err=True)
         if done.duplicates > len(done.first_duplicates):
             click.echo(f"  and {done.duplicates - len(done.first_duplicates)} more", err=True)
 

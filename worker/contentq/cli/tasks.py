@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from contentq.cli.output import json_option, print_fields, print_json, print_table, print_text, shown
+from contentq.cli.output import (
+    json_option,
+    print_fields,
+    print_json,
+    print_json_text,
+    print_table,
+    print_text,
+    shown,
+)
 from contentq.cli.session import connected
 from contentq.errors import ContentQueueError
 
@@ -42,7 +51,7 @@ def list_tasks(
     if as_json:
         print_json(rows)
         return
-    print_table(None, [_narrow(row) for row in rows], "no tasks", gives_way="topic")
+    print_table(None, [_narrow(row) for row in rows], "no tasks", give_way=["topic"])
     if len(rows) == limit:
         click.echo(f"older ones: add --before {rows[-1]['id']}", err=True)
 
@@ -58,7 +67,7 @@ def show(options: GlobalOptions, /, task_id: str, with_content: bool, as_json: b
 
     with connected(options) as connection:
         if as_json:
-            click.echo(_known(task_id, inspection.task_as_json(connection, task_id, with_content)))
+            print_json_text(_known(task_id, inspection.task_as_json(connection, task_id, with_content)))
             return
         task = _known(task_id, inspection.task(connection, task_id))
         content = None
@@ -67,7 +76,8 @@ def show(options: GlobalOptions, /, task_id: str, with_content: bool, as_json: b
     errors = task.pop("attempt_errors")
     print_fields(task)
     for error in errors:
-        print_text(f"attempt {error['attempt']} at {error['at']}: {error['error_class']}: {error['message']}")
+        said = filter(None, (error["error_class"], error["message"]))
+        print_text(f"attempt {error['attempt']} at {error['at']}: {': '.join(said)}")
     if with_content:
         _print_content(content)
 
@@ -92,6 +102,11 @@ def _narrow(row: dict[str, Any]) -> dict[str, Any]:
         "task_id": row["task_id"],
         "status": row["status"],
         "prio": row["priority"],
-        "submitted": shown(row["submitted_at"])[5:16],
+        "submitted": _short(row["submitted_at"]),
         "topic": row["topic"],
     }
+
+
+def _short(time: datetime | str) -> str:
+    """A time without its year and seconds; what Python cannot hold, as it is."""
+    return shown(time)[5:16] if isinstance(time, datetime) else time

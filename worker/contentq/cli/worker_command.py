@@ -161,10 +161,12 @@ def _progress(dsn: str, categories: tuple[str, ...] | None) -> Iterator[Observer
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from contentq.database.connect import connect
+    from contentq.database.revisions import require_head
     from contentq.queue.backlog import count_waiting
     from contentq.worker.worker import Observer
 
-    with connect(dsn) as connection:
+    with connect(dsn, "contentq worker") as connection:
+        require_head(connection)
         waiting = count_waiting(connection, categories)
     columns = (
         TextColumn("{task.description}"),

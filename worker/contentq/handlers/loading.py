@@ -41,12 +41,15 @@ def load(name: str, template_folder: Path | None = None) -> Handler:
         raise HandlerUnusable(
             f"{name!r} does not name a handler; write module:function, or one of: {', '.join(BUILT_IN)}"
         )
+    if module_name.endswith(".py") or "/" in module_name:
+        module = Path(module_name).stem
+        raise HandlerUnusable(f"{name!r} names a file; run in its folder with --handler {module}:{attribute}")
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if (
             isinstance(error, ModuleNotFoundError)
             and error.name
@@ -56,7 +59,7 @@ def load(name: str, template_folder: Path | None = None) -> Handler:
                 f"handler {name!r}: there is no module {error.name!r} in {here} or among the installed packages"
             ) from None
         raise HandlerUnusable(
-            f"handler {name!r}: importing {module_name} failed: {type(error).__name__}: {error}{_where(error)}"
+            f"handler {name!r}: importing {module_name} failed: {_said(error)}{_where(error)}"
         ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -82,6 +85,12 @@ def wrap(function: Any, name: str | None = None) -> Handler:
         getattr(function, "__call__", None)  # noqa: B004 - of an object with an async __call__
     )
     return Handler(shown, function, is_async)
+
+
+def _said(error: BaseException) -> str:
+    """An error on one line; of a syntax error without its place, which _where() tells."""
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {' '.join(message.split())}"
 
 
 def _where(error: BaseException) -> str:

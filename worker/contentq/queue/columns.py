@@ -14,8 +14,10 @@ LARGEST_INTEGER = 2_147_483_647
 _TIME_EXAMPLE = "2030-01-31T12:00:00+00:00 (without an offset: UTC)"
 
 
-def _text(most: int | None) -> Callable[[str], str | None]:
+def _text(most: int | None, may_be_empty: bool = True) -> Callable[[str], str | None]:
     def problem(text: str) -> str | None:
+        if not text and not may_be_empty:
+            return "is empty; leave it out, and one is made"
         if most is None or len(text) <= most:
             return None
         return f"has {len(text)} characters; at most {most} fit"
@@ -66,7 +68,7 @@ PROBLEM: dict[str, Callable[[str], str | None]] = {
     "submitted_at": _time,
     "scheduled_at": _time,
     "timeout_at": _time,
-    "task_id": _text(100),
+    "task_id": _text(100, may_be_empty=False),
     "auto_approve": _boolean,
 }
 """By column: what is wrong with a text as its value, None when nothing is (spec.md section 1)."""

@@ -92,6 +92,8 @@ def _json_rows(file: IO[bytes]) -> Iterator[Row]:
 def _lines(file: IO[bytes]) -> Iterator[str]:
     """The lines as text. Raises InputRefused for what PostgreSQL could not hold."""
     for number, line in enumerate(iter(partial(file.readline, LONGEST), b""), 1):
+        if len(line) == LONGEST and not line.endswith(b"\n"):
+            raise InputRefused(f"line {number} is longer than {LONGEST:,} bytes; is it really a file of tasks?")
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -100,8 +102,6 @@ def _lines(file: IO[bytes]) -> Iterator[str]:
             ) from None
         if "\x00" in text:
             raise InputRefused(f"line {number} holds a NUL character; remove it, or save the file as UTF-8")
-        if len(line) == LONGEST and not text.endswith("\n"):
-            raise InputRefused(f"line {number} is longer than {LONGEST:,} bytes; is it really a file of tasks?")
         yield text
 
 

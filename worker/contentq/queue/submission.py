@@ -7,6 +7,7 @@ and it still knows on which line a refused value stands.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -190,8 +191,14 @@ class _Intake:
                 if problem:
                     problems.append(f"line {row[-1]}: {name} {problem}")
         if not problems:
-            problems = [f"between line {batch[0][-1]} and {batch[-1][-1]}: {error.diag.message_primary}"]
+            problems = [f"line {_refused_row(batch, error)[-1]}: {error.diag.message_primary}"]
         return problems[:MOST_SHOWN]
+
+
+def _refused_row(batch: list[Row], error: psycopg.DataError) -> Row:
+    """The row at which COPY has stopped: its number is the first in the context of the error, in any language."""
+    number = re.search(r"\d+", error.diag.context or "")
+    return batch[int(number[0]) - 1 if number else 0]
 
 
 def _refusal(problems: Sequence[str]) -> InputRefused:

@@ -1,0 +1,79 @@
+"""contentq stats."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.terminal import on_terminal
+from tests.support.queue import Queue
+
+STATUSES = ["pending", "processing", "completed", "failed", "timeout"]
+
+
+@pytest.fixture
+def filled(queue: Queue) -> Queue:
+    """A queue with something in every part, each name as long as it can be."""
+    account = queue.value("INSERT INTO accounts (name) VALUES (repeat('x', 200)) RETURNING id")
+    queue.value(
+        "SELECT contentq.register_worker(%s, 4000000, 100000, %s, version => '10.20.30')", "h" * 64, "m" * 90
+    )
+    queue.running()
+    for number in range(3):
+        queue.add(account_id=account, priority=number + 1, submitted_at="2020-01-01")
+    queue.add(account_id=account, scheduled_at="2130-01-01")
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, status, submitted_at, started_at, completed_at) "
+        "SELECT %s, 'completed', now() - interval '3 seconds', now() - interval '2 seconds', now() "
+        "FROM generate_series(1, 120)",
+        account,
+    )
+    return queue
+
+
+def test_empty_queue_says_that_nothing_is_there(contentq: Run) -> None:
+    outcome = contentq("stats")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    blocks = outcome.out.split("\n\n")
+    assert blocks[0].splitlines()[0] == "tasks"
+    assert [line.split()[:2] for line in blocks[0].splitlines()[2:]] == [[status, "0"] for status in STATUSES]
+    assert blocks[1:] == ["backlog by account: none", "workers: none", "completed by minute: none\n"]
+
+
+def test_json_of_an_empty_queue_has_every_part(contentq: Run) -> None:
+    found = contentq("stats", "--json").json
+
+    assert [row["status"] for row in found.pop("queue_overview")] == STATUSES
+    assert found == {"backlog_by_account": [], "worker_status": [], "throughput": []}
+
+
+def test_filled_queue_is_counted(contentq: Run, filled: Queue) -> None:
+    blocks = [block.splitlines() for block in contentq("stats").out.split("\n\n")]
+
+    assert [block[0] for block in blocks] == ["tasks", "backlog by account", "workers", "completed by minute"]
+    assert [line.split()[:3] for line in blocks[0][2:4]] == [["pending", "4", "1"], ["processing", "1", "0"]]
+    assert blocks[1][2].split()[1:6] == ["x" * 30, "4", "1", "0", "5"]
+    assert blocks[2][2].split()[1:4] == ["h" * 64, "4000000", "idle"]
+    assert len(blocks[2]) == 4
+
+
+def test_json_has_numbers_and_seconds(contentq: Run, filled: Queue) -> None:
+    found = contentq("stats", "--json").json
+
+    pending = found["queue_overview"][0]
+    assert (pending["tasks"], pending["scheduled"]) == (4, 1)
+    assert pending["oldest"] > 365 * 24 * 3600
+    assert {row["pending"] for row in found["backlog_by_account"]} == {0, 4}
+    assert [row["slots"] for row in found["worker_status"]] == [100_000, 10]
+    assert sum(row["completed"] for row in found["throughput"]) == 120
+    assert [(row["per_second"], row["wait_s"], row["run_s"]) for row in found["throughput"]] == [(2.0, 1.0, 2.0)]
+
+
+def test_eighty_columns_are_enough_for_what_matters(dsn: str, filled: Queue) -> None:
+    code, shown = on_terminal("stats", columns=80, DATABASE_URL=dsn)
+
+    assert code == 0, shown
+    assert max(map(len, shown.splitlines())) <= 80
+    for number in ("pending", "100000", "4000000", "10.20.30", "2.00"):
+        assert number in shown
