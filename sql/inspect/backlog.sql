@@ -1,15 +1,23 @@
 -- What waits: by status, then by account, then what will be claimed next.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/backlog.sql
+-- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 \echo By status:
-SELECT status, tasks, scheduled, retried, oldest FROM contentq.queue_overview;
+SELECT status, tasks, scheduled, retried, oldest
+FROM contentq.queue_overview
+\g (format=wrapped columns=80)
 
 \echo By account:
-SELECT account, name, pending, scheduled, processing, oldest FROM contentq.backlog_by_account LIMIT 20;
+SELECT account AS id, left(line, CASE WHEN octet_length(left(line, 16)) > 18 THEN 8 ELSE 16 END) AS name,
+       pending, scheduled, processing, oldest
+FROM contentq.backlog_by_account, regexp_replace(name, '\s+', ' ', 'g') AS line
+LIMIT 20
+\g (format=wrapped columns=80)
 
 \echo Next to be claimed:
 SELECT id, priority AS prio, account_id AS account, to_char(submitted_at, 'MM-DD HH24:MI:SS') AS submitted,
-       left(topic, 36) AS topic
-FROM content_generation_tasks
+       left(line, CASE WHEN octet_length(left(line, 24)) > 32 THEN 12 ELSE 24 END) AS topic
+FROM content_generation_tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
 WHERE status = 'pending' AND scheduled_at IS NULL
 ORDER BY priority DESC, submitted_at, id
-LIMIT 10;
+LIMIT 10
+\g (format=wrapped columns=80)

@@ -1,14 +1,19 @@
 -- What went wrong: the same errors together, then the latest tasks.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/failures.sql
 -- Put one back with: SELECT contentq.requeue('task-…');
+-- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 \echo By error:
-SELECT status, count(*) AS tasks, max(ended_at)::timestamp(0) AS latest, left(error, 40) AS error
-FROM contentq.recent_failures
-GROUP BY status, left(error, 40)
-ORDER BY tasks DESC
-LIMIT 20;
+SELECT status, count(*) AS tasks, max(ended_at)::timestamp(0) AS latest,
+       left(line, CASE WHEN octet_length(left(line, 32)) > 40 THEN 16 ELSE 32 END) AS error
+FROM contentq.recent_failures, regexp_replace(error, '\s+', ' ', 'g') AS line
+GROUP BY 1, 4
+ORDER BY tasks DESC, latest DESC
+LIMIT 20
+\g (format=wrapped columns=80)
 
 \echo Latest:
-SELECT task_id, attempts AS att, left(error, 34) AS error
-FROM contentq.recent_failures
-LIMIT 20;
+SELECT task_id, attempts AS att,
+       left(line, CASE WHEN octet_length(left(line, 28)) > 36 THEN 14 ELSE 28 END) AS error
+FROM contentq.recent_failures, regexp_replace(error, '\s+', ' ', 'g') AS line
+LIMIT 20
+\g (format=wrapped columns=80)

@@ -1,6 +1,8 @@
--- What is being executed now, longest first; time_left is until the deadline.
+-- What is being executed now, longest first; time_left is until the deadline. Workers: see workers.sql.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/running.sql
-SELECT id, attempt AS att, running, time_left, worker_id AS worker, left(hostname, 16) AS hostname,
-       left(topic, 28) AS topic
-FROM contentq.running_tasks
-LIMIT 50;
+-- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
+SELECT id, attempt AS att, running, time_left, worker_id AS worker,
+       left(line, CASE WHEN octet_length(left(line, 20)) > 28 THEN 10 ELSE 20 END) AS topic
+FROM contentq.running_tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
+LIMIT 50
+\g (format=wrapped columns=80)

@@ -2,4 +2,5 @@
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/throughput.sql
 SELECT to_char(minute, 'HH24:MI') AS minute, completed, per_second, wait_s, run_s
 FROM contentq.throughput
-LIMIT 60;
+LIMIT 60
+\g (format=wrapped columns=80)

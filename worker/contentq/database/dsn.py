@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import psycopg
@@ -11,7 +12,14 @@ from psycopg import conninfo
 from contentq.database import embedded
 from contentq.errors import ContentQueueError
 
-_SECRETS = ("password", "passfile", "sslpassword", "oauth_client_secret")
+_SECRETS = (
+    "password",
+    "passfile",
+    "sslpassword",
+    "oauth_client_secret",
+    "scram_client_key",
+    "scram_server_key",
+)
 
 
 def resolve(dsn: str | None = None) -> str:
@@ -26,6 +34,7 @@ def resolve(dsn: str | None = None) -> str:
 
 def normalise(dsn: str) -> str:
     """The DSN in a form that libpq reads, also when it is written for SQLAlchemy (postgresql+psycopg://)."""
+    dsn = dsn.strip()
     scheme, separator, rest = dsn.partition("://")
     if separator and scheme.partition("+")[0] in ("postgresql", "postgres"):
         dsn = f"postgresql://{rest}"
@@ -36,13 +45,25 @@ def normalise(dsn: str) -> str:
 def parameters(dsn: str) -> dict[str, Any]:
     """The connection parameters that a DSN (URL or key=value) names."""
     try:
-        return conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError as error:
-        # libpq quotes the string in its message, and the string may hold a password.
+        found = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        found = None
+    if found is None or _is_misread(dsn, found):
+        # Not as the cause of another: libpq quotes the string in its message, and that may hold a password.
         raise ContentQueueError(
             "the database DSN cannot be read; write it as postgresql://user:password@host:5432/database "
             "(special characters in the password percent-encoded)"
-        ) from error.with_traceback(None)
+        )
+    return found
+
+
+def _is_misread(dsn: str, found: dict[str, Any]) -> bool:
+    """Whether a piece of the password is taken for something else, for a / or @ in it that is not encoded."""
+    scheme, _, rest = dsn.partition("://")
+    if scheme not in ("postgresql", "postgres"):
+        return False
+    authority, _, path = rest.partition("?")[0].partition("/")
+    return "@" in path or authority.count("@") > 1 or not re.fullmatch(r"[\d,]*", str(found.get("port", "")))
 
 
 def without_secrets(dsn: str) -> str:

@@ -19,6 +19,11 @@ from contentq.errors import HandlerUnusable, PermanentError
 from contentq.queue.task import Task
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_JAPANESE_OR_KOREAN = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
+_FULL_STOP = re.compile(r"(?<![.…])(?<!\.\w)[.。]$")  # but not that of "…" or "U.S."
+_BULLET = re.compile(r"^(?:[-*](?:\s|$)|[•·]|\d+(?:[.)]\s|、))\s*")
+_MARKUP = re.compile(r"[\\`*<\[~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|(?<!\S)#")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 class TemplateHandler:
@@ -37,6 +42,7 @@ class TemplateHandler:
             lstrip_blocks=True,
             autoescape=False,
         )
+        self._templates.filters["plain"] = plain
 
     def __call__(self, task: Task, context: Any) -> GeneratedContent:
         """Renders the draft. Raises PermanentError, naming template and line, when the template is at fault."""
@@ -48,13 +54,21 @@ class TemplateHandler:
                 keywords=task.keyword_list,
                 category=task.category,
                 requirements=_sentences(task.requirements),
-                tone=(task.tone or "neutral").lower(),
+                tone=(task.tone or "neutral").strip().lower(),
                 pick=_Picker(task),
             )
-        except jinja2.TemplateError as error:
-            raise PermanentError(f"template {_place(error)}: {error}") from error
+        except Exception as error:
+            if isinstance(error, OSError) and not isinstance(error, jinja2.TemplateError):
+                raise  # the folder may be back soon
+            place = _place(error) or " or ".join(_names(task))
+            raise PermanentError(f"template {place}: {_said(error)}") from error
         body = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
         return GeneratedContent(title=_title(body), body=body, result={"handler": "template"})
+
+
+def plain(text: str) -> str:
+    """A text as Markdown that shows it as it is: `List<String>` is no HTML and `a * b * c` no emphasis."""
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 class _Picker:
@@ -70,7 +84,8 @@ class _Picker:
 
 def _names(task: Task) -> list[str]:
     names = ["draft.md.j2"]
-    if _CHINESE.search(task.topic or ""):
+    topic = task.topic or ""
+    if _CHINESE.search(topic) and not _JAPANESE_OR_KOREAN.search(topic):
         names.insert(0, "draft.zh.md.j2")
     category = re.sub(r"[^\w-]+", "-", task.category or "").strip("-").lower()
     if category:
@@ -80,23 +95,31 @@ def _names(task: Task) -> list[str]:
 
 def _topic(task: Task) -> str:
     """The topic in one line, without the full stop that a heading does not have."""
-    return " ".join((task.topic or "").split()).rstrip("。.") or "Untitled"
+    return _FULL_STOP.sub("", " ".join((task.topic or "").split())).rstrip(" ,;:，；：、") or "Untitled"
 
 
 def _sentences(text: str | None) -> list[str]:
-    """Requirements as a list: one a line or separated by semicolons."""
-    return [part.strip(" -*\t") for part in re.split(r"[\n;；]+", text or "") if part.strip(" -*\t")]
+    """Requirements as a list: one a line or separated by semicolons, without bullets and numbers of their own."""
+    parts = (_BULLET.sub("", part.strip()) for part in re.split(r"[\n;；]+", text or ""))
+    return [part for part in parts if part]
 
 
 def _title(body: str) -> str:
-    return re.sub(r"^#+\s*", "", body.partition("\n")[0]).strip() or "Untitled"
+    """The first line as text: without the marks of a heading and of plain()."""
+    return _ESCAPED.sub(r"\1", re.sub(r"^#+\s*", "", body.partition("\n")[0]).strip()) or "Untitled"
 
 
-def _place(error: jinja2.TemplateError) -> str:
-    """The name and line of the template in which an error arose."""
+def _said(error: Exception) -> str:
+    if isinstance(error, jinja2.TemplateSyntaxError | jinja2.UndefinedError):
+        return error.message or "it is broken"
+    return f"{type(error).__name__}: {error}"
+
+
+def _place(error: Exception) -> str:
+    """The name and line of the template in which an error arose; empty when it arose in none."""
     if isinstance(error, jinja2.TemplateSyntaxError):
         return f"{error.name or error.filename}, line {error.lineno}"
-    trace, place = error.__traceback__, "?"
+    trace, place = error.__traceback__, ""
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
         if name.endswith(".j2"):

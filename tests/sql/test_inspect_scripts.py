@@ -1,0 +1,186 @@
+"""The scripts of sql/inspect show what they promise, in psql, on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import unicodedata
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from contentq.database.locations import SQL
+
+from tests.support.programs import client
+from tests.support.queue import Queue
+
+SCRIPTS = sorted(file.name for file in (SQL / "inspect").glob("*.sql"))
+WIDTH = 80
+LONG = "Provider error: the model is overloaded at the moment, please try again after a little while. " * 20
+CHINESE = "怎样在一个星期之内读懂一份很长很长的体检报告，以及读懂之后应当做些什么和不做什么？"
+
+Show = Callable[[str], str]
+
+
+@pytest.fixture
+def show(dsn: str) -> Show:
+    """Runs one of the scripts, as its comment says; returns what it prints."""
+
+    def run(script: str) -> str:
+        done = subprocess.run(
+            [client("psql"), "-X", "-v", "ON_ERROR_STOP=1", dsn, "-f", str(SQL / "inspect" / script)],
+            env={**os.environ, "PGCLIENTENCODING": "UTF8", "LC_ALL": "C"},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def full(queue: Queue) -> Queue:
+    """A queue with rows of every status, whose texts and numbers are as wide as they come in practice."""
+    queue.run("ALTER TABLE accounts ALTER COLUMN id RESTART 99990")
+    queue.run("ALTER TABLE content_generation_tasks ALTER COLUMN id RESTART 9000000")
+    queue.run("ALTER TABLE contentq.workers ALTER COLUMN id RESTART 99990")
+    queue.run("INSERT INTO accounts (name) VALUES (%s), (%s)", CHINESE * 2, LONG[:200])
+    worker = queue.value(
+        "SELECT contentq.register_worker(%s, 4194304, 1000, %s, version => '1.0')", "host.example." * 9, LONG
+    )
+    queue.run("UPDATE contentq.workers SET started_at = '2001-01-01', busy = 999 WHERE id = %s", worker)
+    now = queue.value("SELECT clock_timestamp()")
+    long_ago, soon = now - timedelta(hours=30), now + timedelta(minutes=50)
+    for account in queue.values("SELECT id FROM accounts"):
+        for topic in (LONG[:500], CHINESE * 10, "Two\nlines\tand\x01", None):
+            task = {"account_id": account, "topic": topic, "submitted_at": long_ago}
+            queue.add(**task, priority=10)
+            queue.add(**task, scheduled_at="2999-01-01", retry_count=3)
+            queue.add(
+                **task, status="processing", started_at=long_ago, worker_id=worker, attempt=999, timeout_at=soon
+            )
+            queue.add(**task, status="completed", started_at=long_ago, completed_at=now)
+            for status, error in (("failed", LONG), ("timeout", CHINESE * 10), ("failed", "Two\nlines of it")):
+                queue.add(**task, status=status, completed_at=now, error_message=error, attempt=999)
+    return queue
+
+
+def width(line: str) -> int:
+    """How many columns of a terminal it takes: two for a Chinese character."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
+
+
+def tables(printed: str) -> list[list[list[str]]]:
+    """The rows of each table, as their cells; the first row is the heading."""
+    found: list[list[list[str]]] = [[]]
+    for line in printed.splitlines():
+        if line.startswith("("):
+            found.append([])
+        elif " | " in line:
+            found[-1].append([cell.strip() for cell in line.split(" | ")])
+    return found[:-1]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script_of_an_empty_queue_runs(queue: Queue, show: Show, script: str) -> None:
+    assert "(0 rows)" in show(script)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_each_row_takes_one_line_that_fits_a_terminal(full: Queue, show: Show, script: str) -> None:
+    printed = show(script)
+
+    counted = [int(count) for count in re.findall(r"^\((\d+) rows?\)$", printed, re.MULTILINE)]
+    assert [len(table) - 1 for table in tables(printed)] == counted
+    assert [line for line in printed.splitlines() if width(line) > WIDTH] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_what_is_wider_still_is_wrapped(full: Queue, show: Show, script: str) -> None:
+    full.run("UPDATE content_generation_tasks SET id = id + 2000000000, started_at = '2001-01-01'")
+    full.run("UPDATE content_generation_tasks SET task_id = repeat('x', 90) || id, submitted_at = '2001-01-01'")
+    full.run("UPDATE contentq.workers SET busy = 2000000000, slots = 2000000000")
+
+    assert [line for line in show(script).splitlines() if width(line) > WIDTH] == []
+
+
+def test_backlog_shows_each_status_each_account_and_what_is_claimed_next(full: Queue, show: Show) -> None:
+    by_status, by_account, next_ = tables(show("backlog.sql"))
+
+    assert [row[:4] for row in by_status] == [
+        ["status", "tasks", "scheduled", "retried"],
+        ["pending", "16", "8", "8"],
+        ["processing", "8", "0", "0"],
+        ["completed", "8", "0", "0"],
+        ["failed", "16", "0", "0"],
+        ["timeout", "8", "0", "0"],
+    ]
+    assert [row[1:5] for row in by_account] == [
+        ["name", "pending", "scheduled", "processing"],
+        [CHINESE[:8], "8", "4", "4"],
+        [LONG[:15], "8", "4", "4"],
+    ]
+    assert all(row[5].startswith("1 day 06:00:") for row in by_account[1:])
+    ready = full.values("SELECT id::text FROM content_generation_tasks WHERE priority = 10 ORDER BY id")
+    assert [row[0] for row in next_] == ["id", *ready]
+    assert [row[4] for row in next_[:5]] == ["topic", LONG[:24], CHINESE[:12], "Two lines and\\x01", ""]
+
+
+def test_failures_show_the_same_errors_together_and_the_latest_first(full: Queue, show: Show) -> None:
+    latest = full.add(status="failed", error_message="The very latest", attempt=1)
+
+    by_error, tasks = tables(show("failures.sql"))
+
+    assert sorted([row[0], row[1], row[3]] for row in by_error[1:4]) == [
+        ["failed", "8", LONG[:32]],
+        ["failed", "8", "Two lines of it"],
+        ["timeout", "8", CHINESE[:16]],
+    ]
+    assert [[row[0], row[1], row[3]] for row in by_error[4:]] == [["failed", "1", "The very latest"]]
+    assert tasks[1] == [full.row(latest)["task_id"], "1", "The very latest"]
+    assert [row[2] for row in tasks[2:5]] == ["Two lines of it", CHINESE[:14], LONG[:28]]
+    assert len(tasks) == 21
+    assert full.value("SELECT contentq.requeue(%s)", tasks[20][0]) == "pending"
+
+
+def test_running_tasks_are_shown_longest_first(full: Queue, show: Show) -> None:
+    by_hand = full.add(status="processing", started_at="2001-01-01", topic="By hand")
+
+    ((heading, first, second, *others),) = tables(show("running.sql"))
+
+    assert heading == ["id", "att", "running", "time_left", "worker", "topic"]
+    assert [first[0], first[1], *first[3:]] == [str(by_hand), "0", "", "", "By hand"]
+    assert [second[1], second[4]] == ["999", "99990"]
+    assert second[2].startswith("1 day 06:00:")
+    assert second[3].startswith("00:49:")
+    assert [row[5] for row in [second, *others]] == [LONG[:19], CHINESE[:10], "Two lines and\\x01", ""] * 2
+
+
+def test_throughput_is_shown_by_minute_latest_first(queue: Queue, show: Show) -> None:
+    minute = queue.value("SELECT date_trunc('minute', clock_timestamp()) - interval '2 minutes'")
+    for completed_at in (minute, minute - timedelta(minutes=10), minute):
+        started_at = completed_at - timedelta(seconds=5)
+        submitted_at = started_at - timedelta(seconds=40)
+        queue.add(status="completed", submitted_at=submitted_at, started_at=started_at, completed_at=completed_at)
+
+    ((heading, *rows),) = tables(show("throughput.sql"))
+
+    assert heading == ["minute", "completed", "per_second", "wait_s", "run_s"]
+    assert [row[1:] for row in rows] == [["2", "0.0", "40.00", "5.00"], ["1", "0.0", "40.00", "5.00"]]
+    assert rows[0][0] == queue.value("SELECT to_char(%s::timestamptz, 'HH24:MI')", minute)
+
+
+def test_workers_are_shown_with_state_and_slots_in_use(full: Queue, show: Show) -> None:
+    idle = full.register(10)
+    full.silence(idle)
+
+    ((heading, *rows),) = tables(show("workers.sql"))
+
+    assert heading == ["id", "hostname", "pid", "state", "slots", "heard", "handler"]
+    assert rows[0][:5] == ["99990", "host.example.h", "4194304", "working", "999/1000"]
+    assert rows[1][:5] == [str(idle), "host", "4711", "silent", "0/10"]
+    assert float(rows[1][5]) >= 60
+    assert [row[6] for row in rows] == [LONG[:14], "template"]
