@@ -87,7 +87,7 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("handlers.py:write", "names a file; run in its folder with --handler handlers:write"),
         ("./pkg/handlers.py:write", "names a file; run in its folder with --handler handlers:write"),
         ("nothing:write", "there is no module 'nothing' in {folder} or among the installed packages"),
-        ("handlers:nothing", "module handlers has no 'nothing'"),
+        ("handlers:nothing", "module handlers ({folder}/handlers.py) has no 'nothing'"),
         ("broken:f", "importing broken failed: SyntaxError: invalid syntax ({folder}/broken.py, line 2)"),
         ("needs:f", "importing needs failed: SyntaxError: invalid syntax ({folder}/broken.py, line 2)"),
         ("lacks:f", "ModuleNotFoundError: No module named 'no_such_package' ({folder}/lacks.py, line 2)"),

@@ -60,9 +60,15 @@ def test_module_that_is_not_there_is_named_with_where_it_was_looked_for(write: W
 
 @pytest.mark.parametrize("attribute", ["rite", "Writer.rite", "write.more"])
 def test_attribute_that_is_not_there_is_named(write: Write, attribute: str) -> None:
-    write("ours.py", "class Writer: ...\ndef write(task, context): ...")
+    file = write("ours.py", "class Writer: ...\ndef write(task, context): ...")
 
-    assert refusal(f"ours:{attribute}") == f"handler 'ours:{attribute}': module ours has no {attribute!r}"
+    assert refusal(f"ours:{attribute}") == f"handler 'ours:{attribute}': module ours ({file}) has no {attribute!r}"
+
+
+def test_module_of_the_standard_library_with_the_same_name_is_recognised(write: Write) -> None:
+    write("queue.py", "def write(task, context): ...")
+
+    assert "lib/python" in refusal("queue:write")
 
 
 @pytest.mark.parametrize(
@@ -174,9 +180,19 @@ def plain_with_a_model(model: str, task: Any, context: Any) -> str:
         (functools.partial(with_a_model, "written"), True),
         (functools.partial(plain_with_a_model, "written"), False),
         (functools.partial(functools.partial(with_a_model), "written"), True),
+        (functools.partial(Async()), True),
         (lambda task, context: "written", False),
     ],
-    ids=["object", "async object", "method", "async partial", "partial", "partial of a partial", "lambda"],
+    ids=[
+        "object",
+        "async object",
+        "method",
+        "async partial",
+        "partial",
+        "partial of a partial",
+        "partial of an async object",
+        "lambda",
+    ],
 )
 def test_whether_a_handler_is_async_is_seen_whatever_it_is(
     function: Callable[[Any, Any], Any], is_async: bool

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def load(name: str, template_folder: Path | None = None) -> Handler:
         module = Path(module_name).stem
         raise HandlerUnusable(f"{name!r} names a file; run in its folder with --handler {module}:{attribute}")
     here = os.getcwd()
-    if here not in sys.path:
+    if sys.path[:1] != [here]:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
@@ -63,7 +64,8 @@ def load(name: str, template_folder: Path | None = None) -> Handler:
         ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise HandlerUnusable(f"handler {name!r}: module {module_name} has no {attribute!r}")
+            where = getattr(sys.modules[module_name], "__file__", None) or "built in"
+            raise HandlerUnusable(f"handler {name!r}: module {module_name} ({where}) has no {attribute!r}")
         found = getattr(found, part)
     return wrap(found, name)
 
@@ -81,10 +83,15 @@ def wrap(function: Any, name: str | None = None) -> Handler:
         raise HandlerUnusable(
             f"handler {shown!r} cannot be called with (task, context): it takes {inspect.signature(function)}"
         ) from None
-    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+    return Handler(shown, function, _is_async(function))
+
+
+def _is_async(function: Any) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - of an object with an async __call__
     )
-    return Handler(shown, function, is_async)
 
 
 def _said(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,8 +33,8 @@ class Task(NamedTuple):
 
     @property
     def keyword_list(self) -> list[str]:
-        """The keywords, separated and trimmed."""
-        return [word.strip() for word in (self.keywords or "").split(",") if word.strip()]
+        """The keywords, trimmed; they may be separated by Chinese commas as well."""
+        return [word.strip() for word in re.split("[,，、]", self.keywords or "") if word.strip()]
 
     @property
     def is_last_attempt(self) -> bool:

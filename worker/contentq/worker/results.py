@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ def outcome_of(held: Held, value: Any) -> Outcome:
             return Completed(held, _as_json(dict(value)))
     except (TypeError, ValueError, RecursionError) as error:
         return refused(held, f"what the handler returned cannot be stored as JSON: {error_text(error)}")
+    if inspect.iscoroutine(value):
+        value.close()
+        return refused(held, "the handler returned a coroutine; write it as `async def`, so that it is awaited")
     return refused(
         held,
         f"the handler returned {_article(type(value).__name__)}; it must return a dict (the result), "
