@@ -17,7 +17,7 @@ unexport $(filter-out PGPASSWORD PGPASSFILE PGSSL%,$(filter PG%,$(.VARIABLES)))
 # Further arguments, e.g. make test ARGS='-k claim'.
 ARGS ?=
 
-.PHONY: help run psql worker stop test lint bench schema clean database
+.PHONY: help run psql worker stop test faults lint bench schema clean database
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -57,7 +57,10 @@ stop: ## stop that database; its data stay
 	@if [ -x $(CONTENTQ) ]; then $(CONTENTQ) db stop; fi
 
 test: $(VENV)/dev-installed ## run the tests (ARGS='-k claim' for some)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --ignore=tests/faults $(ARGS)
+
+faults: $(VENV)/dev-installed ## break things on purpose, 3 minutes (or FAULTS_MINUTES=30)
+	@$(PY) -m pytest tests/faults $(ARGS)
 
 lint: $(VENV)/dev-installed ## ruff and mypy
 	@$(PY) -m ruff check .

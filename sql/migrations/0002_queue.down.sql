@@ -1,4 +1,14 @@
 -- 0002, undone: the triggers, then the functions, then the tables of the machinery.
+--
+-- The workers are forgotten, so that what they run goes back to pending, nothing charged. Should they still be
+-- there when the machinery is made again, the attempts that they hold no longer count.
+
+LOCK TABLE public.content_generation_tasks IN ACCESS EXCLUSIVE MODE;
+
+UPDATE public.content_generation_tasks
+SET status = CASE status WHEN 'processing' THEN 'pending' ELSE status END,
+    worker_id = NULL
+WHERE worker_id IS NOT NULL;
 
 DROP TRIGGER content_generation_tasks_wake ON public.content_generation_tasks;
 DROP TRIGGER content_generation_tasks_touch ON public.content_generation_tasks;

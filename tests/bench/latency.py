@@ -25,8 +25,7 @@ def worked(bed: Bed) -> list[float]:
 
         def started_ns(id_: int) -> int:
             query = "SELECT (result->>'started_ns')::bigint FROM content_generation_tasks WHERE id = %s"
-            row = eventually(lambda: _not_null(bed, query, id_), within=10)
-            return int(row)
+            return eventually(lambda: _not_null(bed, query, id_), within=10)
 
         return _samples(bed, started_ns)
 
@@ -71,5 +70,5 @@ def _samples(bed: Bed, started_ns: Callable[[int], int]) -> list[float]:
 
 
 def _not_null(bed: Bed, query: str, id_: int) -> int | None:
-    row = bed.connection.execute(query, [id_]).fetchone()  # type: ignore[call-overload]
+    row = bed.connection.execute(query.encode(), [id_]).fetchone()
     return None if row is None else row[0]

@@ -12,11 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.docs import pooler
 from tests.docs.markdown import Section
 from tests.docs.running import Run
 from tests.packaging.building import environment_to_install_into
-from tests.support import programs
+from tests.support import pooler, programs
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
 
@@ -69,7 +68,7 @@ def run(
         running = Run(folder, environment, node_modules)
         started.append(running)
         if "pooler" in section.options:
-            environment["POOLER_URL"] = pooler.start(environment["DATABASE_URL"], request)
+            environment["POOLER_URL"] = pooler.Pooler(environment["DATABASE_URL"], request).url
         if "worker" in section.options:
             running.start([running.program("contentq"), "worker"], until="registered worker=")
         return running

@@ -84,10 +84,10 @@ class Audit:
     def violations(self) -> list[str]:
         """Everything that contradicts a guarantee."""
         with psycopg.connect(self.dsn, row_factory=namedtuple_row) as connection:
-            tasks = {task.id: task for task in connection.execute("SELECT * FROM content_generation_tasks")}
+            tasks = _by_id(connection.execute("SELECT * FROM content_generation_tasks").fetchall())
             changes = connection.execute("SELECT * FROM audit.changes ORDER BY n").fetchall()
             contents = connection.execute("SELECT * FROM contents").fetchall()
-            pids = {row.id: row.pid for row in connection.execute("SELECT * FROM audit.workers")}
+            workers = _by_id(connection.execute("SELECT * FROM audit.workers").fetchall())
         events = read_journal(self.journal)
         return [
             *self._lost(tasks),
@@ -96,7 +96,7 @@ class Audit:
             *_torn(tasks, contents),
             *_started_twice(tasks, events),
             *_wrongly_charged(tasks, changes, events),
-            *self._wrongly_rescued(tasks, pids),
+            *self._wrongly_rescued(tasks, {id_: worker.pid for id_, worker in workers.items()}),
         ]
 
     def _lost(self, tasks: dict[int, Any]) -> Iterator[str]:
@@ -111,6 +111,10 @@ class Audit:
             for error in task.attempt_errors:
                 if error["error_class"] == "WorkerDied" and pids.get(error["worker_id"]) not in self.suspects:
                     yield f"task {task.id}: attempt {error['attempt']} was rescued from a worker that lived"
+
+
+def _by_id(rows: list[Any]) -> dict[int, Any]:
+    return {row.id: row for row in rows}
 
 
 def read_journal(journal: Path) -> list[dict[str, Any]]:

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.support.waiting import eventually
 
@@ -16,10 +17,18 @@ from tests.support.waiting import eventually
 class WorkerProcess:
     """One `contentq worker`, with its log in a file."""
 
-    def __init__(self, dsn: str, folder: Path, *options: str, handler: str = "tests.faults.handlers:act") -> None:
+    def __init__(
+        self,
+        dsn: str,
+        folder: Path,
+        *options: str,
+        handler: str = "tests.faults.handlers:act",
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.log_file = folder / f"worker-{len(list(folder.glob('worker-*')))}.log"
         environment = {
             **os.environ,
+            **environment,
             "PYTHONPATH": os.getcwd(),
             "FAULTS_JOURNAL": str(folder / "journal"),
             "PYTHONFAULTHANDLER": "1",
@@ -49,6 +58,11 @@ class WorkerProcess:
     def send(self, number: signal.Signals) -> None:
         """Sends it a signal."""
         self.process.send_signal(number)
+
+    def thaw(self) -> None:
+        """Lets it go on after SIGSTOP, if it is still there."""
+        if self.alive:
+            self.send(signal.SIGCONT)
 
     def kill(self) -> None:
         """Ends it as the kernel does when memory runs out."""

@@ -32,6 +32,8 @@ async def act(task: Task, context: Context) -> Any:
     write("start", task)
     if plan.get("kill"):
         os.kill(os.getpid(), 9)
+    if plan.get("connection"):
+        await (await context.connection()).execute("SELECT")
     await asyncio.sleep(plan.get("sleep", 0))
     if task.attempt <= plan.get("fail", 0):
         write("fail", task)

@@ -25,6 +25,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = asyncio.Event()
         self._passing.set()
+        self._connected: list[asyncio.Event] = []
         self._refusing = False
         self.port = 0
 
@@ -56,6 +57,16 @@ class Proxy:
         """Stops forwarding without a word: connections stay open and silent, as when a peer is gone."""
         self._loop.call_soon_threadsafe(self._passing.clear)
 
+    def strand(self) -> None:
+        """Stops forwarding on the connections that there are, for ever and without a word; new ones pass."""
+
+        def strand() -> None:
+            for alive in self._connected:
+                alive.clear()
+            self._connected.clear()
+
+        self._loop.call_soon_threadsafe(strand)
+
     def resume(self) -> None:
         """Forwards again, what was held back first; and accepts connections again."""
 
@@ -85,15 +96,23 @@ class Proxy:
             return
         self._writers |= {writer, far_writer}
         try:
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            alive = asyncio.Event()
+            alive.set()
+            self._connected.append(alive)
+            await asyncio.gather(self._pump(reader, far_writer, alive), self._pump(far_reader, writer, alive))
+        except asyncio.CancelledError:
+            pass  # at the end of the proxy; asyncio would complain of a cancelled connection
         finally:
             for each in (writer, far_writer):
                 self._writers.discard(each)
                 each.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, alive: asyncio.Event
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
+                await alive.wait()
                 await self._passing.wait()
                 writer.write(data)
                 await writer.drain()

@@ -16,10 +16,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from contentq.database.migrations import migrate
@@ -73,14 +74,44 @@ class Report:
         return shown + [f"VIOLATION: {each}" for each in self.violations[:20]]
 
 
+FAULTS: Mapping[str, int] = {
+    "kill_worker": 6,
+    "freeze_worker": 3,
+    "stop_worker": 6,
+    "terminate_backend": 16,
+    "cut": 12,
+    "stall": 5,
+    "refuse": 5,
+    "restart_database": 2,
+    "crash_database": 1,
+    "cancel": 16,
+    "requeue": 12,
+    "give_deadline": 8,
+    "housekeeping": 8,
+}
+"""What can happen, and how often, in relation."""
+
+TAKEOVERS: Mapping[str, int] = {"requeue": 1, "hand_over": 4}
+"""What makes workers report attempts that are no longer theirs."""
+
+
 class Torture:
-    """One run."""
+    """One run.
+
+    prepare: called with the DSN of the migrated database. faults: what happens, with weights.
+    """
 
     def __init__(
-        self, cluster: Cluster, folder: Path, seed: int, prepare: Callable[[str], None] = lambda dsn: None
-    ):
+        self,
+        cluster: Cluster,
+        folder: Path,
+        seed: int,
+        prepare: Callable[[str], None] = lambda dsn: None,
+        faults: Mapping[str, int] = FAULTS,
+    ) -> None:
         self._cluster = cluster
         self._folder = folder
+        self._faults = faults
         self._random = random.Random(seed)
         self.report = Report(seed)
         self._name = f"torture_{seed}"
@@ -120,24 +151,9 @@ class Torture:
         return self.report
 
     def _one_fault(self) -> None:
-        faults: dict[Callable[[], None], int] = {
-            self._kill_worker: 6,
-            self._freeze_worker: 3,
-            self._stop_worker: 6,
-            self._terminate_backend: 16,
-            self._cut: 12,
-            self._stall: 5,
-            self._refuse: 5,
-            self._restart_database: 2,
-            self._crash_database: 1,
-            self._cancel: 16,
-            self._requeue: 12,
-            self._give_deadline: 8,
-            self._housekeeping: 8,
-        }
-        fault = self._random.choices(list(faults), weights=list(faults.values()))[0]
-        fault()
-        self.report.faults[fault.__name__.strip("_")] += 1
+        name = self._random.choices(list(self._faults), weights=list(self._faults.values()))[0]
+        getattr(self, f"_{name}")()
+        self.report.faults[name] += 1
 
     def _start_worker(self, place: int) -> WorkerProcess:
         dsn = self._proxies[place].dsn(self._cluster.dsn(self._name))
@@ -163,7 +179,7 @@ class Torture:
         worker = self._places[self._pick()]
         self._suspects.add(worker.pid)
         worker.send(signal.SIGSTOP)
-        self._do_later(self._random.uniform(1, 16), lambda: worker.alive and worker.send(signal.SIGCONT))
+        self._do_later(self._random.uniform(1, 16), lambda: worker.thaw())
 
     def _stop_worker(self) -> None:
         place = self._pick()
@@ -217,6 +233,10 @@ class Torture:
             "UPDATE content_generation_tasks SET timeout_at = clock_timestamp() + random() * interval '3 s' "
             "WHERE task_id = %s AND status IN ('pending', 'processing')",
         )
+
+    def _hand_over(self) -> None:
+        """Someone takes running tasks from their workers, who are told only by their next heartbeat."""
+        self._execute("UPDATE content_generation_tasks SET status = 'pending' WHERE status = 'processing'")
 
     def _housekeeping(self) -> None:
         """As cron would do it, beside the workers."""
@@ -318,10 +338,10 @@ class Torture:
     def _connect(self) -> psycopg.Connection[TupleRow]:
         return psycopg.connect(self._dsn, autocommit=True)
 
-    def _execute(self, query: str, values: list[object] | None = None) -> list[tuple[object, ...]]:
+    def _execute(self, query: str, values: list[object] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a statement; none when the server has other worries."""
         with suppress(psycopg.OperationalError), self._connect() as connection:
-            cursor = connection.execute(query, values)  # type: ignore[call-overload]
+            cursor = connection.execute(query.encode(), values)
             return cursor.fetchall() if cursor.description else []
         return []
 

@@ -339,7 +339,7 @@ class Contract(RuleBasedStateMachine):
         )
         self.model[id_].status = status
 
-    @precondition(lambda self: getattr(self, "model", None))
+    @precondition(lambda self: bool(getattr(self, "model", None)))
     @invariant()
     def rows_are_as_the_model_says(self) -> None:
         rows = self.database.execute(
@@ -359,13 +359,12 @@ class Contract(RuleBasedStateMachine):
 
 
 def test_contract_does_what_its_model_does(database: Connection) -> None:
-    def machine() -> Contract:
-        contract = Contract()
-        contract.database = database
-        return contract
+    class OnThisServer(Contract):
+        """With the database of this test."""
 
+    OnThisServer.database = database
     run_state_machine_as_test(
-        machine,
+        OnThisServer,
         settings=settings(
             max_examples=100,
             stateful_step_count=50,

@@ -70,7 +70,7 @@ class Databases:
             migrate(self.dsn(name))
             # No one connects to it from now on, not even autovacuum, so that it can be copied at any time.
             closed = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name))
-            self._server.execute(closed)
+            self._execute(closed)
             self._template = name
         return self._template
 
@@ -79,10 +79,19 @@ class Databases:
         if self._server.info.server_version >= 150000:
             # Copying files is the quicker way for a database of a few megabytes.
             query += sql.SQL(" STRATEGY file_copy")
-        self._server.execute(query)
+        self._execute(query)
 
     def _drop(self, name: str) -> None:
-        self._server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _execute(self, query: sql.Composed) -> None:
+        """Runs a statement; once more when the server was restarted since the last one."""
+        try:
+            self._server.execute(query)
+        except psycopg.OperationalError:
+            if self._connection is None or not self._connection.closed:
+                raise
+            self._server.execute(query)
 
     @property
     def _server(self) -> Connection:

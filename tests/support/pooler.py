@@ -31,25 +31,35 @@ default_pool_size = 4
 """
 
 
-def start(dsn: str, request: pytest.FixtureRequest) -> str:
-    """Starts it for the rest of the test; returns the URL that leads through it."""
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        pytest.skip("pgbouncer is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        listen_port = free.getsockname()[1]
-    server = conninfo_to_dict(dsn)
-    folder = tempfile.TemporaryDirectory(prefix="cq-pooler-")
-    request.addfinalizer(folder.cleanup)
-    settings = Path(folder.name, "pgbouncer.ini")
-    settings.write_text(_SETTINGS.format(**server, listen_port=listen_port))
-    process = subprocess.Popen([program, settings], stderr=subprocess.DEVNULL, **_not_as_root(folder.name))
-    request.addfinalizer(process.wait)
-    request.addfinalizer(process.terminate)
-    url = f"postgresql://{server['user']}@127.0.0.1:{listen_port}/{server['dbname']}?sslmode=disable"
-    eventually(lambda: _answers(url))
-    return url
+class Pooler:
+    """PgBouncer for the rest of a test; skips the test, by name, where it is not installed."""
+
+    def __init__(self, dsn: str, request: pytest.FixtureRequest) -> None:
+        program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if program is None:
+            pytest.skip("pgbouncer is not installed")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            listen_port = free.getsockname()[1]
+        server = conninfo_to_dict(dsn)
+        folder = tempfile.TemporaryDirectory(prefix="cq-pooler-")
+        request.addfinalizer(folder.cleanup)
+        request.addfinalizer(self.stop)
+        settings = Path(folder.name, "pgbouncer.ini")
+        settings.write_text(_SETTINGS.format(**server, listen_port=listen_port))
+        self._command, self._user = [program, str(settings)], _not_as_root(folder.name)
+        self.url = f"postgresql://{server['user']}@127.0.0.1:{listen_port}/{server['dbname']}?sslmode=disable"
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL, **self._user)
+        eventually(lambda: _answers(self.url))
+
+    def stop(self) -> None:
+        """Ends it, whatever passes through it."""
+        self._process.kill()
+        self._process.wait()
 
 
 def _not_as_root(folder: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ INTERVAL = 0.01
 """Seconds between two looks."""
 
 
-def eventually(condition: Callable[[], T], within: float = 10.0) -> T:
+def eventually(condition: Callable[[], T | None], within: float = 10.0) -> T:
     """Calls condition until what it returns is true, and returns that.
 
     An AssertionError that it raises counts as "not yet". within: seconds; after them the test fails with the

@@ -202,7 +202,7 @@ def test_stop_at_full_load_leaves_nothing_held(
     eventually(lambda: running.worker.counts.completed > 500, within=20)
     running.stop()
     assert running.ending() is Ending.DONE
-    statuses = dict(
+    statuses: dict[str, int] = dict(
         database.execute("SELECT status, count(*) FROM content_generation_tasks GROUP BY 1").fetchall()
     )
     assert set(statuses) <= {"pending", "completed"}

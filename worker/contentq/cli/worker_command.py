@@ -117,7 +117,8 @@ def _work(dsn: str, handler: Any, options: Any, show_bar: bool) -> tuple[Ending,
         with _progress(dsn, options.categories) if show_bar else _no_progress() as observer:
             running = Worker(dsn, handler, options, observer)
             running.check()
-            with _signals_stop(running, LastResort(dsn, lambda: running.worker_id), options.grace):
+            last_resort = LastResort(dsn, lambda: running.worker_id)
+            with _only_its_end_stops_the_loop(), _signals_stop(running, last_resort, options.grace):
                 ending = await running.run()
         return ending, running.counts, time.monotonic() - started
 
@@ -147,6 +148,21 @@ def _signals_stop(running: Worker, last_resort: LastResort, grace: float) -> Ite
         last_resort.disarm()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _only_its_end_stops_the_loop() -> Iterator[None]:
+    """Makes the event loop deaf to stop(), with which a handler would end the whole worker."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        logging.getLogger("contentq.worker").error("a handler has called stop() of the event loop, which goes on")
+
+    setattr(loop, "stop", stop)  # noqa: B010 - it is a method
+    try:
+        yield
+    finally:
+        delattr(loop, "stop")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from contextlib import suppress
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
 from contentq.queue.task import Task
-from contentq.worker.link import Link, is_outage, one_line
+from contentq.worker.link import Link
 from contentq.worker.options import WorkerOptions
 from contentq.worker.registration import Registration
 from contentq.worker.reporter import Reporter
@@ -56,6 +56,10 @@ class Claimer:
         """There may be something to claim."""
         self._woken.set()
 
+    def suspect(self) -> None:
+        """The connection may be dead: another one got no answer."""
+        self._link.suspect()
+
     async def run(self) -> None:
         """Claims until stopped; with until_empty, until nothing waits and all that was claimed has ended."""
         self._looping = asyncio.ensure_future(self._claim_on_and_on())
@@ -92,8 +96,6 @@ class Claimer:
                 # The pulse will find out and register anew; until then there is nothing to claim with.
                 self._registration.end(worker_id)
             except Exception as error:
-                if not is_outage(error):
-                    log.error("claim failed error=%s", one_line(error))
                 # The claim may have taken effect without our knowing.
                 self._reconcile_at = 0.0
                 await self._link.back_off(error)

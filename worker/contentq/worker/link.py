@@ -7,8 +7,11 @@ import logging
 import os
 import random
 import socket
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -26,6 +29,12 @@ and jittered, since a whole fleet waits for it."""
 CALL_TIMEOUT = 15.0
 """Seconds for one call; a call that takes longer has most likely lost its peer."""
 
+WATCH_INTERVAL = 1.0
+"""Seconds between looks at the connection of a call under way."""
+
+SUSPECT_TIMEOUT = 4.0
+"""Seconds for a call while another connection to the same database is known to have lost its peer."""
+
 
 class Link:
     """One named connection to the database, for the calls of one asyncio task."""
@@ -35,6 +44,14 @@ class Link:
         self._purpose = purpose
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._failures = 0
+        self._lost_at = 0.0
+        self._last_error = ""
+        self._watching: asyncio.TimerHandle | None = None
+        self._give_up_at = 0.0
+        self._caller: asyncio.Task[Any] | None = None
+        self._timed_out = False
+        self._closed_under_it = False
+        self._suspect = False
 
     @asynccontextmanager
     async def calling(self, timeout: float = CALL_TIMEOUT) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
@@ -43,30 +60,59 @@ class Link:
         Raises what `is_outage` recognises when the database cannot be reached or is lost on the way; the
         connection is then closed, and whether the calls took effect is not known.
         """
+        if self._suspect:
+            self._suspect = False
+            await self.close()
         connection = self._connection
         if connection is None or connection.closed:
             connection = self._connection = await connect_async(self._dsn, f"contentq {self._purpose}")
-        cutting = asyncio.get_running_loop().call_later(timeout, _cut, connection)
+        self._timed_out = self._closed_under_it = False
+        self._caller = asyncio.current_task()
+        self._give_up_at = asyncio.get_running_loop().time() + timeout
+        self._watch()
         try:
             yield connection
-        except BaseException:
+        except BaseException as error:
+            if self._closed_under_it and isinstance(error, asyncio.CancelledError) and not self._is_cancelled():
+                raise psycopg.OperationalError("the connection was closed during a call") from None
             if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 await self.close()
             raise
         finally:
-            cutting.cancel()
-        self._failures = 0
+            self._stop_watching()
+        self._suspect = False
+        if self._failures:
+            log.info("back at work connection=%s after=%.1fs", self._purpose, time.monotonic() - self._lost_at)
+            self._failures, self._last_error = 0, ""
 
     @property
     def is_open(self) -> bool:
         """Whether the connection was fine when last used."""
         return self._connection is not None and not self._connection.closed
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether the last call was given up because no answer came."""
+        return self._timed_out
+
+    def suspect(self) -> None:
+        """Another connection to the database got no answer: this one is given little time, or replaced if idle."""
+        self._suspect = True
+        self._give_up_at -= CALL_TIMEOUT - SUSPECT_TIMEOUT
+
     async def back_off(self, error: BaseException) -> None:
-        """Says that the database is out of reach and waits a moment, longer each time, with jitter."""
+        """Says what went wrong, if it is news, and waits a moment: longer each time, with jitter."""
+        if self._failures == 0:
+            self._lost_at = time.monotonic()
         self._failures += 1
-        if self._failures == 1:
-            log.warning("database lost connection=%s error=%s", self._purpose, one_line(error))
+        text = one_line(error)
+        if text != self._last_error:
+            if is_outage(error):
+                log.warning("database lost connection=%s error=%s", self._purpose, text)
+            else:
+                log.error("call failed connection=%s error=%s", self._purpose, text)
+                log.debug("the traceback of that", exc_info=error)
+            self._last_error = text
         if lost_its_place(error):
             await self.close()
         await asyncio.sleep(random.uniform(0.5, 1.0) * min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures))
@@ -75,6 +121,31 @@ class Link:
         """Ends the connection under whoever waits for it, who then gets an error at once."""
         if self._connection is not None:
             _cut(self._connection)
+
+    def _watch(self) -> None:
+        """Looks after the call under way until it has ended: every second, and when its time is over."""
+        connection, loop = self._connection, asyncio.get_running_loop()
+        if connection is None or connection.closed:
+            # By someone else, say a handler: whoever waits for its socket would wait for ever.
+            self._closed_under_it = True
+            if self._caller is not None:
+                self._caller.cancel()
+            return
+        left = self._give_up_at - loop.time()
+        if left <= 0:
+            self._timed_out = True
+            self.cut()
+        self._watching = loop.call_later(min(max(left, 0.1), WATCH_INTERVAL), self._watch)
+
+    def _stop_watching(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = self._caller = None
+
+    def _is_cancelled(self) -> bool:
+        """Whether someone else has cancelled the caller, too; before Python 3.11 there is no telling."""
+        caller = asyncio.current_task()
+        return sys.version_info >= (3, 11) and caller is not None and caller.uncancel() > 0
 
     async def close(self) -> None:
         """Closes the connection; the next call opens another."""

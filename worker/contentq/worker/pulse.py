@@ -19,7 +19,7 @@ import psycopg
 
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
-from contentq.worker.link import Link, is_outage, one_line
+from contentq.worker.link import Link, one_line
 
 log = logging.getLogger("contentq.worker")
 
@@ -43,6 +43,8 @@ class PulseListener:
     registered: Callable[[int], None]
     given_up: Callable[[int], None]
     woken: Callable[[], None]
+    silent: Callable[[], None]
+    """The database did not answer in time; the other connections may be dead as well."""
     stop_tasks: Callable[[list[tuple[int, int]]], None]
     busy: Callable[[], int]
     """Asked: how many tasks the worker holds."""
@@ -118,8 +120,8 @@ class Pulse:
                     if given_up is not None:
                         self._tell.given_up(given_up)
                 except Exception as error:
-                    if not is_outage(error):
-                        log.exception("pulse failed worker=%s", self._worker_id)
+                    if self._link.timed_out:
+                        self._tell.silent()
                     await self._link.back_off(error)
         finally:
             watching.cancel()

@@ -15,7 +15,7 @@ import psycopg
 
 from contentq.queue import contract
 from contentq.queue.outcomes import Completed, Failed, Outcome, Released, Snoozed, Stored
-from contentq.worker.link import CALL_TIMEOUT, Link, is_outage, one_line
+from contentq.worker.link import CALL_TIMEOUT, Link, one_line
 from contentq.worker.results import refused
 
 log = logging.getLogger("contentq.worker")
@@ -44,6 +44,10 @@ class Reporter:
         self._waiting.append(outcome)
         self._arrived.set()
         self._all_done.clear()
+
+    def suspect(self) -> None:
+        """The connection may be dead: another one got no answer."""
+        self._link.suspect()
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._under_way)
@@ -89,8 +93,6 @@ class Reporter:
                 if _is_refusal(error):
                     await self._report_refused(group, error)
                     return
-                if not is_outage(error):
-                    log.error("report failed tasks=%d error=%s", len(group), one_line(error))
                 await self._link.back_off(error)
         for outcome in group:
             self._reported(outcome, counted.get(outcome.held.id))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import os
 from collections.abc import Callable, Iterable
 
 from contentq.handlers.loading import Handler
 from contentq.queue.outcomes import Failed, Held, Outcome, Released
 from contentq.queue.task import Task
-from contentq.worker import transaction
+from contentq.worker import forks, transaction
 from contentq.worker.connections import HandlerConnections
 from contentq.worker.context import Context, ThreadContext
 from contentq.worker.results import failure_of, outcome_of
@@ -79,6 +80,8 @@ class Runner:
         self._settled = settled
         self._idle = idle
         self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        forks.end_children_of(self._loop)
         self._threads = None if handler.is_async else HandlerThreads(slots)
         self._executions: dict[tuple[int, int], Execution] = {}
         self._freed = asyncio.Event()
@@ -182,6 +185,7 @@ class Runner:
         except BaseException as error:
             return self._failed(execution, error)
         finally:
+            forks.end_if_forked(self._pid)
             execution.phase = Phase.SETTLING
 
     async def _run_in_thread(self, execution: Execution) -> None:
@@ -196,6 +200,8 @@ class Runner:
             outcome = outcome_of(execution.held, self._handler.call(execution.task, context))
         except BaseException as error:
             outcome = self._failed(execution, error)
+        finally:
+            forks.end_if_forked(self._pid)
         if context.transaction is not None:
             outcome = transaction.finish_in_thread(
                 context.transaction, outcome, self._connections, self._settled_in_thread

@@ -14,7 +14,7 @@ from contentq.database.connect import connect
 from contentq.database.migrations import require_head
 from contentq.handlers.loading import Handler
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Outcome, Stored
+from contentq.queue.outcomes import Completed, Failed, Outcome, Stored
 from contentq.queue.task import Task
 from contentq.version import __version__
 from contentq.worker.claimer import Claimer
@@ -41,6 +41,10 @@ RELEASE_TIMEOUT = 2.0
 
 WIND_UP_TIMEOUT = RELEASE_TIMEOUT + 3 * FAREWELL_TIMEOUT + 1.0
 """Seconds, beside the grace, in which a worker that was told to stop has ended, if its event loop runs at all."""
+
+
+LOGGED_MESSAGE = 300
+"""Characters of an error that go to the log; the row has the whole of it."""
 
 
 class Ending(enum.Enum):
@@ -129,6 +133,10 @@ class Worker:
             registration.end(worker_id)
             runner.stop_all(Stop.LOST)
 
+        def suspect() -> None:
+            claimer.suspect()
+            reporter.suspect()
+
         def on_loop(call: Callable[..., None]) -> Callable[..., None]:
             def hand_over(*values: object) -> None:
                 loop.call_soon_threadsafe(call, *values)
@@ -148,6 +156,7 @@ class Worker:
                 registered=on_loop(registration.begin),
                 given_up=on_loop(given_up),
                 woken=on_loop(claimer.wake),
+                silent=on_loop(suspect),
                 stop_tasks=on_loop(runner.stop_cancelled),
                 busy=lambda: runner.busy + len(reporter),
                 blocked_by=lambda: _on_the_loop(loop, runner),
@@ -244,6 +253,15 @@ class Worker:
 
     def _reported(self, outcome: Outcome, status: str | None) -> None:
         counts = self.counts
+        if isinstance(outcome, Failed) and status is not None:
+            log.log(
+                logging.INFO if status == "pending" else logging.WARNING,
+                "attempt failed task=%s attempt=%d status=%s error=%s",
+                outcome.held.task_id,
+                outcome.held.attempt,
+                status,
+                " ".join(outcome.message[:LOGGED_MESSAGE].split()),
+            )
         if status == "completed":
             counts.completed += 1
         elif status == "pending":

@@ -1,0 +1,102 @@
+"""Clusters that the suite starts itself, and the figures that it measures.
+
+`make faults` runs the short form; FAULTS_MINUTES=30 make faults runs as much torture as fits into so many minutes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.faults.figures import FIGURES
+from tests.faults.fleet import WorkerProcess, fleet
+from tests.faults.proxy import Proxy
+from tests.faults.scene import Scene
+from tests.support.cluster import Cluster
+from tests.support.databases import Databases
+from tests.support.programs import Programs, installed
+
+CRASH_SAFE = {"fsync": "off", "max_connections": "60"}
+"""Settings of a server that is crashed, but whose machine is not: what the kernel has been given is safe."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what was measured, for docs/guarantees.md."""
+    if FIGURES:
+        terminalreporter.section("figures of the fault suite")
+        for line in FIGURES.lines():
+            terminalreporter.line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves tests marked `long` to the long form."""
+    if not os.environ.get("FAULTS_MINUTES"):
+        reason = pytest.mark.skip(reason="only in the long form: FAULTS_MINUTES=30 make faults")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(reason)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """The newest PostgreSQL that is installed."""
+    return next(iter(installed().values()))
+
+
+@pytest.fixture(scope="session")
+def cluster(programs: Programs) -> Iterator[Cluster]:
+    """The server that is broken; it runs at the start of each test."""
+    with Cluster(programs.folder, settings=CRASH_SAFE, tcp=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def databases(cluster: Cluster) -> Iterator[Databases]:
+    """Databases on it, reached over TCP as workers elsewhere reach them."""
+    made = Databases(cluster.dsn(host="127.0.0.1"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def dsn(databases: Databases) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    with databases.migrated() as name:
+        yield name
+
+
+@pytest.fixture
+def workers() -> Iterator[list[WorkerProcess]]:
+    """The workers of a test; what still runs at its end is killed."""
+    with fleet() as made:
+        yield made
+
+
+@pytest.fixture
+def scene(dsn: str, tmp_path: Path, workers: list[WorkerProcess]) -> Iterator[Scene]:
+    """The database, ready for workers."""
+    with closing(Scene(dsn, tmp_path, workers)) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def minutes() -> float:
+    """How long the long form may take; 0 for the short form."""
+    return float(os.environ.get("FAULTS_MINUTES") or 0)
+
+
+@pytest.fixture
+def freeze_seconds(minutes: float) -> float:
+    """How long a worker is frozen: longer than it may be silent."""
+    return 30.0 if minutes else 12.0
+
+
+@pytest.fixture
+def proxy(cluster: Cluster) -> Iterator[Proxy]:
+    """Stands between workers and the server."""
+    with Proxy(cluster.port) as made:
+        yield made

@@ -1,0 +1,42 @@
+"""A handler may fork. Its child is a copy of the whole worker, on the same connections and under the same id:
+should it come back from the handler, it must not go on as a second worker.
+
+Children that do not come back, such as those of subprocess and multiprocessing, are left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from weakref import WeakSet
+
+log = logging.getLogger("contentq.worker")
+
+EXIT_FORKED = 70
+"""Exit code of a child that came back from its handler (EX_SOFTWARE of sysexits.h)."""
+
+_loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+
+def end_children_of(loop: asyncio.AbstractEventLoop) -> None:
+    """From now on a forked child ends itself as soon as it is to go on with this event loop."""
+    _loops.add(loop)
+
+
+def end_if_forked(pid: int) -> None:
+    """Ends this process at once, without any clean-up, unless it is the one with this id."""
+    if os.getpid() != pid:
+        log.error(
+            "a handler has forked, and its child came back: the child ends pid=%d parent=%d", os.getpid(), pid
+        )
+        os._exit(EXIT_FORKED)
+
+
+def _after_fork_in_child() -> None:
+    for loop in _loops:
+        if not loop.is_closed():
+            loop.call_soon(end_if_forked, os.getppid())
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
