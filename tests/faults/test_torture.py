@@ -13,8 +13,8 @@ from tests.faults.figures import FIGURES
 from tests.faults.torture import TAKEOVERS, Report, Torture
 from tests.support.cluster import Cluster
 
-SHORT = 25
-"""Faults in the short form: some 25 seconds."""
+SHORT = 20
+"""Faults in the short form: some 15 seconds."""
 
 ROUND = 100
 """Faults in one round of the long form."""
@@ -71,6 +71,6 @@ def test_auditor_notices_when_the_fence_is_down(cluster: Cluster, tmp_path: Path
                 assert open_ != fenced, name
                 connection.execute(open_.encode())
 
-    report = Torture(cluster, tmp_path, 4, take_down_the_fence, TAKEOVERS).run(8)
+    report = Torture(cluster, tmp_path, 4, take_down_the_fence, TAKEOVERS).run(12)
     print("\n".join(report.lines()))
     assert any("completed it during attempt" in each for each in report.violations), report.violations

@@ -237,6 +237,7 @@ class Torture:
     def _hand_over(self) -> None:
         """Someone takes running tasks from their workers, who are told only by their next heartbeat."""
         self._execute("UPDATE content_generation_tasks SET status = 'pending' WHERE status = 'processing'")
+        self._execute("NOTIFY contentq_ready")
 
     def _housekeeping(self) -> None:
         """As cron would do it, beside the workers."""

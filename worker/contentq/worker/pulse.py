@@ -32,6 +32,12 @@ HEARTBEAT_TIMEOUT = 4.0
 MAINTENANCE_RETRY = 4.0
 """Seconds until the housekeeping is tried again after it failed."""
 
+DEADLINE_MARGIN = 0.25
+"""Seconds past a deadline at which the housekeeping comes for it; the worker stops async handlers before."""
+
+LONGEST_WAIT = 0.5
+"""Seconds of waiting for notifications, between looks at whether something else is due."""
+
 BLOCKED_WARNING = 1.0
 """Seconds of silence of the event loop after which the task that blocks it is named."""
 
@@ -75,6 +81,7 @@ class Pulse:
         self._loop_alive_at = time.monotonic()
         self._loop = asyncio.new_event_loop()
         self._beating: asyncio.Task[None] | None = None
+        self._maintain_at = 0.0
         self._thread = threading.Thread(target=self._run, name="contentq-pulse", daemon=True)
 
     def start(self) -> None:
@@ -89,6 +96,15 @@ class Pulse:
     def loop_is_alive(self) -> None:
         """Called by the worker's event loop, several times a second, as long as nothing blocks it."""
         self._loop_alive_at = time.monotonic()
+
+    def deadline_in(self, seconds: float) -> None:
+        """A task with this deadline was claimed: its row is to be ended then, whatever its handler does."""
+        due = time.monotonic() + seconds + DEADLINE_MARGIN
+
+        def bring_forward() -> None:
+            self._maintain_at = min(self._maintain_at, due)
+
+        self._loop.call_soon_threadsafe(bring_forward)
 
     def _end(self) -> None:
         self._link.cut()
@@ -148,17 +164,19 @@ class Pulse:
         self._tell.woken()
 
         next_beat = time.monotonic() + HEARTBEAT_INTERVAL
-        next_maintenance = time.monotonic()
+        self._maintain_at = time.monotonic()
         while self._link.is_open:
             now = time.monotonic()
             if now >= next_beat:
                 async with self._link.calling(HEARTBEAT_TIMEOUT) as connection:
                     await self._beat(connection)
                 next_beat = now + HEARTBEAT_INTERVAL
-            elif now >= next_maintenance:
-                next_maintenance = time.monotonic() + await self._maintain()
+            elif now >= self._maintain_at:
+                self._maintain_at = now + MAINTENANCE_RETRY
+                again = time.monotonic() + await self._maintain()
+                self._maintain_at = min(self._maintain_at, again)
             else:
-                await self._hear(min(next_beat, next_maintenance) - now)
+                await self._hear(min(next_beat, self._maintain_at, now + LONGEST_WAIT) - now)
 
     async def _beat(self, connection: contract.Connection) -> None:
         assert self._worker_id is not None

@@ -143,7 +143,7 @@ class Worker:
 
             return hand_over
 
-        pulse = Pulse(
+        self._pulse = pulse = Pulse(
             self._options.listen_dsn or self._dsn,
             Identity(
                 self._options.hostname,
@@ -244,6 +244,9 @@ class Worker:
 
     def _claimed(self, tasks: list[Task]) -> None:
         self.counts.claimed += len(tasks)
+        deadlines = [task.seconds_left for task in tasks if task.seconds_left is not None]
+        if deadlines:
+            self._pulse.deadline_in(min(deadlines))
         self._observer.claimed(tasks)
 
     def _idle(self) -> None:
