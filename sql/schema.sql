@@ -326,8 +326,8 @@ BEGIN
         FROM reported AS r
         WHERE t.id = r.id
           AND t.attempt = r.attempt
-          AND t.status = 'processing'
-          AND t.worker_id = complete.worker_id
+          AND t.status || '' = 'processing'
+          AND t.worker_id + 0 = complete.worker_id
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
         RETURNING t.id
@@ -404,8 +404,8 @@ BEGIN
     PERFORM t.id
     FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-    WHERE t.status = 'processing'
-      AND t.worker_id = end_overtaken.worker_id
+    WHERE t.status || '' = 'processing'
+      AND t.worker_id + 0 = end_overtaken.worker_id
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
@@ -424,8 +424,8 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = end_overtaken.worker_id
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = end_overtaken.worker_id
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id;
 END;
@@ -454,8 +454,8 @@ BEGIN
     FROM public.content_generation_tasks AS t
     WHERE t.id = fail.id
       AND t.attempt = fail.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = fail.worker_id
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = fail.worker_id
     FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -797,8 +797,8 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = release.worker_id
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = release.worker_id
     RETURNING t.id;
 
     IF FOUND THEN
@@ -961,8 +961,8 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = snooze.worker_id;
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = snooze.worker_id;
     RETURN FOUND;
 END;
 $$;
@@ -1000,8 +1000,8 @@ BEGIN
         FROM unnest(store.ids, store.attempts, store.titles, store.bodies, store.word_counts, store.extras)
             AS r (id, attempt, title, body, word_count, extra)
         JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-        WHERE t.status = 'processing'
-          AND t.worker_id = store.worker_id
+        WHERE t.status || '' = 'processing'
+          AND t.worker_id + 0 = store.worker_id
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
         ORDER BY t.id

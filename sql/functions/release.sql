@@ -3,6 +3,7 @@
 -- Locks: the tasks, in id order. Returns: the ids that went back to pending.
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout.
+-- For the || '' and + 0 see complete().
 CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
@@ -29,8 +30,8 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = release.worker_id
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = release.worker_id
     RETURNING t.id;
 
     IF FOUND THEN

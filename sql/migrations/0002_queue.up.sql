@@ -239,6 +239,8 @@ COMMENT ON FUNCTION contentq.cleanup(interval, integer) IS
 -- failed, one past its deadline ends timeout; neither counts.
 -- Content that content_ids names is approved when the task has auto_approve.
 -- Raises: 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
+-- The || '' and + 0 leave the planner no index but the primary key. By its statistics another one may look as
+-- good, and then every report of a worker would read all the tasks that it holds.
 CREATE OR REPLACE FUNCTION contentq.complete(
     worker_id bigint,
     ids integer[],
@@ -276,8 +278,8 @@ BEGIN
         FROM reported AS r
         WHERE t.id = r.id
           AND t.attempt = r.attempt
-          AND t.status = 'processing'
-          AND t.worker_id = complete.worker_id
+          AND t.status || '' = 'processing'
+          AND t.worker_id + 0 = complete.worker_id
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
         RETURNING t.id
@@ -344,6 +346,7 @@ COMMENT ON FUNCTION contentq.drain_worker(bigint) IS
 -- (timeout). Whatever their handler reports no longer counts.
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
 -- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
+-- For the || '' and + 0 see complete().
 CREATE OR REPLACE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
@@ -360,8 +363,8 @@ BEGIN
     PERFORM t.id
     FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-    WHERE t.status = 'processing'
-      AND t.worker_id = end_overtaken.worker_id
+    WHERE t.status || '' = 'processing'
+      AND t.worker_id + 0 = end_overtaken.worker_id
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
@@ -380,8 +383,8 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = end_overtaken.worker_id
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = end_overtaken.worker_id
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id;
 END;
@@ -395,6 +398,7 @@ COMMENT ON FUNCTION contentq.end_overtaken(bigint, integer[], integer[]) IS
 -- Locks: the task's row. Returns: the new status: pending (a retry is charged), failed, or timeout when its
 --        deadline has passed; NULL when refused, because (worker, attempt) no longer holds.
 -- The retry waits for retry_after when given, else for a random backoff. permanent: no retry.
+-- For the || '' and + 0 see complete().
 CREATE OR REPLACE FUNCTION contentq.fail(
     worker_id bigint,
     id integer,
@@ -421,8 +425,8 @@ BEGIN
     FROM public.content_generation_tasks AS t
     WHERE t.id = fail.id
       AND t.attempt = fail.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = fail.worker_id
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = fail.worker_id
     FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -784,6 +788,7 @@ COMMENT ON FUNCTION contentq.register_worker(text, integer, integer, text, text,
 -- Locks: the tasks, in id order. Returns: the ids that went back to pending.
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout.
+-- For the || '' and + 0 see complete().
 CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
@@ -810,8 +815,8 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = release.worker_id
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = release.worker_id
     RETURNING t.id;
 
     IF FOUND THEN
@@ -972,6 +977,7 @@ COMMENT ON FUNCTION contentq.shorten(text, integer) IS
 -- Called by: workers. Locks: the task's row.
 -- Returns: whether it counted; false when (worker, attempt) no longer holds, or the task was cancelled or is
 --          past its deadline (it is then ended).
+-- For the || '' and + 0 see complete().
 CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
     id integer,
@@ -995,8 +1001,8 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
-      AND t.status = 'processing'
-      AND t.worker_id = snooze.worker_id;
+      AND t.status || '' = 'processing'
+      AND t.worker_id + 0 = snooze.worker_id;
     RETURN FOUND;
 END;
 $$;
@@ -1013,6 +1019,7 @@ COMMENT ON FUNCTION contentq.snooze(bigint, integer, integer, timestamptz, text)
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
 -- Raises: 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
+-- For the || '' and + 0 see complete().
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,
     ids integer[],
@@ -1049,8 +1056,8 @@ BEGIN
         FROM unnest(store.ids, store.attempts, store.titles, store.bodies, store.word_counts, store.extras)
             AS r (id, attempt, title, body, word_count, extra)
         JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-        WHERE t.status = 'processing'
-          AND t.worker_id = store.worker_id
+        WHERE t.status || '' = 'processing'
+          AND t.worker_id + 0 = store.worker_id
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
         ORDER BY t.id

@@ -115,6 +115,9 @@ CALLS = {
 FEW = 10
 """Entries of an index that such a call may read."""
 
+REPORTS = ("complete", "fail", "release", "snooze", "store")
+"""The calls that name tasks which the worker holds."""
+
 
 @pytest.mark.parametrize("rows", [PENDING, ELSEWHERE], ids=["all ready", "none ready"])
 def test_function_that_finds_nothing_to_do_reads_next_to_nothing(
@@ -130,3 +133,28 @@ def test_function_that_finds_nothing_to_do_reads_next_to_nothing(
 
     assert {name: found for name, found in read.items() if found.sequential} == {}
     assert {name: found for name, found in read.items() if sum(found.entries.values()) > FEW} == {}
+
+
+@pytest.mark.parametrize("planned_while_empty", [True, False], ids=["planned while empty", "analyzed"])
+def test_report_reads_only_the_tasks_that_it_names_of_the_many_that_its_worker_holds(
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int, planned_while_empty: bool
+) -> None:
+    session = connect_queue()
+    queue.run("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
+    calls = [CALLS[name].format(worker=worker) for name in REPORTS]
+    if planned_while_empty:
+        use_while_empty(session, *calls)
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, status, started_at, worker_id, attempt) "
+        "SELECT %s, 'processing', clock_timestamp(), %s, 1 FROM generate_series(1, 20000)",
+        queue.account,
+        worker,
+    )
+    if not planned_while_empty:
+        queue.run("ANALYZE content_generation_tasks")
+
+    read = {call: scans(session, call) for call in calls}
+
+    assert {call: found for call, found in read.items() if found.sequential} == {}
+    # Each of its three tasks is read to be locked, to be ended and to be compared.
+    assert {call: found for call, found in read.items() if sum(found.entries.values()) > 3 * FEW} == {}
