@@ -219,6 +219,7 @@ def _summary(counts: Counts, seconds: float) -> str:
             (counts.failed, "failed"),
             (counts.timed_out, "timed out"),
             (counts.retried, "put back"),
+            (counts.released, "given back"),
             (counts.refused, "refused"),
         )
         if number
@@ -229,7 +230,9 @@ def _summary(counts: Counts, seconds: float) -> str:
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr,
-        level=logging.WARNING,
+        level=level.upper(),
         format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
     )
-    logging.getLogger("contentq").setLevel(level.upper())
+    # They tell at length what they do; handlers, and the libraries that they call, log as they like.
+    for library in ("asyncio", "psycopg"):
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -47,6 +47,7 @@ class Claimer:
         self._reporter = reporter
         self._claimed = claimed
         self._woken = asyncio.Event()
+        self._told_of_waiting = False
         self._claiming = asyncio.Lock()
         self._looping: asyncio.Task[None] | None = None
         self._stopping = stopping
@@ -131,6 +132,10 @@ class Claimer:
         seconds = self._options.poll * random.uniform(0.9, 1.1)
         if next_scheduled is not None:
             seconds = min(seconds, next_scheduled)
+        if self._options.until_empty and not (self._told_of_waiting or self._runner.busy or len(self._reporter)):
+            self._told_of_waiting = True
+            until = "" if next_scheduled is None else f" next_in={next_scheduled:.0f}s"
+            log.info("nothing is ready, waiting for tasks that were put back or are held elsewhere%s", until)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._woken.wait(), seconds)
         return False

@@ -108,9 +108,9 @@ class Link:
         text = one_line(error)
         if text != self._last_error:
             if is_outage(error):
-                log.warning("database lost connection=%s error=%s", self._purpose, text)
+                log.warning("database lost, trying again connection=%s error=%s", self._purpose, text)
             else:
-                log.error("call failed connection=%s error=%s", self._purpose, text)
+                log.error("call failed, trying again connection=%s error=%s", self._purpose, text)
                 log.debug("the traceback of that", exc_info=error)
             self._last_error = text
         if lost_its_place(error):

@@ -155,7 +155,12 @@ class Pulse:
                     self._identity.version,
                 )
                 self._tell.registered(self._worker_id)
-                log.info("registered worker=%s", self._worker_id)
+                log.info(
+                    "registered worker=%s handler=%s slots=%d",
+                    self._worker_id,
+                    self._identity.handler,
+                    self._identity.slots,
+                )
             else:
                 await self._beat(connection)
             if self._listen:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
+import sysconfig
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent, count_words
@@ -14,6 +18,17 @@ from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, S
 
 TITLE_LENGTH = 500
 """Characters that contents.title holds (spec)."""
+
+MESSAGE_LENGTH = 7_500
+"""Characters of an unexpected error's text that are kept, so that its place in the code is kept as well."""
+
+TRACEBACK_LENGTH = 10_000
+"""Characters of a traceback that go to the log."""
+
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+"""Where code is that is hardly the user's own: Python's library and installed packages."""
+
+_CONTENTQ = str(Path(__file__).resolve().parents[1])
 
 _SUCCESS = '{"success": true}'
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -52,7 +67,19 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
     text = error_text(error)
     if isinstance(error, HandlerError):
         return Failed(held, text or name, name)
-    return Failed(held, f"{name}: {text}" if text else name, name)
+    said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
+    cut = f" … (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
+    return Failed(held, f"{said}{cut}{_place(error)}", name)
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an unexpected error, for the log; the middle of a very long one is left out."""
+    try:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    except Exception as second:
+        text = f"(the traceback cannot be had: {type(second).__name__})"
+    half = TRACEBACK_LENGTH // 2
+    return text if len(text) <= TRACEBACK_LENGTH else f"{text[:half]}\n…\n{text[-half:]}"
 
 
 def refused(held: Held, message: str) -> Failed:
@@ -67,6 +94,20 @@ def error_text(error: BaseException) -> str:
     except Exception as second:
         text = f"(the error's own text cannot be had: str() raised {type(second).__name__})"
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _place(error: BaseException) -> str:
+    """Where in the user's own code an error arose, as " (file.py:12, in write)"; nothing when unknown."""
+    places = [
+        (frame.f_code.co_filename, line, frame.f_code.co_name)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((_CONTENTQ, "<frozen"))
+    ]
+    if not places:
+        return ""
+    ours = [place for place in places if not place[0].startswith(_LIBRARIES)]
+    file, line, function = ours[-1] if ours else places[0]
+    return f" ({os.path.basename(file)}:{line}, in {function})"
 
 
 def _stored(held: Held, content: GeneratedContent) -> Outcome:

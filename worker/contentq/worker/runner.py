@@ -8,13 +8,14 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 
+from contentq.errors import HandlerError
 from contentq.handlers.loading import Handler
 from contentq.queue.outcomes import Failed, Held, Outcome, Released
 from contentq.queue.task import Task
 from contentq.worker import forks, transaction
 from contentq.worker.connections import HandlerConnections
 from contentq.worker.context import Context, ThreadContext
-from contentq.worker.results import failure_of, outcome_of
+from contentq.worker.results import failure_of, outcome_of, traceback_of
 from contentq.worker.threads import HandlerThreads
 
 log = logging.getLogger("contentq.worker")
@@ -211,6 +212,9 @@ class Runner:
     def _failed(self, execution: Execution, error: BaseException) -> Outcome | None:
         if execution.stopped is not None:
             return _outcome_of_stop(execution)
+        if not isinstance(error, HandlerError):
+            held = execution.held
+            log.warning("handler raised task=%s attempt=%d\n%s", held.task_id, held.attempt, traceback_of(error))
         return failure_of(execution.held, error)
 
     def _finished(self, execution: Execution, outcome: Outcome | None) -> None:

@@ -8,13 +8,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from contentq.database.connect import connect
 from contentq.database.migrations import require_head
 from contentq.handlers.loading import Handler
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Outcome, Stored
+from contentq.queue.outcomes import Completed, Failed, Outcome, Released, Stored
 from contentq.queue.task import Task
 from contentq.version import __version__
 from contentq.worker.claimer import Claimer
@@ -43,6 +43,9 @@ WIND_UP_TIMEOUT = RELEASE_TIMEOUT + 3 * FAREWELL_TIMEOUT + 1.0
 """Seconds, beside the grace, in which a worker that was told to stop has ended, if its event loop runs at all."""
 
 
+PROGRESS_INTERVAL = 10.0
+"""Seconds, at least, between two lines of the log that count what was done."""
+
 LOGGED_MESSAGE = 300
 """Characters of an error that go to the log; the row has the whole of it."""
 
@@ -66,6 +69,8 @@ class Counts:
     failed: int = 0
     retried: int = 0
     timed_out: int = 0
+    released: int = 0
+    """Tasks that were given back unfinished."""
     refused: int = 0
     """Outcomes that did not count: the task was taken over, cancelled or past its deadline."""
 
@@ -165,7 +170,7 @@ class Worker:
         )
         pulse.start()
         reporting = asyncio.create_task(reporter.run())
-        living = asyncio.create_task(_show_life(pulse))
+        living = asyncio.create_task(self._show_life())
         try:
             await self._claim_until_stopped(claimer)
             ending = await self._wind_up()
@@ -191,13 +196,11 @@ class Worker:
     async def _wind_up(self) -> Ending:
         """Lets what runs end, gives back what does not, reports everything, and leaves."""
         link = Link(self._dsn, "farewell")
-        ending = Ending.DONE
         try:
             if self._runner.busy:
                 log.info("draining running=%d grace=%gs", self._runner.busy, self._options.grace)
                 await self._farewell(link, contract.drain_worker)
             if not await self._until_idle(self._options.grace):
-                ending = Ending.RELEASED
                 log.info("releasing tasks=%d", self._runner.busy)
                 self._runner.stop_all(Stop.RELEASED)
                 await self._until_idle(RELEASE_TIMEOUT, at_once=False)
@@ -210,7 +213,7 @@ class Worker:
             await self._farewell(link, contract.deregister_worker)
         finally:
             await link.close()
-        return ending
+        return Ending.RELEASED if self.counts.released or len(self._reporter) else Ending.DONE
 
     async def _farewell(
         self,
@@ -242,6 +245,18 @@ class Worker:
             for each in waiting:
                 each.cancel()
 
+    async def _show_life(self) -> None:
+        """Tells the pulse that the event loop runs, and now and then the log what was done."""
+        told, told_at = Counts(), 0.0
+        while True:
+            self._pulse.loop_is_alive()
+            now = time.monotonic()
+            if self.counts != told and now - told_at >= PROGRESS_INTERVAL:
+                told, told_at = replace(self.counts), now
+                done = " ".join(f"{name}={number}" for name, number in asdict(told).items() if number)
+                log.info("at work running=%d %s", self._runner.busy, done)
+            await asyncio.sleep(ALIVE_INTERVAL)
+
     def _claimed(self, tasks: list[Task]) -> None:
         self.counts.claimed += len(tasks)
         deadlines = [task.seconds_left for task in tasks if task.seconds_left is not None]
@@ -267,6 +282,8 @@ class Worker:
             )
         if status == "completed":
             counts.completed += 1
+        elif isinstance(outcome, Released) and status is not None:
+            counts.released += 1
         elif status == "pending":
             counts.retried += 1
             self._claimer.wake()  # it may be ready again sooner than anything else
@@ -285,12 +302,6 @@ class Worker:
         if self._options.until_empty:
             self._claimer.wake()
         self._observer.reported(outcome, status)
-
-
-async def _show_life(pulse: Pulse) -> None:
-    while True:
-        pulse.loop_is_alive()
-        await asyncio.sleep(ALIVE_INTERVAL)
 
 
 def _on_the_loop(loop: asyncio.AbstractEventLoop, runner: Runner) -> str:
