@@ -33,11 +33,23 @@ run: database ## from nothing to fifty drafts: database, schema, tasks by SQL, w
 	@echo '$$ psql -f docs/example/results.sql'
 	@$(PSQL) -f docs/example/results.sql
 	@echo
-	@echo 'Go on like this, in two terminals:'
+	@echo 'Go on like this. In one terminal, a worker:'
 	@echo
 	@echo '  make worker'
-	@echo "  make psql     INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'Why the sky is blue');"
-	@echo '                SELECT title, body FROM contents ORDER BY id DESC LIMIT 1;'
+	@echo
+	@echo 'In another, psql and a task of your own:'
+	@echo
+	@echo '  make psql'
+	@echo "  INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'Why the sky is blue');"
+	@echo
+	@echo 'The worker takes milliseconds; then read what it wrote:'
+	@echo
+	@echo "  SELECT body FROM contents WHERE title = 'Why the sky is blue' \\g (format=unaligned tuples_only=on)"
+	@echo
+	@echo 'And in any terminal, in this folder, the command line:'
+	@echo
+	@echo '  export CONTENTQ_HOME="$(subst ','\'',$(subst $(CURDIR),$$PWD,$(CONTENTQ_HOME)))" PATH="$$PWD/$(VENV)/bin:$$PATH"$(if $(DATABASE_URL),; unset DATABASE_URL)'
+	@echo '  contentq stats'
 	@echo
 	@echo 'The database goes on running until `make stop`.'
 

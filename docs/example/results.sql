@@ -9,18 +9,22 @@ FROM content_generation_tasks AS t
 LEFT JOIN contents AS c ON c.id = t.content_id
 WHERE t.submitted_at = (SELECT max(submitted_at) FROM content_generation_tasks);
 
-SELECT a.name AS account, l.status, count(*) AS tasks, sum(l.word_count) AS words,
-       round(extract(epoch FROM max(l.completed_at) - min(l.submitted_at))::numeric, 1) AS seconds
+\echo By account:
+SELECT a.name AS account, l.status, count(*) AS tasks, sum(l.word_count) AS words
 FROM latest AS l
 JOIN accounts AS a ON a.id = l.account_id
 GROUP BY a.id, a.name, l.status
 ORDER BY a.id, l.status;
 
-SELECT l.id, l.priority, l.status, l.word_count AS words, l.review_status AS review, left(l.title, 48) AS title
+\echo The ten most urgent:
+SELECT l.id, l.priority, l.status, l.word_count AS words, l.review_status AS review,
+       left(l.title, 46) || CASE WHEN length(l.title) > 46 THEN '…' ELSE '' END AS title
 FROM latest AS l
 ORDER BY l.priority DESC, l.submitted_at, l.id
 LIMIT 10;
 
+\echo The first of them, in full:
+\echo
 \pset tuples_only on
 \pset format unaligned
 SELECT l.body

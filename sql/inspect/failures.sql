@@ -4,8 +4,9 @@
 -- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 \echo By error:
 SELECT status, count(*) AS tasks, max(ended_at)::timestamp(0) AS latest,
-       left(line, CASE WHEN octet_length(left(line, 32)) > 40 THEN 16 ELSE 32 END) AS error
-FROM contentq.recent_failures, regexp_replace(error, '\s+', ' ', 'g') AS line
+       left(line, most) || CASE WHEN length(line) > most THEN '…' ELSE '' END AS error
+FROM contentq.recent_failures, regexp_replace(error, '\s+', ' ', 'g') AS line,
+     LATERAL (SELECT CASE WHEN octet_length(left(line, 32)) > 40 THEN 16 ELSE 32 END AS most) AS fits
 GROUP BY 1, 4
 ORDER BY tasks DESC, latest DESC
 LIMIT 20
@@ -13,7 +14,8 @@ LIMIT 20
 
 \echo Latest:
 SELECT task_id, attempts AS att,
-       left(line, CASE WHEN octet_length(left(line, 28)) > 36 THEN 14 ELSE 28 END) AS error
-FROM contentq.recent_failures, regexp_replace(error, '\s+', ' ', 'g') AS line
+       left(line, most) || CASE WHEN length(line) > most THEN '…' ELSE '' END AS error
+FROM contentq.recent_failures, regexp_replace(error, '\s+', ' ', 'g') AS line,
+     LATERAL (SELECT CASE WHEN octet_length(left(line, 28)) > 36 THEN 14 ELSE 28 END AS most) AS fits
 LIMIT 20
 \g (format=wrapped columns=80)

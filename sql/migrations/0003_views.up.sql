@@ -91,7 +91,8 @@ ORDER BY minute DESC;
 COMMENT ON VIEW contentq.throughput IS
     'Completed tasks by minute over the last hour, with mean seconds waiting and in the latest attempt.';
 
--- The registered workers and whether they are heard.
+-- The registered workers and whether they are heard. Busy is counted from the tasks, since what a worker has said
+-- of itself may be two seconds old.
 CREATE OR REPLACE VIEW contentq.worker_status AS
 SELECT
     w.id,
@@ -100,11 +101,11 @@ SELECT
     CASE
         WHEN w.heartbeat_at < clock_timestamp() - s.worker_silence THEN 'silent'
         WHEN w.draining THEN 'draining'
-        WHEN w.busy >= w.slots THEN 'full'
-        WHEN w.busy > 0 THEN 'working'
+        WHEN held.busy >= w.slots THEN 'full'
+        WHEN held.busy > 0 THEN 'working'
         ELSE 'idle'
     END AS state,
-    w.busy,
+    held.busy,
     w.slots,
     round(extract(epoch FROM clock_timestamp() - w.heartbeat_at)::numeric, 1) AS heard_s_ago,
     date_trunc('second', clock_timestamp() - w.started_at) AS up,
@@ -112,7 +113,14 @@ SELECT
     w.version
 FROM contentq.workers AS w
 CROSS JOIN contentq.settings AS s
+CROSS JOIN LATERAL (
+    SELECT count(*)::integer AS busy
+    FROM public.content_generation_tasks AS t
+    WHERE t.worker_id = w.id
+      AND t.status = 'processing'
+) AS held
 ORDER BY w.id;
 
 COMMENT ON VIEW contentq.worker_status IS
-    'Registered workers: idle, working, full, draining or silent; busy of slots; seconds since the last heartbeat.';
+    'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since '
+    'the last heartbeat.';

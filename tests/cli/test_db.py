@@ -144,6 +144,14 @@ def test_status_without_a_server_ends_with_1(db_without_server: Db, new_home: Pa
     assert not new_home.exists()
 
 
+@pytest.mark.parametrize(("option", "answer"), [("--help", "Usage:"), ("--version", "psql (PostgreSQL)")])
+def test_psql_tells_of_itself_without_a_server(db_without_server: Db, option: str, answer: str) -> None:
+    outcome = db_without_server("psql", option)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert answer in outcome.out
+
+
 @pytest.mark.parametrize("command", ["url", "psql"])
 def test_what_needs_a_server_says_how_to_start_it(db_without_server: Db, command: str) -> None:
     outcome = db_without_server(command)

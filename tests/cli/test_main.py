@@ -16,7 +16,7 @@ from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
 NEED_SCHEMA = [
-    ["submit", "--account", "1"],
+    ["submit", "--account", "1", "--topic", "Tea"],
     ["list"],
     ["show", "task-1"],
     ["retry", "task-1"],
@@ -42,6 +42,18 @@ def test_help_names_every_command_and_every_exit_code(contentq: Run) -> None:
 def test_every_command_has_help(contentq: Run, command: str) -> None:
     for option in ("-h", "--help"):
         assert contentq(command, option).out.startswith(f"Usage: contentq {command} ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["db"]])
+def test_help_says_what_each_command_does_in_full(
+    contentq: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    commands = contentq(*arguments, "--help").out.partition("Commands:\n")[2]
+
+    assert commands
+    assert "..." not in commands
 
 
 def test_version_is_printed(contentq: Run) -> None:
@@ -78,7 +90,7 @@ def test_unreachable_database_ends_with_3_and_shows_no_password(contentq: Run, a
 def test_unreadable_dsn_is_not_shown(contentq: Run) -> None:
     outcome = contentq("--dsn", "postgresql://user:ge%heim@host/queue", "list")
 
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert "the database DSN cannot be read" in outcome.error
     assert "heim" not in outcome.err
 

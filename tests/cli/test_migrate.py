@@ -23,7 +23,9 @@ def test_it_says_where_it_came_from_and_where_it_is(contentq: Run, empty_dsn: st
     assert contentq("--dsn", empty_dsn, "migrate", "--to", "0001").out == "migrated from base to 0001\n"
     assert contentq("--dsn", empty_dsn, "migrate").out == f"migrated from 0001 to {HEAD}\n"
     assert contentq("--dsn", empty_dsn, "migrate").out == f"already at revision {HEAD}\n"
-    assert contentq("--dsn", empty_dsn, "migrate", "--to", "base").out == f"migrated from {HEAD} to base\n"
+    assert (
+        contentq("--dsn", empty_dsn, "migrate", "--to", "base", "--yes").out == f"migrated from {HEAD} to base\n"
+    )
 
 
 def test_json_has_both_revisions(contentq: Run, empty_dsn: str) -> None:
@@ -62,7 +64,7 @@ def test_lock_that_is_not_given_up_ends_it(contentq: Run, queue: Queue, dsn: str
     with queue.connection.transaction():
         queue.run("LOCK TABLE content_generation_tasks")
 
-        outcome = contentq("migrate", "--to", "base", "--lock-timeout", "0.05")
+        outcome = contentq("migrate", "--to", "base", "--yes", "--lock-timeout", "0.05")
 
     assert outcome.code == 1
     assert "--lock-timeout" in outcome.error
@@ -78,6 +80,19 @@ def test_going_back_is_asked_about_on_a_terminal(dsn: str, answer: str, code: in
     assert f"Going back from {HEAD} to base drops all tasks" in shown
     with connect(dsn) as connection:
         assert current_revision(connection) == after
+
+
+def test_going_back_without_a_terminal_needs_yes(program: Run, dsn: str) -> None:
+    for revision, lost in (
+        ("base", "all tasks, accounts and contents"),
+        ("0001", "what the later revisions made"),
+    ):
+        outcome = program("migrate", "--to", revision)
+
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"going back from {HEAD} to {revision} drops {lost}; repeat with --yes" in outcome.err
+    with connect(dsn) as connection:
+        assert current_revision(connection) == HEAD
 
 
 def test_going_forward_is_not_asked_about(dsn: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from contentq.queue import inspection
 
 from tests.cli.conftest import Run
 from tests.cli.terminal import on_terminal
@@ -56,6 +59,27 @@ def test_filled_queue_is_counted(contentq: Run, filled: Queue) -> None:
     assert blocks[1][2].split()[1:6] == ["x" * 30, "4", "1", "0", "5"]
     assert blocks[2][2].split()[1:4] == ["h" * 64, "4000000", "idle"]
     assert len(blocks[2]) == 4
+
+
+def test_all_parts_are_of_one_moment(contentq: Run, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = queue.register()
+    queue.add()
+    read = inspection._rows
+    claimed: list[object] = []
+
+    def read_and_let_a_worker_claim(*arguments: Any) -> Any:
+        rows = read(*arguments)
+        claimed.extend(queue.claim(worker))
+        return rows
+
+    monkeypatch.setattr(inspection, "_rows", read_and_let_a_worker_claim)
+
+    found = contentq("stats", "--json").json
+
+    assert len(claimed) == 1
+    assert [row["tasks"] for row in found["queue_overview"]] == [1, 0, 0, 0, 0]
+    assert [(row["pending"], row["processing"]) for row in found["backlog_by_account"]] == [(1, 0)]
+    assert [(row["state"], row["busy"]) for row in found["worker_status"]] == [("idle", 0)]
 
 
 def test_json_has_numbers_and_seconds(contentq: Run, filled: Queue) -> None:

@@ -29,6 +29,7 @@ def _topics(queue: Queue) -> list[str | None]:
 
 def _assert_refused(outcome: Outcome, message: str, queue: Queue) -> None:
     assert outcome.code == 5, outcome
+    assert outcome.error.startswith("nothing was inserted: ")
     assert message in outcome.error
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 0
 
@@ -92,9 +93,12 @@ def test_options_fill_in_what_a_row_leaves_out(
     ]
 
 
+@pytest.mark.parametrize("value", ["x", ""])
 @pytest.mark.parametrize("option", ["--topic", "--task-id"])
-def test_option_about_one_task_does_not_go_with_a_file(contentq: Run, written: Written, option: str) -> None:
-    assert contentq("submit", written("tasks.csv", "topic\nA\n"), "--account", "1", option, "x").code == 2
+def test_option_about_one_task_does_not_go_with_a_file(
+    contentq: Run, written: Written, option: str, value: str
+) -> None:
+    assert contentq("submit", written("tasks.csv", "topic\nA\n"), "--account", "1", option, value).code == 2
 
 
 def test_any_text_arrives_as_it_was_written(contentq: Run, queue: Queue, account: str, written: Written) -> None:
@@ -124,6 +128,22 @@ def test_files_of_spreadsheets_are_read(contentq: Run, queue: Queue, account: st
 
     assert contentq("submit", file, "--account", account).code == 0
     assert _topics(queue) == ["A", "B"]
+
+
+def test_times_are_read_as_postgresql_reads_them(
+    contentq: Run, queue: Queue, account: str, written: Written
+) -> None:
+    times = [
+        "2130-01-31",
+        " 2130-01-31 00:00",
+        "2130-01-31T00:00:00Z",
+        "2130-01-31 02:00 +02:00",
+        "21300131T000000",
+    ]
+    file = written("tasks.csv", "\n".join(["timeout_at", *times]))
+
+    assert contentq("submit", file, "--account", account).code == 0
+    assert queue.values("SELECT DISTINCT timeout_at = '2130-01-31Z' FROM content_generation_tasks") == [True]
 
 
 def test_list_of_keywords_and_numbers_are_taken_as_text(
@@ -200,8 +220,12 @@ BROKEN_CSV = [
     ),
     ("timeout_at\n2130-01-01\nsoon\n", "line 3: timeout_at is 'soon'; it must be a time such as"),
     ("priority\n5\n٥\n", 'line 3: invalid input syntax for type integer: "٥"'),
-    ("scheduled_at\n2130-01-01\ninfinity\n", "line 3: a time is infinite; leave it out"),
-    ("submitted_at\n2130-01-01\n-infinity\n", "line 3: a time is infinite; leave it out"),
+    ("scheduled_at\n2130-01-01\ninfinity\n", "line 3: scheduled_at is 'infinity'; it must be a time such as"),
+    ("submitted_at\n2130-01-01\n-infinity\n", "line 3: submitted_at is '-infinity'; it must be a time such as"),
+    *(
+        (f"timeout_at\n2130-01-01\n{time}\n", f"line 3: timeout_at is '{time}'; it must be a time such as")
+        for time in ("now", "today", "tomorrow", " Yesterday", "epoch", "23:59 tomorrow", "10:00")
+    ),
     ("scheduled_at,timeout_at\n2130-01-02,2130-01-01\n", "line 2: it is scheduled for 2130-01-02 00:00:00+00"),
     ("topics\nA\n", "line 1: there is no column 'topics' to fill; did you mean topic?"),
     ("status\npending\n", "line 1: there is no column 'status' to fill (there are account_id,"),
@@ -234,7 +258,8 @@ BROKEN_JSON = [
     ('{"priority": NaN}', "line 2 is not JSON: NaN is not a number in JSON"),
     ('{"priority": 11}', "line 2: priority is 11; it must be a whole number from 1 to 10"),
     ('{"priority": 1e400}', "line 2: priority is '1e400'"),
-    ('{"timeout_at": "infinity"}', "line 2: a time is infinite; leave it out"),
+    ('{"timeout_at": "infinity"}', "line 2: timeout_at is 'infinity'; it must be a time such as"),
+    ('{"scheduled_at": "tomorrow"}', "line 2: scheduled_at is 'tomorrow'; it must be a time such as"),
     ('{"account_id": 999}', "line 2: there is no account 999"),
     ('{"topics": "A"}', "line 2: there is no column 'topics' to fill; did you mean topic?"),
 ]
@@ -281,7 +306,7 @@ def test_the_first_ten_problems_are_told_at_once(
 
     outcome = contentq("submit", file, "--account", account)
 
-    _assert_refused(outcome, "nothing was inserted; the first problems are\n", queue)
+    _assert_refused(outcome, "nothing was inserted: the first problems are\n", queue)
     lines = [line.strip().partition(":")[0] for line in outcome.error.splitlines()[1:]]
     assert lines == [f"line {number}" for number in range(3, 23, 2)]
 

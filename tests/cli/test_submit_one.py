@@ -17,7 +17,7 @@ def _only_task(queue: Queue) -> Row:
 
 
 def test_task_id_is_printed(contentq: Run, queue: Queue, account: str) -> None:
-    outcome = contentq("submit", "--account", account)
+    outcome = contentq("submit", "--account", account, "--topic", "Tea")
 
     row = _only_task(queue)
     assert (outcome.code, outcome.out, outcome.err) == (0, f"{row['task_id']}\n", "")
@@ -25,7 +25,7 @@ def test_task_id_is_printed(contentq: Run, queue: Queue, account: str) -> None:
 
 
 def test_json_has_the_task_id(contentq: Run, queue: Queue, account: str) -> None:
-    printed = contentq("submit", "--account", account, "--json").json
+    printed = contentq("submit", "--account", account, "--topic", "Tea", "--json").json
 
     assert printed == {"task_id": _only_task(queue)["task_id"]}
 
@@ -62,7 +62,7 @@ def test_every_option_sets_its_column(contentq: Run, queue: Queue, account: str)
 
 
 def test_durations_count_from_the_databases_now(contentq: Run, queue: Queue, account: str) -> None:
-    contentq("submit", "--account", account, "--timeout", "1h30m", "--delay", "10m")
+    contentq("submit", "--account", account, "--topic", "Tea", "--timeout", "1h30m", "--delay", "10m")
 
     row = _only_task(queue)
     second = timedelta(seconds=1)
@@ -83,6 +83,7 @@ def test_durations_count_from_the_databases_now(contentq: Run, queue: Queue, acc
         (["--timeout-at", "soon"], "timeout_at is 'soon'; it must be a time such as 2030-01-31T12:00:00+00:00"),
         (["--timeout-at", "2020-01-01T00:00:00Z"], "timeout_at is 2020-01-01 00:00:00+00, which has passed"),
         (["--timeout-at", ""], "timeout_at is ''; it must be a time"),
+        (["--topic", ""], "topic is empty; say what the task is about"),
         (["--task-id", ""], "task_id is empty; leave it out, and one is made"),
         (["--timeout", "5m", "--delay", "10m"], "it could never run"),
     ],
@@ -90,7 +91,7 @@ def test_durations_count_from_the_databases_now(contentq: Run, queue: Queue, acc
 def test_value_that_is_refused_is_explained(
     contentq: Run, queue: Queue, account: str, arguments: list[str], message: str
 ) -> None:
-    outcome = contentq("submit", "--account", account, *arguments)
+    outcome = contentq("submit", "--account", account, "--topic", "Tea", *arguments)
 
     assert outcome.code == 5
     assert message in outcome.error
@@ -110,7 +111,21 @@ def test_value_that_is_refused_is_explained(
     ],
 )
 def test_options_that_make_no_sense_are_wrong_usage(contentq: Run, arguments: list[str]) -> None:
-    assert contentq("submit", *arguments).code == 2
+    assert contentq("submit", "--topic", "Tea", *arguments).code == 2
+
+
+@pytest.mark.parametrize("others", [[], ["--tone", "dry"], ["--priority", "9"], ["--no-auto-approve"]])
+def test_empty_task_is_wrong_usage(contentq: Run, queue: Queue, account: str, others: list[str]) -> None:
+    outcome = contentq("submit", "--account", account, *others)
+
+    assert outcome.code == 2
+    assert "say what the task is about, for instance with --topic, or name a FILE of tasks" in outcome.err
+    assert queue.value("SELECT count(*) FROM content_generation_tasks") == 0
+
+
+@pytest.mark.parametrize("option", ["--keywords", "--category", "--requirements", "--task-id"])
+def test_task_can_be_about_something_else_than_a_topic(contentq: Run, account: str, option: str) -> None:
+    assert contentq("submit", "--account", account, option, "tea").code == 0
 
 
 def test_task_id_that_exists_is_left_as_it_is(contentq: Run, queue: Queue, account: str) -> None:
@@ -126,7 +141,7 @@ def test_task_id_that_exists_is_left_as_it_is(contentq: Run, queue: Queue, accou
 def test_rule_of_this_database_on_top_is_told(contentq: Run, queue: Queue, account: str) -> None:
     queue.run("ALTER TABLE content_generation_tasks ADD CONSTRAINT tone_known CHECK (tone IN ('dry', 'warm'))")
 
-    outcome = contentq("submit", "--account", account, "--tone", "loud")
+    outcome = contentq("submit", "--account", account, "--topic", "Tea", "--tone", "loud")
 
     assert outcome.code == 5
     assert 'violates check constraint "tone_known"' in outcome.error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from datetime import timedelta
 
 import pytest
 
@@ -50,8 +52,8 @@ def test_tasks_are_listed_newest_first(contentq: Run, queue: Queue) -> None:
 
     assert (outcome.code, outcome.err) == (0, "")
     heading, *lines = outcome.out.splitlines()
-    assert heading.split() == ["task_id", "status", "prio", "submitted", "topic"]
-    assert [line.split()[:3] for line in lines] == [[f"post-{n}", "pending", f"{n}"] for n in (3, 2, 1)]
+    assert heading.split() == ["id", "task_id", "status", "prio", "age", "topic"]
+    assert [line.split()[1:4] for line in lines] == [[f"post-{n}", "pending", f"{n}"] for n in (3, 2, 1)]
     assert lines[0].endswith("  Topic 3")
 
 
@@ -75,9 +77,12 @@ def test_list_goes_on_where_it_has_ended(contentq: Run, queue: Queue) -> None:
     first = contentq("list", "--limit", "2")
     second = contentq("list", "--limit", "3", "--before", str(ids[3]))
 
-    assert [line.split()[0] for line in first.out.splitlines()[1:]] == ["post-4", "post-3"]
+    assert [line.split()[:2] for line in first.out.splitlines()[1:]] == [
+        [str(ids[4]), "post-4"],
+        [str(ids[3]), "post-3"],
+    ]
     assert first.err == f"older ones: add --before {ids[3]}\n"
-    assert [line.split()[0] for line in second.out.splitlines()[1:]] == ["post-2", "post-1", "post-0"]
+    assert [line.split()[1] for line in second.out.splitlines()[1:]] == ["post-2", "post-1", "post-0"]
     assert _listed(contentq, "--before", str(ids[0])) == []
 
 
@@ -93,15 +98,18 @@ def test_list_in_json_has_every_column_but_the_result(contentq: Run, queue: Queu
 
 
 def test_narrow_terminal_cuts_nothing_but_the_topic(dsn: str, queue: Queue) -> None:
-    queue.add(topic="一二三四五六七八九十")
+    queue.run("ALTER TABLE content_generation_tasks ALTER COLUMN id RESTART 9000000")
+    queue.add(
+        topic="一二三四五六七八九十", submitted_at="2001-01-01", status="processing", started_at="2001-01-01"
+    )
     task_id = queue.value("SELECT task_id FROM content_generation_tasks")
 
     code, shown = on_terminal("list", columns=80, DATABASE_URL=dsn)
 
     assert code == 0, shown
     line = shown.splitlines()[1]
-    assert line.startswith(f"{task_id}  pending     5  ")
-    assert line.rstrip().endswith("  一二三四五六…")
+    assert re.match(f"9000000  {task_id}  processing     5  [0-9]+d  ", line)
+    assert line.rstrip().endswith("  一二三…")
 
 
 def test_what_is_too_wide_for_the_terminal_is_not_lost(dsn: str, queue: Queue) -> None:
@@ -109,7 +117,21 @@ def test_what_is_too_wide_for_the_terminal_is_not_lost(dsn: str, queue: Queue) -
 
     _, shown = on_terminal("list", columns=80, DATABASE_URL=dsn)
 
-    assert re.search(f"{'x' * 100}  pending +5  [^ ]+ [^ ]+  A l…", shown)
+    assert re.search(f"{'x' * 100}  pending +5  [^ ]+ +A l…", shown)
+
+
+def test_list_tells_how_long_ago_a_task_was_submitted(contentq: Run, queue: Queue) -> None:
+    now = queue.value("SELECT clock_timestamp()")
+    for ago in (
+        timedelta(days=400),
+        timedelta(hours=30),
+        timedelta(hours=2),
+        timedelta(seconds=90),
+        -timedelta(hours=1),
+    ):
+        queue.add(submitted_at=now - ago)
+
+    assert [line.split()[4] for line in contentq("list").out.splitlines()[1:]] == ["0s", "1m", "2h", "1d", "400d"]
 
 
 def test_list_into_a_pipe_cuts_nothing(contentq: Run, queue: Queue) -> None:
@@ -150,6 +172,26 @@ def test_error_without_a_class_is_shown_without_one(contentq: Run, queue: Queue)
     assert re.fullmatch(r"attempt 1 at [^ ]+: It broke", line)
 
 
+def test_class_of_an_error_is_shown_once(contentq: Run, queue: Queue) -> None:
+    held = queue.running(task_id="post-7")
+    queue.fail(held, "KeyError: 'choices'", error_class="KeyError")
+
+    assert contentq("show", "post-7").out.splitlines()[-1].endswith("+00:00: KeyError: 'choices'")
+
+
+def test_show_prints_times_with_their_offset(contentq: Run, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.add(task_id="post-7", timeout_at="2130-01-31T12:00:00Z")
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        shown = contentq("show", "post-7").out
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert "\ntimeout_at           2130-01-31 17:30:00+05:30\n" in shown
+
+
 @pytest.mark.parametrize("options", [[], ["--json"], ["--json", "--content"]])
 def test_result_is_shown_as_it_was_stored(contentq: Run, drafted: str, options: list[str]) -> None:
     assert '{"cost":  1.10, "cost": 12345678901234567890.5}' in contentq("show", drafted, *options).out
@@ -161,6 +203,12 @@ def test_content_is_shown_on_request(contentq: Run, queue: Queue, drafted: str) 
     assert "The title" not in contentq("show", drafted).out
     shown = contentq("show", drafted, "--content").out
     assert shown.endswith(f"\ncontent {content}, 2 words, approved\n\nThe title\n\nOne\ntwo\n")
+
+
+def test_title_that_the_body_begins_with_is_not_shown_twice(contentq: Run, queue: Queue, drafted: str) -> None:
+    queue.run("UPDATE contents SET body = %s", "# The title\n\nOne")
+
+    assert contentq("show", drafted, "--content").out.endswith(" words, approved\n\n# The title\n\nOne\n")
 
 
 def test_task_without_content_says_so(contentq: Run, queue: Queue) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from contentq import errors
+from contentq.cli.failures import EXIT_INTERRUPTED
 from contentq.cli.main import COMMANDS, EXIT_CODES, main
 
 from tests.docs.markdown import ROOT, documents, prose
@@ -71,9 +72,9 @@ def test_operating_lists_every_option_of_the_worker(operating: str) -> None:
 
 def test_exit_codes_in_the_readme_are_those_of_the_command_line(readme: str) -> None:
     listed = {int(row) for row in _TABLE_ROW.findall(readme) if row.isdigit()}
-    in_help = {int(code) for code in re.findall(r"^ +(\d) ", EXIT_CODES, re.MULTILINE)}
+    in_help = {int(code) for code in re.findall(r"^ +(\d+) ", EXIT_CODES, re.MULTILINE)}
     in_code = {error.exit_code for error in vars(errors).values() if hasattr(error, "exit_code")}
-    assert listed == in_help == in_code | {0, errors.EXIT_RELEASED}
+    assert listed == in_help == in_code | {0, errors.EXIT_RELEASED, EXIT_INTERRUPTED}
 
 
 def test_operating_lists_every_setting_with_its_default(operating: str, database: Connection) -> None:

@@ -61,7 +61,31 @@ def test_make_run_ends_with_an_article_and_a_second_run_works_too(fresh: Path) -
             env=_environment(CONTENTQ_HOME=str(fresh / ".contentq")),
         )
         assert counted.strip() == str(tasks)
+    _go_on_as_suggested(fresh, printed)
     building.run(["make", "stop"], cwd=fresh, env=environment)
+
+
+def _go_on_as_suggested(folder: Path, printed: str) -> None:
+    """Pastes the lines that `make run` ends with into a shell of the folder."""
+    lines = [line.strip() for line in printed.splitlines()]
+    insert, select, export = (
+        next(line for line in lines if line.startswith(beginning))
+        for beginning in ("INSERT INTO", "SELECT body", "export ")
+    )
+    script = f"""{export}
+        contentq stats
+        contentq db psql -Xq <<'SQL'
+        {insert}
+SQL
+        contentq worker --until-empty --log-level warning
+        contentq db psql -X <<'SQL'
+        {select}
+SQL
+    """
+    environment = _environment(DATABASE_URL=_SOMEONES_DATABASE["DATABASE_URL"])
+    shown = building.run(["sh", "-euc", script], cwd=folder, env=environment)
+    assert re.search(r"completed +100 ", shown)
+    assert "\n# Why the sky is blue\n" in shown
 
 
 def test_make_alone_lists_the_targets_and_installs_nothing(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def full(queue: Queue) -> Queue:
     worker = queue.value(
         "SELECT contentq.register_worker(%s, 4194304, 1000, %s, version => '1.0')", "host.example." * 9, LONG
     )
-    queue.run("UPDATE contentq.workers SET started_at = '2001-01-01', busy = 999 WHERE id = %s", worker)
+    queue.run("UPDATE contentq.workers SET started_at = '2001-01-01' WHERE id = %s", worker)
     now = queue.value("SELECT clock_timestamp()")
     long_ago, soon = now - timedelta(hours=30), now + timedelta(minutes=50)
     for account in queue.values("SELECT id FROM accounts"):
@@ -102,7 +102,7 @@ def test_each_row_takes_one_line_that_fits_a_terminal(full: Queue, show: Show, s
 def test_what_is_wider_still_is_wrapped(full: Queue, show: Show, script: str) -> None:
     full.run("UPDATE content_generation_tasks SET id = id + 2000000000, started_at = '2001-01-01'")
     full.run("UPDATE content_generation_tasks SET task_id = repeat('x', 90) || id, submitted_at = '2001-01-01'")
-    full.run("UPDATE contentq.workers SET busy = 2000000000, slots = 2000000000")
+    full.run("UPDATE contentq.workers SET slots = 2000000000")
 
     assert [line for line in show(script).splitlines() if width(line) > WIDTH] == []
 
@@ -135,13 +135,13 @@ def test_failures_show_the_same_errors_together_and_the_latest_first(full: Queue
     by_error, tasks = tables(show("failures.sql"))
 
     assert sorted([row[0], row[1], row[3]] for row in by_error[1:4]) == [
-        ["failed", "8", LONG[:32]],
+        ["failed", "8", f"{LONG[:32]}…"],
         ["failed", "8", "Two lines of it"],
-        ["timeout", "8", CHINESE[:16]],
+        ["timeout", "8", f"{CHINESE[:16]}…"],
     ]
     assert [[row[0], row[1], row[3]] for row in by_error[4:]] == [["failed", "1", "The very latest"]]
     assert tasks[1] == [full.row(latest)["task_id"], "1", "The very latest"]
-    assert [row[2] for row in tasks[2:5]] == ["Two lines of it", CHINESE[:14], LONG[:28]]
+    assert [row[2] for row in tasks[2:5]] == ["Two lines of it", f"{CHINESE[:14]}…", f"{LONG[:28]}…"]
     assert len(tasks) == 21
     assert full.value("SELECT contentq.requeue(%s)", tasks[20][0]) == "pending"
 
@@ -180,7 +180,7 @@ def test_workers_are_shown_with_state_and_slots_in_use(full: Queue, show: Show) 
     ((heading, *rows),) = tables(show("workers.sql"))
 
     assert heading == ["id", "hostname", "pid", "state", "slots", "heard", "handler"]
-    assert rows[0][:5] == ["99990", "host.example.h", "4194304", "working", "999/1000"]
+    assert rows[0][:5] == ["99990", "host.example.h", "4194304", "working", "8/1000"]
     assert rows[1][:5] == [str(idle), "host", "4711", "silent", "0/10"]
     assert float(rows[1][5]) >= 60
     assert [row[6] for row in rows] == [LONG[:14], "template"]

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.support.plans import scans
 from tests.support.queue import Queue
 
 PAST = "2001-01-01"
@@ -125,16 +126,32 @@ def test_failures_are_shown_latest_first_with_the_task_id_to_requeue(queue: Queu
 def test_worker_status_tells_its_state(
     queue: Queue, worker: int, busy: int, change: str | None, state: str
 ) -> None:
-    queue.heartbeat(worker, busy)
+    for _ in range(busy):
+        queue.running(worker)
+    queue.running()
     if change is not None:
         queue.run(f"UPDATE contentq.workers SET {change}")
 
-    (row,) = queue.rows("SELECT * FROM contentq.worker_status")
+    row, _ = queue.rows("SELECT * FROM contentq.worker_status")
 
     assert (row["id"], row["state"], row["busy"], row["slots"]) == (worker, state, busy, 10)
     assert (row["hostname"], row["pid"], row["handler"], row["version"]) == ("host", 4711, "template", "1.0")
     assert 0 <= row["heard_s_ago"] < 60
     assert row["up"] < timedelta(minutes=1)
+
+
+def test_busy_is_counted_by_the_index_of_tasks_that_are_held(queue: Queue, worker: int) -> None:
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, status, completed_at) "
+        "SELECT %s, 'completed', now() FROM generate_series(1, 20000)",
+        queue.account,
+    )
+    queue.running(worker)
+    queue.run("ANALYZE content_generation_tasks")
+
+    read = scans(queue, "SELECT * FROM contentq.worker_status")
+
+    assert (read.sequential, read.entries) == (0, {"held_idx": 1})
 
 
 def test_throughput_counts_completions_by_minute(queue: Queue) -> None:

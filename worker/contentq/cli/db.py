@@ -8,6 +8,9 @@ import click
 
 from contentq.cli.output import json_option, print_fields, print_json
 
+ABOUT_PSQL = ("--help", "-?", "--version", "-V")
+"""Arguments that psql answers by itself, without a server."""
+
 
 @click.group()
 def db() -> None:
@@ -66,7 +69,10 @@ def status(ctx: click.Context, /, as_json: bool) -> None:
 
 @db.command()
 def url() -> None:
-    """Print the URL of the running server, for DATABASE_URL and for other programs."""
+    """Print the URL of the running server.
+
+    For other programs: export DATABASE_URL=$(contentq db url)
+    """
     from contentq.database import embedded
 
     click.echo(embedded.running_dsn())
@@ -79,4 +85,5 @@ def psql(arguments: tuple[str, ...]) -> None:
     from contentq.database import embedded
 
     program = embedded.program("psql")
-    os.execv(program, [str(program), embedded.running_dsn(), *arguments])
+    database = [] if arguments[:1] and arguments[0].startswith(ABOUT_PSQL) else [embedded.running_dsn()]
+    os.execv(program, [str(program), *database, *arguments])

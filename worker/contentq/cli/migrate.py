@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long a statement may wait for a lock that others hold.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask before going back, which drops what later revisions made.")
+@click.option("--yes", is_flag=True, help="Go back, which drops what later revisions made, without asking.")
 @json_option
 @click.pass_obj
 def migrate(
@@ -53,7 +53,7 @@ def migrate(
         click.echo(migrations.migration_sql(revision, start), nl=False)
         return
     resolved = dsn.resolve(options.dsn)
-    if not yes and sys.stdin.isatty():
+    if not yes:
         _ask_before_going_back(resolved, revision)
     before, after = migrations.migrate(resolved, revision, lock_timeout)
     if as_json:
@@ -73,5 +73,8 @@ def _ask_before_going_back(dsn: str, revision: str) -> None:
     order = ["base", *known_revisions()]
     if revision in order and before in order and order.index(revision) < order.index(before):
         lost = "all tasks, accounts and contents" if revision == "base" else "what the later revisions made"
-        if not click.confirm(f"Going back from {before} to {revision} drops {lost}. Go on?", err=True):
+        consequence = f"going back from {before} to {revision} drops {lost}"
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"{consequence}; repeat with --yes")
+        if not click.confirm(f"{consequence.capitalize()}. Go on?", err=True):
             raise ContentQueueError("nothing was changed")

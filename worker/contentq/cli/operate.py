@@ -33,7 +33,10 @@ def retry(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> No
 @json_option
 @click.pass_context
 def cancel(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> None:
-    """Cancel tasks: those that wait at once, those that run within seconds."""
+    """Cancel tasks that wait or run.
+
+    Those that wait end at once, those that run within seconds.
+    """
     from contentq.queue import operations
 
     def said(status: str) -> str:
@@ -46,7 +49,7 @@ def cancel(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> N
 @json_option
 @click.pass_obj
 def sweep(options: GlobalOptions, /, as_json: bool) -> None:
-    """End tasks past their deadline, and take tasks back from workers that have gone silent.
+    """End overdue tasks, and take tasks back from silent workers.
 
     Running workers do this all the time; the command is for queues that have none, and for cron.
     """

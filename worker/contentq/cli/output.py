@@ -73,7 +73,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
-        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return value.astimezone().isoformat(" ", "seconds")
     if isinstance(value, timedelta):
         return str(value).partition(".")[0].replace(" days, ", "d ").replace(" day, ", "d ")
     return str(value)

@@ -28,14 +28,14 @@ GIVE_WAY = {"backlog_by_account": ["name"], "worker_status": ["hostname", "handl
 @json_option
 @click.pass_obj
 def stats(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show how many tasks are where, who waits, who works, and how fast.
+    """Show how many tasks are where, who works, and how fast.
 
-    At most 20 rows of each. With --json, oldest and up are in seconds.
+    All at one moment; at most 20 rows of each. With --json, oldest and up are in seconds.
     """
     from contentq.queue import inspection
 
     with connected(options) as connection:
-        found = {name: inspection.view(connection, name) for name in PARTS}
+        found = inspection.views(connection, PARTS)
     if as_json:
         print_json(found)
         return

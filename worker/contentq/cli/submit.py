@@ -15,6 +15,7 @@ import click
 from contentq.cli.durations import DURATION
 from contentq.cli.output import counted, json_option, print_json, print_text
 from contentq.cli.session import connected
+from contentq.errors import ContentQueueError, InputRefused
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
@@ -23,6 +24,9 @@ FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 """By the ending of a file's name."""
 
 STDIN = Path("-")
+
+ABOUT = {"topic", "keywords", "category", "requirements", "task_id"}
+"""Columns of which one task from options has at least one: an empty task is a mistake."""
 
 
 @click.command()
@@ -33,9 +37,9 @@ STDIN = Path("-")
 @click.option("--account", type=int, metavar="ID", help="The account that the task works for.")
 @click.option("--topic", help="Subject, up to 500 characters.")
 @click.option("--keywords", help="Comma-separated.")
-@click.option("--category")
+@click.option("--category", help="For the handler, and for workers that claim only some categories.")
 @click.option("--requirements", help="Special instructions to the handler.")
-@click.option("--tone")
+@click.option("--tone", help="Such as friendly or dry, up to 50 characters; for the handler.")
 @click.option("--priority", help="1 to 10; larger is more urgent.")
 @click.option("--max-retries", help="Retries after the first attempt.")
 @click.option("--timeout", type=DURATION, help="Deadline, from now: 90s, 10m, 2h, 1d.")
@@ -54,9 +58,10 @@ def submit(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Put tasks into the queue: one from options, or many from FILE (- for standard input).
+    """Put one task into the queue, or a FILE of tasks.
 
-    FILE is CSV, its first line naming the columns, or JSON lines, one object a line; the columns are those of
+    One task is made from options: --account, and at least one that says what it is about. FILE (- for standard
+    input) is CSV, its first line naming the columns, or JSON lines, one object a line; the columns are those of
     the table: account_id, topic, keywords, category, requirements, tone, priority, max_retries, submitted_at,
     scheduled_at, timeout_at, task_id, auto_approve. Options fill in what a record leaves out. It is one
     transaction: all of it, or nothing. Tasks whose task_id exists already are left out and reported.
@@ -64,7 +69,7 @@ def submit(
     values = _values(given)
     if file is None:
         _submit_one(options, values, as_json)
-    elif given["topic"] or given["task_id"]:
+    elif given["topic"] is not None or given["task_id"] is not None:
         raise click.UsageError("--topic and --task-id are about one task; a FILE has columns for them")
     else:
         _submit_many(options, file, file_format or _format_of(file), values, as_json)
@@ -93,11 +98,12 @@ def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
 
 
 def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_json: bool) -> None:
-    from contentq.errors import ContentQueueError
     from contentq.queue.submission import submit_one
 
+    if not ABOUT & values.keys():
+        raise click.UsageError("say what the task is about, for instance with --topic, or name a FILE of tasks")
     if "account_id" not in values:
-        raise click.UsageError("name the account with --account ID, or a FILE of tasks")
+        raise click.UsageError("name the account with --account ID")
     with connected(options) as connection:
         task_id = submit_one(connection, values)
     if task_id is None:
@@ -118,7 +124,12 @@ def _submit_many(
     from contentq.queue.records import from_csv, from_json_lines
     from contentq.queue.submission import submit as submit_rows
 
-    with connected(options) as connection, _opened(file) as opened, _progress(opened) as inserted:
+    with (
+        connected(options) as connection,
+        _says_that_nothing_was_inserted(),
+        _opened(file) as opened,
+        _progress(opened) as inserted,
+    ):
         columns, rows = (from_csv if file_format == "csv" else from_json_lines)(opened)
         done = submit_rows(connection, columns, rows, values, inserted)
     if as_json:
@@ -137,6 +148,15 @@ def _submit_many(
             print_text(f"  line {line}: {task_id}", err=True)
         if done.duplicates > len(done.first_duplicates):
             click.echo(f"  and {done.duplicates - len(done.first_duplicates)} more", err=True)
+
+
+@contextmanager
+def _says_that_nothing_was_inserted() -> Iterator[None]:
+    """For whatever is refused, so that no one wonders what became of the lines before."""
+    try:
+        yield
+    except InputRefused as error:
+        raise InputRefused(f"nothing was inserted: {error}") from None
 
 
 def _format_of(file: Path) -> str:

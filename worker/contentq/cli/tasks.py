@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,7 +14,6 @@ from contentq.cli.output import (
     print_json_text,
     print_table,
     print_text,
-    shown,
 )
 from contentq.cli.session import connected
 from contentq.errors import ContentQueueError
@@ -43,15 +42,19 @@ def list_tasks(
     before: int | None,
     as_json: bool,
 ) -> None:
-    """List tasks, newest first, without their results."""
+    """List tasks, newest first, without their results.
+
+    age is the time since a task was submitted.
+    """
     from contentq.queue import inspection
 
     with connected(options) as connection:
         rows = inspection.tasks(connection, status, account, before, limit)
+        now = inspection.now(connection)
     if as_json:
         print_json(rows)
         return
-    print_table(None, [_narrow(row) for row in rows], "no tasks", give_way=["topic"])
+    print_table(None, [_narrow(row, now) for row in rows], "no tasks", give_way=["topic"])
     if len(rows) == limit:
         click.echo(f"older ones: add --before {rows[-1]['id']}", err=True)
 
@@ -76,8 +79,7 @@ def show(options: GlobalOptions, /, task_id: str, with_content: bool, as_json: b
     errors = task.pop("attempt_errors")
     print_fields(task)
     for error in errors:
-        said = filter(None, (error["error_class"], error["message"]))
-        print_text(f"attempt {error['attempt']} at {error['at']}: {': '.join(said)}")
+        print_text(f"attempt {error['attempt']} at {error['at']}: {_said(error)}")
     if with_content:
         _print_content(content)
 
@@ -88,25 +90,41 @@ def _known(task_id: str, found: T | None) -> T:
     return found
 
 
+def _said(error: dict[str, Any]) -> str:
+    """The message of a failed attempt, after the name of its class unless it begins with that itself."""
+    name, message = error["error_class"], error["message"]
+    return message if not name or message.partition(":")[0] == name else f"{name}: {message}"
+
+
 def _print_content(content: dict[str, Any] | None) -> None:
     if content is None:
         click.echo("\nit has no content")
     else:
         click.echo(f"\ncontent {content['id']}, {content['word_count']} words, {content['review_status']}")
-        print_text(f"\n{content['title']}\n\n{content['body']}")
+        heading = content["body"].lstrip().partition("\n")[0].lstrip("#").strip()
+        if heading != content["title"]:
+            print_text(f"\n{content['title']}")
+        print_text(f"\n{content['body']}")
 
 
-def _narrow(row: dict[str, Any]) -> dict[str, Any]:
+def _narrow(row: dict[str, Any], now: datetime) -> dict[str, Any]:
     """What fits on a line of a terminal."""
     return {
+        "id": row["id"],
         "task_id": row["task_id"],
         "status": row["status"],
         "prio": row["priority"],
-        "submitted": _short(row["submitted_at"]),
+        "age": _age(row["submitted_at"], now),
         "topic": row["topic"],
     }
 
 
-def _short(time: datetime | str) -> str:
-    """A time without its year and seconds; what Python cannot hold, as it is."""
-    return shown(time)[5:16] if isinstance(time, datetime) else time
+def _age(time: datetime | str, now: datetime) -> str:
+    """How long ago it was, in its largest unit; what Python cannot hold, as it is."""
+    if not isinstance(time, datetime):
+        return time
+    age = max(now - time, timedelta(0))
+    for unit, name in ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "m")):
+        if age >= unit:
+            return f"{age // unit}{name}"
+    return f"{age.seconds}s"

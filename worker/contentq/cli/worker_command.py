@@ -20,7 +20,8 @@ from contentq.errors import EXIT_RELEASED
 
 if TYPE_CHECKING:
     from contentq.worker.last_resort import LastResort
-    from contentq.worker.worker import Counts, Ending, Observer, Worker
+    from contentq.worker.options import WorkerOptions
+    from contentq.worker.worker import Counts, Observer, Worker
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -35,7 +36,13 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
     help="What to run on each task; `template` writes a draft without network.",
 )
 @click.option("--templates", type=click.Path(path_type=Path), help="Folder of Jinja2 templates for `template`.")
-@click.option("--concurrency", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Slots.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    help="Tasks that run at once.",
+)
 @click.option("--category", "categories", multiple=True, help="Claim only this category; may be repeated.")
 @click.option("--until-empty", is_flag=True, help="Stop when nothing waits any more.")
 @click.option(
@@ -66,7 +73,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="Most connections that handlers hold at once through ctx.connection().",
+    help="Most connections that handlers hold at once through context.connection().",
 )
 @click.option(
     "--progress/--no-progress", default=None, help="A progress bar; by default on a terminal with --until-empty."
@@ -83,7 +90,6 @@ def worker(obj: Any, /, handler_name: str, templates: Path | None, progress: boo
     from contentq.database import dsn as dsns
     from contentq.handlers.loading import load
     from contentq.worker.options import WorkerOptions
-    from contentq.worker.worker import Ending
 
     log_level: str = given.pop("log_level")
     no_listen: bool = given.pop("no_listen")
@@ -100,29 +106,26 @@ def worker(obj: Any, /, handler_name: str, templates: Path | None, progress: boo
     show_bar = progress if progress is not None else options.until_empty and sys.stderr.isatty()
     _log_to_stderr("warning" if show_bar and log_level == "info" else log_level)
 
-    ending, counts, seconds = _work(dsn, handler, options, show_bar)
-    click.echo(_summary(counts, seconds), err=True)
+    asyncio.run(_work(dsn, handler, options, show_bar))
+
+
+async def _work(dsn: str, handler: Any, options: WorkerOptions, show_bar: bool) -> None:
+    from contentq.worker.last_resort import LastResort
+    from contentq.worker.worker import Ending, Worker
+
+    started = time.monotonic()
+    with _progress(dsn, options.categories) if show_bar else _no_progress() as observer:
+        running = Worker(dsn, handler, options, observer)
+        running.check()
+        last_resort = LastResort(dsn, lambda: running.worker_id)
+        with _only_its_end_stops_the_loop(), _signals_stop(running, last_resort, options.grace):
+            ending = await running.run()
+    click.echo(_summary(running.counts, time.monotonic() - started), err=True)
     if ending is Ending.RELEASED:
-        # A thread whose handler clings to life would keep the interpreter from ending in good order.
+        # Handlers that cling to life would keep the interpreter from ending in good order.
         sys.stderr.flush()
         os._exit(EXIT_RELEASED)
-
-
-def _work(dsn: str, handler: Any, options: Any, show_bar: bool) -> tuple[Ending, Counts, float]:
-    from contentq.worker.last_resort import LastResort
-    from contentq.worker.worker import Worker
-
-    async def main() -> tuple[Ending, Counts, float]:
-        started = time.monotonic()
-        with _progress(dsn, options.categories) if show_bar else _no_progress() as observer:
-            running = Worker(dsn, handler, options, observer)
-            running.check()
-            last_resort = LastResort(dsn, lambda: running.worker_id)
-            with _only_its_end_stops_the_loop(), _signals_stop(running, last_resort, options.grace):
-                ending = await running.run()
-        return ending, running.counts, time.monotonic() - started
-
-    return asyncio.run(main())
+    last_resort.leave()
 
 
 @contextmanager
@@ -145,7 +148,6 @@ def _signals_stop(running: Worker, last_resort: LastResort, grace: float) -> Ite
     try:
         yield
     finally:
-        last_resort.disarm()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import conninfo
 
 from contentq.database import embedded
-from contentq.errors import ContentQueueError
+from contentq.errors import UnreadableDsn
 
 _SECRETS = (
     "password",
@@ -26,7 +26,7 @@ def resolve(dsn: str | None = None) -> str:
     """The DSN to use: the one given, else DATABASE_URL, else the embedded server if it is running.
 
     Raises EmbeddedServerError when it comes to the embedded server and that is not running, and
-    ContentQueueError when the DSN cannot be read.
+    UnreadableDsn when the DSN cannot be read.
     """
     chosen = dsn or os.environ.get("DATABASE_URL") or embedded.running_dsn()
     return normalise(chosen)
@@ -50,7 +50,7 @@ def parameters(dsn: str) -> dict[str, Any]:
         found = None
     if found is None or _is_misread(dsn, found):
         # Not as the cause of another: libpq quotes the string in its message, and that may hold a password.
-        raise ContentQueueError(
+        raise UnreadableDsn(
             "the database DSN cannot be read; write it as postgresql://user:password@host:5432/database "
             "(special characters in the password percent-encoded)"
         )

@@ -6,6 +6,7 @@ check the few values that options give before anything is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -14,10 +15,10 @@ LARGEST_INTEGER = 2_147_483_647
 _TIME_EXAMPLE = "2030-01-31T12:00:00+00:00 (without an offset: UTC)"
 
 
-def _text(most: int | None, may_be_empty: bool = True) -> Callable[[str], str | None]:
+def _text(most: int | None, when_empty: str | None = None) -> Callable[[str], str | None]:
     def problem(text: str) -> str | None:
-        if not text and not may_be_empty:
-            return "is empty; leave it out, and one is made"
+        if not text and when_empty:
+            return f"is empty; {when_empty}"
         if most is None or len(text) <= most:
             return None
         return f"has {len(text)} characters; at most {most} fit"
@@ -58,7 +59,7 @@ def _quoted(text: str) -> str:
 
 PROBLEM: dict[str, Callable[[str], str | None]] = {
     "account_id": _integer(1, LARGEST_INTEGER),
-    "topic": _text(500),
+    "topic": _text(500, "say what the task is about"),
     "keywords": _text(500),
     "category": _text(100),
     "requirements": _text(None),
@@ -68,10 +69,16 @@ PROBLEM: dict[str, Callable[[str], str | None]] = {
     "submitted_at": _time,
     "scheduled_at": _time,
     "timeout_at": _time,
-    "task_id": _text(100, may_be_empty=False),
+    "task_id": _text(100, "leave it out, and one is made"),
     "auto_approve": _boolean,
 }
 """By column: what is wrong with a text as its value, None when nothing is (spec.md section 1)."""
 
 COLUMNS = tuple(PROBLEM)
 """The columns that a producer may set."""
+
+TIMES = tuple(name for name, problem in PROBLEM.items() if problem is _time)
+"""Those that hold a time."""
+
+BEGINS_WITH_A_YEAR = re.compile(r"\s*\d{4}").match
+"""Quick to say of a time that it is none that depends on when it is read, such as tomorrow, or infinite."""

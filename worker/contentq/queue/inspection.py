@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -50,6 +52,8 @@ _SHOW_JSON_WITH_CONTENT = """
         WHERE t.task_id = %s
     ) AS r"""
 
+_VIEW = sql.SQL("SELECT * FROM contentq.{} LIMIT {}")
+
 
 def tasks(
     connection: Connection, status: str | None, account: int | None, before: int | None, limit: int
@@ -75,9 +79,17 @@ def task_as_json(connection: Connection, task_id: str, with_content: bool) -> st
     return None if row is None else str(row[0])
 
 
-def view(connection: Connection, name: str, limit: int = 20) -> list[dict[str, Any]]:
-    """The first rows of one of the views of schema contentq."""
-    return _rows(connection, sql.SQL("SELECT * FROM contentq.{} LIMIT {}").format(sql.Identifier(name), limit))
+def now(connection: Connection) -> datetime:
+    """The time by the database's clock."""
+    return next(iter(_rows(connection, "SELECT clock_timestamp() AS now")))["now"]  # type: ignore[no-any-return]
+
+
+def views(connection: Connection, names: Iterable[str], limit: int = 20) -> dict[str, list[dict[str, Any]]]:
+    """The first rows of views of schema contentq, all as of one moment; for a connection in autocommit mode."""
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    with connection.transaction():
+        return {name: _rows(connection, _VIEW.format(sql.Identifier(name), limit)) for name in names}
 
 
 def _rows(connection: Connection, query: Any, values: Any = None) -> list[dict[str, Any]]:

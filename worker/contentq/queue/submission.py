@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from contentq.errors import InputRefused
-from contentq.queue.columns import COLUMNS, PROBLEM
+from contentq.queue.columns import BEGINS_WITH_A_YEAR, COLUMNS, PROBLEM, TIMES
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -121,6 +121,7 @@ class _Intake:
         self._connection = connection
         self._columns = columns
         self._all_have_ids = "task_id" in defaults
+        self._times = [place for place, name in enumerate(columns) if name in TIMES]
         # A time without an offset means the same everywhere, and 01/02/2030 nothing at all.
         connection.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
         connection.execute(_CREATE_INCOMING)
@@ -133,6 +134,9 @@ class _Intake:
 
     def take(self, batch: list[Row]) -> list[tuple[int, str]]:
         """Inserts a batch; returns (line, task_id) of those that were there already. Raises InputRefused."""
+        undated = self._undated(batch)
+        if undated:
+            raise _refusal(undated)
         try:
             with self._connection.cursor().copy(self._copy) as copy:
                 for row in batch:
@@ -182,6 +186,16 @@ class _Intake:
         place = self._columns.index("task_id")
         return any(row[place] for row in batch)
 
+    def _undated(self, batch: list[Row]) -> list[str]:
+        """What is wrong with times that PostgreSQL would take for something: tomorrow, 12:00 today, infinity."""
+        problems = (
+            f"line {row[-1]}: {self._columns[place]} {PROBLEM[self._columns[place]](row[place])}"
+            for row in batch
+            for place in self._times
+            if row[place] and not BEGINS_WITH_A_YEAR(row[place])
+        )
+        return list(islice(problems, MOST_SHOWN))
+
     def _explained(self, batch: list[Row], error: psycopg.DataError) -> list[str]:
         """What is wrong with the first rows of a batch that PostgreSQL has refused to copy."""
         problems: list[str] = []
@@ -202,9 +216,7 @@ def _refused_row(batch: list[Row], error: psycopg.DataError) -> Row:
 
 
 def _refusal(problems: Sequence[str]) -> InputRefused:
-    if len(problems) == 1:
-        return InputRefused(f"{problems[0]}; nothing was inserted")
-    return InputRefused("\n  ".join(["nothing was inserted; the first problems are", *problems]))
+    return InputRefused(problems[0] if len(problems) == 1 else "\n  ".join(["the first problems are", *problems]))
 
 
 def _expression(default: Default) -> sql.Composable:
@@ -231,7 +243,7 @@ _DEFAULTS = """
     JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = 'public.content_generation_tasks'::regclass"""
 
-_CHECKED = ("account_id", "priority", "max_retries", "submitted_at", "scheduled_at", "timeout_at")
+_CHECKED = ("account_id", "priority", "max_retries", "scheduled_at", "timeout_at")
 
 _PROBLEMS = """
     SELECT r.line, p.problem
@@ -248,8 +260,6 @@ _PROBLEMS = """
                 format('priority is %s; it must be a whole number from 1 to 10', r.priority)
             WHEN r.max_retries < 0 THEN
                 format('max_retries is %s; it must be a whole number of 0 or more', r.max_retries)
-            WHEN NOT isfinite(r.submitted_at) OR NOT isfinite(r.scheduled_at) OR NOT isfinite(r.timeout_at) THEN
-                'a time is infinite; leave it out'
             WHEN r.timeout_at <= clock_timestamp() THEN
                 format('timeout_at is %s, which has passed; the database''s clock says %s',
                        r.timeout_at, date_trunc('second', clock_timestamp()))
