@@ -28,6 +28,7 @@ COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay bef
 CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
     UPDATE public.content_generation_tasks AS t
     SET status = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'failed' ELSE t.status END,
@@ -44,6 +45,106 @@ $$;
 -- Name: FUNCTION cancel(task_id text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
+
+-- Name: choose_ready(integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETURNS integer[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    began constant timestamptz := clock_timestamp();
+    long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
+    heads jsonb := '{}';
+    head record;
+    chosen integer[] := '{}';
+    took interval;
+BEGIN
+    IF memory IS NOT NULL
+        AND (memory->>'until')::timestamptz > began
+        AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
+    THEN
+        heads := memory->'heads';
+        FOR urgency IN REVERSE 10..1 LOOP
+            SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
+                   coalesce((heads->urgency::text->>1)::integer, 0) AS id
+            INTO head;
+            chosen := chosen || ARRAY(
+                SELECT t.id
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.priority = urgency
+                  AND (t.submitted_at, t.id) > (head.submitted_at, head.id)
+                  AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+                  AND t.attempt < 2147483647
+                  AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT choose_ready.max_tasks - cardinality(chosen)
+                FOR UPDATE SKIP LOCKED
+            );
+            EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
+        END LOOP;
+    ELSE
+        chosen := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+              AND t.attempt < 2147483647
+              AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
+            ORDER BY t.priority DESC, t.submitted_at, t.id
+            LIMIT choose_ready.max_tasks
+            FOR UPDATE SKIP LOCKED
+        );
+        took := clock_timestamp() - began;
+        IF took < long THEN
+            IF memory IS NOT NULL THEN
+                PERFORM set_config('contentq.ready_heads', '', false);
+            END IF;
+            RETURN chosen;
+        END IF;
+        memory := jsonb_build_object(
+            'until', began + least(20 * took, interval '5 seconds'),
+            'categories', choose_ready.categories
+        );
+        -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
+        SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))
+        INTO heads
+        FROM generate_series(1, 10) AS p (priority)
+        WHERE cardinality(chosen) < choose_ready.max_tasks
+           OR p.priority > (SELECT t.priority
+                            FROM public.content_generation_tasks AS t
+                            WHERE t.id = chosen[cardinality(chosen)]);
+    END IF;
+
+    -- Not into the last second, whose tasks may not have been committed yet.
+    SELECT coalesce(heads, '{}') || coalesce(jsonb_object_agg(l.priority, l.place), '{}')
+    INTO heads
+    FROM (
+        SELECT DISTINCT ON (t.priority) t.priority,
+               CASE WHEN t.submitted_at < began - interval '1 second'
+                    THEN jsonb_build_array(t.submitted_at, t.id)
+                    ELSE jsonb_build_array(began - interval '1 second', 0) END AS place
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (chosen)
+        ORDER BY t.priority, t.submitted_at DESC, t.id DESC
+    ) AS l;
+    PERFORM set_config('contentq.ready_heads', (memory || jsonb_build_object('heads', heads))::text, false);
+    RETURN chosen;
+END;
+$$;
+
+-- Name: FUNCTION choose_ready(max_tasks integer, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) IS 'Internal: chooses and locks the tasks that claim() takes; returns their ids in order.';
 
 -- Name: content_generation_tasks; Type: TABLE; Schema: public; Owner: -
 
@@ -203,6 +304,7 @@ COMMENT ON COLUMN public.content_generation_tasks.attempt_errors IS 'The last 20
 CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[] DEFAULT NULL::text[]) RETURNS SETOF public.content_generation_tasks
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET enable_sort TO 'off'
@@ -220,20 +322,10 @@ BEGIN
     END IF;
 
     IF contentq.promote_scheduled() > claim.max_tasks THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
 
-    chosen := ARRAY(
-        SELECT t.id
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NULL
-          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-          AND (claim.categories IS NULL OR t.category = ANY (claim.categories))
-        ORDER BY t.priority DESC, t.submitted_at, t.id
-        LIMIT claim.max_tasks
-        FOR UPDATE SKIP LOCKED
-    );
+    chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
     IF cardinality(chosen) = 0 THEN
         RETURN;
     END IF;
@@ -299,6 +391,7 @@ COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS '
 CREATE FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts integer[], results text[] DEFAULT NULL::text[], content_ids integer[] DEFAULT NULL::integer[]) RETURNS SETOF integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -362,9 +455,10 @@ COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts 
 CREATE FUNCTION contentq.deregister_worker(worker_id bigint) RETURNS SETOF integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 BEGIN
-    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}');
+    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}', '{}');
 
     PERFORM contentq.forget_worker(deregister_worker.worker_id);
 END;
@@ -379,6 +473,7 @@ COMMENT ON FUNCTION contentq.deregister_worker(worker_id bigint) IS 'Removes a w
 CREATE FUNCTION contentq.drain_worker(worker_id bigint) RETURNS void
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
     UPDATE contentq.workers SET draining = true WHERE id = drain_worker.worker_id;
 $$;
@@ -440,6 +535,7 @@ COMMENT ON FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], atte
 CREATE FUNCTION contentq.fail(worker_id bigint, id integer, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -502,6 +598,7 @@ COMMENT ON FUNCTION contentq.forget_worker(worker_id bigint) IS 'Internal: remov
 CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer) RETURNS TABLE(id integer, attempt integer)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -550,6 +647,7 @@ COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer) IS 'Keeps
 CREATE FUNCTION contentq.maintain() RETURNS interval
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
     AS $$
 DECLARE
     longest_wait constant interval := '4 seconds';
@@ -557,6 +655,8 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     settings contentq.settings;
     watch contentq.maintenance;
+    step text;
+    done integer;
     more boolean := false;
     next_event timestamptz;
 BEGIN
@@ -571,24 +671,36 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    IF contentq.sweep_timeouts(batch) >= batch THEN
-        more := true;
-    END IF;
-    IF contentq.promote_scheduled(batch) > 0 THEN
-        PERFORM pg_notify('contentq_ready', '');
-    END IF;
-    IF watch.watched_since <= now_ - settings.worker_silence THEN
-        IF contentq.rescue_dead_workers(settings.worker_silence) >= batch THEN
-            more := true;
-        END IF;
-    END IF;
-    IF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
-        IF contentq.cleanup(settings.retention, batch) >= batch THEN
-            more := true;
-        ELSE
-            UPDATE contentq.maintenance SET cleaned_at = now_;
-        END IF;
-    END IF;
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'clean up'] LOOP
+        BEGIN
+            done := 0;
+            IF step = 'sweep' THEN
+                done := contentq.sweep_timeouts(batch);
+            ELSIF step = 'promote' THEN
+                done := contentq.promote_scheduled(batch);
+                IF done > 0 THEN
+                    PERFORM contentq.notify_ready();
+                END IF;
+            ELSIF step = 'rescue' THEN
+                IF watch.watched_since <= now_ - settings.worker_silence THEN
+                    done := contentq.rescue_silent(now_ - settings.worker_silence);
+                END IF;
+            ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
+                done := contentq.cleanup(settings.retention, batch);
+                IF done < batch THEN
+                    UPDATE contentq.maintenance SET cleaned_at = now_;
+                END IF;
+            END IF;
+            more := more OR done >= batch;
+        EXCEPTION
+            WHEN OTHERS THEN
+                RAISE WARNING 'contentq.maintain() could not %: %', step, SQLERRM
+                    USING ERRCODE = SQLSTATE;
+                IF step = 'clean up' THEN
+                    UPDATE contentq.maintenance SET cleaned_at = now_;
+                END IF;
+        END;
+    END LOOP;
     IF more THEN
         RETURN interval '0';
     END IF;
@@ -598,10 +710,13 @@ BEGIN
         clock_timestamp() + longest_wait,
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
-         WHERE t.status IN ('pending', 'processing') AND t.timeout_at IS NOT NULL),
+         WHERE t.status IN ('pending', 'processing')
+           AND t.timeout_at IS NOT NULL
+           AND t.timeout_at < now_ + longest_wait),
         (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
          FROM contentq.workers AS w)
     );
+    next_event := greatest(next_event, clock_timestamp());
     RETURN least(longest_wait, greatest(next_event - clock_timestamp() + interval '10 milliseconds',
                                         interval '100 milliseconds'));
 END;
@@ -629,6 +744,23 @@ $$;
 -- Name: FUNCTION next_scheduled(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready; NULL when nothing is scheduled.';
+
+-- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.notify_ready() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION notify_ready(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
 
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -688,9 +820,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker.';
 
--- Name: reconcile(bigint, integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: reconcile(bigint, integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.reconcile(worker_id bigint, held integer[]) RETURNS SETOF integer
+CREATE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -698,13 +830,15 @@ CREATE FUNCTION contentq.reconcile(worker_id bigint, held integer[]) RETURNS SET
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = reconcile.worker_id
       AND t.status = 'processing'
-      AND t.id <> ALL (reconcile.held)
+      AND (t.id, t.attempt) NOT IN (SELECT r.id, r.attempt
+                                    FROM unnest(reconcile.ids, reconcile.attempts) AS r (id, attempt)
+                                    WHERE r.id IS NOT NULL AND r.attempt IS NOT NULL)
     HAVING count(*) > 0;
 $$;
 
--- Name: FUNCTION reconcile(worker_id bigint, held integer[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION reconcile(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.reconcile(worker_id bigint, held integer[]) IS 'Releases the tasks recorded as held by this worker that are not among held (the ids that it knows of); returns their ids. To be called while no claim of the worker is under way.';
+COMMENT ON FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts integer[]) IS 'Releases the tasks recorded as held by this worker that are not among the attempts that it knows of (ids with their attempts); returns their ids. To be called while no claim of the worker is under way.';
 
 -- Name: record_failure(integer, text, text, boolean, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -753,6 +887,7 @@ COMMENT ON FUNCTION contentq.record_failure(id integer, message text, error_clas
 CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
     INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
     VALUES (
@@ -775,6 +910,7 @@ COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots i
 CREATE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -802,7 +938,7 @@ BEGIN
     RETURNING t.id;
 
     IF FOUND THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
 END;
 $$;
@@ -816,6 +952,7 @@ COMMENT ON FUNCTION contentq.release(worker_id bigint, ids integer[], attempts i
 CREATE FUNCTION contentq.requeue(task_id text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -834,7 +971,7 @@ BEGIN
     RETURNING t.status INTO new_status;
 
     IF FOUND THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
     RETURN new_status;
 END;
@@ -847,35 +984,53 @@ COMMENT ON FUNCTION contentq.requeue(task_id text) IS 'Puts a failed or timeout 
 -- Name: rescue_dead_workers(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.rescue_dead_workers(silence interval DEFAULT '00:00:10'::interval) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT contentq.rescue_silent(clock_timestamp() - rescue_dead_workers.silence);
+$$;
+
+-- Name: FUNCTION rescue_dead_workers(silence interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged (failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
+
+-- Name: rescue_silent(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
     AS $$
 DECLARE
     dead bigint[];
     task record;
+    holder contentq.workers;
     rescued integer := 0;
     gone bigint;
 BEGIN
     dead := ARRAY(
         SELECT w.id
         FROM contentq.workers AS w
-        WHERE w.heartbeat_at < clock_timestamp() - rescue_dead_workers.silence
+        WHERE w.heartbeat_at < rescue_silent.unheard_since
         ORDER BY w.id
         FOR UPDATE SKIP LOCKED
     );
 
     FOR task IN
-        SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at,
-               w.hostname, w.pid, w.heartbeat_at
+        SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
         FROM public.content_generation_tasks AS t
-        LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
         WHERE t.status = 'processing'
           AND t.worker_id IS NOT NULL
-          AND (w.id IS NULL OR w.id = ANY (dead))
+          AND (t.worker_id = ANY (dead)
+               OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = t.worker_id))
         ORDER BY t.id
         LIMIT 1000
         FOR NO KEY UPDATE OF t SKIP LOCKED
     LOOP
+        SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
+        -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
+        CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
+
         IF task.cancel_requested_at IS NOT NULL THEN
             UPDATE public.content_generation_tasks
             SET status = 'failed',
@@ -888,10 +1043,10 @@ BEGIN
                 task.id,
                 format('The worker that ran attempt %s died (%s); %s',
                     task.attempt,
-                    CASE WHEN task.hostname IS NULL
+                    CASE WHEN holder.id IS NULL
                          THEN format('worker %s, no longer registered', task.worker_id)
-                         ELSE format('worker %s, %s pid %s, silent since %s', task.worker_id, task.hostname,
-                                     task.pid, date_trunc('second', task.heartbeat_at)) END,
+                         ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
+                                     holder.pid, date_trunc('second', holder.heartbeat_at)) END,
                     CASE WHEN task.retry_count < task.max_retries
                          THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
                          ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
@@ -915,15 +1070,15 @@ BEGIN
     END LOOP;
 
     IF rescued > 0 THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
     RETURN rescued;
 END;
 $$;
 
--- Name: FUNCTION rescue_dead_workers(silence interval); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION rescue_silent(unheard_since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged (failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
+COMMENT ON FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) IS 'Internal: takes tasks back from workers that were not heard since then; returns how many.';
 
 -- Name: shorten(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -948,6 +1103,7 @@ COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'I
 CREATE FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, resume_at timestamp with time zone, message text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -976,6 +1132,7 @@ COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id integer, attempt intege
 CREATE FUNCTION contentq.store(worker_id bigint, ids integer[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1100,13 +1257,17 @@ CREATE FUNCTION contentq.touch_updated_at() RETURNS trigger
     AS $$
 BEGIN
     NEW.updated_at := CURRENT_TIMESTAMP;
+    -- The mark of a worker that lost it earlier, which could otherwise report that attempt after all.
+    IF NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.worker_id = OLD.worker_id THEN
+        NEW.worker_id := NULL;
+    END IF;
     RETURN NEW;
 END;
 $$;
 
 -- Name: FUNCTION touch_updated_at(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update.';
+COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker.';
 
 -- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1115,7 +1276,7 @@ CREATE FUNCTION contentq.wake_workers() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    PERFORM pg_notify('contentq_ready', '');
+    PERFORM contentq.notify_ready();
     RETURN NULL;
 END;
 $$;
@@ -1408,23 +1569,26 @@ CREATE VIEW contentq.worker_status AS
         CASE
             WHEN (w.heartbeat_at < (clock_timestamp() - s.worker_silence)) THEN 'silent'::text
             WHEN w.draining THEN 'draining'::text
-            WHEN (w.busy >= w.slots) THEN 'full'::text
-            WHEN (w.busy > 0) THEN 'working'::text
+            WHEN (held.busy >= w.slots) THEN 'full'::text
+            WHEN (held.busy > 0) THEN 'working'::text
             ELSE 'idle'::text
         END AS state,
-    w.busy,
+    held.busy,
     w.slots,
     round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heard_s_ago,
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
     "left"(w.handler, 30) AS handler,
     w.version
-   FROM (contentq.workers w
+   FROM ((contentq.workers w
      CROSS JOIN contentq.settings s)
+     CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy
+           FROM public.content_generation_tasks t
+          WHERE ((t.worker_id = w.id) AND ((t.status)::text = 'processing'::text))) held)
   ORDER BY w.id;
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, full, draining or silent; busy of slots; seconds since the last heartbeat.';
+COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since the last heartbeat.';
 
 -- Name: workers_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 

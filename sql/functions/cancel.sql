@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION contentq.cancel(task_id text)
 RETURNS text
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
     UPDATE public.content_generation_tasks AS t
     SET status = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'failed' ELSE t.status END,

@@ -6,7 +6,7 @@
 --
 -- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated
 -- twice and return more than was asked for. The settings leave the planner one way to find them, the ready
--- index in its own order, also in a session whose plan was made while the table was empty.
+-- index in its own order (and the primary key), also in a session whose plan was made while the table was empty.
 CREATE OR REPLACE FUNCTION contentq.claim(
     worker_id bigint,
     max_tasks integer,
@@ -15,6 +15,7 @@ CREATE OR REPLACE FUNCTION contentq.claim(
 RETURNS SETOF public.content_generation_tasks
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_sort = off
@@ -32,20 +33,10 @@ BEGIN
     END IF;
 
     IF contentq.promote_scheduled() > claim.max_tasks THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
 
-    chosen := ARRAY(
-        SELECT t.id
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NULL
-          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-          AND (claim.categories IS NULL OR t.category = ANY (claim.categories))
-        ORDER BY t.priority DESC, t.submitted_at, t.id
-        LIMIT claim.max_tasks
-        FOR UPDATE SKIP LOCKED
-    );
+    chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
     IF cardinality(chosen) = 0 THEN
         RETURN;
     END IF;

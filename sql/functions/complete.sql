@@ -17,6 +17,7 @@ CREATE OR REPLACE FUNCTION contentq.complete(
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off

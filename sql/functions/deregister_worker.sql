@@ -5,9 +5,10 @@ CREATE OR REPLACE FUNCTION contentq.deregister_worker(worker_id bigint)
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
 BEGIN
-    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}');
+    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}', '{}');
 
     PERFORM contentq.forget_worker(deregister_worker.worker_id);
 END;

@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION contentq.drain_worker(worker_id bigint)
 RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
     UPDATE contentq.workers SET draining = true WHERE id = drain_worker.worker_id;
 $$;

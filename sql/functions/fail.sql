@@ -16,6 +16,7 @@ CREATE OR REPLACE FUNCTION contentq.fail(
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -9,6 +9,7 @@ CREATE OR REPLACE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEF
 RETURNS TABLE (id integer, attempt integer)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s'
 AS $$
 #variable_conflict use_column
 BEGIN

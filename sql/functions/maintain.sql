@@ -3,14 +3,17 @@
 -- Locks: an advisory lock of the transaction, so that the others do not wait; then as the functions it calls.
 -- Returns: the time after which it wants to be called again: until the next deadline or the next possible
 --          death that it knows of, at most 4 seconds.
+-- Raises nothing of what a step raises: it becomes a warning, and the other steps are done all the same.
 --
 -- Silence is evidence of death only while workers could reach the database at all. maintenance.watched_since
 -- is the start of the unbroken time of such calls: after a restart, a failover or a network cut it begins
--- anew, and no worker is given up before it has had its full time to be heard again.
+-- anew, and no worker is given up before it has had its full time to be heard again. Silence is judged as of the
+-- moment of that decision: should this very call be held up, the workers are held up with it.
 CREATE OR REPLACE FUNCTION contentq.maintain()
 RETURNS interval
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s'
 AS $$
 DECLARE
     longest_wait constant interval := '4 seconds';
@@ -18,6 +21,8 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     settings contentq.settings;
     watch contentq.maintenance;
+    step text;
+    done integer;
     more boolean := false;
     next_event timestamptz;
 BEGIN
@@ -32,24 +37,36 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    IF contentq.sweep_timeouts(batch) >= batch THEN
-        more := true;
-    END IF;
-    IF contentq.promote_scheduled(batch) > 0 THEN
-        PERFORM pg_notify('contentq_ready', '');
-    END IF;
-    IF watch.watched_since <= now_ - settings.worker_silence THEN
-        IF contentq.rescue_dead_workers(settings.worker_silence) >= batch THEN
-            more := true;
-        END IF;
-    END IF;
-    IF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
-        IF contentq.cleanup(settings.retention, batch) >= batch THEN
-            more := true;
-        ELSE
-            UPDATE contentq.maintenance SET cleaned_at = now_;
-        END IF;
-    END IF;
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'clean up'] LOOP
+        BEGIN
+            done := 0;
+            IF step = 'sweep' THEN
+                done := contentq.sweep_timeouts(batch);
+            ELSIF step = 'promote' THEN
+                done := contentq.promote_scheduled(batch);
+                IF done > 0 THEN
+                    PERFORM contentq.notify_ready();
+                END IF;
+            ELSIF step = 'rescue' THEN
+                IF watch.watched_since <= now_ - settings.worker_silence THEN
+                    done := contentq.rescue_silent(now_ - settings.worker_silence);
+                END IF;
+            ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
+                done := contentq.cleanup(settings.retention, batch);
+                IF done < batch THEN
+                    UPDATE contentq.maintenance SET cleaned_at = now_;
+                END IF;
+            END IF;
+            more := more OR done >= batch;
+        EXCEPTION
+            WHEN OTHERS THEN
+                RAISE WARNING 'contentq.maintain() could not %: %', step, SQLERRM
+                    USING ERRCODE = SQLSTATE;
+                IF step = 'clean up' THEN
+                    UPDATE contentq.maintenance SET cleaned_at = now_;
+                END IF;
+        END;
+    END LOOP;
     IF more THEN
         RETURN interval '0';
     END IF;
@@ -59,10 +76,13 @@ BEGIN
         clock_timestamp() + longest_wait,
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
-         WHERE t.status IN ('pending', 'processing') AND t.timeout_at IS NOT NULL),
+         WHERE t.status IN ('pending', 'processing')
+           AND t.timeout_at IS NOT NULL
+           AND t.timeout_at < now_ + longest_wait),
         (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
          FROM contentq.workers AS w)
     );
+    next_event := greatest(next_event, clock_timestamp());
     RETURN least(longest_wait, greatest(next_event - clock_timestamp() + interval '10 milliseconds',
                                         interval '100 milliseconds'));
 END;

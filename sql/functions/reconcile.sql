@@ -2,7 +2,7 @@
 -- to its claim was lost on the way. Without this, such a task would wait for as long as the worker lives.
 -- Called by: workers, between two claims; and deregister_worker().
 -- Locks: those tasks, in id order. Returns: the ids that went back to pending.
-CREATE OR REPLACE FUNCTION contentq.reconcile(worker_id bigint, held integer[])
+CREATE OR REPLACE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
@@ -11,10 +11,12 @@ AS $$
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = reconcile.worker_id
       AND t.status = 'processing'
-      AND t.id <> ALL (reconcile.held)
+      AND (t.id, t.attempt) NOT IN (SELECT r.id, r.attempt
+                                    FROM unnest(reconcile.ids, reconcile.attempts) AS r (id, attempt)
+                                    WHERE r.id IS NOT NULL AND r.attempt IS NOT NULL)
     HAVING count(*) > 0;
 $$;
 
-COMMENT ON FUNCTION contentq.reconcile(bigint, integer[]) IS
-    'Releases the tasks recorded as held by this worker that are not among held (the ids that it knows of); '
-    'returns their ids. To be called while no claim of the worker is under way.';
+COMMENT ON FUNCTION contentq.reconcile(bigint, integer[], integer[]) IS
+    'Releases the tasks recorded as held by this worker that are not among the attempts that it knows of (ids with '
+    'their attempts); returns their ids. To be called while no claim of the worker is under way.';

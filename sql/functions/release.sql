@@ -8,6 +8,7 @@ CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids integer[], att
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -35,7 +36,7 @@ BEGIN
     RETURNING t.id;
 
     IF FOUND THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
 END;
 $$;

@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION contentq.requeue(task_id text)
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -24,7 +25,7 @@ BEGIN
     RETURNING t.status INTO new_status;
 
     IF FOUND THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
     RETURN new_status;
 END;

@@ -14,6 +14,7 @@ CREATE OR REPLACE FUNCTION contentq.snooze(
 RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 BEGIN

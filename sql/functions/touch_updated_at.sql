@@ -1,4 +1,4 @@
--- Keeps updated_at, whoever updates.
+-- Keeps updated_at, whoever updates; and makes a task that someone sets to processing by hand nobody's.
 -- Called by: the trigger content_generation_tasks_touch, which is skipped when the statement itself has
 --            set updated_at to CURRENT_TIMESTAMP, as every function of contentq does.
 -- Locks: nothing. Returns: the row, with updated_at set.
@@ -9,9 +9,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     NEW.updated_at := CURRENT_TIMESTAMP;
+    -- The mark of a worker that lost it earlier, which could otherwise report that attempt after all.
+    IF NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.worker_id = OLD.worker_id THEN
+        NEW.worker_id := NULL;
+    END IF;
     RETURN NEW;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS
-    'Trigger: sets updated_at to the time of the transaction on every update.';
+    'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand '
+    'belongs to no worker.';

@@ -8,7 +8,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM pg_notify('contentq_ready', '');
+    PERFORM contentq.notify_ready();
     RETURN NULL;
 END;
 $$;

@@ -104,6 +104,7 @@ CREATE OR REPLACE FUNCTION contentq.cancel(task_id text)
 RETURNS text
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
     UPDATE public.content_generation_tasks AS t
     SET status = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'failed' ELSE t.status END,
@@ -121,6 +122,115 @@ COMMENT ON FUNCTION contentq.cancel(text) IS
     'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns '
     'the new status, NULL when there is no such task or it has ended.';
 
+-- Chooses and locks up to max_tasks ready tasks, most urgent first: priority DESC, submitted_at, id.
+-- Called by: claim().
+-- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
+-- Returns: their ids, in order. A task that a producer has given the highest attempt there is, is never chosen.
+--
+-- Tasks that were claimed leave dead entries at the head of the ready index. Usually the next scan marks them and
+-- no other walks them again. While some session holds an old snapshot (a report, a dump, a forgotten BEGIN) they
+-- cannot be marked, and each claim would walk all of them. When a scan has taken long, the session therefore
+-- remembers how far it has come in each priority (in the setting contentq.ready_heads, for twenty times as long as
+-- the scan took, 5 seconds at most) and begins there. Tasks that become ready behind that place meanwhile, such as
+-- retries, are found by the next whole scan; more urgent ones and new ones are found at once.
+CREATE OR REPLACE FUNCTION contentq.choose_ready(max_tasks integer, categories text[])
+RETURNS integer[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    began constant timestamptz := clock_timestamp();
+    long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
+    heads jsonb := '{}';
+    head record;
+    chosen integer[] := '{}';
+    took interval;
+BEGIN
+    IF memory IS NOT NULL
+        AND (memory->>'until')::timestamptz > began
+        AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
+    THEN
+        heads := memory->'heads';
+        FOR urgency IN REVERSE 10..1 LOOP
+            SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
+                   coalesce((heads->urgency::text->>1)::integer, 0) AS id
+            INTO head;
+            chosen := chosen || ARRAY(
+                SELECT t.id
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.priority = urgency
+                  AND (t.submitted_at, t.id) > (head.submitted_at, head.id)
+                  AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+                  AND t.attempt < 2147483647
+                  AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT choose_ready.max_tasks - cardinality(chosen)
+                FOR UPDATE SKIP LOCKED
+            );
+            EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
+        END LOOP;
+    ELSE
+        chosen := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+              AND t.attempt < 2147483647
+              AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
+            ORDER BY t.priority DESC, t.submitted_at, t.id
+            LIMIT choose_ready.max_tasks
+            FOR UPDATE SKIP LOCKED
+        );
+        took := clock_timestamp() - began;
+        IF took < long THEN
+            IF memory IS NOT NULL THEN
+                PERFORM set_config('contentq.ready_heads', '', false);
+            END IF;
+            RETURN chosen;
+        END IF;
+        memory := jsonb_build_object(
+            'until', began + least(20 * took, interval '5 seconds'),
+            'categories', choose_ready.categories
+        );
+        -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
+        SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))
+        INTO heads
+        FROM generate_series(1, 10) AS p (priority)
+        WHERE cardinality(chosen) < choose_ready.max_tasks
+           OR p.priority > (SELECT t.priority
+                            FROM public.content_generation_tasks AS t
+                            WHERE t.id = chosen[cardinality(chosen)]);
+    END IF;
+
+    -- Not into the last second, whose tasks may not have been committed yet.
+    SELECT coalesce(heads, '{}') || coalesce(jsonb_object_agg(l.priority, l.place), '{}')
+    INTO heads
+    FROM (
+        SELECT DISTINCT ON (t.priority) t.priority,
+               CASE WHEN t.submitted_at < began - interval '1 second'
+                    THEN jsonb_build_array(t.submitted_at, t.id)
+                    ELSE jsonb_build_array(began - interval '1 second', 0) END AS place
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (chosen)
+        ORDER BY t.priority, t.submitted_at DESC, t.id DESC
+    ) AS l;
+    PERFORM set_config('contentq.ready_heads', (memory || jsonb_build_object('heads', heads))::text, false);
+    RETURN chosen;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.choose_ready(integer, text[]) IS
+    'Internal: chooses and locks the tasks that claim() takes; returns their ids in order.';
+
 -- Hands up to max_tasks ready tasks to a worker, most urgent first: priority DESC, submitted_at, id.
 -- Called by: workers.
 -- Locks: the tasks that it takes, skipping those that others are taking (so it never waits).
@@ -129,7 +239,7 @@ COMMENT ON FUNCTION contentq.cancel(text) IS
 --
 -- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated
 -- twice and return more than was asked for. The settings leave the planner one way to find them, the ready
--- index in its own order, also in a session whose plan was made while the table was empty.
+-- index in its own order (and the primary key), also in a session whose plan was made while the table was empty.
 CREATE OR REPLACE FUNCTION contentq.claim(
     worker_id bigint,
     max_tasks integer,
@@ -138,6 +248,7 @@ CREATE OR REPLACE FUNCTION contentq.claim(
 RETURNS SETOF public.content_generation_tasks
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_sort = off
@@ -155,20 +266,10 @@ BEGIN
     END IF;
 
     IF contentq.promote_scheduled() > claim.max_tasks THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
 
-    chosen := ARRAY(
-        SELECT t.id
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NULL
-          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-          AND (claim.categories IS NULL OR t.category = ANY (claim.categories))
-        ORDER BY t.priority DESC, t.submitted_at, t.id
-        LIMIT claim.max_tasks
-        FOR UPDATE SKIP LOCKED
-    );
+    chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
     IF cardinality(chosen) = 0 THEN
         RETURN;
     END IF;
@@ -251,6 +352,7 @@ CREATE OR REPLACE FUNCTION contentq.complete(
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -317,9 +419,10 @@ CREATE OR REPLACE FUNCTION contentq.deregister_worker(worker_id bigint)
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
 BEGIN
-    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}');
+    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}', '{}');
 
     PERFORM contentq.forget_worker(deregister_worker.worker_id);
 END;
@@ -335,6 +438,7 @@ CREATE OR REPLACE FUNCTION contentq.drain_worker(worker_id bigint)
 RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
     UPDATE contentq.workers SET draining = true WHERE id = drain_worker.worker_id;
 $$;
@@ -411,6 +515,7 @@ CREATE OR REPLACE FUNCTION contentq.fail(
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -482,6 +587,7 @@ CREATE OR REPLACE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEF
 RETURNS TABLE (id integer, attempt integer)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s'
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -531,14 +637,17 @@ COMMENT ON FUNCTION contentq.heartbeat(bigint, integer) IS
 -- Locks: an advisory lock of the transaction, so that the others do not wait; then as the functions it calls.
 -- Returns: the time after which it wants to be called again: until the next deadline or the next possible
 --          death that it knows of, at most 4 seconds.
+-- Raises nothing of what a step raises: it becomes a warning, and the other steps are done all the same.
 --
 -- Silence is evidence of death only while workers could reach the database at all. maintenance.watched_since
 -- is the start of the unbroken time of such calls: after a restart, a failover or a network cut it begins
--- anew, and no worker is given up before it has had its full time to be heard again.
+-- anew, and no worker is given up before it has had its full time to be heard again. Silence is judged as of the
+-- moment of that decision: should this very call be held up, the workers are held up with it.
 CREATE OR REPLACE FUNCTION contentq.maintain()
 RETURNS interval
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s'
 AS $$
 DECLARE
     longest_wait constant interval := '4 seconds';
@@ -546,6 +655,8 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     settings contentq.settings;
     watch contentq.maintenance;
+    step text;
+    done integer;
     more boolean := false;
     next_event timestamptz;
 BEGIN
@@ -560,24 +671,36 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    IF contentq.sweep_timeouts(batch) >= batch THEN
-        more := true;
-    END IF;
-    IF contentq.promote_scheduled(batch) > 0 THEN
-        PERFORM pg_notify('contentq_ready', '');
-    END IF;
-    IF watch.watched_since <= now_ - settings.worker_silence THEN
-        IF contentq.rescue_dead_workers(settings.worker_silence) >= batch THEN
-            more := true;
-        END IF;
-    END IF;
-    IF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
-        IF contentq.cleanup(settings.retention, batch) >= batch THEN
-            more := true;
-        ELSE
-            UPDATE contentq.maintenance SET cleaned_at = now_;
-        END IF;
-    END IF;
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'clean up'] LOOP
+        BEGIN
+            done := 0;
+            IF step = 'sweep' THEN
+                done := contentq.sweep_timeouts(batch);
+            ELSIF step = 'promote' THEN
+                done := contentq.promote_scheduled(batch);
+                IF done > 0 THEN
+                    PERFORM contentq.notify_ready();
+                END IF;
+            ELSIF step = 'rescue' THEN
+                IF watch.watched_since <= now_ - settings.worker_silence THEN
+                    done := contentq.rescue_silent(now_ - settings.worker_silence);
+                END IF;
+            ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
+                done := contentq.cleanup(settings.retention, batch);
+                IF done < batch THEN
+                    UPDATE contentq.maintenance SET cleaned_at = now_;
+                END IF;
+            END IF;
+            more := more OR done >= batch;
+        EXCEPTION
+            WHEN OTHERS THEN
+                RAISE WARNING 'contentq.maintain() could not %: %', step, SQLERRM
+                    USING ERRCODE = SQLSTATE;
+                IF step = 'clean up' THEN
+                    UPDATE contentq.maintenance SET cleaned_at = now_;
+                END IF;
+        END;
+    END LOOP;
     IF more THEN
         RETURN interval '0';
     END IF;
@@ -587,10 +710,13 @@ BEGIN
         clock_timestamp() + longest_wait,
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
-         WHERE t.status IN ('pending', 'processing') AND t.timeout_at IS NOT NULL),
+         WHERE t.status IN ('pending', 'processing')
+           AND t.timeout_at IS NOT NULL
+           AND t.timeout_at < now_ + longest_wait),
         (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
          FROM contentq.workers AS w)
     );
+    next_event := greatest(next_event, clock_timestamp());
     RETURN least(longest_wait, greatest(next_event - clock_timestamp() + interval '10 milliseconds',
                                         interval '100 milliseconds'));
 END;
@@ -621,6 +747,26 @@ $$;
 
 COMMENT ON FUNCTION contentq.next_scheduled() IS
     'Time until the next scheduled task becomes ready; NULL when nothing is scheduled.';
+
+-- Wakes idle workers: there may be something to claim.
+-- Called by: the trigger of INSERT, and functions that put tasks back.
+-- Locks: nothing. Returns: nothing.
+-- When the queue of notifications is half full, because some session listens and never reads, no one is woken:
+-- a full one would refuse the whole transaction. Workers also look by themselves.
+CREATE OR REPLACE FUNCTION contentq.notify_ready()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.notify_ready() IS
+    'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
 
 -- Makes tasks ready whose scheduled time has come, by setting scheduled_at to NULL.
 -- Called by: claim() before it looks, and maintain(). Claims then read one index in one order, and a million
@@ -686,7 +832,7 @@ COMMENT ON FUNCTION contentq.raise_not_registered(bigint) IS 'Internal: raises C
 -- to its claim was lost on the way. Without this, such a task would wait for as long as the worker lives.
 -- Called by: workers, between two claims; and deregister_worker().
 -- Locks: those tasks, in id order. Returns: the ids that went back to pending.
-CREATE OR REPLACE FUNCTION contentq.reconcile(worker_id bigint, held integer[])
+CREATE OR REPLACE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
@@ -695,13 +841,15 @@ AS $$
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = reconcile.worker_id
       AND t.status = 'processing'
-      AND t.id <> ALL (reconcile.held)
+      AND (t.id, t.attempt) NOT IN (SELECT r.id, r.attempt
+                                    FROM unnest(reconcile.ids, reconcile.attempts) AS r (id, attempt)
+                                    WHERE r.id IS NOT NULL AND r.attempt IS NOT NULL)
     HAVING count(*) > 0;
 $$;
 
-COMMENT ON FUNCTION contentq.reconcile(bigint, integer[]) IS
-    'Releases the tasks recorded as held by this worker that are not among held (the ids that it knows of); '
-    'returns their ids. To be called while no claim of the worker is under way.';
+COMMENT ON FUNCTION contentq.reconcile(bigint, integer[], integer[]) IS
+    'Releases the tasks recorded as held by this worker that are not among the attempts that it knows of (ids with '
+    'their attempts); returns their ids. To be called while no claim of the worker is under way.';
 
 -- Applies the retry rules to one failed attempt: back to pending with one retry charged, or failed.
 -- Called by: fail() and rescue_dead_workers(), which hold the lock on the task's row.
@@ -767,6 +915,7 @@ CREATE OR REPLACE FUNCTION contentq.register_worker(
 RETURNS bigint
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
     INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
     VALUES (
@@ -793,6 +942,7 @@ CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids integer[], att
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -820,7 +970,7 @@ BEGIN
     RETURNING t.id;
 
     IF FOUND THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
 END;
 $$;
@@ -836,6 +986,7 @@ CREATE OR REPLACE FUNCTION contentq.requeue(task_id text)
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -854,7 +1005,7 @@ BEGIN
     RETURNING t.status INTO new_status;
 
     IF FOUND THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
     RETURN new_status;
 END;
@@ -865,44 +1016,65 @@ COMMENT ON FUNCTION contentq.requeue(text) IS
     'failed or timeout.';
 
 -- Takes tasks back from workers that have gone silent, and removes those workers.
--- Called by: maintain(), cron, operators; safe from several places at once.
+-- Called by: cron and operators; safe from several places at once.
+-- Locks: as rescue_silent(); it never waits for a task. At most 1000 tasks a call.
+-- Returns: how many tasks it took back.
+CREATE OR REPLACE FUNCTION contentq.rescue_dead_workers(silence interval DEFAULT '10 seconds')
+RETURNS integer
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT contentq.rescue_silent(clock_timestamp() - rescue_dead_workers.silence);
+$$;
+
+COMMENT ON FUNCTION contentq.rescue_dead_workers(interval) IS
+    'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged '
+    '(failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
+
+-- Takes tasks back from workers that have not been heard since a moment, and removes those workers.
+-- Called by: rescue_dead_workers() and maintain().
 -- Locks: rows of silent workers, then their tasks in id order, skipping those that others hold (so it never
 --        waits). At most 1000 tasks a call; a worker is removed when nothing of its tasks is left.
 -- Returns: how many tasks it took back.
 -- Each is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at
 -- once. Tasks of a worker that is not registered at all are taken back too. A task set to processing by
 -- hand has no worker_id and is left alone.
-CREATE OR REPLACE FUNCTION contentq.rescue_dead_workers(silence interval DEFAULT '10 seconds')
+CREATE OR REPLACE FUNCTION contentq.rescue_silent(unheard_since timestamptz)
 RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s'
 AS $$
 DECLARE
     dead bigint[];
     task record;
+    holder contentq.workers;
     rescued integer := 0;
     gone bigint;
 BEGIN
     dead := ARRAY(
         SELECT w.id
         FROM contentq.workers AS w
-        WHERE w.heartbeat_at < clock_timestamp() - rescue_dead_workers.silence
+        WHERE w.heartbeat_at < rescue_silent.unheard_since
         ORDER BY w.id
         FOR UPDATE SKIP LOCKED
     );
 
     FOR task IN
-        SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at,
-               w.hostname, w.pid, w.heartbeat_at
+        SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
         FROM public.content_generation_tasks AS t
-        LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
         WHERE t.status = 'processing'
           AND t.worker_id IS NOT NULL
-          AND (w.id IS NULL OR w.id = ANY (dead))
+          AND (t.worker_id = ANY (dead)
+               OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = t.worker_id))
         ORDER BY t.id
         LIMIT 1000
         FOR NO KEY UPDATE OF t SKIP LOCKED
     LOOP
+        SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
+        -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
+        CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
+
         IF task.cancel_requested_at IS NOT NULL THEN
             UPDATE public.content_generation_tasks
             SET status = 'failed',
@@ -915,10 +1087,10 @@ BEGIN
                 task.id,
                 format('The worker that ran attempt %s died (%s); %s',
                     task.attempt,
-                    CASE WHEN task.hostname IS NULL
+                    CASE WHEN holder.id IS NULL
                          THEN format('worker %s, no longer registered', task.worker_id)
-                         ELSE format('worker %s, %s pid %s, silent since %s', task.worker_id, task.hostname,
-                                     task.pid, date_trunc('second', task.heartbeat_at)) END,
+                         ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
+                                     holder.pid, date_trunc('second', holder.heartbeat_at)) END,
                     CASE WHEN task.retry_count < task.max_retries
                          THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
                          ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
@@ -942,15 +1114,14 @@ BEGIN
     END LOOP;
 
     IF rescued > 0 THEN
-        PERFORM pg_notify('contentq_ready', '');
+        PERFORM contentq.notify_ready();
     END IF;
     RETURN rescued;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.rescue_dead_workers(interval) IS
-    'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged '
-    '(failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
+COMMENT ON FUNCTION contentq.rescue_silent(timestamptz) IS
+    'Internal: takes tasks back from workers that were not heard since then; returns how many.';
 
 -- Cuts a message to a length and says so, so that no error fills the table.
 -- Called by: record_failure() and snooze(). Locks: nothing.
@@ -988,6 +1159,7 @@ CREATE OR REPLACE FUNCTION contentq.snooze(
 RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -1032,6 +1204,7 @@ CREATE OR REPLACE FUNCTION contentq.store(
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -1152,7 +1325,7 @@ COMMENT ON FUNCTION contentq.sweep_timeouts(integer) IS
     'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout '
     'when they were running. Returns how many.';
 
--- Keeps updated_at, whoever updates.
+-- Keeps updated_at, whoever updates; and makes a task that someone sets to processing by hand nobody's.
 -- Called by: the trigger content_generation_tasks_touch, which is skipped when the statement itself has
 --            set updated_at to CURRENT_TIMESTAMP, as every function of contentq does.
 -- Locks: nothing. Returns: the row, with updated_at set.
@@ -1163,12 +1336,17 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     NEW.updated_at := CURRENT_TIMESTAMP;
+    -- The mark of a worker that lost it earlier, which could otherwise report that attempt after all.
+    IF NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.worker_id = OLD.worker_id THEN
+        NEW.worker_id := NULL;
+    END IF;
     RETURN NEW;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS
-    'Trigger: sets updated_at to the time of the transaction on every update.';
+    'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand '
+    'belongs to no worker.';
 
 -- Wakes idle workers after an INSERT.
 -- Called by: the statement-level trigger content_generation_tasks_wake, so at most one notification a
@@ -1180,7 +1358,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM pg_notify('contentq_ready', '');
+    PERFORM contentq.notify_ready();
     RETURN NULL;
 END;
 $$;

@@ -6,13 +6,16 @@ import asyncio
 import gc
 import os
 import signal
+import time
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
 from contentq import Context, Task, ThreadContext
 
-from tests.faults.handlers import act
+from tests.faults.handlers import act, write
+from tests.faults.proxy import Proxy
 from tests.faults.scene import Scene
 from tests.support.waiting import eventually
 
@@ -120,3 +123,44 @@ def test_handler_that_stops_the_event_loop_does_not_end_its_worker(scene: Scene)
     worker.send(signal.SIGTERM)
     assert worker.end() == 0
     assert scene.audit() == []
+
+
+async def leaves_a_thread_behind(task: Task, context: Context) -> Any:
+    """Hands a call that blocks to a thread of asyncio's, which cannot be interrupted."""
+    await asyncio.to_thread(time.sleep, 60)
+
+
+async def swallows_its_cancellation(task: Task, context: Context) -> Any:
+    """Goes on whatever it is told."""
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("handler", ["leaves_a_thread_behind", "swallows_its_cancellation"])
+def test_handler_that_clings_to_life_does_not_keep_its_process(scene: Scene, handler: str) -> None:
+    worker = scene.start("--grace", "0", handler=f"{HERE}:{handler}")
+    scene.insert(3)
+    eventually(lambda: scene.count("status = 'processing'") == 3)
+    worker.send(signal.SIGTERM)
+    assert worker.end(15) == 6
+    assert scene.count("status = 'pending' AND retry_count = 0") == 3
+
+
+async def has_its_connection_stranded(task: Task, context: Context) -> Any:
+    """Waits, with a transaction of its own open, until it is let go."""
+    await (await context.connection()).execute("SELECT")
+    write("start", task)
+    await asyncio.sleep(3)
+    return {"attempt": task.attempt, "pid": os.getpid()}
+
+
+@pytest.mark.long
+def test_commit_of_a_handlers_own_transaction_does_not_wait_for_ever(scene: Scene, proxy: Proxy) -> None:
+    worker = scene.start(handler=f"{HERE}:has_its_connection_stranded", dsn=proxy.dsn(scene.dsn))
+    scene.insert(1, max_retries=1)
+    eventually(lambda: scene.events("start"))
+    proxy.strand()
+    scene.wait_until_all_have_ended(within=120)
+    assert scene.count("status = 'completed' AND attempt = 2") == 1
+    assert worker.alive

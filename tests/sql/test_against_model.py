@@ -288,10 +288,13 @@ class Contract(RuleBasedStateMachine):
         assert told == expected
 
     @precondition(lambda self: self.alive)
-    @rule(which=WHICH, knowing=st.lists(WHICH, max_size=3))
-    def reconcile(self, which: int, knowing: list[int]) -> None:
+    @rule(which=WHICH, knowing=st.lists(WHICH, max_size=3), late=RARELY)
+    def reconcile(self, which: int, knowing: list[int], late: bool) -> None:
         worker, known = self.worker(which), [self.task(n) for n in knowing]
-        released = self.ids("SELECT contentq.reconcile(%s, %s::integer[])", worker, known)
+        query = "SELECT contentq.reconcile(%s, %s::integer[], %s::integer[])"
+        released = self.ids(query, worker, known, [self.model[id_].attempt - late for id_ in known])
+        if late:
+            known = []
         expected = set()
         for id_, task in self.model.items():
             unknown = task.worker == worker and task.status == "processing" and id_ not in known
@@ -337,6 +340,8 @@ class Contract(RuleBasedStateMachine):
             "completed_at = coalesce(completed_at, now()) WHERE id = %s",
             [status, id_],
         )
+        if status == "processing" and self.model[id_].status != status:
+            self.model[id_].worker = None
         self.model[id_].status = status
 
     @precondition(lambda self: bool(getattr(self, "model", None)))

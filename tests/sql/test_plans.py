@@ -102,7 +102,7 @@ CALLS = {
     "maintain": "SELECT contentq.maintain()",
     "next_scheduled": "SELECT contentq.next_scheduled()",
     "promote_scheduled": "SELECT contentq.promote_scheduled()",
-    "reconcile": "SELECT contentq.reconcile({worker}, '{{}}')",
+    "reconcile": "SELECT contentq.reconcile({worker}, '{{}}', '{{}}')",
     "release": "SELECT contentq.release({worker}, ARRAY[1, 2, 3], ARRAY[1, 1, 1])",
     "requeue": "SELECT contentq.requeue('task-unknown')",
     "rescue_dead_workers": "SELECT contentq.rescue_dead_workers()",

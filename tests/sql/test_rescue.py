@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.queue import Queue
+from tests.support.queue import Held, Queue
+from tests.support.waiting import eventually
 
 
 def workers(queue: Queue) -> list[int]:
@@ -154,3 +156,45 @@ def test_more_tasks_than_one_call_takes_are_taken_by_the_next(queue: Queue, work
     assert workers(queue) == [worker]
     assert queue.rescue() == 1
     assert workers(queue) == []
+
+
+def test_task_that_a_live_worker_claims_while_the_rescue_is_under_way_is_left_to_it(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    dead = queue.register(slots=300)
+    tasks = [queue.add() for _ in range(200)]
+    queue.claim(dead, 200)
+    queue.silence(dead)
+    # The rescue waits at its first task, after it has looked for all of them.
+    queue.run(
+        "CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$"
+    )
+    queue.run(
+        "CREATE TRIGGER wait_here BEFORE UPDATE ON content_generation_tasks "
+        f"FOR EACH ROW WHEN (OLD.id = {tasks[0]}) EXECUTE FUNCTION wait_here()"
+    )
+    rescuer, live = connect_queue(), queue.register()
+    with ThreadPoolExecutor(1) as pool:
+        with queue.connection.transaction():
+            queue.run("SELECT pg_advisory_xact_lock(42)")
+            rescuing = pool.submit(rescuer.rescue)
+            other = connect_queue()
+            eventually(lambda: other.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1)
+            other.release(dead, [Held(dead, tasks[-1], 1)])
+            assert [row["id"] for row in other.claim(live)] == [tasks[-1]]
+        rescued = rescuing.result(10)
+
+    row = queue.row(tasks[-1])
+    assert (row["status"], row["worker_id"], row["retry_count"], rescued) == ("processing", live, 0, 199)
+
+
+def test_orphan_that_a_live_worker_claims_is_left_to_it(queue: Queue) -> None:
+    task = queue.running()
+    queue.run("DELETE FROM contentq.workers WHERE id = %s", task.worker)
+    assert queue.rescue() == 1
+    live = queue.register()
+    queue.claim(live)
+
+    assert queue.rescue() == 0
+    assert queue.row(task.id)["worker_id"] == live

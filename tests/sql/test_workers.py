@@ -14,8 +14,9 @@ def claimed(queue: Queue, worker: int, count: int) -> list[Held]:
     return [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, count)]
 
 
-def reconcile(queue: Queue, worker: int, held: list[int]) -> list[int]:
-    return sorted(queue.values("SELECT contentq.reconcile(%s, %s::integer[])", worker, held))
+def reconcile(queue: Queue, worker: int, held: list[Held]) -> list[int]:
+    query = "SELECT contentq.reconcile(%s, %s::integer[], %s::integer[])"
+    return sorted(queue.values(query, worker, [task.id for task in held], [task.attempt for task in held]))
 
 
 def deregister(queue: Queue, worker: int) -> list[int]:
@@ -69,13 +70,21 @@ def test_draining_an_unknown_worker_is_no_error(queue: Queue) -> None:
 
 def test_tasks_that_the_worker_does_not_know_of_are_released(queue: Queue, worker: int) -> None:
     tasks = claimed(queue, worker, 4)
-    known = [tasks[0].id, tasks[2].id]
+    known = [tasks[0], tasks[2]]
 
     assert reconcile(queue, worker, known) == [tasks[1].id, tasks[3].id]
 
     assert [queue.status(task.id) for task in tasks] == ["processing", "pending", "processing", "pending"]
     assert {queue.row(task.id)["retry_count"] for task in tasks} == {0}
     assert reconcile(queue, worker, known) == []
+
+
+def test_attempt_that_the_worker_does_not_know_of_is_released_though_it_runs_an_earlier_one(queue: Queue) -> None:
+    earlier = queue.running()
+    queue.set(earlier.id, status="pending")
+    queue.claim(earlier.worker)
+
+    assert reconcile(queue, earlier.worker, [earlier]) == [earlier.id]
 
 
 def test_worker_that_knows_nothing_gets_everything_released(queue: Queue, worker: int) -> None:

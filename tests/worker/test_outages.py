@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
 import pytest
-from contentq import Context, Task
+from contentq import Context, Task, ThreadContext
+from contentq.queue import contract
 
 from tests.support.waiting import eventually
 from tests.worker.conftest import Database, Insert, Row, StartWorker
@@ -46,3 +51,55 @@ def test_task_whose_claim_was_not_heard_is_released(
     database.execute(TERMINATE, ["contentq pulse"])  # once it is back, the worker looks for tasks
     eventually(lambda: row(id_).status == "completed", within=10)
     assert (row(id_).attempt, row(id_).retry_count) == (2, 0)
+
+
+def test_row_that_someone_has_locked_holds_up_no_other_report(
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database]
+) -> None:
+    go = threading.Event()
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        go.wait(30)
+
+    start_worker(handler)
+    tasks = [insert() for _ in range(6)]
+    eventually(lambda: all(row(id_).status == "processing" for id_ in tasks), within=10)
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [tasks[2]])
+        go.set()
+        eventually(lambda: sum(row(id_).status == "completed" for id_ in tasks) == 5, within=20)
+        assert row(tasks[2]).status == "processing"
+    eventually(lambda: row(tasks[2]).status == "completed", within=20)
+    assert row(tasks[2]).attempt == 1
+
+
+def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    connect: Callable[[], Database],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+    next_scheduled = contract.next_scheduled
+
+    async def counted(connection: contract.Connection) -> float | None:
+        nonlocal looks
+        looks += 1
+        return await next_scheduled(connection)
+
+    async def handler(task: Task, context: Context) -> None:
+        return None
+
+    monkeypatch.setattr(contract, "next_scheduled", counted)
+    id_ = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=0.5))
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
+        start_worker(handler, poll=60)
+        overdue = "SELECT clock_timestamp() > scheduled_at + interval '2 seconds' FROM content_generation_tasks"
+        eventually(lambda: database.execute(overdue).fetchone() == (True,), within=10)
+        assert looks < 40
+    eventually(lambda: row(id_).status == "completed", within=10)

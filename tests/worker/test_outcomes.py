@@ -18,7 +18,8 @@ from contentq import (
     ThreadContext,
 )
 
-from tests.worker.conftest import Database, Insert, Row
+from tests.support.waiting import eventually
+from tests.worker.conftest import Database, Insert, Row, StartWorker
 
 WorkOff = Callable[..., Any]
 
@@ -290,3 +291,95 @@ def test_work_on_the_context_connection_is_rolled_back_when_the_outcome_does_not
     assert row(id_).status == "failed"
     assert database.execute("SELECT count(*) FROM ledger").fetchone() == (0,)
     assert running.worker.counts.refused == 1
+
+
+class Careless(TemporaryError):
+    """Forgets the constructor of its base."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class Numbered(TemporaryError):
+    """Gives its delay as a number, past the base's constructor."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.retry_after = 0.01  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Careless(503),
+        Numbered("soon"),
+        TemporaryError("later", retry_after=1e13),
+        RateLimited("no", retry_after=1e13),
+    ],
+    ids=["careless", "numbered", "in ages", "snoozed for ages"],
+)
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
+def test_error_of_the_users_own_making_is_as_good_as_any(
+    start_worker: StartWorker, insert: Insert, row: Row, error: TemporaryError, plain: bool
+) -> None:
+    def plainly(task: Task, context: ThreadContext) -> None:
+        if task.topic == "bad" and task.attempt == 1:
+            raise error
+
+    async def async_(task: Task, context: Context) -> None:
+        plainly(task, context)  # type: ignore[arg-type]
+
+    bad, good = insert(topic="bad"), [insert() for _ in range(5)]
+    running = start_worker(plainly if plain else async_)
+    eventually(lambda: all(row(id_).status == "completed" for id_ in good))
+    eventually(lambda: row(bad).status in ("pending", "completed"))
+    eventually(lambda: running.worker._runner.busy == 0)
+
+
+def test_outcome_that_the_database_refuses_for_reasons_of_its_own_fails_its_task_and_no_other(
+    work_off: WorkOff, insert: Insert, row: Row, database: Database
+) -> None:
+    database.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF NEW.title = 'bad' THEN RAISE EXCEPTION 'not this one'; END IF; RETURN NEW; END $$"
+    )
+    database.execute("CREATE TRIGGER refuse BEFORE INSERT ON contents FOR EACH ROW EXECUTE FUNCTION refuse()")
+
+    async def handler(task: Task, context: Context) -> GeneratedContent:
+        return GeneratedContent(task.topic or "", "text")
+
+    bad, good = insert(topic="bad"), [insert() for _ in range(5)]
+    work_off(handler)
+    assert [row(id_).status for id_ in good] == ["completed"] * 5
+    assert row(bad).status == "failed"
+    assert "not this one" in row(bad).error_message
+
+
+def test_word_count_that_no_integer_holds_fails_its_task(work_off: WorkOff, insert: Insert, row: Row) -> None:
+    id_ = insert()
+    work_off(returning(GeneratedContent("t", "b", word_count=3_000_000_000)))
+    assert (row(id_).status, "word_count" in row(id_).error_message) == ("failed", True)
+
+
+@pytest.mark.parametrize("date_style", ["ISO, MDY", "German", "SQL, DMY"])
+def test_times_that_python_cannot_hold_are_read_all_the_same(
+    work_off: WorkOff, insert: Insert, database: Database, date_style: str
+) -> None:
+    database.execute(
+        f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = %L', current_database(), '{date_style}'); "
+        "EXECUTE format('ALTER DATABASE %I SET TimeZone = %L', current_database(), 'Asia/Shanghai'); END $$"
+    )
+    seen: dict[int, Task] = {}
+
+    async def handler(task: Task, context: Context) -> None:
+        seen[task.id] = task
+
+    endless = insert(timeout_at="infinity", submitted_at="-infinity")
+    far = insert(timeout_at="9999-12-31 23:59:59+00", submitted_at="4713-01-01 00:00:00+00 BC")
+    plain = insert(timeout_at=datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc))
+    work_off(handler)
+    assert {endless, far, plain} == seen.keys()
+    assert database.execute("SELECT DISTINCT status FROM content_generation_tasks").fetchall() == [("completed",)]
+    assert seen[plain].timeout_at == datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)
+    assert seen[endless].seconds_left is None
+    assert (seen[plain].seconds_left or 0) > 0

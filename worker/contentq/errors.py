@@ -8,10 +8,20 @@ EXIT_RELEASED = 6
 """Exit code of a worker that was stopped and gave running tasks back."""
 
 
+LONGEST_DELAY = 100 * 365 * 24 * 3600.0
+"""Seconds: a hundred years, which PostgreSQL can still add to the time of day."""
+
+
 class ContentQueueError(Exception):
     """Something went wrong that the user can understand and act on; its text is one clear message."""
 
     exit_code = 1
+
+
+class UnreadableDsn(ContentQueueError):
+    """The DSN of the database cannot be parsed."""
+
+    exit_code = 2
 
 
 class DatabaseUnreachable(ContentQueueError):
@@ -77,8 +87,8 @@ class RateLimited(HandlerError):
 
 
 def as_timedelta(seconds: float | timedelta | None) -> timedelta | None:
-    """Seconds or a timedelta, as a timedelta that is not negative; None stays None."""
+    """Seconds or a timedelta, as a timedelta that is not negative and not too long; None stays None."""
     if seconds is None:
         return None
-    delay = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
-    return max(delay, timedelta(0))
+    delay = seconds if isinstance(seconds, timedelta) else timedelta(seconds=min(seconds, LONGEST_DELAY))
+    return min(max(delay, timedelta(0)), timedelta(seconds=LONGEST_DELAY))

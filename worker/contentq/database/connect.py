@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 from contentq.database.dsn import parameters, without_secrets
 from contentq.errors import DatabaseUnreachable
 
-CONNECT_TIMEOUT = 5
+CONNECT_TIMEOUT = 3
 """Seconds to wait for one host to answer a connection attempt."""
 
 _DEFAULTS = {

@@ -25,7 +25,6 @@ from contentq.database import dsn as dsns
 from contentq.database.connect import connect
 from contentq.database.locations import ALEMBIC, SQL
 from contentq.database.revisions import current_revision, newer
-from contentq.database.revisions import require_head as require_head
 from contentq.errors import ContentQueueError
 
 VERSION_TABLE = "alembic_version"

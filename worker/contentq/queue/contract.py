@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from contentq.errors import ContentQueueError
 from contentq.queue.outcomes import Completed, Failed, Held, Released, Snoozed, Stored
-from contentq.queue.task import COLUMNS, Task
+from contentq.queue.task import COLUMNS, Task, from_row
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
@@ -29,7 +29,7 @@ DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
 _CLAIM = f"SELECT {COLUMNS} FROM contentq.claim(%s, %s, %s)"
-_RECONCILE = "SELECT contentq.reconcile(%s, %s)"
+_RECONCILE = "SELECT contentq.reconcile(%s, %s::integer[], %s::integer[])"
 _NEXT_SCHEDULED = "SELECT extract(epoch FROM contentq.next_scheduled())::float8"
 _WAITING = """
     SELECT EXISTS (
@@ -37,8 +37,9 @@ _WAITING = """
         WHERE status = 'pending' AND (scheduled_at IS NULL OR attempt > 0)
           AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))
     )"""
-_COMPLETE = "SELECT contentq.complete(%s, %s, %s, %s)"
-_STORE = "SELECT contentq.store(%s, %s, %s, %s, %s, %s, %s)"
+_COMPLETE = "SELECT contentq.complete(%s, %s::integer[], %s::integer[], %s::text[])"
+_STORE = """
+    SELECT contentq.store(%s, %s::integer[], %s::integer[], %s::text[], %s::text[], %s::integer[], %s::text[])"""
 _FAIL = """
     SELECT r.id, contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
     FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[])
@@ -46,9 +47,11 @@ _FAIL = """
     ORDER BY r.id"""
 _SNOOZE = """
     SELECT r.id
-    FROM unnest(%s::integer[], %s::integer[], %s::interval[], %s::text[]) AS r (id, attempt, delay, message)
+    FROM (SELECT *
+          FROM unnest(%s::integer[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
+          ORDER BY u.id) AS r
     WHERE contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
-_RELEASE = "SELECT contentq.release(%s, %s, %s)"
+_RELEASE = "SELECT contentq.release(%s, %s::integer[], %s::integer[])"
 
 
 class NotRegistered(ContentQueueError):
@@ -99,12 +102,16 @@ async def claim(
         cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories)])
     except psycopg.Error as error:
         raise _registered_or(error) from None
-    return [Task._make(row) for row in await cursor.fetchall()]
+    return [from_row(row) for row in await cursor.fetchall()]
 
 
-async def reconcile(connection: Connection, worker_id: int, held: Sequence[int]) -> list[int]:
-    """Releases tasks that the database thinks the worker holds and that are not among held; their ids."""
-    return await _ids(connection, _RECONCILE, [worker_id, list(held)])
+async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple[int, int]]) -> list[int]:
+    """Releases tasks that the database thinks the worker holds and that are not among held; their ids.
+
+    held: (id, attempt) of each task that the worker knows of.
+    """
+    values = [worker_id, [id_ for id_, _ in held], [attempt for _, attempt in held]]
+    return await _ids(connection, _RECONCILE, values)
 
 
 async def next_scheduled(connection: Connection) -> float | None:

@@ -65,4 +65,9 @@ class Released:
     held: Held
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue(Released):
+    """The deadline passed: the task ends as timeout, or goes back should someone have moved the deadline."""
+
+
 Outcome = Completed | Stored | Failed | Snoozed | Released

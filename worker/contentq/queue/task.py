@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, NamedTuple
 
 
 class Task(NamedTuple):
@@ -44,7 +45,29 @@ class Task(NamedTuple):
 
 COLUMNS = (
     "id, attempt, task_id, account_id, topic, keywords, category, requirements, tone, priority, retry_count, "
-    "max_retries, submitted_at, started_at, timeout_at, auto_approve, content_id, error_message, "
-    "extract(epoch FROM timeout_at - clock_timestamp())::float8"
+    "max_retries, extract(epoch FROM submitted_at)::float8, extract(epoch FROM started_at)::float8, "
+    "extract(epoch FROM timeout_at)::float8, auto_approve, content_id, error_message, "
+    "CASE WHEN isfinite(timeout_at) THEN extract(epoch FROM timeout_at - clock_timestamp())::float8 END"
 )
-"""What a claim selects, in the order of the fields of Task."""
+"""What a claim selects, in the order of the fields of Task; times in seconds since 1970, which can always be read:
+whatever a producer has put there, and whatever the database's DateStyle and time zone are."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_TIMES = tuple(Task._fields.index(name) for name in ("submitted_at", "started_at", "timeout_at"))
+
+
+def from_row(row: Sequence[Any]) -> Task:
+    """The task of a row of these columns."""
+    values = list(row)
+    for place in _TIMES:
+        if values[place] is not None:
+            values[place] = _time(values[place])
+    return Task._make(values)
+
+
+def _time(seconds: float) -> datetime:
+    """A time; one that Python cannot hold, such as infinity, becomes the last or the first that it can."""
+    try:
+        return _EPOCH + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        return (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=timezone.utc)

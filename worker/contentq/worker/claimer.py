@@ -23,6 +23,9 @@ log = logging.getLogger("contentq.worker")
 RECONCILE_INTERVAL = 30.0
 """Seconds between looks for tasks that the database has given to this worker without its knowing."""
 
+SHORTEST_REST = 0.1
+"""Seconds of rest, at least, when there was nothing more to claim and nothing has woken the worker."""
+
 MOST_UNREPORTED = 4
 """Unreported outcomes, in multiples of the slots, above which no more is claimed."""
 
@@ -103,19 +106,24 @@ class Claimer:
 
     async def _room(self) -> int:
         """Waits for free slots and for the reports to keep up; returns how many slots are free."""
-        free = await self._runner.wait_for_slot()
-        while len(self._reporter) > MOST_UNREPORTED * self._options.concurrency:
-            await self._reporter.all_done()
-        return free
+        while self._runner.free <= 0 or len(self._reporter) > MOST_UNREPORTED * self._options.concurrency:
+            busy = self._runner.wait_for_slot() if self._runner.free <= 0 else self._reporter.all_done()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(busy, max(0.1, self._reconcile_at - time.monotonic()))
+            if time.monotonic() >= self._reconcile_at:
+                return 0
+        return self._runner.free
 
     async def _claim(self, worker_id: int, asked: int) -> list[Task]:
         async with self._link.calling() as connection:
             if time.monotonic() >= self._reconcile_at:
-                held = [*self._runner.held_ids(), *self._reporter.held_ids()]
+                held = [*self._runner.held(), *self._reporter.held()]
                 released = await contract.reconcile(connection, worker_id, held)
                 if released:
                     log.warning("reconciled tasks=%d: their claim had not been heard", len(released))
                 self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
+            if asked == 0:
+                return []
             tasks = await contract.claim(connection, worker_id, asked, self._options.categories)
         for task in tasks:
             self._runner.start(task, worker_id)
@@ -131,7 +139,8 @@ class Claimer:
             return True
         seconds = self._options.poll * random.uniform(0.9, 1.1)
         if next_scheduled is not None:
-            seconds = min(seconds, next_scheduled)
+            # One that is due and was not claimed is locked by someone.
+            seconds = min(seconds, max(next_scheduled, SHORTEST_REST))
         if self._options.until_empty and not (self._told_of_waiting or self._runner.busy or len(self._reporter)):
             self._told_of_waiting = True
             until = "" if next_scheduled is None else f" next_in={next_scheduled:.0f}s"

@@ -66,6 +66,7 @@ class Link:
         connection = self._connection
         if connection is None or connection.closed:
             connection = self._connection = await connect_async(self._dsn, f"contentq {self._purpose}")
+            connection.add_notice_handler(_log_warning)
         self._timed_out = self._closed_under_it = False
         self._caller = asyncio.current_task()
         self._give_up_at = asyncio.get_running_loop().time() + timeout
@@ -120,7 +121,7 @@ class Link:
     def cut(self) -> None:
         """Ends the connection under whoever waits for it, who then gets an error at once."""
         if self._connection is not None:
-            _cut(self._connection)
+            cut(self._connection)
 
     def _watch(self) -> None:
         """Looks after the call under way until it has ended: every second, and when its time is over."""
@@ -187,7 +188,12 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _cut(connection: psycopg.AsyncConnection[TupleRow]) -> None:
+def _log_warning(notice: psycopg.errors.Diagnostic) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        log.warning("the database warns: %s", notice.message_primary)
+
+
+def cut(connection: psycopg.Connection[TupleRow] | psycopg.AsyncConnection[TupleRow]) -> None:
     """Ends a connection under whoever waits for it: at once, and whether or not the peer answers."""
     with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
         copy.shutdown(socket.SHUT_RDWR)

@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -31,6 +32,9 @@ HEARTBEAT_TIMEOUT = 4.0
 
 MAINTENANCE_RETRY = 4.0
 """Seconds until the housekeeping is tried again after it failed."""
+
+STOP_TIMEOUT = 5.0
+"""Seconds that the thread gets to end."""
 
 DEADLINE_MARGIN = 0.25
 """Seconds past a deadline at which the housekeeping comes for it; the worker stops async handlers before."""
@@ -82,6 +86,7 @@ class Pulse:
         self._loop = asyncio.new_event_loop()
         self._beating: asyncio.Task[None] | None = None
         self._maintain_at = 0.0
+        self._ending = False
         self._thread = threading.Thread(target=self._run, name="contentq-pulse", daemon=True)
 
     def start(self) -> None:
@@ -90,8 +95,16 @@ class Pulse:
 
     def stop(self) -> None:
         """Ends the thread and closes its connection; returns when both are done."""
-        self._loop.call_soon_threadsafe(self._end)
-        self._thread.join()
+        self._ending = True
+        if self.is_alive:
+            with suppress(RuntimeError):  # it has just ended by itself
+                self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(STOP_TIMEOUT)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def loop_is_alive(self) -> None:
         """Called by the worker's event loop, several times a second, as long as nothing blocks it."""
@@ -104,7 +117,8 @@ class Pulse:
         def bring_forward() -> None:
             self._maintain_at = min(self._maintain_at, due)
 
-        self._loop.call_soon_threadsafe(bring_forward)
+        with suppress(RuntimeError):  # the thread has ended
+            self._loop.call_soon_threadsafe(bring_forward)
 
     def _end(self) -> None:
         self._link.cut()
@@ -114,17 +128,16 @@ class Pulse:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._beating = self._loop.create_task(self._beat_for_ever())
-        try:
+        with suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._beating)
-        except asyncio.CancelledError:
+        with suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._link.close())
-        finally:
-            self._loop.close()
+        self._loop.close()
 
     async def _beat_for_ever(self) -> None:
         watching = asyncio.ensure_future(self._watch_the_loop())
         try:
-            while True:
+            while not self._ending:
                 try:
                     await self._beat_until_lost()
                 except NotRegistered:

@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Outcome, Released, Snoozed, Stored
-from contentq.worker.link import CALL_TIMEOUT, Link, one_line
+from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Overdue, Released, Snoozed, Stored
+from contentq.worker.link import CALL_TIMEOUT, Link, is_outage, one_line
 from contentq.worker.results import refused
 
 log = logging.getLogger("contentq.worker")
@@ -23,8 +23,20 @@ log = logging.getLogger("contentq.worker")
 GROUP = 1000
 """Most outcomes in one report."""
 
+GROUP_BYTES = 16_000_000
+"""About how many bytes of results go into one report, unless a single one is larger."""
+
 BYTES_PER_SECOND = 1_000_000
 """The slowest transfer of large results that a report still waits for."""
+
+SPLIT_AFTER = 4
+"""Vain attempts after which a group is halved: one of it may be what breaks the connection."""
+
+UNSTORABLE = "its error message cannot be stored"
+"""What becomes of an error message that PostgreSQL refuses."""
+
+ASIDE = 5.0
+"""Seconds until an outcome is reported again whose task's row someone else has locked."""
 
 
 class Reporter:
@@ -35,6 +47,8 @@ class Reporter:
         self._reported = reported
         self._waiting: list[Outcome] = []
         self._under_way: list[Outcome] = []
+        self._aside: list[Outcome] = []
+        self._alone: set[Held] = set()
         self._arrived = asyncio.Event()
         self._all_done = asyncio.Event()
         self._all_done.set()
@@ -50,11 +64,15 @@ class Reporter:
         self._link.suspect()
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._under_way)
+        return len(self._waiting) + len(self._under_way) + len(self._aside)
 
-    def held_ids(self) -> Iterable[int]:
-        """The ids of the tasks whose outcomes are not reported yet."""
-        return (outcome.held.id for outcomes in (self._under_way, self._waiting) for outcome in outcomes)
+    def held(self) -> Iterable[tuple[int, int]]:
+        """(id, attempt) of the tasks whose outcomes are not reported yet."""
+        return (
+            (outcome.held.id, outcome.held.attempt)
+            for outcomes in (self._under_way, self._waiting, self._aside)
+            for outcome in outcomes
+        )
 
     async def all_done(self) -> None:
         """Waits until everything is reported."""
@@ -65,48 +83,89 @@ class Reporter:
         try:
             while True:
                 await self._arrived.wait()
-                self._under_way, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+                self._under_way = self._next_group()
                 if not self._waiting:
                     self._arrived.clear()
                 await self._report(self._under_way)
                 self._under_way = []
-                if not self._waiting:
+                if not len(self):
                     self._all_done.set()
         finally:
             await self._link.close()
 
+    def _next_group(self) -> list[Outcome]:
+        size = number = 0
+        for outcome in self._waiting[:GROUP]:
+            size += _size([outcome])
+            if number and size > GROUP_BYTES:
+                break
+            number += 1
+        group, self._waiting = self._waiting[:number], self._waiting[number:]
+        return group
+
     async def _report(self, outcomes: Sequence[Outcome]) -> None:
-        def kind(outcome: Outcome) -> tuple[str, int]:
-            return type(outcome).__name__, outcome.held.worker_id
+        def kind(outcome: Outcome) -> tuple[bool, int, str, int]:
+            alone = outcome.held in self._alone
+            return alone, outcome.held.id if alone else 0, type(outcome).__name__, outcome.held.worker_id
 
         for _, group in groupby(sorted(outcomes, key=kind), key=kind):
             await self._report_group(list(group))
 
     async def _report_group(self, group: list[Outcome]) -> None:
         """Reports outcomes of one kind and one worker id, again and again until there is an answer."""
+        attempts = 0
         while True:
             try:
                 async with self._link.calling(CALL_TIMEOUT + _size(group) / BYTES_PER_SECOND) as connection:
                     counted = await _call(connection, group)
                 break
             except Exception as error:
-                if _is_refusal(error):
-                    await self._report_refused(group, error)
+                attempts += 1
+                locked = isinstance(error, psycopg.errors.LockNotAvailable)
+                if len(group) > 1 and (locked or attempts >= SPLIT_AFTER or _is_refusal(error)):
+                    middle = len(group) // 2
+                    await self._report_group(group[:middle])
+                    await self._report_group(group[middle:])
+                    return
+                if locked:
+                    self._set_aside(group[0])
+                    return
+                if _is_refusal(error) or (attempts >= SPLIT_AFTER and _is_unknown(error)):
+                    await self._report_refused(group[0], error)
                     return
                 await self._link.back_off(error)
         for outcome in group:
+            self._alone.discard(outcome.held)
             self._reported(outcome, counted.get(outcome.held.id))
 
-    async def _report_refused(self, group: list[Outcome], error: Exception) -> None:
-        """PostgreSQL refuses something in this group: finds which, and fails just that task."""
-        if len(group) > 1:
-            middle = len(group) // 2
-            await self._report_group(group[:middle])
-            await self._report_group(group[middle:])
-        elif isinstance(group[0], Failed):
-            await self._report_group([refused(group[0].held, "its error message cannot be stored")])
+    def _set_aside(self, outcome: Outcome) -> None:
+        """Someone has locked the task's row: it must not hold up the others."""
+        if outcome.held not in self._alone:
+            log.warning(
+                "report held up task=%s: another session has locked its row; trying again", outcome.held.task_id
+            )
+        self._alone.add(outcome.held)
+        self._aside.append(outcome)
+
+        def again() -> None:
+            self._aside.remove(outcome)
+            self.add(outcome)
+
+        asyncio.get_running_loop().call_later(ASIDE, again)
+
+    async def _report_refused(self, outcome: Outcome, error: Exception) -> None:
+        """PostgreSQL refuses this outcome, and would refuse it again: reports that, if there is a way to."""
+        held, said = outcome.held, one_line(error)
+        log.error("report refused task=%s attempt=%d error=%s", held.task_id, held.attempt, said)
+        if isinstance(outcome, Completed | Stored):
+            await self._report_group([refused(held, f"PostgreSQL refused the result: {said}")])
+        elif isinstance(outcome, Snoozed):
+            await self._report_group([Failed(held, f"it could not be snoozed: {said}", "ReportRefused")])
+        elif isinstance(outcome, Failed) and outcome.message != UNSTORABLE:
+            await self._report_group([refused(held, UNSTORABLE)])
         else:
-            await self._report_group([refused(group[0].held, f"PostgreSQL refused the result: {one_line(error)}")])
+            # Nobody holds it any more: it is released when the worker reconciles, or leaves.
+            self._reported(outcome, None)
 
 
 async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[int, str]:
@@ -117,6 +176,7 @@ async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[i
         Stored: (contract.store, "completed"),
         Snoozed: (contract.snooze, "pending"),
         Released: (contract.release, "pending"),
+        Overdue: (contract.release, "pending"),
     }
     if isinstance(first, Failed):
         return await contract.fail(connection, worker_id, group)
@@ -125,13 +185,21 @@ async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[i
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the error is about the data that was sent; sent again, it would be refused again."""
+    """Whether the error is about the data that was sent; sent again, it would be refused again.
+
+    It is not when the database is out of reach or out of order, nor when its schema or its rights are not what
+    they should be (classes 28, 3D, 3F and 42): then it can be sent again once that is mended.
+    """
     if isinstance(error, UnicodeError):
         return True
-    # 22 data, 23 constraint, 54 program limit (too large, too deeply nested); without a state: psycopg itself.
-    return isinstance(error, psycopg.Error) and (
-        isinstance(error, psycopg.DataError) or (error.sqlstate or "")[:2] in ("22", "23", "54")
-    )
+    if not isinstance(error, psycopg.Error) or is_outage(error):
+        return False
+    return (error.sqlstate or "")[:2] not in ("28", "3D", "3F", "42")
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether the error comes neither from the database nor from the way to it."""
+    return not isinstance(error, psycopg.Error) and not is_outage(error)
 
 
 def _size(group: Sequence[Outcome]) -> int:

@@ -9,15 +9,22 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent, count_words
-from contentq.errors import HandlerError, PermanentError, RateLimited, TemporaryError
+from contentq.errors import HandlerError, PermanentError, RateLimited, TemporaryError, as_timedelta
 from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
 
 TITLE_LENGTH = 500
 """Characters that contents.title holds (spec)."""
+
+MOST_WORDS = 2_147_483_647
+"""What contents.word_count holds."""
+
+LARGEST = 256_000_000
+"""Bytes of a result or a text; PostgreSQL's own limits: 268 MB for what jsonb can hold, 1 GB for a message."""
 
 MESSAGE_LENGTH = 7_500
 """Characters of an unexpected error's text that are kept, so that its place in the code is kept as well."""
@@ -59,11 +66,11 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
     """The outcome of a handler that raised this error (spec.md section 5)."""
     name = type(error).__name__
     if isinstance(error, RateLimited):
-        return Snoozed(held, error_text(error) or name, error.retry_after)
+        return Snoozed(held, error_text(error) or name, _delay(error) or timedelta(0))
     if isinstance(error, PermanentError):
         return Failed(held, error_text(error) or name, name, permanent=True)
     if isinstance(error, TemporaryError):
-        return Failed(held, error_text(error) or name, name, retry_after=error.retry_after)
+        return Failed(held, error_text(error) or name, name, retry_after=_delay(error))
     text = error_text(error)
     if isinstance(error, HandlerError):
         return Failed(held, text or name, name)
@@ -85,6 +92,14 @@ def traceback_of(error: BaseException) -> str:
 def refused(held: Held, message: str) -> Failed:
     """The outcome of a task whose handler returned something that cannot be stored: trying again is no use."""
     return Failed(held, message, "ResultRefused", permanent=True)
+
+
+def _delay(error: BaseException) -> timedelta | None:
+    """The retry_after of an error, whatever its class has made of it; None when it is of no use."""
+    try:
+        return as_timedelta(getattr(error, "retry_after", None))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def error_text(error: BaseException) -> str:
@@ -118,11 +133,14 @@ def _stored(held: Held, content: GeneratedContent) -> Outcome:
         problem = _unstorable(text)
         if problem:
             return refused(held, f"the {name} of the content cannot be stored: {problem}")
+    word_count = count_words(content.body) if content.word_count is None else int(content.word_count)
+    if not 0 <= word_count <= MOST_WORDS:
+        return refused(held, f"the word_count of the content is {word_count}; it must be from 0 to {MOST_WORDS}")
     return Stored(
         held,
         title=content.title[:TITLE_LENGTH],
         body=content.body,
-        word_count=count_words(content.body) if content.word_count is None else int(content.word_count),
+        word_count=word_count,
         extra=_as_json(dict(content.result)) if content.result else None,
     )
 
@@ -141,10 +159,10 @@ def _unstorable(text: str) -> str | None:
     if "\x00" in text:
         return r"it holds the character \u0000, which PostgreSQL cannot store"
     try:
-        text.encode("utf-8")
+        size = len(text.encode("utf-8"))
     except UnicodeEncodeError:
         return "it holds half of a surrogate pair, which is not a character"
-    return None
+    return f"it has {size:,} bytes; at most {LARGEST:,} can be stored" if size > LARGEST else None
 
 
 def _article(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from contentq.errors import HandlerError
 from contentq.handlers.loading import Handler
-from contentq.queue.outcomes import Failed, Held, Outcome, Released
+from contentq.queue.outcomes import Failed, Held, Outcome, Overdue, Released
 from contentq.queue.task import Task
 from contentq.worker import forks, transaction
 from contentq.worker.connections import HandlerConnections
@@ -99,16 +99,15 @@ class Runner:
         """How many slots are free."""
         return self._slots - len(self._executions)
 
-    def held_ids(self) -> Iterable[int]:
-        """The ids of the tasks in the slots."""
-        return (task_id for task_id, _ in self._executions)
+    def held(self) -> Iterable[tuple[int, int]]:
+        """(id, attempt) of the tasks in the slots."""
+        return self._executions.keys()
 
-    async def wait_for_slot(self) -> int:
-        """Waits until a slot is free; returns how many are."""
+    async def wait_for_slot(self) -> None:
+        """Waits until a slot is free."""
         while self.free <= 0:
             self._freed.clear()
             await self._freed.wait()
-        return self.free
 
     async def wait_until_idle(self) -> None:
         """Waits until no slot is taken."""
@@ -171,11 +170,16 @@ class Runner:
             self._report(execution, _outcome_of_stop(execution))
 
     async def _run_async(self, execution: Execution) -> None:
-        outcome = await self._outcome_async(execution)
-        context = execution.context
-        if isinstance(context, Context) and context.transaction is not None:
-            outcome = await transaction.finish(context.transaction, outcome, self._connections, self._settled)
-        self._finished(execution, outcome)
+        outcome: Outcome | None = None
+        try:
+            outcome = await self._outcome_async(execution)
+            context = execution.context
+            if isinstance(context, Context) and context.transaction is not None:
+                outcome = await transaction.finish(context.transaction, outcome, self._connections, self._settled)
+        except BaseException as error:
+            outcome = failure_of(execution.held, error)
+        finally:
+            self._finished(execution, outcome)
 
     async def _outcome_async(self, execution: Execution) -> Outcome | None:
         if execution.stopped is not None:
@@ -191,7 +195,13 @@ class Runner:
 
     async def _run_in_thread(self, execution: Execution) -> None:
         assert self._threads is not None
-        self._finished(execution, await self._threads.run(lambda: self._in_thread(execution)))
+        outcome: Outcome | None = None
+        try:
+            outcome = await self._threads.run(lambda: self._in_thread(execution))
+        except BaseException as error:
+            outcome = failure_of(execution.held, error)
+        finally:
+            self._finished(execution, outcome)
 
     def _in_thread(self, execution: Execution) -> Outcome | None:
         context = execution.context
@@ -240,7 +250,7 @@ def _outcome_of_stop(execution: Execution) -> Outcome | None:
     """What to report of a handler that was stopped; the database makes timeout or cancelled of it itself."""
     held = execution.held
     if execution.stopped is Stop.DEADLINE:
-        return Failed(held, "Task execution timeout", "DeadlinePassed")
+        return Overdue(held)
     if execution.stopped is Stop.CANCELLED:
         return Failed(held, "Task cancelled", "Cancelled", permanent=True)
     if execution.stopped is Stop.RELEASED:

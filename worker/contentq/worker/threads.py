@@ -7,10 +7,13 @@ keep a stopped worker alive for ever; these threads are daemons.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from typing import Any
+
+log = logging.getLogger("contentq.worker")
 
 _Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
@@ -32,8 +35,16 @@ class HandlerThreads:
         future.add_done_callback(self._finished)
         self._jobs.put((function, future))
         if self._started < min(self._size, self._unfinished):
-            self._started += 1
-            threading.Thread(target=self._work, name=f"contentq-handler-{self._started}", daemon=True).start()
+            thread = threading.Thread(target=self._work, name=f"contentq-handler-{self._started}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The machine has no more threads; those that there are will get to it.
+                if self._started == 0:
+                    raise
+                log.warning("no more threads can be started running=%d slots=%d", self._started, self._size)
+            else:
+                self._started += 1
         return future
 
     def close(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 
 import psycopg
@@ -10,8 +12,11 @@ from psycopg.rows import TupleRow
 from contentq.queue.contract import completion_call
 from contentq.queue.outcomes import Completed, Failed, Outcome, Stored
 from contentq.worker.connections import HandlerConnections
-from contentq.worker.link import one_line
+from contentq.worker.link import cut, one_line
 from contentq.worker.results import refused
+
+COMMIT_TIMEOUT = 60.0
+"""Seconds for the completion and the commit; after them the peer is taken to be gone."""
 
 Settled = Callable[[Outcome, str | None], None]
 
@@ -26,10 +31,14 @@ async def finish(
     try:
         if not isinstance(outcome, Completed | Stored):
             return outcome
-        cursor = await connection.execute(*completion_call(outcome))
-        counted = await cursor.fetchone() is not None
-        if counted:
-            await connection.commit()
+        cutting = asyncio.get_running_loop().call_later(COMMIT_TIMEOUT, cut, connection)
+        try:
+            cursor = await connection.execute(*completion_call(outcome))
+            counted = await cursor.fetchone() is not None
+            if counted:
+                await connection.commit()
+        finally:
+            cutting.cancel()
         settled(outcome, "completed" if counted else None)
     except (psycopg.Error, UnicodeError) as error:
         assert outcome is not None
@@ -49,9 +58,15 @@ def finish_in_thread(
     try:
         if not isinstance(outcome, Completed | Stored):
             return outcome
-        counted = connection.execute(*completion_call(outcome)).fetchone() is not None
-        if counted:
-            connection.commit()
+        cutting = threading.Timer(COMMIT_TIMEOUT, cut, [connection])
+        cutting.daemon = True
+        cutting.start()
+        try:
+            counted = connection.execute(*completion_call(outcome)).fetchone() is not None
+            if counted:
+                connection.commit()
+        finally:
+            cutting.cancel()
         settled(outcome, "completed" if counted else None)
     except (psycopg.Error, UnicodeError) as error:
         assert outcome is not None

@@ -9,12 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from typing import TypeVar
 
 from contentq.database.connect import connect
-from contentq.database.migrations import require_head
+from contentq.database.revisions import require_head
 from contentq.handlers.loading import Handler
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Outcome, Released, Stored
+from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Stored
 from contentq.queue.task import Task
 from contentq.version import __version__
 from contentq.worker.claimer import Claimer
@@ -27,6 +28,8 @@ from contentq.worker.reporter import Reporter
 from contentq.worker.runner import Runner, Stop
 
 log = logging.getLogger("contentq.worker")
+
+T = TypeVar("T")
 
 ALIVE_INTERVAL = 0.25
 """Seconds between the event loop's signs of life to the pulse."""
@@ -172,7 +175,7 @@ class Worker:
         reporting = asyncio.create_task(reporter.run())
         living = asyncio.create_task(self._show_life())
         try:
-            await self._claim_until_stopped(claimer)
+            await self._claim_until_stopped(claimer, {reporting, living})
             ending = await self._wind_up()
         finally:
             living.cancel()
@@ -182,11 +185,15 @@ class Worker:
             await asyncio.gather(reporting, living, return_exceptions=True)
         return ending
 
-    async def _claim_until_stopped(self, claimer: Claimer) -> None:
+    async def _claim_until_stopped(self, claimer: Claimer, vital: set[asyncio.Task[None]]) -> None:
+        """Claims until it is told to stop. Raises what has ended one of the tasks without which nothing works."""
         claiming = asyncio.create_task(claimer.run())
         stopping = asyncio.create_task(self._stop_asked.wait())
         try:
-            await asyncio.wait({claiming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({claiming, stopping, *vital}, return_when=asyncio.FIRST_COMPLETED)
+            for each in vital:
+                if each.done():
+                    each.result()
             await claimer.stop()
             await claiming
         finally:
@@ -207,32 +214,31 @@ class Worker:
             await _within(FAREWELL_TIMEOUT, self._reporter.all_done())
             if len(self._reporter):
                 log.error(
-                    "unreported tasks=%d: the database is out of reach; they will be rescued",
+                    "unreported tasks=%d: they will be done again",
                     len(self._reporter),
                 )
-            await self._farewell(link, contract.deregister_worker)
+            left = await self._farewell(link, contract.deregister_worker)
         finally:
             await link.close()
-        return Ending.RELEASED if self.counts.released or len(self._reporter) else Ending.DONE
+        return Ending.RELEASED if left or self.counts.released or len(self._reporter) else Ending.DONE
 
     async def _farewell(
         self,
         link: Link,
-        call: Callable[[contract.Connection, int], Awaitable[object]],
-    ) -> None:
-        """Makes a call for as long as the farewell may take; the worker leaves with or without it."""
+        call: Callable[[contract.Connection, int], Awaitable[T]],
+    ) -> T | None:
+        """Makes a call for as long as the farewell may take; its answer, None when there was none."""
         give_up = time.monotonic() + FAREWELL_TIMEOUT
         while self.worker_id is not None and time.monotonic() < give_up:
             try:
                 async with link.calling(FAREWELL_TIMEOUT) as connection:
-                    await call(connection, self.worker_id)
+                    return await call(connection, self.worker_id)
             except Exception as error:
                 if not is_outage(error):
                     log.error("farewell failed error=%s", one_line(error))
-                    return
+                    return None
                 await link.back_off(error)
-            else:
-                return
+        return None
 
     async def _until_idle(self, seconds: float, *, at_once: bool = True) -> bool:
         """Waits until no slot is taken, at most so long; at_once: or until told not to wait. Whether it is so."""
@@ -250,6 +256,8 @@ class Worker:
         told, told_at = Counts(), 0.0
         while True:
             self._pulse.loop_is_alive()
+            if not self._pulse.is_alive:
+                raise RuntimeError("the thread that beats the worker's heart has ended")
             now = time.monotonic()
             if self.counts != told and now - told_at >= PROGRESS_INTERVAL:
                 told, told_at = replace(self.counts), now
@@ -282,6 +290,9 @@ class Worker:
             )
         if status == "completed":
             counts.completed += 1
+        elif isinstance(outcome, Overdue):
+            counts.timed_out += status is None
+            counts.retried += status is not None
         elif isinstance(outcome, Released) and status is not None:
             counts.released += 1
         elif status == "pending":

@@ -1,0 +1,19 @@
+-- Wakes idle workers: there may be something to claim.
+-- Called by: the trigger of INSERT, and functions that put tasks back.
+-- Locks: nothing. Returns: nothing.
+-- When the queue of notifications is half full, because some session listens and never reads, no one is woken:
+-- a full one would refuse the whole transaction. Workers also look by themselves.
+CREATE OR REPLACE FUNCTION contentq.notify_ready()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.notify_ready() IS
+    'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';

@@ -1,0 +1,91 @@
+-- Takes tasks back from workers that have not been heard since a moment, and removes those workers.
+-- Called by: rescue_dead_workers() and maintain().
+-- Locks: rows of silent workers, then their tasks in id order, skipping those that others hold (so it never
+--        waits). At most 1000 tasks a call; a worker is removed when nothing of its tasks is left.
+-- Returns: how many tasks it took back.
+-- Each is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at
+-- once. Tasks of a worker that is not registered at all are taken back too. A task set to processing by
+-- hand has no worker_id and is left alone.
+CREATE OR REPLACE FUNCTION contentq.rescue_silent(unheard_since timestamptz)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s'
+AS $$
+DECLARE
+    dead bigint[];
+    task record;
+    holder contentq.workers;
+    rescued integer := 0;
+    gone bigint;
+BEGIN
+    dead := ARRAY(
+        SELECT w.id
+        FROM contentq.workers AS w
+        WHERE w.heartbeat_at < rescue_silent.unheard_since
+        ORDER BY w.id
+        FOR UPDATE SKIP LOCKED
+    );
+
+    FOR task IN
+        SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'processing'
+          AND t.worker_id IS NOT NULL
+          AND (t.worker_id = ANY (dead)
+               OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = t.worker_id))
+        ORDER BY t.id
+        LIMIT 1000
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    LOOP
+        SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
+        -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
+        CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
+
+        IF task.cancel_requested_at IS NOT NULL THEN
+            UPDATE public.content_generation_tasks
+            SET status = 'failed',
+                error_message = 'Task cancelled',
+                worker_id = NULL,
+                updated_at = CURRENT_TIMESTAMP
+            WHERE id = task.id;
+        ELSE
+            PERFORM contentq.record_failure(
+                task.id,
+                format('The worker that ran attempt %s died (%s); %s',
+                    task.attempt,
+                    CASE WHEN holder.id IS NULL
+                         THEN format('worker %s, no longer registered', task.worker_id)
+                         ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
+                                     holder.pid, date_trunc('second', holder.heartbeat_at)) END,
+                    CASE WHEN task.retry_count < task.max_retries
+                         THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
+                         ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                'WorkerDied',
+                false,
+                interval '0'
+            );
+        END IF;
+        rescued := rescued + 1;
+    END LOOP;
+
+    FOREACH gone IN ARRAY dead LOOP
+        IF NOT EXISTS (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.worker_id = gone
+              AND t.status = 'processing'
+        ) THEN
+            PERFORM contentq.forget_worker(gone);
+        END IF;
+    END LOOP;
+
+    IF rescued > 0 THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+    RETURN rescued;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.rescue_silent(timestamptz) IS
+    'Internal: takes tasks back from workers that were not heard since then; returns how many.';
