@@ -236,5 +236,5 @@ def _log_to_stderr(level: str) -> None:
         format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
     )
     # They tell at length what they do; handlers, and the libraries that they call, log as they like.
-    for library in ("asyncio", "psycopg"):
-        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # that a call was cut short, the worker says itself

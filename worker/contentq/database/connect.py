@@ -30,10 +30,12 @@ class _Options(TypedDict):
 
 _OPTIONS: _Options = {
     "autocommit": True,
-    # Every statement is a call of a function whose plan PostgreSQL keeps itself; statements prepared by name
-    # would only break behind a pooler in transaction mode.
+    # Statements prepared by name break behind a pooler in transaction mode.
     "prepare_threshold": None,
 }
+
+PREPARE_AFTER = 1
+"""Executions of a statement after which it is prepared by name, on a connection of which that is asked."""
 
 
 def connection_parameters(dsn: str, application_name: str) -> dict[str, Any]:
@@ -49,10 +51,16 @@ def connect(dsn: str, application_name: str = "contentq") -> psycopg.Connection[
         raise DatabaseUnreachable(_unreachable(dsn, error)) from None
 
 
-async def connect_async(dsn: str, application_name: str = "contentq") -> psycopg.AsyncConnection[TupleRow]:
-    """An asyncio connection in autocommit mode. Raises DatabaseUnreachable."""
+async def connect_async(
+    dsn: str, application_name: str = "contentq", *, prepare: bool = False
+) -> psycopg.AsyncConnection[TupleRow]:
+    """An asyncio connection in autocommit mode. prepare: whether its statements may be prepared by name.
+
+    Raises DatabaseUnreachable.
+    """
+    options: _Options = {**_OPTIONS, "prepare_threshold": PREPARE_AFTER if prepare else None}
     try:
-        return await psycopg.AsyncConnection.connect(**connection_parameters(dsn, application_name), **_OPTIONS)
+        return await psycopg.AsyncConnection.connect(**connection_parameters(dsn, application_name), **options)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(_unreachable(dsn, error)) from None
 

@@ -43,13 +43,14 @@ class Claimer:
         claimed: Callable[[list[Task]], None],
         stopping: asyncio.Event,
     ) -> None:
-        self._link = Link(dsn, "claim")
+        self._link = Link(dsn, "claim", prepare=options.is_direct)
         self._options = options
         self._registration = registration
         self._runner = runner
         self._reporter = reporter
         self._claimed = claimed
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._sleeping: asyncio.Future[None] | None = None
         self._told_of_waiting = False
         self._claiming = asyncio.Lock()
         self._looping: asyncio.Task[None] | None = None
@@ -58,7 +59,8 @@ class Claimer:
 
     def wake(self) -> None:
         """There may be something to claim."""
-        self._woken.set()
+        self._woken = True
+        self._end_sleep()
 
     def suspect(self) -> None:
         """The connection may be dead: another one got no answer."""
@@ -90,7 +92,7 @@ class Claimer:
             asked = await self._room()
             if self._stopping.is_set():
                 return
-            self._woken.clear()
+            self._woken = False
             try:
                 async with self._claiming:
                     claimed = await self._claim(worker_id, asked)
@@ -145,9 +147,23 @@ class Claimer:
             self._told_of_waiting = True
             until = "" if next_scheduled is None else f" next_in={next_scheduled:.0f}s"
             log.info("nothing is ready, waiting for tasks that were put back or are held elsewhere%s", until)
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)
+        await self._sleep(seconds)
         return False
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps for so long or until woken; what happens first counts without a detour over further tasks."""
+        if not self._woken:
+            self._sleeping = sleeping = asyncio.get_running_loop().create_future()
+            timer = sleeping.get_loop().call_later(seconds, self._end_sleep)
+            try:
+                await sleeping
+            finally:
+                timer.cancel()
+                self._sleeping = None
+
+    def _end_sleep(self) -> None:
+        if self._sleeping is not None and not self._sleeping.done():
+            self._sleeping.set_result(None)
 
     async def _is_done(self) -> bool:
         if self._runner.busy or len(self._reporter):

@@ -35,5 +35,10 @@ class WorkerOptions:
     handler_connections: int = 1
     """Most connections that handlers may hold at once through their context."""
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether the DSN leads to the server itself: through a pooler no worker could listen on it."""
+        return self.listen and self.listen_dsn is None
+
     hostname: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)

@@ -42,8 +42,10 @@ ASIDE = 5.0
 class Reporter:
     """Holds every outcome until the database has given a definite answer to it."""
 
-    def __init__(self, dsn: str, reported: Callable[[Outcome, str | None], None]) -> None:
-        self._link = Link(dsn, "report")
+    def __init__(
+        self, dsn: str, reported: Callable[[Outcome, str | None], None], *, prepare: bool = False
+    ) -> None:
+        self._link = Link(dsn, "report", prepare=prepare)
         self._reported = reported
         self._waiting: list[Outcome] = []
         self._under_way: list[Outcome] = []
@@ -188,13 +190,13 @@ def _is_refusal(error: Exception) -> bool:
     """Whether the error is about the data that was sent; sent again, it would be refused again.
 
     It is not when the database is out of reach or out of order, nor when its schema or its rights are not what
-    they should be (classes 28, 3D, 3F and 42): then it can be sent again once that is mended.
+    they should be (classes 26, 28, 3D, 3F and 42): then it can be sent again once that is mended.
     """
     if isinstance(error, UnicodeError):
         return True
     if not isinstance(error, psycopg.Error) or is_outage(error):
         return False
-    return (error.sqlstate or "")[:2] not in ("28", "3D", "3F", "42")
+    return (error.sqlstate or "")[:2] not in ("26", "28", "3D", "3F", "42")
 
 
 def _is_unknown(error: Exception) -> bool:

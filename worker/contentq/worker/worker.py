@@ -129,7 +129,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         registration = self._registration
         connections = HandlerConnections(self._dsn, self._options.handler_connections)
-        self._reporter = reporter = Reporter(self._dsn, self._reported)
+        self._reporter = reporter = Reporter(self._dsn, self._reported, prepare=self._options.is_direct)
         self._runner = runner = Runner(
             self._handler, self._options.concurrency, connections, reporter.add, self._reported, self._idle
         )
