@@ -37,6 +37,7 @@ CRASH_SAFE = {"fsync": "off", "max_connections": "200"}
 """A crash of the server loses nothing that it has given to the kernel."""
 
 WORKERS = 4
+PRODUCERS = 2
 SLOTS = 20
 DATABASE_UNREACHABLE = 3
 """Exit code of a worker that finds no database when it starts."""
@@ -137,15 +138,18 @@ class Torture:
             self._proxies = [stack.enter_context(Proxy(self._cluster.port)) for _ in range(WORKERS)]
             self._workers = stack.enter_context(fleet())
             self._places = [self._start_worker(place) for place in range(WORKERS)]
-            producing = threading.Thread(target=self._produce, args=(self._random.getrandbits(32),))
-            producing.start()
+            seeds = [self._random.getrandbits(32) for _ in range(PRODUCERS)]
+            producers = [threading.Thread(target=self._produce, args=(seed,)) for seed in seeds]
+            for producer in producers:
+                producer.start()
             try:
                 for _ in range(faults):
                     self._one_fault()
                     self._pause(self._random.uniform(0.05, 0.6))
             finally:
                 self._stop_producing.set()
-                producing.join(60)
+                for producer in producers:
+                    producer.join(60)
             self._settle()
         self._conclude()
         return self.report

@@ -1,0 +1,97 @@
+"""claim() beside a session with an old snapshot: what was claimed since stays in the ready index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.plans import scans
+from tests.support.queue import Queue
+
+BATCH = 500
+BATCHES = 60
+
+
+def remember(session: Queue, heads: dict[int, tuple[str, int]], until: str = "1 hour", **more: Any) -> None:
+    """Makes a session believe that it has come so far in each priority."""
+    end = session.value("SELECT (clock_timestamp() + %s::interval)::text", until)
+    memory = {"until": end, "categories": None, "heads": heads, **more}
+    session.run("SELECT set_config('contentq.ready_heads', %s, false)", json.dumps(memory))
+
+
+def test_claims_do_not_walk_again_over_what_was_claimed_before(
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int
+) -> None:
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, priority, submitted_at) "
+        "SELECT %s, 1 + n %% 3, '2001-01-01' FROM generate_series(1, %s) AS n",
+        queue.account,
+        BATCH * BATCHES,
+    )
+    reader = connect_queue()
+    claim = f"SELECT count(*) FROM contentq.claim({worker}, {BATCH})"
+    with reader.connection.transaction():
+        reader.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.run("SELECT count(*) FROM content_generation_tasks")
+        # On a quick machine a whole scan is not yet taken for a long one at this size.
+        remember(queue, {})
+        entries = sum(scans(queue, claim).entries["ready_idx"] for _ in range(BATCHES))
+
+    assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [1]
+    # A whole scan each time would read BATCH * BATCHES ** 2 / 2 of them.
+    assert entries < BATCH * BATCHES * BATCHES / 8
+
+
+def test_order_is_kept_from_where_the_session_has_come_to(queue: Queue, worker: int) -> None:
+    old = [queue.add(priority=priority, submitted_at="2001-01-01") for priority in (3, 9, 3, 9)]
+    remember(queue, {9: ("2000-01-01T00:00:00Z", 0)})
+
+    claimed = [row["id"] for row in queue.claim(worker, 3)]
+
+    assert claimed == [old[1], old[3], old[0]]
+
+
+def test_more_urgent_task_that_comes_later_is_claimed_first(queue: Queue, worker: int) -> None:
+    waiting = queue.add(priority=5, submitted_at="2001-01-01")
+    remember(queue, {10: ("2001-01-01T00:00:00Z", 0), 5: ("2000-01-01T00:00:00Z", 0)})
+    urgent = queue.add(priority=10)
+
+    assert [row["id"] for row in queue.claim(worker, 1)] == [urgent]
+    assert [row["id"] for row in queue.claim(worker, 1)] == [waiting]
+
+
+def test_task_that_becomes_ready_behind_that_place_is_found_by_the_next_whole_scan(
+    queue: Queue, worker: int
+) -> None:
+    behind = queue.add(submitted_at="2001-01-01")
+    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)})
+    assert queue.claim(worker) == []
+
+    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, until="0 seconds")
+
+    assert [row["id"] for row in queue.claim(worker)] == [behind]
+    assert queue.value("SELECT current_setting('contentq.ready_heads')") == ""
+
+
+def test_place_of_a_worker_of_other_categories_does_not_count(queue: Queue, worker: int) -> None:
+    task = queue.add(category="blog", submitted_at="2001-01-01")
+    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, categories=["news"])
+
+    assert [row["id"] for row in queue.claim(worker, 1, ["blog"])] == [task]
+
+
+def test_other_sessions_are_not_concerned(queue: Queue, connect_queue: Callable[[], Queue], worker: int) -> None:
+    task = queue.add(submitted_at="2001-01-01")
+    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)})
+
+    assert [row["id"] for row in connect_queue().claim(worker)] == [task]
+
+
+def test_claim_never_takes_more_than_it_was_asked_for(queue: Queue, worker: int) -> None:
+    for priority in (1, 5, 10):
+        for _ in range(4):
+            queue.add(priority=priority)
+    remember(queue, {})
+
+    assert [len(queue.claim(worker, asked)) for asked in (5, 5, 5)] == [5, 5, 2]
