@@ -1,6 +1,6 @@
 """Measures every figure beside its limit, in turn, several times; prints a table and writes JSON.
 
-python -m tests.bench [--rounds 3] [--json bench-latest.json]
+python -m tests.bench [--rounds 3] [--only drain] [--json bench-latest.json]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contentq import __version__
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import drain, latency
+from tests.bench import drain, enqueue, latency, slots, snapshot
 from tests.bench.bed import Bed, bed
 
 
@@ -59,6 +59,7 @@ class Figure:
 
 def figures() -> list[Figure]:
     """What is measured."""
+    drained = snapshot.Drained()
     return [
         Figure(
             "drain, 1 process",
@@ -75,6 +76,24 @@ def figures() -> list[Figure]:
             "pgbench, 2 clients",
             lambda on: drain.raw(on, 2),
         ),
+        Figure(
+            "drain, with content",
+            "tasks/s",
+            lambda on: drain.worked(on, 1, "template"),
+            "pgbench, 1 client",
+            lambda on: drain.raw(on, 1, content=True),
+        ),
+        Figure(
+            "beside an old snapshot, last fifth",
+            "tasks/s",
+            drained.last_fifth,
+            "first fifth",
+            drained.first_fifth,
+        ),
+        Figure("2,000 × 1 s, async, 500 slots", "s", slots.asynchronous, "ideal", slots.asynchronous_ideal),
+        Figure("2,000 × 0.1 s, threads, 64 slots", "s", slots.threads, "ideal", slots.threads_ideal),
+        Figure("INSERT, 8 clients", "rows/s", enqueue.with_wake_up, "no wake-up", enqueue.without_wake_up),
+        Figure("submit, 100,000 rows", "rows/s", enqueue.submitted, "COPY", enqueue.copied),
         Figure(
             "insert to start, median",
             "ms",
@@ -96,9 +115,10 @@ def main() -> int:
     """Runs the benchmark; exit code 1 when a figure misses its bound."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="figures whose name contains this")
     parser.add_argument("--json", type=Path, default=Path("bench-latest.json"))
     arguments = parser.parse_args()
-    measured = figures()
+    measured = [figure for figure in figures() if arguments.only in figure.name]
     console = Console()
     with bed() as on:
         version = str((on.connection.execute("SHOW server_version").fetchone() or ["?"])[0])

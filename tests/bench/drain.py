@@ -29,21 +29,34 @@ WHERE id = ANY (:ids::integer[]) AND status = 'processing';
 """Claim and complete in plain SQL on the product's own table, with its indexes, triggers and checks."""
 
 
-def raw(bed: Bed, clients: int) -> float:
+RAW_WITH_CONTENT = RAW.replace(
+    "UPDATE content_generation_tasks\nSET status = 'completed'",
+    """\
+WITH stored AS (
+    INSERT INTO contents (account_id, title, body, word_count, review_status)
+    SELECT account_id, topic, repeat('A sentence of some length that says nothing at all. ', 16), 150, 'approved'
+    FROM content_generation_tasks WHERE id = ANY (:ids::integer[])
+    RETURNING id
+)
+SELECT count(*) FROM stored;
+UPDATE content_generation_tasks
+SET status = 'completed'""",
+)
+"""The same with a row of content for each task, about as long as a draft of the handler `template`."""
+
+
+def raw(bed: Bed, clients: int, *, content: bool = False) -> float:
     """Tasks a second of pgbench, claiming and completing in batches."""
     bed.fill(TASKS)
-    bed.pgbench(RAW, clients, TASKS // BATCH // clients)
+    bed.pgbench(RAW_WITH_CONTENT if content else RAW, clients, TASKS // BATCH // clients)
     return bed.rate(TASKS)
 
 
-def worked(bed: Bed, processes: int) -> float:
+def worked(bed: Bed, processes: int, handler: str = "tests.bench.handlers:nothing") -> float:
     """Tasks a second of so many worker processes with default settings."""
     bed.fill(TASKS)
     with ExitStack() as running:
-        workers = [
-            running.enter_context(bed.worker("tests.bench.handlers:nothing", "--until-empty"))
-            for _ in range(processes)
-        ]
+        workers = [running.enter_context(bed.worker(handler, "--until-empty")) for _ in range(processes)]
         for worker in workers:
             worker.wait(timeout=120)
     return bed.rate(TASKS)
