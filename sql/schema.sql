@@ -67,7 +67,8 @@ DECLARE
     took interval;
 BEGIN
     IF memory IS NOT NULL
-        AND (memory->>'until')::timestamptz > began
+        -- Not after the clock was set back, either.
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
     THEN
         heads := memory->'heads';
@@ -732,18 +733,27 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT greatest(t.scheduled_at - clock_timestamp(), interval '0')
-    FROM public.content_generation_tasks AS t
-    WHERE t.status = 'pending'
-      AND t.scheduled_at IS NOT NULL
-      AND t.scheduled_at < 'infinity'
-    ORDER BY t.scheduled_at
-    LIMIT 1;
+    SELECT greatest(
+        least(
+            (SELECT t.scheduled_at
+             FROM public.content_generation_tasks AS t
+             WHERE t.status = 'pending'
+               AND t.scheduled_at IS NOT NULL
+               AND t.scheduled_at < 'infinity'
+             ORDER BY t.scheduled_at
+             LIMIT 1),
+            (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
+        ) - clock_timestamp(),
+        interval '0')
+    WHERE EXISTS (SELECT
+                  FROM public.content_generation_tasks AS t
+                  WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at < 'infinity')
+       OR current_setting('contentq.ready_heads', true) <> '';
 $$;
 
 -- Name: FUNCTION next_scheduled(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready; NULL when nothing is scheduled.';
+COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready, or until this session should look at all tasks again; NULL when there is no such time.';
 
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1058,15 +1068,9 @@ BEGIN
         rescued := rescued + 1;
     END LOOP;
 
+    -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
     FOREACH gone IN ARRAY dead LOOP
-        IF NOT EXISTS (
-            SELECT
-            FROM public.content_generation_tasks AS t
-            WHERE t.worker_id = gone
-              AND t.status = 'processing'
-        ) THEN
-            PERFORM contentq.forget_worker(gone);
-        END IF;
+        PERFORM contentq.forget_worker(gone);
     END LOOP;
 
     IF rescued > 0 THEN
@@ -1276,7 +1280,10 @@ CREATE FUNCTION contentq.wake_workers() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    PERFORM contentq.notify_ready();
+    -- As notify_ready(), which a producer may have no right to call.
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
     RETURN NULL;
 END;
 $$;

@@ -29,7 +29,8 @@ DECLARE
     took interval;
 BEGIN
     IF memory IS NOT NULL
-        AND (memory->>'until')::timestamptz > began
+        -- Not after the clock was set back, either.
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
     THEN
         heads := memory->'heads';

@@ -1,6 +1,7 @@
--- Says how long until a scheduled task becomes ready, so that an idle worker sleeps exactly that long.
+-- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
+-- scheduled task becomes ready, or until choose_ready() of this session should look at everything again.
 -- Called by: workers, when a claim found nothing more.
--- Locks: nothing. Returns: the time from now (never negative), NULL when nothing is scheduled.
+-- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
 CREATE OR REPLACE FUNCTION contentq.next_scheduled()
 RETURNS interval
@@ -8,14 +9,24 @@ LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT greatest(t.scheduled_at - clock_timestamp(), interval '0')
-    FROM public.content_generation_tasks AS t
-    WHERE t.status = 'pending'
-      AND t.scheduled_at IS NOT NULL
-      AND t.scheduled_at < 'infinity'
-    ORDER BY t.scheduled_at
-    LIMIT 1;
+    SELECT greatest(
+        least(
+            (SELECT t.scheduled_at
+             FROM public.content_generation_tasks AS t
+             WHERE t.status = 'pending'
+               AND t.scheduled_at IS NOT NULL
+               AND t.scheduled_at < 'infinity'
+             ORDER BY t.scheduled_at
+             LIMIT 1),
+            (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
+        ) - clock_timestamp(),
+        interval '0')
+    WHERE EXISTS (SELECT
+                  FROM public.content_generation_tasks AS t
+                  WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at < 'infinity')
+       OR current_setting('contentq.ready_heads', true) <> '';
 $$;
 
 COMMENT ON FUNCTION contentq.next_scheduled() IS
-    'Time until the next scheduled task becomes ready; NULL when nothing is scheduled.';
+    'Time until the next scheduled task becomes ready, or until this session should look at all tasks again; NULL '
+    'when there is no such time.';

@@ -1,5 +1,5 @@
 -- Wakes idle workers: there may be something to claim.
--- Called by: the trigger of INSERT, and functions that put tasks back.
+-- Called by: functions that put tasks back.
 -- Locks: nothing. Returns: nothing.
 -- When the queue of notifications is half full, because some session listens and never reads, no one is woken:
 -- a full one would refuse the whole transaction. Workers also look by themselves.

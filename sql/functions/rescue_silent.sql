@@ -1,7 +1,7 @@
 -- Takes tasks back from workers that have not been heard since a moment, and removes those workers.
 -- Called by: rescue_dead_workers() and maintain().
 -- Locks: rows of silent workers, then their tasks in id order, skipping those that others hold (so it never
---        waits). At most 1000 tasks a call; a worker is removed when nothing of its tasks is left.
+--        waits). At most 1000 tasks a call; what is left of a removed worker's tasks is nobody's, for the next.
 -- Returns: how many tasks it took back.
 -- Each is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at
 -- once. Tasks of a worker that is not registered at all are taken back too. A task set to processing by
@@ -69,15 +69,9 @@ BEGIN
         rescued := rescued + 1;
     END LOOP;
 
+    -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
     FOREACH gone IN ARRAY dead LOOP
-        IF NOT EXISTS (
-            SELECT
-            FROM public.content_generation_tasks AS t
-            WHERE t.worker_id = gone
-              AND t.status = 'processing'
-        ) THEN
-            PERFORM contentq.forget_worker(gone);
-        END IF;
+        PERFORM contentq.forget_worker(gone);
     END LOOP;
 
     IF rescued > 0 THEN

@@ -153,7 +153,8 @@ DECLARE
     took interval;
 BEGIN
     IF memory IS NOT NULL
-        AND (memory->>'until')::timestamptz > began
+        -- Not after the clock was set back, either.
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
     THEN
         heads := memory->'heads';
@@ -726,9 +727,10 @@ COMMENT ON FUNCTION contentq.maintain() IS
     'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes '
     'scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';
 
--- Says how long until a scheduled task becomes ready, so that an idle worker sleeps exactly that long.
+-- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
+-- scheduled task becomes ready, or until choose_ready() of this session should look at everything again.
 -- Called by: workers, when a claim found nothing more.
--- Locks: nothing. Returns: the time from now (never negative), NULL when nothing is scheduled.
+-- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
 CREATE OR REPLACE FUNCTION contentq.next_scheduled()
 RETURNS interval
@@ -736,20 +738,30 @@ LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT greatest(t.scheduled_at - clock_timestamp(), interval '0')
-    FROM public.content_generation_tasks AS t
-    WHERE t.status = 'pending'
-      AND t.scheduled_at IS NOT NULL
-      AND t.scheduled_at < 'infinity'
-    ORDER BY t.scheduled_at
-    LIMIT 1;
+    SELECT greatest(
+        least(
+            (SELECT t.scheduled_at
+             FROM public.content_generation_tasks AS t
+             WHERE t.status = 'pending'
+               AND t.scheduled_at IS NOT NULL
+               AND t.scheduled_at < 'infinity'
+             ORDER BY t.scheduled_at
+             LIMIT 1),
+            (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
+        ) - clock_timestamp(),
+        interval '0')
+    WHERE EXISTS (SELECT
+                  FROM public.content_generation_tasks AS t
+                  WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at < 'infinity')
+       OR current_setting('contentq.ready_heads', true) <> '';
 $$;
 
 COMMENT ON FUNCTION contentq.next_scheduled() IS
-    'Time until the next scheduled task becomes ready; NULL when nothing is scheduled.';
+    'Time until the next scheduled task becomes ready, or until this session should look at all tasks again; NULL '
+    'when there is no such time.';
 
 -- Wakes idle workers: there may be something to claim.
--- Called by: the trigger of INSERT, and functions that put tasks back.
+-- Called by: functions that put tasks back.
 -- Locks: nothing. Returns: nothing.
 -- When the queue of notifications is half full, because some session listens and never reads, no one is woken:
 -- a full one would refuse the whole transaction. Workers also look by themselves.
@@ -1034,7 +1046,7 @@ COMMENT ON FUNCTION contentq.rescue_dead_workers(interval) IS
 -- Takes tasks back from workers that have not been heard since a moment, and removes those workers.
 -- Called by: rescue_dead_workers() and maintain().
 -- Locks: rows of silent workers, then their tasks in id order, skipping those that others hold (so it never
---        waits). At most 1000 tasks a call; a worker is removed when nothing of its tasks is left.
+--        waits). At most 1000 tasks a call; what is left of a removed worker's tasks is nobody's, for the next.
 -- Returns: how many tasks it took back.
 -- Each is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at
 -- once. Tasks of a worker that is not registered at all are taken back too. A task set to processing by
@@ -1102,15 +1114,9 @@ BEGIN
         rescued := rescued + 1;
     END LOOP;
 
+    -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
     FOREACH gone IN ARRAY dead LOOP
-        IF NOT EXISTS (
-            SELECT
-            FROM public.content_generation_tasks AS t
-            WHERE t.worker_id = gone
-              AND t.status = 'processing'
-        ) THEN
-            PERFORM contentq.forget_worker(gone);
-        END IF;
+        PERFORM contentq.forget_worker(gone);
     END LOOP;
 
     IF rescued > 0 THEN
@@ -1358,7 +1364,10 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM contentq.notify_ready();
+    -- As notify_ready(), which a producer may have no right to call.
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
     RETURN NULL;
 END;
 $$;

@@ -13,7 +13,7 @@ BATCH = 500
 BATCHES = 60
 
 
-def remember(session: Queue, heads: dict[int, tuple[str, int]], until: str = "1 hour", **more: Any) -> None:
+def remember(session: Queue, heads: dict[int, tuple[str, int]], until: str = "4 seconds", **more: Any) -> None:
     """Makes a session believe that it has come so far in each priority."""
     end = session.value("SELECT (clock_timestamp() + %s::interval)::text", until)
     memory = {"until": end, "categories": None, "heads": heads, **more}
@@ -72,6 +72,19 @@ def test_task_that_becomes_ready_behind_that_place_is_found_by_the_next_whole_sc
 
     assert [row["id"] for row in queue.claim(worker)] == [behind]
     assert queue.value("SELECT current_setting('contentq.ready_heads')") == ""
+
+
+def test_idle_worker_is_told_when_to_look_at_everything_again(queue: Queue) -> None:
+    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, until="3 seconds")
+
+    assert queue.value("SELECT contentq.next_scheduled() BETWEEN interval '1 second' AND interval '3 seconds'")
+
+
+def test_place_does_not_count_after_the_clock_was_set_back(queue: Queue, worker: int) -> None:
+    task = queue.add(submitted_at="2001-01-01")
+    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, until="1 hour")
+
+    assert [row["id"] for row in queue.claim(worker)] == [task]
 
 
 def test_place_of_a_worker_of_other_categories_does_not_count(queue: Queue, worker: int) -> None:

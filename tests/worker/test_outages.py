@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -103,3 +104,71 @@ def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
         eventually(lambda: database.execute(overdue).fetchone() == (True,), within=10)
         assert looks < 40
     eventually(lambda: row(id_).status == "completed", within=10)
+
+
+def test_rows_that_someone_has_locked_hold_up_neither_reports_nor_claims(
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database]
+) -> None:
+    go = threading.Event()
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        if task.topic == "waits":
+            go.wait(30)
+
+    start_worker(handler, concurrency=60)
+    locked, free = [insert(topic="waits") for _ in range(30)], [insert(topic="waits") for _ in range(10)]
+    eventually(lambda: all(row(id_).status == "processing" for id_ in (*locked, *free)), within=10)
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = ANY (%s) FOR UPDATE", [locked])
+        go.set()
+        eventually(lambda: all(row(id_).status == "completed" for id_ in free), within=10)
+        later = insert()
+        eventually(lambda: row(later).status == "completed", within=10)
+        assert {row(id_).status for id_ in locked} == {"processing"}
+    eventually(lambda: all(row(id_).status == "completed" for id_ in locked), within=20)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
+def test_row_that_someone_has_locked_does_not_cost_a_handler_its_own_transaction(
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database], plain: bool
+) -> None:
+    ended = threading.Event()
+
+    async def async_(task: Task, context: Context) -> None:
+        await (await context.connection()).execute("SELECT")
+        ended.set()
+
+    def plainly(task: Task, context: ThreadContext) -> None:
+        context.connection().execute("SELECT")
+        ended.set()
+
+    other = connect()
+    start_worker(plainly if plain else async_)
+    id_ = insert(max_retries=0, scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=1))
+    with other.transaction():
+        # Any statement of the other session that touches the row, from the moment on that it is claimed.
+        eventually(lambda: row(id_).status == "processing" or ended.is_set(), within=10)
+        other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
+        assert ended.wait(10)
+        other.execute("SELECT pg_sleep(2.5)")
+    eventually(lambda: row(id_).status != "processing", within=10)
+    assert row(id_).status == "completed"
+
+
+def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
+    start_worker: StartWorker, insert: Insert, row: Row
+) -> None:
+    started = threading.Event()
+
+    async def handler(task: Task, context: Context) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    running = start_worker(handler)
+    id_ = insert()
+    assert started.wait(10)
+    running.worker._pulse.stop()
+    with pytest.raises(RuntimeError, match="heart has ended"):
+        running.ending()
+    assert (row(id_).status, row(id_).retry_count) == ("pending", 0)

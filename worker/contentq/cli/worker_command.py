@@ -119,13 +119,17 @@ async def _work(dsn: str, handler: Any, options: WorkerOptions, show_bar: bool) 
         running.check()
         last_resort = LastResort(dsn, lambda: running.worker_id)
         with _only_its_end_stops_the_loop(), _signals_stop(running, last_resort, options.grace):
-            ending = await running.run()
+            try:
+                ending = await running.run()
+            except Exception:
+                last_resort.leave(1)
+                raise
     click.echo(_summary(running.counts, time.monotonic() - started), err=True)
     if ending is Ending.RELEASED:
         # Handlers that cling to life would keep the interpreter from ending in good order.
         sys.stderr.flush()
         os._exit(EXIT_RELEASED)
-    last_resort.leave()
+    last_resort.leave(0)
 
 
 @contextmanager

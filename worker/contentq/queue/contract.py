@@ -51,6 +51,14 @@ _SNOOZE = """
           FROM unnest(%s::integer[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
           ORDER BY u.id) AS r
     WHERE contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
+_LOCKED = """
+    SELECT t.id FROM public.content_generation_tasks AS t WHERE t.id = ANY (%s::integer[])
+    EXCEPT ALL
+    SELECT f.id
+    FROM (SELECT id FROM public.content_generation_tasks
+          WHERE id = ANY (%s::integer[])
+          ORDER BY id
+          FOR NO KEY UPDATE SKIP LOCKED) AS f"""
 _RELEASE = "SELECT contentq.release(%s, %s::integer[], %s::integer[])"
 
 
@@ -181,6 +189,12 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
     ids, attempts = _names(outcomes)
     delays: list[timedelta] = [o.delay for o in outcomes]
     return await _ids(connection, _SNOOZE, [ids, attempts, delays, [o.message for o in outcomes], worker_id])
+
+
+async def unlocked(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of these tasks whose rows no other session has locked at the moment, or that are gone."""
+    locked = await _ids(connection, _LOCKED, [list(ids), list(ids)])
+    return set(ids) - set(locked)
 
 
 async def release(connection: Connection, worker_id: int, outcomes: Sequence[Released]) -> list[int]:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import psycopg
+
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
 from contentq.queue.task import Task
@@ -22,6 +24,9 @@ log = logging.getLogger("contentq.worker")
 
 RECONCILE_INTERVAL = 30.0
 """Seconds between looks for tasks that the database has given to this worker without its knowing."""
+
+RECONCILE_RETRY = 5.0
+"""Seconds until it is tried again when someone has locked such a task."""
 
 SHORTEST_REST = 0.1
 """Seconds of rest, at least, when there was nothing more to claim and nothing has woken the worker."""
@@ -119,11 +124,7 @@ class Claimer:
     async def _claim(self, worker_id: int, asked: int) -> list[Task]:
         async with self._link.calling() as connection:
             if time.monotonic() >= self._reconcile_at:
-                held = [*self._runner.held(), *self._reporter.held()]
-                released = await contract.reconcile(connection, worker_id, held)
-                if released:
-                    log.warning("reconciled tasks=%d: their claim had not been heard", len(released))
-                self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
+                await self._reconcile(connection, worker_id)
             if asked == 0:
                 return []
             tasks = await contract.claim(connection, worker_id, asked, self._options.categories)
@@ -132,6 +133,17 @@ class Claimer:
         if tasks:
             self._claimed(tasks)
         return tasks
+
+    async def _reconcile(self, connection: contract.Connection, worker_id: int) -> None:
+        held = [*self._runner.held(), *self._reporter.held()]
+        try:
+            released = await contract.reconcile(connection, worker_id, held)
+        except psycopg.errors.LockNotAvailable:
+            self._reconcile_at = time.monotonic() + RECONCILE_RETRY
+            return
+        if released:
+            log.warning("reconciled tasks=%d: their claim had not been heard", len(released))
+        self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
 
     async def _rest(self) -> bool:
         """Nothing more to claim: sleeps until something may be; returns whether the work is done for good."""

@@ -36,27 +36,28 @@ class LastResort:
         self._dsn = dsn
         self._worker_id = worker_id
         self._timer: threading.Timer | None = None
-        self._lock = threading.Lock()
-        self._ended = False
+        self._lock = threading.RLock()
+        self._exit_code: int | None = None
 
     def arm(self, seconds: float) -> None:
         """The worker should have ended in so many seconds; called again, the new time holds."""
+        timer = threading.Timer(seconds, self._end_the_process)
+        timer.daemon = True
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = threading.Timer(seconds, self._end_the_process)
-            self._timer.daemon = True
-            self._timer.start()
+            before, self._timer = self._timer, timer
+        if before is not None:
+            before.cancel()
+        timer.start()
 
-    def leave(self) -> None:
+    def leave(self, exit_code: int) -> None:
         """The worker has ended by itself; what handlers have left behind does not keep the process for long."""
-        self._ended = True
+        self._exit_code = exit_code
         self.arm(LEFT_BEHIND_TIMEOUT)
 
     def _end_the_process(self) -> None:
-        if self._ended:
+        if self._exit_code is not None:
             sys.stderr.flush()
-            os._exit(0)
+            os._exit(self._exit_code)
         worker_id = self._worker_id()
         log.error("worker=%s cannot stop: a handler does not let it; releasing its tasks", worker_id)
         if worker_id is not None:

@@ -74,6 +74,8 @@ class Link:
                 self._dsn, f"contentq {self._purpose}", prepare=self._prepare
             )
             connection.add_notice_handler(_log_warning)
+            if self._prepare and not await leads_to_the_server(connection):
+                self._prepare, connection.prepare_threshold = False, None
         self._timed_out = self._closed_under_it = False
         self._caller = asyncio.current_task()
         self._give_up_at = asyncio.get_running_loop().time() + timeout
@@ -200,6 +202,12 @@ def one_line(error: BaseException) -> str:
     except Exception:
         text = "(its text cannot be had)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+async def leads_to_the_server(connection: psycopg.AsyncConnection[TupleRow]) -> bool:
+    """Whether there is no pooler in between: one gives its clients process ids of its own making."""
+    row = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+    return row is not None and row[0] == connection.info.backend_pid
 
 
 def _log_warning(notice: psycopg.errors.Diagnostic) -> None:

@@ -20,7 +20,7 @@ import psycopg
 
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
-from contentq.worker.link import Link, one_line
+from contentq.worker.link import Link, leads_to_the_server, one_line
 
 log = logging.getLogger("contentq.worker")
 
@@ -177,6 +177,11 @@ class Pulse:
             else:
                 await self._beat(connection)
             if self._listen:
+                if not await leads_to_the_server(connection):
+                    log.warning(
+                        "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
+                        "new tasks; give --listen-dsn with a direct way, or --no-listen"
+                    )
                 await contract.listen(connection)
         # Whatever was notified while nobody listened is found by looking.
         self._tell.woken()

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Overdue, Released, Snoozed, Stored
+from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Snoozed, Stored
 from contentq.worker.link import CALL_TIMEOUT, Link, is_outage, one_line
 from contentq.worker.results import refused
 
@@ -36,7 +36,7 @@ UNSTORABLE = "its error message cannot be stored"
 """What becomes of an error message that PostgreSQL refuses."""
 
 ASIDE = 5.0
-"""Seconds until an outcome is reported again whose task's row someone else has locked."""
+"""Seconds until outcomes are reported again that would have held up others."""
 
 
 class Reporter:
@@ -50,7 +50,6 @@ class Reporter:
         self._waiting: list[Outcome] = []
         self._under_way: list[Outcome] = []
         self._aside: list[Outcome] = []
-        self._alone: set[Held] = set()
         self._arrived = asyncio.Event()
         self._all_done = asyncio.Event()
         self._all_done.set()
@@ -106,9 +105,8 @@ class Reporter:
         return group
 
     async def _report(self, outcomes: Sequence[Outcome]) -> None:
-        def kind(outcome: Outcome) -> tuple[bool, int, str, int]:
-            alone = outcome.held in self._alone
-            return alone, outcome.held.id if alone else 0, type(outcome).__name__, outcome.held.worker_id
+        def kind(outcome: Outcome) -> tuple[str, int]:
+            return type(outcome).__name__, outcome.held.worker_id
 
         for _, group in groupby(sorted(outcomes, key=kind), key=kind):
             await self._report_group(list(group))
@@ -116,42 +114,55 @@ class Reporter:
     async def _report_group(self, group: list[Outcome]) -> None:
         """Reports outcomes of one kind and one worker id, again and again until there is an answer."""
         attempts = 0
-        while True:
+        while group:
             try:
                 async with self._link.calling(CALL_TIMEOUT + _size(group) / BYTES_PER_SECOND) as connection:
                     counted = await _call(connection, group)
                 break
             except Exception as error:
                 attempts += 1
-                locked = isinstance(error, psycopg.errors.LockNotAvailable)
-                if len(group) > 1 and (locked or attempts >= SPLIT_AFTER or _is_refusal(error)):
+                if isinstance(error, psycopg.errors.LockNotAvailable):
+                    group = await self._without_locked(group)
+                    continue
+                if len(group) > 1 and (attempts >= SPLIT_AFTER or _is_refusal(error)):
                     middle = len(group) // 2
                     await self._report_group(group[:middle])
                     await self._report_group(group[middle:])
                     return
-                if locked:
-                    self._set_aside(group[0])
-                    return
                 if _is_refusal(error) or (attempts >= SPLIT_AFTER and _is_unknown(error)):
                     await self._report_refused(group[0], error)
                     return
+                if attempts >= SPLIT_AFTER and _is_answer(error):
+                    self._set_aside(group, one_line(error))
+                    return
                 await self._link.back_off(error)
         for outcome in group:
-            self._alone.discard(outcome.held)
             self._reported(outcome, counted.get(outcome.held.id))
 
-    def _set_aside(self, outcome: Outcome) -> None:
-        """Someone has locked the task's row: it must not hold up the others."""
-        if outcome.held not in self._alone:
-            log.warning(
-                "report held up task=%s: another session has locked its row; trying again", outcome.held.task_id
-            )
-        self._alone.add(outcome.held)
-        self._aside.append(outcome)
+    async def _without_locked(self, group: list[Outcome]) -> list[Outcome]:
+        """Sets aside the outcomes whose tasks' rows other sessions have locked; returns the others."""
+        try:
+            async with self._link.calling() as connection:
+                free = await contract.unlocked(connection, [outcome.held.id for outcome in group])
+        except Exception as error:
+            await self._link.back_off(error)
+            return group
+        self._set_aside([each for each in group if each.held.id not in free], "another session has locked its row")
+        return [each for each in group if each.held.id in free]
+
+    def _set_aside(self, outcomes: list[Outcome], why: str) -> None:
+        """These must not hold up the others: they are reported again after a while."""
+        if not outcomes:
+            return
+        log.warning("reports held up tasks=%d first=%s: %s", len(outcomes), outcomes[0].held.task_id, why)
+        named = {outcome.held for outcome in outcomes}
+        self._under_way = [outcome for outcome in self._under_way if outcome.held not in named]
+        self._aside += outcomes
 
         def again() -> None:
-            self._aside.remove(outcome)
-            self.add(outcome)
+            self._aside = [outcome for outcome in self._aside if outcome.held not in named]
+            for outcome in outcomes:
+                self.add(outcome)
 
         asyncio.get_running_loop().call_later(ASIDE, again)
 
@@ -197,6 +208,12 @@ def _is_refusal(error: Exception) -> bool:
     if not isinstance(error, psycopg.Error) or is_outage(error):
         return False
     return (error.sqlstate or "")[:2] not in ("26", "28", "3D", "3F", "42")
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether the error is an answer of a database that is there, and not one that is going or coming."""
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    return state is not None and state[:2] != "08" and state not in ("25006", "57P01", "57P02", "57P03", "53300")
 
 
 def _is_unknown(error: Exception) -> bool:

@@ -30,12 +30,8 @@ class HandlerThreads:
 
     def run(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
         """Starts the function as soon as a thread is free; its result or error is that of the future."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._unfinished += 1
-        future.add_done_callback(self._finished)
-        self._jobs.put((function, future))
-        if self._started < min(self._size, self._unfinished):
-            thread = threading.Thread(target=self._work, name=f"contentq-handler-{self._started}", daemon=True)
+        if self._started < min(self._size, self._unfinished + 1):
+            thread = threading.Thread(target=self._work, name=f"contentq-handler-{self._started + 1}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:
@@ -45,6 +41,10 @@ class HandlerThreads:
                 log.warning("no more threads can be started running=%d slots=%d", self._started, self._size)
             else:
                 self._started += 1
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._unfinished += 1
+        future.add_done_callback(self._finished)
+        self._jobs.put((function, future))
         return future
 
     def close(self) -> None:

@@ -33,8 +33,7 @@ async def finish(
             return outcome
         cutting = asyncio.get_running_loop().call_later(COMMIT_TIMEOUT, cut, connection)
         try:
-            cursor = await connection.execute(*completion_call(outcome))
-            counted = await cursor.fetchone() is not None
+            counted = await _complete(connection, outcome)
             if counted:
                 await connection.commit()
         finally:
@@ -62,7 +61,7 @@ def finish_in_thread(
         cutting.daemon = True
         cutting.start()
         try:
-            counted = connection.execute(*completion_call(outcome)).fetchone() is not None
+            counted = _complete_in_thread(connection, outcome)
             if counted:
                 connection.commit()
         finally:
@@ -74,6 +73,26 @@ def finish_in_thread(
     finally:
         connections.close(connection)
     return None
+
+
+async def _complete(connection: psycopg.AsyncConnection[TupleRow], outcome: Completed | Stored) -> bool:
+    """Completes the task; whether that counted. While another session has locked the row, the work is kept."""
+    while True:
+        try:
+            async with connection.transaction():
+                cursor = await connection.execute(*completion_call(outcome))
+                return await cursor.fetchone() is not None
+        except psycopg.errors.LockNotAvailable:
+            continue
+
+
+def _complete_in_thread(connection: psycopg.Connection[TupleRow], outcome: Completed | Stored) -> bool:
+    while True:
+        try:
+            with connection.transaction():
+                return connection.execute(*completion_call(outcome)).fetchone() is not None
+        except psycopg.errors.LockNotAvailable:
+            continue
 
 
 def _not_committed(outcome: Outcome, error: Exception) -> Outcome:

@@ -177,6 +177,12 @@ class Worker:
         try:
             await self._claim_until_stopped(claimer, {reporting, living})
             ending = await self._wind_up()
+        except Exception as error:
+            log.error("the worker cannot go on, giving its tasks back error=%s", one_line(error))
+            self.stop()
+            self.stop()
+            await self._wind_up()
+            raise
         finally:
             living.cancel()
             reporting.cancel()
