@@ -81,10 +81,10 @@ def test_nothing_answers_for_a_while(scene: Scene, proxy: Proxy) -> None:
 
     def stall() -> None:
         proxy.stall()
-        pause(scene, 6)
+        pause(scene, 5)
         proxy.resume()
 
-    recovers(scene, worker, "a network that was silent for 6 s", stall)
+    recovers(scene, worker, "a network that was silent for 5 s", stall)
 
 
 def test_peer_silently_gone(scene: Scene, proxy: Proxy) -> None:

@@ -13,7 +13,7 @@ from tests.faults.figures import FIGURES
 from tests.faults.torture import TAKEOVERS, Report, Torture
 from tests.support.cluster import Cluster
 
-SHORT = 20
+SHORT = 15
 """Faults in the short form: some 15 seconds."""
 
 ROUND = 100
