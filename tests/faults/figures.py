@@ -30,6 +30,7 @@ class Figures:
         return counts + [
             f"{what}: median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s, {len(seconds)} times"
             for what, seconds in self._seconds.items()
+            if seconds  # a short torture may not have killed anyone
         ]
 
 
