@@ -167,6 +167,7 @@ def test_housekeeping_from_many_sessions_at_once(scene: Scene) -> None:
     # An overdue task that the rescue gets to first is charged, and then ended by its deadline all the same.
     assert scene.count("status = 'timeout' AND retry_count <= 1") == tasks / 2
     assert scene.count("status = 'pending' AND retry_count = 1") == tasks / 2
+    assert scene.count("retry_count <> jsonb_array_length(attempt_errors)") == 0
     changes = scene.queue.values("SELECT count(*) FROM audit.changes WHERE old_status = 'processing' GROUP BY id")
     assert changes == [1] * tasks
     scene.cancel_what_waits()

@@ -133,27 +133,30 @@ def test_rows_that_someone_has_locked_hold_up_neither_reports_nor_claims(
 def test_row_that_someone_has_locked_does_not_cost_a_handler_its_own_transaction(
     start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database], plain: bool
 ) -> None:
-    ended = threading.Event()
+    started, go = threading.Event(), threading.Event()
 
     async def async_(task: Task, context: Context) -> None:
         await (await context.connection()).execute("SELECT")
-        ended.set()
+        started.set()
+        await asyncio.to_thread(go.wait, 30)
 
     def plainly(task: Task, context: ThreadContext) -> None:
         context.connection().execute("SELECT")
-        ended.set()
+        started.set()
+        go.wait(30)
 
-    other = connect()
     start_worker(plainly if plain else async_)
-    id_ = insert(max_retries=0, scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=1))
+    id_ = insert(max_retries=0)
+    assert started.wait(10)
+    other = connect()
     with other.transaction():
-        # Any statement of the other session that touches the row, from the moment on that it is claimed.
-        eventually(lambda: row(id_).status == "processing" or ended.is_set(), within=10)
         other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
-        assert ended.wait(10)
+        go.set()
+        # Longer than a report waits for a lock.
         other.execute("SELECT pg_sleep(2.5)")
+        assert row(id_).status == "processing"
     eventually(lambda: row(id_).status != "processing", within=10)
-    assert row(id_).status == "completed"
+    assert (row(id_).status, row(id_).attempt) == ("completed", 1)
 
 
 def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
