@@ -195,3 +195,19 @@ def test_roles_cannot_log_in(administrator: Queue) -> None:
     assert (
         administrator.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s) AND rolcanlogin", ROLES) == []
     )
+
+
+def test_producer_needs_no_right_on_the_machinery(administrator: Queue) -> None:
+    account = administrator.account
+    name = administrator.value("SELECT 'contentq_test_' || current_database()")
+    administrator.run(f'CREATE ROLE "{name}"')
+    try:
+        administrator.run(f'GRANT INSERT ON content_generation_tasks TO "{name}"')
+        administrator.run(f'SET ROLE "{name}"')
+        administrator.run("INSERT INTO content_generation_tasks (account_id) VALUES (%s)", account)
+    finally:
+        administrator.run("RESET ROLE")
+        administrator.run(f'DROP OWNED BY "{name}"')
+        administrator.run(f'DROP ROLE "{name}"')
+
+    assert administrator.value("SELECT count(*) FROM content_generation_tasks") == 1
