@@ -313,6 +313,12 @@ CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories t
     AS $$
 #variable_conflict use_column
 DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
+    are_coming constant boolean := NOT CASE
+        WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
+        ELSE false
+    END;
     chosen integer[];
 BEGIN
     IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = claim.worker_id) THEN
@@ -322,11 +328,20 @@ BEGIN
         RETURN;
     END IF;
 
-    IF contentq.promote_scheduled() > claim.max_tasks THEN
+    IF EXISTS (SELECT
+               FROM public.content_generation_tasks AS t
+               WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at <= now_)
+        AND contentq.promote_scheduled() > claim.max_tasks
+    THEN
         PERFORM contentq.notify_ready();
     END IF;
 
     chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
+    IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
+        PERFORM set_config('contentq.look_again', extract(epoch FROM clock_timestamp())::text, false);
+    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        PERFORM set_config('contentq.look_again', '', false);
+    END IF;
     IF cardinality(chosen) = 0 THEN
         RETURN;
     END IF;
@@ -733,8 +748,15 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT greatest(
-        least(
+    SELECT CASE
+        WHEN nullif(current_setting('contentq.look_again', true), '')::float8
+             BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
+        THEN interval '5 milliseconds'
+        WHEN d.due IS NOT NULL
+        THEN greatest(d.due - clock_timestamp(), interval '0')
+    END
+    FROM (
+        SELECT least(
             (SELECT t.scheduled_at
              FROM public.content_generation_tasks AS t
              WHERE t.status = 'pending'
@@ -743,17 +765,13 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
              ORDER BY t.scheduled_at
              LIMIT 1),
             (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
-        ) - clock_timestamp(),
-        interval '0')
-    WHERE EXISTS (SELECT
-                  FROM public.content_generation_tasks AS t
-                  WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at < 'infinity')
-       OR current_setting('contentq.ready_heads', true) <> '';
+        ) AS due
+    ) AS d;
 $$;
 
 -- Name: FUNCTION next_scheduled(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready, or until this session should look at all tasks again; NULL when there is no such time.';
+COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready, or until this session should look again for another reason; NULL when there is no such time.';
 
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1144,63 +1162,74 @@ CREATE FUNCTION contentq.store(worker_id bigint, ids integer[], attempts integer
     AS $$
 #variable_conflict use_column
 DECLARE
-    piece record;
-    new_content_id integer;
-    held_ids integer[] := '{}';
-    results text[] := '{}';
-    content_ids integer[] := '{}';
+    held_ids integer[];
+    places bigint[];
+    held_counts integer[];
+    held_extras text[];
+    content_ids integer[];
 BEGIN
     IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
         RAISE EXCEPTION 'extras must be JSON objects'
             USING ERRCODE = 'invalid_text_representation';
     END IF;
 
-    FOR piece IN
-        SELECT t.id, t.account_id, t.auto_approve, r.title, r.body, r.word_count,
-               nullif(btrim(substr(btrim(r.extra, E' \n\r\t'), 2), E' \n\r\t'), '}') AS members
-        FROM unnest(store.ids, store.attempts, store.titles, store.bodies, store.word_counts, store.extras)
-            AS r (id, attempt, title, body, word_count, extra)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-        WHERE t.status || '' = 'processing'
-          AND t.worker_id + 0 = store.worker_id
-          AND t.cancel_requested_at IS NULL
-          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        ORDER BY t.id
-        FOR NO KEY UPDATE OF t
-    LOOP
-        -- A task that is named twice gets one content.
-        CONTINUE WHEN piece.id = held_ids[cardinality(held_ids)];
-
-        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
-        VALUES (
-            piece.account_id, piece.title, piece.body, piece.word_count,
-            CASE WHEN piece.auto_approve THEN 'approved' ELSE 'pending' END
-        )
-        RETURNING contents.id INTO new_content_id;
-
-        held_ids := held_ids || piece.id;
-        content_ids := content_ids || new_content_id;
-        results := results || format(
-            '{"success": true, "content_id": %s, "word_count": %s%s',
-            new_content_id, piece.word_count, coalesce(', ' || piece.members, '}')
-        );
-    END LOOP;
+    -- A task that is named twice gets one content.
+    SELECT array_agg(h.id), array_agg(h.place), array_agg(h.word_count), array_agg(h.extra)
+    INTO held_ids, places, held_counts, held_extras
+    FROM (
+        SELECT DISTINCT ON (l.id) l.*
+        FROM (
+            SELECT t.id, r.place, r.word_count, r.extra
+            FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
+                WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
+            JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+            WHERE t.status || '' = 'processing'
+              AND t.worker_id + 0 = store.worker_id
+              AND t.cancel_requested_at IS NULL
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+            ORDER BY t.id
+            FOR NO KEY UPDATE OF t
+        ) AS l
+        ORDER BY l.id, l.place
+    ) AS h;
 
     -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
+    WITH stored AS (
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        SELECT t.account_id, r.title, r.body, r.word_count,
+               CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
+        FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
+            WITH ORDINALITY AS r (id, title, body, word_count, place)
+        JOIN public.content_generation_tasks AS t ON t.id = r.id
+        WHERE r.place = ANY (places)
+        ORDER BY r.id
+        RETURNING contents.id
+    )
+    SELECT array_agg(s.id)
+    INTO content_ids
+    FROM stored AS s;
+    IF cardinality(content_ids) <> cardinality(held_ids) THEN
+        RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+            USING ERRCODE = 'triggered_action_exception';
+    END IF;
+
     RETURN QUERY
     UPDATE public.content_generation_tasks AS t
     SET status = 'completed',
         completed_at = clock_timestamp(),
-        result = r.result::json,
+        result = (
+            format('{"success": true, "content_id": %s, "word_count": %s', r.content_id, r.word_count)
+            || coalesce(', ' || nullif(btrim(substr(btrim(r.extra, E' \n\r\t'), 2), E' \n\r\t'), '}'), '}')
+        )::json,
         content_id = r.content_id,
         error_message = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
-    FROM unnest(held_ids, results, content_ids) AS r (id, result, content_id)
+    FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
     WHERE t.id = r.id
     RETURNING t.id;
 
-    IF cardinality(held_ids) < cardinality(store.ids) THEN
+    IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
     END IF;
 END;
@@ -1281,7 +1310,11 @@ CREATE FUNCTION contentq.wake_workers() RETURNS trigger
     AS $$
 BEGIN
     -- As notify_ready(), which a producer may have no right to call.
-    IF pg_notification_queue_usage() < 0.5 THEN
+    IF pg_notification_queue_usage() < 0.5
+        AND (NOT pg_try_advisory_xact_lock_shared(1668183153, 0)
+             OR pg_try_advisory_xact_lock(
+                 1668183153, 1 + (floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000000)::integer))
+    THEN
         PERFORM pg_notify('contentq_ready', '');
     END IF;
     RETURN NULL;
@@ -1290,7 +1323,7 @@ $$;
 
 -- Name: FUNCTION wake_workers(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, once per inserting statement.';
+COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks; one of several that commit at the same time does it for all.';
 
 -- Name: alembic_version; Type: TABLE; Schema: contentq; Owner: -
 
@@ -1786,11 +1819,11 @@ COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_t
 
 -- Name: content_generation_tasks content_generation_tasks_wake; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks FOR EACH STATEMENT EXECUTE FUNCTION contentq.wake_workers();
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (current_setting('contentq.has_inserted'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_inserted'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
 
 -- Name: TRIGGER content_generation_tasks_wake ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS 'Wakes idle workers, once per inserting statement.';
+COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has inserted tasks, at its commit.';
 
 -- Name: content_generation_tasks content_generation_tasks_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 

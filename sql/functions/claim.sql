@@ -23,6 +23,12 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
+    are_coming constant boolean := NOT CASE
+        WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
+        ELSE false
+    END;
     chosen integer[];
 BEGIN
     IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = claim.worker_id) THEN
@@ -32,11 +38,20 @@ BEGIN
         RETURN;
     END IF;
 
-    IF contentq.promote_scheduled() > claim.max_tasks THEN
+    IF EXISTS (SELECT
+               FROM public.content_generation_tasks AS t
+               WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at <= now_)
+        AND contentq.promote_scheduled() > claim.max_tasks
+    THEN
         PERFORM contentq.notify_ready();
     END IF;
 
     chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
+    IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
+        PERFORM set_config('contentq.look_again', extract(epoch FROM clock_timestamp())::text, false);
+    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        PERFORM set_config('contentq.look_again', '', false);
+    END IF;
     IF cardinality(chosen) = 0 THEN
         RETURN;
     END IF;

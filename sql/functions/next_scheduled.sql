@@ -1,5 +1,6 @@
 -- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
--- scheduled task becomes ready, or until choose_ready() of this session should look at everything again.
+-- scheduled task becomes ready, or until choose_ready() of this session should look at everything again; and 5
+-- milliseconds when its last claim came while tasks were being committed that no one may have been notified of.
 -- Called by: workers, when a claim found nothing more.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
@@ -9,8 +10,15 @@ LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT greatest(
-        least(
+    SELECT CASE
+        WHEN nullif(current_setting('contentq.look_again', true), '')::float8
+             BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
+        THEN interval '5 milliseconds'
+        WHEN d.due IS NOT NULL
+        THEN greatest(d.due - clock_timestamp(), interval '0')
+    END
+    FROM (
+        SELECT least(
             (SELECT t.scheduled_at
              FROM public.content_generation_tasks AS t
              WHERE t.status = 'pending'
@@ -19,14 +27,10 @@ AS $$
              ORDER BY t.scheduled_at
              LIMIT 1),
             (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
-        ) - clock_timestamp(),
-        interval '0')
-    WHERE EXISTS (SELECT
-                  FROM public.content_generation_tasks AS t
-                  WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at < 'infinity')
-       OR current_setting('contentq.ready_heads', true) <> '';
+        ) AS due
+    ) AS d;
 $$;
 
 COMMENT ON FUNCTION contentq.next_scheduled() IS
-    'Time until the next scheduled task becomes ready, or until this session should look at all tasks again; NULL '
-    'when there is no such time.';
+    'Time until the next scheduled task becomes ready, or until this session should look again for another reason; '
+    'NULL when there is no such time.';

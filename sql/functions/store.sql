@@ -28,63 +28,74 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    piece record;
-    new_content_id integer;
-    held_ids integer[] := '{}';
-    results text[] := '{}';
-    content_ids integer[] := '{}';
+    held_ids integer[];
+    places bigint[];
+    held_counts integer[];
+    held_extras text[];
+    content_ids integer[];
 BEGIN
     IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
         RAISE EXCEPTION 'extras must be JSON objects'
             USING ERRCODE = 'invalid_text_representation';
     END IF;
 
-    FOR piece IN
-        SELECT t.id, t.account_id, t.auto_approve, r.title, r.body, r.word_count,
-               nullif(btrim(substr(btrim(r.extra, E' \n\r\t'), 2), E' \n\r\t'), '}') AS members
-        FROM unnest(store.ids, store.attempts, store.titles, store.bodies, store.word_counts, store.extras)
-            AS r (id, attempt, title, body, word_count, extra)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-        WHERE t.status || '' = 'processing'
-          AND t.worker_id + 0 = store.worker_id
-          AND t.cancel_requested_at IS NULL
-          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        ORDER BY t.id
-        FOR NO KEY UPDATE OF t
-    LOOP
-        -- A task that is named twice gets one content.
-        CONTINUE WHEN piece.id = held_ids[cardinality(held_ids)];
-
-        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
-        VALUES (
-            piece.account_id, piece.title, piece.body, piece.word_count,
-            CASE WHEN piece.auto_approve THEN 'approved' ELSE 'pending' END
-        )
-        RETURNING contents.id INTO new_content_id;
-
-        held_ids := held_ids || piece.id;
-        content_ids := content_ids || new_content_id;
-        results := results || format(
-            '{"success": true, "content_id": %s, "word_count": %s%s',
-            new_content_id, piece.word_count, coalesce(', ' || piece.members, '}')
-        );
-    END LOOP;
+    -- A task that is named twice gets one content.
+    SELECT array_agg(h.id), array_agg(h.place), array_agg(h.word_count), array_agg(h.extra)
+    INTO held_ids, places, held_counts, held_extras
+    FROM (
+        SELECT DISTINCT ON (l.id) l.*
+        FROM (
+            SELECT t.id, r.place, r.word_count, r.extra
+            FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
+                WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
+            JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+            WHERE t.status || '' = 'processing'
+              AND t.worker_id + 0 = store.worker_id
+              AND t.cancel_requested_at IS NULL
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+            ORDER BY t.id
+            FOR NO KEY UPDATE OF t
+        ) AS l
+        ORDER BY l.id, l.place
+    ) AS h;
 
     -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
+    WITH stored AS (
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        SELECT t.account_id, r.title, r.body, r.word_count,
+               CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
+        FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
+            WITH ORDINALITY AS r (id, title, body, word_count, place)
+        JOIN public.content_generation_tasks AS t ON t.id = r.id
+        WHERE r.place = ANY (places)
+        ORDER BY r.id
+        RETURNING contents.id
+    )
+    SELECT array_agg(s.id)
+    INTO content_ids
+    FROM stored AS s;
+    IF cardinality(content_ids) <> cardinality(held_ids) THEN
+        RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+            USING ERRCODE = 'triggered_action_exception';
+    END IF;
+
     RETURN QUERY
     UPDATE public.content_generation_tasks AS t
     SET status = 'completed',
         completed_at = clock_timestamp(),
-        result = r.result::json,
+        result = (
+            format('{"success": true, "content_id": %s, "word_count": %s', r.content_id, r.word_count)
+            || coalesce(', ' || nullif(btrim(substr(btrim(r.extra, E' \n\r\t'), 2), E' \n\r\t'), '}'), '}')
+        )::json,
         content_id = r.content_id,
         error_message = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
-    FROM unnest(held_ids, results, content_ids) AS r (id, result, content_id)
+    FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
     WHERE t.id = r.id
     RETURNING t.id;
 
-    IF cardinality(held_ids) < cardinality(store.ids) THEN
+    IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
     END IF;
 END;

@@ -1,7 +1,13 @@
--- Wakes idle workers after an INSERT.
--- Called by: the statement-level trigger content_generation_tasks_wake, so at most one notification a
---            statement; PostgreSQL folds equal ones of a transaction into one.
--- Locks: nothing. Returns: NULL (the result of an AFTER trigger is ignored).
+-- Wakes idle workers when a transaction that has inserted tasks commits.
+-- Called by: the deferred trigger content_generation_tasks_wake, once a transaction, right before its commit.
+-- Locks: two advisory locks of the transaction, which it never waits for. Returns: NULL (it is ignored).
+--
+-- A transaction that notifies holds up every other one that does until its commit is on disk: were each to notify,
+-- commits could not share a flush. So one of those that commit at the same time notifies for all. The others are
+-- known by the first lock, which all hold until their commits are visible: a claim that comes too early for one of
+-- them sees that, and its worker looks again (see claim() and next_scheduled()).
+-- The second lock says who notifies. It counts for a twentieth of a second, so that a commit that hangs, or a
+-- transaction that goes on after SET CONSTRAINTS IMMEDIATE, keeps none from notifying that comes later.
 CREATE OR REPLACE FUNCTION contentq.wake_workers()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -9,7 +15,11 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- As notify_ready(), which a producer may have no right to call.
-    IF pg_notification_queue_usage() < 0.5 THEN
+    IF pg_notification_queue_usage() < 0.5
+        AND (NOT pg_try_advisory_xact_lock_shared(1668183153, 0)
+             OR pg_try_advisory_xact_lock(
+                 1668183153, 1 + (floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000000)::integer))
+    THEN
         PERFORM pg_notify('contentq_ready', '');
     END IF;
     RETURN NULL;
@@ -17,4 +27,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.wake_workers() IS
-    'Trigger: notifies channel contentq_ready, without a payload, once per inserting statement.';
+    'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted '
+    'tasks; one of several that commit at the same time does it for all.';

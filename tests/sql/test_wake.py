@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -122,3 +123,93 @@ def test_claim_that_takes_all_that_became_ready_wakes_no_one(queue: Queue, liste
 
     assert len(queue.claim(worker, 3)) == 3
     assert heard(listener) == []
+
+
+HOLD = "SET CONSTRAINTS ALL IMMEDIATE"
+"""Makes a transaction do now what it would do right before its commit, and leaves it there."""
+
+
+def test_one_transaction_notifies_for_those_that_commit_with_it(
+    queue: Queue, connect_queue: Callable[[], Queue], listener: Queue
+) -> None:
+    account, other = queue.account, connect_queue()
+
+    def notifications_of_two() -> int:
+        with queue.connection.transaction():
+            queue.add()
+            queue.run(HOLD)
+            other.add(account_id=account)
+        return len(heard(listener))
+
+    # Unless the twentieth of a second ends between the two.
+    assert 1 in [notifications_of_two() for _ in range(5)]
+
+
+def test_claim_that_finds_too_little_while_tasks_are_being_committed_is_to_look_again(
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int
+) -> None:
+    producer = connect_queue()
+    with producer.connection.transaction():
+        producer.add(account_id=queue.account)
+        producer.run(HOLD)
+        assert queue.claim(worker, 10) == []
+        assert queue.value("SELECT contentq.next_scheduled()") == timedelta(milliseconds=5)
+
+    assert len(queue.claim(worker, 10)) == 1
+    assert queue.value("SELECT contentq.next_scheduled()") is None
+
+
+def test_claim_that_finds_enough_need_not_look_again(
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int
+) -> None:
+    queue.add()
+    producer = connect_queue()
+    with producer.connection.transaction():
+        producer.add(account_id=queue.account)
+        producer.run(HOLD)
+        assert len(queue.claim(worker, 1)) == 1
+        assert queue.value("SELECT contentq.next_scheduled()") is None
+
+
+def test_commit_that_hangs_keeps_no_later_one_from_notifying(
+    queue: Queue, connect_queue: Callable[[], Queue], listener: Queue
+) -> None:
+    hanging = connect_queue()
+    with hanging.connection.transaction():
+        hanging.add(account_id=queue.account)
+        hanging.run(HOLD)
+        queue.run("SELECT pg_sleep(0.051)")
+        queue.add()
+        assert heard(listener) == [""]
+
+
+def test_transaction_notifies_once_for_all_its_inserts(queue: Queue, listener: Queue) -> None:
+    with queue.connection.transaction():
+        queue.add()
+        with queue.connection.transaction(force_rollback=True):
+            queue.add()
+        queue.add()
+
+    assert heard(listener) == [""]
+
+
+def test_insert_after_a_savepoint_that_was_rolled_back_wakes(queue: Queue, listener: Queue) -> None:
+    assert queue.account  # it is made outside of the transaction
+    with queue.connection.transaction():
+        with queue.connection.transaction(force_rollback=True):
+            queue.add()
+        queue.add()
+
+    assert heard(listener) == [""]
+
+
+def test_insert_of_finished_tasks_wakes_no_one(queue: Queue, listener: Queue) -> None:
+    queue.add(status="completed", started_at="2001-01-01", completed_at="2001-01-01")
+
+    assert heard(listener) == []
+
+
+def test_claims_leave_the_lock_of_producers_alone(queue: Queue, worker: int) -> None:
+    queue.claim(worker, 10)
+
+    assert queue.rows("SELECT * FROM pg_locks WHERE locktype = 'advisory' AND classid = 1668183153") == []

@@ -27,7 +27,7 @@ _INDEXES = """
 _CONSTRAINTS = """
     SELECT c.conname AS name, pg_get_constraintdef(c.oid) AS definition
     FROM pg_constraint AS c
-    WHERE c.conrelid = %(table)s::regclass
+    WHERE c.conrelid = %(table)s::regclass AND c.contype <> 't'
     ORDER BY 1"""
 
 _COMMENT = "SELECT obj_description(%(table)s::regclass, 'pg_class')"
