@@ -34,9 +34,9 @@ def load(name: str, template_folder: Path | None = None) -> Handler:
     template handler, a folder whose templates come before its own. Raises HandlerUnusable.
     """
     if name == "template":
-        from contentq.handlers.template import TemplateHandler
+        from contentq.handlers.template import template_handler
 
-        return wrap(TemplateHandler(template_folder), name)
+        return wrap(template_handler(template_folder), name)
     module_name, separator, attribute = name.partition(":")
     if not (module_name and separator and attribute):
         raise HandlerUnusable(
