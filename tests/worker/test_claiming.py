@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import psycopg
 from contentq import Context, Task, ThreadContext
 from contentq.worker.worker import Ending
 
@@ -137,3 +139,25 @@ def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
 
     assert running.ending(within=10) is Ending.DONE
     assert row(id_).status == "timeout"
+
+
+def test_no_task_is_overlooked_when_many_commit_at_the_same_time(
+    start_worker: StartWorker, database: Database, account: int, dsn: str
+) -> None:
+    # With a poll of a minute, whoever is not notified of would wait for it.
+    start_worker(nothing, poll=60)
+    eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
+
+    def produce() -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for _ in range(100):
+                connection.execute("INSERT INTO content_generation_tasks (account_id) VALUES (%s)", [account])
+
+    producers = [threading.Thread(target=produce) for _ in range(8)]
+    for producer in producers:
+        producer.start()
+    for producer in producers:
+        producer.join()
+
+    completed = "SELECT count(*) FROM content_generation_tasks WHERE status = 'completed'"
+    eventually(lambda: database.execute(completed).fetchone() == (800,), within=10)

@@ -66,6 +66,11 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned(Released):
+    """The task is given back before its handler has begun: it was claimed ahead, and others can have it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Overdue(Released):
     """The deadline passed: the task ends as timeout, or goes back should someone have moved the deadline."""
 

@@ -29,7 +29,7 @@ RECONCILE_RETRY = 5.0
 """Seconds until it is tried again when someone has locked such a task."""
 
 SHORTEST_REST = 0.1
-"""Seconds of rest, at least, when there was nothing more to claim and nothing has woken the worker."""
+"""Seconds of rest when a task is due, but was not to be claimed."""
 
 MOST_UNREPORTED = 4
 """Unreported outcomes, in multiples of the slots, above which no more is claimed."""
@@ -48,7 +48,8 @@ class Claimer:
         claimed: Callable[[list[Task]], None],
         stopping: asyncio.Event,
     ) -> None:
-        self._link = Link(dsn, "claim", prepare=options.is_direct)
+        # The claims' own connection listens: a notification then goes straight to whoever acts on it.
+        self._link = Link(dsn, "claim", prepare=options.is_direct, heard=self.wake if options.is_direct else None)
         self._options = options
         self._registration = registration
         self._runner = runner
@@ -153,8 +154,8 @@ class Claimer:
             return True
         seconds = self._options.poll * random.uniform(0.9, 1.1)
         if next_scheduled is not None:
-            # One that is due and was not claimed is locked by someone.
-            seconds = min(seconds, max(next_scheduled, SHORTEST_REST))
+            # One that is due already and was not claimed is locked by someone.
+            seconds = min(seconds, next_scheduled or SHORTEST_REST)
         if self._options.until_empty and not (self._told_of_waiting or self._runner.busy or len(self._reporter)):
             self._told_of_waiting = True
             until = "" if next_scheduled is None else f" next_in={next_scheduled:.0f}s"

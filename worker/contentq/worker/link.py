@@ -9,8 +9,9 @@ import random
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 import psycopg
@@ -18,6 +19,7 @@ from psycopg.rows import TupleRow
 
 from contentq.database.connect import connect_async
 from contentq.errors import DatabaseUnreachable
+from contentq.queue import contract
 
 log = logging.getLogger("contentq.worker")
 
@@ -35,18 +37,32 @@ WATCH_INTERVAL = 1.0
 SUSPECT_TIMEOUT = 4.0
 """Seconds for a call while another connection to the same database is known to have lost its peer."""
 
+CURSORS: ContextVar[type[psycopg.AsyncCursor[TupleRow]] | None] = ContextVar("CURSORS", default=None)
+"""What runs the statements of the links that are made in this context, if not psycopg's own cursors: contentq
+bench has its worker work on tables of its own that way."""
+
 
 class Link:
     """One named connection to the database, for the calls of one asyncio task.
 
     prepare: whether statements may be prepared by name, which saves the server a quarter of a millisecond a call.
     Should a pooler in transaction mode be in the way after all, the link finds out and does without.
+    heard: whom to tell of notifications; without it the link does not listen. It is also told when the idle
+    connection has ended, and whoever listens should look for what it has missed.
     """
 
-    def __init__(self, dsn: str, purpose: str, *, prepare: bool = False) -> None:
+    def __init__(
+        self, dsn: str, purpose: str, *, prepare: bool = False, heard: Callable[[], None] | None = None
+    ) -> None:
         self._dsn = dsn
         self._prepare = prepare
+        self._heard = heard
+        self._told_of_pooler = False
+        self._reading: asyncio.AbstractEventLoop | None = None
+        self._read_from = -1
+        self._ended: asyncio.Future[None] | None = None
         self._purpose = purpose
+        self._cursors = CURSORS.get()
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._failures = 0
         self._lost_at = 0.0
@@ -68,14 +84,10 @@ class Link:
         if self._suspect:
             self._suspect = False
             await self.close()
+        self._stop_reading()
         connection = self._connection
         if connection is None or connection.closed:
-            connection = self._connection = await connect_async(
-                self._dsn, f"contentq {self._purpose}", prepare=self._prepare
-            )
-            connection.add_notice_handler(_log_warning)
-            if self._prepare and not await leads_to_the_server(connection):
-                self._prepare, connection.prepare_threshold = False, None
+            connection = self._connection = await self._open()
         self._timed_out = self._closed_under_it = False
         self._caller = asyncio.current_task()
         self._give_up_at = asyncio.get_running_loop().time() + timeout
@@ -93,6 +105,7 @@ class Link:
             raise
         finally:
             self._stop_watching()
+            self._read()
         self._suspect = False
         if self._failures:
             log.info("back at work connection=%s after=%.1fs", self._purpose, time.monotonic() - self._lost_at)
@@ -130,10 +143,82 @@ class Link:
             await self.close()
         await asyncio.sleep(random.uniform(0.5, 1.0) * min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures))
 
+    async def idle(self, seconds: float) -> None:
+        """Waits for so long. Raises OperationalError as soon as the idle connection has ended."""
+        self._ended = ended = asyncio.get_running_loop().create_future()
+        self._read()
+        try:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(ended, max(seconds, 0))
+        finally:
+            self._ended = None
+        if not self.is_open:
+            raise psycopg.OperationalError("the connection has ended")
+
     def cut(self) -> None:
         """Ends the connection under whoever waits for it, who then gets an error at once."""
         if self._connection is not None:
             cut(self._connection)
+
+    async def _open(self) -> psycopg.AsyncConnection[TupleRow]:
+        connection = await connect_async(
+            self._dsn, f"contentq {self._purpose}", prepare=self._prepare, cursor_factory=self._cursors
+        )
+        connection.add_notice_handler(_log_warning)
+        if self._prepare or self._heard is not None:
+            is_direct = await leads_to_the_server(connection)
+            if not is_direct and self._prepare:
+                self._prepare, connection.prepare_threshold = False, None
+            if not is_direct and self._heard is not None and not self._told_of_pooler:
+                self._told_of_pooler = True
+                log.warning(
+                    "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
+                    "new tasks; give --listen-dsn with a direct way, or --no-listen"
+                )
+        if self._heard is not None:
+            heard = self._heard
+            connection.add_notify_handler(lambda _notification: heard())
+            await contract.listen(connection)
+        return connection
+
+    def _read(self) -> None:
+        """From now on, until the next call, reads what the database sends: notifications, or its farewell.
+
+        Unread notifications would fill the socket, and then the server's queue.
+        """
+        connection = self._connection
+        if connection is None or connection.closed or self._reading is not None:
+            return
+        if self._heard is not None or self._ended is not None:
+            loop = asyncio.get_running_loop()
+            with suppress(psycopg.Error, OSError):  # someone has closed it under us; the next call will find out
+                self._read_from = connection.fileno()
+                loop.add_reader(self._read_from, self._arrived)
+                self._reading = loop
+            # The end of the last answer may have come together with a notification.
+            self._arrived()
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.remove_reader(self._read_from)
+            self._reading = None
+
+    def _arrived(self) -> None:
+        """Something has arrived on the idle connection."""
+        connection = self._connection
+        assert connection is not None
+        told = False
+        try:
+            connection.pgconn.consume_input()
+            while connection.pgconn.notifies() is not None:
+                told = True
+        except psycopg.Error:
+            self._stop_reading()
+            told = True
+            if self._ended is not None and not self._ended.done():
+                self._ended.set_result(None)
+        if told and self._heard is not None:
+            self._heard()
 
     def _watch(self) -> None:
         """Looks after the call under way until it has ended: every second, and when its time is over."""
@@ -162,6 +247,7 @@ class Link:
 
     async def close(self) -> None:
         """Closes the connection; the next call opens another."""
+        self._stop_reading()
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error, OSError):

@@ -1,5 +1,5 @@
-"""The pulse: a thread with a connection of its own that registers the worker, beats its heart, hears
-notifications, and does the housekeeping.
+"""The pulse: a thread with a connection of its own that registers the worker, beats its heart, and does the
+housekeeping. It also listens when the way of the claims leads through a pooler.
 
 It is a thread because a handler may block the event loop; the worker must not look dead for it, and the
 deadlines of tasks must pass all the same.
@@ -20,7 +20,7 @@ import psycopg
 
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
-from contentq.worker.link import Link, leads_to_the_server, one_line
+from contentq.worker.link import Link, one_line
 
 log = logging.getLogger("contentq.worker")
 
@@ -40,7 +40,7 @@ DEADLINE_MARGIN = 0.25
 """Seconds past a deadline at which the housekeeping comes for it; the worker stops async handlers before."""
 
 LONGEST_WAIT = 0.5
-"""Seconds of waiting for notifications, between looks at whether something else is due."""
+"""Seconds of waiting between looks at whether something is due."""
 
 BLOCKED_WARNING = 1.0
 """Seconds of silence of the event loop after which the task that blocks it is named."""
@@ -77,10 +77,9 @@ class Pulse:
     """The thread; start it once, stop it once."""
 
     def __init__(self, dsn: str, identity: Identity, listener: PulseListener, *, listen: bool) -> None:
-        self._link = Link(dsn, "pulse")
+        self._link = Link(dsn, "pulse", heard=listener.woken if listen else None)
         self._identity = identity
         self._tell = listener
-        self._listen = listen
         self._worker_id: int | None = None
         self._loop_alive_at = time.monotonic()
         self._loop = asyncio.new_event_loop()
@@ -176,13 +175,6 @@ class Pulse:
                 )
             else:
                 await self._beat(connection)
-            if self._listen:
-                if not await leads_to_the_server(connection):
-                    log.warning(
-                        "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
-                        "new tasks; give --listen-dsn with a direct way, or --no-listen"
-                    )
-                await contract.listen(connection)
         # Whatever was notified while nobody listened is found by looking.
         self._tell.woken()
 
@@ -199,7 +191,7 @@ class Pulse:
                 again = time.monotonic() + await self._maintain()
                 self._maintain_at = min(self._maintain_at, again)
             else:
-                await self._hear(min(next_beat, self._maintain_at, now + LONGEST_WAIT) - now)
+                await self._link.idle(min(next_beat, self._maintain_at, now + LONGEST_WAIT) - now)
 
     async def _beat(self, connection: contract.Connection) -> None:
         assert self._worker_id is not None
@@ -217,13 +209,6 @@ class Pulse:
                 raise
             log.error("housekeeping failed error=%s", one_line(error))
             return MAINTENANCE_RETRY * random.uniform(0.8, 1.2)
-
-    async def _hear(self, seconds: float) -> None:
-        """Waits for notifications for so long; any number of them is one waking."""
-        # The wait ends by itself; what can hang is only a call, and the next heartbeat is one.
-        async with self._link.calling(seconds + HEARTBEAT_TIMEOUT) as connection:
-            async for _notification in connection.notifies(timeout=max(seconds, 0), stop_after=1):
-                self._tell.woken()
 
     async def _watch_the_loop(self) -> None:
         """Says which task blocks the event loop, once each time."""

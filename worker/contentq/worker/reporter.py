@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Snoozed, Stored
+from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Snoozed, Stored
 from contentq.worker.link import CALL_TIMEOUT, Link, is_outage, one_line
 from contentq.worker.results import refused
 
@@ -189,6 +189,7 @@ async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[i
         Stored: (contract.store, "completed"),
         Snoozed: (contract.snooze, "pending"),
         Released: (contract.release, "pending"),
+        Returned: (contract.release, "pending"),
         Overdue: (contract.release, "pending"),
     }
     if isinstance(first, Failed):

@@ -6,11 +6,13 @@ import asyncio
 import enum
 import logging
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from contentq.errors import HandlerError
 from contentq.handlers.loading import Handler
-from contentq.queue.outcomes import Failed, Held, Outcome, Overdue, Released
+from contentq.queue.outcomes import Failed, Held, Outcome, Overdue, Released, Returned
 from contentq.queue.task import Task
 from contentq.worker import forks, transaction
 from contentq.worker.connections import HandlerConnections
@@ -24,12 +26,26 @@ DEADLINE_MARGIN = 0.02
 """Seconds past the deadline at which a handler is stopped, so that the database agrees that it has passed."""
 
 
+AHEAD = 3
+"""Tasks for each slot that are claimed ahead while handlers are quick: they wait for a slot to become free."""
+
+QUICK = 0.01
+"""Seconds in which a handler ends when it is quick."""
+
+FORGETTING = 0.98
+"""What each handler that ends leaves of the longest duration in mind: one of a second counts for 230 tasks."""
+
+PATIENCE = 0.25
+"""Seconds that a task waits for a slot before it is given back: the handlers were not so quick after all."""
+
+
 class Stop(enum.Enum):
     """Why an attempt is stopped before its handler has ended."""
 
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
     RELEASED = "released"
+    NOT_BEGUN = "not begun"
     LOST = "lost"
 
 
@@ -45,7 +61,7 @@ class Phase(enum.Enum):
 class Execution:
     """One attempt, from its claim to the end of its handler."""
 
-    __slots__ = ("context", "held", "phase", "reported", "stopped", "task", "timer", "unit")
+    __slots__ = ("began", "context", "held", "phase", "reported", "stopped", "task", "timer", "unit")
 
     def __init__(self, held: Held, task: Task, context: Context | ThreadContext) -> None:
         self.held = held
@@ -56,10 +72,14 @@ class Execution:
         self.phase = Phase.NEW
         self.stopped: Stop | None = None
         self.reported = False
+        self.began = 0.0
 
 
 class Runner:
-    """The slots: at most `slots` attempts at once.
+    """The slots: at most `slots` handlers at once.
+
+    While handlers take milliseconds, the time goes into claiming and reporting; then more is claimed than there
+    are slots, so that both go on at once.
 
     ended: told each outcome that is still to be reported. settled: told each that was committed together with
     the handler's own work, and the task's new status (None when it did not count). idle: told when all are free.
@@ -85,36 +105,39 @@ class Runner:
         forks.end_children_of(self._loop)
         self._threads = None if handler.is_async else HandlerThreads(slots)
         self._executions: dict[tuple[int, int], Execution] = {}
+        self._waiting: deque[Execution] = deque()
+        self._longest = 1.0
         self._freed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
     @property
     def busy(self) -> int:
-        """How many slots are taken."""
+        """How many tasks it has: those in the slots, and those that wait for one."""
         return len(self._executions)
 
     @property
     def free(self) -> int:
-        """How many slots are free."""
-        return self._slots - len(self._executions)
+        """How many more tasks it takes."""
+        ahead = AHEAD * self._slots if self._longest < QUICK else 0
+        return self._slots + ahead - len(self._executions)
 
     def held(self) -> Iterable[tuple[int, int]]:
-        """(id, attempt) of the tasks in the slots."""
+        """(id, attempt) of the tasks that it has."""
         return self._executions.keys()
 
     async def wait_for_slot(self) -> None:
-        """Waits until a slot is free."""
+        """Waits until it takes more tasks."""
         while self.free <= 0:
             self._freed.clear()
             await self._freed.wait()
 
     async def wait_until_idle(self) -> None:
-        """Waits until no slot is taken."""
+        """Waits until it has no task."""
         await self._empty.wait()
 
     def start(self, task: Task, worker_id: int) -> None:
-        """Runs the handler on a task that was just claimed."""
+        """Runs the handler on a task that was just claimed, as soon as a slot is free."""
         held = Held(worker_id, task.id, task.attempt, task.task_id)
         context: Context | ThreadContext
         if self._threads is None:
@@ -124,12 +147,16 @@ class Runner:
         execution = Execution(held, task, context)
         self._executions[task.id, task.attempt] = execution
         self._empty.clear()
-        run = self._run_async if self._threads is None else self._run_in_thread
-        execution.unit = self._loop.create_task(run(execution))
         if task.seconds_left is not None:
             execution.timer = self._loop.call_later(
                 task.seconds_left + DEADLINE_MARGIN, self._stop, execution, Stop.DEADLINE
             )
+        if len(self._executions) - len(self._waiting) <= self._slots:
+            self._run(execution)
+        else:
+            self._waiting.append(execution)
+            if len(self._waiting) == 1:
+                self._loop.call_later(PATIENCE, self._lose_patience, execution)
 
     def stop_cancelled(self, attempts: Iterable[tuple[int, int]]) -> None:
         """Stops these (id, attempt), as far as they are here: they were cancelled or taken away."""
@@ -138,13 +165,18 @@ class Runner:
             if execution is not None:
                 self._stop(execution, Stop.CANCELLED)
 
+    def give_back_waiting(self) -> None:
+        """Gives back the tasks that wait for a slot."""
+        while self._waiting:
+            self._stop(self._waiting[-1], Stop.NOT_BEGUN)
+
     def stop_all(self, reason: Stop) -> None:
-        """Stops everything that runs."""
+        """Stops everything that it has."""
         for execution in list(self._executions.values()):
             self._stop(execution, reason)
 
     def running(self) -> list[Execution]:
-        """What is in the slots."""
+        """What it has."""
         return list(self._executions.values())
 
     def close(self) -> None:
@@ -152,7 +184,25 @@ class Runner:
         if self._threads is not None:
             self._threads.close()
 
+    def _run(self, execution: Execution) -> None:
+        execution.began = time.monotonic()
+        run = self._run_async if self._threads is None else self._run_in_thread
+        execution.unit = self._loop.create_task(run(execution))
+
+    def _lose_patience(self, oldest: Execution) -> None:
+        """Looks after those that wait: this one was the first of them a while ago."""
+        if oldest in self._waiting:
+            self._longest = PATIENCE
+            self.give_back_waiting()
+        elif self._waiting:
+            self._loop.call_later(PATIENCE, self._lose_patience, self._waiting[0])
+
     def _stop(self, execution: Execution, reason: Stop) -> None:
+        if execution.unit is None:
+            execution.stopped = reason
+            self._waiting.remove(execution)
+            self._finished(execution, _outcome_of_stop(execution))
+            return
         if execution.stopped is None:
             execution.stopped = reason
             log.info(
@@ -163,7 +213,7 @@ class Runner:
             )
         execution.context.stop()
         if self._threads is None:
-            if execution.unit is not None and execution.phase is Phase.RUNNING:
+            if execution.phase is Phase.RUNNING:
                 execution.unit.cancel()
         else:
             # A thread cannot be interrupted: it keeps its slot until it ends, and its outcome is fenced off.
@@ -231,6 +281,10 @@ class Runner:
         if execution.timer is not None:
             execution.timer.cancel()
         del self._executions[execution.held.id, execution.held.attempt]
+        if execution.unit is not None:
+            self._longest = max(time.monotonic() - execution.began, FORGETTING * self._longest)
+            if self._waiting:
+                self._run(self._waiting.popleft())
         self._report(execution, outcome)
         self._freed.set()
         if not self._executions:
@@ -255,4 +309,6 @@ def _outcome_of_stop(execution: Execution) -> Outcome | None:
         return Failed(held, "Task cancelled", "Cancelled", permanent=True)
     if execution.stopped is Stop.RELEASED:
         return Released(held)
+    if execution.stopped is Stop.NOT_BEGUN:
+        return Returned(held)
     return None

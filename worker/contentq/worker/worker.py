@@ -15,7 +15,7 @@ from contentq.database.connect import connect
 from contentq.database.revisions import require_head
 from contentq.handlers.loading import Handler
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Stored
+from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Stored
 from contentq.queue.task import Task
 from contentq.version import __version__
 from contentq.worker.claimer import Claimer
@@ -169,7 +169,7 @@ class Worker:
                 busy=lambda: runner.busy + len(reporter),
                 blocked_by=lambda: _on_the_loop(loop, runner),
             ),
-            listen=self._options.listen,
+            listen=self._options.listen and self._options.listen_dsn is not None,
         )
         pulse.start()
         reporting = asyncio.create_task(reporter.run())
@@ -210,6 +210,7 @@ class Worker:
         """Lets what runs end, gives back what does not, reports everything, and leaves."""
         link = Link(self._dsn, "farewell")
         try:
+            self._runner.give_back_waiting()
             if self._runner.busy:
                 log.info("draining running=%d grace=%gs", self._runner.busy, self._options.grace)
                 await self._farewell(link, contract.drain_worker)
@@ -300,7 +301,7 @@ class Worker:
             counts.timed_out += status is None
             counts.retried += status is not None
         elif isinstance(outcome, Released) and status is not None:
-            counts.released += 1
+            counts.released += not isinstance(outcome, Returned)
         elif status == "pending":
             counts.retried += 1
             self._claimer.wake()  # it may be ready again sooner than anything else

@@ -1,0 +1,183 @@
+"""While handlers take milliseconds, a worker claims more than it has slots; never does it run more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+from contentq import Context, Task, ThreadContext
+from contentq.worker import runner
+from contentq.worker.worker import Ending
+
+from tests.support.waiting import eventually
+from tests.worker.conftest import Database, Row, StartWorker
+
+FILL = """
+    INSERT INTO content_generation_tasks (account_id, topic, timeout_at)
+    SELECT %s, %s, clock_timestamp() + %s * interval '1 second' FROM generate_series(1, %s)"""
+PROCESSING = "SELECT count(*) FROM content_generation_tasks WHERE status = 'processing'"
+
+
+def statuses(database: Database) -> dict[str, int]:
+    query = "SELECT status, count(*) FROM content_generation_tasks GROUP BY 1"
+    return {row[0]: row[1] for row in database.execute(query).fetchall()}
+
+
+class Gate:
+    """Quick handlers, until they meet a task with topic "wait": these wait until the gate is opened."""
+
+    def __init__(self) -> None:
+        self.running = self.most = 0
+        self.begun: Counter[int] = Counter()
+        self.opened = asyncio.Event()
+
+    async def __call__(self, task: Task, context: Context) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.begun[task.id] += 1
+        try:
+            if task.topic == "wait":
+                await self.opened.wait()
+        finally:
+            self.running -= 1
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every worker takes its handlers to be quick, whatever this machine is up to, and is patient."""
+    monkeypatch.setattr(runner, "QUICK", 10.0)
+    monkeypatch.setattr(runner, "PATIENCE", 60.0)
+
+
+def test_quick_handlers_are_claimed_ahead_but_no_more_run_than_there_are_slots(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+
+    worker = start_worker(gate, concurrency=10)
+
+    eventually(lambda: statuses(database) == {"processing": 40, "pending": 10})
+    assert gate.most == 10
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 50})
+    assert gate.most == 10
+    assert set(gate.begun.values()) == {1}
+
+
+def test_slow_handlers_are_claimed_for_free_slots_only(
+    start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+
+    worker = start_worker(gate, concurrency=10)
+
+    eventually(lambda: gate.running == 10)
+    assert statuses(database) == {"processing": 10, "pending": 40}
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 50})
+
+
+def test_tasks_that_wait_too_long_for_a_slot_are_given_back_with_nothing_charged(
+    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    monkeypatch.setattr(runner, "QUICK", 10.0)
+    monkeypatch.setattr(runner.Runner, "_lose_patience", _never_quick_again(runner.Runner._lose_patience))
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+
+    worker = start_worker(gate, concurrency=10)
+
+    eventually(lambda: statuses(database) == {"processing": 10, "pending": 40} and gate.running == 10)
+    charged = "SELECT id FROM content_generation_tasks WHERE retry_count > 0 OR error_message IS NOT NULL"
+    assert database.execute(charged).fetchall() == []
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 50})
+    assert worker.worker.counts.released == 0
+
+
+def _never_quick_again(lose_patience: Any) -> Any:
+    def lose(self: runner.Runner, oldest: runner.Execution) -> None:
+        lose_patience(self, oldest)
+        self._longest = 100.0
+
+    return lose
+
+
+def test_worker_that_stops_gives_back_what_waits_and_ends_what_runs(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+    worker = start_worker(gate, concurrency=10)
+    eventually(lambda: statuses(database) == {"processing": 40, "pending": 10})
+
+    worker.stop()
+
+    eventually(lambda: statuses(database) == {"processing": 10, "pending": 40})
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    assert worker.ending() is Ending.DONE
+    assert statuses(database) == {"completed": 10, "pending": 40}
+
+
+def test_deadline_of_a_task_that_waits_for_a_slot_is_kept(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 10])
+    worker = start_worker(gate, concurrency=10)
+    eventually(lambda: gate.running == 10)
+
+    database.execute(FILL, [account, "late", 1, 5])
+
+    eventually(lambda: statuses(database) == {"processing": 10, "timeout": 5})
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 10, "timeout": 5})
+    assert worker.worker.counts.timed_out == 5
+
+
+def test_cancelled_task_that_waits_for_a_slot_never_begins(
+    quick: None, start_worker: StartWorker, database: Database, account: int, row: Row
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 10])
+    worker = start_worker(gate, concurrency=10)
+    eventually(lambda: gate.running == 10)
+    database.execute(FILL, [account, "unwanted", None, 1])
+    eventually(lambda: statuses(database) == {"processing": 11})
+
+    unwanted = "SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE topic = 'unwanted'"
+    database.execute(unwanted)
+
+    eventually(lambda: statuses(database) == {"processing": 10, "failed": 1})
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 10, "failed": 1})
+    assert len(gate.begun) == 10
+
+
+def test_threads_are_claimed_ahead_too(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    go_on, lock, most, running = threading.Event(), threading.Lock(), 0, 0
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        nonlocal most, running
+        with lock:
+            running += 1
+            most = max(most, running)
+        go_on.wait(30)
+        with lock:
+            running -= 1
+
+    database.execute(FILL, [account, "wait", None, 20])
+    start_worker(handler, concurrency=3)
+
+    eventually(lambda: statuses(database) == {"processing": 12, "pending": 8})
+    assert running == 3
+    go_on.set()
+    eventually(lambda: statuses(database) == {"completed": 20})
+    assert most == 3
