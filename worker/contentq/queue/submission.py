@@ -1,7 +1,7 @@
 """Putting tasks into the queue: all of them in one transaction, or none.
 
 The rows go in batches: each is copied into a temporary table, which has the types of the queue's columns, checked
-there by one query, and inserted by one statement. So it is about as quick as COPY, it holds one batch in memory,
+there by one query, and inserted by one statement. So it is about as quick as COPY, it holds two batches in memory,
 and it still knows on which line a refused value stands.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -61,14 +62,24 @@ def submit(
     """
     _check(columns, defaults)
     done = Submitted()
-    with _all_or_nothing(connection):
+
+    def finish(batch: list[Row], taking: Future[list[tuple[int, str]]]) -> None:
+        duplicates = taking.result()
+        done.inserted += len(batch) - len(duplicates)
+        done.duplicates += len(duplicates)
+        done.first_duplicates += duplicates[: MOST_SHOWN - len(done.first_duplicates)]
+        inserted(done.inserted + done.duplicates)
+
+    # While the database takes one batch, the next is read.
+    with _all_or_nothing(connection), ThreadPoolExecutor(1) as beside:
         intake = _Intake(connection, columns, defaults)
+        under_way: tuple[list[Row], Future[list[tuple[int, str]]]] | None = None
         for batch in _batches(rows):
-            duplicates = intake.take(batch)
-            done.inserted += len(batch) - len(duplicates)
-            done.duplicates += len(duplicates)
-            done.first_duplicates += duplicates[: MOST_SHOWN - len(done.first_duplicates)]
-            inserted(done.inserted + done.duplicates)
+            if under_way is not None:
+                finish(*under_way)
+            under_way = batch, beside.submit(intake.take, batch)
+        if under_way is not None:
+            finish(*under_way)
         if done.inserted + done.duplicates == 0:
             raise InputRefused("there is no task in it")
     return done
