@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import psycopg
 from contentq import Context, Task, ThreadContext
 from contentq.worker.worker import Ending
 
@@ -141,23 +139,37 @@ def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
     assert row(id_).status == "timeout"
 
 
-def test_no_task_is_overlooked_when_many_commit_at_the_same_time(
-    start_worker: StartWorker, database: Database, account: int, dsn: str
+NOTIFIES = "SELECT count(*) > 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+"""Whether a transaction that has inserted tasks, and done what it does before its commit, will notify."""
+
+
+def test_task_of_which_another_transaction_has_notified_is_found_when_it_is_committed_later(
+    start_worker: StartWorker, database: Database, account: int, row: Row, connect: Callable[[], Database]
 ) -> None:
-    # With a poll of a minute, whoever is not notified of would wait for it.
     start_worker(nothing, poll=60)
     eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
+    first, second = connect(), connect()
 
-    def produce() -> None:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            for _ in range(100):
-                connection.execute("INSERT INTO content_generation_tasks (account_id) VALUES (%s)", [account])
+    def insert_up_to_the_commit(producer: Database) -> int:
+        producer.execute("BEGIN")
+        query = "INSERT INTO content_generation_tasks (account_id) VALUES (%s) RETURNING id"
+        inserted = producer.execute(query, [account]).fetchone()
+        producer.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        assert inserted is not None
+        return int(inserted[0])
 
-    producers = [threading.Thread(target=produce) for _ in range(8)]
-    for producer in producers:
-        producer.start()
-    for producer in producers:
-        producer.join()
+    def both() -> tuple[int, int] | None:
+        ids = insert_up_to_the_commit(first), insert_up_to_the_commit(second)
+        if second.execute(NOTIFIES).fetchone() == (False,):
+            return ids
+        # The twentieth of a second has ended between them.
+        first.execute("ROLLBACK")
+        second.execute("ROLLBACK")
+        return None
 
-    completed = "SELECT count(*) FROM content_generation_tasks WHERE status = 'completed'"
-    eventually(lambda: database.execute(completed).fetchone() == (800,), within=10)
+    notified, silent = eventually(both)
+    first.execute("COMMIT")
+    eventually(lambda: row(notified).status == "completed")
+    second.execute("COMMIT")
+
+    eventually(lambda: row(silent).status == "completed", within=5)
