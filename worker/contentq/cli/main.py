@@ -37,6 +37,7 @@ COMMANDS = {
     "stats": "contentq.cli.stats:stats",
     "sweep": "contentq.cli.operate:sweep",
     "cleanup": "contentq.cli.operate:cleanup",
+    "bench": "contentq.cli.bench:bench",
     "db": "contentq.cli.db:db",
 }
 """Where each subcommand is; it is imported only when it is wanted, so that `contentq --help` is quick."""

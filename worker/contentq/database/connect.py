@@ -52,15 +52,21 @@ def connect(dsn: str, application_name: str = "contentq") -> psycopg.Connection[
 
 
 async def connect_async(
-    dsn: str, application_name: str = "contentq", *, prepare: bool = False
+    dsn: str,
+    application_name: str = "contentq",
+    *,
+    prepare: bool = False,
+    cursor_factory: type[psycopg.AsyncCursor[TupleRow]] | None = None,
 ) -> psycopg.AsyncConnection[TupleRow]:
     """An asyncio connection in autocommit mode. prepare: whether its statements may be prepared by name.
 
-    Raises DatabaseUnreachable.
+    cursor_factory: what runs its statements, if not psycopg's own. Raises DatabaseUnreachable.
     """
     options: _Options = {**_OPTIONS, "prepare_threshold": PREPARE_AFTER if prepare else None}
     try:
-        return await psycopg.AsyncConnection.connect(**connection_parameters(dsn, application_name), **options)
+        return await psycopg.AsyncConnection.connect(
+            **connection_parameters(dsn, application_name), **options, cursor_factory=cursor_factory
+        )
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(_unreachable(dsn, error)) from None
 

@@ -1,0 +1,365 @@
+"""contentq bench: figures of the user's own database, and not a trace of it afterwards."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from contentq.bench.scratch import OURS
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from tests.cli.conftest import Outcome, Run, Start
+from tests.cli.terminal import on_terminal
+from tests.support.cluster import Cluster
+from tests.support.databases import Connection
+from tests.support.pooler import Pooler
+from tests.support.programs import installed
+from tests.support.queue import Queue
+from tests.support.waiting import eventually
+
+QUICK = ["bench", "--tasks", "300", "--samples", "3"]
+LONG = ["bench", "--samples", "100000", "--seconds", "600"]
+
+AT_WORK = {
+    "starting tasks": "query LIKE 'INSERT INTO contentq_bench.%%A topic%%'",
+    "filling the queue": "query LIKE '%%generate_series%%' AND state = 'active'",
+    "draining the queue": "query LIKE '%%contentq_bench.complete(%%'",
+}
+"""How a phase of a bench shows in pg_stat_activity."""
+
+
+@pytest.fixture
+def plain(empty_dsn: str) -> Iterator[Connection]:
+    """A connection to the database of `empty_dsn`, in which nothing is."""
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        yield connection
+
+
+def _value(connection: Connection, query: str, *values: Any) -> Any:
+    row = connection.execute(query.encode(), values).fetchone()
+    return None if row is None else row[0]
+
+
+def _is_clean(connection: Connection) -> bool:
+    """Whether there is no scratch schema, and no lock of a bench."""
+    return not _value(
+        connection,
+        "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'contentq%%bench%%') + "
+        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database()))",
+    )
+
+
+def _until(connection: Connection, condition: str) -> None:
+    """Waits until a bench in this database is so far."""
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
+    eventually(lambda: _value(connection, query + " AND pid <> pg_backend_pid()"), within=30)
+
+
+def _end(process: subprocess.Popen[bytes]) -> Outcome:
+    out, err = process.communicate(timeout=60)
+    return Outcome(process.returncode, out.decode(), err.decode())
+
+
+def test_database_with_nothing_in_it_is_measured_and_left_as_it_was(
+    contentq: Run, empty_dsn: str, plain: Connection
+) -> None:
+    def catalog() -> list[Any]:
+        return plain.execute(
+            "SELECT oid, relname FROM pg_class UNION SELECT oid, nspname FROM pg_namespace"
+        ).fetchall()
+
+    before = sorted(catalog())
+
+    outcome = contentq("--dsn", empty_dsn, *QUICK)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert sorted(catalog()) == before
+    assert _is_clean(plain)
+
+
+def test_table_and_verdict_tell_rate_start_and_limit(contentq: Run) -> None:
+    outcome = contentq(*QUICK)
+
+    assert outcome.code == 0
+    table, *verdict = outcome.out.split("\n\n")
+    assert re.search(r"^drain +[\d,]+ tasks/s +300 tasks that do nothing, one worker$", table, re.MULTILINE)
+    assert re.search(r"^insert to start +[\d.]+ ms +median of 3$", table, re.MULTILINE)
+    assert re.search(r"^ +[\d.]+ ms +all 3 are within this$", table, re.MULTILINE)
+    assert re.search(r"^commit +[\d.]+ ms +", table, re.MULTILINE)
+    assert re.search(r"^round trip +[\d.]+ ms +", table, re.MULTILINE)
+    said = [" ".join(paragraph.split()) for paragraph in verdict]
+    assert re.match(r"One worker works off [\d,]+ tasks a second on this database: [\d.]+ million a day", said[-3])
+    assert re.match(r"An idle worker starts a task [\d.]+ ms after the INSERT began, all 3 within", said[-2])
+    assert said[-1].startswith("What limits is ")
+
+
+def test_json_has_every_figure_as_a_number_and_no_words(contentq: Run) -> None:
+    found = contentq(*QUICK, "--json").json
+
+    numbers = [found.pop("commit_ms"), found.pop("round_trip_ms")]
+    drain, started = found.pop("drain"), found.pop("insert_to_start")
+    numbers += [
+        drain.pop("seconds"),
+        drain.pop("tasks_per_second"),
+        started.pop("median_ms"),
+        started.pop("p99_ms"),
+    ]
+    assert all(isinstance(number, float) and number > 0 for number in numbers)
+    assert drain == {"tasks": 300, "completed": 300}
+    assert started == {"samples": 3}
+    assert {*found.pop("settings")} == {"fsync", "synchronous_commit"}
+    assert found.pop("limited_by") in ("network", "disk", "worker", "server")
+    assert {*found} == {"contentq", "postgresql", "durable"}
+
+
+def test_eighty_columns_are_enough(dsn: str) -> None:
+    code, shown = on_terminal(*QUICK, columns=80, DATABASE_URL=dsn)
+
+    assert code == 0, shown
+    lines = [line.rpartition("\r")[2] for line in shown.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert "draining the queue" in shown
+
+
+def test_real_queue_is_neither_touched_nor_woken(
+    contentq: Run, queue: Queue, connect: Callable[[], Connection]
+) -> None:
+    running, waiting = queue.running().id, queue.add()
+    listening = connect()
+    for channel in ("contentq_ready", "public_ready"):
+        listening.execute(f"LISTEN {channel}".encode())
+
+    def state() -> list[Any]:
+        names = queue.values(
+            "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables "
+            "WHERE schemaname IN ('public', 'contentq')"
+        )
+        rows = {
+            name: queue.values(f"SELECT (xmin, ctid, t)::text FROM {name} AS t ORDER BY ctid") for name in names
+        }
+        return [rows, queue.rows("SELECT schemaname, sequencename, last_value FROM pg_sequences")]
+
+    before = state()
+
+    assert contentq(*QUICK).code == 0
+
+    assert state() == before
+    assert list(listening.notifies(timeout=0)) == []
+    assert (queue.status(waiting), queue.status(running)) == ("pending", "processing")
+
+
+def test_time_limit_ends_the_drain_and_the_figures_are_of_what_was_done(contentq: Run) -> None:
+    found = contentq("bench", "--tasks", "10000000", "--samples", "100000", "--seconds", "2", "--json").json
+    shown = contentq("bench", "--tasks", "10000000", "--samples", "2", "--seconds", "2")
+
+    assert 0 < found["drain"]["completed"] < 10_000_000
+    assert 0 < found["insert_to_start"]["samples"] < 100_000
+    assert "The drain was stopped when its time was over (--seconds)." in " ".join(shown.out.split())
+
+
+def test_settings_that_make_the_figures_meaningless_are_named(contentq: Run, dsn: str, queue: Queue) -> None:
+    database = queue.value("SELECT current_database()")
+    queue.run(f'ALTER DATABASE "{database}" SET synchronous_commit = off')
+
+    found = contentq(*QUICK, "--json").json
+    shown = contentq(*QUICK)
+
+    assert found["durable"] is False
+    assert found["settings"] == {"fsync": queue.value("SHOW fsync"), "synchronous_commit": "off"}
+    first = " ".join(shown.out.split("\n\n")[1].split())
+    what = "synchronous_commit" if found["settings"]["fsync"] == "on" else "fsync"
+    assert first.startswith(f"These figures mean little: {what} is off, ")
+
+
+@pytest.mark.parametrize("phase", AT_WORK)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_bench_leaves_nothing(
+    start: Start, empty_dsn: str, plain: Connection, phase: str, number: signal.Signals
+) -> None:
+    process = start(*_long(phase), DATABASE_URL=empty_dsn)
+    _until(plain, AT_WORK[phase])
+    process.send_signal(number)
+    outcome = _end(process)
+
+    assert (outcome.code, outcome.out, outcome.err.strip()) == (130, "", "interrupted")
+    assert _is_clean(plain)
+
+
+@pytest.mark.parametrize("phase", AT_WORK)
+def test_lost_connections_end_with_3_and_leave_nothing(
+    start: Start, empty_dsn: str, plain: Connection, phase: str
+) -> None:
+    process = start(*_long(phase), DATABASE_URL=empty_dsn)
+    _until(plain, AT_WORK[phase])
+    plain.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    outcome = _end(process)
+
+    assert outcome.code == 3
+    assert outcome.error.startswith("the connection to the database was lost: ")
+    assert _is_clean(plain)
+
+
+def test_what_a_killed_bench_has_left_is_dropped_by_the_next(
+    contentq: Run, start: Start, empty_dsn: str, plain: Connection
+) -> None:
+    process = start(*LONG, DATABASE_URL=empty_dsn)
+    _until(plain, AT_WORK["starting tasks"])
+    process.kill()
+    process.wait()
+    assert not _is_clean(plain)
+    _until_alone(plain)
+
+    assert contentq("--dsn", empty_dsn, *QUICK).code == 0
+    assert _is_clean(plain)
+
+
+def test_second_bench_at_once_says_so(contentq: Run, start: Start, empty_dsn: str, plain: Connection) -> None:
+    first = start(*LONG, DATABASE_URL=empty_dsn)
+    _until(plain, AT_WORK["starting tasks"])
+
+    second = contentq("--dsn", empty_dsn, *QUICK)
+
+    assert second.code == 1
+    assert second.error == "another contentq bench is running in this database; wait until it has ended"
+    first.send_signal(signal.SIGINT)
+    assert _end(first).code == 130
+
+
+def test_schema_of_someone_else_is_refused_and_left_alone(
+    contentq: Run, empty_dsn: str, plain: Connection
+) -> None:
+    plain.execute("CREATE SCHEMA contentq_bench; CREATE TABLE contentq_bench.accounts AS SELECT 'mine' AS name")
+
+    outcome = contentq("--dsn", empty_dsn, *QUICK)
+
+    assert outcome.code == 1
+    assert "there is a schema contentq_bench that contentq bench has not made" in outcome.error
+    assert _value(plain, "SELECT name FROM contentq_bench.accounts") == "mine"
+
+
+def test_schema_that_another_session_reads_is_left_with_a_word(
+    contentq: Run, monkeypatch: pytest.MonkeyPatch, empty_dsn: str, plain: Connection, start: Start
+) -> None:
+    monkeypatch.setattr("contentq.bench.scratch.LOCK_TIMEOUT", 0.1)
+    process = start(*LONG, DATABASE_URL=empty_dsn)
+    _until(plain, AT_WORK["starting tasks"])
+    process.kill()
+    process.wait()
+    with psycopg.connect(empty_dsn) as reading:
+        reading.execute("SELECT count(*) FROM contentq_bench.settings")
+        _until_alone(plain, beside=reading)
+
+        outcome = contentq("--dsn", empty_dsn, *QUICK)
+
+    assert outcome.code == 1
+    assert "another session reads the schema contentq_bench" in outcome.error
+    assert contentq("--dsn", empty_dsn, *QUICK).code == 0
+
+
+def test_user_who_may_not_create_a_schema_is_told_what_to_grant(
+    empty_dsn: str, plain: Connection, contentq: Run
+) -> None:
+    with _user(plain) as name:
+        dsn = make_conninfo(empty_dsn, options=f"-c role={name}")
+        refused = contentq("--dsn", dsn, *QUICK)
+        said, _, grant = refused.error.partition(": ")
+        plain.execute(grant.encode())
+        granted = contentq("--dsn", dsn, *QUICK)
+
+    assert refused.code == 1
+    assert said.startswith(
+        f"the bench works in a schema of its own, and user {name} may not create one in database "
+    )
+    assert grant.startswith("GRANT CREATE ON DATABASE ")
+    assert granted.code == 0
+    assert _is_clean(plain)
+
+
+def test_what_a_killed_bench_of_another_user_has_left_names_that_user(
+    contentq: Run, empty_dsn: str, plain: Connection
+) -> None:
+    plain.execute("CREATE SCHEMA contentq_bench")
+    plain.execute(sql.SQL("COMMENT ON SCHEMA contentq_bench IS {}").format(OURS))
+    owner = _value(plain, "SELECT current_user")
+    with _user(plain) as name:
+        database = sql.Identifier(_value(plain, "SELECT current_database()"))
+        plain.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(name)))
+        outcome = contentq("--dsn", make_conninfo(empty_dsn, options=f"-c role={name}"), *QUICK)
+
+    assert outcome.code == 1
+    assert f"a bench of user {owner} that was killed has left the schema contentq_bench" in outcome.error
+
+
+def test_publication_of_all_tables_is_refused(contentq: Run, empty_dsn: str, plain: Connection) -> None:
+    plain.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+
+    outcome = contentq("--dsn", empty_dsn, *QUICK)
+
+    assert outcome.code == 1
+    assert outcome.error.startswith("the publication everything is FOR ALL TABLES: ")
+    assert _is_clean(plain)
+
+
+def test_through_a_pooler_only_the_drain_is_measured(contentq: Run, request: pytest.FixtureRequest) -> None:
+    with Cluster(next(iter(installed().values())).folder, tcp=True) as cluster:
+        url = Pooler(cluster.dsn(host="127.0.0.1"), request).url
+        found = contentq("--dsn", url, *QUICK, "--json").json
+        shown = contentq("--dsn", url, *QUICK)
+        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+            assert _is_clean(connection)
+
+    assert found["drain"]["completed"] == 300
+    assert found["insert_to_start"] == {"samples": 0, "median_ms": None, "p99_ms": None}
+    assert "insert to start" not in shown.out
+    assert "A pooler is in the way, through which no worker can listen" in " ".join(shown.out.split())
+
+
+def test_unreachable_database_ends_with_3_and_shows_no_password(contentq: Run) -> None:
+    outcome = contentq("--dsn", "postgresql://user:geheim@127.0.0.1:1/queue", *QUICK)
+
+    assert outcome.code == 3
+    assert "cannot connect to the database (user=user dbname=queue host=127.0.0.1 port=1)" in outcome.error
+    assert "geheim" not in outcome.err
+
+
+@pytest.mark.parametrize("option", [["--tasks", "0"], ["--samples", "-1"], ["--seconds", "0"]])
+def test_senseless_numbers_are_wrong_usage(dsn: str, contentq: Run, option: list[str]) -> None:
+    assert contentq("--dsn", dsn, "bench", *option).code == 2
+
+
+def _long(phase: str) -> list[str]:
+    """Arguments of a bench that is still in this phase when it is looked at."""
+    if phase == "starting tasks":
+        return LONG
+    return ["bench", "--tasks", "10000000", "--samples", "1", "--seconds", "60" if phase[0] == "f" else "8"]
+
+
+def _until_alone(connection: Connection, beside: Connection | None = None) -> None:
+    """Waits until the server has noticed that the killed process is gone."""
+    known = [connection.info.backend_pid, *([beside.info.backend_pid] if beside else [])]
+    query = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND pid <> ALL (%s)"
+    eventually(lambda: _value(connection, query + " AND backend_type = 'client backend'", known))
+
+
+@contextmanager
+def _user(connection: Connection) -> Iterator[str]:
+    """A role without rights, whose name must be quoted; roles belong to all databases of a server."""
+    name = f"Bench_{_value(connection, 'SELECT current_database()')}"
+    role = sql.Identifier(name)
+    connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+    try:
+        yield name
+    finally:
+        connection.execute(sql.SQL("DROP OWNED BY {}").format(role))
+        connection.execute(sql.SQL("DROP ROLE {}").format(role))

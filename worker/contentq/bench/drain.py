@@ -1,0 +1,92 @@
+"""How fast one worker, with default settings, works off tasks that do nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from contentq.bench.company import work
+from contentq.bench.scratch import SCHEMA, Connection
+from contentq.handlers.loading import wrap
+from contentq.queue.outcomes import Outcome
+from contentq.queue.task import Task
+from contentq.worker.context import Context
+from contentq.worker.options import WorkerOptions
+from contentq.worker.worker import Observer, Worker
+
+CHUNK = 2_000
+"""Tasks that are put in with one statement."""
+
+_EMPTY = f"DELETE FROM {SCHEMA}.content_generation_tasks"
+_FILL = f"""
+    INSERT INTO {SCHEMA}.content_generation_tasks (account_id, topic, priority)
+    SELECT 1, 'Topic ' || n, 1 + n %% 10 FROM generate_series(1, %s) AS n"""
+# Rows that were completed together were written by one transaction.
+_DONE = f"""
+    SELECT count(*), coalesce(extract(epoch FROM max(completed_at) - min(started_at)), 0)::float8,
+           count(DISTINCT xmin::text)
+    FROM {SCHEMA}.content_generation_tasks
+    WHERE status = 'completed'"""
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What became of the tasks."""
+
+    completed: int
+
+    seconds: float
+    """From the first start to the last completion, by the database's clock."""
+
+    calls: int
+    """Claims and reports, each a round trip and a commit."""
+
+    computing: float
+    """Share of this time in which the worker's process used a processor."""
+
+    @property
+    def rate(self) -> float:
+        """Tasks a second."""
+        return self.completed / self.seconds
+
+
+def fill(connection: Connection, tasks: int, seconds: float) -> int:
+    """Puts so many tasks in, of all priorities, or as many as the time allows; returns how many."""
+    give_up = time.monotonic() + seconds
+    connection.execute(_EMPTY)
+    filled = 0
+    while filled < tasks and (filled == 0 or time.monotonic() < give_up):
+        filled += connection.execute(_FILL, [min(CHUNK, tasks - filled)]).rowcount
+    return filled
+
+
+def drain(
+    dsn: str, connection: Connection, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
+) -> Drained:
+    """Works off what was put in, for so many seconds at most. tell: how many tasks were claimed so far."""
+    claims = claimed = 0
+    begun = computed = ended = computed_in_all = 0.0
+
+    def observe_claim(batch: list[Task]) -> None:
+        nonlocal claims, claimed, begun, computed
+        if not claims:
+            begun, computed = time.monotonic(), time.process_time()
+        claims += 1
+        claimed += len(batch)
+        tell(claimed)
+
+    def observe_report(outcome: Outcome, status: str | None) -> None:
+        nonlocal ended, computed_in_all
+        ended, computed_in_all = time.monotonic(), time.process_time()
+
+    observer = Observer(observe_claim, observe_report)
+    asyncio.run(work(dsn, Worker(dsn, wrap(_nothing), options, observer), seconds))
+    completed, taken, reports = connection.execute(_DONE).fetchone() or (0, 0.0, 0)
+    computing = (computed_in_all - computed) / (ended - begun) if ended > begun else 0.0
+    return Drained(completed, taken, claims + reports, min(1.0, computing))
+
+
+async def _nothing(task: Task, context: Context) -> None:
+    """A handler that costs nothing, so that what is measured is the queue."""

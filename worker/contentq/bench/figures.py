@@ -1,0 +1,136 @@
+"""All that is measured, one after the other, within a bound of time."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from contentq.bench import commits, drain, latency
+from contentq.bench.drain import Drained
+from contentq.bench.scratch import Connection, scratch_schema
+from contentq.errors import ContentQueueError
+from contentq.worker.options import WorkerOptions
+
+SHARES = {"commits": 0.05, "latency": 0.35, "fill": 0.25}
+"""How much of the time each measure may take; the drain gets what is left."""
+
+_SERVER = """
+    SELECT split_part(current_setting('server_version'), ' ', 1), current_setting('fsync'),
+           current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), pg_backend_pid()"""
+
+
+class Limit(Enum):
+    """What most of the time of a drain goes into."""
+
+    NETWORK = "network"
+    DISK = "disk"
+    WORKER = "worker"
+    SERVER = "server"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What of the server's version and settings the figures depend on."""
+
+    version: str
+    fsync: str
+    synchronous_commit: str
+    standbys: str
+    is_direct: bool
+    """Whether no pooler is in between."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether what was committed survives a crash, as it should."""
+        return self.fsync == "on" and self.synchronous_commit != "off"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured; all times but those of the drain in milliseconds."""
+
+    server: Server
+    round_trip: float
+    commit: float
+    """Of a small update, the round trip included."""
+    latencies: list[float]
+    """From INSERT to start; none through a pooler, where nobody can listen."""
+    tasks: int
+    """That were to be worked off."""
+    drained: Drained
+
+    @property
+    def median(self) -> float:
+        """Half of the tasks start sooner."""
+        return statistics.median(self.latencies)
+
+    @property
+    def p99(self) -> float:
+        """99 of 100 tasks start within this; all, of fewer than 100."""
+        return sorted(self.latencies)[math.ceil(0.99 * len(self.latencies)) - 1]
+
+    @property
+    def nearly_all(self) -> str:
+        """How many those are, in words."""
+        return "99 of 100" if len(self.latencies) >= 100 else f"all {len(self.latencies)}"
+
+    @property
+    def waiting(self) -> dict[Limit, float]:
+        """Shares of the drain's time that went into round trips, and into commits."""
+        each = self.drained.calls / self.drained.seconds / 1000
+        flush = max(0.0, self.commit - self.round_trip)
+        return {Limit.NETWORK: min(1.0, each * self.round_trip), Limit.DISK: min(1.0, each * flush)}
+
+    @property
+    def limit(self) -> Limit:
+        """What a faster drain would need more of: waiting less, else computing faster, here or there."""
+        longest = max(self.waiting, key=self.waiting.__getitem__)
+        if self.waiting[longest] > 1 - sum(self.waiting.values()):
+            return longest
+        return Limit.WORKER if self.drained.computing > 0.5 else Limit.SERVER
+
+
+def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[str, int, int], None]) -> Figures:
+    """Measures everything, in about so many seconds at most.
+
+    tell: what is being done, how much of it is done, of how much.
+    Raises ContentQueueError when the scratch schema cannot be had, or when nothing could be done in time.
+    """
+    with scratch_schema(dsn) as connection:
+        give_up = time.monotonic() + seconds
+        server = _server(connection)
+        options = WorkerOptions(listen=server.is_direct)
+        tell("timing commits", 0, 1)
+        round_trip = commits.round_trip(connection, SHARES["commits"] * seconds)
+        commit = commits.commit(connection, SHARES["commits"] * seconds)
+
+        def tell_started(number: int) -> None:
+            tell("starting tasks", number, samples)
+
+        taken: list[float] = []
+        if server.is_direct:
+            tell_started(0)
+            taken = latency.latencies(dsn, samples, SHARES["latency"] * seconds, options, tell_started)
+        tell("filling the queue", 0, 1)
+        filled = drain.fill(connection, tasks, SHARES["fill"] * seconds)
+
+        def tell_drained(number: int) -> None:
+            tell("draining the queue", number, filled)
+
+        tell_drained(0)
+        options = WorkerOptions(listen=server.is_direct, until_empty=True)
+        drained = drain.drain(dsn, connection, max(1.0, give_up - time.monotonic()), options, tell_drained)
+        if (server.is_direct and not taken) or not drained.completed:
+            raise ContentQueueError(f"the database has not done anything in {seconds:g} seconds; give it more")
+        return Figures(server, round_trip, commit, taken, tasks, drained)
+
+
+def _server(connection: Connection) -> Server:
+    row = connection.execute(_SERVER).fetchone()
+    assert row is not None
+    version, fsync, synchronous_commit, standbys, backend_pid = row
+    return Server(version, fsync, synchronous_commit, standbys, backend_pid == connection.info.backend_pid)

@@ -1,0 +1,70 @@
+"""How long it takes from an INSERT to the start of its handler, on a worker that has nothing else to do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from contentq.bench.company import work
+from contentq.bench.scratch import APPLICATION, SCHEMA
+from contentq.database.connect import connect_async
+from contentq.handlers.loading import wrap
+from contentq.queue.outcomes import Outcome
+from contentq.queue.task import Task
+from contentq.worker.context import Context
+from contentq.worker.options import WorkerOptions
+from contentq.worker.worker import Observer, Worker
+
+WARM_UP = 3
+"""Tasks before, which do not count: the worker starts up, statements are prepared."""
+
+PAUSE = 0.01
+"""Seconds between a completion and the next INSERT, so that the worker is idle again."""
+
+_INSERT = f"INSERT INTO {SCHEMA}.content_generation_tasks (account_id, topic) VALUES (1, 'A topic')"
+
+
+def latencies(
+    dsn: str, samples: int, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
+) -> list[float]:
+    """Milliseconds from the start of an INSERT to that of its handler, one for each of so many tasks.
+
+    Fewer when seconds are over before. tell: how many there are so far.
+    """
+    taken: list[float] = []
+    asyncio.run(_measure(dsn, samples, seconds, options, taken, tell))
+    return taken
+
+
+async def _measure(
+    dsn: str,
+    samples: int,
+    seconds: float,
+    options: WorkerOptions,
+    taken: list[float],
+    tell: Callable[[int], None],
+) -> None:
+    started = 0.0
+    completed = asyncio.Event()
+
+    async def start(task: Task, context: Context) -> None:
+        nonlocal started
+        started = time.perf_counter()
+
+    def report(outcome: Outcome, status: str | None) -> None:
+        completed.set()
+
+    async def insert() -> None:
+        async with await connect_async(dsn, APPLICATION, prepare=True) as connection:
+            for number in range(WARM_UP + samples):
+                completed.clear()
+                begun = time.perf_counter()
+                await connection.execute(_INSERT)
+                await completed.wait()
+                if number >= WARM_UP:
+                    taken.append(1000 * (started - begun))
+                    tell(len(taken))
+                await asyncio.sleep(PAUSE)
+
+    await work(dsn, Worker(dsn, wrap(start), options, Observer(reported=report)), seconds, insert())

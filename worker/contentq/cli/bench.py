@@ -1,0 +1,169 @@
+"""`contentq bench`: what the user's own database gives, in figures and in words."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contentq.cli.output import json_option, print_json, print_table
+from contentq.version import __version__
+
+if TYPE_CHECKING:
+    from contentq.bench.figures import Figures
+    from contentq.cli.main import GlobalOptions
+
+Tell = Callable[[str, int, int], None]
+
+REDRAW = 0.25
+"""Seconds, at least, between two looks of the progress bar: each takes time from what is measured."""
+
+WIDEST = 100
+"""Characters of a line of prose, at most."""
+
+
+@click.command()
+@click.option(
+    "--tasks", type=click.IntRange(1, 10_000_000), default=20_000, show_default=True, help="Tasks to work off."
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    help="Tasks whose start is timed.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="About the longest that it may take; the figures are then of what was done.",
+)
+@json_option
+@click.pass_obj
+def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: float, as_json: bool) -> None:
+    """Measure what the database gives: tasks a second, time to start.
+
+    A worker works off tasks that do nothing, in a schema of its own, contentq_bench, which is dropped in the end.
+    The queue itself is neither touched nor needed; but the database is busy meanwhile.
+    """
+    from contentq.bench.figures import measure
+    from contentq.bench.verdict import NO_BREAK, verdict
+    from contentq.database import dsn
+
+    resolved = dsn.resolve(options.dsn)
+    with _quiet(), _terminated_like_interrupted(), _progress() as tell:
+        figures = measure(resolved, tasks, samples, seconds, tell)
+    if as_json:
+        print_json(_data(figures))
+        return
+    title = f"contentq {__version__} on PostgreSQL {figures.server.version}"
+    print_table(title, _rows(figures), "")
+    for paragraph in verdict(figures):
+        width = min(shutil.get_terminal_size().columns, WIDEST)
+        lines = textwrap.fill(paragraph, width, break_on_hyphens=False)
+        click.echo("\n" + lines.replace(NO_BREAK, " "))
+
+
+def _rows(figures: Figures) -> list[dict[str, str]]:
+    drained, number = figures.drained, len(figures.latencies)
+    rows = [
+        ("drain", f"{drained.rate:,.0f} tasks/s", f"{drained.completed:,} tasks that do nothing, one worker"),
+        ("commit", f"{figures.commit:.2f} ms", "one small update, round trip included; median"),
+        ("round trip", f"{figures.round_trip:.2f} ms", "SELECT 1; median"),
+    ]
+    if number:
+        rows[1:1] = [
+            ("insert to start", f"{figures.median:.2f} ms", f"median of {number}"),
+            ("", f"{figures.p99:.2f} ms", f"{figures.nearly_all} are within this"),
+        ]
+    width = max(len(figure) for _, figure, _ in rows)
+    return [{"measure": name, "figure": f"{figure:>{width}}", "of": of} for name, figure, of in rows]
+
+
+def _data(figures: Figures) -> dict[str, Any]:
+    server, drained = figures.server, figures.drained
+    started = figures.latencies
+    return {
+        "contentq": __version__,
+        "postgresql": server.version,
+        "durable": server.is_durable,
+        "settings": {"fsync": server.fsync, "synchronous_commit": server.synchronous_commit},
+        "drain": {
+            "tasks": figures.tasks,
+            "completed": drained.completed,
+            "seconds": round(drained.seconds, 3),
+            "tasks_per_second": round(drained.rate, 1),
+        },
+        "insert_to_start": {
+            "samples": len(started),
+            "median_ms": round(figures.median, 3) if started else None,
+            "p99_ms": round(figures.p99, 3) if started else None,
+        },
+        "commit_ms": round(figures.commit, 3),
+        "round_trip_ms": round(figures.round_trip, 3),
+        "limited_by": figures.limit.value,
+    }
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """A bar for what is being measured, on a terminal. It is drawn when it is told something, and not between."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
+        bar = progress.add_task("")
+        drawn_at, shown = 0.0, ""
+
+        def tell(what: str, done: int, of: int) -> None:
+            nonlocal drawn_at, shown
+            now = time.monotonic()
+            if what != shown or now - drawn_at >= REDRAW:
+                progress.update(bar, description=what, completed=done, total=of, refresh=True)
+                drawn_at, shown = now, what
+
+        yield tell
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What a worker logs of an outage is not for whoever waits for figures: the bench then ends, and says why."""
+    levels = {logging.getLogger("contentq"): logging.ERROR, logging.getLogger("psycopg"): logging.ERROR}
+    before = {logger: logger.level for logger in levels}
+    for logger, level in levels.items():
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM and SIGHUP end it as Ctrl-C does, so that nothing is left behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
