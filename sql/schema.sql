@@ -54,6 +54,7 @@ CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETU
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column
@@ -126,18 +127,22 @@ BEGIN
                             WHERE t.id = chosen[cardinality(chosen)]);
     END IF;
 
-    -- Not into the last second, whose tasks may not have been committed yet.
-    SELECT coalesce(heads, '{}') || coalesce(jsonb_object_agg(l.priority, l.place), '{}')
-    INTO heads
-    FROM (
-        SELECT DISTINCT ON (t.priority) t.priority,
-               CASE WHEN t.submitted_at < began - interval '1 second'
-                    THEN jsonb_build_array(t.submitted_at, t.id)
-                    ELSE jsonb_build_array(began - interval '1 second', 0) END AS place
-        FROM public.content_generation_tasks AS t
-        WHERE t.id = ANY (chosen)
-        ORDER BY t.priority, t.submitted_at DESC, t.id DESC
-    ) AS l;
+    heads := coalesce(heads, '{}');
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
+    IF cardinality(chosen) > 0 THEN
+        -- Not into the last second, whose tasks may not have been committed yet.
+        SELECT heads || jsonb_object_agg(l.priority, l.place)
+        INTO heads
+        FROM (
+            SELECT DISTINCT ON (t.priority) t.priority,
+                   CASE WHEN t.submitted_at < began - interval '1 second'
+                        THEN jsonb_build_array(t.submitted_at, t.id)
+                        ELSE jsonb_build_array(began - interval '1 second', 0) END AS place
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (chosen)
+            ORDER BY t.priority, t.submitted_at DESC, t.id DESC
+        ) AS l;
+    END IF;
     PERFORM set_config('contentq.ready_heads', (memory || jsonb_build_object('heads', heads))::text, false);
     RETURN chosen;
 END;
@@ -328,9 +333,14 @@ BEGIN
         RETURN;
     END IF;
 
-    IF EXISTS (SELECT
-               FROM public.content_generation_tasks AS t
-               WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at <= now_)
+    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+    IF (SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at
+        LIMIT 1) IS NOT NULL
         AND contentq.promote_scheduled() > claim.max_tasks
     THEN
         PERFORM contentq.notify_ready();
@@ -393,7 +403,10 @@ BEGIN
         LIMIT cleanup.max_rows
         FOR UPDATE SKIP LOCKED
     );
-    DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(old) > 0 THEN
+        DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
+    END IF;
     RETURN cardinality(old);
 END;
 $$;
@@ -435,8 +448,7 @@ BEGIN
         FROM reported AS r
         WHERE t.id = r.id
           AND t.attempt = r.attempt
-          AND t.status || '' = 'processing'
-          AND t.worker_id + 0 = complete.worker_id
+          AND coalesce(t.status = 'processing' AND t.worker_id = complete.worker_id, false)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
         RETURNING t.id
@@ -447,14 +459,18 @@ BEGIN
         PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
-    IF complete.content_ids IS NOT NULL THEN
+    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
+        WITH produced AS MATERIALIZED (
+            SELECT t.content_id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (completed)
+              AND t.auto_approve
+              AND t.content_id + 0 = ANY (complete.content_ids)
+        )
         UPDATE public.contents AS c
         SET review_status = 'approved'
-        FROM public.content_generation_tasks AS t
-        WHERE t.id = ANY (completed)
-          AND t.auto_approve
-          AND c.id = t.content_id
-          AND c.id = ANY (complete.content_ids)
+        FROM produced AS p
+        WHERE c.id = p.content_id
           AND c.review_status = 'pending';
     END IF;
 
@@ -507,6 +523,7 @@ CREATE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
+    SET enable_sort TO 'on'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -515,8 +532,7 @@ BEGIN
     PERFORM t.id
     FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-    WHERE t.status || '' = 'processing'
-      AND t.worker_id + 0 = end_overtaken.worker_id
+    WHERE coalesce(t.status = 'processing' AND t.worker_id = end_overtaken.worker_id, false)
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
@@ -535,8 +551,7 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = end_overtaken.worker_id
+      AND coalesce(t.status = 'processing' AND t.worker_id = end_overtaken.worker_id, false)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id;
 END;
@@ -566,8 +581,7 @@ BEGIN
     FROM public.content_generation_tasks AS t
     WHERE t.id = fail.id
       AND t.attempt = fail.attempt
-      AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = fail.worker_id
+      AND coalesce(t.status = 'processing' AND t.worker_id = fail.worker_id, false)
     FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -587,22 +601,32 @@ COMMENT ON FUNCTION contentq.fail(worker_id bigint, id integer, attempt integer,
 -- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.forget_worker(worker_id bigint) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    SET enable_sort TO 'on'
     AS $$
-    UPDATE public.content_generation_tasks AS t
-    SET worker_id = NULL,
-        updated_at = CURRENT_TIMESTAMP
-    WHERE t.id IN (
-        SELECT r.id
-        FROM public.content_generation_tasks AS r
-        WHERE r.worker_id = forget_worker.worker_id
-          AND r.status <> 'processing'
-        ORDER BY r.id
+DECLARE
+    marked integer[];
+BEGIN
+    marked := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id = forget_worker.worker_id
+          AND t.status <> 'processing'
+        ORDER BY t.id
         FOR UPDATE SKIP LOCKED
     );
+    IF cardinality(marked) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET worker_id = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (marked);
+    END IF;
 
-    DELETE FROM contentq.workers WHERE id = forget_worker.worker_id;
+    DELETE FROM contentq.workers AS w WHERE w.id = forget_worker.worker_id;
+END;
 $$;
 
 -- Name: FUNCTION forget_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
@@ -615,6 +639,10 @@ CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '2s'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -649,7 +677,7 @@ BEGIN
     SELECT t.id, t.attempt
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = heartbeat.worker_id
-      AND t.status = 'processing'
+      AND t.status || '' = 'processing'
       AND t.cancel_requested_at IS NOT NULL;
 END;
 $$;
@@ -747,6 +775,10 @@ COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker ca
 CREATE FUNCTION contentq.next_scheduled() RETURNS interval
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
     AS $$
     SELECT CASE
         WHEN nullif(current_setting('contentq.look_again', true), '')::float8
@@ -853,12 +885,21 @@ COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal
 CREATE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
     AS $$
-    SELECT contentq.release(reconcile.worker_id, array_agg(t.id), array_agg(t.attempt))
-    FROM public.content_generation_tasks AS t
-    WHERE t.worker_id = reconcile.worker_id
-      AND t.status = 'processing'
-      AND (t.id, t.attempt) NOT IN (SELECT r.id, r.attempt
+    SELECT contentq.release(reconcile.worker_id, array_agg(h.id), array_agg(h.attempt))
+    FROM (
+        -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+        SELECT t.id, t.attempt
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN reconcile.worker_id AND reconcile.worker_id
+          AND t.status = 'processing'
+        ORDER BY t.worker_id
+    ) AS h
+    WHERE (h.id, h.attempt) NOT IN (SELECT r.id, r.attempt
                                     FROM unnest(reconcile.ids, reconcile.attempts) AS r (id, attempt)
                                     WHERE r.id IS NOT NULL AND r.attempt IS NOT NULL)
     HAVING count(*) > 0;
@@ -943,6 +984,7 @@ CREATE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integ
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
+    SET enable_sort TO 'on'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -961,8 +1003,7 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = release.worker_id
+      AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
     RETURNING t.id;
 
     IF FOUND THEN
@@ -1028,9 +1069,16 @@ CREATE FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) R
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '2s'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
     AS $$
 DECLARE
     dead bigint[];
+    lost bigint[];
+    holder_id bigint := -9223372036854775808;
+    lost_id bigint;
     task record;
     holder contentq.workers;
     rescued integer := 0;
@@ -1044,46 +1092,64 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
 
-    FOR task IN
-        SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
+    -- Whoever holds tasks is found by one look into the index on the holders for each: their tasks are not read.
+    lost := dead;
+    LOOP
+        SELECT t.worker_id
+        INTO holder_id
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'processing'
-          AND t.worker_id IS NOT NULL
-          AND (t.worker_id = ANY (dead)
-               OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = t.worker_id))
-        ORDER BY t.id
-        LIMIT 1000
-        FOR NO KEY UPDATE OF t SKIP LOCKED
-    LOOP
-        SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
-        -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
-        CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
-
-        IF task.cancel_requested_at IS NOT NULL THEN
-            UPDATE public.content_generation_tasks
-            SET status = 'failed',
-                error_message = 'Task cancelled',
-                worker_id = NULL,
-                updated_at = CURRENT_TIMESTAMP
-            WHERE id = task.id;
-        ELSE
-            PERFORM contentq.record_failure(
-                task.id,
-                format('The worker that ran attempt %s died (%s); %s',
-                    task.attempt,
-                    CASE WHEN holder.id IS NULL
-                         THEN format('worker %s, no longer registered', task.worker_id)
-                         ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
-                                     holder.pid, date_trunc('second', holder.heartbeat_at)) END,
-                    CASE WHEN task.retry_count < task.max_retries
-                         THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
-                         ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
-                'WorkerDied',
-                false,
-                interval '0'
-            );
+          AND t.worker_id > holder_id
+        ORDER BY t.worker_id
+        LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = holder_id) THEN
+            lost := lost || holder_id;
         END IF;
-        rescued := rescued + 1;
+    END LOOP;
+
+    FOREACH lost_id IN ARRAY lost LOOP
+        FOR task IN
+            -- A range and an order that only that index has; = would make any index do.
+            SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'processing'
+              AND t.worker_id BETWEEN lost_id AND lost_id
+            ORDER BY t.worker_id, t.id
+            LIMIT 1000 - rescued
+            FOR NO KEY UPDATE OF t SKIP LOCKED
+        LOOP
+            SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
+            -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
+            CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
+
+            IF task.cancel_requested_at IS NOT NULL THEN
+                UPDATE public.content_generation_tasks
+                SET status = 'failed',
+                    error_message = 'Task cancelled',
+                    worker_id = NULL,
+                    updated_at = CURRENT_TIMESTAMP
+                WHERE id = task.id;
+            ELSE
+                PERFORM contentq.record_failure(
+                    task.id,
+                    format('The worker that ran attempt %s died (%s); %s',
+                        task.attempt,
+                        CASE WHEN holder.id IS NULL
+                             THEN format('worker %s, no longer registered', task.worker_id)
+                             ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
+                                         holder.pid, date_trunc('second', holder.heartbeat_at)) END,
+                        CASE WHEN task.retry_count < task.max_retries
+                             THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
+                             ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                    'WorkerDied',
+                    false,
+                    interval '0'
+                );
+            END IF;
+            rescued := rescued + 1;
+        END LOOP;
+        EXIT WHEN rescued >= 1000;
     END LOOP;
 
     -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
@@ -1139,8 +1205,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
-      AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = snooze.worker_id;
+      AND coalesce(t.status = 'processing' AND t.worker_id = snooze.worker_id, false);
     RETURN FOUND;
 END;
 $$;
@@ -1183,8 +1248,7 @@ BEGIN
             FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
                 WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
             JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-            WHERE t.status || '' = 'processing'
-              AND t.worker_id + 0 = store.worker_id
+            WHERE coalesce(t.status = 'processing' AND t.worker_id = store.worker_id, false)
               AND t.cancel_requested_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
             ORDER BY t.id

@@ -16,6 +16,7 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_sort = off
+SET enable_incremental_sort = off
 SET jit = off
 AS $$
 #variable_conflict use_column
@@ -88,18 +89,22 @@ BEGIN
                             WHERE t.id = chosen[cardinality(chosen)]);
     END IF;
 
-    -- Not into the last second, whose tasks may not have been committed yet.
-    SELECT coalesce(heads, '{}') || coalesce(jsonb_object_agg(l.priority, l.place), '{}')
-    INTO heads
-    FROM (
-        SELECT DISTINCT ON (t.priority) t.priority,
-               CASE WHEN t.submitted_at < began - interval '1 second'
-                    THEN jsonb_build_array(t.submitted_at, t.id)
-                    ELSE jsonb_build_array(began - interval '1 second', 0) END AS place
-        FROM public.content_generation_tasks AS t
-        WHERE t.id = ANY (chosen)
-        ORDER BY t.priority, t.submitted_at DESC, t.id DESC
-    ) AS l;
+    heads := coalesce(heads, '{}');
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
+    IF cardinality(chosen) > 0 THEN
+        -- Not into the last second, whose tasks may not have been committed yet.
+        SELECT heads || jsonb_object_agg(l.priority, l.place)
+        INTO heads
+        FROM (
+            SELECT DISTINCT ON (t.priority) t.priority,
+                   CASE WHEN t.submitted_at < began - interval '1 second'
+                        THEN jsonb_build_array(t.submitted_at, t.id)
+                        ELSE jsonb_build_array(began - interval '1 second', 0) END AS place
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (chosen)
+            ORDER BY t.priority, t.submitted_at DESC, t.id DESC
+        ) AS l;
+    END IF;
     PERFORM set_config('contentq.ready_heads', (memory || jsonb_build_object('heads', heads))::text, false);
     RETURN chosen;
 END;

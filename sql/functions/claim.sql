@@ -38,9 +38,14 @@ BEGIN
         RETURN;
     END IF;
 
-    IF EXISTS (SELECT
-               FROM public.content_generation_tasks AS t
-               WHERE t.status = 'pending' AND t.scheduled_at IS NOT NULL AND t.scheduled_at <= now_)
+    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+    IF (SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at
+        LIMIT 1) IS NOT NULL
         AND contentq.promote_scheduled() > claim.max_tasks
     THEN
         PERFORM contentq.notify_ready();

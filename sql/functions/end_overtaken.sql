@@ -2,7 +2,7 @@
 -- (timeout). Whatever their handler reports no longer counts.
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
 -- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
--- For the || '' and + 0 see complete().
+-- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
@@ -11,6 +11,7 @@ SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
+SET enable_sort = on
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -19,8 +20,7 @@ BEGIN
     PERFORM t.id
     FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-    WHERE t.status || '' = 'processing'
-      AND t.worker_id + 0 = end_overtaken.worker_id
+    WHERE coalesce(t.status = 'processing' AND t.worker_id = end_overtaken.worker_id, false)
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
@@ -39,8 +39,7 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = end_overtaken.worker_id
+      AND coalesce(t.status = 'processing' AND t.worker_id = end_overtaken.worker_id, false)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id;
 END;

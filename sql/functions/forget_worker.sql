@@ -4,22 +4,32 @@
 --        and the worker's row. Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.forget_worker(worker_id bigint)
 RETURNS void
-LANGUAGE sql
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+SET enable_sort = on
 AS $$
-    UPDATE public.content_generation_tasks AS t
-    SET worker_id = NULL,
-        updated_at = CURRENT_TIMESTAMP
-    WHERE t.id IN (
-        SELECT r.id
-        FROM public.content_generation_tasks AS r
-        WHERE r.worker_id = forget_worker.worker_id
-          AND r.status <> 'processing'
-        ORDER BY r.id
+DECLARE
+    marked integer[];
+BEGIN
+    marked := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id = forget_worker.worker_id
+          AND t.status <> 'processing'
+        ORDER BY t.id
         FOR UPDATE SKIP LOCKED
     );
+    IF cardinality(marked) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET worker_id = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (marked);
+    END IF;
 
-    DELETE FROM contentq.workers WHERE id = forget_worker.worker_id;
+    DELETE FROM contentq.workers AS w WHERE w.id = forget_worker.worker_id;
+END;
 $$;
 
 COMMENT ON FUNCTION contentq.forget_worker(bigint) IS

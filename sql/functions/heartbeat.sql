@@ -10,6 +10,10 @@ RETURNS TABLE (id integer, attempt integer)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -44,7 +48,7 @@ BEGIN
     SELECT t.id, t.attempt
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = heartbeat.worker_id
-      AND t.status = 'processing'
+      AND t.status || '' = 'processing'
       AND t.cancel_requested_at IS NOT NULL;
 END;
 $$;

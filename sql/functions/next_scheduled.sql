@@ -9,6 +9,10 @@ RETURNS interval
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
 AS $$
     SELECT CASE
         WHEN nullif(current_setting('contentq.look_again', true), '')::float8

@@ -6,12 +6,21 @@ CREATE OR REPLACE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], a
 RETURNS SETOF integer
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
 AS $$
-    SELECT contentq.release(reconcile.worker_id, array_agg(t.id), array_agg(t.attempt))
-    FROM public.content_generation_tasks AS t
-    WHERE t.worker_id = reconcile.worker_id
-      AND t.status = 'processing'
-      AND (t.id, t.attempt) NOT IN (SELECT r.id, r.attempt
+    SELECT contentq.release(reconcile.worker_id, array_agg(h.id), array_agg(h.attempt))
+    FROM (
+        -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+        SELECT t.id, t.attempt
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN reconcile.worker_id AND reconcile.worker_id
+          AND t.status = 'processing'
+        ORDER BY t.worker_id
+    ) AS h
+    WHERE (h.id, h.attempt) NOT IN (SELECT r.id, r.attempt
                                     FROM unnest(reconcile.ids, reconcile.attempts) AS r (id, attempt)
                                     WHERE r.id IS NOT NULL AND r.attempt IS NOT NULL)
     HAVING count(*) > 0;

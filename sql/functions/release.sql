@@ -3,7 +3,7 @@
 -- Locks: the tasks, in id order. Returns: the ids that went back to pending.
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout.
--- For the || '' and + 0 see complete().
+-- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
@@ -13,6 +13,7 @@ SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
+SET enable_sort = on
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -31,8 +32,7 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = release.worker_id
+      AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
     RETURNING t.id;
 
     IF FOUND THEN

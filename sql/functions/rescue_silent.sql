@@ -11,9 +11,16 @@ RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
 AS $$
 DECLARE
     dead bigint[];
+    lost bigint[];
+    holder_id bigint := -9223372036854775808;
+    lost_id bigint;
     task record;
     holder contentq.workers;
     rescued integer := 0;
@@ -27,46 +34,64 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
 
-    FOR task IN
-        SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
+    -- Whoever holds tasks is found by one look into the index on the holders for each: their tasks are not read.
+    lost := dead;
+    LOOP
+        SELECT t.worker_id
+        INTO holder_id
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'processing'
-          AND t.worker_id IS NOT NULL
-          AND (t.worker_id = ANY (dead)
-               OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = t.worker_id))
-        ORDER BY t.id
-        LIMIT 1000
-        FOR NO KEY UPDATE OF t SKIP LOCKED
-    LOOP
-        SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
-        -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
-        CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
-
-        IF task.cancel_requested_at IS NOT NULL THEN
-            UPDATE public.content_generation_tasks
-            SET status = 'failed',
-                error_message = 'Task cancelled',
-                worker_id = NULL,
-                updated_at = CURRENT_TIMESTAMP
-            WHERE id = task.id;
-        ELSE
-            PERFORM contentq.record_failure(
-                task.id,
-                format('The worker that ran attempt %s died (%s); %s',
-                    task.attempt,
-                    CASE WHEN holder.id IS NULL
-                         THEN format('worker %s, no longer registered', task.worker_id)
-                         ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
-                                     holder.pid, date_trunc('second', holder.heartbeat_at)) END,
-                    CASE WHEN task.retry_count < task.max_retries
-                         THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
-                         ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
-                'WorkerDied',
-                false,
-                interval '0'
-            );
+          AND t.worker_id > holder_id
+        ORDER BY t.worker_id
+        LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = holder_id) THEN
+            lost := lost || holder_id;
         END IF;
-        rescued := rescued + 1;
+    END LOOP;
+
+    FOREACH lost_id IN ARRAY lost LOOP
+        FOR task IN
+            -- A range and an order that only that index has; = would make any index do.
+            SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'processing'
+              AND t.worker_id BETWEEN lost_id AND lost_id
+            ORDER BY t.worker_id, t.id
+            LIMIT 1000 - rescued
+            FOR NO KEY UPDATE OF t SKIP LOCKED
+        LOOP
+            SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
+            -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
+            CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
+
+            IF task.cancel_requested_at IS NOT NULL THEN
+                UPDATE public.content_generation_tasks
+                SET status = 'failed',
+                    error_message = 'Task cancelled',
+                    worker_id = NULL,
+                    updated_at = CURRENT_TIMESTAMP
+                WHERE id = task.id;
+            ELSE
+                PERFORM contentq.record_failure(
+                    task.id,
+                    format('The worker that ran attempt %s died (%s); %s',
+                        task.attempt,
+                        CASE WHEN holder.id IS NULL
+                             THEN format('worker %s, no longer registered', task.worker_id)
+                             ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
+                                         holder.pid, date_trunc('second', holder.heartbeat_at)) END,
+                        CASE WHEN task.retry_count < task.max_retries
+                             THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
+                             ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                    'WorkerDied',
+                    false,
+                    interval '0'
+                );
+            END IF;
+            rescued := rescued + 1;
+        END LOOP;
+        EXIT WHEN rescued >= 1000;
     END LOOP;
 
     -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.

@@ -3,7 +3,7 @@
 -- Called by: workers. Locks: the task's row.
 -- Returns: whether it counted; false when (worker, attempt) no longer holds, or the task was cancelled or is
 --          past its deadline (it is then ended).
--- For the || '' and + 0 see complete().
+-- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
     id integer,
@@ -28,8 +28,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
-      AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = snooze.worker_id;
+      AND coalesce(t.status = 'processing' AND t.worker_id = snooze.worker_id, false);
     RETURN FOUND;
 END;
 $$;

@@ -1,160 +1,247 @@
-"""The cost of a function does not depend on how many rows it has nothing to do with.
+"""What a function reads follows from what it does, not from what else is in the table or was there before.
 
-Sessions keep the plans of functions: those that were made while the table was empty are the dangerous ones.
+Each backlog is built once a server, and all calls are counted with all plans that a session can come to have: kept
+since the table was empty, made without statistics, by statistics older than the backlog, by good ones; each for
+any values ("generic") or for those of one call ("custom").
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import closing
+from typing import Literal
 
-import psycopg
 import pytest
+from contentq.database.connect import connect as open_connection
 
-from tests.support.plans import scans
+from tests.support.plans import Scans, scans
 from tests.support.queue import Queue
+from tests.support.servers import Server
 
-ROWS = 200_000
+BULK = 50_000
+"""Tasks of a backlog: far more than a call may read. With ten times as many the same plans are chosen."""
 
-PENDING = "SELECT %s, 1 + n %% 10, 'pending', NULL::timestamptz, NULL::timestamptz"
-"""All tasks are ready."""
+EARLIER = 2_000
+"""Finished tasks that were there before."""
 
-ELSEWHERE = """
-    SELECT %s, 5, CASE n %% 2 WHEN 0 THEN 'completed' ELSE 'pending' END,
-           CASE n %% 2 WHEN 0 THEN clock_timestamp() END,
-           CASE n %% 2 WHEN 1 THEN clock_timestamp() + n * interval '1 minute' END"""
-"""All tasks are completed or scheduled for later."""
+FEW = 20
+"""Tasks of each kind for the calls to work on."""
+
+NAMED = 100
+"""Tasks that the caller holds and names in its reports."""
+
+OTHERS = 20
+"""Workers beside the one that calls, all alive."""
+
+EACH = 5
+"""Rows that a call may read for a row that it changes: it finds, locks, changes and compares it."""
+
+BESIDE = NAMED + 50
+"""Rows that it may read beside those: the tasks that its worker holds, and a few."""
+
+DEAD = 5_000
+"""Entries of indexes that it may read beside those of rows: they are of versions that were rolled back."""
 
 
-def fill(queue: Queue, rows: str, count: int = ROWS) -> None:
-    columns = "account_id, priority, status, completed_at, scheduled_at, timeout_at"
-    queue.run(
-        f"INSERT INTO content_generation_tasks ({columns}) "
-        f"{rows}, clock_timestamp() + interval '1 year' FROM generate_series(1, {count}) AS n",
-        queue.account,
+def tasks(number: int, **columns: str) -> str:
+    """The INSERT of so many tasks; their columns are expressions on n, which counts them."""
+    return (
+        f"INSERT INTO content_generation_tasks (account_id, {', '.join(columns)}) "
+        f"SELECT (SELECT min(id) FROM accounts), {', '.join(columns.values())} "
+        f"FROM generate_series(1, {number}) AS n"
     )
 
 
-def use_while_empty(session: Queue, *statements: str) -> None:
-    """Makes a session plan its functions for an empty table; after five times a plan is kept for good."""
-    for statement in statements:
-        for _ in range(8):
-            session.run(statement)
+NOW = "clock_timestamp()"
+PAST = "clock_timestamp() - interval '1 second'"
+LATER = "clock_timestamp() + n * interval '1 hour'"
+IN_TURN = "clock_timestamp() - interval '1 day' + n * interval '1 millisecond'"
+CALLER = "(SELECT min(id) FROM contentq.workers)"
+SILENT = "(SELECT max(id) FROM contentq.workers)"
+RUNNING = {"status": "'processing'", "started_at": NOW, "attempt": "1"}
+ENDED = {
+    "status": "CASE mod(n, 4) WHEN 0 THEN 'failed' ELSE 'completed' END",
+    "submitted_at": "clock_timestamp() - interval '100 days' + n * interval '1 millisecond'",
+    "completed_at": "clock_timestamp() - n * interval '2 minutes'",
+    "timeout_at": LATER,
+}
 
+BACKLOGS = {
+    "ready": tasks(BULK, submitted_at=IN_TURN, timeout_at=LATER),
+    "scheduled": tasks(BULK, priority="10", scheduled_at=LATER, timeout_at=LATER),
+    "finished": tasks(BULK, **ENDED),
+    "processing": tasks(
+        BULK,
+        **RUNNING,
+        worker_id=f"{CALLER} + CASE WHEN n > {3 * BESIDE} THEN 1 + mod(n, {OTHERS}) ELSE 0 END",
+        timeout_at=LATER,
+    ),
+}
+"""Half of the completed ones are older than what cleanup() keeps; the caller has some of those in process."""
 
-@pytest.mark.parametrize(
-    ("rows", "planned_while_empty"),
-    [(PENDING, True), (PENDING, False), (ELSEWHERE, True)],
-    ids=["all ready", "all ready and analyzed", "none ready"],
+SUBJECTS = (
+    f"UPDATE contentq.workers SET heartbeat_at = {NOW} - interval '1 hour' WHERE id = {SILENT}",
+    tasks(FEW, priority="1"),
+    tasks(FEW, priority="1", scheduled_at=PAST),
+    tasks(FEW, priority="1", timeout_at=PAST),
+    tasks(FEW, status="'completed'", completed_at=f"{NOW} - interval '31 days'"),
+    tasks(FEW, status="'timeout'", worker_id=CALLER),
+    tasks(FEW, **RUNNING, worker_id=SILENT),
+    tasks(FEW, **RUNNING, worker_id="0"),
+    tasks(1, priority="1", task_id="'task-waiting'"),
+    tasks(1, priority="1", task_id="'task-failed'", status="'failed'"),
 )
-def test_claim_reads_the_ready_index_and_only_what_it_takes(
-    queue: Queue, connect_queue: Callable[[], Queue], worker: int, rows: str, planned_while_empty: bool
-) -> None:
-    session = connect_queue()
-    claim = f"SELECT * FROM contentq.claim({worker}, 10)"
-    # Statistics that come by themselves would throw the plans of the empty table away.
-    queue.run("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
-    if planned_while_empty:
-        use_while_empty(session, claim)
-    fill(queue, rows)
-    if not planned_while_empty:
-        queue.run("ANALYZE content_generation_tasks")
+HELD = f"{tasks(NAMED, **RUNNING, worker_id=CALLER)} RETURNING id"
+CONTENTS = (
+    "INSERT INTO contents (account_id, title, body, word_count) "
+    f"SELECT (SELECT min(id) FROM accounts), '', '', 0 FROM generate_series(1, {NAMED}) RETURNING id"
+)
 
-    read = scans(session, claim)
-
-    assert read.sequential == 0
-    assert set(read.entries) <= {"ready_idx", "scheduled_idx", "pkey"}
-    assert read.entries["ready_idx"] == (10 if rows is PENDING else 0)
-    assert read.entries["scheduled_idx"] <= 1
-
-
-def test_claim_has_the_plan_that_it_was_written_for(
-    queue: Queue, connect_queue: Callable[[], Queue], worker: int
-) -> None:
-    session, plans = connect_queue(), list[str]()
-    try:
-        session.run("LOAD 'auto_explain'")
-    except (psycopg.errors.UndefinedFile, psycopg.errors.InsufficientPrivilege):
-        pytest.skip("this server has no auto_explain for this user")
-    claim = f"SELECT * FROM contentq.claim({worker}, 10)"
-    use_while_empty(session, claim)
-    fill(queue, PENDING, 20_000)
-    session.connection.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
-    for setting in ("log_min_duration = 0", "log_nested_statements = on", "log_level = notice"):
-        session.run(f"SET auto_explain.{setting}")
-
-    session.run(claim)
-
-    (choosing,) = [
-        plan for plan in plans if "LockRows" in plan and "submitted_at" in plan.partition("LockRows")[0]
-    ]
-    nodes = choosing.partition("LockRows")[2]
-    assert "Index Scan using content_generation_tasks_ready_idx" in nodes
-    assert "Sort" not in nodes
-
+REMEMBER = """
+    SELECT set_config('contentq.ready_heads', jsonb_build_object(
+        'until', clock_timestamp() + interval '4 seconds',
+        'categories', {categories},
+        'heads', jsonb_build_object())::text, true)"""
+"""Makes claim() believe that its session walked over many dead entries a moment ago."""
 
 CALLS = {
-    "cancel": "SELECT contentq.cancel('task-unknown')",
-    "claim": "SELECT contentq.claim({worker}, 0)",
-    "cleanup": "SELECT contentq.cleanup()",
-    "complete": "SELECT contentq.complete({worker}, ARRAY[1, 2, 3], ARRAY[1, 1, 1])",
-    "fail": "SELECT contentq.fail({worker}, 1, 1, 'It broke')",
+    "cancel": "SELECT contentq.cancel('task-waiting')",
+    "claim": "SELECT contentq.claim({worker}, 10)",
+    "claim beside an old snapshot": f"{REMEMBER.format(categories='NULL')}; SELECT contentq.claim({{worker}}, 10)",
+    "cleanup": "SELECT contentq.cleanup('30 days', 10)",
+    "complete": "SELECT contentq.complete({worker}, {ids}, {attempts})",
+    "complete with content": "SELECT contentq.complete({worker}, {ids}, {attempts}, NULL, {contents})",
+    "deregister_worker": "SELECT contentq.deregister_worker({worker})",
+    "fail": "SELECT contentq.fail({worker}, ({ids})[1], 1, 'It broke')",
     "heartbeat": "SELECT contentq.heartbeat({worker})",
     "maintain": "SELECT contentq.maintain()",
     "next_scheduled": "SELECT contentq.next_scheduled()",
-    "promote_scheduled": "SELECT contentq.promote_scheduled()",
-    "reconcile": "SELECT contentq.reconcile({worker}, '{{}}', '{{}}')",
-    "release": "SELECT contentq.release({worker}, ARRAY[1, 2, 3], ARRAY[1, 1, 1])",
-    "requeue": "SELECT contentq.requeue('task-unknown')",
+    "promote_scheduled": "SELECT contentq.promote_scheduled(10)",
+    "reconcile": "SELECT contentq.reconcile({worker}, ({ids})[6:], ({attempts})[6:])",
+    "release": "SELECT contentq.release({worker}, {ids}, {attempts})",
+    "requeue": "SELECT contentq.requeue('task-failed')",
     "rescue_dead_workers": "SELECT contentq.rescue_dead_workers()",
-    "snooze": "SELECT contentq.snooze({worker}, 1, 1, clock_timestamp())",
-    "store": "SELECT contentq.store({worker}, ARRAY[1], ARRAY[1], ARRAY['a'], ARRAY['a'], ARRAY[1])",
-    "sweep_timeouts": "SELECT contentq.sweep_timeouts()",
+    "snooze": "SELECT contentq.snooze({worker}, ({ids})[1], 1, clock_timestamp() + interval '1 hour')",
+    "store": "SELECT contentq.store({worker}, {ids}, {attempts}, {texts}, {texts}, {attempts})",
+    "sweep_timeouts": "SELECT contentq.sweep_timeouts(10)",
 }
-"""By name: a call that finds nothing to do."""
 
-FEW = 10
-"""Entries of an index that such a call may read."""
+INDEXES = {
+    "cancel": {"task_id_key"},
+    "claim": {"scheduled_idx", "ready_idx", "pkey"},
+    # The planner looks up the first and the last time of an index when it has one to compare them with.
+    "claim beside an old snapshot": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
+    "cleanup": {"completed_at_idx", "pkey"},
+    "complete": {"pkey"},
+    "complete with content": {"pkey", "contents_pkey", "content_id_idx"},
+    "deregister_worker": {"held_idx", "revoked_idx", "pkey"},
+    "fail": {"pkey"},
+    "heartbeat": {"revoked_idx", "pkey"},
+    "maintain": {"deadline_idx", "scheduled_idx", "held_idx", "revoked_idx", "completed_at_idx", "pkey"},
+    "next_scheduled": {"scheduled_idx"},
+    "promote_scheduled": {"scheduled_idx", "pkey"},
+    "reconcile": {"held_idx", "pkey"},
+    "release": {"pkey"},
+    "requeue": {"task_id_key"},
+    "rescue_dead_workers": {"held_idx", "revoked_idx", "pkey"},
+    "snooze": {"pkey"},
+    "store": {"pkey", "contents_pkey"},
+    "sweep_timeouts": {"deadline_idx", "pkey"},
+}
+"""Those that a call is meant to use."""
 
-REPORTS = ("complete", "fail", "release", "snooze", "store")
-"""The calls that name tasks which the worker holds."""
+
+class Readings:
+    """What the calls of one session read, in one situation after the other."""
+
+    def __init__(self, session: Queue, worker: int) -> None:
+        self.of: dict[str, dict[str, Scans]] = {call: {} for call in CALLS}
+        """By call and situation."""
+        self._session = session
+        self._worker = worker
+
+    def take(self, plans: str, *kinds: Literal["custom", "generic"]) -> None:
+        """Counts all calls, while they have nothing to do and while they have; everything is rolled back."""
+        for kind in kinds:
+            self._session.run(f"SET plan_cache_mode = force_{kind}_plan")
+            nobodys = list(range(-NAMED, 0))
+            self._count(f"{plans}, {kind}, nothing to do", nobodys, nobodys)
+            with self._session.connection.transaction(force_rollback=True):
+                for statement in SUBJECTS:
+                    self._session.run(statement)
+                ids, contents = self._session.values(HELD), self._session.values(CONTENTS)
+                self._count(f"{plans}, {kind}, something to do", ids, contents)
+
+    def _count(self, situation: str, ids: list[int], contents: list[int]) -> None:
+        for call, statement in CALLS.items():
+            values = {
+                "worker": self._worker,
+                "ids": f"ARRAY{ids}",
+                "attempts": f"ARRAY{[1] * NAMED}",
+                "texts": f"ARRAY{['x'] * NAMED}",
+                "contents": f"ARRAY{contents}",
+            }
+            self.of[call][situation] = scans(self._session, statement.format(**values), undo=True)
 
 
-@pytest.mark.parametrize("rows", [PENDING, ELSEWHERE], ids=["all ready", "none ready"])
-def test_function_that_finds_nothing_to_do_reads_next_to_nothing(
-    queue: Queue, connect_queue: Callable[[], Queue], worker: int, rows: str
+def beside(backlog: str, session: Queue) -> Readings:
+    """Builds a backlog in an empty queue, twice, and takes all readings."""
+    assert session.account
+    worker, *_ = [session.register() for _ in range(1 + OTHERS + 1)]
+    session.run("UPDATE contentq.workers SET heartbeat_at = 'infinity'")
+    # Otherwise maintain() would give the silent one the time to come back.
+    session.run("UPDATE contentq.maintenance SET ran_at = 'infinity'")
+    # Statistics that come by themselves would throw plans away.
+    session.run("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
+    readings = Readings(session, worker)
+
+    readings.take("the table is empty", "generic")
+    session.run(tasks(EARLIER, **ENDED))
+    session.run(BACKLOGS[backlog])
+    readings.take("planned while it was empty", "generic")
+    session.run("DISCARD PLANS")
+    readings.take("no statistics", "generic", "custom")
+
+    session.run("TRUNCATE content_generation_tasks")
+    session.run(tasks(EARLIER, **ENDED))
+    session.run("ANALYZE content_generation_tasks")
+    session.run(BACKLOGS[backlog])
+    readings.take("older statistics", "generic", "custom")
+    session.run("ANALYZE content_generation_tasks")
+    readings.take("good statistics", "generic", "custom")
+    return readings
+
+
+@pytest.fixture(scope="module", params=BACKLOGS)
+def readings(request: pytest.FixtureRequest, server: Server) -> Readings:
+    """What the calls read beside each backlog."""
+    with server.databases.migrated() as dsn, closing(open_connection(dsn, "contentq test")) as connection:
+        return beside(str(request.param), Queue(connection))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_call_reads_by_its_indexes_and_only_what_it_works_on(readings: Readings, call: str) -> None:
+    wrong = [
+        f"{situation}: {read}"
+        for situation, read in readings.of[call].items()
+        if read.sequential
+        or read.rows > EACH * read.changed + BESIDE
+        or sum(read.entries.values()) > EACH * read.changed + DEAD
+        or not read.used <= INDEXES[call]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("kind", ["custom", "generic"])
+def test_claim_that_finds_none_of_its_categories_reads_the_ready_ones_once(
+    queue: Queue, worker: int, kind: str
 ) -> None:
-    session = connect_queue()
-    queue.run("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
-    calls = {name: call.format(worker=worker) for name, call in CALLS.items()}
-    use_while_empty(session, *calls.values())
-    fill(queue, rows, 50_000)
+    assert queue.account
+    queue.run(tasks(BESIDE, category="'blog'"))
+    queue.run("ANALYZE content_generation_tasks")
+    queue.run(f"SET plan_cache_mode = force_{kind}_plan")
+    remember = REMEMBER.format(categories="jsonb_build_array('news')")
 
-    read = {name: scans(session, call) for name, call in calls.items()}
+    read = scans(queue, f"{remember}; SELECT contentq.claim({worker}, 10, ARRAY['news'])")
 
-    assert {name: found for name, found in read.items() if found.sequential} == {}
-    assert {name: found for name, found in read.items() if sum(found.entries.values()) > FEW} == {}
-
-
-@pytest.mark.parametrize("planned_while_empty", [True, False], ids=["planned while empty", "analyzed"])
-def test_report_reads_only_the_tasks_that_it_names_of_the_many_that_its_worker_holds(
-    queue: Queue, connect_queue: Callable[[], Queue], worker: int, planned_while_empty: bool
-) -> None:
-    session = connect_queue()
-    queue.run("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
-    calls = [CALLS[name].format(worker=worker) for name in REPORTS]
-    if planned_while_empty:
-        use_while_empty(session, *calls)
-    queue.run(
-        "INSERT INTO content_generation_tasks (account_id, status, started_at, worker_id, attempt) "
-        "SELECT %s, 'processing', clock_timestamp(), %s, 1 FROM generate_series(1, 20000)",
-        queue.account,
-        worker,
-    )
-    if not planned_while_empty:
-        queue.run("ANALYZE content_generation_tasks")
-
-    read = {call: scans(session, call) for call in calls}
-
-    assert {call: found for call, found in read.items() if found.sequential} == {}
-    # Each of its three tasks is read to be locked, to be ended and to be compared.
-    assert {call: found for call, found in read.items() if sum(found.entries.values()) > 3 * FEW} == {}
+    assert read.used <= INDEXES["claim"]
+    assert read.rows <= BESIDE

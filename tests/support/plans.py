@@ -1,4 +1,7 @@
-"""Which indexes a statement uses, functions that it calls included, as the server itself counted."""
+"""Which indexes a statement uses, functions that it calls included, as the server itself counted.
+
+The counters are in every server; auto_explain, which could show the plans within functions, is not.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +11,70 @@ from typing import Any
 from tests.support.queue import Queue
 
 _COUNTERS = """
-    SELECT c.relname, pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid)
+    SELECT c.relname, c.relkind = 'r', pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid),
+           pg_stat_get_xact_tuples_fetched(c.oid),
+           pg_stat_get_xact_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid)
+               + pg_stat_get_xact_tuples_deleted(c.oid)
     FROM pg_class AS c
     LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
-    WHERE coalesce(i.indrelid, c.oid) = 'content_generation_tasks'::regclass"""
-
-_TABLE = "content_generation_tasks"
+    WHERE coalesce(i.indrelid, c.oid) IN ('content_generation_tasks'::regclass, 'contents'::regclass)"""
 
 
 @dataclass(frozen=True)
 class Scans:
-    """What one statement read of the table of tasks."""
+    """What one statement read of the tables of tasks and of contents."""
 
     sequential: int
-    """How many times it read the whole table."""
+    """How many times it read a whole table."""
     entries: dict[str, int]
-    """Entries read of each index that was used, by the index's name without the table's."""
+    """Entries read of each index that was used, those of dead rows too; by its name without that of the tasks."""
+    rows: int
+    """Rows that it fetched by way of indexes; dead ones do not count."""
+    changed: int
+    """Rows that it inserted, updated or deleted."""
+
+    @property
+    def used(self) -> set[str]:
+        """The indexes in which it found something."""
+        return {index for index, entries in self.entries.items() if entries}
 
 
-def scans(queue: Queue, statement: str, *values: Any) -> Scans:
-    """Runs a statement, in a transaction of its own, and returns what it read."""
-    with queue.connection.transaction():
-        before = _counters(queue)
+@dataclass(frozen=True)
+class _Counts:
+    table: bool
+    scans: int
+    entries: int
+    rows: int
+    changed: int
+
+    def since(self, before: _Counts) -> _Counts:
+        return _Counts(
+            self.table,
+            self.scans - before.scans,
+            self.entries - before.entries,
+            self.rows - before.rows,
+            self.changed - before.changed,
+        )
+
+
+def scans(queue: Queue, statement: str, *values: Any, undo: bool = False) -> Scans:
+    """Runs a statement, in a transaction of its own, and returns what it read. undo: roll it back."""
+    with queue.connection.transaction(force_rollback=undo):
+        before = _counts(queue)
         queue.run(statement, *values)
-        after = _counters(queue)
-    used = {name: after[name][1] - before[name][1] for name in after if after[name][0] > before[name][0]}
+        counts = {name: now.since(before[name]) for name, now in _counts(queue).items()}
     return Scans(
-        sequential=after[_TABLE][0] - before[_TABLE][0],
-        entries={name.removeprefix(f"{_TABLE}_"): entries for name, entries in used.items() if name != _TABLE},
+        sequential=sum(found.scans for found in counts.values() if found.table),
+        entries={
+            name.removeprefix("content_generation_tasks_"): found.entries
+            for name, found in counts.items()
+            if found.scans and not found.table
+        },
+        # Those that a bitmap led to are counted for the table, the others for the index.
+        rows=sum(found.rows for found in counts.values()),
+        changed=sum(found.changed for found in counts.values()),
     )
 
 
-def _counters(queue: Queue) -> dict[str, tuple[int, int]]:
-    rows = queue.connection.execute(_COUNTERS).fetchall()
-    return {name: (scanned, entries) for name, scanned, entries in rows}
+def _counts(queue: Queue) -> dict[str, _Counts]:
+    return {name: _Counts(*counts) for name, *counts in queue.connection.execute(_COUNTERS).fetchall()}
