@@ -26,6 +26,9 @@ DEADLINE_MARGIN = 0.02
 """Seconds past the deadline at which a handler is stopped, so that the database agrees that it has passed."""
 
 
+BATCH = 100
+"""Tasks that it takes at once, unless handlers are quick: so the first ones begin while others are being claimed."""
+
 AHEAD = 3
 """Tasks for each slot that are claimed ahead while handlers are quick: they wait for a slot to become free."""
 
@@ -118,9 +121,10 @@ class Runner:
 
     @property
     def free(self) -> int:
-        """How many more tasks it takes."""
-        ahead = AHEAD * self._slots if self._longest < QUICK else 0
-        return self._slots + ahead - len(self._executions)
+        """How many more tasks it takes at once."""
+        if self._longest < QUICK:
+            return (1 + AHEAD) * self._slots - len(self._executions)
+        return min(self._slots - len(self._executions), BATCH)
 
     def held(self) -> Iterable[tuple[int, int]]:
         """(id, attempt) of the tasks that it has."""
