@@ -773,7 +773,7 @@ COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker ca
 -- Name: next_scheduled(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.next_scheduled() RETURNS interval
-    LANGUAGE sql STABLE
+    LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'

@@ -2,12 +2,13 @@
 -- scheduled task becomes ready, or until choose_ready() of this session should look at everything again; and 5
 -- milliseconds when its last claim came while tasks were being committed that no one may have been notified of.
 -- Called by: workers, when a claim found nothing more.
+-- It is volatile, so that in one statement with a claim it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
 CREATE OR REPLACE FUNCTION contentq.next_scheduled()
 RETURNS interval
 LANGUAGE sql
-STABLE
+VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET enable_bitmapscan = off

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from contentq import Context, Task, ThreadContext
@@ -84,17 +85,17 @@ def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks = 0
-    next_scheduled = contract.next_scheduled
+    claim = contract.claim
 
-    async def counted(connection: contract.Connection) -> float | None:
+    async def counted(*arguments: Any) -> tuple[list[Task], float | None]:
         nonlocal looks
         looks += 1
-        return await next_scheduled(connection)
+        return await claim(*arguments)
 
     async def handler(task: Task, context: Context) -> None:
         return None
 
-    monkeypatch.setattr(contract, "next_scheduled", counted)
+    monkeypatch.setattr(contract, "claim", counted)
     id_ = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=0.5))
     other = connect()
     with other.transaction():

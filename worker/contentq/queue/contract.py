@@ -28,9 +28,12 @@ _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
-_CLAIM = f"SELECT {COLUMNS} FROM contentq.claim(%s, %s, %s)"
+_CLAIM = f"""
+    SELECT {COLUMNS}, NULL FROM contentq.claim(%s, %s, %s)
+    UNION ALL
+    SELECT {", ".join(["NULL"] * len(Task._fields))}, extract(epoch FROM contentq.next_scheduled())::float8"""
+"""The tasks, and in the last row how long to sleep should they be too few."""
 _RECONCILE = "SELECT contentq.reconcile(%s, %s::integer[], %s::integer[])"
-_NEXT_SCHEDULED = "SELECT extract(epoch FROM contentq.next_scheduled())::float8"
 _WAITING = """
     SELECT EXISTS (
         SELECT FROM public.content_generation_tasks
@@ -104,13 +107,18 @@ async def listen(connection: Connection) -> None:
 
 async def claim(
     connection: Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
-) -> list[Task]:
-    """Claims up to max_tasks tasks, most urgent first. Raises NotRegistered."""
+) -> tuple[list[Task], float | None]:
+    """Claims up to max_tasks tasks, most urgent first; and the seconds after which there may be more.
+
+    These are until a scheduled task becomes ready, 0 when it is ready but locked; None when there is none.
+    Raises NotRegistered.
+    """
     try:
         cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories)])
     except psycopg.Error as error:
         raise _registered_or(error) from None
-    return [from_row(row) for row in await cursor.fetchall()]
+    *claimed, last = await cursor.fetchall()
+    return [from_row(row[:-1]) for row in claimed], last[-1]
 
 
 async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple[int, int]]) -> list[int]:
@@ -120,12 +128,6 @@ async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple
     """
     values = [worker_id, _integers(id_ for id_, _ in held), _integers(attempt for _, attempt in held)]
     return await _ids(connection, _RECONCILE, values)
-
-
-async def next_scheduled(connection: Connection) -> float | None:
-    """Seconds until a scheduled task becomes ready, None when there is none."""
-    seconds = await _value(connection, _NEXT_SCHEDULED, [])
-    return None if seconds is None else float(seconds)
 
 
 async def anything_waits(connection: Connection, categories: Sequence[str] | None) -> bool:

@@ -101,8 +101,8 @@ class Claimer:
             self._woken = False
             try:
                 async with self._claiming:
-                    claimed = await self._claim(worker_id, asked)
-                if len(claimed) < asked and await self._rest():
+                    claimed, more_in = await self._claim(worker_id, asked)
+                if claimed < asked and await self._rest(more_in):
                     return
             except NotRegistered:
                 # The pulse will find out and register anew; until then there is nothing to claim with.
@@ -122,18 +122,19 @@ class Claimer:
                 return 0
         return self._runner.free
 
-    async def _claim(self, worker_id: int, asked: int) -> list[Task]:
+    async def _claim(self, worker_id: int, asked: int) -> tuple[int, float | None]:
+        """How many tasks were claimed, and the seconds after which there may be more."""
         async with self._link.calling() as connection:
             if time.monotonic() >= self._reconcile_at:
                 await self._reconcile(connection, worker_id)
             if asked == 0:
-                return []
-            tasks = await contract.claim(connection, worker_id, asked, self._options.categories)
+                return 0, None
+            tasks, more_in = await contract.claim(connection, worker_id, asked, self._options.categories)
         for task in tasks:
             self._runner.start(task, worker_id)
         if tasks:
             self._claimed(tasks)
-        return tasks
+        return len(tasks), more_in
 
     async def _reconcile(self, connection: contract.Connection, worker_id: int) -> None:
         held = [*self._runner.held(), *self._reporter.held()]
@@ -146,19 +147,17 @@ class Claimer:
             log.warning("reconciled tasks=%d: their claim had not been heard", len(released))
         self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
 
-    async def _rest(self) -> bool:
+    async def _rest(self, more_in: float | None) -> bool:
         """Nothing more to claim: sleeps until something may be; returns whether the work is done for good."""
-        async with self._link.calling() as connection:
-            next_scheduled = await contract.next_scheduled(connection)
         if self._options.until_empty and await self._is_done():
             return True
         seconds = self._options.poll * random.uniform(0.9, 1.1)
-        if next_scheduled is not None:
+        if more_in is not None:
             # One that is due already and was not claimed is locked by someone.
-            seconds = min(seconds, next_scheduled or SHORTEST_REST)
+            seconds = min(seconds, more_in or SHORTEST_REST)
         if self._options.until_empty and not (self._told_of_waiting or self._runner.busy or len(self._reporter)):
             self._told_of_waiting = True
-            until = "" if next_scheduled is None else f" next_in={next_scheduled:.0f}s"
+            until = "" if more_in is None else f" next_in={more_in:.0f}s"
             log.info("nothing is ready, waiting for tasks that were put back or are held elsewhere%s", until)
         await self._sleep(seconds)
         return False
