@@ -27,7 +27,7 @@ DEADLINE_MARGIN = 0.02
 
 
 BATCH = 100
-"""Tasks that it takes at once, unless handlers are quick: so the first ones begin while others are being claimed."""
+"""Tasks that it takes at once, unless handlers are quick: the first begin while others are being claimed."""
 
 AHEAD = 3
 """Tasks for each slot that are claimed ahead while handlers are quick: they wait for a slot to become free."""
