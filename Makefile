@@ -2,6 +2,7 @@
 # `make` lists what there is.
 
 VENV := .venv
+PEERS := .venv-peers
 PY := $(VENV)/bin/python
 CONTENTQ := $(VENV)/bin/contentq
 PSQL := $(CONTENTQ) db psql -X -q -P pager=off
@@ -17,11 +18,11 @@ unexport $(filter-out PGPASSWORD PGPASSFILE PGSSL%,$(filter PG%,$(.VARIABLES)))
 # Further arguments, e.g. make test ARGS='-k claim'.
 ARGS ?=
 
-.PHONY: help run psql worker stop test faults lint bench schema clean database
+.PHONY: help run psql worker stop test faults lint bench bench-peers schema clean database
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: database ## from nothing to fifty drafts: database, schema, tasks by SQL, worker, results
 	@echo
@@ -82,11 +83,19 @@ lint: $(VENV)/dev-installed ## ruff and mypy
 bench: $(VENV)/dev-installed ## measure the worker against pgbench on the same table
 	@$(PY) -m tests.bench $(ARGS)
 
+bench-peers: $(VENV)/dev-installed $(PEERS)/bin/python ## measure procrastinate and pgqueuer beside it
+	@$(PY) -m tests.bench.peers --python $(PEERS)/bin/python $(ARGS)
+
+# The peers stay out of the environment of contentq; the program installs them there.
+$(PEERS)/bin/python:
+	@echo 'Making $(PEERS) for procrastinate and pgqueuer (once, some 100 MB)'
+	@.ci/make-venv $(PEERS)
+
 schema: $(VENV)/dev-installed ## write sql/schema.sql anew from the migrations
 	@$(PY) -m tests.support.schema_snapshot $(ARGS)
 
 clean: stop ## stop the database; delete its data, .venv and what tools left behind
-	@rm -rf .contentq $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .contentq $(VENV) $(PEERS) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A checkout that was copied or moved together with its .venv needs a new one: the old one runs the old place.

@@ -2,68 +2,106 @@
 
 from __future__ import annotations
 
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 
 from tests.bench.bed import Bed
+from tests.bench.figures import Figure, Measurement, Reading, at_least
 
 CLIENTS = 8
 LISTENERS = 10
-INSERTS = 4_000
+SECONDS = 2
 ROWS = 100_000
 
 INSERT = "INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'A topic');"
 
+READ_EVERY = 0.05
+"""Seconds between looks at what the listeners were sent: seldom, since their work is not what is measured."""
 
-def with_wake_up(bed: Bed) -> float:
+
+def _inserts(on: Bed) -> Iterator[Reading]:
+    trigger = "ALTER TABLE content_generation_tasks {} TRIGGER content_generation_tasks_wake"
+    rates: dict[str, list[float]] = {"ENABLE": [], "DISABLE": []}
+    # A machine that becomes slower meanwhile is slower for both.
+    for state in ("DISABLE", "ENABLE", "ENABLE", "DISABLE"):
+        on.connection.execute(trigger.format(state).encode())
+        try:
+            rates[state].append(_inserted(on))
+        finally:
+            on.connection.execute(trigger.format("ENABLE").encode())
+    yield Reading(INSERTS, statistics.mean(rates["ENABLE"]), statistics.mean(rates["DISABLE"]))
+
+
+def _inserted(on: Bed) -> float:
     """Inserts a second, each a transaction, while workers listen."""
-    return _inserted(bed)
+    on.fill(0)
+    with _listeners(on):
+        return on.pgbench(INSERT, CLIENTS, "-T", str(SECONDS))
 
 
-def without_wake_up(bed: Bed) -> float:
-    """The same on the table without its wake-up trigger."""
-    disable = "ALTER TABLE content_generation_tasks {} TRIGGER content_generation_tasks_wake"
-    bed.connection.execute(disable.format("DISABLE").encode())
+@contextmanager
+def _listeners(on: Bed) -> Iterator[None]:
+    """Sessions that listen, and throw away what they hear: unread, it would block the server in the end."""
+    listeners = [psycopg.connect(on.dsn, autocommit=True) for _ in range(LISTENERS)]
+    for listener in listeners:
+        listener.execute("LISTEN contentq_ready")
+    ended = threading.Event()
+
+    def read() -> None:
+        while not ended.wait(READ_EVERY):
+            for listener in listeners:
+                with suppress(BlockingIOError):
+                    while os.read(listener.fileno(), 65_536):
+                        pass
+
+    reading = threading.Thread(target=read)
+    reading.start()
     try:
-        return _inserted(bed)
+        yield
     finally:
-        bed.connection.execute(disable.format("ENABLE").encode())
+        ended.set()
+        reading.join()
+        for listener in listeners:
+            listener.close()
 
 
-def _inserted(bed: Bed) -> float:
-    bed.fill(0)
-    with ExitStack() as listening:
-        for _ in range(LISTENERS):
-            listener = listening.enter_context(closing(psycopg.connect(bed.dsn, autocommit=True)))
-            listener.execute("LISTEN contentq_ready")
-        begun = time.monotonic()
-        bed.pgbench(INSERT, CLIENTS, INSERTS // CLIENTS)
-        return INSERTS / (time.monotonic() - begun)
-
-
-def submitted(bed: Bed) -> float:
-    """Rows a second of `contentq submit` with a CSV file, its start included."""
-    bed.fill(0)
+def _submit(on: Bed) -> Iterator[Reading]:
+    """Both are what a user would type: a process, from its start to its end."""
+    rows = on.sized(ROWS)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "tasks.csv")
-        file.write_text("topic,keywords,priority\n" + 'A topic of some length,"one, two, three",5\n' * ROWS)
-        command = [sys.executable, "-m", "contentq", "--dsn", bed.dsn, "submit", str(file), "--account", "1"]
-        begun = time.monotonic()
-        subprocess.run(command, check=True, capture_output=True)
-        return ROWS / (time.monotonic() - begun)
+        file.write_text(
+            "account_id,topic,keywords,priority\n" + '1,A topic of some length,"one, two, three",5\n' * rows
+        )
+        columns = "(account_id, topic, keywords, priority)"
+        copy = f"\\copy content_generation_tasks {columns} FROM '{file}' (FORMAT csv, HEADER)"
+        psql = str(on.cluster.programs / "psql")
+        copied = _rows_a_second(on, rows, [psql, "-X", "-v", "ON_ERROR_STOP=1", "-d", on.dsn, "-c", copy])
+        contentq = [sys.executable, "-m", "contentq", "--dsn", on.dsn, "submit", str(file)]
+        yield Reading(SUBMIT, _rows_a_second(on, rows, contentq), copied)
 
 
-def copied(bed: Bed) -> float:
-    """Rows a second of COPY into the table."""
-    bed.fill(0)
+def _rows_a_second(on: Bed, rows: int, command: list[str]) -> float:
+    on.fill(0)
     begun = time.monotonic()
-    copy = "COPY content_generation_tasks (account_id, topic, keywords, priority) FROM STDIN (FORMAT csv)"
-    with bed.connection.cursor().copy(copy) as stream:
-        stream.write('1,A topic of some length,"one, two, three",5\n' * ROWS)
-    return ROWS / (time.monotonic() - begun)
+    subprocess.run(command, check=True, capture_output=True)
+    taken = time.monotonic() - begun
+    if on.value("SELECT count(*) FROM content_generation_tasks") != rows:
+        raise RuntimeError(f"not all rows are there after {command}")
+    return rows / taken
+
+
+INSERTS = Figure("INSERT, 8 clients, 10 listeners", "rows/s", "no wake-up", ratio=at_least(0.9))
+SUBMIT = Figure("submit, 100,000 rows", "rows/s", "psql \\copy", ratio=at_least(0.8))
+
+MEASUREMENTS = [Measurement((INSERTS,), _inserts), Measurement((SUBMIT,), _submit)]

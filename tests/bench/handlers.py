@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 
-from contentq import Context, Task, ThreadContext
+from contentq import Context, GeneratedContent, Task, ThreadContext
+
+BODY = "A sentence of some length that says nothing at all. " * 16
 
 
 async def nothing(task: Task, context: Context) -> None:
     """Does nothing, so that what is measured is the queue."""
+
+
+async def writes(task: Task, context: Context) -> GeneratedContent:
+    """Returns content that costs nothing to make, so that what is measured is storing it."""
+    return GeneratedContent(title=task.topic or "", body=BODY, word_count=160)
 
 
 async def started(task: Task, context: Context) -> dict[str, int]:
@@ -20,6 +27,16 @@ async def started(task: Task, context: Context) -> dict[str, int]:
 async def sleeps(task: Task, context: Context) -> None:
     """Waits for a second, as for an answer of a model."""
     await asyncio.sleep(1)
+
+
+async def sleeps_long(task: Task, context: Context) -> None:
+    """Waits for five seconds, as for a long answer."""
+    await asyncio.sleep(5)
+
+
+async def naps(task: Task, context: Context) -> None:
+    """Waits for a twentieth of a second, as for a quick answer."""
+    await asyncio.sleep(0.05)
 
 
 def blocks(task: Task, context: ThreadContext) -> None:

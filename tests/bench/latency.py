@@ -1,74 +1,93 @@
-"""How long it takes from the start of an INSERT to the start of its handler, on an idle worker."""
+"""How long it takes from the start of an INSERT to the start of its handler, on an idle worker.
+
+The worker, and the process that it is compared with, each have a database of their own and get their tasks in
+turn, after a pause. Nobody asks for a result before the last one, so that no one else has work at the time.
+"""
 
 from __future__ import annotations
 
-import threading
+import json
+import random
+import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-import psycopg
+from tests.bench.bed import Bed, wait_for
+from tests.bench.figures import Figure, Measurement, Reading, at_most
 
-from tests.bench.bed import Bed
-from tests.support.waiting import eventually
+SAMPLES = 300
 
-SAMPLES = 200
+PAUSE = (0.03, 0.05)
+"""Seconds, at least and at most, between two inserts: whoever works has long been idle again."""
+
+SETTLE = 1.0
+"""Seconds until a process that has just started is idle."""
 
 INSERT = "INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'latency') RETURNING id"
 
 
-def worked(bed: Bed) -> list[float]:
-    """Milliseconds, one a task, for an idle worker process."""
-    bed.fill(0)
-    bed.connection.execute("DELETE FROM contentq.workers")
-    with bed.worker("tests.bench.handlers:started"):
-        eventually(lambda: bed.connection.execute("SELECT id FROM contentq.workers").fetchone(), within=30)
+def _latency(on: Bed) -> Iterator[Reading]:
+    other = on.beside("bare", lambda made: None)
+    on.fill(0)
+    other.fill(0)
+    with on.worker("tests.bench.handlers:started", registered=True), _bare(other) as claimed_ns:
+        time.sleep(SETTLE)
+        begun_ns, begun_bare_ns = begin([on, other], SAMPLES, PAUSE)
+        taken = milliseconds(begun_ns, started_ns(on, SAMPLES))
+        least = milliseconds(begun_bare_ns, claimed_ns())
+    yield Reading(MEDIAN, statistics.median(taken), statistics.median(least))
+    yield Reading(P99, p99(taken), p99(least))
 
-        def started_ns(id_: int) -> int:
-            query = "SELECT (result->>'started_ns')::bigint FROM content_generation_tasks WHERE id = %s"
-            return eventually(lambda: _not_null(bed, query, id_), within=10)
 
-        return _samples(bed, started_ns)
+@contextmanager
+def _bare(on: Bed) -> Iterator[Callable[[], dict[int, int]]]:
+    """The least that any such queue must do; afterwards, when it had claimed each task."""
+    command = [sys.executable, "-m", "tests.bench.bare", on.dsn, str(SAMPLES)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        output = process.stdout
+        assert output is not None
+        output.readline()
+        try:
+            yield lambda: {int(id_): ns for id_, ns in json.load(output).items()}
+        finally:
+            process.terminate()
 
 
-def bare(bed: Bed) -> list[float]:
-    """Milliseconds, one a task, for the least that any such queue must do: hear the NOTIFY, claim the row."""
-    bed.fill(0)
-    claimed: dict[int, int] = {}
-    ready = threading.Event()
-    query = (
-        "UPDATE content_generation_tasks AS t SET status = 'processing', started_at = clock_timestamp() "
-        "FROM (SELECT id FROM content_generation_tasks WHERE status = 'pending' AND scheduled_at IS NULL "
-        "ORDER BY priority DESC, submitted_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS r WHERE t.id = r.id "
-        "RETURNING t.id"
+def begin(on: Sequence[Bed], samples: int, pause: tuple[float, float]) -> list[dict[int, int]]:
+    """Inserts so many tasks into each database in turn, with a pause after each; when each INSERT began, by id."""
+    begun_ns: list[dict[int, int]] = [{} for _ in on]
+    for _ in range(samples):
+        for bed, begun in zip(on, begun_ns, strict=True):
+            before = time.monotonic_ns()
+            begun[int(bed.value(INSERT))] = before
+            time.sleep(random.uniform(*pause))
+    return begun_ns
+
+
+def started_ns(on: Bed, samples: int) -> dict[int, int]:
+    """When so many tasks were started, by id, as the handler `started` has told."""
+    wait_for(
+        lambda: on.value("SELECT count(*) FROM content_generation_tasks WHERE result IS NOT NULL") == samples, 10
     )
-
-    def claim() -> None:
-        with psycopg.connect(bed.dsn, autocommit=True) as connection:
-            connection.execute("LISTEN contentq_ready")
-            ready.set()
-            while len(claimed) < SAMPLES:
-                list(connection.notifies(timeout=10, stop_after=1))
-                while row := connection.execute(query).fetchone():
-                    claimed[row[0]] = time.monotonic_ns()
-
-    claiming = threading.Thread(target=claim, daemon=True)
-    claiming.start()
-    ready.wait(10)
-    taken = _samples(bed, lambda id_: eventually(lambda: claimed.get(id_), within=10) or 0)
-    claiming.join(20)
-    return taken
+    query = "SELECT id, (result->>'started_ns')::bigint FROM content_generation_tasks"
+    return dict(on.connection.execute(query).fetchall())
 
 
-def _samples(bed: Bed, started_ns: Callable[[int], int]) -> list[float]:
-    taken = []
-    for _ in range(SAMPLES):
-        begun = time.monotonic_ns()
-        row = bed.connection.execute(INSERT).fetchone()
-        assert row is not None
-        taken.append((started_ns(row[0]) - begun) / 1e6)
-    return taken
+def milliseconds(begun_ns: Mapping[int, int], started_ns: Mapping[int, int]) -> list[float]:
+    """From the beginning to the start, one a task."""
+    return [(started_ns[id_] - begun) / 1e6 for id_, begun in begun_ns.items()]
 
 
-def _not_null(bed: Bed, query: str, id_: int) -> int | None:
-    row = bed.connection.execute(query.encode(), [id_]).fetchone()
-    return None if row is None else row[0]
+def p99(values: Sequence[float]) -> float:
+    """What 99 of 100 values are no larger than."""
+    return sorted(values)[int(len(values) * 0.99)]
+
+
+BARE = "bare NOTIFY and claim"
+MEDIAN = Figure("insert to start, median", "ms", BARE, ratio=at_most(1.5), value=at_most(3))
+P99 = Figure("insert to start, p99", "ms", BARE, value=at_most(8))
+
+MEASUREMENTS = [Measurement((MEDIAN, P99), _latency)]

@@ -1,35 +1,52 @@
-"""How well the slots are used by handlers that take their time."""
+"""How well the slots are used by handlers that take their time, and what thousands of them need."""
 
 from __future__ import annotations
 
-from tests.bench.bed import Bed
+from collections.abc import Iterator
 
-SLEEPERS, SLEEP, SLOTS = 2_000, 1.0, 500
-BLOCKERS, BLOCK, THREADS = 2_000, 0.1, 64
-
-
-def asynchronous(bed: Bed) -> float:
-    """Seconds for 2,000 async handlers of 1 s at concurrency 500."""
-    return _worked_off(bed, SLEEPERS, "tests.bench.handlers:sleeps", SLOTS)
+from tests.bench.bed import Bed, wait_for
+from tests.bench.figures import Figure, Measurement, Reading, at_most
+from tests.bench.processes import peak_memory
 
 
-def asynchronous_ideal(_bed: Bed) -> float:
-    """Seconds, were there nothing but the handlers."""
-    return SLEEPERS * SLEEP / SLOTS
+def _async(on: Bed) -> Iterator[Reading]:
+    seconds, _ = _worked_off(on, 2_000, "sleeps", 500)
+    yield Reading(ASYNC, seconds, 2_000 * 1.0 / 500)
 
 
-def threads(bed: Bed) -> float:
-    """Seconds for 2,000 plain functions of 0.1 s at concurrency 64."""
-    return _worked_off(bed, BLOCKERS, "tests.bench.handlers:blocks", THREADS)
+def _many(on: Bed) -> Iterator[Reading]:
+    seconds, megabytes = _worked_off(on, 10_000, "sleeps_long", 5_000)
+    yield Reading(MANY, seconds, 10_000 * 5.0 / 5_000)
+    yield Reading(MANY_MEMORY, megabytes)
 
 
-def threads_ideal(_bed: Bed) -> float:
-    """Seconds, were there nothing but the handlers."""
-    return BLOCKERS * BLOCK / THREADS
+def _threads(on: Bed) -> Iterator[Reading]:
+    seconds, _ = _worked_off(on, 2_000, "blocks", 64)
+    yield Reading(THREADS, seconds, 2_000 * 0.1 / 64)
 
 
-def _worked_off(bed: Bed, tasks: int, handler: str, slots: int) -> float:
-    bed.fill(tasks)
-    with bed.worker(handler, "--until-empty", "--concurrency", str(slots)) as worker:
-        worker.wait(timeout=120)
-    return tasks / bed.rate(tasks)
+def _worked_off(on: Bed, tasks: int, handler: str, slots: int) -> tuple[float, float]:
+    """Seconds from the first start to the last completion, and megabytes resident at most."""
+    on.fill(tasks)
+    peak = 0.0
+    with on.worker(f"tests.bench.handlers:{handler}", "--until-empty", "--concurrency", str(slots)) as worker:
+
+        def has_ended() -> bool:
+            nonlocal peak
+            peak = max(peak, peak_memory(worker.pid))
+            return worker.poll() is not None
+
+        wait_for(has_ended, within=120)
+    return tasks / on.rate(tasks), peak
+
+
+ASYNC = Figure("2,000 × 1 s, async, 500 slots", "s", "ideal", value=at_most(4.2))
+MANY = Figure("10,000 × 5 s, async, 5,000 slots", "s", "ideal", value=at_most(12))
+MANY_MEMORY = Figure("10,000 × 5 s, most memory", "MB", value=at_most(250))
+THREADS = Figure("2,000 × 0.1 s, threads, 64 slots", "s", "ideal", ratio=at_most(1.15))
+
+MEASUREMENTS = [
+    Measurement((ASYNC,), _async),
+    Measurement((MANY, MANY_MEMORY), _many),
+    Measurement((THREADS,), _threads),
+]

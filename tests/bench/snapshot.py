@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg
 
 from tests.bench.bed import Bed
+from tests.bench.figures import Figure, Measurement, Reading, at_least
 
 TASKS = 200_000
-FIFTH = TASKS // 5
 
 
-class Drained:
-    """One drain beside an old snapshot; what is asked first makes it."""
+def _drained(on: Bed) -> Iterator[Reading]:
+    tasks = on.sized(TASKS)
+    on.fill(tasks)
+    with closing(psycopg.connect(on.dsn)) as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM accounts")
+        with on.worker("tests.bench.handlers:nothing", "--until-empty") as worker:
+            worker.wait(timeout=300)
+    query = "SELECT extract(epoch FROM completed_at)::float8 FROM content_generation_tasks ORDER BY 1"
+    ended = [row[0] for row in on.connection.execute(query).fetchall()]
+    fifth = tasks // 5
+    yield Reading(LAST_FIFTH, fifth / (ended[-1] - ended[-fifth]), fifth / (ended[fifth - 1] - ended[0]))
 
-    def __init__(self) -> None:
-        self._ended: list[float] = []
 
-    def first_fifth(self, bed: Bed) -> float:
-        """Tasks a second at the beginning; drains anew."""
-        bed.fill(TASKS)
-        with closing(psycopg.connect(bed.dsn)) as reader:
-            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            reader.execute("SELECT count(*) FROM accounts")
-            with bed.worker("tests.bench.handlers:nothing", "--until-empty") as worker:
-                worker.wait(timeout=300)
-        query = "SELECT extract(epoch FROM completed_at)::float8 FROM content_generation_tasks ORDER BY 1"
-        self._ended = [row[0] for row in bed.connection.execute(query).fetchall()]
-        return self._rate(0)
+LAST_FIFTH = Figure("beside an old snapshot, last fifth", "tasks/s", "first fifth", ratio=at_least(0.8))
 
-    def last_fifth(self, _bed: Bed) -> float:
-        """Tasks a second at the end of the same drain."""
-        return self._rate(4)
-
-    def _rate(self, fifth: int) -> float:
-        return FIFTH / (self._ended[(fifth + 1) * FIFTH - 1] - self._ended[fifth * FIFTH])
+MEASUREMENTS = [Measurement((LAST_FIFTH,), _drained)]

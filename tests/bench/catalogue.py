@@ -1,0 +1,18 @@
+"""Everything that is measured, in the order of a round."""
+
+from __future__ import annotations
+
+from tests.bench import backlog, drain, enqueue, fleet, idle, latency, slots, snapshot, steady
+from tests.bench.figures import Measurement
+
+MEASUREMENTS: list[Measurement] = [
+    *drain.MEASUREMENTS,
+    *latency.MEASUREMENTS,
+    *slots.MEASUREMENTS,
+    *enqueue.MEASUREMENTS,
+    *backlog.MEASUREMENTS,
+    *snapshot.MEASUREMENTS,
+    *idle.MEASUREMENTS,
+    *fleet.MEASUREMENTS,
+    *steady.MEASUREMENTS,
+]
