@@ -85,14 +85,21 @@ class Link:
             self._suspect = False
             await self.close()
         self._stop_reading()
+        is_new = not self.is_open
+        if is_new:
+            self._connection = await connect_async(
+                self._dsn, f"contentq {self._purpose}", prepare=self._prepare, cursor_factory=self._cursors
+            )
+            self._connection.add_notice_handler(_log_warning)
         connection = self._connection
-        if connection is None or connection.closed:
-            connection = self._connection = await self._open()
+        assert connection is not None
         self._timed_out = self._closed_under_it = False
         self._caller = asyncio.current_task()
         self._give_up_at = asyncio.get_running_loop().time() + timeout
         self._watch()
         try:
+            if is_new:
+                await self._set_up(connection)
             yield connection
         except BaseException as error:
             if self._closed_under_it and isinstance(error, asyncio.CancelledError) and not self._is_cancelled():
@@ -160,11 +167,8 @@ class Link:
         if self._connection is not None:
             cut(self._connection)
 
-    async def _open(self) -> psycopg.AsyncConnection[TupleRow]:
-        connection = await connect_async(
-            self._dsn, f"contentq {self._purpose}", prepare=self._prepare, cursor_factory=self._cursors
-        )
-        connection.add_notice_handler(_log_warning)
+    async def _set_up(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
+        """Finds out what a new connection is good for, and listens on it."""
         if self._prepare or self._heard is not None:
             is_direct = await leads_to_the_server(connection)
             if not is_direct and self._prepare:
@@ -179,7 +183,6 @@ class Link:
             heard = self._heard
             connection.add_notify_handler(lambda _notification: heard())
             await contract.listen(connection)
-        return connection
 
     def _read(self) -> None:
         """From now on, until the next call, reads what the database sends: notifications, or its farewell.
