@@ -29,7 +29,7 @@ def operating() -> str:
 
 
 def _make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _name(document: Path) -> str:
@@ -39,13 +39,13 @@ def _name(document: Path) -> str:
 @pytest.mark.parametrize("document", documents(), ids=_name)
 def test_make_targets_that_a_document_names_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    named = {*re.findall(r"`make ([a-z]+)", text), *re.findall(r"^make ([a-z]+)", text, re.MULTILINE)}
+    named = {*re.findall(r"`make ([a-z-]+)", text), *re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
     assert named <= _make_targets()
 
 
 def test_help_lists_every_target_with_what_it_does() -> None:
     lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
-    described = {line.partition(":")[0] for line in lines if re.match(r"[a-z]+:.*## ", line)}
+    described = {line.partition(":")[0] for line in lines if re.match(r"[a-z-]+:.*## ", line)}
     assert described == _make_targets() - {"database"}
 
 
