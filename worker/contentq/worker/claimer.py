@@ -71,6 +71,7 @@ class Claimer:
     def suspect(self) -> None:
         """The connection may be dead: another one got no answer."""
         self._link.suspect()
+        self.wake()  # whatever was notified since is found by looking
 
     async def run(self) -> None:
         """Claims until stopped; with until_empty, until nothing waits and all that was claimed has ended."""
