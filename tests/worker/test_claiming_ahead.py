@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from contentq import Context, Task, ThreadContext
+from contentq.queue import contract
 from contentq.worker import runner
 from contentq.worker.worker import Ending
 
@@ -27,12 +28,12 @@ def statuses(database: Database) -> dict[str, int]:
 
 
 class Gate:
-    """Quick handlers, until they meet a task with topic "wait": these wait until the gate is opened."""
+    """Quick handlers, but for tasks with topic "wait" and "wait first": these wait until their gate is opened."""
 
     def __init__(self) -> None:
         self.running = self.most = 0
         self.begun: Counter[int] = Counter()
-        self.opened = asyncio.Event()
+        self.opened, self.opened_first = asyncio.Event(), asyncio.Event()
 
     async def __call__(self, task: Task, context: Context) -> None:
         self.running += 1
@@ -41,6 +42,8 @@ class Gate:
         try:
             if task.topic == "wait":
                 await self.opened.wait()
+            elif task.topic == "wait first":
+                await self.opened_first.wait()
         finally:
             self.running -= 1
 
@@ -62,6 +65,7 @@ def test_quick_handlers_are_claimed_ahead_but_no_more_run_than_there_are_slots(
 
     eventually(lambda: statuses(database) == {"processing": 40, "pending": 10})
     assert gate.most == 10
+    assert {execution.task.id for execution in worker.worker._runner.running()} == set(gate.begun)
     worker._loop.call_soon_threadsafe(gate.opened.set)
     eventually(lambda: statuses(database) == {"completed": 50})
     assert gate.most == 10
@@ -98,6 +102,25 @@ def test_tasks_that_wait_too_long_for_a_slot_are_given_back_with_nothing_charged
     worker._loop.call_soon_threadsafe(gate.opened.set)
     eventually(lambda: statuses(database) == {"completed": 50})
     assert worker.worker.counts.released == 0
+
+
+def test_tasks_are_given_back_also_when_the_first_of_those_that_waited_has_begun(
+    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    monkeypatch.setattr(runner, "QUICK", 10.0)
+    monkeypatch.setattr(runner, "PATIENCE", 2.0)
+    monkeypatch.setattr(runner.Runner, "_lose_patience", _never_quick_again(runner.Runner._lose_patience))
+    gate = Gate()
+    database.execute(FILL, [account, "wait first", None, 1])
+    database.execute(FILL, [account, "wait", None, 39])
+    worker = start_worker(gate, concurrency=10)
+    eventually(lambda: gate.running == 10)
+
+    worker._loop.call_soon_threadsafe(gate.opened_first.set)
+
+    eventually(lambda: statuses(database) == {"completed": 1, "processing": 10, "pending": 29})
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 40})
 
 
 def _never_quick_again(lose_patience: Any) -> Any:
@@ -176,8 +199,48 @@ def test_threads_are_claimed_ahead_too(
     database.execute(FILL, [account, "wait", None, 20])
     start_worker(handler, concurrency=3)
 
-    eventually(lambda: statuses(database) == {"processing": 12, "pending": 8})
-    assert running == 3
+    eventually(lambda: statuses(database) == {"processing": 12, "pending": 8} and running == 3)
     go_on.set()
     eventually(lambda: statuses(database) == {"completed": 20})
     assert most == 3
+
+
+def test_slow_tasks_are_claimed_a_hundred_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    asked: list[int] = []
+    claim = contract.claim
+
+    async def counted(connection: Any, worker_id: int, max_tasks: int, categories: Any) -> Any:
+        asked.append(max_tasks)
+        return await claim(connection, worker_id, max_tasks, categories)
+
+    monkeypatch.setattr(contract, "claim", counted)
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 150])
+
+    worker = start_worker(gate, concurrency=150)
+
+    eventually(lambda: gate.running == 150)
+    assert asked[:2] == [100, 50]
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 150})
+
+
+def test_worker_without_a_free_slot_reads_its_notifications(
+    start_worker: StartWorker, database: Database, account: int
+) -> None:
+    # Unread, they would fill its socket, and then the queue of the whole server.
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 2])
+    worker = start_worker(gate, concurrency=1)
+    eventually(lambda: gate.running == 1)
+    claimer = worker.worker._claimer
+    claimer._woken = False
+
+    database.execute(FILL, [account, "wait", None, 1])
+
+    eventually(lambda: claimer._woken)
+    assert statuses(database) == {"processing": 1, "pending": 2}
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 3})

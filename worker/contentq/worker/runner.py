@@ -109,6 +109,7 @@ class Runner:
         self._threads = None if handler.is_async else HandlerThreads(slots)
         self._executions: dict[tuple[int, int], Execution] = {}
         self._waiting: deque[Execution] = deque()
+        self._patience: asyncio.TimerHandle | None = None
         self._longest = 1.0
         self._freed = asyncio.Event()
         self._empty = asyncio.Event()
@@ -159,8 +160,7 @@ class Runner:
             self._run(execution)
         else:
             self._waiting.append(execution)
-            if len(self._waiting) == 1:
-                self._loop.call_later(PATIENCE, self._lose_patience, execution)
+            self._have_patience()
 
     def stop_cancelled(self, attempts: Iterable[tuple[int, int]]) -> None:
         """Stops these (id, attempt), as far as they are here: they were cancelled or taken away."""
@@ -180,8 +180,8 @@ class Runner:
             self._stop(execution, reason)
 
     def running(self) -> list[Execution]:
-        """What it has."""
-        return list(self._executions.values())
+        """What is in the slots."""
+        return [execution for execution in self._executions.values() if execution.unit is not None]
 
     def close(self) -> None:
         """Lets idle threads end; one whose handler does not return is left behind."""
@@ -193,13 +193,18 @@ class Runner:
         run = self._run_async if self._threads is None else self._run_in_thread
         execution.unit = self._loop.create_task(run(execution))
 
+    def _have_patience(self) -> None:
+        """Looks after those that wait, in a while, unless someone does."""
+        if self._patience is None and self._waiting:
+            self._patience = self._loop.call_later(PATIENCE, self._lose_patience, self._waiting[0])
+
     def _lose_patience(self, oldest: Execution) -> None:
-        """Looks after those that wait: this one was the first of them a while ago."""
+        """This one was the first of those that wait, a while ago."""
+        self._patience = None
         if oldest in self._waiting:
             self._longest = PATIENCE
             self.give_back_waiting()
-        elif self._waiting:
-            self._loop.call_later(PATIENCE, self._lose_patience, self._waiting[0])
+        self._have_patience()
 
     def _stop(self, execution: Execution, reason: Stop) -> None:
         if execution.unit is None:
