@@ -160,3 +160,18 @@ def test_deadline_that_passes_while_content_is_stored_comes_too_late(queue: Queu
 
 def test_empty_batch_is_nothing(queue: Queue, worker: int) -> None:
     assert queue.store(worker, []) == []
+
+
+def test_content_that_a_trigger_leaves_out_completes_nothing(queue: Queue, worker: int) -> None:
+    queue.connection.execute(
+        "CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END; $$;"
+        "CREATE TRIGGER leave_out BEFORE INSERT ON contents FOR EACH ROW "
+        "WHEN (NEW.title = 'Second') EXECUTE FUNCTION leave_out()"
+    )
+    tasks = claimed(queue, worker, 2)
+
+    with pytest.raises(psycopg.errors.TriggeredActionException, match="has left out content"):
+        queue.store(worker, tasks, titles=["First", "Second"], bodies=["1", "2"], word_counts=[1, 1])
+
+    assert queue.values("SELECT DISTINCT status FROM content_generation_tasks") == ["processing"]
+    assert contents(queue) == []

@@ -176,3 +176,22 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
     with pytest.raises(RuntimeError, match="heart has ended"):
         running.ending()
     assert (row(id_).status, row(id_).retry_count) == ("pending", 0)
+
+
+def test_idle_worker_replaces_its_connection_as_soon_as_another_got_no_answer(
+    start_worker: StartWorker, database: Database
+) -> None:
+    async def nothing(task: Task, context: Context) -> None:
+        return None
+
+    def backend() -> int | None:
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contentq claim' AND state = 'idle'"
+        found = database.execute(query).fetchone()
+        return None if found is None else int(found[0])
+
+    running = start_worker(nothing, poll=60)
+    before = eventually(lambda: running.worker._claimer._sleeping and backend())
+
+    running._loop.call_soon_threadsafe(running.worker._claimer.suspect)
+
+    eventually(lambda: backend() not in (None, before), within=5)
