@@ -6,9 +6,11 @@ import asyncio
 import logging
 import threading
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from contentq import Context, Task, ThreadContext
+from contentq.queue import contract
 from contentq.worker.worker import Ending
 
 from tests.support.waiting import eventually
@@ -158,6 +160,29 @@ def test_graceful_stop_lets_running_tasks_end(start_worker: StartWorker, insert:
     handler.let_go.set()
     assert running.ending() is Ending.DONE
     assert (row(id_).status, row(waiting).status, row(waiting).attempt) == ("completed", "pending", 0)
+
+
+def test_worker_stopped_while_it_registers_leaves_no_row_behind(
+    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database
+) -> None:
+    registered, let_go = threading.Event(), threading.Event()
+    register = contract.register_worker
+
+    async def slowly(*values: Any) -> int:
+        worker_id = await register(*values)
+        registered.set()
+        await asyncio.get_running_loop().run_in_executor(None, let_go.wait, 10)
+        return worker_id
+
+    monkeypatch.setattr(contract, "register_worker", slowly)
+    worker = start_worker(Endless())
+    assert registered.wait(10)
+
+    worker.stop()
+    threading.Timer(0.5, let_go.set).start()  # the answer comes long after the stop
+
+    assert worker.ending() is Ending.DONE
+    assert database.execute("SELECT count(*) FROM contentq.workers").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("signals", [1, 2])

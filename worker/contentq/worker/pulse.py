@@ -86,6 +86,8 @@ class Pulse:
         self._beating: asyncio.Task[None] | None = None
         self._maintain_at = 0.0
         self._ending = False
+        self._leaving = False
+        self._registering = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name="contentq-pulse", daemon=True)
 
     def start(self) -> None:
@@ -118,6 +120,24 @@ class Pulse:
 
         with suppress(RuntimeError):  # the thread has ended
             self._loop.call_soon_threadsafe(bring_forward)
+
+    async def register_no_more(self) -> None:
+        """Returns when a registration that was under way has been told; none begins afterwards.
+
+        Without it, a worker that is stopped as it starts would leave a row that looks like a dead worker's.
+        """
+        settling = self._settle()
+        try:
+            settled = asyncio.run_coroutine_threadsafe(settling, self._loop)
+        except RuntimeError:  # the thread has ended
+            settling.close()
+        else:
+            await asyncio.wrap_future(settled)
+
+    async def _settle(self) -> None:
+        self._leaving = True
+        async with self._registering:
+            pass
 
     def _end(self) -> None:
         self._link.cut()
@@ -157,22 +177,8 @@ class Pulse:
     async def _beat_until_lost(self) -> None:
         """Registers if need be, then beats and listens on one connection for as long as it lasts."""
         async with self._link.calling(HEARTBEAT_TIMEOUT) as connection:
-            if self._worker_id is None:
-                self._worker_id = await contract.register_worker(
-                    connection,
-                    self._identity.hostname,
-                    self._identity.pid,
-                    self._identity.slots,
-                    self._identity.handler,
-                    self._identity.version,
-                )
-                self._tell.registered(self._worker_id)
-                log.info(
-                    "registered worker=%s handler=%s slots=%d",
-                    self._worker_id,
-                    self._identity.handler,
-                    self._identity.slots,
-                )
+            if self._worker_id is None and not self._leaving:
+                await self._register(connection)
             else:
                 await self._beat(connection)
         # Whatever was notified while nobody listened is found by looking.
@@ -193,8 +199,27 @@ class Pulse:
             else:
                 await self._link.idle(min(next_beat, self._maintain_at, now + LONGEST_WAIT) - now)
 
+    async def _register(self, connection: contract.Connection) -> None:
+        async with self._registering:
+            self._worker_id = await contract.register_worker(
+                connection,
+                self._identity.hostname,
+                self._identity.pid,
+                self._identity.slots,
+                self._identity.handler,
+                self._identity.version,
+            )
+            self._tell.registered(self._worker_id)
+        log.info(
+            "registered worker=%s handler=%s slots=%d",
+            self._worker_id,
+            self._identity.handler,
+            self._identity.slots,
+        )
+
     async def _beat(self, connection: contract.Connection) -> None:
-        assert self._worker_id is not None
+        if self._worker_id is None:
+            return  # it leaves, and had not been registered
         to_stop = await contract.heartbeat(connection, self._worker_id, self._tell.busy())
         if to_stop:
             self._tell.stop_tasks(to_stop)

@@ -211,6 +211,7 @@ class Worker:
         link = Link(self._dsn, "farewell")
         try:
             self._runner.give_back_waiting()
+            await _within(FAREWELL_TIMEOUT, self._pulse.register_no_more())
             if self._runner.busy:
                 log.info("draining running=%d grace=%gs", self._runner.busy, self._options.grace)
                 await self._farewell(link, contract.drain_worker)
