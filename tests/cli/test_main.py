@@ -181,14 +181,15 @@ def test_interrupt_ends_with_130_and_leaves_nothing(start: Start, dsn: str, queu
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 0
 
 
-def test_reader_that_has_seen_enough_is_no_error(start: Start, dsn: str, queue: Queue) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_reader_that_has_seen_enough_is_no_error(start: Start, dsn: str, queue: Queue, unbuffered: str) -> None:
     for _ in range(3):
         queue.run(
             "INSERT INTO content_generation_tasks (account_id, topic) SELECT %s, repeat('x', 500) "
             "FROM generate_series(1, 1000)",
             queue.account,
         )
-    process = start("list", "--limit", "3000", "--json", DATABASE_URL=dsn)
+    process = start("list", "--limit", "3000", "--json", DATABASE_URL=dsn, PYTHONUNBUFFERED=unbuffered)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.read(1)

@@ -50,8 +50,19 @@ class GlobalOptions:
     dsn: str | None
 
 
+class ReaderGone(Exception):
+    """Whoever read the output has closed it."""
+
+
 class Commands(click.Group):
     """The subcommands, in the order in which one meets them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs one. Raises ReaderGone, since click would end with 1 for a BrokenPipeError."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
@@ -93,7 +104,7 @@ def execute(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BrokenPipeError:
+    except (ReaderGone, BrokenPipeError):
         # Whoever read the output has seen enough; the interpreter must not flush into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
