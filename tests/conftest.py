@@ -13,6 +13,7 @@ version that is installed. CONTENTQ_TEST_ONE_SERVER=1 keeps them to the first on
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -21,6 +22,12 @@ from contentq.database.connect import connect as open_connection
 
 from tests.support.databases import Connection
 from tests.support.servers import Server, Servers, servers_of
+
+
+def pytest_configure() -> None:
+    """Lets what the tests start be interrupted, also when a script has started the suite in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

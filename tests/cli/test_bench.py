@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -188,6 +190,22 @@ def test_interrupted_bench_leaves_nothing(
     _until(plain, AT_WORK[phase])
     process.send_signal(number)
     outcome = _end(process)
+
+    assert (outcome.code, outcome.out, outcome.err.strip()) == (130, "", "interrupted")
+    assert _is_clean(plain)
+
+
+@pytest.mark.parametrize("phase", AT_WORK)
+def test_bench_in_the_background_of_a_script_ends_when_it_is_terminated(
+    empty_dsn: str, plain: Connection, phase: str
+) -> None:
+    background = "trap '' INT; exec \"$@\""
+    command = ["sh", "-c", background, "sh", sys.executable, "-m", "contentq", *_long(phase)]
+    environment = {**os.environ, "DATABASE_URL": empty_dsn}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        _until(plain, AT_WORK[phase])
+        process.terminate()
+        outcome = _end(process)
 
     assert (outcome.code, outcome.out, outcome.err.strip()) == (130, "", "interrupted")
     assert _is_clean(plain)

@@ -159,6 +159,8 @@ def _terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM and SIGHUP end it as Ctrl-C does, so that nothing is left behind."""
 
     def interrupt(number: int, frame: object) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script has started it in the background
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
