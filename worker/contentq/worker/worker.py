@@ -42,7 +42,7 @@ RELEASE_TIMEOUT = 2.0
 """Seconds that cancelled handlers get to end; what a handler that clings to life does no longer counts."""
 
 
-WIND_UP_TIMEOUT = RELEASE_TIMEOUT + 3 * FAREWELL_TIMEOUT + 1.0
+WIND_UP_TIMEOUT = RELEASE_TIMEOUT + 4 * FAREWELL_TIMEOUT + 1.0
 """Seconds, beside the grace, in which a worker that was told to stop has ended, if its event loop runs at all."""
 
 
