@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from contentq.errors import HandlerUnusable
-from contentq.handlers.loading import load, wrap
+from contentq.handlers.loading import HandlerOptions, load, wrap
 
 Write = Callable[[str, str], Path]
 
@@ -214,6 +214,9 @@ def test_module_of_the_current_folder_comes_before_an_installed_one(
 
 
 def test_built_in_handler_takes_the_folder_of_templates(tmp_path: Path) -> None:
-    assert (load("template").name, load("template", tmp_path).is_async) == ("template", False)
+    assert (load("template").name, load("template", HandlerOptions(templates=tmp_path)).is_async) == (
+        "template",
+        False,
+    )
     with pytest.raises(HandlerUnusable, match="is not a folder"):
-        load("template", tmp_path / "nowhere")
+        load("template", HandlerOptions(templates=tmp_path / "nowhere"))

@@ -8,11 +8,12 @@ A handler is a function of (task, context):
         return GeneratedContent(title=task.topic or "Untitled", body="…")
 """
 
-from contentq.content import GeneratedContent, count_words
+from contentq.content import GeneratedContent, PreviousContent, count_words
 from contentq.errors import (
     ContentQueueError,
     HandlerError,
     PermanentError,
+    ProviderUnavailable,
     RateLimited,
     TemporaryError,
 )
@@ -26,6 +27,8 @@ __all__ = [
     "GeneratedContent",
     "HandlerError",
     "PermanentError",
+    "PreviousContent",
+    "ProviderUnavailable",
     "RateLimited",
     "Task",
     "TemporaryError",

@@ -34,6 +34,20 @@ class GeneratedContent:
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PreviousContent:
+    """What an earlier attempt at the same task has produced, such as a draft that a reviewer has rejected.
+
+    review_status: pending, approved or rejected. body: Markdown.
+    """
+
+    id: int
+    title: str
+    body: str
+    word_count: int
+    review_status: str
+
+
 def count_words(text: str) -> int:
     """The number of words; each Chinese, Japanese or Korean character counts as one, as editors count."""
     return len((_ASCII_WORD if text.isascii() else _WORD).findall(text))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 EXIT_RELEASED = 6
 """Exit code of a worker that was stopped and gave running tasks back."""
@@ -55,7 +57,15 @@ class EmbeddedServerError(ContentQueueError):
 
 
 class HandlerError(ContentQueueError):
-    """The base of what a handler raises to say how its attempt failed."""
+    """The base of what a handler raises to say how its attempt failed.
+
+    usage: what the attempt has cost all the same; its members model, prompt_tokens, completion_tokens and cost are
+    added to the usage of the task's account.
+    """
+
+    def __init__(self, message: str = "", *, usage: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.usage = dict(usage) if usage else None
 
 
 class TemporaryError(HandlerError):
@@ -64,9 +74,22 @@ class TemporaryError(HandlerError):
     retry_after: seconds (or a timedelta) until the retry; without it, a random exponential backoff.
     """
 
-    def __init__(self, message: str, *, retry_after: float | timedelta | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: float | timedelta | None = None,
+        usage: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, usage=usage)
         self.retry_after = as_timedelta(retry_after)
+
+
+class ProviderUnavailable(TemporaryError):
+    """The provider did not answer, or said that it cannot work at the moment: it is no fault of the task.
+
+    A worker with a gate that sees several in a row closes it, and tries again with one task at a time.
+    """
 
 
 class PermanentError(HandlerError):
@@ -76,13 +99,20 @@ class PermanentError(HandlerError):
 class RateLimited(HandlerError):
     """The provider refused the call for now: the task is snoozed, and no retry is charged.
 
-    retry_after: seconds (or a timedelta) until the task may be claimed again.
-    gate: key of the provider's gate, when it has one.
+    retry_after: seconds (or a timedelta) until the task may be claimed again; without it, the worker chooses.
+    gate: key of the gate to close for so long, when it is another than the worker's own (--gate).
     """
 
-    def __init__(self, message: str, *, retry_after: float | timedelta, gate: str | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = as_timedelta(retry_after) or timedelta(0)
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: float | timedelta | None = None,
+        gate: str | None = None,
+        usage: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, usage=usage)
+        self.retry_after = as_timedelta(retry_after)
         self.gate = gate
 
 

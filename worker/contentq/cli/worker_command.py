@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from contentq.cli.handler_options import handler_options, loaded
 from contentq.errors import EXIT_RELEASED
 
 if TYPE_CHECKING:
@@ -27,15 +27,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command()
-@click.option(
-    "--handler",
-    "handler_name",
-    default="template",
-    show_default=True,
-    metavar="MODULE:FUNCTION",
-    help="What to run on each task; `template` writes a draft without network.",
-)
-@click.option("--templates", type=click.Path(path_type=Path), help="Folder of Jinja2 templates for `template`.")
+@handler_options
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 100_000),
@@ -80,7 +72,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 )
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
 @click.pass_obj
-def worker(obj: Any, /, handler_name: str, templates: Path | None, progress: bool | None, **given: Any) -> None:
+def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     """Claim tasks, run a handler on each, store what comes out.
 
     The first SIGTERM or SIGINT ends it gracefully: nothing more is claimed, and what runs gets --grace seconds
@@ -88,7 +80,6 @@ def worker(obj: Any, /, handler_name: str, templates: Path | None, progress: boo
     ended; 6: some of it was given back.
     """
     from contentq.database import dsn as dsns
-    from contentq.handlers.loading import load
     from contentq.worker.options import WorkerOptions
 
     log_level: str = given.pop("log_level")
@@ -96,7 +87,7 @@ def worker(obj: Any, /, handler_name: str, templates: Path | None, progress: boo
     categories: tuple[str, ...] = given.pop("categories")
     listen_dsn: str | None = given.pop("listen_dsn")
     dsn = dsns.resolve(obj.dsn)
-    handler = load(handler_name, templates)
+    handler = loaded(given)
     options = WorkerOptions(
         categories=categories or None,
         listen=not no_listen,

@@ -22,21 +22,40 @@ class Handler:
     name: str
     call: Callable[[Any, Any], Any]
     is_async: bool
+    gate: str | None = None
+    """The gate of the provider that it calls, for a worker that was given none."""
+
+
+@dataclass(frozen=True)
+class HandlerOptions:
+    """What can be set about the handlers that ship with contentq."""
+
+    templates: Path | None = None
+    """Folder of Jinja2 templates that come before those that ship (template, openai)."""
+
+    settings: Path | None = None
+    """File of settings, in TOML (openai)."""
+
+    command: tuple[str, ...] = ()
+    """The program and its arguments (command)."""
+
+    environment: tuple[str, ...] = ()
+    """Names of the environment variables that the program gets beside the usual ones (command)."""
 
 
 BUILT_IN = ("template",)
 
 
-def load(name: str, template_folder: Path | None = None) -> Handler:
+def load(name: str, options: HandlerOptions | None = None) -> Handler:
     """The handler of this name: `module:function`, or one that ships with contentq.
 
-    The module is found as `python -m` finds it, in the current folder first. template_folder: for the
-    template handler, a folder whose templates come before its own. Raises HandlerUnusable.
+    The module is found as `python -m` finds it, in the current folder first. Raises HandlerUnusable.
     """
+    options = options or HandlerOptions()
     if name == "template":
         from contentq.handlers.template import template_handler
 
-        return wrap(template_handler(template_folder), name)
+        return wrap(template_handler(options.templates), name)
     module_name, separator, attribute = name.partition(":")
     if not (module_name and separator and attribute):
         raise HandlerUnusable(

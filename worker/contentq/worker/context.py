@@ -9,16 +9,26 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import TupleRow
 
+from contentq.content import PreviousContent
 from contentq.queue.task import Task
+
+Progress = Callable[[float | None, str | None], None]
+"""Told how far an attempt is: the fraction done, from 0 to 1, and a note."""
+
+
+def _unheard(fraction: float | None, note: str | None) -> None:
+    """What becomes of progress when no one wants to know."""
 
 
 class _Attempt:
     """The attempt under way: its deadline, and whether it should stop."""
 
-    __slots__ = ("_ends_at", "_stopped", "task")
+    __slots__ = ("_ends_at", "_progress", "_stopped", "previous_content", "task")
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, previous_content: PreviousContent | None, progress: Progress) -> None:
         self.task = task
+        self.previous_content = previous_content
+        self._progress = progress
         self._stopped = False
         self._ends_at = None if task.seconds_left is None else time.monotonic() + task.seconds_left
 
@@ -33,6 +43,19 @@ class _Attempt:
         Counted from the claim on, so that the clock of this machine does not matter.
         """
         return None if self._ends_at is None else self._ends_at - time.monotonic()
+
+    @property
+    def previous_error(self) -> str | None:
+        """Why the attempt before this one failed; None when it is the first, or when none has failed."""
+        return self.task.error_message
+
+    def progress(self, fraction: float | None = None, note: str | None = None) -> None:
+        """Shows how far the work is: the fraction done, from 0 to 1, and a note of a line or two.
+
+        It may be called as often as one likes, from any thread: what is said last is written once a second, to
+        the columns progress and progress_note of the task. What is None stays as it was.
+        """
+        self._progress(fraction, note)
 
     def should_stop(self) -> bool:
         """Whether the outcome will not count: past the deadline, cancelled, taken over, or worker stopping.
@@ -52,9 +75,13 @@ class Context(_Attempt):
     __slots__ = ("_open", "transaction")
 
     def __init__(
-        self, task: Task, open_connection: Callable[[], Awaitable[psycopg.AsyncConnection[TupleRow]]]
+        self,
+        task: Task,
+        open_connection: Callable[[], Awaitable[psycopg.AsyncConnection[TupleRow]]],
+        previous_content: PreviousContent | None = None,
+        progress: Progress = _unheard,
     ) -> None:
-        super().__init__(task)
+        super().__init__(task, previous_content, progress)
         self._open = open_connection
         self.transaction: psycopg.AsyncConnection[TupleRow] | None = None
 
@@ -74,8 +101,14 @@ class ThreadContext(_Attempt):
 
     __slots__ = ("_open", "transaction")
 
-    def __init__(self, task: Task, open_connection: Callable[[], psycopg.Connection[TupleRow]]) -> None:
-        super().__init__(task)
+    def __init__(
+        self,
+        task: Task,
+        open_connection: Callable[[], psycopg.Connection[TupleRow]],
+        previous_content: PreviousContent | None = None,
+        progress: Progress = _unheard,
+    ) -> None:
+        super().__init__(task, previous_content, progress)
         self._open = open_connection
         self.transaction: psycopg.Connection[TupleRow] | None = None
 

@@ -1,0 +1,48 @@
+"""The options that name a handler and set what can be set about those that ship with contentq."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from contentq.handlers.loading import Handler
+
+_OPTIONS = (
+    click.option(
+        "--handler",
+        "handler_name",
+        default="template",
+        show_default=True,
+        metavar="MODULE:FUNCTION",
+        help="What to run on each task: a function of yours; or `template`, which writes a draft without network.",
+    ),
+    click.option(
+        "--templates",
+        type=click.Path(path_type=Path),
+        help="Folder of Jinja2 templates that come before those that ship (template).",
+    ),
+)
+
+
+def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options to a command, which hands what it was given to loaded()."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def loaded(given: dict[str, Any]) -> Handler:
+    """Takes these options out of what a command was given; returns the handler. Raises HandlerUnusable."""
+    from contentq.handlers.loading import HandlerOptions, load
+
+    name: str = given.pop("handler_name")
+    return load(
+        name,
+        HandlerOptions(
+            templates=given.pop("templates"),
+        ),
+    )
