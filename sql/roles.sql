@@ -6,7 +6,7 @@
 --
 -- contentq_producer   inserts tasks, reads them, their results and their content
 -- contentq_worker     what contentq worker does: every function that claims, reports and keeps house
--- contentq_operator   cancel, requeue, sweep, rescue, clean up; changes settings; reads everything
+-- contentq_operator   cancel, requeue, sweep, rescue, clean up; pauses, budgets, settings; reads everything
 -- contentq_reader     reads everything, the views included
 --
 -- The roles cannot log in; grant them to users that can. All functions run with the rights of their caller,
@@ -46,17 +46,21 @@ GRANT INSERT ON public.content_generation_tasks TO contentq_producer;
 -- By column: what a task is about, and how urgent it is, is not for a worker to change.
 GRANT UPDATE (
     status, started_at, completed_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
-    result, content_id, error_message, attempt_errors, updated_at
+    result, content_id, error_message, attempt_errors, progress, progress_note, updated_at
 ) ON public.content_generation_tasks TO contentq_worker;
 GRANT DELETE ON public.content_generation_tasks TO contentq_worker;
 GRANT INSERT, UPDATE (review_status) ON public.contents TO contentq_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_worker;
 GRANT SELECT ON contentq.settings TO contentq_worker;
 GRANT SELECT, UPDATE ON contentq.maintenance TO contentq_worker;
+GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.held_accounts TO contentq_worker;
 
 GRANT UPDATE, DELETE ON public.content_generation_tasks TO contentq_operator;
 GRANT UPDATE, DELETE ON contentq.workers TO contentq_operator;
 GRANT UPDATE ON contentq.settings, contentq.maintenance TO contentq_operator;
+GRANT INSERT, UPDATE, DELETE ON contentq.gates, contentq.held_accounts TO contentq_operator;
+GRANT UPDATE (paused_until, monthly_budget) ON public.accounts TO contentq_operator;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_reader;
 

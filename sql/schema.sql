@@ -9,6 +9,26 @@ CREATE SCHEMA contentq;
 
 COMMENT ON SCHEMA contentq IS 'The machinery of the queue in public.content_generation_tasks.';
 
+-- Name: account_changed(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.account_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        PERFORM contentq.hold_account(OLD.id::integer);
+    ELSE
+        PERFORM contentq.hold_account(NEW.id::integer);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+-- Name: FUNCTION account_changed(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.account_changed() IS 'Trigger: makes claims leave out accounts that are paused or have used up their budget.';
+
 -- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.backoff(retry_count integer) RETURNS interval
@@ -61,6 +81,12 @@ CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETU
 DECLARE
     began constant timestamptz := clock_timestamp();
     long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    held integer[] := ARRAY(
+        SELECT h.account_id
+        FROM contentq.held_accounts AS h
+        WHERE greatest(h.paused_until, h.spent_until) > began
+        ORDER BY h.account_id
+    );
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := '{}';
     head record;
@@ -71,6 +97,7 @@ BEGIN
         -- Not after the clock was set back, either.
         AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
+        AND memory->'held' = to_jsonb(held)
     THEN
         heads := memory->'heads';
         FOR urgency IN REVERSE 10..1 LOOP
@@ -86,6 +113,7 @@ BEGIN
                   AND (t.submitted_at, t.id) > (head.submitted_at, head.id)
                   AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
                   AND t.attempt < 2147483647
+                  AND t.account_id <> ALL (held)
                   AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
                 ORDER BY t.priority DESC, t.submitted_at, t.id
                 LIMIT choose_ready.max_tasks - cardinality(chosen)
@@ -101,6 +129,7 @@ BEGIN
               AND t.scheduled_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
               AND t.attempt < 2147483647
+              AND t.account_id <> ALL (held)
               AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT choose_ready.max_tasks
@@ -115,7 +144,8 @@ BEGIN
         END IF;
         memory := jsonb_build_object(
             'until', began + least(20 * took, interval '5 seconds'),
-            'categories', choose_ready.categories
+            'categories', choose_ready.categories,
+            'held', held
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
         SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))
@@ -182,6 +212,8 @@ CREATE TABLE public.content_generation_tasks (
     worker_id bigint,
     cancel_requested_at timestamp with time zone,
     attempt_errors jsonb DEFAULT '[]'::jsonb NOT NULL,
+    progress real,
+    progress_note text,
     CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT content_generation_tasks_attempt_errors_check CHECK ((jsonb_typeof(attempt_errors) = 'array'::text)),
     CONSTRAINT content_generation_tasks_completed_at_check CHECK ((((status)::text <> 'completed'::text) OR (completed_at IS NOT NULL))),
@@ -305,6 +337,14 @@ COMMENT ON COLUMN public.content_generation_tasks.cancel_requested_at IS 'When c
 
 COMMENT ON COLUMN public.content_generation_tasks.attempt_errors IS 'The last 20 failures: array of {attempt, at, worker_id, error_class, message}.';
 
+-- Name: COLUMN content_generation_tasks.progress; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.progress IS 'How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.';
+
+-- Name: COLUMN content_generation_tasks.progress_note; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.progress_note IS 'What the handler of the latest attempt says of its progress.';
+
 -- Name: claim(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[] DEFAULT NULL::text[]) RETURNS SETOF public.content_generation_tasks
@@ -319,6 +359,7 @@ CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories t
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
+    closed jsonb;
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
     are_coming constant boolean := NOT CASE
         WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
@@ -326,8 +367,25 @@ DECLARE
     END;
     chosen integer[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = claim.worker_id) THEN
+    SELECT (
+        SELECT jsonb_build_object('key', g.key, 'resume_at', g.resume_at, 'reason', g.reason, 'probe', g.probe)
+        FROM contentq.gates AS g
+        WHERE g.key IN (w.gate, '*')
+          AND g.resume_at > now_
+        ORDER BY g.resume_at + interval '0' DESC
+        LIMIT 1
+    )
+    INTO closed
+    FROM contentq.workers AS w
+    WHERE w.id = claim.worker_id;
+    IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(claim.worker_id);
+    END IF;
+    IF closed IS NOT NULL THEN
+        PERFORM set_config('contentq.gate', closed::text, false);
+        RETURN;
+    ELSIF current_setting('contentq.gate', true) <> '' THEN
+        PERFORM set_config('contentq.gate', '', false);
     END IF;
     IF claim.max_tasks IS NULL OR claim.max_tasks < 1 THEN
         RETURN;
@@ -365,6 +423,8 @@ BEGIN
             worker_id = claim.worker_id,
             completed_at = NULL,
             cancel_requested_at = NULL,
+            progress = NULL,
+            progress_note = NULL,
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (chosen)
         RETURNING t.*
@@ -377,7 +437,7 @@ $$;
 
 -- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id. The attempt of each row is the fencing token to report with. Raises CQ001 when the worker is not registered.';
+COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is the fencing token to report with. Raises CQ001 when the worker is not registered.';
 
 -- Name: cleanup(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -414,6 +474,50 @@ $$;
 -- Name: FUNCTION cleanup(older_than interval, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS 'Deletes up to max_rows completed tasks that ended longer ago than older_than; returns how many.';
+
+-- Name: close_gate(text, timestamp with time zone, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.close_gate(key text, resume_at timestamp with time zone, reason text DEFAULT NULL::text, probe boolean DEFAULT false) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    closed_until timestamptz;
+BEGIN
+    IF coalesce(close_gate.key, '') = '' OR close_gate.resume_at IS NULL THEN
+        RAISE EXCEPTION 'a gate is closed by its key and the time at which it opens again'
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'For a pause without an end, close it until ''infinity''; contentq.open_gate() opens it.';
+    END IF;
+    INSERT INTO contentq.gates AS g (key, resume_at, reason, probe, closed_at, closed_by)
+    VALUES (
+        close_gate.key,
+        close_gate.resume_at,
+        contentq.shorten(close_gate.reason, 500),
+        coalesce(close_gate.probe, false),
+        clock_timestamp(),
+        concat_ws(', ', session_user, nullif(current_setting('application_name'), ''), inet_client_addr())
+    )
+    ON CONFLICT ON CONSTRAINT gates_pkey DO UPDATE
+    SET resume_at = excluded.resume_at,
+        reason = excluded.reason,
+        probe = excluded.probe,
+        closed_at = excluded.closed_at,
+        closed_by = excluded.closed_by
+    WHERE g.resume_at < excluded.resume_at;
+    IF FOUND THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+    SELECT g.resume_at INTO closed_until FROM contentq.gates AS g WHERE g.key = close_gate.key;
+    RETURN closed_until;
+END;
+$$;
+
+-- Name: FUNCTION close_gate(key text, resume_at timestamp with time zone, reason text, probe boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.close_gate(key text, resume_at timestamp with time zone, reason text, probe boolean) IS 'Closes a gate until resume_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. probe: each worker then begins with one task. Returns until when it is closed.';
 
 -- Name: complete(bigint, integer[], integer[], text[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -457,6 +561,20 @@ BEGIN
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
         PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+    END IF;
+
+    -- Asked first, since most results have cost nothing, and asking is cheap.
+    IF EXISTS (SELECT
+               FROM unnest(complete.results) AS r (result)
+               WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
+    THEN
+        PERFORM contentq.record_usage(complete.worker_id, array_agg(c.id), array_agg(c.result))
+        FROM (
+            SELECT DISTINCT ON (r.id) r.id, r.result
+            FROM unnest(complete.ids, complete.results) AS r (id, result)
+            WHERE r.id = ANY (completed)
+            ORDER BY r.id
+        ) AS c;
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
@@ -560,6 +678,186 @@ $$;
 -- Name: FUNCTION end_overtaken(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
+
+-- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain(task_id text) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    most_counted constant integer := 10000;
+    now_ constant timestamptz := clock_timestamp();
+    task public.content_generation_tasks;
+    account public.accounts;
+    held contentq.held_accounts;
+    spent numeric;
+    fleet record;
+    closed contentq.gates;
+    each record;
+    held_by record;
+    ahead bigint;
+    reasons integer := 0;
+BEGIN
+    SELECT t.* INTO task FROM public.content_generation_tasks AS t WHERE t.task_id = explain.task_id;
+    IF NOT FOUND THEN
+        RETURN NEXT format('there is no task %s', explain.task_id);
+        RETURN;
+    END IF;
+
+    IF task.status = 'processing' THEN
+        SELECT w.id, w.hostname, w.pid, w.heartbeat_at < now_ - s.worker_silence AS is_silent,
+               now_ - w.heartbeat_at AS silence
+        INTO held_by
+        FROM contentq.workers AS w
+        CROSS JOIN contentq.settings AS s
+        WHERE w.id = task.worker_id;
+        RETURN NEXT format('it is running: attempt %s began %s ago', task.attempt,
+                           date_trunc('second', now_ - task.started_at));
+        IF task.worker_id IS NULL OR held_by.id IS NULL THEN
+            RETURN NEXT 'no worker holds it: it was set to processing by hand, and only its deadline ends it';
+        ELSIF held_by.is_silent THEN
+            RETURN NEXT format('its worker %s (%s, pid %s) was not heard for %s: it will be taken back from it',
+                               held_by.id, held_by.hostname, held_by.pid, date_trunc('second', held_by.silence));
+        ELSE
+            RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
+        END IF;
+        IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
+            RETURN NEXT concat_ws(', ', 'progress: ' || round((task.progress * 100)::numeric) || ' %',
+                                  task.progress_note);
+        END IF;
+        IF task.cancel_requested_at IS NOT NULL THEN
+            RETURN NEXT 'it was cancelled, and its worker is stopping it';
+        ELSIF task.timeout_at IS NOT NULL THEN
+            RETURN NEXT format('its deadline is %s', date_trunc('second', task.timeout_at));
+        END IF;
+        RETURN;
+    ELSIF task.status <> 'pending' THEN
+        RETURN NEXT format('it has ended: %s, %s', task.status,
+                           date_trunc('second', coalesce(task.completed_at, task.updated_at)));
+        IF task.status <> 'completed' THEN
+            RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
+            RETURN NEXT format('to put it back: SELECT contentq.requeue(%L)', task.task_id);
+        END IF;
+        RETURN;
+    END IF;
+
+    IF task.timeout_at <= now_ THEN
+        RETURN NEXT format('its deadline has passed (%s): it is about to become timeout',
+                           date_trunc('second', task.timeout_at));
+        reasons := reasons + 1;
+    END IF;
+    IF task.scheduled_at = 'infinity' THEN
+        RETURN NEXT 'it is not due: scheduled_at is infinity';
+        reasons := reasons + 1;
+    ELSIF task.scheduled_at > now_ THEN
+        RETURN NEXT format('it is not due for %s: scheduled_at is %s%s',
+                           date_trunc('second', task.scheduled_at - now_),
+                           date_trunc('second', task.scheduled_at),
+                           CASE WHEN task.attempt > 0
+                                THEN ', since the last attempt ended with: ' || task.error_message END);
+        reasons := reasons + 1;
+    END IF;
+    IF task.attempt = 2147483647 THEN
+        RETURN NEXT 'its attempt is the highest there is: it is never claimed';
+        reasons := reasons + 1;
+    END IF;
+
+    SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = task.account_id;
+    SELECT h.* INTO held FROM contentq.held_accounts AS h WHERE h.account_id = task.account_id;
+    IF held.paused_until > now_ THEN
+        RETURN NEXT format('account %s is paused %s', task.account_id,
+                           CASE WHEN held.paused_until = 'infinity' THEN 'until someone resumes it'
+                                ELSE format('until %s', date_trunc('second', held.paused_until)) END);
+        reasons := reasons + 1;
+    END IF;
+    IF held.spent_until > now_ THEN
+        spent := contentq.spent_this_month(task.account_id);
+        RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
+                           'accounts.monthly_budget is raised', task.account_id, round(spent, 4),
+                           account.monthly_budget, date_trunc('second', held.spent_until));
+        reasons := reasons + 1;
+    END IF;
+
+    SELECT g.* INTO closed FROM contentq.gates AS g WHERE g.key = '*' AND g.resume_at > now_;
+    IF FOUND THEN
+        RETURN NEXT 'all workers are paused' || contentq.until_and_why(closed);
+        reasons := reasons + 1;
+    END IF;
+    FOR each IN
+        SELECT g AS gate, l.with_gate
+        FROM contentq.gates AS g
+        JOIN (
+            SELECT w.gate, count(*) AS with_gate
+            FROM contentq.workers AS w
+            CROSS JOIN contentq.settings AS s
+            WHERE w.heartbeat_at >= now_ - s.worker_silence
+            GROUP BY w.gate
+        ) AS l ON l.gate = g.key
+        WHERE g.key <> '*'
+          AND g.resume_at > now_
+        ORDER BY g.key
+    LOOP
+        RETURN NEXT format('gate %s, which %s of the live workers have, is closed', (each.gate).key, each.with_gate)
+                    || contentq.until_and_why(each.gate);
+        reasons := reasons + 1;
+    END LOOP;
+
+    SELECT count(*) AS alive,
+           coalesce(sum(w.slots), 0) AS slots,
+           coalesce(sum(b.busy), 0) AS busy,
+           count(*) FILTER (WHERE b.busy < w.slots) AS with_room
+    INTO fleet
+    FROM contentq.workers AS w
+    CROSS JOIN contentq.settings AS s
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS busy
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id = w.id
+          AND t.status = 'processing'
+    ) AS b
+    WHERE NOT w.draining
+      AND w.heartbeat_at >= now_ - s.worker_silence;
+    IF fleet.alive = 0 THEN
+        RETURN NEXT 'there is no live worker: start one with contentq worker';
+        reasons := reasons + 1;
+    ELSIF fleet.with_room = 0 THEN
+        RETURN NEXT format('all live workers (%s) are full: %s of %s slots are taken',
+                           fleet.alive, fleet.busy, fleet.slots);
+        reasons := reasons + 1;
+    END IF;
+
+    IF task.scheduled_at IS NULL THEN
+        SELECT count(*) FILTER (WHERE first.priority > task.priority
+                                   OR first.priority = task.priority
+                                      AND (first.submitted_at, first.id) < (task.submitted_at, task.id))
+        INTO ahead
+        FROM (
+            SELECT t.priority, t.submitted_at, t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+            ORDER BY t.priority DESC, t.submitted_at, t.id
+            LIMIT most_counted
+        ) AS first;
+        IF ahead > 0 THEN
+            RETURN NEXT format('%s ready tasks are ahead of it (priority, then submitted_at)',
+                               CASE WHEN ahead = most_counted THEN format('%s or more', ahead) ELSE ahead::text END);
+            reasons := reasons + 1;
+        END IF;
+    END IF;
+
+    IF reasons = 0 THEN
+        RETURN NEXT 'nothing stands in its way: it is about to be claimed, unless the workers claim other categories'
+                    || CASE WHEN task.category IS NULL THEN ' only' ELSE format(' than %L', task.category) END;
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION explain(task_id text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason: not due, paused, budget used up, gate closed, no live worker, all full, so many ahead of it; or what became of it.';
 
 -- Name: fail(bigint, integer, integer, text, boolean, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -686,6 +984,47 @@ $$;
 
 COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. Raises CQ001 when it is not registered.';
 
+-- Name: hold_account(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.hold_account(account_id integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    paused_until timestamptz;
+    monthly_budget numeric;
+    spent_until timestamptz;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', hold_account.account_id));
+    SELECT a.paused_until, a.monthly_budget
+    INTO paused_until, monthly_budget
+    FROM public.accounts AS a
+    WHERE a.id = hold_account.account_id;
+    IF contentq.spent_this_month(hold_account.account_id) >= monthly_budget THEN
+        spent_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
+    END IF;
+    IF greatest(paused_until, spent_until) > now_ THEN
+        INSERT INTO contentq.held_accounts AS h (account_id, paused_until, spent_until)
+        VALUES (hold_account.account_id, paused_until, spent_until)
+        ON CONFLICT ON CONSTRAINT held_accounts_pkey DO UPDATE
+        SET paused_until = excluded.paused_until,
+            spent_until = excluded.spent_until
+        WHERE (h.paused_until, h.spent_until) IS DISTINCT FROM (excluded.paused_until, excluded.spent_until);
+    ELSE
+        DELETE FROM contentq.held_accounts AS h WHERE h.account_id = hold_account.account_id;
+        IF FOUND THEN
+            PERFORM contentq.notify_ready();
+        END IF;
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION hold_account(account_id integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.hold_account(account_id integer) IS 'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
+
 -- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.maintain() RETURNS interval
@@ -734,6 +1073,7 @@ BEGIN
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
+                DELETE FROM contentq.held_accounts AS h WHERE greatest(h.paused_until, h.spent_until) <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION
@@ -781,6 +1121,10 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
     SET jit TO 'off'
     AS $$
     SELECT CASE
+        WHEN g.resume_at = 'infinity'
+        THEN NULL
+        WHEN g.resume_at IS NOT NULL
+        THEN greatest(g.resume_at - clock_timestamp(), interval '0')
         WHEN nullif(current_setting('contentq.look_again', true), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
@@ -796,14 +1140,21 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
                AND t.scheduled_at < 'infinity'
              ORDER BY t.scheduled_at
              LIMIT 1),
+            (SELECT min(greatest(h.paused_until, h.spent_until))
+             FROM contentq.held_accounts AS h
+             WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
+               AND greatest(h.paused_until, h.spent_until) < 'infinity'),
             (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
         ) AS due
-    ) AS d;
+    ) AS d
+    CROSS JOIN (
+        SELECT (nullif(current_setting('contentq.gate', true), '')::jsonb->>'resume_at')::timestamptz AS resume_at
+    ) AS g;
 $$;
 
 -- Name: FUNCTION next_scheduled(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready, or until this session should look again for another reason; NULL when there is no such time.';
+COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready, until the gate that its last claim found closed opens, or until this session should look again for another reason; NULL when there is no such time.';
 
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -821,6 +1172,48 @@ $$;
 -- Name: FUNCTION notify_ready(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
+
+-- Name: number_of(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.number_of(value jsonb) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE
+        WHEN jsonb_typeof(number_of.value) = 'number' AND number_of.value::numeric BETWEEN 0 AND 1e12
+        THEN number_of.value::numeric
+        ELSE 0
+    END;
+$$;
+
+-- Name: FUNCTION number_of(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.number_of(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
+
+-- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.open_gate(key text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE contentq.gates AS g
+    SET resume_at = clock_timestamp()
+    WHERE g.key = open_gate.key
+      AND g.resume_at > clock_timestamp();
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM contentq.notify_ready();
+    RETURN true;
+END;
+$$;
+
+-- Name: FUNCTION open_gate(key text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.open_gate(key text) IS 'Opens a gate before its time; returns whether it was closed.';
 
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -951,6 +1344,77 @@ $$;
 
 COMMENT ON FUNCTION contentq.record_failure(id integer, message text, error_class text, permanent boolean, delay interval) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
 
+-- Name: record_usage(bigint, integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.record_usage(worker_id bigint, ids integer[], usages text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    charged integer[];
+    charged_account integer;
+BEGIN
+    WITH added AS (
+        INSERT INTO contentq.usage AS u
+            (account_id, day, model, part, attempts, prompt_tokens, completion_tokens, cost)
+        SELECT s.account_id,
+               (clock_timestamp() AT TIME ZONE 'UTC')::date,
+               s.model,
+               coalesce(record_usage.worker_id, 0) % 16,
+               count(*),
+               sum(s.prompt_tokens),
+               sum(s.completion_tokens),
+               sum(s.cost)
+        FROM (
+            SELECT t.account_id,
+                   coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
+                   trunc(contentq.number_of(r.usage->'prompt_tokens')) AS prompt_tokens,
+                   trunc(contentq.number_of(r.usage->'completion_tokens')) AS completion_tokens,
+                   contentq.number_of(r.usage->'cost') AS cost
+            FROM (
+                SELECT n.id, n.usage::jsonb AS usage
+                FROM unnest(record_usage.ids, record_usage.usages) AS n (id, usage)
+                WHERE n.usage IS NOT NULL
+            ) AS r
+            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            WHERE jsonb_typeof(r.usage) = 'object'
+        ) AS s
+        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
+        GROUP BY s.account_id, s.model
+        ORDER BY s.account_id, s.model
+        ON CONFLICT ON CONSTRAINT usage_pkey DO UPDATE
+        SET attempts = u.attempts + excluded.attempts,
+            prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,
+            completion_tokens = u.completion_tokens + excluded.completion_tokens,
+            cost = u.cost + excluded.cost
+        RETURNING u.account_id
+    )
+    SELECT array_agg(a.account_id) INTO charged FROM added AS a;
+
+    IF charged IS NULL THEN
+        RETURN;
+    END IF;
+    FOR charged_account IN
+        SELECT a.id
+        FROM public.accounts AS a
+        WHERE a.id = ANY (charged)
+          AND a.monthly_budget IS NOT NULL
+        ORDER BY a.id
+    LOOP
+        PERFORM contentq.hold_account(charged_account);
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION record_usage(worker_id bigint, ids integer[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids integer[], usages text[]) IS 'Adds what attempts at these tasks have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. complete() and store() do it with the results by themselves.';
+
 -- Name: register_worker(text, integer, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text) RETURNS bigint
@@ -1016,9 +1480,43 @@ $$;
 
 COMMENT ON FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[]) IS 'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';
 
--- Name: requeue(text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: report_progress(bigint, integer[], integer[], real[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.requeue(task_id text) RETURNS text
+CREATE FUNCTION contentq.report_progress(worker_id bigint, ids integer[], attempts integer[], fractions real[], notes text[] DEFAULT NULL::text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    WITH reported AS MATERIALIZED (
+        SELECT t.id, r.fraction, r.note
+        FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)
+            AS r (id, attempt, fraction, note)
+        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        WHERE coalesce(t.status = 'processing' AND t.worker_id = report_progress.worker_id, false)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    )
+    UPDATE public.content_generation_tasks AS t
+    SET progress = coalesce(least(greatest(r.fraction, 0), 1), t.progress),
+        progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
+        updated_at = CURRENT_TIMESTAMP
+    FROM reported AS r
+    WHERE t.id = r.id;
+END;
+$$;
+
+-- Name: FUNCTION report_progress(worker_id bigint, ids integer[], attempts integer[], fractions real[], notes text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.report_progress(worker_id bigint, ids integer[], attempts integer[], fractions real[], notes text[]) IS 'Notes how far tasks are that this worker runs: fractions from 0 to 1 and notes, for people to see in running_tasks. Rows that others have locked are skipped.';
+
+-- Name: requeue(text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.requeue(task_id text, note text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
@@ -1034,11 +1532,16 @@ BEGIN
         completed_at = NULL,
         timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
         cancel_requested_at = NULL,
+        error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
         updated_at = CURRENT_TIMESTAMP
     WHERE t.task_id = requeue.task_id
-      AND t.status IN ('failed', 'timeout')
+      AND (t.status IN ('failed', 'timeout')
+           OR t.status = 'completed'
+              AND EXISTS (SELECT
+                          FROM public.contents AS c
+                          WHERE c.id = t.content_id
+                            AND c.review_status = 'rejected'))
     RETURNING t.status INTO new_status;
-
     IF FOUND THEN
         PERFORM contentq.notify_ready();
     END IF;
@@ -1046,9 +1549,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION requeue(task_id text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION requeue(task_id text, note text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.requeue(task_id text) IS 'Puts a failed or timeout task back to pending with all its retries; returns pending, NULL when it is not failed or timeout.';
+COMMENT ON FUNCTION contentq.requeue(task_id text, note text) IS 'Puts a task back to pending with all its retries when it is failed or timeout, or completed with content that was rejected; note is what the handler finds as the previous error. Returns pending, NULL when it is none of these.';
 
 -- Name: rescue_dead_workers(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1214,6 +1717,22 @@ $$;
 
 COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, resume_at timestamp with time zone, message text) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
 
+-- Name: spent_this_month(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.spent_this_month(account_id integer) RETURNS numeric
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT coalesce(sum(u.cost), 0)
+    FROM contentq.usage AS u
+    WHERE u.account_id = spent_this_month.account_id
+      AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date;
+$$;
+
+-- Name: FUNCTION spent_this_month(account_id integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.spent_this_month(account_id integer) IS 'What the attempts at an account''s tasks have cost since the first of this month (UTC).';
+
 -- Name: store(bigint, integer[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.store(worker_id bigint, ids integer[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF integer
@@ -1293,6 +1812,13 @@ BEGIN
     WHERE t.id = r.id
     RETURNING t.id;
 
+    IF EXISTS (SELECT
+               FROM unnest(held_extras) AS e (extra)
+               WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
+    THEN
+        PERFORM contentq.record_usage(store.worker_id, held_ids, held_extras);
+    END IF;
+
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
     END IF;
@@ -1366,6 +1892,64 @@ $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker.';
 
+-- Name: gates; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.gates (
+    key text NOT NULL,
+    resume_at timestamp with time zone NOT NULL,
+    reason text,
+    probe boolean DEFAULT false NOT NULL,
+    closed_at timestamp with time zone NOT NULL,
+    closed_by text,
+    CONSTRAINT gates_key_check CHECK ((key <> ''::text))
+);
+
+-- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.gates IS 'Every gate that was ever closed: while resume_at is to come, no worker that was registered with it claims anything.';
+
+-- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
+
+-- Name: COLUMN gates.resume_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.resume_at IS 'When it opens again; infinity: when someone calls open_gate().';
+
+-- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
+
+-- Name: COLUMN gates.probe; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.probe IS 'Whether each worker is to begin again with a single task.';
+
+-- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
+
+-- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
+
+-- Name: until_and_why(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.until_and_why(gate contentq.gates) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE
+               WHEN until_and_why.gate.resume_at = 'infinity'
+               THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', until_and_why.gate.key)
+               ELSE format(' until %s', date_trunc('second', until_and_why.gate.resume_at))
+           END
+           || coalesce('; the reason: ' || until_and_why.gate.reason, '');
+$$;
+
+-- Name: FUNCTION until_and_why(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.until_and_why(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
+
 -- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.wake_workers() RETURNS trigger
@@ -1400,7 +1984,9 @@ CREATE TABLE contentq.alembic_version (
 CREATE TABLE public.accounts (
     id integer NOT NULL,
     name character varying(200) NOT NULL,
-    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL
+    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    paused_until timestamp with time zone,
+    monthly_budget numeric
 );
 
 -- Name: TABLE accounts; Type: COMMENT; Schema: public; Owner: -
@@ -1418,6 +2004,14 @@ COMMENT ON COLUMN public.accounts.name IS 'Name shown to people, up to 200 chara
 -- Name: COLUMN accounts.created_at; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON COLUMN public.accounts.created_at IS 'When the account was added.';
+
+-- Name: COLUMN accounts.paused_until; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is claimed before this time; infinity: until it is set to NULL.';
+
+-- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
 
 -- Name: backlog_by_account; Type: VIEW; Schema: contentq; Owner: -
 
@@ -1438,86 +2032,6 @@ CREATE VIEW contentq.backlog_by_account AS
 -- Name: VIEW backlog_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
-
--- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.maintenance (
-    only_row boolean DEFAULT true NOT NULL,
-    ran_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    watched_since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    cleaned_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    CONSTRAINT maintenance_only_row_check CHECK (only_row)
-)
-WITH (fillfactor='50');
-
--- Name: TABLE maintenance; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
-
--- Name: COLUMN maintenance.only_row; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
-
--- Name: COLUMN maintenance.ran_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() that did something.';
-
--- Name: COLUMN maintenance.watched_since; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
-
--- Name: COLUMN maintenance.cleaned_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
-
--- Name: owned_tables; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.owned_tables (
-    table_name text NOT NULL
-);
-
--- Name: TABLE owned_tables; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.owned_tables IS 'The tables in public that contentq created itself; only these are dropped by a downgrade.';
-
--- Name: COLUMN owned_tables.table_name; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.owned_tables.table_name IS 'Name of a table in schema public.';
-
--- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
-
-CREATE VIEW contentq.queue_overview AS
- SELECT s.status,
-    count(t.id) AS tasks,
-    count(t.id) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
-    count(t.id) FILTER (WHERE (t.retry_count > 0)) AS retried,
-    date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at))) AS oldest
-   FROM (( VALUES (1,'pending'::text), (2,'processing'::text), (3,'completed'::text), (4,'failed'::text), (5,'timeout'::text)) s("position", status)
-     LEFT JOIN public.content_generation_tasks t ON (((t.status)::text = s.status)))
-  GROUP BY s."position", s.status
-  ORDER BY s."position";
-
--- Name: VIEW queue_overview; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON VIEW contentq.queue_overview IS 'One row a status: tasks, how many of them are scheduled for later or were retried, age of the oldest.';
-
--- Name: recent_failures; Type: VIEW; Schema: contentq; Owner: -
-
-CREATE VIEW contentq.recent_failures AS
- SELECT id,
-    task_id,
-    account_id AS account,
-    status,
-    attempt AS attempts,
-    date_trunc('second'::text, updated_at) AS ended_at,
-    "left"(error_message, 60) AS error
-   FROM public.content_generation_tasks t
-  WHERE ((status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[]))
-  ORDER BY updated_at DESC, id DESC;
-
--- Name: VIEW recent_failures; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout, latest first; put one back with SELECT contentq.requeue(task_id).';
 
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
@@ -1586,6 +2100,157 @@ COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
 
 COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
 
+-- Name: gate_status; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.gate_status AS
+ SELECT key,
+        CASE
+            WHEN (resume_at > clock_timestamp()) THEN 'closed'::text
+            ELSE 'open'::text
+        END AS state,
+        CASE
+            WHEN (resume_at > clock_timestamp()) THEN date_trunc('second'::text, resume_at)
+            ELSE NULL::timestamp with time zone
+        END AS resume_at,
+        CASE
+            WHEN ((resume_at > clock_timestamp()) AND (resume_at < 'infinity'::timestamp with time zone)) THEN date_trunc('second'::text, (resume_at - clock_timestamp()))
+            ELSE NULL::interval
+        END AS time_left,
+    ( SELECT count(*) AS count
+           FROM contentq.workers w
+          WHERE ((g.key = w.gate) OR (g.key = '*'::text))) AS workers,
+    date_trunc('second'::text, closed_at) AS closed_at,
+    "left"(reason, 60) AS reason
+   FROM contentq.gates g
+  ORDER BY (resume_at > clock_timestamp()) DESC, key;
+
+-- Name: VIEW gate_status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (resume_at may be infinity), how many workers have it, when and why it was closed last.';
+
+-- Name: held_accounts; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.held_accounts (
+    account_id integer NOT NULL,
+    paused_until timestamp with time zone,
+    spent_until timestamp with time zone
+);
+
+-- Name: TABLE held_accounts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.held_accounts IS 'The accounts whose tasks are not claimed now, kept by triggers: a few rows, which every claim reads.';
+
+-- Name: COLUMN held_accounts.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.held_accounts.account_id IS 'The account.';
+
+-- Name: COLUMN held_accounts.paused_until; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.held_accounts.paused_until IS 'accounts.paused_until.';
+
+-- Name: COLUMN held_accounts.spent_until; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.held_accounts.spent_until IS 'The first of the next month (UTC), when its budget for this month is used up.';
+
+-- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.maintenance (
+    only_row boolean DEFAULT true NOT NULL,
+    ran_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    watched_since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    cleaned_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT maintenance_only_row_check CHECK (only_row)
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE maintenance; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
+
+-- Name: COLUMN maintenance.only_row; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
+
+-- Name: COLUMN maintenance.ran_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() that did something.';
+
+-- Name: COLUMN maintenance.watched_since; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
+
+-- Name: COLUMN maintenance.cleaned_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+
+-- Name: owned_columns; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.owned_columns (
+    table_name text NOT NULL,
+    column_name text NOT NULL
+);
+
+-- Name: TABLE owned_columns; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.owned_columns IS 'The columns that contentq added to tables of public after their creation; only these are dropped by a downgrade.';
+
+-- Name: COLUMN owned_columns.table_name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.owned_columns.table_name IS 'Name of a table in schema public.';
+
+-- Name: COLUMN owned_columns.column_name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.owned_columns.column_name IS 'Name of one of its columns.';
+
+-- Name: owned_tables; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.owned_tables (
+    table_name text NOT NULL
+);
+
+-- Name: TABLE owned_tables; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.owned_tables IS 'The tables in public that contentq created itself; only these are dropped by a downgrade.';
+
+-- Name: COLUMN owned_tables.table_name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.owned_tables.table_name IS 'Name of a table in schema public.';
+
+-- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.queue_overview AS
+ SELECT s.status,
+    count(t.id) AS tasks,
+    count(t.id) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
+    count(t.id) FILTER (WHERE (t.retry_count > 0)) AS retried,
+    date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at))) AS oldest
+   FROM (( VALUES (1,'pending'::text), (2,'processing'::text), (3,'completed'::text), (4,'failed'::text), (5,'timeout'::text)) s("position", status)
+     LEFT JOIN public.content_generation_tasks t ON (((t.status)::text = s.status)))
+  GROUP BY s."position", s.status
+  ORDER BY s."position";
+
+-- Name: VIEW queue_overview; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.queue_overview IS 'One row a status: tasks, how many of them are scheduled for later or were retried, age of the oldest.';
+
+-- Name: recent_failures; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.recent_failures AS
+ SELECT id,
+    task_id,
+    account_id AS account,
+    status,
+    attempt AS attempts,
+    date_trunc('second'::text, updated_at) AS ended_at,
+    "left"(error_message, 60) AS error
+   FROM public.content_generation_tasks t
+  WHERE ((status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[]))
+  ORDER BY updated_at DESC, id DESC;
+
+-- Name: VIEW recent_failures; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout, latest first; put one back with SELECT contentq.requeue(task_id).';
+
 -- Name: running_tasks; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.running_tasks AS
@@ -1598,7 +2263,9 @@ CREATE VIEW contentq.running_tasks AS
     date_trunc('second'::text, (t.timeout_at - clock_timestamp())) AS time_left,
     t.worker_id,
     w.hostname,
-    "left"((t.topic)::text, 40) AS topic
+    "left"((t.topic)::text, 40) AS topic,
+    round(((t.progress * (100)::double precision))::numeric) AS percent,
+    "left"(t.progress_note, 40) AS note
    FROM (public.content_generation_tasks t
      LEFT JOIN contentq.workers w ON ((w.id = t.worker_id)))
   WHERE ((t.status)::text = 'processing'::text)
@@ -1606,7 +2273,7 @@ CREATE VIEW contentq.running_tasks AS
 
 -- Name: VIEW running_tasks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.running_tasks IS 'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand).';
+COMMENT ON VIEW contentq.running_tasks IS 'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand) and how far they are, as their handlers say.';
 
 -- Name: settings; Type: TABLE; Schema: contentq; Owner: -
 
@@ -1664,6 +2331,121 @@ CREATE VIEW contentq.throughput AS
 
 COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last hour, with mean seconds waiting and in the latest attempt.';
 
+-- Name: usage; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.usage (
+    account_id integer NOT NULL,
+    day date NOT NULL,
+    model text NOT NULL,
+    part smallint NOT NULL,
+    attempts bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL,
+    cost numeric NOT NULL
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE usage; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day, model, and one of sixteen parts so that workers do not wait for one another. It outlives the tasks.';
+
+-- Name: COLUMN usage.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.account_id IS 'The account of the tasks.';
+
+-- Name: COLUMN usage.day; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.';
+
+-- Name: COLUMN usage.model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
+
+-- Name: COLUMN usage.part; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.part IS 'Id of the reporting worker modulo 16.';
+
+-- Name: COLUMN usage.attempts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
+
+-- Name: COLUMN usage.prompt_tokens; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.prompt_tokens IS 'Tokens that went in.';
+
+-- Name: COLUMN usage.completion_tokens; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
+
+-- Name: COLUMN usage.cost; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
+
+-- Name: usage_by_account; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.usage_by_account AS
+ SELECT a.id AS account,
+    "left"((a.name)::text, 30) AS name,
+    COALESCE(u.attempts, (0)::numeric) AS attempts,
+    COALESCE(u.prompt_tokens, (0)::numeric) AS prompt_tokens,
+    COALESCE(u.completion_tokens, (0)::numeric) AS completion_tokens,
+    COALESCE(u.cost, (0)::numeric) AS cost,
+    a.monthly_budget,
+    round((((100)::numeric * COALESCE(u.cost, (0)::numeric)) / NULLIF(a.monthly_budget, (0)::numeric)), 1) AS used_percent,
+    COALESCE((h.spent_until > clock_timestamp()), false) AS used_up
+   FROM ((public.accounts a
+     LEFT JOIN ( SELECT e.account_id,
+            sum(e.attempts) AS attempts,
+            sum(e.prompt_tokens) AS prompt_tokens,
+            sum(e.completion_tokens) AS completion_tokens,
+            round(sum(e.cost), 6) AS cost
+           FROM contentq.usage e
+          WHERE (e.day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
+          GROUP BY e.account_id) u ON ((u.account_id = a.id)))
+     LEFT JOIN contentq.held_accounts h ON ((h.account_id = a.id)))
+  WHERE ((u.account_id IS NOT NULL) OR (a.monthly_budget IS NOT NULL))
+  ORDER BY COALESCE(u.cost, (0)::numeric) DESC, a.id;
+
+-- Name: VIEW usage_by_account; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.usage_by_account IS 'By account, since the first of this month (UTC): attempts that were charged, tokens, cost, monthly budget, and whether it is used up, so that nothing more is claimed.';
+
+-- Name: usage_by_day; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.usage_by_day AS
+ SELECT day,
+    sum(attempts) AS attempts,
+    sum(prompt_tokens) AS prompt_tokens,
+    sum(completion_tokens) AS completion_tokens,
+    round(sum(cost), 6) AS cost,
+    count(DISTINCT account_id) AS accounts
+   FROM contentq.usage u
+  WHERE (day > (((clock_timestamp() AT TIME ZONE 'UTC'::text))::date - 31))
+  GROUP BY day
+  ORDER BY day DESC;
+
+-- Name: VIEW usage_by_day; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.usage_by_day IS 'By day (UTC), the last 31: attempts that were charged, tokens, cost, accounts.';
+
+-- Name: usage_by_model; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.usage_by_model AS
+ SELECT model,
+    sum(attempts) AS attempts,
+    sum(prompt_tokens) AS prompt_tokens,
+    sum(completion_tokens) AS completion_tokens,
+    round(sum(cost), 6) AS cost,
+    round((sum(cost) / sum(attempts)), 6) AS cost_each
+   FROM contentq.usage u
+  WHERE (day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
+  GROUP BY model
+  ORDER BY (round(sum(cost), 6)) DESC, model;
+
+-- Name: VIEW usage_by_model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.usage_by_model IS 'By model, since the first of this month (UTC): attempts that were charged, tokens, cost.';
+
 -- Name: worker_status; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.worker_status AS
@@ -1682,7 +2464,8 @@ CREATE VIEW contentq.worker_status AS
     round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heard_s_ago,
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
     "left"(w.handler, 30) AS handler,
-    w.version
+    w.version,
+    w.gate
    FROM ((contentq.workers w
      CROSS JOIN contentq.settings s)
      CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy
@@ -1789,10 +2572,25 @@ ALTER TABLE public.contents ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY
 ALTER TABLE ONLY contentq.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
+-- Name: gates gates_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.gates
+    ADD CONSTRAINT gates_pkey PRIMARY KEY (key);
+
+-- Name: held_accounts held_accounts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.held_accounts
+    ADD CONSTRAINT held_accounts_pkey PRIMARY KEY (account_id);
+
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.maintenance
     ADD CONSTRAINT maintenance_pkey PRIMARY KEY (only_row);
+
+-- Name: owned_columns owned_columns_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.owned_columns
+    ADD CONSTRAINT owned_columns_pkey PRIMARY KEY (table_name, column_name);
 
 -- Name: owned_tables owned_tables_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -1803,6 +2601,11 @@ ALTER TABLE ONLY contentq.owned_tables
 
 ALTER TABLE ONLY contentq.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (only_row);
+
+-- Name: usage usage_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, day, model, part);
 
 -- Name: workers workers_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -1828,6 +2631,10 @@ ALTER TABLE ONLY public.content_generation_tasks
 
 ALTER TABLE ONLY public.contents
     ADD CONSTRAINT contents_pkey PRIMARY KEY (id);
+
+-- Name: usage_day_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX usage_day_idx ON contentq.usage USING btree (day);
 
 -- Name: content_generation_tasks_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
@@ -1872,6 +2679,30 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 -- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id);
+
+-- Name: accounts accounts_held_delete; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER accounts_held_delete AFTER DELETE ON public.accounts FOR EACH ROW WHEN (((old.paused_until IS NOT NULL) OR (old.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
+
+-- Name: TRIGGER accounts_held_delete ON accounts; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER accounts_held_delete ON public.accounts IS 'Makes claims forget an account that is gone.';
+
+-- Name: accounts accounts_held_insert; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER accounts_held_insert AFTER INSERT ON public.accounts FOR EACH ROW WHEN (((new.paused_until IS NOT NULL) OR (new.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
+
+-- Name: TRIGGER accounts_held_insert ON accounts; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER accounts_held_insert ON public.accounts IS 'Tells claims of an account that is added with a pause or a budget.';
+
+-- Name: accounts accounts_held_update; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER accounts_held_update AFTER UPDATE ON public.accounts FOR EACH ROW WHEN (((old.paused_until IS DISTINCT FROM new.paused_until) OR (old.monthly_budget IS DISTINCT FROM new.monthly_budget))) EXECUTE FUNCTION contentq.account_changed();
+
+-- Name: TRIGGER accounts_held_update ON accounts; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER accounts_held_update ON public.accounts IS 'Tells claims of a pause or a budget that was set, changed or removed.';
 
 -- Name: content_generation_tasks content_generation_tasks_touch; Type: TRIGGER; Schema: public; Owner: -
 

@@ -1,11 +1,13 @@
 -- Chooses and locks up to max_tasks ready tasks, most urgent first: priority DESC, submitted_at, id.
 -- Called by: claim().
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
--- Returns: their ids, in order. A task that a producer has given the highest attempt there is, is never chosen.
+-- Returns: their ids, in order. A task that a producer has given the highest attempt there is, is never chosen,
+--          nor is one of an account that is held: paused, or without money left this month.
 --
 -- Tasks that were claimed leave dead entries at the head of the ready index. Usually the next scan marks them and
 -- no other walks them again. While some session holds an old snapshot (a report, a dump, a forgotten BEGIN) they
--- cannot be marked, and each claim would walk all of them. When a scan has taken long, the session therefore
+-- cannot be marked, and each claim would walk all of them; as it would all the tasks of an account that is held.
+-- When a scan has taken long, the session therefore
 -- remembers how far it has come in each priority (in the setting contentq.ready_heads, for twenty times as long as
 -- the scan took, 5 seconds at most) and begins there. Tasks that become ready behind that place meanwhile, such as
 -- retries, are found by the next whole scan; more urgent ones and new ones are found at once.
@@ -23,6 +25,12 @@ AS $$
 DECLARE
     began constant timestamptz := clock_timestamp();
     long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    held integer[] := ARRAY(
+        SELECT h.account_id
+        FROM contentq.held_accounts AS h
+        WHERE greatest(h.paused_until, h.spent_until) > began
+        ORDER BY h.account_id
+    );
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := '{}';
     head record;
@@ -33,6 +41,7 @@ BEGIN
         -- Not after the clock was set back, either.
         AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
+        AND memory->'held' = to_jsonb(held)
     THEN
         heads := memory->'heads';
         FOR urgency IN REVERSE 10..1 LOOP
@@ -48,6 +57,7 @@ BEGIN
                   AND (t.submitted_at, t.id) > (head.submitted_at, head.id)
                   AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
                   AND t.attempt < 2147483647
+                  AND t.account_id <> ALL (held)
                   AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
                 ORDER BY t.priority DESC, t.submitted_at, t.id
                 LIMIT choose_ready.max_tasks - cardinality(chosen)
@@ -63,6 +73,7 @@ BEGIN
               AND t.scheduled_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
               AND t.attempt < 2147483647
+              AND t.account_id <> ALL (held)
               AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT choose_ready.max_tasks
@@ -77,7 +88,8 @@ BEGIN
         END IF;
         memory := jsonb_build_object(
             'until', began + least(20 * took, interval '5 seconds'),
-            'categories', choose_ready.categories
+            'categories', choose_ready.categories,
+            'held', held
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
         SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))

@@ -1,7 +1,8 @@
 -- Hands up to max_tasks ready tasks to a worker, most urgent first: priority DESC, submitted_at, id.
 -- Called by: workers.
 -- Locks: the tasks that it takes, skipping those that others are taking (so it never waits).
--- Returns: the claimed tasks, in order, as they are now: processing, attempt one higher.
+-- Returns: the claimed tasks, in order, as they are now: processing, attempt one higher. None while the gate of
+--          the worker, or the gate *, is closed; the setting contentq.gate then says until when and why.
 -- Raises: CQ001 when the worker is not registered (any more).
 --
 -- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated
@@ -24,6 +25,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
+    closed jsonb;
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
     are_coming constant boolean := NOT CASE
         WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
@@ -31,8 +33,25 @@ DECLARE
     END;
     chosen integer[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = claim.worker_id) THEN
+    SELECT (
+        SELECT jsonb_build_object('key', g.key, 'resume_at', g.resume_at, 'reason', g.reason, 'probe', g.probe)
+        FROM contentq.gates AS g
+        WHERE g.key IN (w.gate, '*')
+          AND g.resume_at > now_
+        ORDER BY g.resume_at + interval '0' DESC
+        LIMIT 1
+    )
+    INTO closed
+    FROM contentq.workers AS w
+    WHERE w.id = claim.worker_id;
+    IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(claim.worker_id);
+    END IF;
+    IF closed IS NOT NULL THEN
+        PERFORM set_config('contentq.gate', closed::text, false);
+        RETURN;
+    ELSIF current_setting('contentq.gate', true) <> '' THEN
+        PERFORM set_config('contentq.gate', '', false);
     END IF;
     IF claim.max_tasks IS NULL OR claim.max_tasks < 1 THEN
         RETURN;
@@ -70,6 +89,8 @@ BEGIN
             worker_id = claim.worker_id,
             completed_at = NULL,
             cancel_requested_at = NULL,
+            progress = NULL,
+            progress_note = NULL,
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (chosen)
         RETURNING t.*
@@ -82,5 +103,5 @@ $$;
 
 COMMENT ON FUNCTION contentq.claim(bigint, integer, text[]) IS
     'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order '
-    'priority DESC, submitted_at, id. The attempt of each row is the fencing token to report with. '
-    'Raises CQ001 when the worker is not registered.';
+    'priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is '
+    'the fencing token to report with. Raises CQ001 when the worker is not registered.';

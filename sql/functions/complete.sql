@@ -3,7 +3,8 @@
 -- Locks: the tasks, in id order. Returns: the ids that counted.
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout; neither counts.
--- Content that content_ids names is approved when the task has auto_approve.
+-- Content that content_ids names is approved when the task has auto_approve. What a result says of model, tokens and
+-- cost is added to the usage of the task's account (see record_usage()).
 -- Raises: 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
 -- The coalesce leaves the planner no index but the primary key. By its statistics another one may look as good, and
 -- then every report of a worker would read all the tasks that it holds. It is also estimated to hold for half of the
@@ -55,6 +56,20 @@ BEGIN
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
         PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+    END IF;
+
+    -- Asked first, since most results have cost nothing, and asking is cheap.
+    IF EXISTS (SELECT
+               FROM unnest(complete.results) AS r (result)
+               WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
+    THEN
+        PERFORM contentq.record_usage(complete.worker_id, array_agg(c.id), array_agg(c.result))
+        FROM (
+            SELECT DISTINCT ON (r.id) r.id, r.result
+            FROM unnest(complete.ids, complete.results) AS r (id, result)
+            WHERE r.id = ANY (completed)
+            ORDER BY r.id
+        ) AS c;
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN

@@ -56,6 +56,7 @@ BEGIN
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
+                DELETE FROM contentq.held_accounts AS h WHERE greatest(h.paused_until, h.spent_until) <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION

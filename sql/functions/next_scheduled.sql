@@ -1,6 +1,7 @@
 -- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
--- scheduled task becomes ready, or until choose_ready() of this session should look at everything again; and 5
--- milliseconds when its last claim came while tasks were being committed that no one may have been notified of.
+-- scheduled task becomes ready, until an account is held no more, or until choose_ready() of this session should look
+-- at everything again; and 5 milliseconds when its last claim came while tasks were being committed that no one may
+-- have been notified of. When its last claim found the gate closed: until that opens, whatever else there is.
 -- Called by: workers, when a claim found nothing more.
 -- It is volatile, so that in one statement with a claim it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
@@ -16,6 +17,10 @@ SET enable_sort = off
 SET jit = off
 AS $$
     SELECT CASE
+        WHEN g.resume_at = 'infinity'
+        THEN NULL
+        WHEN g.resume_at IS NOT NULL
+        THEN greatest(g.resume_at - clock_timestamp(), interval '0')
         WHEN nullif(current_setting('contentq.look_again', true), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
@@ -31,11 +36,19 @@ AS $$
                AND t.scheduled_at < 'infinity'
              ORDER BY t.scheduled_at
              LIMIT 1),
+            (SELECT min(greatest(h.paused_until, h.spent_until))
+             FROM contentq.held_accounts AS h
+             WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
+               AND greatest(h.paused_until, h.spent_until) < 'infinity'),
             (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
         ) AS due
-    ) AS d;
+    ) AS d
+    CROSS JOIN (
+        SELECT (nullif(current_setting('contentq.gate', true), '')::jsonb->>'resume_at')::timestamptz AS resume_at
+    ) AS g;
 $$;
 
 COMMENT ON FUNCTION contentq.next_scheduled() IS
-    'Time until the next scheduled task becomes ready, or until this session should look again for another reason; '
+    'Time until the next scheduled task becomes ready, until the gate that its last claim found closed opens, or '
+    'until this session should look again for another reason; '
     'NULL when there is no such time.';

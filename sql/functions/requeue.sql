@@ -1,8 +1,11 @@
--- Puts a task that ended without success back to pending, with all its retries.
+-- Puts a task that ended without success back to pending, with all its retries; or one whose content a reviewer has
+-- rejected, for a revision.
 -- Called by: operators. Locks: the task's row.
--- Returns: pending; NULL when there is no such task or it is not failed or timeout.
+-- Returns: pending; NULL when there is no such task, or it is neither failed nor timeout nor completed with rejected
+--          content.
+-- The handler finds the content of the earlier attempt, and note, when given, as its error.
 -- A deadline that has passed is removed, since it would end the task again at once; attempt goes on counting.
-CREATE OR REPLACE FUNCTION contentq.requeue(task_id text)
+CREATE OR REPLACE FUNCTION contentq.requeue(task_id text, note text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -19,11 +22,16 @@ BEGIN
         completed_at = NULL,
         timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
         cancel_requested_at = NULL,
+        error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
         updated_at = CURRENT_TIMESTAMP
     WHERE t.task_id = requeue.task_id
-      AND t.status IN ('failed', 'timeout')
+      AND (t.status IN ('failed', 'timeout')
+           OR t.status = 'completed'
+              AND EXISTS (SELECT
+                          FROM public.contents AS c
+                          WHERE c.id = t.content_id
+                            AND c.review_status = 'rejected'))
     RETURNING t.status INTO new_status;
-
     IF FOUND THEN
         PERFORM contentq.notify_ready();
     END IF;
@@ -31,6 +39,6 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.requeue(text) IS
-    'Puts a failed or timeout task back to pending with all its retries; returns pending, NULL when it is not '
-    'failed or timeout.';
+COMMENT ON FUNCTION contentq.requeue(text, text) IS
+    'Puts a task back to pending with all its retries when it is failed or timeout, or completed with content that '
+    'was rejected; note is what the handler finds as the previous error. Returns pending, NULL when it is none of these.';

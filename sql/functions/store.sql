@@ -3,7 +3,8 @@
 -- Called by: workers, for handlers that return content.
 -- Locks: the tasks, in id order. Returns: the ids that counted.
 -- The result of each task is {"success": true, "content_id": …, "word_count": …} followed by the members of
--- the JSON object in extras, when there is one. Content is approved when the task has auto_approve.
+-- the JSON object in extras, when there is one. Content is approved when the task has auto_approve. What extras say of
+-- model, tokens and cost is added to the usage of the task's account (see record_usage()).
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
 -- Raises: 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
@@ -93,6 +94,13 @@ BEGIN
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
     WHERE t.id = r.id
     RETURNING t.id;
+
+    IF EXISTS (SELECT
+               FROM unnest(held_extras) AS e (extra)
+               WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
+    THEN
+        PERFORM contentq.record_usage(store.worker_id, held_ids, held_extras);
+    END IF;
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);

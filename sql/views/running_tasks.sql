@@ -10,11 +10,14 @@ SELECT
     date_trunc('second', t.timeout_at - clock_timestamp()) AS time_left,
     t.worker_id,
     w.hostname,
-    left(t.topic, 40) AS topic
+    left(t.topic, 40) AS topic,
+    round((t.progress * 100)::numeric) AS percent,
+    left(t.progress_note, 40) AS note
 FROM public.content_generation_tasks AS t
 LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
 WHERE t.status = 'processing'
 ORDER BY t.started_at, t.id;
 
 COMMENT ON VIEW contentq.running_tasks IS
-    'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand).';
+    'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand) and '
+    'how far they are, as their handlers say.';

@@ -17,7 +17,8 @@ SELECT
     round(extract(epoch FROM clock_timestamp() - w.heartbeat_at)::numeric, 1) AS heard_s_ago,
     date_trunc('second', clock_timestamp() - w.started_at) AS up,
     left(w.handler, 30) AS handler,
-    w.version
+    w.version,
+    w.gate
 FROM contentq.workers AS w
 CROSS JOIN contentq.settings AS s
 CROSS JOIN LATERAL (

@@ -16,7 +16,7 @@ BATCHES = 60
 def remember(session: Queue, heads: dict[int, tuple[str, int]], until: str = "4 seconds", **more: Any) -> None:
     """Makes a session believe that it has come so far in each priority."""
     end = session.value("SELECT (clock_timestamp() + %s::interval)::text", until)
-    memory = {"until": end, "categories": None, "heads": heads, **more}
+    memory = {"until": end, "categories": None, "held": [], "heads": heads, **more}
     session.run("SELECT set_config('contentq.ready_heads', %s, false)", json.dumps(memory))
 
 

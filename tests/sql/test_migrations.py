@@ -80,7 +80,9 @@ def test_rows_survive_the_way_from_the_first_revision_to_the_head(empty_dsn: str
 
     migrate(empty_dsn)
 
-    assert bare.row(task) == before
+    after = bare.row(task)
+    assert {column: after[column] for column in before} == before
+    assert {value for column, value in after.items() if column not in before} == {None}
     assert [row["id"] for row in bare.claim(bare.register())] == [task]
 
 

@@ -67,6 +67,8 @@ def test_running_tasks_are_shown_longest_first_with_their_worker(queue: Queue) -
         "worker_id": task.worker,
         "hostname": "host",
         "topic": "T" * 40,
+        "percent": None,
+        "note": None,
     }
     assert timedelta(minutes=59) < latest["time_left"] <= timedelta(hours=1)
 

@@ -87,10 +87,10 @@ class Queue:
         """A task's status."""
         return str(self.row(id_)["status"])
 
-    def register(self, slots: int = 10) -> int:
+    def register(self, slots: int = 10, gate: str | None = None) -> int:
         """Registers a worker; returns its id."""
-        query = "SELECT contentq.register_worker('host', 4711, %s, 'template', version => '1.0')"
-        return int(self.value(query, slots))
+        query = "SELECT contentq.register_worker('host', 4711, %s, 'template', %s, '1.0')"
+        return int(self.value(query, slots, gate))
 
     def silence(self, worker: int, since: str = "1 minute") -> None:
         """Makes a worker look as if it had been silent for this long."""

@@ -7,10 +7,12 @@ are not part of a model: make the tables with `contentq migrate`, not with creat
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Numeric,
     String,
     Text,
     UniqueConstraint,
@@ -58,6 +61,14 @@ class Account(Base):
     )
     name: Mapped[str] = mapped_column(String(200), comment="Name shown to people, up to 200 characters.")
     created_at: Mapped[datetime] = mapped_column(_WHEN, server_default=_NOW, comment="When the account was added.")
+    paused_until: Mapped[datetime | None] = mapped_column(
+        _WHEN,
+        comment="No task of the account is claimed before this time; infinity: until it is set to NULL.",
+    )
+    monthly_budget: Mapped[Decimal | None] = mapped_column(
+        Numeric,
+        comment=("Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit."),
+    )
 
     # An account that has tasks cannot be deleted: the database refuses.
     generation_tasks: Mapped[list[ContentGenerationTask]] = relationship(
@@ -246,6 +257,13 @@ class ContentGenerationTask(Base):
         JSONB,
         server_default=text("'[]'"),
         comment="The last 20 failures: array of {attempt, at, worker_id, error_class, message}.",
+    )
+    progress: Mapped[float | None] = mapped_column(
+        REAL,
+        comment="How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.",
+    )
+    progress_note: Mapped[str | None] = mapped_column(
+        Text, comment="What the handler of the latest attempt says of its progress."
     )
 
     account: Mapped[Account] = relationship(back_populates="generation_tasks")

@@ -1,0 +1,43 @@
+-- Brings held_accounts up to date for one account: whether claims leave it out, and until when.
+-- Called by: account_changed() and record_usage(). Locks: an advisory lock on the account, until the end of the
+--            transaction, so that of two reports at once the second sees what the first has spent; the account's
+--            row in held_accounts.
+-- Returns: nothing. Without a pause and with money left in its budget, an account is not held.
+CREATE OR REPLACE FUNCTION contentq.hold_account(account_id integer)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    paused_until timestamptz;
+    monthly_budget numeric;
+    spent_until timestamptz;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', hold_account.account_id));
+    SELECT a.paused_until, a.monthly_budget
+    INTO paused_until, monthly_budget
+    FROM public.accounts AS a
+    WHERE a.id = hold_account.account_id;
+    IF contentq.spent_this_month(hold_account.account_id) >= monthly_budget THEN
+        spent_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
+    END IF;
+    IF greatest(paused_until, spent_until) > now_ THEN
+        INSERT INTO contentq.held_accounts AS h (account_id, paused_until, spent_until)
+        VALUES (hold_account.account_id, paused_until, spent_until)
+        ON CONFLICT ON CONSTRAINT held_accounts_pkey DO UPDATE
+        SET paused_until = excluded.paused_until,
+            spent_until = excluded.spent_until
+        WHERE (h.paused_until, h.spent_until) IS DISTINCT FROM (excluded.paused_until, excluded.spent_until);
+    ELSE
+        DELETE FROM contentq.held_accounts AS h WHERE h.account_id = hold_account.account_id;
+        IF FOUND THEN
+            PERFORM contentq.notify_ready();
+        END IF;
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.hold_account(integer) IS
+    'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';

@@ -1,0 +1,44 @@
+-- Notes how far tasks are that a worker runs.
+-- Called by: workers, once a second at most for all that has changed.
+-- Locks: the tasks, in id order, skipping those that others hold (so it never waits): progress can be missed.
+-- Returns: nothing. A fraction is from 0 to 1; what is NULL stays as it was. A task whose (worker, attempt) no longer
+--          holds is left alone. No index has these columns, so that the update is a cheap one.
+-- For the coalesce see complete().
+CREATE OR REPLACE FUNCTION contentq.report_progress(
+    worker_id bigint,
+    ids integer[],
+    attempts integer[],
+    fractions real[],
+    notes text[] DEFAULT NULL
+)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    WITH reported AS MATERIALIZED (
+        SELECT t.id, r.fraction, r.note
+        FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)
+            AS r (id, attempt, fraction, note)
+        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        WHERE coalesce(t.status = 'processing' AND t.worker_id = report_progress.worker_id, false)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    )
+    UPDATE public.content_generation_tasks AS t
+    SET progress = coalesce(least(greatest(r.fraction, 0), 1), t.progress),
+        progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
+        updated_at = CURRENT_TIMESTAMP
+    FROM reported AS r
+    WHERE t.id = r.id;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.report_progress(bigint, integer[], integer[], real[], text[]) IS
+    'Notes how far tasks are that this worker runs: fractions from 0 to 1 and notes, for people to see in '
+    'running_tasks. Rows that others have locked are skipped.';

@@ -1,0 +1,16 @@
+-- Sums what an account's attempts have cost since the first of the month (UTC).
+-- Called by: hold_account(), explain(), the view usage_by_account. Locks: nothing. Returns: the cost, 0 for none.
+CREATE OR REPLACE FUNCTION contentq.spent_this_month(account_id integer)
+RETURNS numeric
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(sum(u.cost), 0)
+    FROM contentq.usage AS u
+    WHERE u.account_id = spent_this_month.account_id
+      AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date;
+$$;
+
+COMMENT ON FUNCTION contentq.spent_this_month(integer) IS
+    'What the attempts at an account''s tasks have cost since the first of this month (UTC).';

@@ -1,0 +1,32 @@
+-- What the accounts' attempts have cost this month (UTC), most expensive first; and those that have a budget.
+CREATE OR REPLACE VIEW contentq.usage_by_account AS
+SELECT
+    a.id AS account,
+    left(a.name, 30) AS name,
+    coalesce(u.attempts, 0) AS attempts,
+    coalesce(u.prompt_tokens, 0) AS prompt_tokens,
+    coalesce(u.completion_tokens, 0) AS completion_tokens,
+    coalesce(u.cost, 0) AS cost,
+    a.monthly_budget,
+    round(100 * coalesce(u.cost, 0) / nullif(a.monthly_budget, 0), 1) AS used_percent,
+    coalesce(h.spent_until > clock_timestamp(), false) AS used_up
+FROM public.accounts AS a
+LEFT JOIN (
+    SELECT
+        e.account_id,
+        sum(e.attempts) AS attempts,
+        sum(e.prompt_tokens) AS prompt_tokens,
+        sum(e.completion_tokens) AS completion_tokens,
+        round(sum(e.cost), 6) AS cost
+    FROM contentq.usage AS e
+    WHERE e.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
+    GROUP BY e.account_id
+) AS u ON u.account_id = a.id
+LEFT JOIN contentq.held_accounts AS h ON h.account_id = a.id
+WHERE u.account_id IS NOT NULL
+   OR a.monthly_budget IS NOT NULL
+ORDER BY cost DESC, a.id;
+
+COMMENT ON VIEW contentq.usage_by_account IS
+    'By account, since the first of this month (UTC): attempts that were charged, tokens, cost, monthly budget, and '
+    'whether it is used up, so that nothing more is claimed.';
