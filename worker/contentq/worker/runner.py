@@ -9,10 +9,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 
+from contentq.content import PreviousContent
 from contentq.errors import HandlerError
 from contentq.handlers.loading import Handler
-from contentq.queue.outcomes import Failed, Held, Outcome, Overdue, Released, Returned
+from contentq.queue.outcomes import CANCELLED, Failed, Held, Outcome, Overdue, Released, Returned
 from contentq.queue.task import Task
 from contentq.worker import forks, transaction
 from contentq.worker.connections import HandlerConnections
@@ -84,8 +86,10 @@ class Runner:
     While handlers take milliseconds, the time goes into claiming and reporting; then more is claimed than there
     are slots, so that both go on at once.
 
-    ended: told each outcome that is still to be reported. settled: told each that was committed together with
-    the handler's own work, and the task's new status (None when it did not count). idle: told when all are free.
+    ended: told each outcome that is still to be reported, its task, and when its handler began (time.monotonic()).
+    settled: told each that was committed together with the handler's own work, and the task's new status (None
+    when it did not count). idle: told when all are free. progressed: told, from any thread, how far an attempt is.
+    ahead: whether more may be claimed than there are slots.
     """
 
     def __init__(
@@ -93,9 +97,12 @@ class Runner:
         handler: Handler,
         slots: int,
         connections: HandlerConnections,
-        ended: Callable[[Outcome], None],
+        ended: Callable[[Outcome, Task, float], None],
         settled: Callable[[Outcome, str | None], None],
         idle: Callable[[], None],
+        progressed: Callable[[Held, float | None, str | None], None],
+        *,
+        ahead: bool,
     ) -> None:
         self._handler = handler
         self._slots = slots
@@ -103,6 +110,8 @@ class Runner:
         self._ended = ended
         self._settled = settled
         self._idle = idle
+        self._progressed = progressed
+        self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         forks.end_children_of(self._loop)
@@ -123,7 +132,7 @@ class Runner:
     @property
     def free(self) -> int:
         """How many more tasks it takes at once."""
-        if self._longest < QUICK:
+        if self._ahead and self._longest < QUICK:
             return (1 + AHEAD) * self._slots - len(self._executions)
         return min(self._slots - len(self._executions), BATCH)
 
@@ -141,14 +150,15 @@ class Runner:
         """Waits until it has no task."""
         await self._empty.wait()
 
-    def start(self, task: Task, worker_id: int) -> None:
+    def start(self, task: Task, worker_id: int, previous: PreviousContent | None = None) -> None:
         """Runs the handler on a task that was just claimed, as soon as a slot is free."""
         held = Held(worker_id, task.id, task.attempt, task.task_id)
+        progress = partial(self._progressed, held)
         context: Context | ThreadContext
         if self._threads is None:
-            context = Context(task, self._connections.open_async)
+            context = Context(task, self._connections.open_async, previous, progress)
         else:
-            context = ThreadContext(task, self._connections.open)
+            context = ThreadContext(task, self._connections.open, previous, progress)
         execution = Execution(held, task, context)
         self._executions[task.id, task.attempt] = execution
         self._empty.clear()
@@ -303,7 +313,7 @@ class Runner:
     def _report(self, execution: Execution, outcome: Outcome | None) -> None:
         if outcome is not None and not execution.reported:
             execution.reported = True
-            self._ended(outcome)
+            self._ended(outcome, execution.task, execution.began)
 
     def _settled_in_thread(self, outcome: Outcome, status: str | None) -> None:
         self._loop.call_soon_threadsafe(self._settled, outcome, status)
@@ -315,7 +325,7 @@ def _outcome_of_stop(execution: Execution) -> Outcome | None:
     if execution.stopped is Stop.DEADLINE:
         return Overdue(held)
     if execution.stopped is Stop.CANCELLED:
-        return Failed(held, "Task cancelled", "Cancelled", permanent=True)
+        return Failed(held, "Task cancelled", CANCELLED, permanent=True)
     if execution.stopped is Stop.RELEASED:
         return Released(held)
     if execution.stopped is Stop.NOT_BEGUN:
