@@ -98,8 +98,9 @@ CONTENTS = (
 
 REMEMBER = """
     SELECT set_config('contentq.ready_heads', jsonb_build_object(
-        'until', clock_timestamp() + interval '4 seconds',
+        'until', clock_timestamp() + interval '0.9 seconds',
         'categories', {categories},
+        'held', '[]'::jsonb,
         'heads', jsonb_build_object())::text, true)"""
 """Makes claim() believe that its session walked over many dead entries a moment ago."""
 

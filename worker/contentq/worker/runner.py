@@ -44,6 +44,10 @@ PATIENCE = 0.25
 """Seconds that a task waits for a slot before it is given back: the handlers were not so quick after all."""
 
 
+LAST_ATTEMPTS_SEEN = 10.0
+"""Seconds without claiming ahead after a task on its last attempt would have had to wait."""
+
+
 class Stop(enum.Enum):
     """Why an attempt is stopped before its handler has ended."""
 
@@ -120,6 +124,7 @@ class Runner:
         self._waiting: deque[Execution] = deque()
         self._patience: asyncio.TimerHandle | None = None
         self._longest = 1.0
+        self._ahead_from = 0.0
         self._freed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -132,7 +137,7 @@ class Runner:
     @property
     def free(self) -> int:
         """How many more tasks it takes at once."""
-        if self._ahead and self._longest < QUICK:
+        if self._ahead and self._longest < QUICK and time.monotonic() >= self._ahead_from:
             return (1 + AHEAD) * self._slots - len(self._executions)
         return min(self._slots - len(self._executions), BATCH)
 
@@ -170,6 +175,10 @@ class Runner:
             self._run(execution)
         else:
             self._waiting.append(execution)
+            if task.is_last_attempt:
+                # Were the worker killed now, the rescue would end it as failed although it has never begun.
+                self._ahead_from = time.monotonic() + LAST_ATTEMPTS_SEEN
+                self._stop(execution, Stop.NOT_BEGUN)
             self._have_patience()
 
     def stop_cancelled(self, attempts: Iterable[tuple[int, int]]) -> None:
