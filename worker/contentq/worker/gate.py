@@ -55,6 +55,7 @@ class Gate:
         self._refusals = 0
         self._unanswered = 0
         self._outage_began: float | None = None
+        self._trouble_at = 0.0
 
     @property
     def pace(self) -> Pace | None:
@@ -93,20 +94,25 @@ class Gate:
         if isinstance(outcome, Completed | Stored) or (
             isinstance(outcome, Failed) and outcome.error_class != CANCELLED
         ):
-            self.went_well()
+            self.went_well(began)
         return outcome
 
-    def went_well(self) -> None:
-        """An attempt has ended, in a way that the provider is not to blame for."""
+    def went_well(self, began: float) -> None:
+        """An attempt that began then has ended, in a way that the provider is not to blame for.
+
+        What began before the trouble says nothing about its end.
+        """
+        if began < self._trouble_at:
+            return
         self._refusals = self._unanswered = 0
         if self._outage_began is not None:
             log.info("the provider is back gate=%s after=%.1fs", self.key, time.monotonic() - self._outage_began)
             self._outage_began = None
         if self._pace is not None:
-            self._pace.went_well(time.monotonic())
+            self._pace.went_well(began, time.monotonic())
 
     def _refused(self, outcome: Snoozed, began: float) -> Outcome:
-        now = time.monotonic()
+        now = self._trouble_at = time.monotonic()
         self._unanswered = 0
         delay = outcome.delay
         if delay is None:
@@ -126,6 +132,8 @@ class Gate:
         if self._pace is None or self.key is None:
             return outcome
         now = time.monotonic()
+        if self._unanswered == 0 or self._outage_began is not None:
+            self._trouble_at = now
         self._unanswered += 1
         if self._unanswered < OUTAGE and self._outage_began is None:
             return outcome

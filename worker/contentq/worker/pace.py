@@ -79,7 +79,7 @@ class Pace:
                 return 1
             if now < self._probe_begun_at + PROBE_PATIENCE:
                 return 0
-            self.went_well(now)
+            self.went_well(self._probe_begun_at, now)
         return int(self._tokens)
 
     def wait(self, now: float) -> float:
@@ -101,9 +101,9 @@ class Pace:
         if self._probing and tasks and self._probe_begun_at is None:
             self._probe_begun_at = now
 
-    def went_well(self, now: float) -> None:
-        """A task has ended well: the provider is there."""
-        if self._probing:
+    def went_well(self, began: float, now: float) -> None:
+        """A task that began then has ended well: the provider is there."""
+        if self._probing and self._probe_begun_at is not None and began >= self._probe_begun_at:
             self._probing, self._probe_begun_at = False, None
             self._begin_ramp(now)
 

@@ -91,9 +91,9 @@ class Runner:
     are slots, so that both go on at once.
 
     ended: told each outcome that is still to be reported, its task, and when its handler began (time.monotonic()).
-    settled: told each that was committed together with the handler's own work, and the task's new status (None
-    when it did not count). idle: told when all are free. progressed: told, from any thread, how far an attempt is.
-    ahead: whether more may be claimed than there are slots.
+    settled: told each that was committed together with the handler's own work, the task's new status (None when it
+    did not count), and when its handler began. idle: told when all are free. progressed: told, from any thread, how
+    far an attempt is. ahead: whether more may be claimed than there are slots.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Runner:
         slots: int,
         connections: HandlerConnections,
         ended: Callable[[Outcome, Task, float], None],
-        settled: Callable[[Outcome, str | None], None],
+        settled: Callable[[Outcome, str | None, float], None],
         idle: Callable[[], None],
         progressed: Callable[[Held, float | None, str | None], None],
         *,
@@ -253,7 +253,8 @@ class Runner:
             outcome = await self._outcome_async(execution)
             context = execution.context
             if isinstance(context, Context) and context.transaction is not None:
-                outcome = await transaction.finish(context.transaction, outcome, self._connections, self._settled)
+                settled = partial(self._settle, execution)
+                outcome = await transaction.finish(context.transaction, outcome, self._connections, settled)
         except BaseException as error:
             outcome = failure_of(execution.held, error)
         finally:
@@ -293,7 +294,7 @@ class Runner:
             forks.end_if_forked(self._pid)
         if context.transaction is not None:
             outcome = transaction.finish_in_thread(
-                context.transaction, outcome, self._connections, self._settled_in_thread
+                context.transaction, outcome, self._connections, partial(self._settle_in_thread, execution)
             )
         return outcome
 
@@ -324,8 +325,11 @@ class Runner:
             execution.reported = True
             self._ended(outcome, execution.task, execution.began)
 
-    def _settled_in_thread(self, outcome: Outcome, status: str | None) -> None:
-        self._loop.call_soon_threadsafe(self._settled, outcome, status)
+    def _settle(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
+        self._settled(outcome, status, execution.began)
+
+    def _settle_in_thread(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
+        self._loop.call_soon_threadsafe(self._settle, execution, outcome, status)
 
 
 def _outcome_of_stop(execution: Execution) -> Outcome | None:

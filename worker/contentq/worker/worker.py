@@ -136,8 +136,8 @@ class Worker:
         def ended(outcome: Outcome, task: Task, began: float) -> None:
             reporter.add(gate.judge(outcome, task, began))
 
-        def settled(outcome: Outcome, status: str | None) -> None:
-            gate.went_well()
+        def settled(outcome: Outcome, status: str | None, began: float) -> None:
+            gate.went_well(began)
             self._reported(outcome, status)
 
         self._runner = runner = Runner(
