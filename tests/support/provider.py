@@ -26,95 +26,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from email.utils import formatdate
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from tests.support.provider_rules import Bucket, Limits, Rule, asked_to_wait
+from tests.support.provider_stream import Chunks, head
 
 LARGEST_REQUEST = 10_000_000
 """Bytes."""
-
-
-@dataclass
-class Rule:
-    """How certain calls are answered; the first rule that fits counts."""
-
-    contains: str = ""
-    """Only calls whose messages have this text in them."""
-
-    times: int | None = None
-    """How often it is used, None for always."""
-
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    body: Any = None
-    """Of another status than 200: JSON, or a text that is sent as it is."""
-
-    text: str | None = None
-    """What the model writes; without it, a short article on the topic."""
-
-    pieces: int = 8
-    """In how many pieces."""
-
-    seconds: float | None = None
-    """How long that takes; None: what the server was told."""
-
-    finish_reason: str | None = "stop"
-    refusal: str | None = None
-    counts_tokens: bool = True
-
-    spoiled_after: int | None = None
-    """Pieces after which something else comes: what `spoiled` says."""
-
-    spoiled: str = "cut"
-    """cut: the connection is dropped. end: the stream ends in good order. hang: nothing more comes. Anything else
-    is sent as the data of an event, after which the stream ends."""
-
-
-@dataclass
-class Limits:
-    """How many calls it takes, and what it says beyond."""
-
-    rate: float | None = None
-    """Calls a second; None for any number."""
-
-    burst: float = 1.0
-    """Calls that may come at once after a pause, when they are counted by a token bucket."""
-
-    windows: bool = False
-    """Whether they are counted in windows of one second each instead, strictly."""
-
-    form: str = "milliseconds"
-    """How a refusal names the time: milliseconds (retry-after-ms, beside retry-after in whole seconds), seconds
-    (retry-after alone, in whole seconds), reset (x-ratelimit-reset-requests), or nothing."""
-
-
-class Bucket:
-    """Lets `rate` calls a second through."""
-
-    def __init__(self) -> None:
-        self._tokens = 0.0
-        self._filled_at: float | None = None
-        self._window, self._in_window = -1, 0
-
-    def wait(self, limits: Limits, now: float) -> float:
-        """0 when a call may pass, which is then counted; else the seconds until one may."""
-        if limits.rate is None:
-            return 0.0
-        if limits.windows:
-            window = int(now)
-            if window != self._window:
-                self._window, self._in_window = window, 0
-            if self._in_window < limits.rate:
-                self._in_window += 1
-                return 0.0
-            return window + 1 - now
-        since = limits.burst / limits.rate if self._filled_at is None else now - self._filled_at
-        self._tokens = min(limits.burst, self._tokens + since * limits.rate)
-        self._filled_at = now
-        if self._tokens >= 1 - 1e-9:
-            self._tokens -= 1
-            return 0.0
-        return (1 - self._tokens) / limits.rate
 
 
 @dataclass
@@ -154,8 +73,12 @@ class Provider:
         self.outage: str | None = None
         self.outage_ends = math.inf
         self.connections = 0
+        self.opened = 0
         self.running = 0
         self.port = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._going_on = asyncio.Event()
+        self._going_on.set()
         self._bucket = Bucket()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -177,6 +100,16 @@ class Provider:
         """Answers by these rules from now on."""
         self.rules = list(rules)
 
+    def hold(self) -> None:
+        """Lets no answer come to its end until go_on()."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._going_on.clear)
+
+    def go_on(self) -> None:
+        """Lets the answers go on that hold() has held up."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._going_on.set)
+
     def stats(self) -> dict[str, Any]:
         """accepted: calls that were answered; refused: by the rate limit; unavailable: in an outage; failed: by a
         rule; abandoned: the caller has closed the connection before the answer was complete."""
@@ -191,6 +124,7 @@ class Provider:
 
     async def start(self, port: int = 0) -> None:
         """Begins to serve on the loopback interface."""
+        self._loop = asyncio.get_running_loop()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -203,9 +137,11 @@ class Provider:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.opened += 1
         self._writers.add(writer)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            # Cancelled is what the end of the server is to a connection.
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while request := await _read(reader):
                     await self._handle(request, reader, writer)
                     await writer.drain()
@@ -275,7 +211,7 @@ class Provider:
         if wait:
             self._count("refused")
             message = f"Rate limit reached for {call['model']}. Please try again in {wait * 1000:.0f}ms."
-            headers = _asked_to_wait(self.limits.form, wait)
+            headers = asked_to_wait(self.limits.form, wait)
             return _send(writer, 429, _error(message, "requests", "rate_limit_exceeded"), headers)
         rule = self._rule(call)
         if rule.status != 200:
@@ -307,7 +243,7 @@ class Provider:
         text = _article(call) if rule.text is None else rule.text
         seconds = self.seconds if rule.seconds is None else rule.seconds
         pieces = _pieces(text, rule.pieces)
-        chunks = _Chunks(writer, call["model"])
+        chunks = Chunks(writer, call["model"])
         chunks.begin(rule.headers)
         for number, piece in enumerate(pieces):
             if number == rule.spoiled_after:
@@ -318,6 +254,7 @@ class Provider:
             await writer.drain()
         if rule.spoiled_after is not None:
             return await chunks.spoil(rule.spoiled)
+        await self._going_on.wait()
         if rule.refusal is not None:
             chunks.say({"refusal": rule.refusal})
         chunks.say({}, rule.finish_reason)
@@ -330,61 +267,6 @@ class Provider:
 
 class Abandoned(ConnectionError):
     """The caller has gone away."""
-
-
-class _Chunks:
-    """Writes the chunks of one answer."""
-
-    def __init__(self, writer: asyncio.StreamWriter, model: str) -> None:
-        self._writer = writer
-        self._model = model
-
-    def begin(self, headers: dict[str, str]) -> None:
-        """The head, and the piece that names the role."""
-        sent = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **headers}
-        self._writer.write(_head(200, sent))
-        self.say({"role": "assistant", "content": ""})
-
-    def say(self, delta: dict[str, Any], finish_reason: str | None = None) -> None:
-        """A piece of the answer."""
-        self._event([{"index": 0, "delta": delta, "finish_reason": finish_reason}])
-
-    def count(self, prompt: int, completion: int) -> None:
-        """The last piece, with the tokens."""
-        total = prompt + completion
-        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
-        self._event([], usage)
-
-    def end(self) -> None:
-        """The end of the stream."""
-        self._data("[DONE]")
-        self._writer.write(b"0\r\n\r\n")
-
-    async def spoil(self, how: str) -> None:
-        """Goes on as Rule.spoiled says."""
-        if how == "cut":
-            await self._writer.drain()
-            raise ConnectionAbortedError
-        if how == "hang":
-            await asyncio.Event().wait()
-        if how != "end":
-            self._data(how)
-        self._writer.write(b"0\r\n\r\n")
-
-    def _event(self, choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> None:
-        chunk = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": self._model,
-            "choices": choices,
-            "usage": usage,
-        }
-        self._data(json.dumps(chunk))
-
-    def _data(self, text: str) -> None:
-        event = f"data: {text}\n\n".encode()
-        self._writer.write(b"%x\r\n%s\r\n" % (len(event), event))
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:
@@ -423,27 +305,11 @@ def _send(writer: asyncio.StreamWriter, status: int, body: Any, headers: dict[st
     content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     kind = "text/html" if isinstance(body, str) else "application/json"
     length = str(len(content))
-    writer.write(_head(status, {"content-type": kind, "content-length": length, **(headers or {})}) + content)
-
-
-def _head(status: int, headers: dict[str, str]) -> bytes:
-    lines = {"date": formatdate(usegmt=True), **headers}
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"HTTP/1.1 {status} Said\r\n{head}\r\n".encode("latin-1")
+    writer.write(head(status, {"content-type": kind, "content-length": length, **(headers or {})}) + content)
 
 
 def _error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-def _asked_to_wait(form: str, seconds: float) -> dict[str, str]:
-    """The headers that name this time, rounded up."""
-    milliseconds, whole = str(math.ceil(seconds * 1000)), str(math.ceil(seconds))
-    return {
-        "milliseconds": {"retry-after-ms": milliseconds, "retry-after": whole},
-        "seconds": {"retry-after": whole},
-        "reset": {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": f"{milliseconds}ms"},
-    }.get(form, {})
 
 
 def _pieces(text: str, number: int) -> list[str]:

@@ -83,15 +83,15 @@ class Failures:
         self, error: openai.APIError, settings: OpenAISettings, spent: Mapping[str, Any] | None
     ) -> HandlerError:
         """Of an answer with an error's status, or with an error in the middle of the stream."""
-        codes = {str(name).lower() for name in (error.code, error.type) if name}
+        codes = [str(name).lower() for name in (error.code, error.type) if name]
         status = _status(error, codes)
         headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
         delay = retry_after({name.lower(): value for name, value in headers.items()})
         how = f"said {status}" if isinstance(error, openai.APIStatusError) else "broke the answer off"
         said = f"{self._at.host} {how}: {self._short(_message(error))}"
-        if codes & FILTERED:
+        if FILTERED.intersection(codes):
             return PermanentError(f"{said}; change what is asked for: its content filter refuses it", usage=spent)
-        if status == 402 or codes & _OUT_OF_MONEY:
+        if status == 402 or _OUT_OF_MONEY.intersection(codes):
             return RateLimited(
                 f"{said}; there is no money left: check the billing of the account that the key belongs to",
                 retry_after=OUT_OF_MONEY_DELAY if delay is None else delay,
@@ -125,13 +125,13 @@ class Failures:
         return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]}…"
 
 
-def _status(error: openai.APIError, codes: set[str]) -> int:
+def _status(error: openai.APIError, codes: list[str]) -> int:
     if isinstance(error, openai.APIStatusError):
         return error.status_code
-    for code in codes:
+    for code in codes:  # the code is more precise than the type
         if code in _STATUS_OF_CODE or (code.isdigit() and 400 <= int(code) < 600):
             return _STATUS_OF_CODE.get(code) or int(code)
-    return 429 if codes & _OUT_OF_MONEY else 500
+    return 429 if _OUT_OF_MONEY.intersection(codes) else 500
 
 
 def _message(error: openai.APIError) -> str:

@@ -184,8 +184,10 @@ def _url(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"must be a number, not {_shown(value)}")
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
     return value
 
 
@@ -205,7 +207,8 @@ def _seconds(value: object) -> float:
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"must be a whole number, not {_shown(value)}")
+        shown = "a fraction" if isinstance(value, float) else _shown(value)
+        raise ValueError(f"must be a whole number, not {shown}")
     return int(_at_least(1, value))
 
 
@@ -232,9 +235,16 @@ def _tables(value: object) -> dict[str, Any]:
 
 def _shown(value: object) -> str:
     """The kind of a value, not the value itself, which may be anything."""
-    if value == "":
+    if isinstance(value, str) and not value.strip():
         return "an empty one"
-    kinds = {bool: "true or false", str: "a text", dict: "a table", list: "a list"}
+    kinds = {
+        bool: "true or false",
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        dict: "a table",
+        list: "a list",
+    }
     return next((shown for kind, shown in kinds.items() if isinstance(value, kind)), f"a {type(value).__name__}")
 
 

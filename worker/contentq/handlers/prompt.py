@@ -48,9 +48,12 @@ class Prompt:
         with jinja_templates.faults_named(names):
             template = self._templates.select_template(names)
             values = template.new_context(_values(task, context))
-            whole = "".join(template.root_render_func(values))
-            # By now the blocks of those that it extends are known as well; the first of each name counts.
-            blocks = {role: "".join(values.blocks[role][0](values)) for role in ROLES if role in values.blocks}
+            try:
+                whole = "".join(template.root_render_func(values))
+                # By now the blocks of those that it extends are known as well; the first of each name counts.
+                blocks = {role: "".join(values.blocks[role][0](values)) for role in ROLES if role in values.blocks}
+            except Exception:
+                self._templates.handle_exception()  # raises it with the lines of the templates
         if not blocks:
             blocks = {"user": whole}
         messages = [{"role": role, "content": text.strip()} for role, text in blocks.items() if text.strip()]
