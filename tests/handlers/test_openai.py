@@ -53,6 +53,17 @@ def test_without_a_price_or_without_counted_tokens_there_is_no_cost(provider: Pr
     assert set(result) == {"model", "finish_reason", "seconds"}
 
 
+@pytest.mark.parametrize("usage", ["null", "3", '{"prompt_tokens": null}', '{"prompt_tokens": "x"}'])
+def test_tokens_that_cannot_be_counted_do_not_spoil_the_answer(provider: Provider, ask: Ask, usage: str) -> None:
+    last = f'{{"choices": [{{"delta": {{"content": "Tea"}}, "finish_reason": "stop"}}], "usage": {usage}}}'
+    provider.answer(Rule(text="", spoiled=last, spoiled_after=0))
+
+    content = ask(PRICES)
+
+    assert content.body == "Tea\n"
+    assert set(content.result) == {"model", "finish_reason", "seconds"}
+
+
 def test_call_is_streamed_and_holds_no_more_than_is_set(provider: Provider, ask: Ask) -> None:
     ask("model = 'large'")
 

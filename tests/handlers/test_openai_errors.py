@@ -215,7 +215,10 @@ def test_model_that_refuses_fails_its_task(provider: Provider, ask: Ask) -> None
         ('{"choices": 3}', "sent what is not an answer: not a piece of an answer"),
         ('{"choices": [3]}', "sent what is not an answer: not a piece of an answer"),
         ('{"choices": [{"delta": {"content": 3}}]}', "sent what is not an answer: not a piece of an answer"),
-        ('{"choices": [], "usage": {"prompt_tokens": "x"}}', "sent what is not an answer: "),
+        (
+            '{"choices": [{"delta": {}, "finish_reason": 3}]}',
+            "sent what is not an answer: not a piece of an answer",
+        ),
         (json.dumps(said("Overloaded.", None, "server_error")), "broke the answer off: Overloaded."),
         (json.dumps(said("Upstream.", 502)), "broke the answer off: Upstream."),
     ],

@@ -82,13 +82,15 @@ def test_key_is_in_no_row_result_log_or_message(
         Rule(contains="Topic: garbage", spoiled=KEY, spoiled_after=3),
         Rule(contains="Topic: page", status=500, headers={"x-key": KEY}, body=f"<html>{KEY}</html>"),
         Rule(contains="Topic: limited", times=1, status=429, headers={"retry-after-ms": "1"}, body=echo),
+        Rule(contains="Topic: refusal", text="", refusal=echo),
+        Rule(contains="Topic: reason", finish_reason=KEY),
     )
-    for topic in ("echo", "error", "stream", "garbage", "page", "limited"):
+    for topic in ("echo", "error", "stream", "garbage", "page", "limited", "refusal", "reason"):
         queue.add(topic=topic, max_retries=0)
 
     work_off(dsn)
 
-    assert provider.keys == {KEY: 7}
+    assert provider.keys == {KEY: 9}
     rows = json.dumps(queue.rows("SELECT * FROM content_generation_tasks"), default=str)
     contents = json.dumps(queue.rows("SELECT * FROM contents"), default=str)
     assert "[key hidden]" in rows

@@ -112,7 +112,8 @@ class Provider:
 
     def stats(self) -> dict[str, Any]:
         """accepted: calls that were answered; refused: by the rate limit; unavailable: in an outage; failed: by a
-        rule; abandoned: the caller has closed the connection before the answer was complete."""
+        rule; abandoned: the caller has closed the connection before the answer was complete. by_second: the same,
+        by seconds since 1970."""
         names = ("accepted", "refused", "unavailable", "failed", "abandoned", "completed")
         return {
             **{name: self.counts[name] for name in names},

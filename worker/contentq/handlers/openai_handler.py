@@ -64,7 +64,7 @@ class OpenAIHandler:
         earlier = _flaw(context.previous_error)
         try:
             await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
-            body = self._scrub.text(_accepted(received, settings, earlier))
+            body = self._scrub.text(_accepted(received, settings, earlier, self._scrub))
         except asyncio.TimeoutError:
             seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
             late = f"{self._at.host} has not ended its answer within {seconds}"
@@ -72,11 +72,12 @@ class OpenAIHandler:
         except (TemporaryError, RateLimited) as error:
             error.args = (_remembering(str(error), earlier),)
             raise
+        reason = self._scrub.text(received.finish_reason or "")
         took = round(time.monotonic() - began, 3)
         return GeneratedContent(
             title=title_of(body, task.topic),
             body=body,
-            result={**received.usage, "finish_reason": received.finish_reason, "seconds": took},
+            result={**received.usage, "finish_reason": reason, "seconds": took},
         )
 
     async def close(self) -> None:
@@ -126,9 +127,12 @@ class OpenAIHandler:
         return self._client
 
 
-def _accepted(received: Received, settings: OpenAISettings, earlier: str | None) -> str:
-    """The body of an answer that has come to its end. Raises what is wrong with it."""
-    spent, reason = received.spent, received.finish_reason
+def _accepted(received: Received, settings: OpenAISettings, earlier: str | None, scrub: Scrubber) -> str:
+    """The body of an answer that has come to its end. Raises what is wrong with it.
+
+    earlier: what was wrong with the one before it, if anything.
+    """
+    spent, reason = received.spent, scrub.message(received.finish_reason or "")
     if reason == "content_filter":
         raise PermanentError(
             "the provider's content filter stopped the answer (finish_reason content_filter); change what is "
@@ -136,7 +140,7 @@ def _accepted(received: Received, settings: OpenAISettings, earlier: str | None)
             usage=spent,
         )
     if received.refusal and not received.characters:
-        raise PermanentError(f"the model refuses: {received.refusal[:500]}", usage=spent)
+        raise PermanentError(f"the model refuses: {scrub.message(received.refusal)[:500]}", usage=spent)
     if reason == "length":
         limit = f"max_tokens, {settings.max_tokens:,}" if settings.max_tokens else "the model's own limit"
         message = f"{FLAWS[1]} at {limit} (finish_reason length)"

@@ -55,20 +55,23 @@ class Received:
         try:
             self._count(chunk.usage)
             for choice in (chunk.choices or [])[:1]:
+                # Only a text can be added to one: anything else is a TypeError.
                 self._add(choice.delta.content)
                 self.refusal += getattr(choice.delta, "refusal", None) or ""
-                self.finish_reason = choice.finish_reason or self.finish_reason
+                self.finish_reason = (choice.finish_reason or "") + "" or self.finish_reason
         except (AttributeError, TypeError, LookupError) as error:
             raise MalformedAnswer(f"not a piece of an answer: {error}") from None
 
     def _count(self, usage: Any) -> None:
-        if usage is not None:
-            self.prompt_tokens, self.completion_tokens = int(usage.prompt_tokens), int(usage.completion_tokens)
+        """Takes the tokens, where they are numbers; an answer is none the worse without them."""
+        prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+        if isinstance(prompt, int) and isinstance(completion, int):
+            self.prompt_tokens, self.completion_tokens = prompt, completion
 
     def _add(self, text: Any) -> None:
         if text is None:
             return
-        self._pieces.append(text + "")  # only a text can be added to one
+        self._pieces.append(text + "")
         self.characters += len(text)
         if self.characters > self._settings.max_characters:
             raise AnswerTooLarge
