@@ -18,12 +18,18 @@ _OPTIONS = (
         default="template",
         show_default=True,
         metavar="MODULE:FUNCTION",
-        help="What to run on each task: a function of yours; or `template`, which writes a draft without network.",
+        help="What to run on each task: a function of yours; `template`, which writes a draft without network; or "
+        "`openai`, which asks a model.",
     ),
     click.option(
         "--templates",
         type=click.Path(path_type=Path),
-        help="Folder of Jinja2 templates that come before those that ship (template).",
+        help="Folder of Jinja2 templates that come before those that ship (template, openai).",
+    ),
+    click.option(
+        "--settings",
+        type=click.Path(path_type=Path),
+        help="File in TOML with model, prices and what else can be set (openai).",
     ),
 )
 
@@ -44,5 +50,6 @@ def loaded(given: dict[str, Any]) -> Handler:
         name,
         HandlerOptions(
             templates=given.pop("templates"),
+            settings=given.pop("settings"),
         ),
     )
