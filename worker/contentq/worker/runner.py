@@ -91,9 +91,9 @@ class Runner:
     are slots, so that both go on at once.
 
     ended: told each outcome that is still to be reported, its task, and when its handler began (time.monotonic()).
-    settled: told each that was committed together with the handler's own work, the task's new status (None when it
-    did not count), and when its handler began. idle: told when all are free. progressed: told, from any thread, how
-    far an attempt is. ahead: whether more may be claimed than there are slots.
+    settled: told each that was committed together with the handler's own work, the task's new status (None when
+    it did not count), and when its handler began. idle: told when all are free. progressed: told, from any thread,
+    how far an attempt is. ahead: whether more may be claimed than there are slots.
     """
 
     def __init__(
