@@ -9,6 +9,7 @@ This file is both: the worker's side, and the program that the other process run
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -46,6 +47,15 @@ class Guardian:
             self._groups.discard(group)
             self._tell(f"-{group}\n")
 
+    def dismiss(self) -> None:
+        """Lets the process go when this one exits in good order; it still ends what is left."""
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            assert process.stdin is not None
+            process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(TERM_GRACE)
+
     def _tell(self, line: str) -> None:
         if self._process is not None and self._owner == os.getpid():
             assert self._process.stdin is not None
@@ -81,6 +91,7 @@ class Guardian:
 
 
 GUARDIAN = Guardian()
+atexit.register(GUARDIAN.dismiss)
 
 
 def _groups_at_the_end(lines: Iterable[str]) -> set[int]:

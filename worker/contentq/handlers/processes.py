@@ -20,6 +20,9 @@ TERM_GRACE = 1.0
 LAST_WORDS = 1.0
 """Seconds for the processes that a program leaves behind to finish its output, as `tee` may have to."""
 
+EMPTYING = 0.2
+"""Seconds to read the last of those that were killed; others that have left the group may hold the output."""
+
 KILLED = 1.0
 """Seconds for a process to vanish after SIGKILL; one that is stuck in the kernel may not."""
 
@@ -124,7 +127,7 @@ class _Program(asyncio.SubprocessProtocol):
             await _within(LAST_WORDS, self._silent)
         if not self._silent.is_set():
             self._signal(signal.SIGKILL)
-            await _within(KILLED, self._silent)
+            await _within(EMPTYING, self._silent)
 
     async def end(self) -> None:
         """Ends what is left of its group, and closes what it held."""
@@ -184,10 +187,12 @@ class _Program(asyncio.SubprocessProtocol):
         self._lost.set()
 
     async def _gone(self, seconds: float) -> None:
-        """Waits until no process of its group is left, at most so long."""
+        """Waits until no process of its group is left, or none that has anything to say; at most so long."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + seconds
-        while self._signal(0) and loop.time() < give_up:  # noqa: ASYNC110 - nothing tells
+        while self._signal(0) and loop.time() < give_up:
+            if self._exited and self._silent.is_set():
+                break  # the rest may be zombies that no one reaps, as in a container without an init
             await asyncio.sleep(POLL)
 
     def _kill(self) -> None:
