@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from contentq import Context, Task
 from contentq.content import PreviousContent
+
+from tests.support.traces import Trace
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -81,3 +83,11 @@ def script(tmp_path: Path) -> Script:
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Iterator[Trace]:
+    """Tells whether processes are alive."""
+    made = Trace(tmp_path / "trace")
+    yield made
+    made.close()

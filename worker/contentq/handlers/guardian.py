@@ -3,6 +3,7 @@
 A worker that gets SIGKILL can end nothing. So a small process beside it, started with its first program, is told
 of each process group that begins and ends. It waits for the end of its standard input, a pipe that only the
 worker holds: the kernel closes it, however the worker ends. What is left then gets SIGTERM, and SIGKILL later.
+A program of which it was not told yet goes on: one that was started in the last milliseconds.
 
 This file is both: the worker's side, and the program that the other process runs.
 """
@@ -54,7 +55,7 @@ class Guardian:
             assert process.stdin is not None
             process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(TERM_GRACE)
+                process.wait(TERM_GRACE + 1)
 
     def _tell(self, line: str) -> None:
         if self._process is not None and self._owner == os.getpid():
@@ -64,6 +65,8 @@ class Guardian:
                 return
             self._process.kill()
             self._process.wait()
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         self._start()
 
     def _start(self) -> None:
