@@ -26,6 +26,9 @@ EMPTYING = 0.2
 KILLED = 1.0
 """Seconds for a process to vanish after SIGKILL; one that is stuck in the kernel may not."""
 
+DESCRIPTORS = 8
+"""File descriptors that a start needs: three pipes, one to wait for the end, one to spare."""
+
 POLL = 0.02
 """Seconds between two looks at whether a process group still exists."""
 
@@ -76,6 +79,7 @@ class _Program(asyncio.SubprocessProtocol):
     def __init__(self, stdout_limit: int, on_stderr: Callable[[bytes], None]) -> None:
         self._stdout_limit = stdout_limit
         self._on_stderr = on_stderr
+        self._starting: asyncio.Task[None] | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._group: int | None = None
         self._unwanted = False
@@ -97,29 +101,30 @@ class _Program(asyncio.SubprocessProtocol):
 
     async def start(self, command: Sequence[str], stdin: bytes, environment: Mapping[str, str]) -> None:
         """Starts it. Raises OSError."""
-        loop = asyncio.get_running_loop()
+        self._starting = asyncio.get_running_loop().create_task(self._begin(command, stdin, environment))
+        self._starting.add_done_callback(_forget_error)
+        try:
+            # A start that is cut off halfway would leave a program of which no one knows.
+            await asyncio.shield(self._starting)
+        except (OSError, RuntimeError) as error:
+            # It may run all the same: there was no file descriptor or thread left to wait for its end.
+            self._unwatched = True
+            raise error if isinstance(error, OSError) else OSError(errno.EAGAIN, str(error)) from error
+
+    async def _begin(self, command: Sequence[str], stdin: bytes, environment: Mapping[str, str]) -> None:
         with tempfile.TemporaryFile() as file:
             file.write(stdin)
             file.seek(0)
-            starting = loop.create_task(
-                loop.subprocess_exec(
-                    lambda: self,
-                    *command,
-                    stdin=file,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env=environment,
-                    start_new_session=True,
-                )
+            _require_descriptors(file.fileno())
+            await asyncio.get_running_loop().subprocess_exec(
+                lambda: self,
+                *command,
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
             )
-            starting.add_done_callback(_forget_error)
-            try:
-                # A start that is cut off halfway would leave a program of which no one knows.
-                await asyncio.shield(starting)
-            except (OSError, RuntimeError) as error:
-                # It may run all the same: there was no file descriptor or thread left to wait for its end.
-                self._unwatched = True
-                raise error if isinstance(error, OSError) else OSError(errno.EAGAIN, str(error)) from error
 
     async def last_words(self) -> None:
         """Waits, when it has ended, until no process holds its output any more, or for as long as is allowed."""
@@ -132,6 +137,8 @@ class _Program(asyncio.SubprocessProtocol):
     async def end(self) -> None:
         """Ends what is left of its group, and closes what it held."""
         self._unwanted = True
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
         if self._transport is None:
             return
         try:
@@ -222,6 +229,20 @@ class _Program(asyncio.SubprocessProtocol):
         except (ProcessLookupError, PermissionError):  # macOS says the second of a group of zombies
             return False
         return True
+
+
+def _require_descriptors(fd: int) -> None:
+    """Raises OSError unless there are file descriptors left for a start.
+
+    Where they run out in its midst, Python 3.10 does not close all of them, and 3.12 leaves the program running.
+    """
+    opened: list[int] = []
+    try:
+        for _ in range(DESCRIPTORS):
+            opened.append(os.dup(fd))
+    finally:
+        for each in opened:
+            os.close(each)
 
 
 def _forget_error(task: asyncio.Task[object]) -> None:
