@@ -22,7 +22,9 @@ from contentq.handlers.loading import HandlerOptions, load
 
 from tests.handlers.conftest import NOW, Heard, Script, context, run, task
 
-EXAMPLES = Path(__file__).parents[2] / "docs/example/handlers"
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLES = DOCS / "example/handlers"
+HANDLERS_MD = (DOCS / "handlers.md").read_text(encoding="utf-8")
 
 
 def error(script: str, kind: type[HandlerError]) -> Any:
@@ -378,3 +380,11 @@ def test_examples_draft_what_they_are_given(name: str) -> None:
     assert [line for line in content.body.splitlines() if line.startswith("## ")] == ["## onion", "## lentil"]
     with pytest.raises(PermanentError, match="ended with exit code 1: a task needs a topic"):
         run(CommandHandler([str(EXAMPLES / name)]), task(topic=None))
+
+
+@pytest.mark.parametrize("name", ["write.sh", "write.mjs"])
+def test_examples_are_those_of_the_documentation(name: str) -> None:
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+
+    assert f"<!-- file: {name} -->\n```" in HANDLERS_MD
+    assert f"\n{text}```\n" in HANDLERS_MD
