@@ -283,6 +283,9 @@ def test_program_that_cannot_be_run_is_refused_at_the_start(
         "windows.sh": "#!/bin/sh\r\n",
         "lost.sh": "#!/no/such/shell\n",
         "lost.mjs": "#!/usr/bin/env no-such-node\n",
+        "bare.sh": "# A script\n\techo\n",
+        "marked.sh": "\ufeff#!/bin/sh\n",
+        "empty.sh": "",
     }.items():
         (tmp_path / name).write_bytes(text.encode())
         (tmp_path / name).chmod(0o755 if name != "plain.sh" else 0o644)
@@ -298,6 +301,16 @@ def test_program_that_cannot_be_run_is_refused_at_the_start(
     assert refusal("./windows.sh") == "--command: './windows.sh' cannot be run: its lines end with \\r\\n"
     assert refusal("./lost.sh") == "--command: './lost.sh' cannot be run: there is no '/no/such/shell'"
     assert refusal("./lost.mjs") == "--command: './lost.mjs' cannot be run: there is no 'no-such-node'"
+    for name in ("./bare.sh", "./marked.sh", "./empty.sh"):
+        assert refusal(name) == (
+            f"--command: '{name}' cannot be run: a script must begin with a line such as #!/usr/bin/env bash"
+        )
+
+
+def test_binary_is_a_program_as_well() -> None:
+    given = task()
+
+    assert run(CommandHandler([shutil.which("cat") or "/bin/cat"]), given)["topic"] == given.topic
 
 
 def test_program_that_is_gone_later_may_be_back_soon(script: Script) -> None:

@@ -111,6 +111,18 @@ def _check(program: str, path: str) -> None:
         first_line = file.readline(200).rstrip(b"\n")
     if first_line.startswith(b"#!"):
         _check_interpreter(program, first_line[2:], path)
+    elif _is_text(first_line):
+        raise HandlerUnusable(
+            f"--command: {program!r} cannot be run: a script must begin with a line such as #!/usr/bin/env bash"
+        )
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether a file that begins so is a text; also one that is empty, or has a byte order mark."""
+    try:
+        return line.decode("utf-8-sig").expandtabs().rstrip("\r").isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _check_interpreter(program: str, first_line: bytes, path: str) -> None:

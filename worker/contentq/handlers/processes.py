@@ -85,7 +85,7 @@ class _Program(asyncio.SubprocessProtocol):
         self._unwanted = False
         self._unwatched = False
         self._open = {1, 2}
-        self._exited = False
+        self._exited = asyncio.Event()
         self._silent = asyncio.Event()
         self._lost = asyncio.Event()
         self.ended = asyncio.Event()
@@ -142,16 +142,15 @@ class _Program(asyncio.SubprocessProtocol):
         if self._transport is None:
             return
         try:
-            if self.too_large or not self._exited:
+            if self.too_large or not self._exited.is_set():
                 self._signal(signal.SIGTERM)
                 await self._gone(TERM_GRACE)
         finally:
             self._kill()
             self._close()
-        if not self._exited:
-            await _within(KILLED, self.ended)
-        self._transport.close()
-        await _within(KILLED, self._lost)
+            await _within(KILLED, self._exited)
+            self._transport.close()
+            await _within(KILLED, self._lost)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It was started."""
@@ -184,7 +183,7 @@ class _Program(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         """The program has ended; others of its group may be there still."""
-        self._exited = True
+        self._exited.set()
         self.ended.set()
         if self._unwanted and self._transport is not None:
             self._transport.close()
@@ -198,7 +197,7 @@ class _Program(asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         give_up = loop.time() + seconds
         while self._signal(0) and loop.time() < give_up:
-            if self._exited and self._silent.is_set():
+            if self._exited.is_set() and self._silent.is_set():
                 break  # the rest may be zombies that no one reaps, as in a container without an init
             await asyncio.sleep(POLL)
 
