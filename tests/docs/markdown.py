@@ -8,6 +8,7 @@ A comment before a block says how it is run:
     <!-- pip -->                 the section runs in an empty environment, without a database
     <!-- background -->          the last line of this block goes on running
     <!-- file: handlers.py -->   the block is a file that later blocks of the section use
+    <!-- needs: node -->         the section is skipped from this block on where there is no such program
     <!-- not run: why -->        the block is not run
 
 Several are separated by commas. A block of ```text after one that was run is what that one prints.
@@ -23,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 SECTION_OPTIONS = {"worker", "pooler", "pip", "provider"}
-BLOCK_OPTIONS = {"background", "file", "not run"}
+BLOCK_OPTIONS = {"background", "file", "needs", "not run"}
 
 _HEADING = re.compile(r"(#{1,6}) +(.+?) *$")
 _FENCE = re.compile(r"(`{3,})(\w*) *$")

@@ -1,9 +1,10 @@
-"""A provider of models on this machine, and asking it with the handler `openai` as the worker would."""
+"""What the handlers that ship are asked with: a provider of models on this machine, and programs."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +13,10 @@ import pytest
 from contentq import GeneratedContent
 from contentq.handlers.openai_handler import OpenAIHandler
 
+from tests.handlers.programs import Script
 from tests.support import provider as providers
 from tests.support.tasks import context, task
+from tests.support.traces import Trace
 
 KEY = "sk-proj-Zq81mNv0Rt5Lx2Kd"
 
@@ -61,3 +64,24 @@ def ask(provider: providers.Provider, settings_file: Path) -> Ask:
         return asyncio.run(once())
 
     return asked
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Writes a Bash script; returns its path."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "write.sh"
+        path.write_text(f"#!/usr/bin/env bash\n{textwrap.dedent(text)}", encoding="utf-8")
+        path.chmod(0o755)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Iterator[Trace]:
+    """Tells whether processes are alive."""
+    made = Trace(tmp_path / "trace")
+    yield made
+    made.close()

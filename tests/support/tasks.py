@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import Any
 
 from contentq import Task
 from contentq.content import PreviousContent
@@ -12,28 +13,18 @@ from contentq.worker.context import Context
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
-def task(
-    topic: str | None = "Lentil soup",
-    *,
-    keywords: str | None = None,
-    category: str | None = None,
-    requirements: str | None = None,
-    tone: str | None = None,
-    account_id: int = 1,
-    attempt: int = 1,
-    error_message: str | None = None,
-) -> Task:
-    """A task in its first attempt, of which nothing but this is known."""
+def task(topic: str | None = "Lentil soup", **changes: Any) -> Task:
+    """A task in its first attempt, of which nothing but its topic is known, but for these changes."""
     return Task(
         id=1,
-        attempt=attempt,
+        attempt=1,
         task_id="task-1",
-        account_id=account_id,
+        account_id=1,
         topic=topic,
-        keywords=keywords,
-        category=category,
-        requirements=requirements,
-        tone=tone,
+        keywords=None,
+        category=None,
+        requirements=None,
+        tone=None,
         priority=5,
         retry_count=0,
         max_retries=3,
@@ -42,9 +33,9 @@ def task(
         timeout_at=None,
         auto_approve=True,
         content_id=None,
-        error_message=error_message,
+        error_message=None,
         seconds_left=None,
-    )
+    )._replace(**changes)
 
 
 def context(

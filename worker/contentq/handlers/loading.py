@@ -43,7 +43,7 @@ class HandlerOptions:
     """Names of the environment variables that the program gets beside the usual ones (command)."""
 
 
-BUILT_IN = ("template", "openai")
+BUILT_IN = ("template", "command", "openai")
 
 
 def load(name: str, options: HandlerOptions | None = None) -> Handler:
@@ -52,6 +52,13 @@ def load(name: str, options: HandlerOptions | None = None) -> Handler:
     The module is found as `python -m` finds it, in the current folder first. Raises HandlerUnusable.
     """
     options = options or HandlerOptions()
+    if name == "command":
+        from contentq.handlers.command import CommandHandler
+
+        return wrap(CommandHandler(options.command, options.environment), name)
+    if options.command or options.environment:
+        given = "--command" if options.command else "--env"
+        raise HandlerUnusable(f"{given} is for the handler command, not for {name!r}: add --handler command")
     if name == "template":
         from contentq.handlers.template import template_handler
 
