@@ -49,6 +49,10 @@ async def told(task, context):
     }
 
 
+async def costs(task, context):
+    return {"cost": {"small": 0.00001, "whole": 3, "round": 2.0}[task.topic]}
+
+
 async def nothing(task, context):
     pass
 
@@ -196,6 +200,11 @@ def test_result_is_shown_as_json(attempt: Run) -> None:
     assert (shown.code, shown.err) == (0, "")
     assert json.loads(without_time(shown.out))["topic"] == "Tea"
     assert "cost 0.0031" in shown.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("topic", "cost"), [("small", "0.00001"), ("whole", "3"), ("round", "2")])
+def test_cost_is_shown_without_an_exponent(attempt: Run, topic: str, cost: str) -> None:
+    assert attempt("costs", "--topic", topic).out.endswith(f" s, cost {cost}\n")
 
 
 def test_handler_that_ships_is_tried_as_well(

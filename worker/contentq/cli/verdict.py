@@ -114,5 +114,10 @@ class Verdict:
         if tokens:
             parts.append(f"{' + '.join(tokens)} tokens")
         if usage.get("cost") is not None:
-            parts.append(f"cost {usage['cost']}")
+            parts.append(f"cost {_plain(usage['cost'])}")
         return ", ".join(parts)
+
+
+def _plain(number: Any) -> str:
+    """A number without an exponent."""
+    return f"{number:.9f}".rstrip("0").rstrip(".") if isinstance(number, float) else str(number)
