@@ -21,7 +21,6 @@ from contentq.testing import (
 
 from tests.support.databases import Connection
 from tests.support.queue import Queue
-from tests.support.waiting import eventually
 
 
 async def write(task: Task, context: Context) -> GeneratedContent:
@@ -198,10 +197,12 @@ def test_lost_database_ends_the_test_instead_of_being_waited_for(dsn: str, queue
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND application_name = 'contentq testing'"
         )
-        eventually(context.should_stop)
+        let_go.wait(20)
 
+    let_go = threading.Event()
     with pytest.raises(DatabaseUnreachable, match="the connection to the database was lost"):
         run_task(dsn, cut, queue.add())
+    let_go.set()
 
 
 def test_queue_is_worked_off_with_retries_that_do_not_wait(dsn: str, queue: Queue) -> None:
