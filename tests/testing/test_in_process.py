@@ -21,6 +21,7 @@ from contentq.testing import (
 
 from tests.support.databases import Connection
 from tests.support.queue import Queue
+from tests.support.waiting import eventually
 
 
 async def write(task: Task, context: Context) -> GeneratedContent:
@@ -38,6 +39,14 @@ async def fail_twice(task: Task, context: Context) -> dict[str, Any]:
 def left(queue: Queue) -> list[Any]:
     """What a worker has left behind of itself."""
     return queue.values("SELECT id FROM contentq.workers")
+
+
+def cut_off(queue: Queue) -> None:
+    """Ends the connection that watches whether the database is there."""
+    queue.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'contentq testing'"
+    )
 
 
 def test_one_task_is_run_whatever_else_waits(dsn: str, queue: Queue) -> None:
@@ -193,16 +202,34 @@ def test_handler_that_takes_too_long_is_given_back(dsn: str, queue: Queue) -> No
 
 def test_lost_database_ends_the_test_instead_of_being_waited_for(dsn: str, queue: Queue) -> None:
     def cut(task: Task, context: ThreadContext) -> None:
-        queue.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND application_name = 'contentq testing'"
-        )
-        let_go.wait(20)
+        cut_off(queue)
+        eventually(context.should_stop)
+        told.set()
 
-    let_go = threading.Event()
+    told = threading.Event()
     with pytest.raises(DatabaseUnreachable, match="the connection to the database was lost"):
         run_task(dsn, cut, queue.add())
-    let_go.set()
+    assert told.wait(10)
+
+
+def test_lost_database_cancels_what_runs_on_the_loop_of_the_test(dsn: str, queue: Queue) -> None:
+    ended: list[str] = []
+
+    async def cut(task: Task, context: Context) -> None:
+        cut_off(queue)
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.append(task.task_id)
+
+    async def main() -> None:
+        with pytest.raises(DatabaseUnreachable, match="the connection to the database was lost"):
+            await run_task_async(dsn, cut, "post-1")
+        await asyncio.sleep(0)
+        assert ended == ["post-1"]
+
+    queue.add(task_id="post-1")
+    asyncio.run(main())
 
 
 def test_queue_is_worked_off_with_retries_that_do_not_wait(dsn: str, queue: Queue) -> None:

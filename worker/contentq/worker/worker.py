@@ -192,6 +192,7 @@ class Worker:
             living.cancel()
             reporting.cancel()
             pulse.stop()
+            runner.stop_all(Stop.LOST)  # of a worker that was cancelled: nothing is to go on without it
             runner.close()
             await asyncio.gather(reporting, living, return_exceptions=True)
         return ending
