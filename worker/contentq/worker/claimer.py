@@ -6,8 +6,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import psycopg
 
@@ -36,6 +37,18 @@ MOST_UNREPORTED = 4
 """Unreported outcomes, in multiples of the slots, above which no more is claimed."""
 
 
+class Source(Protocol):
+    """Where tasks come from, and whether more of them are to come: as functions of the SQL contract."""
+
+    async def claim(
+        self, connection: contract.Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None, /
+    ) -> contract.Claimed:
+        """As contract.claim()."""
+
+    async def anything_waits(self, connection: contract.Connection, categories: Sequence[str] | None, /) -> bool:
+        """As contract.anything_waits()."""
+
+
 class Claimer:
     """Claims until it is told to stop. stopping: set as soon as the worker is asked to."""
 
@@ -49,6 +62,7 @@ class Claimer:
         gate: Gate,
         claimed: Callable[[list[Task]], None],
         stopping: asyncio.Event,
+        source: Source = contract,
     ) -> None:
         # The claims' own connection listens: a notification then goes straight to whoever acts on it.
         self._link = Link(dsn, "claim", prepare=options.is_direct, heard=self.wake if options.is_direct else None)
@@ -65,6 +79,7 @@ class Claimer:
         self._claiming = asyncio.Lock()
         self._looping: asyncio.Task[None] | None = None
         self._stopping = stopping
+        self._source = source
         self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
 
     def wake(self) -> None:
@@ -152,7 +167,7 @@ class Claimer:
                 await self._reconcile(connection, worker_id)
             if asked == 0:
                 return 0, None
-            claimed = await contract.claim(connection, worker_id, asked, self._options.categories)
+            claimed = await self._source.claim(connection, worker_id, asked, self._options.categories)
         tasks = claimed.tasks
         if claimed.gate is not None:
             self._gate.found_closed(claimed.gate)
@@ -213,4 +228,4 @@ class Claimer:
         if self._runner.busy or len(self._reporter):
             return False
         async with self._link.calling() as connection:
-            return not await contract.anything_waits(connection, self._options.categories)
+            return not await self._source.anything_waits(connection, self._options.categories)
