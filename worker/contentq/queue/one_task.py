@@ -1,7 +1,7 @@
 """Claims for tests: exactly one task, whatever else waits; or all that waits, without its waiting.
 
-They are by the rules of contentq.claim() (sql/functions/claim.sql), but for the time that a task was put off to; and
-the one task is claimed whether or not a gate is closed or its account is held.
+They are by the rules of contentq.claim() (sql/functions/claim.sql), but for the time that a task was put off to;
+and the one task is claimed whether or not a gate is closed or its account is held.
 """
 
 from __future__ import annotations
