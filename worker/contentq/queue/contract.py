@@ -5,6 +5,7 @@ Each is one statement. Errors are psycopg's, but for NotRegistered.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -265,8 +266,11 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
 
 
 async def close_gate(connection: Connection, closing: Closing) -> None:
-    """Closes a gate for every worker that has it, unless it is closed for longer."""
-    await connection.execute(_CLOSE_GATE, [closing.key, closing.delay, closing.reason, closing.probe])
+    """Closes a gate for every worker that has it, unless it is closed for longer, or its time has passed."""
+    seconds = closing.until - time.monotonic()
+    if seconds > 0:
+        delay = timedelta(seconds=seconds)
+        await connection.execute(_CLOSE_GATE, [closing.key, delay, closing.reason, closing.probe])
 
 
 async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:

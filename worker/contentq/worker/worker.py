@@ -136,7 +136,7 @@ class Worker:
         registration = self._registration
         connections = HandlerConnections(self._dsn, self._options.handler_connections)
         gate = Gate(self._options.gate)
-        self._reporter = reporter = Reporter(self._dsn, self._reported, prepare=self._options.is_direct)
+        self._reporter = reporter = Reporter(self._dsn, self._reported, gate.told, prepare=self._options.is_direct)
 
         def ended(outcome: Outcome, task: Task, began: float) -> None:
             reporter.add(gate.judge(outcome, task, began))
