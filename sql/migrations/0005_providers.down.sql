@@ -3,6 +3,7 @@
 DROP TRIGGER accounts_held_insert ON public.accounts;
 DROP TRIGGER accounts_held_update ON public.accounts;
 DROP TRIGGER accounts_held_delete ON public.accounts;
+DROP TRIGGER accounts_held_truncate ON public.accounts;
 
 DROP VIEW contentq.gate_status;
 DROP VIEW contentq.usage_by_account;
