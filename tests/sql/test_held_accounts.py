@@ -223,7 +223,9 @@ def test_two_charges_at_once_that_only_together_use_up_the_budget_hold_the_accou
     account = queue.add_account(monthly_budget=1)
     first, second = queue.running(account_id=account), queue.running(account_id=account)
     one, other = connect_queue(), connect_queue()
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
     one.run("BEGIN")
     one.record_usage(first.worker, {first.id: COST})
     with ThreadPoolExecutor(1) as threads:
