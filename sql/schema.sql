@@ -2227,6 +2227,35 @@ COMMENT ON TABLE contentq.owned_tables IS 'The tables in public that contentq cr
 
 COMMENT ON COLUMN contentq.owned_tables.table_name IS 'Name of a table in schema public.';
 
+-- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.paused_accounts AS
+ SELECT h.account_id AS account,
+    "left"((a.name)::text, 30) AS name,
+    concat_ws(', '::text,
+        CASE
+            WHEN (h.paused_until > clock_timestamp()) THEN 'paused'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (h.spent_until > clock_timestamp()) THEN 'budget used up'::text
+            ELSE NULL::text
+        END) AS why,
+    date_trunc('second'::text, GREATEST(h.paused_until, h.spent_until)) AS until,
+    ( SELECT count(*) AS count
+           FROM public.content_generation_tasks t
+          WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) AS pending
+   FROM (contentq.held_accounts h
+     LEFT JOIN public.accounts a ON ((a.id = h.account_id)))
+  WHERE (GREATEST(h.paused_until, h.spent_until) > clock_timestamp())
+  ORDER BY ( SELECT count(*) AS count
+           FROM public.content_generation_tasks t
+          WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) DESC, h.account_id;
+
+-- Name: VIEW paused_accounts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused or have used up their monthly budget: until when (infinity: until someone resumes them), and how many tasks wait.';
+
 -- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.queue_overview AS

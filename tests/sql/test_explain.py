@@ -39,7 +39,8 @@ def test_category_that_no_worker_may_claim_is_named(queue: Queue, idle: int) -> 
     task = queue.add(category="blog")
 
     assert queue.explain(task) == [
-        "nothing stands in its way: it is about to be claimed, unless the workers claim other categories than 'blog'"
+        "nothing stands in its way: it is about to be claimed, unless the workers claim other categories "
+        "than 'blog'"
     ]
 
 

@@ -239,7 +239,7 @@ def test_tasks_that_become_due_while_the_gate_is_closed_are_claimed_when_it_open
 
     queue.open_gate(GATE)
 
-    assert [row["id"] for row in queue.claim(gated, 10)][0] == due
+    assert queue.claim(gated, 10)[0]["id"] == due
 
 
 def test_status_of_gates_shows_the_closed_ones_first(queue: Queue) -> None:
