@@ -141,12 +141,14 @@ def test_account_with_its_budget_used_up_waits_for_the_next_month(queue: Queue) 
     assert claimed(queue, task.worker) == [next_]
 
 
-def test_what_was_spent_before_this_month_of_utc_does_not_count(queue: Queue, worker: int) -> None:
+@pytest.mark.parametrize("zone", ["-167:59", "167:59"])
+def test_what_was_spent_before_this_month_of_utc_does_not_count(queue: Queue, worker: int, zone: str) -> None:
+    """In a time zone as far away as there can be: for half of the days, that is another month."""
     account = queue.add_account()
     task = queue.add(account_id=account)
     queue.record_usage(worker, {task: '{"cost": 10}'})
     first = "date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date"
-    queue.run("SET TIME ZONE 'Pacific/Pago_Pago'")
+    queue.run(f"SET TIME ZONE INTERVAL '{zone}' HOUR TO MINUTE")
 
     queue.run(f"UPDATE contentq.usage SET day = {first} - 1")
     change(queue, account, monthly_budget=5)

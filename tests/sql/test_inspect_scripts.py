@@ -32,7 +32,7 @@ def show(dsn: str) -> Show:
     def run(script: str) -> str:
         done = subprocess.run(
             [
-                *[client("psql"), "-X", "-v", "ON_ERROR_STOP=1", "-v", f"task={TASK}", dsn],
+                *[str(client("psql")), "-X", "-v", "ON_ERROR_STOP=1", "-v", f"task={TASK}", dsn],
                 *["-f", str(SQL / "inspect" / script)],
             ],
             env={**os.environ, "PGCLIENTENCODING": "UTF8", "LC_ALL": "C"},
