@@ -85,7 +85,11 @@ CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETU
 #variable_conflict use_column
 DECLARE
     began constant timestamptz := clock_timestamp();
-    long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    -- Set to 0 by tests, so that each scan is taken for a long one.
+    long constant interval := coalesce(
+        nullif(current_setting('contentq.long_scan', true), '')::interval,
+        interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
+    );
     held integer[] := ARRAY(
         SELECT h.account_id
         FROM contentq.held_accounts AS h
@@ -100,7 +104,7 @@ DECLARE
 BEGIN
     IF memory IS NOT NULL
         -- Not after the clock was set back, either.
-        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '1 second'
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
         AND memory->'held' = to_jsonb(held)
     THEN
@@ -141,14 +145,15 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        IF took < long THEN
+        -- One that has found nothing was not in vain twice: the session sleeps until there may be something.
+        IF took < long OR cardinality(chosen) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);
             END IF;
             RETURN chosen;
         END IF;
         memory := jsonb_build_object(
-            'until', began + least(20 * took, interval '5 seconds'),
+            'until', began + least(20 * took, interval '1 second'),
             'categories', choose_ready.categories,
             'held', held
         );
@@ -360,7 +365,7 @@ CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories t
     SET enable_bitmapscan TO 'off'
     SET enable_sort TO 'off'
     SET jit TO 'off'
-    AS $$
+    AS $_$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
@@ -370,6 +375,8 @@ DECLARE
         WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
         ELSE false
     END;
+    looks constant text := current_setting('contentq.look_again', true);
+    vain integer := 0;
     chosen integer[];
 BEGIN
     SELECT (
@@ -411,8 +418,15 @@ BEGIN
 
     chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
     IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-        PERFORM set_config('contentq.look_again', extract(epoch FROM clock_timestamp())::text, false);
-    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
+        IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
+            AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+        THEN
+            vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+        END IF;
+        PERFORM set_config(
+            'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
+    ELSIF looks <> '' THEN
         PERFORM set_config('contentq.look_again', '', false);
     END IF;
     IF cardinality(chosen) = 0 THEN
@@ -438,7 +452,7 @@ BEGIN
     FROM claimed AS c
     ORDER BY c.priority DESC, c.submitted_at, c.id;
 END;
-$$;
+$_$;
 
 -- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
@@ -1136,9 +1150,10 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
         THEN NULL
         WHEN g.resume_at IS NOT NULL
         THEN greatest(g.resume_at - clock_timestamp(), interval '0')
-        WHEN nullif(current_setting('contentq.look_again', true), '')::float8
+        WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
+             * power(2, split_part(current_setting('contentq.look_again', true), ' ', 2)::integer)
         WHEN d.due IS NOT NULL
         THEN greatest(d.due - clock_timestamp(), interval '0')
     END

@@ -7,10 +7,10 @@
 -- Tasks that were claimed leave dead entries at the head of the ready index. Usually the next scan marks them and
 -- no other walks them again. While some session holds an old snapshot (a report, a dump, a forgotten BEGIN) they
 -- cannot be marked, and each claim would walk all of them; as it would all the tasks of an account that is held.
--- When a scan has taken long, the session therefore
--- remembers how far it has come in each priority (in the setting contentq.ready_heads, for twenty times as long as
--- the scan took, 5 seconds at most) and begins there. Tasks that become ready behind that place meanwhile, such as
--- retries, are found by the next whole scan; more urgent ones and new ones are found at once.
+-- When a scan has taken long, the session therefore remembers how far it has come in each priority (in the setting
+-- contentq.ready_heads, for twenty times as long as the scan took, a second at most) and begins there. Tasks that become
+-- ready behind that place meanwhile, such as retries, are found by the next whole scan; new ones are found at once, and
+-- more urgent ones unless they are behind the place of their own priority.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(max_tasks integer, categories text[])
 RETURNS integer[]
 LANGUAGE plpgsql
@@ -24,7 +24,11 @@ AS $$
 #variable_conflict use_column
 DECLARE
     began constant timestamptz := clock_timestamp();
-    long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    -- Set to 0 by tests, so that each scan is taken for a long one.
+    long constant interval := coalesce(
+        nullif(current_setting('contentq.long_scan', true), '')::interval,
+        interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
+    );
     held integer[] := ARRAY(
         SELECT h.account_id
         FROM contentq.held_accounts AS h
@@ -39,7 +43,7 @@ DECLARE
 BEGIN
     IF memory IS NOT NULL
         -- Not after the clock was set back, either.
-        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '1 second'
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
         AND memory->'held' = to_jsonb(held)
     THEN
@@ -80,14 +84,15 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        IF took < long THEN
+        -- One that has found nothing was not in vain twice: the session sleeps until there may be something.
+        IF took < long OR cardinality(chosen) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);
             END IF;
             RETURN chosen;
         END IF;
         memory := jsonb_build_object(
-            'until', began + least(20 * took, interval '5 seconds'),
+            'until', began + least(20 * took, interval '1 second'),
             'categories', choose_ready.categories,
             'held', held
         );

@@ -650,10 +650,10 @@ DROP FUNCTION contentq.requeue(text);
 -- Tasks that were claimed leave dead entries at the head of the ready index. Usually the next scan marks them and
 -- no other walks them again. While some session holds an old snapshot (a report, a dump, a forgotten BEGIN) they
 -- cannot be marked, and each claim would walk all of them; as it would all the tasks of an account that is held.
--- When a scan has taken long, the session therefore
--- remembers how far it has come in each priority (in the setting contentq.ready_heads, for twenty times as long as
--- the scan took, 5 seconds at most) and begins there. Tasks that become ready behind that place meanwhile, such as
--- retries, are found by the next whole scan; more urgent ones and new ones are found at once.
+-- When a scan has taken long, the session therefore remembers how far it has come in each priority (in the setting
+-- contentq.ready_heads, for twenty times as long as the scan took, a second at most) and begins there. Tasks that become
+-- ready behind that place meanwhile, such as retries, are found by the next whole scan; new ones are found at once, and
+-- more urgent ones unless they are behind the place of their own priority.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(max_tasks integer, categories text[])
 RETURNS integer[]
 LANGUAGE plpgsql
@@ -667,7 +667,11 @@ AS $$
 #variable_conflict use_column
 DECLARE
     began constant timestamptz := clock_timestamp();
-    long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    -- Set to 0 by tests, so that each scan is taken for a long one.
+    long constant interval := coalesce(
+        nullif(current_setting('contentq.long_scan', true), '')::interval,
+        interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
+    );
     held integer[] := ARRAY(
         SELECT h.account_id
         FROM contentq.held_accounts AS h
@@ -682,7 +686,7 @@ DECLARE
 BEGIN
     IF memory IS NOT NULL
         -- Not after the clock was set back, either.
-        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '1 second'
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
         AND memory->'held' = to_jsonb(held)
     THEN
@@ -723,14 +727,15 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        IF took < long THEN
+        -- One that has found nothing was not in vain twice: the session sleeps until there may be something.
+        IF took < long OR cardinality(chosen) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);
             END IF;
             RETURN chosen;
         END IF;
         memory := jsonb_build_object(
-            'until', began + least(20 * took, interval '5 seconds'),
+            'until', began + least(20 * took, interval '1 second'),
             'categories', choose_ready.categories,
             'held', held
         );
@@ -801,6 +806,8 @@ DECLARE
         WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
         ELSE false
     END;
+    looks constant text := current_setting('contentq.look_again', true);
+    vain integer := 0;
     chosen integer[];
 BEGIN
     SELECT (
@@ -842,8 +849,15 @@ BEGIN
 
     chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
     IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-        PERFORM set_config('contentq.look_again', extract(epoch FROM clock_timestamp())::text, false);
-    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
+        IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
+            AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+        THEN
+            vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+        END IF;
+        PERFORM set_config(
+            'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
+    ELSIF looks <> '' THEN
         PERFORM set_config('contentq.look_again', '', false);
     END IF;
     IF cardinality(chosen) = 0 THEN
@@ -1069,7 +1083,7 @@ COMMENT ON FUNCTION contentq.maintain() IS
 -- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
 -- scheduled task becomes ready, until an account is held no more, or until choose_ready() of this session should look
 -- at everything again; and 5 milliseconds when its last claim came while tasks were being committed that no one may
--- have been notified of. When its last claim found the gate closed: until that opens, whatever else there is.
+-- have been notified of, twice as long each time that it looked in vain, up to 320. When its last claim found the gate closed: until that opens, whatever else there is.
 -- Called by: workers, when a claim found nothing more.
 -- It is volatile, so that in one statement with a claim it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
@@ -1089,9 +1103,10 @@ AS $$
         THEN NULL
         WHEN g.resume_at IS NOT NULL
         THEN greatest(g.resume_at - clock_timestamp(), interval '0')
-        WHEN nullif(current_setting('contentq.look_again', true), '')::float8
+        WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
+             * power(2, split_part(current_setting('contentq.look_again', true), ' ', 2)::integer)
         WHEN d.due IS NOT NULL
         THEN greatest(d.due - clock_timestamp(), interval '0')
     END

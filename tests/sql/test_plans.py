@@ -102,7 +102,7 @@ CONTENTS = (
 HELD_ACCOUNTS = "ARRAY(SELECT account_id FROM contentq.held_accounts ORDER BY 1)"
 REMEMBER = """
     SELECT set_config('contentq.ready_heads', jsonb_build_object(
-        'until', clock_timestamp() + interval '4 seconds',
+        'until', clock_timestamp() + interval '0.9 seconds',
         'categories', {categories},
         'held', to_jsonb({held}::integer[]),
         'heads', jsonb_build_object())::text, true)"""

@@ -87,7 +87,7 @@ def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
     looks = 0
     claim = contract.claim
 
-    async def counted(*arguments: Any) -> tuple[list[Task], float | None]:
+    async def counted(*arguments: Any) -> contract.Claimed:
         nonlocal looks
         looks += 1
         return await claim(*arguments)

@@ -36,6 +36,13 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
     help="Tasks that run at once.",
 )
 @click.option("--category", "categories", multiple=True, help="Claim only this category; may be repeated.")
+@click.option(
+    "--gate",
+    metavar="KEY",
+    help="The gate of the provider that the handler calls: it stops all workers that have it when one is refused. "
+    "Handlers that ship with contentq may have one of their own.",
+)
+@click.option("--no-gate", is_flag=True, help="Have no gate.")
 @click.option("--until-empty", is_flag=True, help="Stop when nothing waits any more.")
 @click.option(
     "--grace",
@@ -88,8 +95,17 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     listen_dsn: str | None = given.pop("listen_dsn")
     dsn = dsns.resolve(obj.dsn)
     handler = loaded(given)
+    gate: str | None = given.pop("gate")
+    if given.pop("no_gate"):
+        if gate is not None:
+            raise click.UsageError("give --gate or --no-gate, not both")
+    elif gate in ("", "*"):
+        raise click.UsageError("--gate needs the key of a provider; the gate * is every worker's anyhow")
+    else:
+        gate = gate or handler.gate
     options = WorkerOptions(
         categories=categories or None,
+        gate=gate,
         listen=not no_listen,
         listen_dsn=dsns.normalise(listen_dsn) if listen_dsn else None,
         **given,

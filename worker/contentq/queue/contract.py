@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import TupleRow
 
+from contentq.content import PreviousContent
 from contentq.errors import ContentQueueError
-from contentq.queue.outcomes import Completed, Failed, Held, Released, Snoozed, Stored
+from contentq.queue.outcomes import Closing, Completed, Failed, Held, Progressed, Released, Snoozed, Stored
 from contentq.queue.task import COLUMNS, Task, from_row
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -23,21 +24,40 @@ READY_CHANNEL = "contentq_ready"
 NOT_REGISTERED = "CQ001"
 """SQLSTATE of claim() and heartbeat() for a worker that was given up."""
 
-_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, NULL, %s)"
+_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s)"
 _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
 _CLAIM = f"""
-    SELECT {COLUMNS}, NULL FROM contentq.claim(%s, %s, %s)
+    SELECT {COLUMNS},
+           CASE WHEN t.content_id IS NOT NULL
+                THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
+                      FROM public.contents AS c
+                      WHERE c.id = t.content_id)
+           END,
+           NULL, NULL
+    FROM contentq.claim(%s, %s, %s) AS t
     UNION ALL
-    SELECT {", ".join(["NULL"] * len(Task._fields))}, extract(epoch FROM contentq.next_scheduled())::float8"""
-"""The tasks, and in the last row how long to sleep should they be too few."""
+    SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
+           extract(epoch FROM contentq.next_scheduled())::float8,
+           (SELECT json_build_array(
+                       g.closed->'key',
+                       CASE WHEN g.closed->>'resume_at' <> 'infinity'
+                            THEN extract(epoch FROM (g.closed->>'resume_at')::timestamptz - clock_timestamp()) END,
+                       g.closed->'reason',
+                       g.closed->'probe')
+            FROM (SELECT nullif(current_setting('contentq.gate', true), '')::jsonb AS closed) AS g
+            WHERE g.closed IS NOT NULL)"""
+"""The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and the
+gate that was in the way."""
 _RECONCILE = "SELECT contentq.reconcile(%s, %s::integer[], %s::integer[])"
 _WAITING = """
     SELECT EXISTS (
         SELECT FROM public.content_generation_tasks
         WHERE status = 'pending' AND (scheduled_at IS NULL OR attempt > 0)
+          AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.held_accounts
+                                       WHERE greatest(paused_until, spent_until) > clock_timestamp()))
           AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))
     )"""
 _COMPLETE = "SELECT contentq.complete(%s, %s::integer[], %s::integer[], %s::text[])"
@@ -49,11 +69,28 @@ _FAIL = """
         AS r (id, attempt, message, permanent, retry_after, error_class)
     ORDER BY r.id"""
 _SNOOZE = """
-    SELECT r.id
+    SELECT r.id, 'pending'
     FROM (SELECT *
           FROM unnest(%s::integer[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
           ORDER BY u.id) AS r
     WHERE contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
+_CHARGED = """
+    WITH reported (id, status) AS MATERIALIZED ({report}),
+    charged AS (
+        SELECT contentq.record_usage(%s, array_agg(u.id), array_agg(u.usage))
+        FROM unnest(%s::integer[], %s::text[]) AS u (id, usage)
+        JOIN reported AS r ON r.id = u.id
+        WHERE u.usage IS NOT NULL
+          AND r.status IS NOT NULL
+        HAVING count(*) > 0
+    )
+    SELECT r.id, r.status
+    FROM reported AS r
+    WHERE (SELECT count(*) FROM charged) >= 0"""
+"""A report, and of the attempts whose report counted what they have cost."""
+_CLOSE_GATE = "SELECT contentq.close_gate(%s, clock_timestamp() + %s, %s, %s)"
+_PROGRESS = """
+    SELECT contentq.report_progress(%s, %s::integer[], %s::integer[], %s::real[], %s::text[])"""
 _LOCKED = """
     SELECT t.id FROM public.content_generation_tasks AS t WHERE t.id = ANY (%s::integer[])
     EXCEPT ALL
@@ -69,11 +106,36 @@ class NotRegistered(ContentQueueError):
     """The database has given this worker up; what it runs is no longer its own."""
 
 
+class ClosedGate(NamedTuple):
+    """A gate that keeps a worker from claiming: for so many seconds, None when until someone opens it.
+
+    probe: when it opens again, each worker is to begin with a single task.
+    """
+
+    key: str
+    seconds: float | None
+    reason: str | None
+    probe: bool
+
+
+class Claimed(NamedTuple):
+    """What a claim has brought.
+
+    previous: by id, what earlier attempts have produced. more_in: seconds after which there may be more, 0 when
+    a task is ready but locked; None when nothing is known to come. gate: the closed gate that was in the way.
+    """
+
+    tasks: list[Task]
+    previous: dict[int, PreviousContent]
+    more_in: float | None
+    gate: ClosedGate | None
+
+
 async def register_worker(
-    connection: Connection, hostname: str, pid: int, slots: int, handler: str, version: str
+    connection: Connection, hostname: str, pid: int, slots: int, handler: str, gate: str | None, version: str
 ) -> int:
     """Registers a worker; returns its id."""
-    return int(await _value(connection, _REGISTER, [hostname, pid, slots, handler, version]))
+    return int(await _value(connection, _REGISTER, [hostname, pid, slots, handler, gate, version]))
 
 
 async def drain_worker(connection: Connection, worker_id: int) -> None:
@@ -107,18 +169,16 @@ async def listen(connection: Connection) -> None:
 
 async def claim(
     connection: Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
-) -> tuple[list[Task], float | None]:
-    """Claims up to max_tasks tasks, most urgent first; and the seconds after which there may be more.
-
-    These are until a scheduled task becomes ready, 0 when it is ready but locked; None when there is none.
-    Raises NotRegistered.
-    """
+) -> Claimed:
+    """Claims up to max_tasks tasks, most urgent first. Raises NotRegistered."""
     try:
         cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories)])
     except psycopg.Error as error:
         raise _registered_or(error) from None
     *claimed, last = await cursor.fetchall()
-    return [from_row(row[:-1]) for row in claimed], last[-1]
+    tasks = [from_row(row[:-3]) for row in claimed]
+    previous = {row[0]: PreviousContent(*row[-3]) for row in claimed if row[-3] is not None}
+    return Claimed(tasks, previous, last[-2], None if last[-1] is None else ClosedGate(*last[-1]))
 
 
 async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple[int, int]]) -> list[int]:
@@ -131,7 +191,10 @@ async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple
 
 
 async def anything_waits(connection: Connection, categories: Sequence[str] | None) -> bool:
-    """Whether a task is ready, or waits for its retry; tasks that producers scheduled for later do not count."""
+    """Whether a task is ready, or waits for its retry.
+
+    Tasks that producers scheduled for later do not count, nor do those of accounts that are held.
+    """
     return bool(await _value(connection, _WAITING, {"categories": _array(categories)}))
 
 
@@ -182,15 +245,27 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
         [o.retry_after for o in outcomes],
         [o.error_class for o in outcomes],
     ]
-    cursor = await connection.execute(_FAIL, values)
-    return {row[0]: row[1] for row in await cursor.fetchall() if row[1] is not None}
+    return await _statuses(connection, _FAIL, values, worker_id, outcomes)
 
 
-async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoozed]) -> list[int]:
-    """Puts tasks back to pending for a while, nothing charged; returns the ids that counted."""
+async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoozed]) -> dict[int, str]:
+    """Puts tasks back to pending for a while, nothing charged; returns the new status of each that counted."""
     ids, attempts = _names(outcomes)
-    delays: list[timedelta] = [o.delay for o in outcomes]
-    return await _ids(connection, _SNOOZE, [ids, attempts, delays, [o.message for o in outcomes], worker_id])
+    delays = [o.delay or timedelta(0) for o in outcomes]
+    values = [ids, attempts, delays, [o.message for o in outcomes], worker_id]
+    return await _statuses(connection, _SNOOZE, values, worker_id, outcomes)
+
+
+async def close_gate(connection: Connection, closing: Closing) -> None:
+    """Closes a gate for every worker that has it, unless it is closed for longer."""
+    await connection.execute(_CLOSE_GATE, [closing.key, closing.delay, closing.reason, closing.probe])
+
+
+async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:
+    """Notes how far attempts are; those that are over are left alone."""
+    ids, attempts = _names(notes)
+    values = [worker_id, ids, attempts, [n.fraction for n in notes], _texts(n.note for n in notes)]
+    await connection.execute(_PROGRESS, values)
 
 
 async def unlocked(connection: Connection, ids: Sequence[int]) -> set[int]:
@@ -209,7 +284,7 @@ def _array(categories: Sequence[str] | None) -> list[str] | None:
     return list(categories) if categories else None
 
 
-def _names(outcomes: Sequence[Completed | Stored | Failed | Snoozed | Released]) -> tuple[str, str]:
+def _names(outcomes: Sequence[Completed | Stored | Failed | Snoozed | Released | Progressed]) -> tuple[str, str]:
     """The ids and the attempts, as arrays."""
     held: list[Held] = [o.held for o in outcomes]
     return _integers(h.id for h in held), _integers(h.attempt for h in held)
@@ -240,6 +315,21 @@ async def _value(connection: Connection, query: str, values: Any) -> Any:
     cursor = await connection.execute(query, values)
     row = await cursor.fetchone()
     return None if row is None else row[0]
+
+
+async def _statuses(
+    connection: Connection,
+    report: str,
+    values: list[Any],
+    worker_id: int,
+    outcomes: Sequence[Failed | Snoozed],
+) -> dict[int, str]:
+    """Makes a report that gives (id, new status), and with it what attempts have cost; the new statuses."""
+    if any(o.usage is not None for o in outcomes):
+        report = _CHARGED.format(report=report)
+        values = [*values, worker_id, _integers(o.held.id for o in outcomes), _texts(o.usage for o in outcomes)]
+    cursor = await connection.execute(report, values)
+    return {row[0]: row[1] for row in await cursor.fetchall() if row[1] is not None}
 
 
 async def _ids(connection: Connection, query: str, values: Sequence[Any]) -> list[int]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
+CANCELLED = "Cancelled"
+"""The error class of an attempt that was stopped because its task was cancelled."""
+
 
 class Held(NamedTuple):
     """Names the attempt that an outcome belongs to: it counts only while (worker, id, attempt) holds."""
@@ -14,6 +17,19 @@ class Held(NamedTuple):
     id: int
     attempt: int
     task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A gate that is to be closed together with the report of an outcome.
+
+    probe: when it opens again, each worker is to begin with a single task.
+    """
+
+    key: str
+    delay: timedelta
+    reason: str
+    probe: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +56,35 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed. permanent: no retry. retry_after: delay of the retry; None for the backoff."""
+    """The attempt failed. permanent: no retry. retry_after: delay of the retry; None for the backoff.
+
+    is_outage: the provider did not answer. usage: what it has cost all the same, a JSON object as text.
+    """
 
     held: Held
     message: str
     error_class: str
     permanent: bool = False
     retry_after: timedelta | None = None
+    is_outage: bool = False
+    usage: str | None = None
+    closing: Closing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """The task is to be claimed again after a delay, with no retry charged."""
+    """The task is to be claimed again after a delay, with no retry charged.
+
+    delay: None when the provider did not say. gate: the gate to close, when it is not the worker's own.
+    usage: what the attempt has cost all the same, a JSON object as text.
+    """
 
     held: Held
     message: str
-    delay: timedelta
+    delay: timedelta | None
+    gate: str | None = None
+    usage: str | None = None
+    closing: Closing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +102,15 @@ class Returned(Released):
 @dataclass(frozen=True, slots=True)
 class Overdue(Released):
     """The deadline passed: the task ends as timeout, or goes back should someone have moved the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far an attempt is: the fraction done, from 0 to 1, and a note. None of it ends the attempt."""
+
+    held: Held
+    fraction: float | None
+    note: str | None
 
 
 Outcome = Completed | Stored | Failed | Snoozed | Released

@@ -14,6 +14,7 @@ import psycopg
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
 from contentq.queue.task import Task
+from contentq.worker.gate import Gate
 from contentq.worker.link import Link
 from contentq.worker.options import WorkerOptions
 from contentq.worker.registration import Registration
@@ -45,6 +46,7 @@ class Claimer:
         registration: Registration,
         runner: Runner,
         reporter: Reporter,
+        gate: Gate,
         claimed: Callable[[list[Task]], None],
         stopping: asyncio.Event,
     ) -> None:
@@ -54,10 +56,12 @@ class Claimer:
         self._registration = registration
         self._runner = runner
         self._reporter = reporter
+        self._gate = gate
         self._claimed = claimed
         self._woken = False
         self._sleeping: asyncio.Future[None] | None = None
         self._told_of_waiting = False
+        self._is_limited = False
         self._claiming = asyncio.Lock()
         self._looping: asyncio.Task[None] | None = None
         self._stopping = stopping
@@ -102,8 +106,8 @@ class Claimer:
             self._woken = False
             try:
                 async with self._claiming:
-                    claimed, more_in = await self._claim(worker_id, asked)
-                if claimed < asked and await self._rest(more_in):
+                    number, more_in = await self._claim(worker_id, asked)
+                if number < asked and await self._rest(more_in):
                     return
             except NotRegistered:
                 # The pulse will find out and register anew; until then there is nothing to claim with.
@@ -114,7 +118,25 @@ class Claimer:
                 await self._link.back_off(error)
 
     async def _room(self) -> int:
-        """Waits for free slots and for the reports to keep up; returns how many slots are free."""
+        """Waits for free slots, for the reports to keep up, and for the pace; returns how much to claim."""
+        while True:
+            free = await self._free_slots()
+            pace = self._gate.pace
+            if free == 0 or pace is None:
+                return free
+            # While the gate is closed it is asked all the same, now and then: someone may have opened it.
+            now = time.monotonic()
+            allowed = 1 if pace.is_closed(now) else pace.allows(now)
+            if allowed > 0:
+                self._is_limited = allowed < free
+                return min(free, allowed)
+            await self._look_up(pace.wait(now))
+
+    async def _look_up(self, seconds: float) -> None:
+        """Waits for so long, at most until it should look whether it holds what it does not know of."""
+        await asyncio.sleep(min(seconds, max(0.1, self._reconcile_at - time.monotonic())))
+
+    async def _free_slots(self) -> int:
         while self._runner.free <= 0 or len(self._reporter) > MOST_UNREPORTED * self._options.concurrency:
             busy = self._runner.wait_for_slot() if self._runner.free <= 0 else self._reporter.all_done()
             with suppress(asyncio.TimeoutError):
@@ -130,12 +152,20 @@ class Claimer:
                 await self._reconcile(connection, worker_id)
             if asked == 0:
                 return 0, None
-            tasks, more_in = await contract.claim(connection, worker_id, asked, self._options.categories)
+            claimed = await contract.claim(connection, worker_id, asked, self._options.categories)
+        tasks = claimed.tasks
+        if claimed.gate is not None:
+            self._gate.found_closed(claimed.gate)
+        else:
+            self._gate.found_open()
+            if self._gate.pace is not None:
+                is_limiting = self._is_limited and len(tasks) == asked
+                self._gate.pace.begun(len(tasks), time.monotonic(), is_limiting=is_limiting)
         for task in tasks:
-            self._runner.start(task, worker_id)
+            self._runner.start(task, worker_id, claimed.previous.get(task.id))
         if tasks:
             self._claimed(tasks)
-        return len(tasks), more_in
+        return len(tasks), claimed.more_in
 
     async def _reconcile(self, connection: contract.Connection, worker_id: int) -> None:
         held = [*self._runner.held(), *self._reporter.held()]
@@ -156,7 +186,8 @@ class Claimer:
         if more_in is not None:
             # One that is due already and was not claimed is locked by someone.
             seconds = min(seconds, more_in or SHORTEST_REST)
-        if self._options.until_empty and not (self._told_of_waiting or self._runner.busy or len(self._reporter)):
+        is_idle = not (self._runner.busy or len(self._reporter))
+        if self._options.until_empty and is_idle and not (self._told_of_waiting or self._gate.is_closed):
             self._told_of_waiting = True
             until = "" if more_in is None else f" next_in={more_in:.0f}s"
             log.info("nothing is ready, waiting for tasks that were put back or are held elsewhere%s", until)

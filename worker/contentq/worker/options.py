@@ -17,6 +17,9 @@ class WorkerOptions:
     categories: tuple[str, ...] | None = None
     """Claim only tasks of these categories; None for all."""
 
+    gate: str | None = None
+    """Key of the gate of the provider that the handler calls; None for none."""
+
     until_empty: bool = False
     """Stop when nothing waits any more and all that was claimed has ended."""
 

@@ -70,6 +70,7 @@ class Identity:
     pid: int
     slots: int
     handler: str
+    gate: str | None
     version: str
 
 
@@ -207,6 +208,7 @@ class Pulse:
                 self._identity.pid,
                 self._identity.slots,
                 self._identity.handler,
+                self._identity.gate,
                 self._identity.version,
             )
             self._tell.registered(self._worker_id)

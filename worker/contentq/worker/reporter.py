@@ -14,8 +14,19 @@ from typing import Any
 import psycopg
 
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Snoozed, Stored
+from contentq.queue.outcomes import (
+    Closing,
+    Completed,
+    Failed,
+    Outcome,
+    Overdue,
+    Released,
+    Returned,
+    Snoozed,
+    Stored,
+)
 from contentq.worker.link import CALL_TIMEOUT, Link, is_outage, one_line
+from contentq.worker.progress import ProgressNotes
 from contentq.worker.results import refused
 
 log = logging.getLogger("contentq.worker")
@@ -46,6 +57,8 @@ class Reporter:
         self, dsn: str, reported: Callable[[Outcome, str | None], None], *, prepare: bool = False
     ) -> None:
         self._link = Link(dsn, "report", prepare=prepare)
+        self.notes = ProgressNotes(self._progress_is_due)
+        self._progress_due = False
         self._reported = reported
         self._waiting: list[Outcome] = []
         self._under_way: list[Outcome] = []
@@ -89,10 +102,47 @@ class Reporter:
                     self._arrived.clear()
                 await self._report(self._under_way)
                 self._under_way = []
+                await self._report_progress()
                 if not len(self):
                     self._all_done.set()
         finally:
             await self._link.close()
+
+    def _progress_is_due(self) -> None:
+        self._progress_due = True
+        self._arrived.set()
+
+    async def _report_progress(self) -> None:
+        """Writes what handlers have said of their progress, if it is time. What cannot be written is forgotten."""
+        if not self._progress_due:
+            return
+        self._progress_due = False
+        notes = sorted(self.notes.take(), key=lambda note: note.held)
+        for worker_id, group in groupby(notes, key=lambda note: note.held.worker_id):
+            try:
+                async with self._link.calling() as connection:
+                    await contract.report_progress(connection, worker_id, list(group))
+            except Exception as error:
+                if is_outage(error):
+                    return  # the next report says so
+                log.error("progress not written error=%s", one_line(error))
+
+    async def _close_gates(self, connection: contract.Connection, group: Sequence[Outcome]) -> None:
+        """Closes the gates that outcomes of this group want closed, each once and for the longest time of all."""
+        closings: dict[str, Closing] = {}
+        for outcome in group:
+            closing = outcome.closing if isinstance(outcome, Failed | Snoozed) else None
+            if closing is not None and (
+                closing.key not in closings or closings[closing.key].delay < closing.delay
+            ):
+                closings[closing.key] = closing
+        for closing in closings.values():
+            try:
+                await contract.close_gate(connection, closing)
+            except psycopg.Error as error:
+                if is_outage(error) or not self._link.is_open:
+                    raise
+                log.error("gate not closed key=%s error=%s", closing.key, one_line(error))
 
     def _next_group(self) -> list[Outcome]:
         size = number = 0
@@ -117,6 +167,7 @@ class Reporter:
         while group:
             try:
                 async with self._link.calling(CALL_TIMEOUT + _size(group) / BYTES_PER_SECOND) as connection:
+                    await self._close_gates(connection, group)
                     counted = await _call(connection, group)
                 break
             except Exception as error:
@@ -187,13 +238,14 @@ async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[i
     calls: dict[type, tuple[Callable[..., Awaitable[list[int]]], str]] = {
         Completed: (contract.complete, "completed"),
         Stored: (contract.store, "completed"),
-        Snoozed: (contract.snooze, "pending"),
         Released: (contract.release, "pending"),
         Returned: (contract.release, "pending"),
         Overdue: (contract.release, "pending"),
     }
     if isinstance(first, Failed):
         return await contract.fail(connection, worker_id, group)
+    if isinstance(first, Snoozed):
+        return await contract.snooze(connection, worker_id, group)
     call, status = calls[type(first)]
     return dict.fromkeys(await call(connection, worker_id, group), status)
 

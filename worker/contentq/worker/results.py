@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent, count_words
-from contentq.errors import HandlerError, PermanentError, RateLimited, TemporaryError, as_timedelta
+from contentq.errors import (
+    HandlerError,
+    PermanentError,
+    ProviderUnavailable,
+    RateLimited,
+    TemporaryError,
+    as_timedelta,
+)
 from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
 
 TITLE_LENGTH = 500
@@ -66,14 +73,28 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
     """The outcome of a handler that raised this error (spec.md section 5)."""
     name = type(error).__name__
     if isinstance(error, RateLimited):
-        return Snoozed(held, error_text(error) or name, _delay(error) or timedelta(0))
+        gate = getattr(error, "gate", None)
+        return Snoozed(
+            held,
+            error_text(error) or name,
+            _delay(error),
+            gate=gate if isinstance(gate, str) and gate else None,
+            usage=_usage(error),
+        )
     if isinstance(error, PermanentError):
-        return Failed(held, error_text(error) or name, name, permanent=True)
+        return Failed(held, error_text(error) or name, name, permanent=True, usage=_usage(error))
     if isinstance(error, TemporaryError):
-        return Failed(held, error_text(error) or name, name, retry_after=_delay(error))
+        return Failed(
+            held,
+            error_text(error) or name,
+            name,
+            retry_after=_delay(error),
+            is_outage=isinstance(error, ProviderUnavailable),
+            usage=_usage(error),
+        )
     text = error_text(error)
     if isinstance(error, HandlerError):
-        return Failed(held, text or name, name)
+        return Failed(held, text or name, name, usage=_usage(error))
     said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
     cut = f" … (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
     return Failed(held, f"{said}{cut}{_place(error)}", name)
@@ -102,8 +123,17 @@ def _delay(error: BaseException) -> timedelta | None:
         return None
 
 
-def error_text(error: BaseException) -> str:
-    """An error's text, as PostgreSQL can store it, whatever its __str__ does."""
+def _usage(error: BaseException) -> str | None:
+    """What an error says that its attempt has cost, as JSON; None when it says nothing that can be stored."""
+    usage = getattr(error, "usage", None)
+    try:
+        return _as_json(dict(usage)) if usage else None
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def error_text(error: object) -> str:
+    """The text of an error, or of a note, as PostgreSQL can store it, whatever its __str__ does."""
     try:
         text = str(error)
     except Exception as second:

@@ -9,10 +9,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 
+from contentq.content import PreviousContent
 from contentq.errors import HandlerError
 from contentq.handlers.loading import Handler
-from contentq.queue.outcomes import Failed, Held, Outcome, Overdue, Released, Returned
+from contentq.queue.outcomes import CANCELLED, Failed, Held, Outcome, Overdue, Released, Returned
 from contentq.queue.task import Task
 from contentq.worker import forks, transaction
 from contentq.worker.connections import HandlerConnections
@@ -40,6 +42,10 @@ FORGETTING = 0.98
 
 PATIENCE = 0.25
 """Seconds that a task waits for a slot before it is given back: the handlers were not so quick after all."""
+
+
+LAST_ATTEMPTS_SEEN = 10.0
+"""Seconds without claiming ahead after a task on its last attempt would have had to wait."""
 
 
 class Stop(enum.Enum):
@@ -84,8 +90,10 @@ class Runner:
     While handlers take milliseconds, the time goes into claiming and reporting; then more is claimed than there
     are slots, so that both go on at once.
 
-    ended: told each outcome that is still to be reported. settled: told each that was committed together with
-    the handler's own work, and the task's new status (None when it did not count). idle: told when all are free.
+    ended: told each outcome that is still to be reported, its task, and when its handler began (time.monotonic()).
+    settled: told each that was committed together with the handler's own work, the task's new status (None when
+    it did not count), and when its handler began. idle: told when all are free. progressed: told, from any thread,
+    how far an attempt is. ahead: whether more may be claimed than there are slots.
     """
 
     def __init__(
@@ -93,9 +101,12 @@ class Runner:
         handler: Handler,
         slots: int,
         connections: HandlerConnections,
-        ended: Callable[[Outcome], None],
-        settled: Callable[[Outcome, str | None], None],
+        ended: Callable[[Outcome, Task, float], None],
+        settled: Callable[[Outcome, str | None, float], None],
         idle: Callable[[], None],
+        progressed: Callable[[Held, float | None, str | None], None],
+        *,
+        ahead: bool,
     ) -> None:
         self._handler = handler
         self._slots = slots
@@ -103,6 +114,8 @@ class Runner:
         self._ended = ended
         self._settled = settled
         self._idle = idle
+        self._progressed = progressed
+        self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         forks.end_children_of(self._loop)
@@ -111,6 +124,7 @@ class Runner:
         self._waiting: deque[Execution] = deque()
         self._patience: asyncio.TimerHandle | None = None
         self._longest = 1.0
+        self._ahead_from = 0.0
         self._freed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -123,7 +137,7 @@ class Runner:
     @property
     def free(self) -> int:
         """How many more tasks it takes at once."""
-        if self._longest < QUICK:
+        if self._ahead and self._longest < QUICK and time.monotonic() >= self._ahead_from:
             return (1 + AHEAD) * self._slots - len(self._executions)
         return min(self._slots - len(self._executions), BATCH)
 
@@ -141,14 +155,15 @@ class Runner:
         """Waits until it has no task."""
         await self._empty.wait()
 
-    def start(self, task: Task, worker_id: int) -> None:
+    def start(self, task: Task, worker_id: int, previous: PreviousContent | None = None) -> None:
         """Runs the handler on a task that was just claimed, as soon as a slot is free."""
         held = Held(worker_id, task.id, task.attempt, task.task_id)
+        progress = partial(self._progressed, held)
         context: Context | ThreadContext
         if self._threads is None:
-            context = Context(task, self._connections.open_async)
+            context = Context(task, self._connections.open_async, previous, progress)
         else:
-            context = ThreadContext(task, self._connections.open)
+            context = ThreadContext(task, self._connections.open, previous, progress)
         execution = Execution(held, task, context)
         self._executions[task.id, task.attempt] = execution
         self._empty.clear()
@@ -160,6 +175,10 @@ class Runner:
             self._run(execution)
         else:
             self._waiting.append(execution)
+            if task.is_last_attempt:
+                # Were the worker killed now, the rescue would end it as failed although it has never begun.
+                self._ahead_from = time.monotonic() + LAST_ATTEMPTS_SEEN
+                self._stop(execution, Stop.NOT_BEGUN)
             self._have_patience()
 
     def stop_cancelled(self, attempts: Iterable[tuple[int, int]]) -> None:
@@ -234,7 +253,8 @@ class Runner:
             outcome = await self._outcome_async(execution)
             context = execution.context
             if isinstance(context, Context) and context.transaction is not None:
-                outcome = await transaction.finish(context.transaction, outcome, self._connections, self._settled)
+                settled = partial(self._settle, execution)
+                outcome = await transaction.finish(context.transaction, outcome, self._connections, settled)
         except BaseException as error:
             outcome = failure_of(execution.held, error)
         finally:
@@ -274,7 +294,7 @@ class Runner:
             forks.end_if_forked(self._pid)
         if context.transaction is not None:
             outcome = transaction.finish_in_thread(
-                context.transaction, outcome, self._connections, self._settled_in_thread
+                context.transaction, outcome, self._connections, partial(self._settle_in_thread, execution)
             )
         return outcome
 
@@ -303,10 +323,13 @@ class Runner:
     def _report(self, execution: Execution, outcome: Outcome | None) -> None:
         if outcome is not None and not execution.reported:
             execution.reported = True
-            self._ended(outcome)
+            self._ended(outcome, execution.task, execution.began)
 
-    def _settled_in_thread(self, outcome: Outcome, status: str | None) -> None:
-        self._loop.call_soon_threadsafe(self._settled, outcome, status)
+    def _settle(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
+        self._settled(outcome, status, execution.began)
+
+    def _settle_in_thread(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
+        self._loop.call_soon_threadsafe(self._settle, execution, outcome, status)
 
 
 def _outcome_of_stop(execution: Execution) -> Outcome | None:
@@ -315,7 +338,7 @@ def _outcome_of_stop(execution: Execution) -> Outcome | None:
     if execution.stopped is Stop.DEADLINE:
         return Overdue(held)
     if execution.stopped is Stop.CANCELLED:
-        return Failed(held, "Task cancelled", "Cancelled", permanent=True)
+        return Failed(held, "Task cancelled", CANCELLED, permanent=True)
     if execution.stopped is Stop.RELEASED:
         return Released(held)
     if execution.stopped is Stop.NOT_BEGUN:

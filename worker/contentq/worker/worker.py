@@ -20,6 +20,7 @@ from contentq.queue.task import Task
 from contentq.version import __version__
 from contentq.worker.claimer import Claimer
 from contentq.worker.connections import HandlerConnections
+from contentq.worker.gate import Gate
 from contentq.worker.link import Link, is_outage, one_line
 from contentq.worker.options import WorkerOptions
 from contentq.worker.pulse import Identity, Pulse, PulseListener
@@ -129,12 +130,28 @@ class Worker:
         loop = asyncio.get_running_loop()
         registration = self._registration
         connections = HandlerConnections(self._dsn, self._options.handler_connections)
+        gate = Gate(self._options.gate)
         self._reporter = reporter = Reporter(self._dsn, self._reported, prepare=self._options.is_direct)
+
+        def ended(outcome: Outcome, task: Task, began: float) -> None:
+            reporter.add(gate.judge(outcome, task, began))
+
+        def settled(outcome: Outcome, status: str | None, began: float) -> None:
+            gate.went_well(began)
+            self._reported(outcome, status)
+
         self._runner = runner = Runner(
-            self._handler, self._options.concurrency, connections, reporter.add, self._reported, self._idle
+            self._handler,
+            self._options.concurrency,
+            connections,
+            ended,
+            settled,
+            self._idle,
+            reporter.notes.note,
+            ahead=gate.key is None,
         )
         self._claimer = claimer = Claimer(
-            self._dsn, self._options, registration, runner, reporter, self._claimed, self._stop_asked
+            self._dsn, self._options, registration, runner, reporter, gate, self._claimed, self._stop_asked
         )
 
         def given_up(worker_id: int) -> None:
@@ -158,6 +175,7 @@ class Worker:
                 self._options.pid,
                 self._options.concurrency,
                 self._handler.name,
+                self._options.gate,
                 __version__,
             ),
             PulseListener(

@@ -1,0 +1,58 @@
+"""What handlers say of their progress, kept until it is written: the last of each, once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from contentq.queue.outcomes import Held, Progressed
+from contentq.worker.results import error_text
+
+INTERVAL = 1.0
+"""Seconds, at least, between two reports of progress."""
+
+NOTE_LENGTH = 500
+"""Characters of a note that are kept."""
+
+
+class ProgressNotes:
+    """Takes notes from any thread; due: called on the event loop when they should be written."""
+
+    def __init__(self, due: Callable[[], None]) -> None:
+        self._due = due
+        self._loop = asyncio.get_running_loop()
+        self._notes: dict[Held, Progressed] = {}
+        self._is_due_soon = False
+
+    def note(self, held: Held, fraction: float | None, note: str | None) -> None:
+        """An attempt is so far. What is no number is left out, and so is what no one could store."""
+        earlier = self._notes.get(held)
+        said = None if note is None else error_text(note)[:NOTE_LENGTH]
+        share = _share(fraction)
+        if earlier is not None:
+            share = earlier.fraction if share is None else share
+            said = earlier.note if said is None else said
+        self._notes[held] = Progressed(held, share, said)
+        if not self._is_due_soon:
+            self._is_due_soon = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, INTERVAL, self._due)
+
+    def take(self) -> list[Progressed]:
+        """What was noted since it was taken the last time."""
+        self._is_due_soon = False
+        taken = []
+        while self._notes:
+            try:
+                taken.append(self._notes.popitem()[1])
+            except KeyError:  # another thread
+                break
+        return taken
+
+
+def _share(fraction: float | None) -> float | None:
+    try:
+        share = None if fraction is None else float(fraction)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if share is None or math.isnan(share) else min(max(share, 0.0), 1.0)
