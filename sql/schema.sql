@@ -16,9 +16,14 @@ CREATE FUNCTION contentq.account_changed() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM contentq.held_accounts;
+        RETURN NULL;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
         PERFORM contentq.hold_account(OLD.id::integer);
-    ELSE
+    END IF;
+    IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
         PERFORM contentq.hold_account(NEW.id::integer);
     END IF;
     RETURN NULL;
@@ -547,6 +552,7 @@ CREATE FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts inte
 #variable_conflict use_column
 DECLARE
     completed integer[];
+    completed_results text[];
 BEGIN
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
@@ -569,9 +575,11 @@ BEGIN
           AND coalesce(t.status = 'processing' AND t.worker_id = complete.worker_id, false)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        RETURNING t.id
+        RETURNING t.id, r.result
     )
-    SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
+    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result)
+    INTO completed, completed_results
+    FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
         PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
@@ -579,16 +587,10 @@ BEGIN
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
-               FROM unnest(complete.results) AS r (result)
+               FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(complete.worker_id, array_agg(c.id), array_agg(c.result))
-        FROM (
-            SELECT DISTINCT ON (r.id) r.id, r.result
-            FROM unnest(complete.ids, complete.results) AS r (id, result)
-            WHERE r.id = ANY (completed)
-            ORDER BY r.id
-        ) AS c;
+        PERFORM contentq.record_usage(complete.worker_id, completed, completed_results);
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
@@ -711,6 +713,7 @@ DECLARE
     closed contentq.gates;
     each record;
     held_by record;
+    counted bigint;
     ahead bigint;
     reasons integer := 0;
 BEGIN
@@ -738,8 +741,8 @@ BEGIN
             RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
         IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
-            RETURN NEXT concat_ws(', ', 'progress: ' || round((task.progress * 100)::numeric) || ' %',
-                                  task.progress_note);
+            RETURN NEXT 'progress: ' || concat_ws(', ', round((task.progress * 100)::numeric) || ' %',
+                                                  task.progress_note);
         END IF;
         IF task.cancel_requested_at IS NOT NULL THEN
             RETURN NEXT 'it was cancelled, and its worker is stopping it';
@@ -843,21 +846,29 @@ BEGIN
     END IF;
 
     IF task.scheduled_at IS NULL THEN
-        SELECT count(*) FILTER (WHERE first.priority > task.priority
-                                   OR first.priority = task.priority
-                                      AND (first.submitted_at, first.id) < (task.submitted_at, task.id))
-        INTO ahead
+        SELECT count(*), count(*) FILTER (WHERE h.account_id IS NULL)
+        INTO counted, ahead
         FROM (
-            SELECT t.priority, t.submitted_at, t.id
+            SELECT t.account_id, t.priority, t.submitted_at, t.id
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'pending'
               AND t.scheduled_at IS NULL
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT most_counted
-        ) AS first;
-        IF ahead > 0 THEN
-            RETURN NEXT format('%s ready tasks are ahead of it (priority, then submitted_at)',
-                               CASE WHEN ahead = most_counted THEN format('%s or more', ahead) ELSE ahead::text END);
+        ) AS first
+        LEFT JOIN contentq.held_accounts AS h
+            ON h.account_id = first.account_id
+            AND greatest(h.paused_until, h.spent_until) > now_
+        WHERE first.priority > task.priority
+           OR first.priority = task.priority
+              AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
+        IF ahead > 0 OR counted = most_counted THEN
+            RETURN NEXT format(
+                '%s%s ready %s ahead of it (priority, then submitted_at)',
+                ahead,
+                CASE WHEN counted = most_counted THEN ' or more' END,
+                CASE WHEN ahead = 1 AND counted < most_counted THEN 'task is' ELSE 'tasks are' END
+            );
             reasons := reasons + 1;
         END IF;
     END IF;
@@ -1517,7 +1528,7 @@ BEGIN
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
     UPDATE public.content_generation_tasks AS t
-    SET progress = CASE WHEN r.fraction IS NULL THEN t.progress ELSE least(greatest(r.fraction, 0), 1) END,
+    SET progress = CASE WHEN r.fraction < 'NaN' THEN least(greatest(r.fraction, 0), 1) ELSE t.progress END,
         progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
@@ -2231,6 +2242,35 @@ COMMENT ON TABLE contentq.owned_tables IS 'The tables in public that contentq cr
 
 COMMENT ON COLUMN contentq.owned_tables.table_name IS 'Name of a table in schema public.';
 
+-- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.paused_accounts AS
+ SELECT h.account_id AS account,
+    "left"((a.name)::text, 30) AS name,
+    concat_ws(', '::text,
+        CASE
+            WHEN (h.paused_until > clock_timestamp()) THEN 'paused'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (h.spent_until > clock_timestamp()) THEN 'budget used up'::text
+            ELSE NULL::text
+        END) AS why,
+    date_trunc('second'::text, GREATEST(h.paused_until, h.spent_until)) AS until,
+    ( SELECT count(*) AS count
+           FROM public.content_generation_tasks t
+          WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) AS pending
+   FROM (contentq.held_accounts h
+     LEFT JOIN public.accounts a ON ((a.id = h.account_id)))
+  WHERE (GREATEST(h.paused_until, h.spent_until) > clock_timestamp())
+  ORDER BY ( SELECT count(*) AS count
+           FROM public.content_generation_tasks t
+          WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) DESC, h.account_id;
+
+-- Name: VIEW paused_accounts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused or have used up their monthly budget: until when (infinity: until someone resumes them), and how many tasks wait.';
+
 -- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.queue_overview AS
@@ -2697,7 +2737,7 @@ CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id)
 
 -- Name: accounts accounts_held_delete; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER accounts_held_delete AFTER DELETE ON public.accounts FOR EACH ROW WHEN (((old.paused_until IS NOT NULL) OR (old.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_held_delete AFTER DELETE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS NOT NULL) OR (old.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
 
 -- Name: TRIGGER accounts_held_delete ON accounts; Type: COMMENT; Schema: public; Owner: -
 
@@ -2705,15 +2745,23 @@ COMMENT ON TRIGGER accounts_held_delete ON public.accounts IS 'Makes claims forg
 
 -- Name: accounts accounts_held_insert; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER accounts_held_insert AFTER INSERT ON public.accounts FOR EACH ROW WHEN (((new.paused_until IS NOT NULL) OR (new.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_held_insert AFTER INSERT ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.paused_until IS NOT NULL) OR (new.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
 
 -- Name: TRIGGER accounts_held_insert ON accounts; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER accounts_held_insert ON public.accounts IS 'Tells claims of an account that is added with a pause or a budget.';
 
+-- Name: accounts accounts_held_truncate; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER accounts_held_truncate AFTER TRUNCATE ON public.accounts FOR EACH STATEMENT EXECUTE FUNCTION contentq.account_changed();
+
+-- Name: TRIGGER accounts_held_truncate ON accounts; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER accounts_held_truncate ON public.accounts IS 'Makes claims forget all accounts when all are gone.';
+
 -- Name: accounts accounts_held_update; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER accounts_held_update AFTER UPDATE ON public.accounts FOR EACH ROW WHEN (((old.paused_until IS DISTINCT FROM new.paused_until) OR (old.monthly_budget IS DISTINCT FROM new.monthly_budget))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_held_update AFTER UPDATE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS DISTINCT FROM new.paused_until) OR (old.monthly_budget IS DISTINCT FROM new.monthly_budget) OR ((old.id <> new.id) AND (num_nonnulls(old.paused_until, old.monthly_budget) > 0)))) EXECUTE FUNCTION contentq.account_changed();
 
 -- Name: TRIGGER accounts_held_update ON accounts; Type: COMMENT; Schema: public; Owner: -
 

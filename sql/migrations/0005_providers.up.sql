@@ -278,7 +278,9 @@ COMMENT ON FUNCTION contentq.hold_account(integer) IS
     'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
 
 -- Keeps held_accounts, which claims read, in step with the pauses and budgets in accounts.
--- Called by: the trigger accounts_held, only when paused_until or monthly_budget has changed or was set.
+-- Called by: the triggers accounts_held_… of accounts, at the commit, so that an operator's open transaction keeps no
+--            worker from reporting; only when a pause or a budget was set, changed or removed, so that programs that
+--            change other columns need no right on schema contentq.
 -- Locks: as hold_account(). Returns: NULL (it is ignored).
 CREATE OR REPLACE FUNCTION contentq.account_changed()
 RETURNS trigger
@@ -286,9 +288,14 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM contentq.held_accounts;
+        RETURN NULL;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
         PERFORM contentq.hold_account(OLD.id::integer);
-    ELSE
+    END IF;
+    IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
         PERFORM contentq.hold_account(NEW.id::integer);
     END IF;
     RETURN NULL;
@@ -379,8 +386,8 @@ COMMENT ON FUNCTION contentq.record_usage(bigint, integer[], text[]) IS
 -- Notes how far tasks are that a worker runs.
 -- Called by: workers, once a second at most for all that has changed.
 -- Locks: the tasks, in id order, skipping those that others hold (so it never waits): progress can be missed.
--- Returns: nothing. A fraction is from 0 to 1; what is NULL stays as it was. A task whose (worker, attempt) no longer
---          holds is left alone. No index has these columns, so that the update is a cheap one.
+-- Returns: nothing. A fraction is from 0 to 1; what is NULL, or not a number, stays as it was. A task whose
+--          (worker, attempt) no longer holds is left alone. No index has these columns: the update is a cheap one.
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.report_progress(
     worker_id bigint,
@@ -409,7 +416,7 @@ BEGIN
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
     UPDATE public.content_generation_tasks AS t
-    SET progress = CASE WHEN r.fraction IS NULL THEN t.progress ELSE least(greatest(r.fraction, 0), 1) END,
+    SET progress = CASE WHEN r.fraction < 'NaN' THEN least(greatest(r.fraction, 0), 1) ELSE t.progress END,
         progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
@@ -461,6 +468,7 @@ DECLARE
     closed contentq.gates;
     each record;
     held_by record;
+    counted bigint;
     ahead bigint;
     reasons integer := 0;
 BEGIN
@@ -488,8 +496,8 @@ BEGIN
             RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
         IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
-            RETURN NEXT concat_ws(', ', 'progress: ' || round((task.progress * 100)::numeric) || ' %',
-                                  task.progress_note);
+            RETURN NEXT 'progress: ' || concat_ws(', ', round((task.progress * 100)::numeric) || ' %',
+                                                  task.progress_note);
         END IF;
         IF task.cancel_requested_at IS NOT NULL THEN
             RETURN NEXT 'it was cancelled, and its worker is stopping it';
@@ -593,21 +601,29 @@ BEGIN
     END IF;
 
     IF task.scheduled_at IS NULL THEN
-        SELECT count(*) FILTER (WHERE first.priority > task.priority
-                                   OR first.priority = task.priority
-                                      AND (first.submitted_at, first.id) < (task.submitted_at, task.id))
-        INTO ahead
+        SELECT count(*), count(*) FILTER (WHERE h.account_id IS NULL)
+        INTO counted, ahead
         FROM (
-            SELECT t.priority, t.submitted_at, t.id
+            SELECT t.account_id, t.priority, t.submitted_at, t.id
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'pending'
               AND t.scheduled_at IS NULL
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT most_counted
-        ) AS first;
-        IF ahead > 0 THEN
-            RETURN NEXT format('%s ready tasks are ahead of it (priority, then submitted_at)',
-                               CASE WHEN ahead = most_counted THEN format('%s or more', ahead) ELSE ahead::text END);
+        ) AS first
+        LEFT JOIN contentq.held_accounts AS h
+            ON h.account_id = first.account_id
+            AND greatest(h.paused_until, h.spent_until) > now_
+        WHERE first.priority > task.priority
+           OR first.priority = task.priority
+              AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
+        IF ahead > 0 OR counted = most_counted THEN
+            RETURN NEXT format(
+                '%s%s ready %s ahead of it (priority, then submitted_at)',
+                ahead,
+                CASE WHEN counted = most_counted THEN ' or more' END,
+                CASE WHEN ahead = 1 AND counted < most_counted THEN 'task is' ELSE 'tasks are' END
+            );
             reasons := reasons + 1;
         END IF;
     END IF;
@@ -904,6 +920,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     completed integer[];
+    completed_results text[];
 BEGIN
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
@@ -926,9 +943,11 @@ BEGIN
           AND coalesce(t.status = 'processing' AND t.worker_id = complete.worker_id, false)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        RETURNING t.id
+        RETURNING t.id, r.result
     )
-    SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
+    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result)
+    INTO completed, completed_results
+    FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
         PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
@@ -936,16 +955,10 @@ BEGIN
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
-               FROM unnest(complete.results) AS r (result)
+               FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(complete.worker_id, array_agg(c.id), array_agg(c.result))
-        FROM (
-            SELECT DISTINCT ON (r.id) r.id, r.result
-            FROM unnest(complete.ids, complete.results) AS r (id, result)
-            WHERE r.id = ANY (completed)
-            ORDER BY r.id
-        ) AS c;
+        PERFORM contentq.record_usage(complete.worker_id, completed, completed_results);
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
@@ -1302,6 +1315,30 @@ COMMENT ON VIEW contentq.gate_status IS
     'Gates, closed ones first: until when (resume_at may be infinity), how many workers have it, when and why it was '
     'closed last.';
 
+-- The accounts whose tasks are not claimed now, those with the most waiting first.
+CREATE OR REPLACE VIEW contentq.paused_accounts AS
+SELECT
+    h.account_id AS account,
+    left(a.name, 30) AS name,
+    concat_ws(
+        ', ',
+        CASE WHEN h.paused_until > clock_timestamp() THEN 'paused' END,
+        CASE WHEN h.spent_until > clock_timestamp() THEN 'budget used up' END
+    ) AS why,
+    date_trunc('second', greatest(h.paused_until, h.spent_until)) AS until,
+    (SELECT count(*)
+     FROM public.content_generation_tasks AS t
+     WHERE t.account_id = h.account_id
+       AND t.status = 'pending') AS pending
+FROM contentq.held_accounts AS h
+LEFT JOIN public.accounts AS a ON a.id = h.account_id
+WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
+ORDER BY pending DESC, h.account_id;
+
+COMMENT ON VIEW contentq.paused_accounts IS
+    'Accounts whose tasks are not claimed now, since they are paused or have used up their monthly budget: until when '
+    '(infinity: until someone resumes them), and how many tasks wait.';
+
 -- What the accounts' attempts have cost this month (UTC), most expensive first; and those that have a budget.
 CREATE OR REPLACE VIEW contentq.usage_by_account AS
 SELECT
@@ -1428,22 +1465,33 @@ COMMENT ON VIEW contentq.worker_status IS
     'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since '
     'the last heartbeat.';
 
-CREATE TRIGGER accounts_held_insert
+-- Deferred, so that hold_account() locks the account only while the transaction commits.
+CREATE CONSTRAINT TRIGGER accounts_held_insert
     AFTER INSERT ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
     WHEN (NEW.paused_until IS NOT NULL OR NEW.monthly_budget IS NOT NULL)
     EXECUTE FUNCTION contentq.account_changed();
 
-CREATE TRIGGER accounts_held_update
+CREATE CONSTRAINT TRIGGER accounts_held_update
     AFTER UPDATE ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
-    WHEN (OLD.paused_until IS DISTINCT FROM NEW.paused_until OR OLD.monthly_budget IS DISTINCT FROM NEW.monthly_budget)
+    WHEN (OLD.paused_until IS DISTINCT FROM NEW.paused_until
+          OR OLD.monthly_budget IS DISTINCT FROM NEW.monthly_budget
+          OR OLD.id <> NEW.id AND num_nonnulls(OLD.paused_until, OLD.monthly_budget) > 0)
     EXECUTE FUNCTION contentq.account_changed();
 
-CREATE TRIGGER accounts_held_delete
+CREATE CONSTRAINT TRIGGER accounts_held_delete
     AFTER DELETE ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
     WHEN (OLD.paused_until IS NOT NULL OR OLD.monthly_budget IS NOT NULL)
+    EXECUTE FUNCTION contentq.account_changed();
+
+CREATE TRIGGER accounts_held_truncate
+    AFTER TRUNCATE ON public.accounts
+    FOR EACH STATEMENT
     EXECUTE FUNCTION contentq.account_changed();
 
 COMMENT ON TRIGGER accounts_held_insert ON public.accounts IS
@@ -1452,6 +1500,8 @@ COMMENT ON TRIGGER accounts_held_update ON public.accounts IS
     'Tells claims of a pause or a budget that was set, changed or removed.';
 COMMENT ON TRIGGER accounts_held_delete ON public.accounts IS
     'Makes claims forget an account that is gone.';
+COMMENT ON TRIGGER accounts_held_truncate ON public.accounts IS
+    'Makes claims forget all accounts when all are gone.';
 
 -- A table that was there may have accounts that are paused or have a budget already.
 DO $$
