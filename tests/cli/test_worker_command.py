@@ -330,3 +330,61 @@ def test_setting_that_makes_no_sense_is_wrong_usage(contentq: Run, options: list
 
     assert outcome.code == 2
     assert outcome.err.startswith("Usage: contentq worker ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gate", ""], "--gate needs the key of a provider; the gate * is every worker's anyhow"),
+        (["--gate", "*"], "--gate needs the key of a provider; the gate * is every worker's anyhow"),
+        (["--gate", "p", "--no-gate"], "give --gate or --no-gate, not both"),
+        (["--gate", "", "--no-gate"], "give --gate or --no-gate, not both"),
+    ],
+)
+def test_gate_that_makes_no_sense_ends_with_2(
+    contentq: Run, inside: Path, options: list[str], message: str
+) -> None:
+    outcome = contentq("worker", "--handler", "handlers:write", *options)
+
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "gate"),
+    [([], None), (["--gate", "api.example.com"], "api.example.com"), (["--no-gate"], None)],
+    ids=["nothing", "--gate", "--no-gate"],
+)
+def test_worker_has_the_gate_that_it_is_given(
+    start: Start, dsn: str, queue: Queue, folder: Path, options: list[str], gate: str | None
+) -> None:
+    start("worker", "--handler", "handlers:write", *options, cwd=folder, DATABASE_URL=dsn)
+
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1)
+    assert queue.values("SELECT gate FROM contentq.workers") == [gate]
+
+
+@pytest.mark.parametrize(
+    ("options", "gate"),
+    [([], "localhost:1"), (["--gate", "another"], "another"), (["--no-gate"], None)],
+    ids=["nothing", "--gate", "--no-gate"],
+)
+def test_gate_of_the_handler_is_the_default(
+    start: Start, dsn: str, queue: Queue, tmp_path: Path, options: list[str], gate: str | None
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text('model = "m"\nbase_url = "http://localhost:1/v1"\n')
+
+    start(
+        "worker",
+        "--handler",
+        "openai",
+        "--settings",
+        str(settings),
+        *options,
+        OPENAI_API_KEY="k",
+        DATABASE_URL=dsn,
+    )
+
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1)
+    assert queue.values("SELECT gate FROM contentq.workers") == [gate]

@@ -110,7 +110,7 @@ class ProviderProcess:
     def end(self) -> None:
         """Ends the process."""
         self.process.terminate()
-        self.process.wait(10)
+        self.process.communicate(timeout=10)
 
 
 @contextmanager
