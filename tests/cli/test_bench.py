@@ -98,7 +98,9 @@ def test_table_and_verdict_tell_rate_start_and_limit(contentq: Run) -> None:
     assert re.search(r"^commit +[\d.]+ ms +", table, re.MULTILINE)
     assert re.search(r"^round trip +[\d.]+ ms +", table, re.MULTILINE)
     said = [" ".join(paragraph.split()) for paragraph in verdict]
-    assert re.match(r"One worker works off [\d,]+ tasks a second on this database: [\d.]+ [mb]illion a day", said[-3])
+    assert re.match(
+        r"One worker works off [\d,]+ tasks a second on this database: [\d.]+ [mb]illion a day", said[-3]
+    )
     assert re.match(r"An idle worker starts a task [\d.]+ ms after the INSERT began, all 3 within", said[-2])
     assert said[-1].startswith("What limits is ")
 
