@@ -82,10 +82,7 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("handler", "message"),
     [
-        (
-            "handlers",
-            "'handlers' does not name a handler; write module:function, or one of: template, command, openai",
-        ),
+        ("handlers", "'handlers' does not name a handler; write module:function, or one of: template,"),
         ("handlers:", "'handlers:' does not name a handler"),
         ("handlers.py:write", "names a file; run in its folder with --handler handlers:write"),
         ("./pkg/handlers.py:write", "names a file; run in its folder with --handler handlers:write"),

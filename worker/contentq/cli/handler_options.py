@@ -27,8 +27,8 @@ _OPTIONS = (
         default="template",
         show_default=True,
         metavar="MODULE:FUNCTION",
-        help="What to run on each task: a function of yours; `openai`, which asks a model; `command`, any program; "
-        "or `template`, which writes a draft without network.",
+        help="What to run on each task: a function of yours; `openai`, which asks a model; `command`, any "
+        "program; or `template`, which writes a draft without network.",
     ),
     click.option(
         "--templates",

@@ -29,6 +29,7 @@ Exit codes:
 COMMANDS = {
     "migrate": "contentq.cli.migrate:migrate",
     "worker": "contentq.cli.worker_command:worker",
+    "try": "contentq.cli.try_command:try_command",
     "submit": "contentq.cli.submit:submit",
     "list": "contentq.cli.tasks:list_tasks",
     "show": "contentq.cli.tasks:show",
