@@ -10,7 +10,8 @@
 -- When a scan has taken long, the session therefore remembers how far it has come in each priority (in the setting
 -- contentq.ready_heads, for twenty times as long as the scan took, a second at most) and begins there. Tasks that become
 -- ready behind that place meanwhile, such as retries, are found by the next whole scan; new ones are found at once, and
--- more urgent ones unless they are behind the place of their own priority.
+-- more urgent ones unless they are behind the place of their own priority. While accounts are held, it counts for up to
+-- 5 seconds, since their tasks do not go away by being walked over: a million of them take half a second.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(max_tasks integer, categories text[])
 RETURNS integer[]
 LANGUAGE plpgsql
@@ -35,6 +36,10 @@ DECLARE
         WHERE greatest(h.paused_until, h.spent_until) > began
         ORDER BY h.account_id
     );
+    longest constant interval := CASE
+        WHEN cardinality(held) > 0 THEN interval '5 seconds'
+        ELSE interval '1 second'
+    END;
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := '{}';
     head record;
@@ -43,11 +48,12 @@ DECLARE
 BEGIN
     IF memory IS NOT NULL
         -- Not after the clock was set back, either.
-        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '1 second'
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + longest
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
         AND memory->'held' = to_jsonb(held)
     THEN
         heads := memory->'heads';
+        memory := memory - 'idle';
         FOR urgency IN REVERSE 10..1 LOOP
             SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
                    coalesce((heads->urgency::text->>1)::integer, 0) AS id
@@ -84,17 +90,20 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        -- One that has found nothing was not in vain twice: the session sleeps until there may be something.
-        IF took < long OR cardinality(chosen) = 0 THEN
+        -- One that has found nothing was not in vain twice: the session sleeps until there may be something. But each
+        -- new task of an account that is held wakes it, and need not make it walk over all the others again.
+        IF took < long OR cardinality(chosen) = 0 AND cardinality(held) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);
             END IF;
             RETURN chosen;
         END IF;
         memory := jsonb_build_object(
-            'until', began + least(20 * took, interval '1 second'),
+            'until', began + least(20 * took, longest),
             'categories', choose_ready.categories,
-            'held', held
+            'held', held,
+            -- Nothing was there, so that there is no reason to look again (see next_scheduled()) before it is woken.
+            'idle', cardinality(chosen) = 0
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
         SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))

@@ -23,8 +23,8 @@ ENDED = ("completed", "failed", "timeout")
 _WATCHED = ("status", "attempt", "scheduled_at", "progress", "note")
 
 
-def follow(connection: psycopg.Connection[TupleRow], task_id: str, as_json: bool) -> str:
-    """Prints each change of a task until it ends; returns its last status.
+def follow(connection: psycopg.Connection[TupleRow], task_id: str, as_json: bool) -> dict[str, Any]:
+    """Prints each change of a task until it ends; returns its last state.
 
     Raises ContentQueueError when there is no such task, or when it is deleted meanwhile.
     """
@@ -35,7 +35,7 @@ def follow(connection: psycopg.Connection[TupleRow], task_id: str, as_json: bool
         else:
             print_text(f"{_clock(state['at'])}  {_line(state, before)}")
         before = state
-    return str(before["status"])
+    return before
 
 
 def _states(connection: psycopg.Connection[TupleRow], task_id: str) -> Iterator[dict[str, Any]]:

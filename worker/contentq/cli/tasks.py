@@ -83,10 +83,10 @@ def show(ctx: click.Context, /, task_id: str, with_content: bool, following: boo
         if not following:
             _show(connection, task_id, with_content, as_json)
             return
-        status = follow(connection, task_id, as_json)
+        ended = follow(connection, task_id, as_json)
         if with_content:
-            _show_content(connection, task_id, as_json)
-    if status != "completed":
+            _show_content(connection, ended["content_id"], as_json)
+    if ended["status"] != "completed":
         ctx.exit(1)
 
 
@@ -105,13 +105,13 @@ def _show(connection: Connection, task_id: str, with_content: bool, as_json: boo
     for error in errors:
         print_text(f"attempt {error['attempt']} at {error['at']}: {_said(error)}")
     if with_content:
-        _show_content(connection, task_id, as_json)
+        _show_content(connection, task["content_id"], as_json)
 
 
-def _show_content(connection: Connection, task_id: str, as_json: bool) -> None:
+def _show_content(connection: Connection, content_id: int | None, as_json: bool) -> None:
     from contentq.queue import inspection
 
-    found = inspection.content_of(connection, task_id)
+    found = inspection.content(connection, content_id)
     if as_json:
         print_json_text(json.dumps({"content": found}, ensure_ascii=False))
     else:

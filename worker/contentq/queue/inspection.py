@@ -48,15 +48,11 @@ _SHOW = """
 
 _STATE = """
     SELECT clock_timestamp() AS at, task_id, status, attempt, progress, progress_note AS note, scheduled_at,
-           error_message AS error
+           error_message AS error, content_id
     FROM public.content_generation_tasks
     WHERE task_id = %s"""
 
-_CONTENT = """
-    SELECT c.id, c.title, c.body, c.word_count, c.review_status
-    FROM public.content_generation_tasks AS t
-    JOIN public.contents AS c ON c.id = t.content_id
-    WHERE t.task_id = %s"""
+_CONTENT = "SELECT id, title, body, word_count, review_status FROM public.contents WHERE id = %s"
 
 _SHOW_JSON = """
     SELECT row_to_json(t)::text
@@ -100,9 +96,9 @@ def explanation(connection: Connection, task_id: str) -> list[str]:
     return [row["line"] for row in rows]
 
 
-def content_of(connection: Connection, task_id: str) -> dict[str, Any] | None:
-    """The content that a task has produced, None when there is none."""
-    return next(iter(_rows(connection, _CONTENT, [task_id])), None)
+def content(connection: Connection, content_id: int | None) -> dict[str, Any] | None:
+    """One piece of content; None when there is none."""
+    return next(iter(_rows(connection, _CONTENT, [content_id])), None)
 
 
 def task_as_json(connection: Connection, task_id: str, with_content: bool) -> str | None:
