@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from contentq.content import GeneratedContent
 from contentq.errors import PermanentError
-from contentq.handlers.answers import answer_of
+from contentq.handlers.commands.answers import answer_of
 
 
 def answer(text: str, topic: str | None = "Tea") -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from contentq.content import GeneratedContent, PreviousContent
 from contentq.errors import HandlerError, HandlerUnusable, PermanentError, RateLimited, TemporaryError
-from contentq.handlers import command
-from contentq.handlers.command import CommandHandler
+from contentq.handlers.commands import handler as command
+from contentq.handlers.commands.handler import CommandHandler
 from contentq.handlers.loading import HandlerOptions, load
 
 from tests.handlers.programs import Heard, Script, context, run
@@ -326,7 +326,7 @@ def test_program_that_is_gone_later_may_be_back_soon(script: Script) -> None:
 MANY = """
 import asyncio, os, resource, sys
 from contentq.errors import TemporaryError
-from contentq.handlers.command import CommandHandler
+from contentq.handlers.commands.handler import CommandHandler
 from tests.handlers.programs import context
 from tests.support.tasks import task
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from contentq import GeneratedContent, PermanentError, TemporaryError
-from contentq.handlers.openai_handler import OpenAIHandler
+from contentq.handlers.chat.handler import OpenAIHandler
 
 from tests.handlers.conftest import KEY, Ask
 from tests.support.provider import Provider

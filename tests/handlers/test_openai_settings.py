@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from contentq.errors import HandlerUnusable
-from contentq.handlers import openai_settings
+from contentq.handlers.chat import settings as openai_settings
+from contentq.handlers.chat.client import endpoint
+from contentq.handlers.chat.settings import ModelSettings, OpenAISettings, Price
 from contentq.handlers.loading import HandlerOptions, load
-from contentq.handlers.openai_client import endpoint
-from contentq.handlers.openai_settings import ModelSettings, OpenAISettings, Price
 
 ALL = """
 model = "large"
@@ -188,7 +188,7 @@ def test_handler_is_loaded_with_its_gate(monkeypatch: pytest.MonkeyPatch, settin
 
 def test_without_the_package_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    for name in [name for name in sys.modules if name.startswith("contentq.handlers.openai_")]:
+    for name in [name for name in sys.modules if name.startswith("contentq.handlers.chat.")]:
         monkeypatch.delitem(sys.modules, name)
 
     with pytest.raises(HandlerUnusable, match=r"which is not installed: pip install 'contentq\[openai\]'$"):

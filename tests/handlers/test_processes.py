@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contentq.handlers import processes
-from contentq.handlers.guardian import GUARDIAN, Guardian
-from contentq.handlers.processes import Ended, OutputTooLarge
+from contentq.handlers.commands import processes
+from contentq.handlers.commands.guardian import GUARDIAN, Guardian
+from contentq.handlers.commands.processes import Ended, OutputTooLarge
 
 from tests.support.traces import Trace
 from tests.support.waiting import eventually
@@ -169,7 +169,7 @@ def test_process_that_has_left_the_group_is_not_waited_for(trace: Trace, monkeyp
 
 WORKER = """
 import asyncio, sys
-from contentq.handlers import processes
+from contentq.handlers.commands import processes
 
 asyncio.run(
     processes.run(

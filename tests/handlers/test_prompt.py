@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from contentq import PermanentError
 from contentq.content import PreviousContent
-from contentq.handlers.prompt import Prompt
+from contentq.handlers.chat.prompt import Prompt
 
 from tests.support.tasks import context, task
 

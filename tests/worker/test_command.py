@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contentq.handlers.command import CommandHandler
+from contentq.handlers.commands.handler import CommandHandler
 from contentq.worker.worker import Ending
 
 from tests.support.traces import Trace

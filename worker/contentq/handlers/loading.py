@@ -53,7 +53,7 @@ def load(name: str, options: HandlerOptions | None = None) -> Handler:
     """
     options = options or HandlerOptions()
     if name == "command":
-        from contentq.handlers.command import CommandHandler
+        from contentq.handlers.commands.handler import CommandHandler
 
         return wrap(CommandHandler(options.command, options.environment), name)
     if options.command or options.environment:
@@ -117,7 +117,7 @@ def wrap(function: Any, name: str | None = None) -> Handler:
 def _openai(options: HandlerOptions) -> Handler:
     """The handler `openai`, which needs a package that is not installed with contentq."""
     try:
-        from contentq.handlers.openai_handler import OpenAIHandler
+        from contentq.handlers.chat.handler import OpenAIHandler
     except ModuleNotFoundError as error:
         if error.name != "openai":
             raise

@@ -9,11 +9,11 @@ from typing import Any
 import openai
 
 from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, RateLimited, TemporaryError
-from contentq.handlers.openai_client import Endpoint, http_library
-from contentq.handlers.openai_settings import OpenAISettings
-from contentq.handlers.openai_stream import AnswerTooLarge, MalformedAnswer, Received
-from contentq.handlers.retry_after import retry_after
-from contentq.handlers.scrubbing import Scrubber
+from contentq.handlers.chat.client import Endpoint, http_library
+from contentq.handlers.chat.retry_after import retry_after
+from contentq.handlers.chat.scrubbing import Scrubber
+from contentq.handlers.chat.settings import OpenAISettings
+from contentq.handlers.chat.stream import AnswerTooLarge, MalformedAnswer, Received
 
 OUT_OF_MONEY_DELAY = 300.0
 """Seconds until the next try when the account has no money left, unless the provider names another time."""

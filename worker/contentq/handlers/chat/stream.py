@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contentq.handlers.openai_settings import OpenAISettings
+from contentq.handlers.chat.settings import OpenAISettings
 
 
 class MalformedAnswer(Exception):

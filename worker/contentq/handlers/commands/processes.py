@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from contentq.handlers.guardian import GUARDIAN
+from contentq.handlers.commands.guardian import GUARDIAN
 
 TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL; a stopping worker gives its handlers 2 seconds in all."""

@@ -8,7 +8,7 @@ import signal
 from typing import Any
 
 from contentq.errors import HandlerError, PermanentError, RateLimited, TemporaryError
-from contentq.handlers.answers import object_or_nothing
+from contentq.handlers.commands.answers import object_or_nothing
 
 TEMPORARY = os.EX_TEMPFAIL
 """Exit code of an attempt that may succeed later: 75, EX_TEMPFAIL of sysexits.h."""

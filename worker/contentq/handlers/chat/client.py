@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import openai
 
 from contentq.errors import HandlerUnusable
-from contentq.handlers.openai_settings import OpenAISettings, without_credentials
+from contentq.handlers.chat.settings import OpenAISettings, without_credentials
 
 OPENAI = "https://api.openai.com/v1"
 

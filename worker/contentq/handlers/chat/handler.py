@@ -14,14 +14,14 @@ import openai
 
 from contentq.content import GeneratedContent
 from contentq.errors import PermanentError, ProviderUnavailable, RateLimited, TemporaryError
-from contentq.handlers import openai_settings
-from contentq.handlers.answer import body_of, title_of
-from contentq.handlers.openai_client import endpoint, make_client, quieten
-from contentq.handlers.openai_errors import Failures
-from contentq.handlers.openai_settings import OpenAISettings
-from contentq.handlers.openai_stream import MalformedAnswer, Received
-from contentq.handlers.prompt import Message, Prompt
-from contentq.handlers.scrubbing import Scrubber
+from contentq.handlers.chat.answer import body_of, title_of
+from contentq.handlers.chat.client import endpoint, make_client, quieten
+from contentq.handlers.chat.errors import Failures
+from contentq.handlers.chat.prompt import Message, Prompt
+from contentq.handlers.chat.scrubbing import Scrubber
+from contentq.handlers.chat.settings import OpenAISettings
+from contentq.handlers.chat.settings import read as read_settings
+from contentq.handlers.chat.stream import MalformedAnswer, Received
 from contentq.queue.task import Task
 
 PROGRESS_INTERVAL = 0.25
@@ -37,7 +37,7 @@ class OpenAIHandler:
     """Asks a model for an article. Raises HandlerUnusable when something is wrong with its settings."""
 
     def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
-        self._settings = openai_settings.read(settings)
+        self._settings = read_settings(settings)
         self._at = endpoint(self._settings)
         self._prompt = Prompt(templates)
         self._scrub = Scrubber(self._at.key)

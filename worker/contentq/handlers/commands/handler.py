@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from contentq.errors import HandlerUnusable, PermanentError, TemporaryError
-from contentq.handlers import processes
-from contentq.handlers.answers import Answer, answer_of
-from contentq.handlers.exits import error_of
-from contentq.handlers.stderr import Lines
-from contentq.handlers.stdin import line_of
+from contentq.handlers.commands import processes
+from contentq.handlers.commands.answers import Answer, answer_of
+from contentq.handlers.commands.exits import error_of
+from contentq.handlers.commands.stderr import Lines
+from contentq.handlers.commands.stdin import line_of
 from contentq.queue.task import Task
 
 log = logging.getLogger("contentq.handlers.command")
