@@ -272,6 +272,15 @@ def test_three_calls_in_a_row_without_an_answer_are_an_outage(gate: Gate) -> Non
     assert 0.9 <= closed_for(outcome) <= 1.1
 
 
+def test_failures_of_a_slow_queue_are_an_outage_too(gate: Gate, clock: Clock) -> None:
+    closings = []
+    for _ in range(3):
+        closings.append(closed_for(unanswered(gate)))
+        clock.now += rules.FORGOTTEN * 0.7
+
+    assert [closing > 0 for closing in closings] == [False, False, True]
+
+
 @pytest.mark.parametrize("answer", [well, refused], ids=["success", "refusal"])
 def test_calls_that_are_answered_in_between_are_no_outage(gate: Gate, answer: Callable[[Gate], object]) -> None:
     for _ in range(5):

@@ -17,6 +17,7 @@ import pytest
 from contentq import Context, HandlerError, PermanentError, ProviderUnavailable, RateLimited, Task, TemporaryError
 from contentq.database.connect import connect_async
 from contentq.queue import contract
+from contentq.queue.outcomes import Failed, Held
 from contentq.worker import link
 from contentq.worker.worker import Ending
 
@@ -137,7 +138,7 @@ def test_operator_closes_and_opens_and_it_starts_at_once(
 ) -> None:
     database.execute("SELECT contentq.close_gate(%s, 'infinity', 'Sunday')", [key])
     start_worker(Provider(), gate="p", poll=60)
-    registered(database)
+    eventually(lambda: len(claims) == 1)
     id_ = insert()
     eventually(lambda: len(claims) >= 2)
     assert row(id_).status == "pending"
@@ -531,7 +532,7 @@ def test_worker_whose_connections_break_while_the_gate_is_closed_goes_on_when_it
 ) -> None:
     database.execute("SELECT contentq.close_gate('p', 'infinity')")
     start_worker(Provider(), gate="p", poll=60)
-    registered(database)
+    eventually(lambda: len(claims) == 1)
     id_ = insert()
     eventually(lambda: len(claims) >= 2)
     before = len(claims)
@@ -679,7 +680,42 @@ def test_pace_that_limits_does_not_cost_a_claim_for_each_look(
 
     assert len(claims) <= 60 + 10
     seconds = provider.began[-1][0] - provider.began[0][0]
-    assert 1.5 < seconds < 6  # 10 a second at first, doubled each second
+    assert 1.5 < seconds < 10  # 10 a second at first, doubled each second
+
+
+def test_pace_grows_also_when_there_is_but_one_slot(
+    start_worker: StartWorker, database: Database, account: int
+) -> None:
+    provider = Provider()
+    database.execute(
+        "INSERT INTO content_generation_tasks (account_id, topic) SELECT %s, 't' FROM generate_series(1, 80)",
+        [account],
+    )
+    start_worker(provider, gate="p", concurrency=1)
+
+    eventually(lambda: len(provider.began) == 80, within=20)
+
+    assert provider.began[-1][0] - provider.began[0][0] < 7.5  # at the first rate it would be 8
+
+
+def test_stale_attempt_beside_the_valid_one_of_the_same_task_is_not_charged(
+    insert: Insert, row: Row, database: Database, dsn: str
+) -> None:
+    id_ = insert()
+    held = "SELECT contentq.register_worker('here', 1, 1, 'h')"
+    found = database.execute(held).fetchone()
+    assert found is not None
+    database.execute("SELECT contentq.claim(%s, 1)", found)
+    stale, valid = (
+        Failed(Held(found[0], id_, attempt, "t"), "busy", "E", usage=json.dumps(SPENT)) for attempt in (0, 1)
+    )
+
+    async def report() -> dict[int, str]:
+        async with await connect_async(dsn, "contentq report") as connection:
+            return await contract.fail(connection, found[0], [stale, valid])
+
+    assert asyncio.run(report()) == {id_: "pending"}
+    assert database.execute(USAGE).fetchall() == [(1, 10, 0.5)]
 
 
 def test_results_keep_their_own_usage(

@@ -67,27 +67,28 @@ _COMPLETE = "SELECT contentq.complete(%s, %s::integer[], %s::integer[], %s::text
 _STORE = """
     SELECT contentq.store(%s, %s::integer[], %s::integer[], %s::text[], %s::text[], %s::integer[], %s::text[])"""
 _FAIL = """
-    SELECT r.id, contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
+    SELECT r.id, r.attempt,
+           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
     FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[])
         AS r (id, attempt, message, permanent, retry_after, error_class)
     ORDER BY r.id"""
 _SNOOZE = """
-    SELECT r.id, 'pending'
+    SELECT r.id, r.attempt, 'pending'
     FROM (SELECT *
           FROM unnest(%s::integer[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
           ORDER BY u.id) AS r
     WHERE contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
 _CHARGED = """
-    WITH reported (id, status) AS MATERIALIZED ({report}),
+    WITH reported (id, attempt, status) AS MATERIALIZED ({report}),
     charged AS (
         SELECT contentq.record_usage(%s, array_agg(u.id), array_agg(u.usage))
-        FROM unnest(%s::integer[], %s::text[]) AS u (id, usage)
-        JOIN reported AS r ON r.id = u.id
+        FROM unnest(%s::integer[], %s::integer[], %s::text[]) AS u (id, attempt, usage)
+        JOIN reported AS r ON r.id = u.id AND r.attempt = u.attempt
         WHERE u.usage IS NOT NULL
           AND r.status IS NOT NULL
         HAVING count(*) > 0
     )
-    SELECT r.id, r.status
+    SELECT r.id, r.attempt, r.status
     FROM reported AS r
     WHERE (SELECT count(*) FROM charged) >= 0"""
 """A report, and of the attempts whose report counted what they have cost."""
@@ -336,12 +337,12 @@ async def _statuses(
     worker_id: int,
     outcomes: Sequence[Failed | Snoozed],
 ) -> dict[int, str]:
-    """Makes a report that gives (id, new status), and with it what attempts have cost; the new statuses."""
+    """Makes a report that gives (id, attempt, new status), and with it what these have cost; the new statuses."""
     if any(o.usage is not None for o in outcomes):
         report = _CHARGED.format(report=report)
-        values = [*values, worker_id, _integers(o.held.id for o in outcomes), _texts(o.usage for o in outcomes)]
+        values = [*values, worker_id, *_names(outcomes), _texts(o.usage for o in outcomes)]
     cursor = await connection.execute(report, values)
-    return {row[0]: row[1] for row in await cursor.fetchall() if row[1] is not None}
+    return {row[0]: row[2] for row in await cursor.fetchall() if row[2] is not None}
 
 
 async def _ids(connection: Connection, query: str, values: Sequence[Any]) -> list[int]:

@@ -137,15 +137,17 @@ class Claimer:
 
         0 when it is time to look whether it holds what it does not know of.
         """
+        waited = False
         while not self._stopping.is_set():
             free = await self._free_slots()
             allowed = self._gate.allows(free)
             if allowed > 0:
-                self._is_limited = allowed < free
+                self._is_limited = allowed < free or waited
                 return allowed
             seconds = self._reconcile_at - time.monotonic()
             if seconds <= 0:
                 break
+            waited = free > 0
             await self._gate.wait(seconds)
         return 0
 

@@ -200,7 +200,7 @@ class Gate:
         if self._pace is None or self.key is None:
             return outcome
         now = time.monotonic()
-        if now - self._trouble_at > FORGOTTEN:
+        if self._outage_began is not None and now - self._trouble_at > FORGOTTEN:
             self._outage_began, self._unanswered = None, 0
         is_news = not self._pace.is_closed(now)
         if self._outage_began is not None:
