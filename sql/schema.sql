@@ -763,7 +763,11 @@ BEGIN
                            date_trunc('second', coalesce(task.completed_at, task.updated_at)));
         IF task.status <> 'completed' THEN
             RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
-            RETURN NEXT format('to put it back: SELECT contentq.requeue(%L)', task.task_id);
+            RETURN NEXT format('to put it back: contentq retry, or SELECT contentq.requeue(%L)', task.task_id);
+        ELSIF EXISTS (SELECT FROM public.contents AS c WHERE c.id = task.content_id AND c.review_status = 'rejected')
+        THEN
+            RETURN NEXT format('its content was rejected; to have it revised: contentq retry --note, or '
+                               'SELECT contentq.requeue(%L, ''what is to be better'')', task.task_id);
         END IF;
         RETURN;
     END IF;
@@ -821,11 +825,16 @@ BEGIN
             GROUP BY w.gate
         ) AS l ON l.gate = g.key
         WHERE g.key <> '*'
-          AND g.resume_at > now_
+          AND (g.resume_at > now_ OR g.closed_at > now_ - interval '1 minute')
         ORDER BY g.key
     LOOP
-        RETURN NEXT format('gate %s, which %s of the live workers have, is closed', (each.gate).key, each.with_gate)
-                    || contentq.until_and_why(each.gate);
+        RETURN NEXT format('gate %s (live workers that have it: %s) ', (each.gate).key, each.with_gate)
+            || CASE
+                   WHEN (each.gate).resume_at > now_ THEN 'is closed' || contentq.until_and_why(each.gate)
+                   ELSE format('was closed %s ago, and its workers begin tasks as fast as the provider lets them%s',
+                               date_trunc('second', now_ - (each.gate).closed_at),
+                               coalesce('; the reason: ' || (each.gate).reason, ''))
+               END;
         reasons := reasons + 1;
     END LOOP;
 
@@ -1895,6 +1904,9 @@ BEGIN
         SET status = CASE WHEN t.cancel_requested_at IS NULL THEN 'timeout' ELSE 'failed' END,
             error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
                                  WHEN t.status = 'processing' THEN 'Task execution timeout'
+                                 WHEN t.attempt > 0 AND t.error_message IS NOT NULL
+                                 THEN 'Task timeout before the next attempt; the last one ended with: '
+                                      || t.error_message
                                  ELSE 'Task timeout before execution' END,
             scheduled_at = NULL,
             updated_at = CURRENT_TIMESTAMP

@@ -32,6 +32,9 @@ BEGIN
         SET status = CASE WHEN t.cancel_requested_at IS NULL THEN 'timeout' ELSE 'failed' END,
             error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
                                  WHEN t.status = 'processing' THEN 'Task execution timeout'
+                                 WHEN t.attempt > 0 AND t.error_message IS NOT NULL
+                                 THEN 'Task timeout before the next attempt; the last one ended with: '
+                                      || t.error_message
                                  ELSE 'Task timeout before execution' END,
             scheduled_at = NULL,
             updated_at = CURRENT_TIMESTAMP

@@ -510,7 +510,11 @@ BEGIN
                            date_trunc('second', coalesce(task.completed_at, task.updated_at)));
         IF task.status <> 'completed' THEN
             RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
-            RETURN NEXT format('to put it back: SELECT contentq.requeue(%L)', task.task_id);
+            RETURN NEXT format('to put it back: contentq retry, or SELECT contentq.requeue(%L)', task.task_id);
+        ELSIF EXISTS (SELECT FROM public.contents AS c WHERE c.id = task.content_id AND c.review_status = 'rejected')
+        THEN
+            RETURN NEXT format('its content was rejected; to have it revised: contentq retry --note, or '
+                               'SELECT contentq.requeue(%L, ''what is to be better'')', task.task_id);
         END IF;
         RETURN;
     END IF;
@@ -568,11 +572,16 @@ BEGIN
             GROUP BY w.gate
         ) AS l ON l.gate = g.key
         WHERE g.key <> '*'
-          AND g.resume_at > now_
+          AND (g.resume_at > now_ OR g.closed_at > now_ - interval '1 minute')
         ORDER BY g.key
     LOOP
-        RETURN NEXT format('gate %s, which %s of the live workers have, is closed', (each.gate).key, each.with_gate)
-                    || contentq.until_and_why(each.gate);
+        RETURN NEXT format('gate %s (live workers that have it: %s) ', (each.gate).key, each.with_gate)
+            || CASE
+                   WHEN (each.gate).resume_at > now_ THEN 'is closed' || contentq.until_and_why(each.gate)
+                   ELSE format('was closed %s ago, and its workers begin tasks as fast as the provider lets them%s',
+                               date_trunc('second', now_ - (each.gate).closed_at),
+                               coalesce('; the reason: ' || (each.gate).reason, ''))
+               END;
         reasons := reasons + 1;
     END LOOP;
 
@@ -1306,6 +1315,56 @@ $$;
 COMMENT ON FUNCTION contentq.store(bigint, integer[], integer[], text[], text[], integer[], text[]) IS
     'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the '
     'same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
+
+-- Ends tasks whose deadline has passed, waiting or running.
+-- Called by: maintain(), cron, operators; safe from several places at once.
+-- Locks: up to max_rows tasks in order of their deadline, skipping those that others hold (so it never waits
+--        and cannot take part in a deadlock). Returns: how many it ended.
+-- A running task's worker is told by its next heartbeat. One that was cancelled ends failed here too.
+CREATE OR REPLACE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+    overdue integer[];
+BEGIN
+    overdue := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('pending', 'processing')
+          AND t.timeout_at IS NOT NULL
+          AND t.timeout_at <= now_
+        ORDER BY t.timeout_at
+        LIMIT sweep_timeouts.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(overdue) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET status = CASE WHEN t.cancel_requested_at IS NULL THEN 'timeout' ELSE 'failed' END,
+            error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
+                                 WHEN t.status = 'processing' THEN 'Task execution timeout'
+                                 WHEN t.attempt > 0 AND t.error_message IS NOT NULL
+                                 THEN 'Task timeout before the next attempt; the last one ended with: '
+                                      || t.error_message
+                                 ELSE 'Task timeout before execution' END,
+            scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (overdue);
+    END IF;
+    RETURN cardinality(overdue);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.sweep_timeouts(integer) IS
+    'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout '
+    'when they were running. Returns how many.';
 
 -- The gates that were ever closed, those that are closed first.
 CREATE OR REPLACE VIEW contentq.gate_status AS

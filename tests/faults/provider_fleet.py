@@ -46,6 +46,7 @@ class Plan:
     slots: int = 50
     rate: float = 20.0
     seconds: float = 1.0
+    burst: float | None = None
     windows: bool = False
     form: str = "milliseconds"
     warm_up: float = 10.0
@@ -84,7 +85,7 @@ class ProviderProcess:
     """The provider, in a process of its own."""
 
     def __init__(self, plan: Plan) -> None:
-        limits = ["--windows"] if plan.windows else ["--burst", str(plan.rate)]
+        limits = ["--windows"] if plan.windows else ["--burst", str(plan.burst or plan.rate)]
         limits += ["--rate", str(plan.rate), "--form", plan.form]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.provider", "--seconds", str(plan.seconds), *limits],
@@ -202,11 +203,19 @@ def _back_after(by_second: dict[str, dict[str, int]], ended: float, full: float)
 def _main() -> None:
     parser = argparse.ArgumentParser(description="A fleet against a provider that refuses and fails.")
     parser.add_argument("--no-gate", action="store_true")
+    parser.add_argument("--burst", type=float, help="calls that may come at once; by default those of a second")
+    parser.add_argument("--workers", type=int, default=Plan.workers)
     parser.add_argument("--windows", action="store_true", help="the provider counts in windows of a second")
     parser.add_argument("--form", choices=("milliseconds", "seconds", "reset", "nothing"), default="milliseconds")
     parser.add_argument("--keep", type=Path, help="folder for the logs of the workers")
     given = parser.parse_args()
-    plan = Plan(gate=not given.no_gate, windows=given.windows, form=given.form)
+    plan = Plan(
+        gate=not given.no_gate,
+        workers=given.workers,
+        burst=given.burst,
+        windows=given.windows,
+        form=given.form,
+    )
     programs = next(iter(installed().values()))
     with (
         tempfile.TemporaryDirectory() as made,

@@ -111,9 +111,23 @@ def test_failed_task_tells_the_reason_and_how_to_put_it_back(
 
     assert re.fullmatch(f"it has ended: {status}, {TIME}", ended)
     assert reason == f"the reason: {said}"
-    assert how == "to put it back: SELECT contentq.requeue('it''s')"
-    queue.run(how.partition(": ")[2])
+    assert how == "to put it back: contentq retry, or SELECT contentq.requeue('it''s')"
+    queue.run(how.partition(", or ")[2])
     assert queue.status(task) == "pending"
+
+
+def test_completed_task_whose_content_was_rejected_tells_how_to_have_it_revised(queue: Queue) -> None:
+    task = queue.running()
+    queue.store(task.worker, [task])
+    assert len(queue.explain(task.id)) == 1
+
+    queue.run("UPDATE contents SET review_status = 'rejected'")
+    _, how = queue.explain(task.id)
+
+    assert how.startswith("its content was rejected; to have it revised: contentq retry --note, or SELECT")
+    queue.run(how.partition(", or ")[2])
+    assert queue.status(task.id) == "pending"
+    assert queue.row(task.id)["error_message"] == "what is to be better"
 
 
 def test_task_past_its_deadline(queue: Queue, idle: int) -> None:
@@ -197,8 +211,24 @@ def test_closed_gate_that_live_workers_have(queue: Queue, idle: int) -> None:
     (line,) = queue.explain(task)
 
     assert re.fullmatch(
-        rf"gate api\.example, which 2 of the live workers have, is closed until {TIME}; the reason: 429", line
+        rf"gate api\.example \(live workers that have it: 2\) is closed until {TIME}; the reason: 429", line
     )
+
+
+def test_gate_that_was_closed_a_moment_ago(queue: Queue, idle: int) -> None:
+    task = queue.add()
+    queue.register(gate=GATE)
+    queue.close_gate(GATE, "0 seconds", "429")
+
+    (line,) = queue.explain(task)
+
+    assert re.fullmatch(
+        r"gate api\.example \(live workers that have it: 2\) was closed 00:00:0\d ago, and its workers begin "
+        r"tasks as fast as the provider lets them; the reason: 429",
+        line,
+    )
+    queue.run("UPDATE contentq.gates SET closed_at = closed_at - interval '1 minute'")
+    assert queue.explain(task)[0].startswith("nothing stands in its way")
 
 
 @pytest.mark.parametrize("why", ["none", "silent", "draining"])

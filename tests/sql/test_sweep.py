@@ -23,6 +23,15 @@ def test_waiting_task_past_its_deadline_ends_timeout(queue: Queue, scheduled_at:
     assert after == {**before, **changed, **{name: after[name] for name in ("xmin", "ctid", "updated_at")}}
 
 
+def test_task_that_waits_for_its_next_attempt_keeps_the_error_of_the_last(queue: Queue) -> None:
+    task = queue.add(attempt=2, error_message="429", scheduled_at=FUTURE, timeout_at=PAST)
+
+    assert queue.sweep() == 1
+
+    message = "Task timeout before the next attempt; the last one ended with: 429"
+    assert queue.row(task)["error_message"] == message
+
+
 def test_running_task_past_its_deadline_ends_timeout_and_its_worker_is_told(queue: Queue) -> None:
     task = queue.running()
     queue.set(task.id, timeout_at=PAST)

@@ -15,7 +15,7 @@ from contentq.database.connect import connect
 from contentq.database.revisions import require_head
 from contentq.handlers.loading import Handler
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Stored
+from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Snoozed, Stored
 from contentq.queue.task import Task
 from contentq.version import __version__
 from contentq.worker.claimer import Claimer, Source
@@ -72,6 +72,8 @@ class Counts:
     completed: int = 0
     failed: int = 0
     retried: int = 0
+    snoozed: int = 0
+    """Tasks that were put off because a provider refused a call, with no retry charged."""
     timed_out: int = 0
     released: int = 0
     """Tasks that were given back unfinished."""
@@ -336,7 +338,8 @@ class Worker:
         elif isinstance(outcome, Released) and status is not None:
             counts.released += not isinstance(outcome, Returned)
         elif status == "pending":
-            counts.retried += 1
+            counts.snoozed += isinstance(outcome, Snoozed)
+            counts.retried += not isinstance(outcome, Snoozed)
             self._claimer.wake()  # it may be ready again sooner than anything else
         elif status == "failed":
             counts.failed += 1
