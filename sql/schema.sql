@@ -880,12 +880,13 @@ BEGIN
            OR first.priority = task.priority
               AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
         IF ahead > 0 OR counted = most_counted THEN
-            RETURN NEXT format(
-                '%s%s ready %s ahead of it (priority, then submitted_at)',
-                ahead,
-                CASE WHEN counted = most_counted THEN ' or more' END,
-                CASE WHEN ahead = 1 AND counted < most_counted THEN 'task is' ELSE 'tasks are' END
-            );
+            RETURN NEXT CASE
+                WHEN counted = most_counted
+                THEN format('%s or more ready tasks are ahead of it (priority, then submitted_at), those of accounts '
+                            'that are held included', counted)
+                ELSE format('%s ready %s ahead of it (priority, then submitted_at)',
+                            ahead, CASE WHEN ahead = 1 THEN 'task is' ELSE 'tasks are' END)
+            END;
             reasons := reasons + 1;
         END IF;
     END IF;
@@ -1039,7 +1040,6 @@ DECLARE
     monthly_budget numeric;
     spent_until timestamptz;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', hold_account.account_id));
     SELECT a.paused_until, a.monthly_budget
     INTO paused_until, monthly_budget
     FROM public.accounts AS a
@@ -1444,13 +1444,21 @@ BEGIN
     IF charged IS NULL THEN
         RETURN;
     END IF;
-    FOR charged_account IN
+    charged := ARRAY(
         SELECT a.id
         FROM public.accounts AS a
         WHERE a.id = ANY (charged)
           AND a.monthly_budget IS NOT NULL
         ORDER BY a.id
-    LOOP
+    );
+    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', l.number))
+    FROM (
+        SELECT DISTINCT c.id % 256 AS number
+        FROM unnest(charged) AS c (id)
+        ORDER BY number
+        OFFSET 0
+    ) AS l;
+    FOREACH charged_account IN ARRAY charged LOOP
         PERFORM contentq.hold_account(charged_account);
     END LOOP;
 END;
@@ -2034,7 +2042,8 @@ CREATE TABLE public.accounts (
     name character varying(200) NOT NULL,
     created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
     paused_until timestamp with time zone,
-    monthly_budget numeric
+    monthly_budget numeric,
+    CONSTRAINT accounts_monthly_budget_check CHECK (((monthly_budget >= (0)::numeric) AND (monthly_budget <> 'NaN'::numeric)))
 );
 
 -- Name: TABLE accounts; Type: COMMENT; Schema: public; Owner: -

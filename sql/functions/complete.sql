@@ -5,7 +5,7 @@
 -- failed, one past its deadline ends timeout; neither counts.
 -- Content that content_ids names is approved when the task has auto_approve. What a result says of model, tokens and
 -- cost is added to the usage of the task's account (see record_usage()).
--- Raises: 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
 -- The coalesce leaves the planner no index but the primary key. By its statistics another one may look as good, and
 -- then every report of a worker would read all the tasks that it holds. It is also estimated to hold for half of the
 -- tasks: were that one task, reading a whole small table by its ids would look better than looking up each id.

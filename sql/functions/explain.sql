@@ -178,12 +178,13 @@ BEGIN
            OR first.priority = task.priority
               AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
         IF ahead > 0 OR counted = most_counted THEN
-            RETURN NEXT format(
-                '%s%s ready %s ahead of it (priority, then submitted_at)',
-                ahead,
-                CASE WHEN counted = most_counted THEN ' or more' END,
-                CASE WHEN ahead = 1 AND counted < most_counted THEN 'task is' ELSE 'tasks are' END
-            );
+            RETURN NEXT CASE
+                WHEN counted = most_counted
+                THEN format('%s or more ready tasks are ahead of it (priority, then submitted_at), those of accounts '
+                            'that are held included', counted)
+                ELSE format('%s ready %s ahead of it (priority, then submitted_at)',
+                            ahead, CASE WHEN ahead = 1 THEN 'task is' ELSE 'tasks are' END)
+            END;
             reasons := reasons + 1;
         END IF;
     END IF;

@@ -1,7 +1,5 @@
 -- Brings held_accounts up to date for one account: whether claims leave it out, and until when.
--- Called by: account_changed() and record_usage(). Locks: an advisory lock on the account, until the end of the
---            transaction, so that of two reports at once the second sees what the first has spent; the account's
---            row in held_accounts.
+-- Called by: account_changed() and record_usage(). Locks: the account's row in held_accounts.
 -- Returns: nothing. Without a pause and with money left in its budget, an account is not held.
 CREATE OR REPLACE FUNCTION contentq.hold_account(account_id integer)
 RETURNS void
@@ -15,7 +13,6 @@ DECLARE
     monthly_budget numeric;
     spent_until timestamptz;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', hold_account.account_id));
     SELECT a.paused_until, a.monthly_budget
     INTO paused_until, monthly_budget
     FROM public.accounts AS a

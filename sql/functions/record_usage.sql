@@ -4,7 +4,8 @@
 -- Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
 -- (numbers) count, and one that has neither tokens nor a cost counts for nothing.
 -- Locks: rows of usage in the order of their key. Each worker has a part of its own, one of sixteen, so that workers
---        do not wait for one another; then as hold_account(), in the order of the accounts, for those with a budget.
+--        do not wait for one another. Then, for accounts with a budget, one of 256 advisory locks each, in their order
+--        and until the end of the transaction, so that of two reports at once the second sees what the first has spent.
 -- Returns: nothing. Days begin at midnight UTC.
 CREATE OR REPLACE FUNCTION contentq.record_usage(worker_id bigint, ids integer[], usages text[])
 RETURNS void
@@ -60,13 +61,21 @@ BEGIN
     IF charged IS NULL THEN
         RETURN;
     END IF;
-    FOR charged_account IN
+    charged := ARRAY(
         SELECT a.id
         FROM public.accounts AS a
         WHERE a.id = ANY (charged)
           AND a.monthly_budget IS NOT NULL
         ORDER BY a.id
-    LOOP
+    );
+    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', l.number))
+    FROM (
+        SELECT DISTINCT c.id % 256 AS number
+        FROM unnest(charged) AS c (id)
+        ORDER BY number
+        OFFSET 0
+    ) AS l;
+    FOREACH charged_account IN ARRAY charged LOOP
         PERFORM contentq.hold_account(charged_account);
     END LOOP;
 END;

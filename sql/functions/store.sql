@@ -7,7 +7,7 @@
 -- model, tokens and cost is added to the usage of the task's account (see record_usage()).
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
--- Raises: 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,

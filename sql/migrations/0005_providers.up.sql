@@ -90,10 +90,11 @@ BEGIN
         SELECT *
         FROM (VALUES
             ('paused_until', 'timestamp with time zone',
-             'No task of the account is claimed before this time; infinity: until it is set to NULL.'),
+             'No task of the account is claimed before this time; infinity: until it is set to NULL.', ''),
             ('monthly_budget', 'numeric',
-             'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.')
-        ) AS n (column_name, type, meaning)
+             'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.',
+             'CONSTRAINT accounts_monthly_budget_check CHECK (monthly_budget >= 0 AND monthly_budget <> ''NaN'')')
+        ) AS n (column_name, type, meaning, rule)
     LOOP
         SELECT format_type(a.atttypid, NULL)
         INTO found_type
@@ -102,7 +103,8 @@ BEGIN
           AND a.attname = needed.column_name
           AND NOT a.attisdropped;
         IF found_type IS NULL THEN
-            EXECUTE format('ALTER TABLE public.accounts ADD COLUMN %I %s', needed.column_name, needed.type);
+            EXECUTE format('ALTER TABLE public.accounts ADD COLUMN %I %s %s',
+                           needed.column_name, needed.type, needed.rule);
             EXECUTE format('COMMENT ON COLUMN public.accounts.%I IS %L', needed.column_name, needed.meaning);
             INSERT INTO contentq.owned_columns VALUES ('accounts', needed.column_name);
         ELSIF found_type <> needed.type THEN
@@ -234,9 +236,7 @@ COMMENT ON FUNCTION contentq.open_gate(text) IS
     'Opens a gate before its time; returns whether it was closed.';
 
 -- Brings held_accounts up to date for one account: whether claims leave it out, and until when.
--- Called by: account_changed() and record_usage(). Locks: an advisory lock on the account, until the end of the
---            transaction, so that of two reports at once the second sees what the first has spent; the account's
---            row in held_accounts.
+-- Called by: account_changed() and record_usage(). Locks: the account's row in held_accounts.
 -- Returns: nothing. Without a pause and with money left in its budget, an account is not held.
 CREATE OR REPLACE FUNCTION contentq.hold_account(account_id integer)
 RETURNS void
@@ -250,7 +250,6 @@ DECLARE
     monthly_budget numeric;
     spent_until timestamptz;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', hold_account.account_id));
     SELECT a.paused_until, a.monthly_budget
     INTO paused_until, monthly_budget
     FROM public.accounts AS a
@@ -311,7 +310,8 @@ COMMENT ON FUNCTION contentq.account_changed() IS
 -- Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
 -- (numbers) count, and one that has neither tokens nor a cost counts for nothing.
 -- Locks: rows of usage in the order of their key. Each worker has a part of its own, one of sixteen, so that workers
---        do not wait for one another; then as hold_account(), in the order of the accounts, for those with a budget.
+--        do not wait for one another. Then, for accounts with a budget, one of 256 advisory locks each, in their order
+--        and until the end of the transaction, so that of two reports at once the second sees what the first has spent.
 -- Returns: nothing. Days begin at midnight UTC.
 CREATE OR REPLACE FUNCTION contentq.record_usage(worker_id bigint, ids integer[], usages text[])
 RETURNS void
@@ -367,13 +367,21 @@ BEGIN
     IF charged IS NULL THEN
         RETURN;
     END IF;
-    FOR charged_account IN
+    charged := ARRAY(
         SELECT a.id
         FROM public.accounts AS a
         WHERE a.id = ANY (charged)
           AND a.monthly_budget IS NOT NULL
         ORDER BY a.id
-    LOOP
+    );
+    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', l.number))
+    FROM (
+        SELECT DISTINCT c.id % 256 AS number
+        FROM unnest(charged) AS c (id)
+        ORDER BY number
+        OFFSET 0
+    ) AS l;
+    FOREACH charged_account IN ARRAY charged LOOP
         PERFORM contentq.hold_account(charged_account);
     END LOOP;
 END;
@@ -627,12 +635,13 @@ BEGIN
            OR first.priority = task.priority
               AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
         IF ahead > 0 OR counted = most_counted THEN
-            RETURN NEXT format(
-                '%s%s ready %s ahead of it (priority, then submitted_at)',
-                ahead,
-                CASE WHEN counted = most_counted THEN ' or more' END,
-                CASE WHEN ahead = 1 AND counted < most_counted THEN 'task is' ELSE 'tasks are' END
-            );
+            RETURN NEXT CASE
+                WHEN counted = most_counted
+                THEN format('%s or more ready tasks are ahead of it (priority, then submitted_at), those of accounts '
+                            'that are held included', counted)
+                ELSE format('%s ready %s ahead of it (priority, then submitted_at)',
+                            ahead, CASE WHEN ahead = 1 THEN 'task is' ELSE 'tasks are' END)
+            END;
             reasons := reasons + 1;
         END IF;
     END IF;
@@ -915,7 +924,7 @@ COMMENT ON FUNCTION contentq.claim(bigint, integer, text[]) IS
 -- failed, one past its deadline ends timeout; neither counts.
 -- Content that content_ids names is approved when the task has auto_approve. What a result says of model, tokens and
 -- cost is added to the usage of the task's account (see record_usage()).
--- Raises: 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
 -- The coalesce leaves the planner no index but the primary key. By its statistics another one may look as good, and
 -- then every report of a worker would read all the tasks that it holds. It is also estimated to hold for half of the
 -- tasks: were that one task, reading a whole small table by its ids would look better than looking up each id.
@@ -1211,7 +1220,7 @@ COMMENT ON FUNCTION contentq.requeue(text, text) IS
 -- model, tokens and cost is added to the usage of the task's account (see record_usage()).
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
--- Raises: 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,

@@ -268,8 +268,8 @@ def test_tasks_ahead_are_those_that_a_claim_takes_first(queue: Queue, idle: int)
     assert queue.explain(task) == ["2 ready tasks are ahead of it (priority, then submitted_at)"]
 
 
-@pytest.mark.parametrize(("of_a_paused_account", "said"), [(False, "10000 or more"), (True, "9999 or more")])
-def test_counting_ends_at_ten_thousand(queue: Queue, idle: int, of_a_paused_account: bool, said: str) -> None:
+@pytest.mark.parametrize("of_a_paused_account", [False, True])
+def test_counting_ends_at_ten_thousand(queue: Queue, idle: int, of_a_paused_account: bool) -> None:
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, submitted_at) "
         "SELECT %s, '2001-01-01' FROM generate_series(1, 10001)",
@@ -278,7 +278,10 @@ def test_counting_ends_at_ten_thousand(queue: Queue, idle: int, of_a_paused_acco
     if of_a_paused_account:
         queue.add(account_id=queue.add_account(paused_until="infinity"), priority=10)
 
-    assert queue.explain(queue.add()) == [f"{said} ready tasks are ahead of it (priority, then submitted_at)"]
+    assert queue.explain(queue.add()) == [
+        "10000 or more ready tasks are ahead of it (priority, then submitted_at), those of accounts that are held "
+        "included"
+    ]
 
 
 def test_all_reasons_are_told(queue: Queue) -> None:

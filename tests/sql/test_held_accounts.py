@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -438,3 +439,35 @@ def test_what_is_remembered_beside_held_accounts_counts_for_five_seconds_at_most
     remember(queue, heads, held=[paused], until="6 seconds")
 
     assert claimed(queue, worker) == [behind]
+
+
+def test_many_accounts_can_be_given_a_budget_at_once(queue: Queue) -> None:
+    queue.run("INSERT INTO accounts (name) SELECT 'Many' FROM generate_series(1, 20000)")
+
+    assert (
+        queue.run("UPDATE accounts SET monthly_budget = 0, paused_until = 'infinity' WHERE name = 'Many'") == 20000
+    )
+
+    assert queue.value("SELECT count(*) FROM contentq.held_accounts") == 20000
+
+
+@pytest.mark.parametrize("budget", ["-0.01", "NaN"])
+def test_budget_that_is_no_amount_is_refused(queue: Queue, budget: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="accounts_monthly_budget_check"):
+        queue.run("UPDATE accounts SET monthly_budget = %s WHERE id = %s", Decimal(budget), queue.account)
+
+
+def test_report_does_not_wait_for_an_operator_who_changes_budgets(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    first, second = (queue.add_account(monthly_budget=100) for _ in range(2))
+    task = queue.running(account_id=first)
+    operator = connect_queue()
+    with operator.connection.transaction():
+        operator.run("SET CONSTRAINTS ALL IMMEDIATE")
+        for account in (second, first):
+            operator.run("UPDATE accounts SET monthly_budget = 200 WHERE id = %s", account)
+        queue.run("SET lock_timeout = '100ms'")
+        queue.record_usage(task.worker, {task.id: COST})
+
+    assert queue.value("SELECT sum(cost) FROM contentq.usage") > 0

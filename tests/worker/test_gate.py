@@ -166,6 +166,35 @@ def test_worker_without_a_gate_only_puts_off_each_a_little_differently(clock: Cl
     assert gate.allows(10) == 10
 
 
+@pytest.mark.parametrize(("key", "named"), [(None, None), ("openai", "another")])
+def test_refusal_for_no_time_at_all_is_not_tried_again_at_once_where_no_pace_is_kept(
+    clock: Clock, key: str | None, named: str | None
+) -> None:
+    gate = Gate(key)
+
+    waits = []
+    for _ in range(4):
+        waits.append(seconds(refused(gate, 0, key=named)))
+        clock.now += waits[-1]
+
+    assert all(first < second for first, second in pairwise(waits))
+    assert waits[0] >= 0.8
+
+
+def test_gate_is_closed_for_an_hour_at_most_and_then_one_is_to_try(gate: Gate) -> None:
+    outcome = refused(gate, 365 * 24 * 3600)
+
+    assert seconds(outcome) == 365 * 24 * 3600
+    assert closed_for(outcome) == rules.LONGEST_CLOSING
+    assert isinstance(outcome, Snoozed)
+    assert outcome.closing is not None
+    assert outcome.closing.probe
+    for _ in range(2):
+        unanswered(gate)
+    failed = unanswered(gate, after=365 * 24 * 3600)
+    assert failed.retry_after == timedelta(seconds=rules.LONGEST_CLOSING)
+
+
 def test_worker_without_a_gate_closes_that_which_its_handler_names(clock: Clock) -> None:
     assert closed_for(refused(Gate(None), 20, key="images")) == pytest.approx(20)
 

@@ -54,7 +54,10 @@ class Account(Base):
     """Whom content is generated for."""
 
     __tablename__ = "accounts"
-    __table_args__ = {"comment": "Whom content is generated for."}  # noqa: RUF012 - read once, by SQLAlchemy
+    __table_args__ = (
+        CheckConstraint("monthly_budget >= 0 AND monthly_budget <> 'NaN'", name="monthly_budget"),
+        {"comment": "Whom content is generated for."},
+    )
 
     id: Mapped[int] = mapped_column(
         Integer, Identity(), primary_key=True, comment="Identifier that tasks and contents refer to."

@@ -26,6 +26,12 @@ FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
 """Seconds that this grows to, doubled at each further refusal while nothing succeeds."""
 
+SHORTEST_DELAY = 0.05
+"""Seconds: who is refused for less, and has no pace to keep to, waits as if nothing had been said."""
+
+LONGEST_CLOSING = 3600.0
+"""Seconds that a gate is closed at most: then one task is to show whether what the provider has said was true."""
+
 JITTER = 0.2
 """The part of its delay by which a snoozed task is later at most, so that not all come back at the same moment."""
 
@@ -182,15 +188,18 @@ class Gate:
         if began >= self._trouble_at:
             self._refusals += 1
         self._trouble_at = now
+        key = outcome.gate or self.key
+        is_paced = key == self.key and self._pace is not None
         delay = outcome.delay
-        if delay is None:
+        if delay is None or (not is_paced and delay.total_seconds() < SHORTEST_DELAY):
             longest = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(max(self._refusals - 1, 0), 10))
             delay = timedelta(seconds=longest * random.uniform(0.8, 1.2))
-        key = outcome.gate or self.key
-        closing = None if key is None else Closing(key, now + delay.total_seconds(), outcome.message, probe=False)
-        if key == self.key and self._pace is not None:
+        seconds = min(delay.total_seconds(), LONGEST_CLOSING)
+        is_cut_short = seconds < delay.total_seconds()
+        closing = None if key is None else Closing(key, now + seconds, outcome.message, probe=is_cut_short)
+        if is_paced and self._pace is not None:
             self._pace.refused(began, now)
-            self._close(now, delay.total_seconds(), probe=False)
+            self._close(now, seconds, probe=is_cut_short)
         else:
             # Nothing else keeps them from coming back at the same moment.
             delay *= random.uniform(1, 1 + JITTER)
@@ -220,7 +229,7 @@ class Gate:
         delay = min(LONGEST_OUTAGE, max(SHORTEST_OUTAGE, OUTAGE_SHARE * (now - self._outage_began)))
         delay = max(delay * random.uniform(0.9, 1.1), min(wanted, LONGEST_OUTAGE))
         spread = delay + SPREAD * (task.retry_count + 1) * random.uniform(0.5, 1.0)
-        outcome = replace(outcome, retry_after=timedelta(seconds=max(wanted, spread)))
+        outcome = replace(outcome, retry_after=timedelta(seconds=max(min(wanted, LONGEST_CLOSING), spread)))
         if not is_news:
             return outcome
         self._trouble_at = now
