@@ -396,7 +396,9 @@ def test_unreachable_database_ends_with_3_and_shows_no_password(contentq: Run) -
     assert "geheim" not in outcome.err
 
 
-@pytest.mark.parametrize("option", [["--tasks", "0"], ["--samples", "-1"], ["--seconds", "0"], ["--seconds", "0.5s"]])
+@pytest.mark.parametrize(
+    "option", [["--tasks", "0"], ["--samples", "-1"], ["--seconds", "0"], ["--seconds", "0.5s"]]
+)
 def test_senseless_numbers_are_wrong_usage(dsn: str, contentq: Run, option: list[str]) -> None:
     assert contentq("--dsn", dsn, "bench", *option).code == 2
 
