@@ -129,7 +129,7 @@ def test_place_of_the_database_is_told_and_no_password(contentq: Run, dsn: str, 
     assert str(parameters["host"]) in second
     assert found.json["database"] == {
         "host": parameters["host"],
-        "port": int(parameters["port"]),
+        "port": int(str(parameters["port"])),
         "name": name,
         "user": parameters["user"],
     }

@@ -112,8 +112,7 @@ def execute(arguments: list[str]) -> int:
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        _say_where_dsn_goes(error)
-        error.show()
+        _told_where_dsn_goes(error).show()
         return error.exit_code
     except (ReaderGone, BrokenPipeError):
         # Whoever read the output has seen enough; the interpreter must not flush into the closed pipe.
@@ -129,10 +128,11 @@ def execute(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def _say_where_dsn_goes(error: click.ClickException) -> None:
-    """Lets the error for a --dsn after the command say that it goes before."""
-    if isinstance(error, click.NoSuchOption) and error.option_name == "--dsn" and error.ctx is not None:
-        command = error.ctx.command_path.removeprefix("contentq ")
-        if command.split()[0] != "db":  # which knows the embedded server only
-            error.message = f"--dsn goes before the command: contentq --dsn DSN {command}"
-            error.possibilities = None
+def _told_where_dsn_goes(error: click.ClickException) -> click.ClickException:
+    """The error; for a --dsn after the command, one that says that it goes before."""
+    if not isinstance(error, click.NoSuchOption) or error.option_name != "--dsn" or error.ctx is None:
+        return error
+    command = error.ctx.command_path.removeprefix("contentq ")
+    if command.split()[0] == "db":  # which knows the embedded server only
+        return error
+    return click.UsageError(f"--dsn goes before the command: contentq --dsn DSN {command}", error.ctx)
