@@ -88,15 +88,15 @@ def _compressed(on: Bed) -> Iterator[None]:
 
 
 def _figure(what: str, limit: str = "empty table") -> Figure:
-    return Figure(f"WAL of a task, {what}", "kB", limit)
+    return Figure(f"WAL beside 5 M finished, {what}", "kB/task", limit)
 
 
-INSERT_SEVERAL = _figure(f"INSERT beside 5 M finished, {SEVERAL:,} since a checkpoint")
-WORK_SEVERAL = _figure(f"claim to content beside 5 M finished, {SEVERAL:,} since a checkpoint")
-INSERT_MANY = _figure(f"INSERT beside 5 M finished, {MANY:,} since a checkpoint")
-WORK_MANY = _figure(f"claim to content beside 5 M finished, {MANY:,} since a checkpoint")
-COMPRESSED = _figure(f"all of it with wal_compression, {SEVERAL:,} since a checkpoint", "without")
-CLEANED = _figure("cleaned up and vacuumed", "")
+INSERT_SEVERAL = _figure(f"INSERT of {SEVERAL:,}")
+WORK_SEVERAL = _figure(f"work on {SEVERAL:,}")
+INSERT_MANY = _figure(f"INSERT of {MANY:,}")
+WORK_MANY = _figure(f"work on {MANY:,}")
+COMPRESSED = _figure(f"both, {SEVERAL:,}, wal_compression", "without")
+CLEANED = _figure("clean-up and vacuum", "")
 
 MEASUREMENTS = [
     Measurement(
