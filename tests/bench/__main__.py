@@ -30,7 +30,7 @@ ROUNDS = 3
 
 def main() -> int:
     """Runs the benchmark; exit code 1 when a bound is missed or something was not measured, 130 after Ctrl-C."""
-    parser = _parser()
+    parser = options()
     arguments = parser.parse_args()
     measured = [each for each in MEASUREMENTS if each.is_meant(arguments.only)]
     if arguments.list:
@@ -60,7 +60,8 @@ def main() -> int:
     return 0 if report.kept else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def options() -> argparse.ArgumentParser:
+    """What reads the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description=__doc__,
