@@ -117,6 +117,7 @@ def test_nothing_is_concluded_from_next_to_nothing() -> None:
         "The drain took 19 ms, too little for a verdict on rate and limit. Without --tasks it takes some seconds. "
         "Only one start was timed, too few for a verdict: --samples 100 takes a few seconds."
     )
+    assert tiny.limit is None
     assert "Only 9 starts were timed, too few" in _said(replace(FIGURES, latencies=[1.0] * 9))
 
 

@@ -19,6 +19,9 @@ from contentq.worker.options import WorkerOptions
 SHARES = {"commits": 0.1, "latency": 0.35, "fill": 0.25}
 """How much of the time each measure may take; the drain gets what is left."""
 
+TOO_SHORT = 0.2
+"""Seconds of a drain from which nothing follows: start and end are most of it."""
+
 CLEARLY = 0.6
 """Share of the drain's time from which something is what limits."""
 
@@ -107,8 +110,13 @@ class Figures:
         }
 
     @property
-    def limit(self) -> Limit:
-        """What a faster drain would need more of; SEVERAL where nothing takes clearly more than half of it."""
+    def limit(self) -> Limit | None:
+        """What a faster drain would need more of; SEVERAL where nothing takes clearly more than half of it.
+
+        None after a drain from which nothing follows.
+        """
+        if self.drained.seconds < TOO_SHORT:
+            return None
         shares = {**self.waiting, Limit.WORKER: self.drained.computing}
         largest = max(shares, key=shares.__getitem__)
         if shares[largest] >= CLEARLY:

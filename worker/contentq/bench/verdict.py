@@ -19,9 +19,6 @@ STEADY = 3.0
 SHORT = 1.0
 """Seconds of a drain below which chance has a say."""
 
-TOO_SHORT = 0.2
-"""Seconds of a drain from which nothing follows: start and end are most of it."""
-
 TOO_FEW = 10
 """Starts from which nothing follows are fewer."""
 
@@ -30,7 +27,7 @@ SIZING = "docs/performance.md#sizing-a-deployment"
 
 def verdict(figures: Figures) -> list[str]:
     """Some paragraphs: what the figures are worth, the rate, the start, what limits and what to do about it."""
-    if figures.drained.seconds < TOO_SHORT:
+    if figures.limit is None:
         parts = [_worth(figures), _too_short(figures), _start(figures)]
     else:
         parts = [_worth(figures), _rate(figures), _start(figures), _limit(figures)]

@@ -130,7 +130,7 @@ def _data(figures: Figures) -> dict[str, Any]:
         "commit_ms": round(timings.commit, 3),
         "commit_after_pause_ms": round(timings.rested_commit, 3),
         "round_trip_ms": round(timings.round_trip, 3),
-        "limited_by": figures.limit.value,
+        "limited_by": figures.limit.value if figures.limit else None,
     }
 
 
