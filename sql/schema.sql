@@ -16,9 +16,14 @@ CREATE FUNCTION contentq.account_changed() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM contentq.held_accounts;
+        RETURN NULL;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
         PERFORM contentq.hold_account(OLD.id::integer);
-    ELSE
+    END IF;
+    IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
         PERFORM contentq.hold_account(NEW.id::integer);
     END IF;
     RETURN NULL;
@@ -80,13 +85,21 @@ CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETU
 #variable_conflict use_column
 DECLARE
     began constant timestamptz := clock_timestamp();
-    long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    -- Set to 0 by tests, so that each scan is taken for a long one.
+    long constant interval := coalesce(
+        nullif(current_setting('contentq.long_scan', true), '')::interval,
+        interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
+    );
     held integer[] := ARRAY(
         SELECT h.account_id
         FROM contentq.held_accounts AS h
         WHERE greatest(h.paused_until, h.spent_until) > began
         ORDER BY h.account_id
     );
+    longest constant interval := CASE
+        WHEN cardinality(held) > 0 THEN interval '5 seconds'
+        ELSE interval '1 second'
+    END;
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := '{}';
     head record;
@@ -95,11 +108,12 @@ DECLARE
 BEGIN
     IF memory IS NOT NULL
         -- Not after the clock was set back, either.
-        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + longest
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
         AND memory->'held' = to_jsonb(held)
     THEN
         heads := memory->'heads';
+        memory := memory - 'idle';
         FOR urgency IN REVERSE 10..1 LOOP
             SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
                    coalesce((heads->urgency::text->>1)::integer, 0) AS id
@@ -136,16 +150,20 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        IF took < long THEN
+        -- One that has found nothing was not in vain twice: the session sleeps until there may be something. But each
+        -- new task of an account that is held wakes it, and need not make it walk over all the others again.
+        IF took < long OR cardinality(chosen) = 0 AND cardinality(held) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);
             END IF;
             RETURN chosen;
         END IF;
         memory := jsonb_build_object(
-            'until', began + least(20 * took, interval '5 seconds'),
+            'until', began + least(20 * took, longest),
             'categories', choose_ready.categories,
-            'held', held
+            'held', held,
+            -- Nothing was there, so that there is no reason to look again (see next_scheduled()) before it is woken.
+            'idle', cardinality(chosen) = 0
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
         SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))
@@ -355,7 +373,7 @@ CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories t
     SET enable_bitmapscan TO 'off'
     SET enable_sort TO 'off'
     SET jit TO 'off'
-    AS $$
+    AS $_$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
@@ -365,6 +383,8 @@ DECLARE
         WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
         ELSE false
     END;
+    looks constant text := current_setting('contentq.look_again', true);
+    vain integer := 0;
     chosen integer[];
 BEGIN
     SELECT (
@@ -406,8 +426,15 @@ BEGIN
 
     chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
     IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-        PERFORM set_config('contentq.look_again', extract(epoch FROM clock_timestamp())::text, false);
-    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
+        IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
+            AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+        THEN
+            vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+        END IF;
+        PERFORM set_config(
+            'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
+    ELSIF looks <> '' THEN
         PERFORM set_config('contentq.look_again', '', false);
     END IF;
     IF cardinality(chosen) = 0 THEN
@@ -433,7 +460,7 @@ BEGIN
     FROM claimed AS c
     ORDER BY c.priority DESC, c.submitted_at, c.id;
 END;
-$$;
+$_$;
 
 -- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
@@ -533,6 +560,7 @@ CREATE FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts inte
 #variable_conflict use_column
 DECLARE
     completed integer[];
+    completed_results text[];
 BEGIN
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
@@ -555,9 +583,11 @@ BEGIN
           AND coalesce(t.status = 'processing' AND t.worker_id = complete.worker_id, false)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        RETURNING t.id
+        RETURNING t.id, r.result
     )
-    SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
+    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result)
+    INTO completed, completed_results
+    FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
         PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
@@ -565,16 +595,10 @@ BEGIN
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
-               FROM unnest(complete.results) AS r (result)
+               FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(complete.worker_id, array_agg(c.id), array_agg(c.result))
-        FROM (
-            SELECT DISTINCT ON (r.id) r.id, r.result
-            FROM unnest(complete.ids, complete.results) AS r (id, result)
-            WHERE r.id = ANY (completed)
-            ORDER BY r.id
-        ) AS c;
+        PERFORM contentq.record_usage(complete.worker_id, completed, completed_results);
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
@@ -697,6 +721,7 @@ DECLARE
     closed contentq.gates;
     each record;
     held_by record;
+    counted bigint;
     ahead bigint;
     reasons integer := 0;
 BEGIN
@@ -724,8 +749,8 @@ BEGIN
             RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
         IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
-            RETURN NEXT concat_ws(', ', 'progress: ' || round((task.progress * 100)::numeric) || ' %',
-                                  task.progress_note);
+            RETURN NEXT 'progress: ' || concat_ws(', ', round((task.progress * 100)::numeric) || ' %',
+                                                  task.progress_note);
         END IF;
         IF task.cancel_requested_at IS NOT NULL THEN
             RETURN NEXT 'it was cancelled, and its worker is stopping it';
@@ -829,21 +854,29 @@ BEGIN
     END IF;
 
     IF task.scheduled_at IS NULL THEN
-        SELECT count(*) FILTER (WHERE first.priority > task.priority
-                                   OR first.priority = task.priority
-                                      AND (first.submitted_at, first.id) < (task.submitted_at, task.id))
-        INTO ahead
+        SELECT count(*), count(*) FILTER (WHERE h.account_id IS NULL)
+        INTO counted, ahead
         FROM (
-            SELECT t.priority, t.submitted_at, t.id
+            SELECT t.account_id, t.priority, t.submitted_at, t.id
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'pending'
               AND t.scheduled_at IS NULL
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT most_counted
-        ) AS first;
-        IF ahead > 0 THEN
-            RETURN NEXT format('%s ready tasks are ahead of it (priority, then submitted_at)',
-                               CASE WHEN ahead = most_counted THEN format('%s or more', ahead) ELSE ahead::text END);
+        ) AS first
+        LEFT JOIN contentq.held_accounts AS h
+            ON h.account_id = first.account_id
+            AND greatest(h.paused_until, h.spent_until) > now_
+        WHERE first.priority > task.priority
+           OR first.priority = task.priority
+              AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
+        IF ahead > 0 OR counted = most_counted THEN
+            RETURN NEXT format(
+                '%s%s ready %s ahead of it (priority, then submitted_at)',
+                ahead,
+                CASE WHEN counted = most_counted THEN ' or more' END,
+                CASE WHEN ahead = 1 AND counted < most_counted THEN 'task is' ELSE 'tasks are' END
+            );
             reasons := reasons + 1;
         END IF;
     END IF;
@@ -1125,9 +1158,10 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
         THEN NULL
         WHEN g.resume_at IS NOT NULL
         THEN greatest(g.resume_at - clock_timestamp(), interval '0')
-        WHEN nullif(current_setting('contentq.look_again', true), '')::float8
+        WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
+             * power(2, split_part(current_setting('contentq.look_again', true), ' ', 2)::integer)
         WHEN d.due IS NOT NULL
         THEN greatest(d.due - clock_timestamp(), interval '0')
     END
@@ -1144,7 +1178,9 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
              FROM contentq.held_accounts AS h
              WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
                AND greatest(h.paused_until, h.spent_until) < 'infinity'),
-            (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
+            (SELECT (m.memory->>'until')::timestamptz
+             FROM (SELECT nullif(current_setting('contentq.ready_heads', true), '')::jsonb AS memory) AS m
+             WHERE NOT coalesce((m.memory->>'idle')::boolean, false))
         ) AS due
     ) AS d
     CROSS JOIN (
@@ -1502,7 +1538,7 @@ BEGIN
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
     UPDATE public.content_generation_tasks AS t
-    SET progress = coalesce(least(greatest(r.fraction, 0), 1), t.progress),
+    SET progress = CASE WHEN r.fraction < 'NaN' THEN least(greatest(r.fraction, 0), 1) ELSE t.progress END,
         progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
@@ -2216,6 +2252,35 @@ COMMENT ON TABLE contentq.owned_tables IS 'The tables in public that contentq cr
 
 COMMENT ON COLUMN contentq.owned_tables.table_name IS 'Name of a table in schema public.';
 
+-- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.paused_accounts AS
+ SELECT h.account_id AS account,
+    "left"((a.name)::text, 30) AS name,
+    concat_ws(', '::text,
+        CASE
+            WHEN (h.paused_until > clock_timestamp()) THEN 'paused'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (h.spent_until > clock_timestamp()) THEN 'budget used up'::text
+            ELSE NULL::text
+        END) AS why,
+    date_trunc('second'::text, GREATEST(h.paused_until, h.spent_until)) AS until,
+    ( SELECT count(*) AS count
+           FROM public.content_generation_tasks t
+          WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) AS pending
+   FROM (contentq.held_accounts h
+     LEFT JOIN public.accounts a ON ((a.id = h.account_id)))
+  WHERE (GREATEST(h.paused_until, h.spent_until) > clock_timestamp())
+  ORDER BY ( SELECT count(*) AS count
+           FROM public.content_generation_tasks t
+          WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) DESC, h.account_id;
+
+-- Name: VIEW paused_accounts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused or have used up their monthly budget: until when (infinity: until someone resumes them), and how many tasks wait.';
+
 -- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.queue_overview AS
@@ -2682,7 +2747,7 @@ CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id)
 
 -- Name: accounts accounts_held_delete; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER accounts_held_delete AFTER DELETE ON public.accounts FOR EACH ROW WHEN (((old.paused_until IS NOT NULL) OR (old.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_held_delete AFTER DELETE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS NOT NULL) OR (old.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
 
 -- Name: TRIGGER accounts_held_delete ON accounts; Type: COMMENT; Schema: public; Owner: -
 
@@ -2690,15 +2755,23 @@ COMMENT ON TRIGGER accounts_held_delete ON public.accounts IS 'Makes claims forg
 
 -- Name: accounts accounts_held_insert; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER accounts_held_insert AFTER INSERT ON public.accounts FOR EACH ROW WHEN (((new.paused_until IS NOT NULL) OR (new.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_held_insert AFTER INSERT ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.paused_until IS NOT NULL) OR (new.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
 
 -- Name: TRIGGER accounts_held_insert ON accounts; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER accounts_held_insert ON public.accounts IS 'Tells claims of an account that is added with a pause or a budget.';
 
+-- Name: accounts accounts_held_truncate; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER accounts_held_truncate AFTER TRUNCATE ON public.accounts FOR EACH STATEMENT EXECUTE FUNCTION contentq.account_changed();
+
+-- Name: TRIGGER accounts_held_truncate ON accounts; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER accounts_held_truncate ON public.accounts IS 'Makes claims forget all accounts when all are gone.';
+
 -- Name: accounts accounts_held_update; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER accounts_held_update AFTER UPDATE ON public.accounts FOR EACH ROW WHEN (((old.paused_until IS DISTINCT FROM new.paused_until) OR (old.monthly_budget IS DISTINCT FROM new.monthly_budget))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_held_update AFTER UPDATE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS DISTINCT FROM new.paused_until) OR (old.monthly_budget IS DISTINCT FROM new.monthly_budget) OR ((old.id <> new.id) AND (num_nonnulls(old.paused_until, old.monthly_budget) > 0)))) EXECUTE FUNCTION contentq.account_changed();
 
 -- Name: TRIGGER accounts_held_update ON accounts; Type: COMMENT; Schema: public; Owner: -
 

@@ -7,10 +7,11 @@
 -- Tasks that were claimed leave dead entries at the head of the ready index. Usually the next scan marks them and
 -- no other walks them again. While some session holds an old snapshot (a report, a dump, a forgotten BEGIN) they
 -- cannot be marked, and each claim would walk all of them; as it would all the tasks of an account that is held.
--- When a scan has taken long, the session therefore
--- remembers how far it has come in each priority (in the setting contentq.ready_heads, for twenty times as long as
--- the scan took, 5 seconds at most) and begins there. Tasks that become ready behind that place meanwhile, such as
--- retries, are found by the next whole scan; more urgent ones and new ones are found at once.
+-- When a scan has taken long, the session therefore remembers how far it has come in each priority (in the setting
+-- contentq.ready_heads, for twenty times as long as the scan took, a second at most) and begins there. Tasks that become
+-- ready behind that place meanwhile, such as retries, are found by the next whole scan; new ones are found at once, and
+-- more urgent ones unless they are behind the place of their own priority. While accounts are held, it counts for up to
+-- 5 seconds, since their tasks do not go away by being walked over: a million of them take half a second.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(max_tasks integer, categories text[])
 RETURNS integer[]
 LANGUAGE plpgsql
@@ -24,13 +25,21 @@ AS $$
 #variable_conflict use_column
 DECLARE
     began constant timestamptz := clock_timestamp();
-    long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    -- Set to 0 by tests, so that each scan is taken for a long one.
+    long constant interval := coalesce(
+        nullif(current_setting('contentq.long_scan', true), '')::interval,
+        interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
+    );
     held integer[] := ARRAY(
         SELECT h.account_id
         FROM contentq.held_accounts AS h
         WHERE greatest(h.paused_until, h.spent_until) > began
         ORDER BY h.account_id
     );
+    longest constant interval := CASE
+        WHEN cardinality(held) > 0 THEN interval '5 seconds'
+        ELSE interval '1 second'
+    END;
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := '{}';
     head record;
@@ -39,11 +48,12 @@ DECLARE
 BEGIN
     IF memory IS NOT NULL
         -- Not after the clock was set back, either.
-        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + longest
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
         AND memory->'held' = to_jsonb(held)
     THEN
         heads := memory->'heads';
+        memory := memory - 'idle';
         FOR urgency IN REVERSE 10..1 LOOP
             SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
                    coalesce((heads->urgency::text->>1)::integer, 0) AS id
@@ -80,16 +90,20 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        IF took < long THEN
+        -- One that has found nothing was not in vain twice: the session sleeps until there may be something. But each
+        -- new task of an account that is held wakes it, and need not make it walk over all the others again.
+        IF took < long OR cardinality(chosen) = 0 AND cardinality(held) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);
             END IF;
             RETURN chosen;
         END IF;
         memory := jsonb_build_object(
-            'until', began + least(20 * took, interval '5 seconds'),
+            'until', began + least(20 * took, longest),
             'categories', choose_ready.categories,
-            'held', held
+            'held', held,
+            -- Nothing was there, so that there is no reason to look again (see next_scheduled()) before it is woken.
+            'idle', cardinality(chosen) = 0
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
         SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))

@@ -31,6 +31,8 @@ DECLARE
         WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
         ELSE false
     END;
+    looks constant text := current_setting('contentq.look_again', true);
+    vain integer := 0;
     chosen integer[];
 BEGIN
     SELECT (
@@ -72,8 +74,15 @@ BEGIN
 
     chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
     IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-        PERFORM set_config('contentq.look_again', extract(epoch FROM clock_timestamp())::text, false);
-    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
+        IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
+            AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+        THEN
+            vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+        END IF;
+        PERFORM set_config(
+            'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
+    ELSIF looks <> '' THEN
         PERFORM set_config('contentq.look_again', '', false);
     END IF;
     IF cardinality(chosen) = 0 THEN

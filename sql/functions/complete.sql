@@ -28,6 +28,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     completed integer[];
+    completed_results text[];
 BEGIN
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
@@ -50,9 +51,11 @@ BEGIN
           AND coalesce(t.status = 'processing' AND t.worker_id = complete.worker_id, false)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        RETURNING t.id
+        RETURNING t.id, r.result
     )
-    SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
+    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result)
+    INTO completed, completed_results
+    FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
         PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
@@ -60,16 +63,10 @@ BEGIN
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
-               FROM unnest(complete.results) AS r (result)
+               FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(complete.worker_id, array_agg(c.id), array_agg(c.result))
-        FROM (
-            SELECT DISTINCT ON (r.id) r.id, r.result
-            FROM unnest(complete.ids, complete.results) AS r (id, result)
-            WHERE r.id = ANY (completed)
-            ORDER BY r.id
-        ) AS c;
+        PERFORM contentq.record_usage(complete.worker_id, completed, completed_results);
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN

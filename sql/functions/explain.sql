@@ -19,6 +19,7 @@ DECLARE
     closed contentq.gates;
     each record;
     held_by record;
+    counted bigint;
     ahead bigint;
     reasons integer := 0;
 BEGIN
@@ -46,8 +47,8 @@ BEGIN
             RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
         IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
-            RETURN NEXT concat_ws(', ', 'progress: ' || round((task.progress * 100)::numeric) || ' %',
-                                  task.progress_note);
+            RETURN NEXT 'progress: ' || concat_ws(', ', round((task.progress * 100)::numeric) || ' %',
+                                                  task.progress_note);
         END IF;
         IF task.cancel_requested_at IS NOT NULL THEN
             RETURN NEXT 'it was cancelled, and its worker is stopping it';
@@ -151,21 +152,29 @@ BEGIN
     END IF;
 
     IF task.scheduled_at IS NULL THEN
-        SELECT count(*) FILTER (WHERE first.priority > task.priority
-                                   OR first.priority = task.priority
-                                      AND (first.submitted_at, first.id) < (task.submitted_at, task.id))
-        INTO ahead
+        SELECT count(*), count(*) FILTER (WHERE h.account_id IS NULL)
+        INTO counted, ahead
         FROM (
-            SELECT t.priority, t.submitted_at, t.id
+            SELECT t.account_id, t.priority, t.submitted_at, t.id
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'pending'
               AND t.scheduled_at IS NULL
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT most_counted
-        ) AS first;
-        IF ahead > 0 THEN
-            RETURN NEXT format('%s ready tasks are ahead of it (priority, then submitted_at)',
-                               CASE WHEN ahead = most_counted THEN format('%s or more', ahead) ELSE ahead::text END);
+        ) AS first
+        LEFT JOIN contentq.held_accounts AS h
+            ON h.account_id = first.account_id
+            AND greatest(h.paused_until, h.spent_until) > now_
+        WHERE first.priority > task.priority
+           OR first.priority = task.priority
+              AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
+        IF ahead > 0 OR counted = most_counted THEN
+            RETURN NEXT format(
+                '%s%s ready %s ahead of it (priority, then submitted_at)',
+                ahead,
+                CASE WHEN counted = most_counted THEN ' or more' END,
+                CASE WHEN ahead = 1 AND counted < most_counted THEN 'task is' ELSE 'tasks are' END
+            );
             reasons := reasons + 1;
         END IF;
     END IF;

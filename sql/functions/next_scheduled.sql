@@ -1,7 +1,8 @@
 -- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
 -- scheduled task becomes ready, until an account is held no more, or until choose_ready() of this session should look
 -- at everything again; and 5 milliseconds when its last claim came while tasks were being committed that no one may
--- have been notified of. When its last claim found the gate closed: until that opens, whatever else there is.
+-- have been notified of, twice as long each time that it looked in vain, up to 320. When its last claim found the gate
+-- closed: until that opens, whatever else there is.
 -- Called by: workers, when a claim found nothing more.
 -- It is volatile, so that in one statement with a claim it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
@@ -21,9 +22,10 @@ AS $$
         THEN NULL
         WHEN g.resume_at IS NOT NULL
         THEN greatest(g.resume_at - clock_timestamp(), interval '0')
-        WHEN nullif(current_setting('contentq.look_again', true), '')::float8
+        WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
+             * power(2, split_part(current_setting('contentq.look_again', true), ' ', 2)::integer)
         WHEN d.due IS NOT NULL
         THEN greatest(d.due - clock_timestamp(), interval '0')
     END
@@ -40,7 +42,9 @@ AS $$
              FROM contentq.held_accounts AS h
              WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
                AND greatest(h.paused_until, h.spent_until) < 'infinity'),
-            (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
+            (SELECT (m.memory->>'until')::timestamptz
+             FROM (SELECT nullif(current_setting('contentq.ready_heads', true), '')::jsonb AS memory) AS m
+             WHERE NOT coalesce((m.memory->>'idle')::boolean, false))
         ) AS due
     ) AS d
     CROSS JOIN (

@@ -1,8 +1,8 @@
 -- Notes how far tasks are that a worker runs.
 -- Called by: workers, once a second at most for all that has changed.
 -- Locks: the tasks, in id order, skipping those that others hold (so it never waits): progress can be missed.
--- Returns: nothing. A fraction is from 0 to 1; what is NULL stays as it was. A task whose (worker, attempt) no longer
---          holds is left alone. No index has these columns, so that the update is a cheap one.
+-- Returns: nothing. A fraction is from 0 to 1; what is NULL, or not a number, stays as it was. A task whose
+--          (worker, attempt) no longer holds is left alone. No index has these columns: the update is a cheap one.
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.report_progress(
     worker_id bigint,
@@ -31,7 +31,7 @@ BEGIN
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
     UPDATE public.content_generation_tasks AS t
-    SET progress = coalesce(least(greatest(r.fraction, 0), 1), t.progress),
+    SET progress = CASE WHEN r.fraction < 'NaN' THEN least(greatest(r.fraction, 0), 1) ELSE t.progress END,
         progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r

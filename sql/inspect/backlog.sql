@@ -18,6 +18,8 @@ SELECT id, priority AS prio, account_id AS account, to_char(submitted_at, 'MM-DD
        left(line, CASE WHEN octet_length(left(line, 24)) > 32 THEN 12 ELSE 24 END) AS topic
 FROM content_generation_tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
 WHERE status = 'pending' AND scheduled_at IS NULL
+  AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.held_accounts
+                               WHERE greatest(paused_until, spent_until) > clock_timestamp()))
 ORDER BY priority DESC, submitted_at, id
 LIMIT 10
 \g (format=wrapped columns=80)

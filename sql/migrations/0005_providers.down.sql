@@ -3,8 +3,10 @@
 DROP TRIGGER accounts_held_insert ON public.accounts;
 DROP TRIGGER accounts_held_update ON public.accounts;
 DROP TRIGGER accounts_held_delete ON public.accounts;
+DROP TRIGGER accounts_held_truncate ON public.accounts;
 
 DROP VIEW contentq.gate_status;
+DROP VIEW contentq.paused_accounts;
 DROP VIEW contentq.usage_by_account;
 DROP VIEW contentq.usage_by_model;
 DROP VIEW contentq.usage_by_day;

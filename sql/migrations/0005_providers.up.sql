@@ -278,7 +278,9 @@ COMMENT ON FUNCTION contentq.hold_account(integer) IS
     'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
 
 -- Keeps held_accounts, which claims read, in step with the pauses and budgets in accounts.
--- Called by: the trigger accounts_held, only when paused_until or monthly_budget has changed or was set.
+-- Called by: the triggers accounts_held_… of accounts, at the commit, so that an operator's open transaction keeps no
+--            worker from reporting; only when a pause or a budget was set, changed or removed, so that programs that
+--            change other columns need no right on schema contentq.
 -- Locks: as hold_account(). Returns: NULL (it is ignored).
 CREATE OR REPLACE FUNCTION contentq.account_changed()
 RETURNS trigger
@@ -286,9 +288,14 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM contentq.held_accounts;
+        RETURN NULL;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
         PERFORM contentq.hold_account(OLD.id::integer);
-    ELSE
+    END IF;
+    IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
         PERFORM contentq.hold_account(NEW.id::integer);
     END IF;
     RETURN NULL;
@@ -379,8 +386,8 @@ COMMENT ON FUNCTION contentq.record_usage(bigint, integer[], text[]) IS
 -- Notes how far tasks are that a worker runs.
 -- Called by: workers, once a second at most for all that has changed.
 -- Locks: the tasks, in id order, skipping those that others hold (so it never waits): progress can be missed.
--- Returns: nothing. A fraction is from 0 to 1; what is NULL stays as it was. A task whose (worker, attempt) no longer
---          holds is left alone. No index has these columns, so that the update is a cheap one.
+-- Returns: nothing. A fraction is from 0 to 1; what is NULL, or not a number, stays as it was. A task whose
+--          (worker, attempt) no longer holds is left alone. No index has these columns: the update is a cheap one.
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.report_progress(
     worker_id bigint,
@@ -409,7 +416,7 @@ BEGIN
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
     UPDATE public.content_generation_tasks AS t
-    SET progress = coalesce(least(greatest(r.fraction, 0), 1), t.progress),
+    SET progress = CASE WHEN r.fraction < 'NaN' THEN least(greatest(r.fraction, 0), 1) ELSE t.progress END,
         progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
@@ -461,6 +468,7 @@ DECLARE
     closed contentq.gates;
     each record;
     held_by record;
+    counted bigint;
     ahead bigint;
     reasons integer := 0;
 BEGIN
@@ -488,8 +496,8 @@ BEGIN
             RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
         IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
-            RETURN NEXT concat_ws(', ', 'progress: ' || round((task.progress * 100)::numeric) || ' %',
-                                  task.progress_note);
+            RETURN NEXT 'progress: ' || concat_ws(', ', round((task.progress * 100)::numeric) || ' %',
+                                                  task.progress_note);
         END IF;
         IF task.cancel_requested_at IS NOT NULL THEN
             RETURN NEXT 'it was cancelled, and its worker is stopping it';
@@ -593,21 +601,29 @@ BEGIN
     END IF;
 
     IF task.scheduled_at IS NULL THEN
-        SELECT count(*) FILTER (WHERE first.priority > task.priority
-                                   OR first.priority = task.priority
-                                      AND (first.submitted_at, first.id) < (task.submitted_at, task.id))
-        INTO ahead
+        SELECT count(*), count(*) FILTER (WHERE h.account_id IS NULL)
+        INTO counted, ahead
         FROM (
-            SELECT t.priority, t.submitted_at, t.id
+            SELECT t.account_id, t.priority, t.submitted_at, t.id
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'pending'
               AND t.scheduled_at IS NULL
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT most_counted
-        ) AS first;
-        IF ahead > 0 THEN
-            RETURN NEXT format('%s ready tasks are ahead of it (priority, then submitted_at)',
-                               CASE WHEN ahead = most_counted THEN format('%s or more', ahead) ELSE ahead::text END);
+        ) AS first
+        LEFT JOIN contentq.held_accounts AS h
+            ON h.account_id = first.account_id
+            AND greatest(h.paused_until, h.spent_until) > now_
+        WHERE first.priority > task.priority
+           OR first.priority = task.priority
+              AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
+        IF ahead > 0 OR counted = most_counted THEN
+            RETURN NEXT format(
+                '%s%s ready %s ahead of it (priority, then submitted_at)',
+                ahead,
+                CASE WHEN counted = most_counted THEN ' or more' END,
+                CASE WHEN ahead = 1 AND counted < most_counted THEN 'task is' ELSE 'tasks are' END
+            );
             reasons := reasons + 1;
         END IF;
     END IF;
@@ -634,10 +650,11 @@ DROP FUNCTION contentq.requeue(text);
 -- Tasks that were claimed leave dead entries at the head of the ready index. Usually the next scan marks them and
 -- no other walks them again. While some session holds an old snapshot (a report, a dump, a forgotten BEGIN) they
 -- cannot be marked, and each claim would walk all of them; as it would all the tasks of an account that is held.
--- When a scan has taken long, the session therefore
--- remembers how far it has come in each priority (in the setting contentq.ready_heads, for twenty times as long as
--- the scan took, 5 seconds at most) and begins there. Tasks that become ready behind that place meanwhile, such as
--- retries, are found by the next whole scan; more urgent ones and new ones are found at once.
+-- When a scan has taken long, the session therefore remembers how far it has come in each priority (in the setting
+-- contentq.ready_heads, for twenty times as long as the scan took, a second at most) and begins there. Tasks that become
+-- ready behind that place meanwhile, such as retries, are found by the next whole scan; new ones are found at once, and
+-- more urgent ones unless they are behind the place of their own priority. While accounts are held, it counts for up to
+-- 5 seconds, since their tasks do not go away by being walked over: a million of them take half a second.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(max_tasks integer, categories text[])
 RETURNS integer[]
 LANGUAGE plpgsql
@@ -651,13 +668,21 @@ AS $$
 #variable_conflict use_column
 DECLARE
     began constant timestamptz := clock_timestamp();
-    long constant interval := interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds';
+    -- Set to 0 by tests, so that each scan is taken for a long one.
+    long constant interval := coalesce(
+        nullif(current_setting('contentq.long_scan', true), '')::interval,
+        interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
+    );
     held integer[] := ARRAY(
         SELECT h.account_id
         FROM contentq.held_accounts AS h
         WHERE greatest(h.paused_until, h.spent_until) > began
         ORDER BY h.account_id
     );
+    longest constant interval := CASE
+        WHEN cardinality(held) > 0 THEN interval '5 seconds'
+        ELSE interval '1 second'
+    END;
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := '{}';
     head record;
@@ -666,11 +691,12 @@ DECLARE
 BEGIN
     IF memory IS NOT NULL
         -- Not after the clock was set back, either.
-        AND (memory->>'until')::timestamptz BETWEEN began AND began + interval '5 seconds'
+        AND (memory->>'until')::timestamptz BETWEEN began AND began + longest
         AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
         AND memory->'held' = to_jsonb(held)
     THEN
         heads := memory->'heads';
+        memory := memory - 'idle';
         FOR urgency IN REVERSE 10..1 LOOP
             SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
                    coalesce((heads->urgency::text->>1)::integer, 0) AS id
@@ -707,16 +733,20 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        IF took < long THEN
+        -- One that has found nothing was not in vain twice: the session sleeps until there may be something. But each
+        -- new task of an account that is held wakes it, and need not make it walk over all the others again.
+        IF took < long OR cardinality(chosen) = 0 AND cardinality(held) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);
             END IF;
             RETURN chosen;
         END IF;
         memory := jsonb_build_object(
-            'until', began + least(20 * took, interval '5 seconds'),
+            'until', began + least(20 * took, longest),
             'categories', choose_ready.categories,
-            'held', held
+            'held', held,
+            -- Nothing was there, so that there is no reason to look again (see next_scheduled()) before it is woken.
+            'idle', cardinality(chosen) = 0
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
         SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))
@@ -785,6 +815,8 @@ DECLARE
         WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
         ELSE false
     END;
+    looks constant text := current_setting('contentq.look_again', true);
+    vain integer := 0;
     chosen integer[];
 BEGIN
     SELECT (
@@ -826,8 +858,15 @@ BEGIN
 
     chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
     IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-        PERFORM set_config('contentq.look_again', extract(epoch FROM clock_timestamp())::text, false);
-    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
+        IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
+            AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+        THEN
+            vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+        END IF;
+        PERFORM set_config(
+            'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
+    ELSIF looks <> '' THEN
         PERFORM set_config('contentq.look_again', '', false);
     END IF;
     IF cardinality(chosen) = 0 THEN
@@ -890,6 +929,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     completed integer[];
+    completed_results text[];
 BEGIN
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
@@ -912,9 +952,11 @@ BEGIN
           AND coalesce(t.status = 'processing' AND t.worker_id = complete.worker_id, false)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        RETURNING t.id
+        RETURNING t.id, r.result
     )
-    SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
+    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result)
+    INTO completed, completed_results
+    FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
         PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
@@ -922,16 +964,10 @@ BEGIN
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
-               FROM unnest(complete.results) AS r (result)
+               FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(complete.worker_id, array_agg(c.id), array_agg(c.result))
-        FROM (
-            SELECT DISTINCT ON (r.id) r.id, r.result
-            FROM unnest(complete.ids, complete.results) AS r (id, result)
-            WHERE r.id = ANY (completed)
-            ORDER BY r.id
-        ) AS c;
+        PERFORM contentq.record_usage(complete.worker_id, completed, completed_results);
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
@@ -1056,7 +1092,8 @@ COMMENT ON FUNCTION contentq.maintain() IS
 -- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
 -- scheduled task becomes ready, until an account is held no more, or until choose_ready() of this session should look
 -- at everything again; and 5 milliseconds when its last claim came while tasks were being committed that no one may
--- have been notified of. When its last claim found the gate closed: until that opens, whatever else there is.
+-- have been notified of, twice as long each time that it looked in vain, up to 320. When its last claim found the gate
+-- closed: until that opens, whatever else there is.
 -- Called by: workers, when a claim found nothing more.
 -- It is volatile, so that in one statement with a claim it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
@@ -1076,9 +1113,10 @@ AS $$
         THEN NULL
         WHEN g.resume_at IS NOT NULL
         THEN greatest(g.resume_at - clock_timestamp(), interval '0')
-        WHEN nullif(current_setting('contentq.look_again', true), '')::float8
+        WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
+             * power(2, split_part(current_setting('contentq.look_again', true), ' ', 2)::integer)
         WHEN d.due IS NOT NULL
         THEN greatest(d.due - clock_timestamp(), interval '0')
     END
@@ -1095,7 +1133,9 @@ AS $$
              FROM contentq.held_accounts AS h
              WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
                AND greatest(h.paused_until, h.spent_until) < 'infinity'),
-            (nullif(current_setting('contentq.ready_heads', true), '')::jsonb->>'until')::timestamptz
+            (SELECT (m.memory->>'until')::timestamptz
+             FROM (SELECT nullif(current_setting('contentq.ready_heads', true), '')::jsonb AS memory) AS m
+             WHERE NOT coalesce((m.memory->>'idle')::boolean, false))
         ) AS due
     ) AS d
     CROSS JOIN (
@@ -1287,6 +1327,30 @@ COMMENT ON VIEW contentq.gate_status IS
     'Gates, closed ones first: until when (resume_at may be infinity), how many workers have it, when and why it was '
     'closed last.';
 
+-- The accounts whose tasks are not claimed now, those with the most waiting first.
+CREATE OR REPLACE VIEW contentq.paused_accounts AS
+SELECT
+    h.account_id AS account,
+    left(a.name, 30) AS name,
+    concat_ws(
+        ', ',
+        CASE WHEN h.paused_until > clock_timestamp() THEN 'paused' END,
+        CASE WHEN h.spent_until > clock_timestamp() THEN 'budget used up' END
+    ) AS why,
+    date_trunc('second', greatest(h.paused_until, h.spent_until)) AS until,
+    (SELECT count(*)
+     FROM public.content_generation_tasks AS t
+     WHERE t.account_id = h.account_id
+       AND t.status = 'pending') AS pending
+FROM contentq.held_accounts AS h
+LEFT JOIN public.accounts AS a ON a.id = h.account_id
+WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
+ORDER BY pending DESC, h.account_id;
+
+COMMENT ON VIEW contentq.paused_accounts IS
+    'Accounts whose tasks are not claimed now, since they are paused or have used up their monthly budget: until when '
+    '(infinity: until someone resumes them), and how many tasks wait.';
+
 -- What the accounts' attempts have cost this month (UTC), most expensive first; and those that have a budget.
 CREATE OR REPLACE VIEW contentq.usage_by_account AS
 SELECT
@@ -1413,22 +1477,33 @@ COMMENT ON VIEW contentq.worker_status IS
     'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since '
     'the last heartbeat.';
 
-CREATE TRIGGER accounts_held_insert
+-- Deferred, so that hold_account() locks the account only while the transaction commits.
+CREATE CONSTRAINT TRIGGER accounts_held_insert
     AFTER INSERT ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
     WHEN (NEW.paused_until IS NOT NULL OR NEW.monthly_budget IS NOT NULL)
     EXECUTE FUNCTION contentq.account_changed();
 
-CREATE TRIGGER accounts_held_update
+CREATE CONSTRAINT TRIGGER accounts_held_update
     AFTER UPDATE ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
-    WHEN (OLD.paused_until IS DISTINCT FROM NEW.paused_until OR OLD.monthly_budget IS DISTINCT FROM NEW.monthly_budget)
+    WHEN (OLD.paused_until IS DISTINCT FROM NEW.paused_until
+          OR OLD.monthly_budget IS DISTINCT FROM NEW.monthly_budget
+          OR OLD.id <> NEW.id AND num_nonnulls(OLD.paused_until, OLD.monthly_budget) > 0)
     EXECUTE FUNCTION contentq.account_changed();
 
-CREATE TRIGGER accounts_held_delete
+CREATE CONSTRAINT TRIGGER accounts_held_delete
     AFTER DELETE ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
     WHEN (OLD.paused_until IS NOT NULL OR OLD.monthly_budget IS NOT NULL)
+    EXECUTE FUNCTION contentq.account_changed();
+
+CREATE TRIGGER accounts_held_truncate
+    AFTER TRUNCATE ON public.accounts
+    FOR EACH STATEMENT
     EXECUTE FUNCTION contentq.account_changed();
 
 COMMENT ON TRIGGER accounts_held_insert ON public.accounts IS
@@ -1437,6 +1512,8 @@ COMMENT ON TRIGGER accounts_held_update ON public.accounts IS
     'Tells claims of a pause or a budget that was set, changed or removed.';
 COMMENT ON TRIGGER accounts_held_delete ON public.accounts IS
     'Makes claims forget an account that is gone.';
+COMMENT ON TRIGGER accounts_held_truncate ON public.accounts IS
+    'Makes claims forget all accounts when all are gone.';
 
 -- A table that was there may have accounts that are paused or have a budget already.
 DO $$

@@ -24,7 +24,9 @@ def test_scratch_schema_has_every_table_view_and_function_of_the_queue(dsn: str,
         return queue.values(
             "SELECT relname || ' ' || relkind::text FROM pg_class "
             "WHERE relnamespace::regnamespace::text = ANY (%s) AND relname NOT LIKE 'alembic_version%%' "
-            "UNION ALL SELECT proname || pg_get_function_identity_arguments(oid) FROM pg_proc "
+            "UNION ALL "
+            "SELECT proname || replace(pg_get_function_identity_arguments(oid), 'contentq_bench.', 'contentq.') "
+            "FROM pg_proc "
             "WHERE pronamespace::regnamespace::text = ANY (%s) ORDER BY 1",
             list(schemas),
             list(schemas),

@@ -9,6 +9,8 @@ import pytest
 from tests.cli.conftest import Run
 from tests.support.queue import Queue
 
+RETRY_RULE = "only failed and timeout tasks are put back, and completed ones whose content was rejected"
+
 
 @pytest.fixture
 def tasks(queue: Queue) -> dict[str, int]:
@@ -31,6 +33,23 @@ def test_retry_puts_tasks_back_with_all_their_retries(contentq: Run, queue: Queu
     assert (timeout["status"], timeout["timeout_at"]) == ("pending", None)
 
 
+def test_retry_with_a_note_tells_the_handler(contentq: Run, queue: Queue, tasks: dict[str, int]) -> None:
+    assert contentq("retry", "failed", "timeout", "--note", "Name the source").code == 0
+
+    assert {queue.row(tasks[name])["error_message"] for name in ("failed", "timeout")} == {"Name the source"}
+
+
+def test_retry_puts_a_task_with_rejected_content_back(contentq: Run, queue: Queue) -> None:
+    task = queue.running(task_id="post-7", auto_approve=False)
+    queue.store(task.worker, [task])
+    queue.run("UPDATE contents SET review_status = 'rejected'")
+
+    assert contentq("retry", "post-7", "--note", "Too long").out == "post-7 is pending again\n"
+
+    row = queue.row(task.id)
+    assert (row["status"], row["error_message"], row["content_id"] is None) == ("pending", "Too long", False)
+
+
 def test_cancel_ends_what_waits_and_stops_what_runs(contentq: Run, queue: Queue, tasks: dict[str, int]) -> None:
     outcome = contentq("cancel", "pending", "processing")
 
@@ -44,8 +63,8 @@ def test_cancel_ends_what_waits_and_stops_what_runs(contentq: Run, queue: Queue,
 @pytest.mark.parametrize(
     ("command", "good", "refused", "rule"),
     [
-        ("retry", "failed", "processing", "only failed and timeout tasks are put back"),
-        ("retry", "failed", "completed", "only failed and timeout tasks are put back"),
+        ("retry", "failed", "processing", RETRY_RULE),
+        ("retry", "failed", "completed", RETRY_RULE),
         ("cancel", "pending", "completed", "only pending and processing tasks are cancelled"),
         ("cancel", "pending", "timeout", "only pending and processing tasks are cancelled"),
     ],

@@ -14,6 +14,14 @@ from tests.support.queue import Queue
 STATUSES = ["pending", "processing", "completed", "failed", "timeout"]
 
 
+HEADINGS = {
+    "gate_status": "closed gates",
+    "paused_accounts": "accounts that wait",
+    "usage_by_account": "this month by account",
+    "usage_by_model": "this month by model",
+}
+
+
 @pytest.fixture
 def filled(queue: Queue) -> Queue:
     """A queue with something in every part, each name as long as it can be."""
@@ -48,7 +56,8 @@ def test_json_of_an_empty_queue_has_every_part(contentq: Run) -> None:
     found = contentq("stats", "--json").json
 
     assert [row["status"] for row in found.pop("queue_overview")] == STATUSES
-    assert found == {"backlog_by_account": [], "worker_status": [], "throughput": []}
+    assert {*found} == {"backlog_by_account", "worker_status", "throughput", *HEADINGS}
+    assert not any(found.values())
 
 
 def test_filled_queue_is_counted(contentq: Run, filled: Queue) -> None:
@@ -100,4 +109,70 @@ def test_eighty_columns_are_enough_for_what_matters(dsn: str, filled: Queue) -> 
     assert code == 0, shown
     assert max(map(len, shown.splitlines())) <= 80
     for number in ("pending", "100000", "4000000", "10.20.30", "2.00"):
+        assert number in shown
+
+
+@pytest.fixture
+def spending(filled: Queue) -> Queue:
+    """Gates, pauses and usage as well, each text as long as it can be."""
+    filled.register(gate="g" * 80)
+    filled.close_gate("g" * 80, "infinity", "429 " * 100)
+    filled.close_gate("open")
+    filled.open_gate("open")
+    filled.run("UPDATE accounts SET paused_until = 'infinity' WHERE name <> 'Ada'")
+    task, worker = filled.value("SELECT min(id) FROM content_generation_tasks"), filled.register()
+    filled.record_usage(
+        worker,
+        {
+            task: '{"model": "%s", "prompt_tokens": 123456789, "completion_tokens": 1234567, "cost": 1234.5}'
+            % ("m" * 80)
+        },
+    )
+    filled.run("UPDATE accounts SET monthly_budget = 1000 WHERE name = 'Ada'")
+    return filled
+
+
+def test_gates_pauses_and_usage_are_shown_when_there_are_any(contentq: Run, spending: Queue) -> None:
+    blocks = [block.splitlines() for block in contentq("stats").out.split("\n\n")]
+
+    by_heading = {block[0]: [line.split() for line in block[1:]] for block in blocks}
+    assert [*by_heading][1:3] == ["closed gates", "accounts that wait"]
+    assert [*by_heading][-2:] == ["this month by account", "this month by model"]
+    (gate,) = by_heading["closed gates"][1:]
+    assert gate[:4] == ["g" * 80, "infinity", "1", "429"]
+    assert [row[1:4] for row in by_heading["accounts that wait"][1:]] == [
+        ["x" * 30, "paused", "infinity"],
+        ["Ada", "budget", "used"],
+    ]
+    assert [row[1:] for row in by_heading["this month by account"][1:]] == [
+        ["Ada", "1", "123456789", "1234567", "1234.500000", "1000", "123.5"]
+    ]
+    assert [row[1:] for row in by_heading["this month by model"][1:]] == [
+        ["1", "123456789", "1234567", "1234.500000", "1234.500000"]
+    ]
+
+
+@pytest.mark.parametrize("heading", HEADINGS.values())
+def test_nothing_is_said_of_what_there_is_not(contentq: Run, filled: Queue, heading: str) -> None:
+    assert heading not in contentq("stats").out
+
+
+def test_json_has_gates_pauses_and_usage_with_all_their_columns(contentq: Run, spending: Queue) -> None:
+    found = contentq("stats", "--json").json
+
+    for view in HEADINGS:
+        columns = spending.values(
+            "SELECT column_name::text FROM information_schema.columns WHERE table_name = %s", view
+        )
+        assert {*found[view][0]} == {*columns}
+    assert [(row["key"][0], row["state"]) for row in found["gate_status"]] == [("g", "closed"), ("o", "open")]
+    assert [row["used_up"] for row in found["usage_by_account"]] == [True]
+
+
+def test_eighty_columns_are_enough_for_gates_and_usage_too(dsn: str, spending: Queue) -> None:
+    code, shown = on_terminal("stats", columns=80, DATABASE_URL=dsn)
+
+    assert code == 0, shown
+    assert max(map(len, shown.splitlines())) <= 80
+    for number in ("infinity", "123456789", "1234567", "1234.50", "123.5"):
         assert number in shown

@@ -277,3 +277,44 @@ def test_show_into_a_pipe_changes_nothing(contentq: Run, queue: Queue) -> None:
     queue.add(task_id="post-7", topic=STEERING)
 
     assert f"topic                {STEERING}\n" in contentq("show", "post-7").out
+
+
+@pytest.mark.parametrize(
+    ("result", "usage"),
+    [
+        (
+            '{"model": "small", "prompt_tokens": 1200, "completion_tokens": 350, "cost": 0.0125}',
+            "small, 1,200 tokens in, 350 tokens out, cost 0.0125",
+        ),
+        ('{"cost": 0.00000012345678901234567890}', "cost 0.00000012345678901234567890"),
+        ('{"model": "small", "completion_tokens": 0}', "small, 0 tokens out"),
+        ('{"model": 5, "cost": 2}', "cost 2"),
+    ],
+)
+def test_tokens_and_cost_are_shown_in_words(contentq: Run, queue: Queue, result: str, usage: str) -> None:
+    queue.add(task_id="post-7", result=result)
+
+    assert f"\nusage                {usage}\n" in contentq("show", "post-7").out
+
+
+@pytest.mark.parametrize(
+    "result",
+    ['{"model": "small"}', '{"cost": "2"}', '{"prompt_tokens": true}', '{"cost": 1e300}', "[5]", "null", None],
+)
+def test_result_without_tokens_and_cost_has_no_usage(contentq: Run, queue: Queue, result: str | None) -> None:
+    queue.add(task_id="post-7", result=result)
+
+    outcome = contentq("show", "post-7")
+
+    assert outcome.code == 0
+    assert "\nusage " not in outcome.out
+
+
+def test_progress_of_a_running_task_is_shown(contentq: Run, queue: Queue) -> None:
+    task = queue.running(task_id="post-7")
+    queue.progress(task.worker, [task], [0.375], ["writing"])
+
+    shown = contentq("show", "post-7").out
+
+    assert "\nprogress             38 %\nprogress_note        writing\n" in shown
+    assert contentq("show", "post-7", "--json").json["progress"] == 0.375

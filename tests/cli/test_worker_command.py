@@ -82,7 +82,7 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("handler", "message"),
     [
-        ("handlers", "'handlers' does not name a handler; write module:function, or one of: template"),
+        ("handlers", "'handlers' does not name a handler; write module:function, or one of: template,"),
         ("handlers:", "'handlers:' does not name a handler"),
         ("handlers.py:write", "names a file; run in its folder with --handler handlers:write"),
         ("./pkg/handlers.py:write", "names a file; run in its folder with --handler handlers:write"),
@@ -113,6 +113,42 @@ def test_template_folder_that_is_not_there_ends_with_2(contentq: Run) -> None:
 
     assert outcome.code == 2
     assert outcome.error == "the template folder '/no/such/folder' is not a folder"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--handler", "command"], "the handler command needs a program: add --command './write.sh'"),
+        (
+            ["--handler", "command", "--command", " "],
+            "the handler command needs a program: add --command './write.sh'",
+        ),
+        (["--command", "cat"], "--command is for the handler command, not for 'template': add --handler command"),
+        (["--env", "KEY"], "--env is for the handler command, not for 'template': add --handler command"),
+        (["--handler", "command", "--command", "no-such"], "--command: there is no program 'no-such' in the PATH"),
+    ],
+)
+def test_command_that_cannot_be_used_ends_with_2(contentq: Run, options: list[str], message: str) -> None:
+    outcome = contentq("worker", *options)
+
+    assert (outcome.code, outcome.error) == (2, message)
+
+
+def test_program_gets_its_arguments_and_the_variables_named(
+    start: Start, dsn: str, queue: Queue, folder: Path
+) -> None:
+    queue.add(topic="Soup")
+    program = folder / "write.sh"
+    program.write_text('#!/bin/sh\necho "# $1|$2|$API_KEY|$DATABASE_URL"\necho stirring >&2\n')
+    program.chmod(0o755)
+    options = ["--handler", "command", "--command", "./write.sh 'a b' $HOME", "--env", "API_KEY"]
+
+    outcome = _ended(start("worker", *options, "--until-empty", cwd=folder, DATABASE_URL=dsn, API_KEY="key"))
+
+    assert outcome.code == 0
+    assert queue.values("SELECT title FROM contents") == ["a b|$HOME|key|"]
+    assert " level=INFO logger=contentq.handlers.command task=" in outcome.err
+    assert "attempt=1 stirring\n" in outcome.err
 
 
 @pytest.mark.parametrize("options", [[], ["--until-empty", "--progress"]])
@@ -286,6 +322,7 @@ def test_log_level_says_what_is_logged(start: Start, dsn: str, queue: Queue, lev
         ["--poll", "0"],
         ["--log-level", "loud"],
         ["--handler-connections", "0"],
+        ["--handler", "command", "--command", "echo 'open"],
     ],
 )
 def test_setting_that_makes_no_sense_is_wrong_usage(contentq: Run, options: list[str]) -> None:
@@ -293,3 +330,61 @@ def test_setting_that_makes_no_sense_is_wrong_usage(contentq: Run, options: list
 
     assert outcome.code == 2
     assert outcome.err.startswith("Usage: contentq worker ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gate", ""], "--gate needs the key of a provider; the gate * is every worker's anyhow"),
+        (["--gate", "*"], "--gate needs the key of a provider; the gate * is every worker's anyhow"),
+        (["--gate", "p", "--no-gate"], "give --gate or --no-gate, not both"),
+        (["--gate", "", "--no-gate"], "give --gate or --no-gate, not both"),
+    ],
+)
+def test_gate_that_makes_no_sense_ends_with_2(
+    contentq: Run, inside: Path, options: list[str], message: str
+) -> None:
+    outcome = contentq("worker", "--handler", "handlers:write", *options)
+
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "gate"),
+    [([], None), (["--gate", "api.example.com"], "api.example.com"), (["--no-gate"], None)],
+    ids=["nothing", "--gate", "--no-gate"],
+)
+def test_worker_has_the_gate_that_it_is_given(
+    start: Start, dsn: str, queue: Queue, folder: Path, options: list[str], gate: str | None
+) -> None:
+    start("worker", "--handler", "handlers:write", *options, cwd=folder, DATABASE_URL=dsn)
+
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1)
+    assert queue.values("SELECT gate FROM contentq.workers") == [gate]
+
+
+@pytest.mark.parametrize(
+    ("options", "gate"),
+    [([], "localhost:1"), (["--gate", "another"], "another"), (["--no-gate"], None)],
+    ids=["nothing", "--gate", "--no-gate"],
+)
+def test_gate_of_the_handler_is_the_default(
+    start: Start, dsn: str, queue: Queue, tmp_path: Path, options: list[str], gate: str | None
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text('model = "m"\nbase_url = "http://localhost:1/v1"\n')
+
+    start(
+        "worker",
+        "--handler",
+        "openai",
+        "--settings",
+        str(settings),
+        *options,
+        OPENAI_API_KEY="k",
+        DATABASE_URL=dsn,
+    )
+
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1)
+    assert queue.values("SELECT gate FROM contentq.workers") == [gate]

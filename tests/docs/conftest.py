@@ -15,12 +15,15 @@ import pytest
 from tests.docs.markdown import Section
 from tests.docs.running import Run
 from tests.packaging.building import environment_to_install_into
-from tests.support import pooler, programs
+from tests.support import pooler, programs, provider
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
 
 KEPT = ("HOME", "LANG", "TERM", "TMPDIR", "USER")
 """Variables that blocks see of the environment of the tests, besides those of package managers."""
+
+MODELS = ("gpt-5.4", "gpt-5.4-mini")
+"""What the provider of models has."""
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +68,8 @@ def run(
             environment |= environment_to_install_into(request.getfixturevalue("tmp_path_factory"), tmp_path)
         else:
             environment |= _database(request)
+        if "provider" in section.options:
+            environment |= _provider(request)
         running = Run(folder, environment, node_modules)
         started.append(running)
         if "pooler" in section.options:
@@ -85,6 +90,14 @@ def _environment() -> dict[str, str]:
     scripts = Path(sys.executable).parent
     path = [str(scripts), str(programs.client("psql").parent), os.environ.get("PATH", os.defpath)]
     return {**kept, "PATH": os.pathsep.join(path), "PYTHONUTF8": "1"}
+
+
+def _provider(request: pytest.FixtureRequest) -> dict[str, str]:
+    """A server that behaves like OpenAI's, with the models that the documents name."""
+    running = provider.running(models=MODELS)
+    started = running.__enter__()
+    request.addfinalizer(lambda: running.__exit__(None, None, None))
+    return {"OPENAI_BASE_URL": started.url, "OPENAI_API_KEY": "sk-proj-of-the-tests"}
 
 
 def _database(request: pytest.FixtureRequest) -> dict[str, str]:

@@ -4,9 +4,11 @@ A comment before a block says how it is run:
 
     <!-- worker -->              a worker with the handler `template` runs beside the blocks of this section
     <!-- pooler -->              POOLER_URL leads to the database of this section through PgBouncer
+    <!-- provider -->            OPENAI_BASE_URL leads to a server that behaves like OpenAI's, and a key is set
     <!-- pip -->                 the section runs in an empty environment, without a database
     <!-- background -->          the last line of this block goes on running
     <!-- file: handlers.py -->   the block is a file that later blocks of the section use
+    <!-- needs: node -->         the section is skipped from this block on where there is no such program
     <!-- not run: why -->        the block is not run
 
 Several are separated by commas. A block of ```text after one that was run is what that one prints.
@@ -21,8 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-SECTION_OPTIONS = {"worker", "pooler", "pip"}
-BLOCK_OPTIONS = {"background", "file", "not run"}
+SECTION_OPTIONS = {"worker", "pooler", "pip", "provider"}
+BLOCK_OPTIONS = {"background", "file", "needs", "not run"}
 
 _HEADING = re.compile(r"(#{1,6}) +(.+?) *$")
 _FENCE = re.compile(r"(`{3,})(\w*) *$")

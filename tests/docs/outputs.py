@@ -7,7 +7,12 @@ import re
 _CHANGING = [
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?([+-]\d\d)?"), "<time>"),
     (re.compile(r"\d\d:\d\d:\d\d\.\d+"), "<duration>"),
+    (re.compile(r"\btook \d+\.\d\d s\b"), "took <seconds>"),
     (re.compile(r"task-[0-9a-f]{32}"), "<task id>"),
+    (re.compile(r'"seconds": [\d.]+'), '"seconds": <seconds>'),
+    # The provider of the tests stands for OpenAI.
+    (re.compile(r"http://127\.0\.0\.1:\d+/v1|https://api\.openai\.com/v1"), "<address of the provider>"),
+    (re.compile(r"127\.0\.0\.1:\d+|api\.openai\.com"), "<host of the provider>"),
     # The width of a column follows its values.
     (re.compile(r"-{2,}"), "-"),
     (re.compile(r" {2,}"), " "),
@@ -16,7 +21,7 @@ _CHANGING = [
 
 
 def comparable(text: str) -> str:
-    """The text without what is different each time: ids, times, and the widths of columns."""
+    """The text without what is different each time: ids, times, addresses, and the widths of columns."""
     for pattern, replacement in _CHANGING:
         text = pattern.sub(replacement, text)
     return text.strip()

@@ -41,6 +41,8 @@ class Run:
         """Runs a block; returns what it printed. Fails the test when it ended with an error."""
         if block.language not in LANGUAGES:
             pytest.fail(f"{block.place}: no test can run {block.language or 'a block without a language'}")
+        if "needs" in block.options:
+            self.program(block.options["needs"])
         command = LANGUAGES[block.language](self, block)
         if "background" in block.options:
             self.start(command, until="registered worker=")

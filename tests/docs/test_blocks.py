@@ -39,7 +39,8 @@ def test_every_block_is_run_or_says_why_not(section: Section) -> None:
             assert block.options["not run"], f"{block.place} does not say why it is not run"
             continue
         if "file" in block.options:
-            users = [each for each in section.blocks if each.is_run and each.line > block.line]
+            after = [each for each in section.blocks if each.line > block.line]
+            users = [each for each in after if each.is_run or "file" in each.options]
             stem = block.options["file"].partition(".")[0]
             assert any(stem in each.text for each in users), f"{block.place}: nothing uses the file"
             continue

@@ -47,7 +47,10 @@ def refusal(name: str) -> str:
 def test_name_without_both_its_parts_is_refused_with_the_form_to_write(write: Write, name: str) -> None:
     write("ours.py", "def write(task, context): ...")
 
-    assert refusal(name) == f"{name!r} does not name a handler; write module:function, or one of: template"
+    assert (
+        refusal(name)
+        == f"{name!r} does not name a handler; write module:function, or one of: template, command, openai"
+    )
 
 
 def test_module_that_is_not_there_is_named_with_where_it_was_looked_for(write: Write) -> None:

@@ -6,8 +6,8 @@ import csv
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contentq import GeneratedContent, PermanentError, Task
@@ -15,40 +15,10 @@ from contentq.content import count_words
 from contentq.errors import HandlerUnusable
 from contentq.handlers.template import TemplateHandler
 
+from tests.support.tasks import task
+
 EXAMPLE = Path(__file__).parents[2] / "docs/example/topics.csv"
-NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SHIPPED = TemplateHandler()
-
-
-def task(
-    topic: str | None = "Lentil soup",
-    *,
-    keywords: str | None = None,
-    category: str | None = None,
-    requirements: str | None = None,
-    tone: str | None = None,
-) -> Task:
-    return Task(
-        id=1,
-        attempt=1,
-        task_id="task-1",
-        account_id=1,
-        topic=topic,
-        keywords=keywords,
-        category=category,
-        requirements=requirements,
-        tone=tone,
-        priority=5,
-        retry_count=0,
-        max_retries=3,
-        submitted_at=NOW,
-        started_at=NOW,
-        timeout_at=None,
-        auto_approve=True,
-        content_id=None,
-        error_message=None,
-        seconds_left=None,
-    )
 
 
 def draft(of: Task, folder: Path | None = None) -> GeneratedContent:
@@ -60,7 +30,8 @@ def example() -> Iterator[Task]:
     with EXAMPLE.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             del row["account"], row["priority"]
-            yield task(**row)
+            columns: Any = row
+            yield task(**columns)
 
 
 Write = Callable[[str, str], Path]

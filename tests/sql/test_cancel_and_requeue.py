@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.queue import Queue, Row
+from tests.support.queue import Held, Queue, Row
 
 ENDED = {"completed_at": "2001-01-01", "started_at": "2001-01-01"}
 
@@ -124,3 +124,66 @@ def test_requeued_task_can_be_cancelled_again(queue: Queue) -> None:
     queue.requeue(task)
 
     assert queue.cancel(task) == "failed"
+
+
+@pytest.fixture
+def rejected(queue: Queue) -> int:
+    """A completed task whose content a reviewer has rejected."""
+    task = queue.running(auto_approve=False)
+    queue.store(task.worker, [task], extras=['{"model": "small"}'])
+    queue.run("UPDATE contents SET review_status = 'rejected'")
+    return task.id
+
+
+def test_task_with_rejected_content_goes_back_for_a_revision(queue: Queue, worker: int, rejected: int) -> None:
+    before = queue.row(rejected)
+
+    assert queue.requeue(rejected, "Too long; name the source") == "pending"
+
+    assert change(before, queue.row(rejected)) == {
+        "status": "pending",
+        "completed_at": None,
+        "error_message": "Too long; name the source",
+    }
+    (again,) = queue.claim(worker)
+    assert (again["attempt"], again["content_id"]) == (2, before["content_id"])
+    assert again["error_message"] == "Too long; name the source"
+
+
+def test_revision_gets_content_of_its_own_and_the_rejected_one_stays(
+    queue: Queue, worker: int, rejected: int
+) -> None:
+    queue.requeue(rejected)
+    (again,) = queue.claim(worker)
+
+    assert queue.store(worker, [Held(worker, rejected, again["attempt"])]) == [rejected]
+
+    assert queue.values("SELECT review_status FROM contents ORDER BY id") == ["rejected", "pending"]
+    assert queue.row(rejected)["content_id"] == queue.value("SELECT max(id) FROM contents")
+    assert queue.row(rejected)["error_message"] is None
+
+
+@pytest.mark.parametrize("review", ["pending", "approved"])
+def test_task_with_content_that_was_not_rejected_stays_completed(queue: Queue, rejected: int, review: str) -> None:
+    queue.run("UPDATE contents SET review_status = %s", review)
+    before = queue.row(rejected)
+
+    assert queue.requeue(rejected, "Too long") is None
+    assert queue.row(rejected) == before
+
+
+def test_note_takes_the_place_of_the_error_and_without_one_that_stays(queue: Queue) -> None:
+    task = queue.add(status="failed", error_message="It broke")
+
+    queue.requeue(task)
+    assert queue.row(task)["error_message"] == "It broke"
+    queue.set(task, status="failed")
+    queue.requeue(task, "x" * 9000)
+    assert queue.row(task)["error_message"] == "x" * 8000 + " … (cut: 9000 characters in all)"
+
+
+def test_requeue_by_the_task_alone_is_one_function(queue: Queue) -> None:
+    """Programs of before call it with one argument."""
+    queue.add(task_id="post-7", status="failed")
+
+    assert queue.value("SELECT contentq.requeue('post-7')") == "pending"

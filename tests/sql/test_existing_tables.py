@@ -53,6 +53,67 @@ def test_way_down_and_up_again_still_knows_whose_the_tables_are(empty_dsn: str, 
         migrate(empty_dsn, "base")
 
 
+PAUSABLE = """
+    CREATE TABLE accounts (
+        id bigint PRIMARY KEY, name text, monthly_budget numeric(12, 2) DEFAULT 5, paused_until timestamptz(3)
+    )"""
+ADDED_BY_0005 = "SELECT column_name FROM contentq.owned_columns WHERE table_name = 'accounts' ORDER BY 1"
+
+
+def test_columns_of_pauses_and_budgets_that_were_there_are_used(empty_dsn: str, bare: Queue) -> None:
+    bare.run(PAUSABLE)
+    bare.run("INSERT INTO accounts VALUES (7, 'Ada', 0, NULL), (8, 'Grace', 5, 'infinity'), (9, 'Eve', 5, NULL)")
+
+    migrate(empty_dsn)
+
+    assert bare.values(ADDED_BY_0005) == []
+    assert bare.held_accounts() == [7, 8]
+    tasks = [bare.add(account_id=account) for account in (7, 8, 9)]
+    assert [row["id"] for row in bare.claim(bare.register(), 10)] == tasks[2:]
+    bare.run("UPDATE accounts SET monthly_budget = NULL, paused_until = NULL")
+    assert bare.held_accounts() == []
+
+
+def test_way_down_keeps_the_columns_that_were_there_and_drops_those_that_were_not(
+    empty_dsn: str, bare: Queue
+) -> None:
+    bare.run("CREATE TABLE accounts (id bigint PRIMARY KEY, name text, monthly_budget numeric)")
+    bare.run("INSERT INTO accounts VALUES (7, 'Ada', 0)")
+    for _ in range(2):
+        migrate(empty_dsn)
+        assert bare.values(ADDED_BY_0005) == ["paused_until"]
+        bare.run("UPDATE accounts SET paused_until = 'infinity'")
+
+        migrate(empty_dsn, "0004")
+
+        assert bare.rows("SELECT * FROM accounts") == [{"id": 7, "name": "Ada", "monthly_budget": 0}]
+        # No trigger is left behind.
+        bare.run("UPDATE accounts SET monthly_budget = 0")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            "paused_until timestamp",
+            "accounts.paused_until must be timestamp with time zone, not timestamp without",
+        ),
+        ("monthly_budget integer", "accounts.monthly_budget must be numeric, not integer"),
+        ("paused_until timestamptz, monthly_budget money", "accounts.monthly_budget must be numeric, not money"),
+    ],
+)
+def test_column_of_another_type_is_refused_with_what_to_do(
+    empty_dsn: str, bare: Queue, columns: str, message: str
+) -> None:
+    bare.run(f"CREATE TABLE accounts (id bigint PRIMARY KEY, name text, {columns})")
+
+    with pytest.raises(ContentQueueError) as refused:
+        migrate(empty_dsn)
+
+    assert message in str(refused.value)
+    assert bare.value("SELECT to_regnamespace('contentq')") is None
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -79,6 +79,8 @@ BACKLOGS = {
 """Half of the completed ones are older than what cleanup() keeps; the caller has some of those in process."""
 
 SUBJECTS = (
+    "INSERT INTO contentq.held_accounts (account_id, paused_until) "
+    "SELECT -n, 'infinity' FROM generate_series(1, 20) AS n",
     f"UPDATE contentq.workers SET heartbeat_at = {NOW} - interval '1 hour' WHERE id = {SILENT}",
     tasks(FEW, priority="1"),
     tasks(FEW, priority="1", scheduled_at=PAST),
@@ -90,25 +92,31 @@ SUBJECTS = (
     tasks(1, priority="1", task_id="'task-waiting'"),
     tasks(1, priority="1", task_id="'task-failed'", status="'failed'"),
 )
+USAGE = '{"prompt_tokens": 1}'
 HELD = f"{tasks(NAMED, **RUNNING, worker_id=CALLER)} RETURNING id"
 CONTENTS = (
     "INSERT INTO contents (account_id, title, body, word_count) "
     f"SELECT (SELECT min(id) FROM accounts), '', '', 0 FROM generate_series(1, {NAMED}) RETURNING id"
 )
 
+HELD_ACCOUNTS = "ARRAY(SELECT account_id FROM contentq.held_accounts ORDER BY 1)"
 REMEMBER = """
     SELECT set_config('contentq.ready_heads', jsonb_build_object(
-        'until', clock_timestamp() + interval '4 seconds',
+        'until', clock_timestamp() + interval '0.9 seconds',
         'categories', {categories},
+        'held', to_jsonb({held}::integer[]),
         'heads', jsonb_build_object())::text, true)"""
 """Makes claim() believe that its session walked over many dead entries a moment ago."""
 
 CALLS = {
     "cancel": "SELECT contentq.cancel('task-waiting')",
     "claim": "SELECT contentq.claim({worker}, 10)",
-    "claim beside an old snapshot": f"{REMEMBER.format(categories='NULL')}; SELECT contentq.claim({{worker}}, 10)",
+    "claim beside an old snapshot": (
+        f"{REMEMBER.format(categories='NULL', held=HELD_ACCOUNTS)}; SELECT contentq.claim({{worker}}, 10)"
+    ),
     "cleanup": "SELECT contentq.cleanup('30 days', 10)",
     "complete": "SELECT contentq.complete({worker}, {ids}, {attempts})",
+    "complete with usage": "SELECT contentq.complete({worker}, {ids}, {attempts}, {usages})",
     "complete with content": "SELECT contentq.complete({worker}, {ids}, {attempts}, NULL, {contents})",
     "deregister_worker": "SELECT contentq.deregister_worker({worker})",
     "fail": "SELECT contentq.fail({worker}, ({ids})[1], 1, 'It broke')",
@@ -116,6 +124,8 @@ CALLS = {
     "maintain": "SELECT contentq.maintain()",
     "next_scheduled": "SELECT contentq.next_scheduled()",
     "promote_scheduled": "SELECT contentq.promote_scheduled(10)",
+    "record_usage": "SELECT contentq.record_usage({worker}, {ids}, {usages})",
+    "report_progress": "SELECT contentq.report_progress({worker}, {ids}, {attempts}, {attempts}::real[], {texts})",
     "reconcile": "SELECT contentq.reconcile({worker}, ({ids})[6:], ({attempts})[6:])",
     "release": "SELECT contentq.release({worker}, {ids}, {attempts})",
     "requeue": "SELECT contentq.requeue('task-failed')",
@@ -132,6 +142,7 @@ INDEXES = {
     "claim beside an old snapshot": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
     "cleanup": {"completed_at_idx", "pkey"},
     "complete": {"pkey"},
+    "complete with usage": {"pkey"},
     "complete with content": {"pkey", "contents_pkey", "content_id_idx"},
     "deregister_worker": {"held_idx", "revoked_idx", "pkey"},
     "fail": {"pkey"},
@@ -139,6 +150,8 @@ INDEXES = {
     "maintain": {"deadline_idx", "scheduled_idx", "held_idx", "revoked_idx", "completed_at_idx", "pkey"},
     "next_scheduled": {"scheduled_idx"},
     "promote_scheduled": {"scheduled_idx", "pkey"},
+    "record_usage": {"pkey"},
+    "report_progress": {"pkey"},
     "reconcile": {"held_idx", "pkey"},
     "release": {"pkey"},
     "requeue": {"task_id_key"},
@@ -178,6 +191,7 @@ class Readings:
                 "ids": f"ARRAY{ids}",
                 "attempts": f"ARRAY{[1] * NAMED}",
                 "texts": f"ARRAY{['x'] * NAMED}",
+                "usages": f"array_fill('{USAGE}'::text, ARRAY[{NAMED}])",
                 "contents": f"ARRAY{contents}",
             }
             self.of[call][situation] = scans(self._session, statement.format(**values), undo=True)
@@ -239,9 +253,50 @@ def test_claim_that_finds_none_of_its_categories_reads_the_ready_ones_once(
     queue.run(tasks(BESIDE, category="'blog'"))
     queue.run("ANALYZE content_generation_tasks")
     queue.run(f"SET plan_cache_mode = force_{kind}_plan")
-    remember = REMEMBER.format(categories="jsonb_build_array('news')")
+    remember = REMEMBER.format(categories="jsonb_build_array('news')", held="'{}'")
 
     read = scans(queue, f"{remember}; SELECT contentq.claim({worker}, 10, ARRAY['news'])")
 
     assert read.used <= INDEXES["claim"]
     assert read.rows <= BESIDE
+
+
+@pytest.mark.parametrize("kind", ["custom", "generic"])
+@pytest.mark.parametrize("held", [1, 5000])
+def test_claim_beside_held_accounts_reads_the_ready_index_and_only_what_is_ahead(
+    queue: Queue, worker: int, kind: str, held: int
+) -> None:
+    assert queue.account
+    paused = queue.add_account(paused_until="infinity")
+    queue.run(
+        "INSERT INTO contentq.held_accounts (account_id, paused_until) "
+        "SELECT -n, 'infinity' FROM generate_series(2, %s) AS n",
+        held,
+    )
+    queue.run(tasks(BESIDE, submitted_at=IN_TURN).replace("SELECT min(id) FROM accounts", f"SELECT {paused}"))
+    queue.run(tasks(BULK, submitted_at=IN_TURN, priority="1"))
+    queue.run("ANALYZE content_generation_tasks")
+    queue.run(f"SET plan_cache_mode = force_{kind}_plan")
+
+    read = scans(queue, f"SELECT contentq.claim({worker}, 10)")
+
+    assert read.used <= INDEXES["claim"]
+    assert (read.sequential, read.changed) == (0, 10)
+    assert read.entries["ready_idx"] <= BESIDE + 10
+
+
+@pytest.mark.parametrize("kind", ["custom", "generic"])
+def test_explain_counts_the_tasks_ahead_by_the_ready_index_and_no_more_than_ten_thousand(
+    queue: Queue, worker: int, kind: str
+) -> None:
+    assert queue.account
+    queue.run(tasks(BULK, submitted_at=IN_TURN))
+    queue.run(tasks(1, task_id="'task-waiting'"))
+    queue.run("ANALYZE content_generation_tasks")
+    queue.run(f"SET plan_cache_mode = force_{kind}_plan")
+
+    read = scans(queue, "SELECT contentq.explain('task-waiting')")
+
+    assert read.used <= {"task_id_key", "held_idx", "ready_idx"}
+    assert read.sequential == 0
+    assert read.entries["ready_idx"] <= 10_000

@@ -53,6 +53,7 @@ def test_producer_submits_and_reads_results(administrator: Queue) -> None:
 def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None:
     queue = administrator
     stored, completed, failed, snoozed, released, swept, dying = (queue.add() for _ in range(7))
+    queue.run("UPDATE accounts SET monthly_budget = 2.5")
     queue.set(completed, scheduled_at="2001-01-01")
     queue.add(status="completed", completed_at="2001-01-01")
     queue.run("SET ROLE contentq_worker")
@@ -61,11 +62,13 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None
     held = {row["id"]: Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, 6)}
     assert queue.claim(queue.register()) != []
     assert queue.heartbeat(worker, 6) == []
-    assert queue.store(worker, [held[stored]]) == [stored]
+    queue.progress(worker, [held[stored]], [0.5], ["half"])
+    assert queue.store(worker, [held[stored]], extras=['{"cost": 1}']) == [stored]
     made = queue.value(
         "INSERT INTO contents (account_id, title, body) SELECT id, 'T', 'B' FROM accounts RETURNING id"
     )
-    assert queue.complete(worker, [held[completed]], ["{}"], [made]) == [completed]
+    assert queue.complete(worker, [held[completed]], ['{"cost": 1}'], [made]) == [completed]
+    queue.record_usage(worker, {failed: '{"cost": 1}'})
     assert queue.fail(held[failed]) == "pending"
     assert queue.snooze(held[snoozed])
     assert queue.release(worker, [held[released]]) == [released]
@@ -74,6 +77,10 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None
     queue.run("UPDATE contentq.workers SET heartbeat_at = '2001-01-01' WHERE id <> %s", worker)
     queue.run("UPDATE contentq.maintenance SET watched_since = '2001-01-01', ran_at = clock_timestamp()")
     queue.value("SELECT contentq.maintain()")
+    queue.close_gate("api.example", reason="429")
+    assert queue.open_gate("api.example")
+    queue.close_gate("*")
+    assert queue.claim(worker) == []
     queue.run("SELECT contentq.drain_worker(%s)", worker)
     assert queue.values("SELECT contentq.deregister_worker(%s)", worker) == [swept]
 
@@ -81,6 +88,8 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None
     assert queue.status(dying) == "pending"
     assert queue.values("SELECT DISTINCT review_status FROM contents") == ["approved"]
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 7
+    assert queue.value("SELECT sum(cost) FROM contentq.usage") == 3
+    assert queue.held_accounts() == [queue.account]
 
 
 def test_operator_does_everything_that_an_operator_does(administrator: Queue) -> None:
@@ -99,6 +108,12 @@ def test_operator_does_everything_that_an_operator_does(administrator: Queue) ->
     queue.value("SELECT contentq.maintain()")
     queue.run("UPDATE contentq.settings SET retention = NULL")
     queue.set(waiting, priority=10)
+    queue.close_gate("api.example", "infinity")
+    assert queue.open_gate("api.example")
+    queue.run("UPDATE accounts SET paused_until = 'infinity', monthly_budget = 5")
+    assert queue.held_accounts() == [queue.account]
+    queue.run("UPDATE accounts SET paused_until = NULL")
+    assert queue.held_accounts() == []
 
     assert [queue.status(id_) for id_ in (waiting, overdue, orphan)] == ["pending", "timeout", "pending"]
     assert queue.values("SELECT id FROM contentq.workers") == []
@@ -121,6 +136,15 @@ CHANGE_TOPIC = "UPDATE content_generation_tasks SET topic = 'Coffee'"
 CHANGE_PRIORITY = "UPDATE content_generation_tasks SET priority = 10"
 CHANGE_STATUS = "UPDATE content_generation_tasks SET status = 'failed'"
 DELETE_TASKS = "DELETE FROM content_generation_tasks"
+CLOSE_GATE = "SELECT contentq.close_gate('api.example', 'infinity')"
+OPEN_GATE = "SELECT contentq.open_gate('api.example')"
+PAUSE_ACCOUNT = "UPDATE accounts SET paused_until = 'infinity'"
+CHANGE_BUDGET = "UPDATE accounts SET monthly_budget = 5"
+RENAME_ACCOUNT = "UPDATE accounts SET name = 'Eve'"
+CHARGE = "SELECT contentq.record_usage(1, ARRAY[1], ARRAY['{\"cost\": 1}'])"
+REDUCE_USAGE = "DELETE FROM contentq.usage"
+PROGRESS = "SELECT contentq.report_progress(1, ARRAY[1], ARRAY[1], ARRAY[0.5]::real[])"
+EXPLAIN = "SELECT contentq.explain('task-1')"
 INSERT_ACCOUNT = "INSERT INTO accounts (name) VALUES ('Eve')"
 INSERT_CONTENT = "INSERT INTO contents (account_id, title, body) VALUES (1, 'T', 'B')"
 CHANGE_CONTENT = "UPDATE contents SET body = 'Coffee'"
@@ -141,13 +165,36 @@ DROP = "DROP TABLE content_generation_tasks"
 CREATE = "CREATE TABLE contentq.mine ()"
 REPLACE = "CREATE OR REPLACE FUNCTION contentq.touch_updated_at() RETURNS trigger LANGUAGE sql AS 'SELECT 1'"
 
-FOR_NO_ONE = [INSERT_ACCOUNT, CHANGE_CONTENT, DELETE_CONTENTS, TRUNCATE, DROP, CREATE, REPLACE]
-FOR_OPERATORS = [CHANGE_TOPIC, CHANGE_PRIORITY, CHANGE_SETTINGS]
-FOR_WORKERS = [REGISTER, INSERT_CONTENT]
-FOR_BOTH = [CHANGE_STATUS, DELETE_TASKS, CLAIM, CANCEL, REQUEUE, SWEEP, RESCUE, CLEANUP, MAINTAIN]
+FOR_NO_ONE = [
+    INSERT_ACCOUNT,
+    RENAME_ACCOUNT,
+    REDUCE_USAGE,
+    CHANGE_CONTENT,
+    DELETE_CONTENTS,
+    TRUNCATE,
+    DROP,
+    CREATE,
+    REPLACE,
+]
+FOR_OPERATORS = [CHANGE_TOPIC, CHANGE_PRIORITY, CHANGE_SETTINGS, PAUSE_ACCOUNT, CHANGE_BUDGET]
+FOR_WORKERS = [REGISTER, INSERT_CONTENT, CHARGE]
+FOR_BOTH = [
+    CLOSE_GATE,
+    OPEN_GATE,
+    PROGRESS,
+    CHANGE_STATUS,
+    DELETE_TASKS,
+    CLAIM,
+    CANCEL,
+    REQUEUE,
+    SWEEP,
+    RESCUE,
+    CLEANUP,
+    MAINTAIN,
+]
 
 FORBIDDEN = {
-    "contentq_producer": [*FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH, READ_WORKERS, READ_OVERVIEW],
+    "contentq_producer": [*FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH, READ_WORKERS, READ_OVERVIEW, EXPLAIN],
     "contentq_worker": [INSERT_TASK, *FOR_OPERATORS, READ_OVERVIEW],
     "contentq_operator": [INSERT_TASK, *FOR_WORKERS],
     "contentq_reader": [INSERT_TASK, *FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH],

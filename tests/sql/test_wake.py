@@ -162,6 +162,24 @@ def test_claim_that_finds_too_little_while_tasks_are_being_committed_is_to_look_
     assert queue.value("SELECT contentq.next_scheduled()") != SOON
 
 
+def test_claims_that_look_again_in_vain_come_ever_later(
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int
+) -> None:
+    producer = connect_queue()
+    pauses = []
+    with producer.connection.transaction():
+        producer.add(account_id=queue.account)
+        producer.run(HOLD)
+        for _ in range(8):
+            assert queue.claim(worker, 10) == []
+            pauses.append(queue.value("SELECT contentq.next_scheduled()") / SOON)
+        assert pauses == [1, 2, 4, 8, 16, 32, 64, 64]
+
+        queue.add()
+        assert len(queue.claim(worker, 10)) == 1
+        assert queue.value("SELECT contentq.next_scheduled()") == SOON
+
+
 def test_claim_that_finds_enough_need_not_look_again(
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from psycopg import sql
@@ -174,11 +174,67 @@ class Queue:
         assert status is None or isinstance(status, str)
         return status
 
-    def requeue(self, id_: int) -> str | None:
+    def requeue(self, id_: int, note: str | None = None) -> str | None:
         """Puts an ended task back; returns its new status."""
-        status = self.value("SELECT contentq.requeue(task_id) FROM content_generation_tasks WHERE id = %s", id_)
+        query = "SELECT contentq.requeue(task_id, %s) FROM content_generation_tasks WHERE id = %s"
+        status = self.value(query, note, id_)
         assert status is None or isinstance(status, str)
         return status
+
+    def close_gate(
+        self, key: str, until: str = "1 hour", reason: str | None = None, probe: bool = False
+    ) -> datetime:
+        """Closes a gate for so long, or until infinity; returns until when it is closed."""
+        resume_at = "'infinity'" if until == "infinity" else f"clock_timestamp() + interval '{until}'"
+        query = f"SELECT nullif(contentq.close_gate(%s, {resume_at}, %s, %s), 'infinity')"
+        closed_until = self.value(query, key, reason, probe)
+        return closed_until or datetime.max.replace(tzinfo=timezone.utc)
+
+    def open_gate(self, key: str) -> bool:
+        """Opens a gate; returns whether it was closed."""
+        return bool(self.value("SELECT contentq.open_gate(%s)", key))
+
+    def add_account(self, name: str = "Grace", **columns: Any) -> int:
+        """Inserts an account with these columns; returns its id."""
+        names = sql.SQL(", ").join(map(sql.Identifier, ("name", *columns)))
+        insert = sql.SQL("INSERT INTO accounts ({}) VALUES ({}) RETURNING id").format(
+            names, sql.SQL(", ").join(sql.Placeholder() * (1 + len(columns)))
+        )
+        row = self.connection.execute(insert, [name, *columns.values()]).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def record_usage(self, worker: int, usages: Mapping[int, str | None]) -> None:
+        """Adds what attempts have cost, JSON as text by the id of the task."""
+        self.run("SELECT contentq.record_usage(%s, %s, %s)", worker, list(usages), list(usages.values()))
+
+    def usage(self) -> list[Row]:
+        """What was recorded of usage, without the days, in the order of its key."""
+        query = (
+            "SELECT account_id, model, part, attempts, prompt_tokens, completion_tokens, cost "
+            "FROM contentq.usage ORDER BY 1, 2, 3"
+        )
+        return self.rows(query)
+
+    def held_accounts(self) -> list[int]:
+        """The accounts whose tasks are not claimed now."""
+        query = (
+            "SELECT account_id FROM contentq.held_accounts "
+            "WHERE greatest(paused_until, spent_until) > clock_timestamp() ORDER BY 1"
+        )
+        return self.values(query)
+
+    def progress(
+        self, worker: int, tasks: Sequence[Held], fractions: Sequence[float | None], notes: Sequence[str | None]
+    ) -> None:
+        """Reports how far tasks are."""
+        query = "SELECT contentq.report_progress(%s, %s, %s, %s::real[], %s::text[])"
+        ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
+        self.run(query, worker, ids, attempts, list(fractions), list(notes))
+
+    def explain(self, id_: int) -> list[str]:
+        """Why a task is not running, line by line."""
+        return self.values("SELECT contentq.explain(task_id) FROM content_generation_tasks WHERE id = %s", id_)
 
     def rescue(self, silence: str = "10 seconds") -> int:
         """Takes tasks back from silent workers; returns how many."""

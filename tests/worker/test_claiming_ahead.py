@@ -122,6 +122,26 @@ def test_tasks_are_given_back_also_when_the_first_of_those_that_waited_has_begun
     eventually(lambda: statuses(database) == {"completed": 40})
 
 
+def test_task_on_its_last_attempt_does_not_wait_for_a_slot(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+    first = "SELECT min(id) FROM content_generation_tasks"
+    database.execute(f"UPDATE content_generation_tasks SET max_retries = 0 WHERE id >= ({first}) + 25")
+
+    worker = start_worker(gate, concurrency=10)
+
+    # The first 25 may wait; of the others none has been claimed for longer than it took to give it back.
+    last = "SELECT DISTINCT status FROM content_generation_tasks WHERE max_retries = 0 AND attempt > 0"
+    eventually(lambda: database.execute(last).fetchall() == [("pending",)])
+    assert statuses(database) == {"processing": 25, "pending": 25}
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 50})
+    charged = "SELECT id FROM content_generation_tasks WHERE retry_count > 0"
+    assert database.execute(charged).fetchall() == []
+
+
 def _never_quick_again(lose_patience: Any) -> Any:
     def lose(self: runner.Runner, oldest: runner.Execution) -> None:
         lose_patience(self, oldest)

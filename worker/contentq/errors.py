@@ -56,6 +56,18 @@ class EmbeddedServerError(ContentQueueError):
     exit_code = 3
 
 
+class NoDatabase(ContentQueueError):
+    """A handler that is tried without a database asked its context for a connection."""
+
+
+class NotRunnable(ContentQueueError):
+    """A test wants to run a task that does not exist, or that is not pending."""
+
+
+class DidNotEnd(ContentQueueError):
+    """What a test has run did not end in time."""
+
+
 class HandlerError(ContentQueueError):
     """The base of what a handler raises to say how its attempt failed.
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contentq.bench.company import work
-from contentq.bench.scratch import SCHEMA, Connection
+from contentq.bench.scratch import APPLICATION, SCHEMA, Connection
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
 from contentq.queue.task import Task
+from contentq.worker.company import work
 from contentq.worker.context import Context
 from contentq.worker.options import WorkerOptions
 from contentq.worker.worker import Observer, Worker
@@ -85,7 +85,8 @@ def drain(
         ended, computed_in_all = time.monotonic(), time.process_time()
 
     observer = Observer(observe_claim, observe_report)
-    asyncio.run(work(dsn, Worker(dsn, wrap(_nothing), options, observer), seconds))
+    worker = Worker(dsn, wrap(_nothing), options, observer)
+    asyncio.run(work(dsn, worker, seconds, application=APPLICATION))
     completed, taken, reports = connection.execute(_DONE).fetchone() or (0, 0.0, 0)
     computing = (computed_in_all - computed) / (ended - begun) if ended > begun else 0.0
     return Drained(completed, taken, claims, reports, min(1.0, computing))

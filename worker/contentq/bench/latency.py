@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from contentq.bench.company import work
 from contentq.bench.scratch import APPLICATION, SCHEMA
 from contentq.database.connect import connect_async
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
 from contentq.queue.task import Task
+from contentq.worker.company import work
 from contentq.worker.context import Context
 from contentq.worker.options import WorkerOptions
 from contentq.worker.worker import Observer, Worker
@@ -67,4 +67,5 @@ async def _measure(
                     tell(len(taken))
                 await asyncio.sleep(PAUSE)
 
-    await work(dsn, Worker(dsn, wrap(start), options, Observer(reported=report)), seconds, insert())
+    worker = Worker(dsn, wrap(start), options, Observer(reported=report))
+    await work(dsn, worker, seconds, insert(), application=APPLICATION)

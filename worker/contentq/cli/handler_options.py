@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,14 @@ import click
 if TYPE_CHECKING:
     from contentq.handlers.loading import Handler
 
+
+def _split(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(value or ""))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} cannot be split into words: {error}") from None
+
+
 _OPTIONS = (
     click.option(
         "--handler",
@@ -18,12 +27,32 @@ _OPTIONS = (
         default="template",
         show_default=True,
         metavar="MODULE:FUNCTION",
-        help="What to run on each task: a function of yours; or `template`, which writes a draft without network.",
+        help="What to run on each task: a function of yours; `openai`, which asks a model; `command`, any "
+        "program; or `template`, which writes a draft without network.",
     ),
     click.option(
         "--templates",
         type=click.Path(path_type=Path),
-        help="Folder of Jinja2 templates that come before those that ship (template).",
+        help="Folder of Jinja2 templates that come before those that ship (template, openai).",
+    ),
+    click.option(
+        "--settings",
+        type=click.Path(path_type=Path),
+        help="File in TOML with model, prices and what else can be set (openai).",
+    ),
+    click.option(
+        "--command",
+        callback=_split,
+        metavar="'PROGRAM ARGUMENT…'",
+        help="The program to run on each task, quoted as for a shell, though none runs it (command).",
+    ),
+    click.option(
+        "--env",
+        "environment",
+        multiple=True,
+        metavar="NAME",
+        help="An environment variable that the program gets beside PATH, HOME and the like; may be repeated "
+        "(command).",
     ),
 )
 
@@ -44,5 +73,8 @@ def loaded(given: dict[str, Any]) -> Handler:
         name,
         HandlerOptions(
             templates=given.pop("templates"),
+            settings=given.pop("settings"),
+            command=given.pop("command"),
+            environment=given.pop("environment"),
         ),
     )

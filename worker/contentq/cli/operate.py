@@ -18,14 +18,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
+@click.option("--note", metavar="TEXT", help="What the handler is to know: it is the error of the attempt before.")
 @json_option
 @click.pass_context
-def retry(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> None:
-    """Put failed or timed out tasks back, with all their retries."""
+def retry(ctx: click.Context, /, task_ids: tuple[str, ...], note: str | None, as_json: bool) -> None:
+    """Put tasks back, with all their retries.
+
+    Those that have failed or timed out; and completed ones whose content was rejected, for a revision.
+    """
     from contentq.queue.operations import requeue
 
-    rule = "only failed and timeout tasks are put back"
-    _each(ctx, task_ids, as_json, requeue, lambda status: "is pending again", rule)
+    def operation(connection: Any, task_id: str) -> str | None:
+        return requeue(connection, task_id, note)
+
+    rule = "only failed and timeout tasks are put back, and completed ones whose content was rejected"
+    _each(ctx, task_ids, as_json, operation, lambda status: "is pending again", rule)
 
 
 @click.command()

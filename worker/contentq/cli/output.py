@@ -25,7 +25,7 @@ _LEAST = 4
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON; times in ISO 8601, durations in seconds."""
-    print_json_text(json.dumps(value, ensure_ascii=False, indent=2, default=_as_json))
+    print_json_text(json.dumps(value, ensure_ascii=False, indent=2, default=as_json_value))
 
 
 def print_json_text(text: str) -> None:
@@ -132,7 +132,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def _as_json(value: Any) -> Any:
+def as_json_value(value: Any) -> Any:
+    """What JSON has instead of a value that it does not know, for json.dumps. Raises TypeError."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,13 +15,54 @@ if TYPE_CHECKING:
 
 PARTS = {
     "queue_overview": "tasks",
+    "gate_status": "closed gates",
+    "paused_accounts": "accounts that wait",
     "backlog_by_account": "backlog by account",
     "worker_status": "workers",
     "throughput": "completed by minute",
+    "usage_by_account": "this month by account",
+    "usage_by_model": "this month by model",
 }
-"""The views that are shown, with their headings."""
+"""The views that are read, with their headings."""
 
-GIVE_WAY = {"backlog_by_account": ["name"], "worker_status": ["hostname", "handler"]}
+ONLY_WHEN_ANY = ("gate_status", "paused_accounts", "usage_by_account", "usage_by_model")
+"""Those of which nothing is shown when there is nothing."""
+
+COLUMNS = {
+    "gate_status": {"key": "gate", "resume_at": "closed until", "workers": "workers", "reason": "reason"},
+    "worker_status": {
+        name: name
+        for name in ("id", "hostname", "pid", "state", "busy", "slots", "heard_s_ago", "up", "handler", "version")
+    },
+    "usage_by_account": {
+        "account": "account",
+        "name": "name",
+        "attempts": "attempts",
+        "prompt_tokens": "tokens in",
+        "completion_tokens": "tokens out",
+        "cost": "cost",
+        "monthly_budget": "budget",
+        "used_percent": "% used",
+    },
+    "usage_by_model": {
+        "model": "model",
+        "attempts": "attempts",
+        "prompt_tokens": "tokens in",
+        "completion_tokens": "tokens out",
+        "cost": "cost",
+        "cost_each": "each",
+    },
+}
+"""The columns that people are shown, with their headings, of views that have more."""
+
+GIVE_WAY = {
+    "gate_status": ["gate", "reason"],
+    "paused_accounts": ["name"],
+    "backlog_by_account": ["name"],
+    "worker_status": ["hostname", "handler"],
+    "usage_by_account": ["name"],
+    "usage_by_model": ["model"],
+}
 """The columns of each that are cut on a narrow terminal."""
 
 
@@ -30,7 +72,9 @@ GIVE_WAY = {"backlog_by_account": ["name"], "worker_status": ["hostname", "handl
 def stats(options: GlobalOptions, /, as_json: bool) -> None:
     """Show how many tasks are where, who works, and how fast.
 
-    All at one moment; at most 20 rows of each. With --json, oldest and up are in seconds.
+    All at one moment; at most 20 rows of each. When there are any, also the gates that are closed, the accounts
+    that are paused or have used up their budget, and what was used this month, by account and by model. With
+    --json, oldest and up are in seconds.
     """
     from contentq.queue import inspection
 
@@ -39,7 +83,16 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    for number, (name, heading) in enumerate(PARTS.items()):
+    found["gate_status"] = [row for row in found["gate_status"] if row["state"] == "closed"]
+    parts = [name for name in PARTS if found[name] or name not in ONLY_WHEN_ANY]
+    for number, name in enumerate(parts):
         if number:
             click.echo()
-        print_table(heading, found[name], f"{heading}: none", give_way=GIVE_WAY.get(name, []))
+        rows = [_shown_columns(name, row) for row in found[name]]
+        print_table(PARTS[name], rows, f"{PARTS[name]}: none", give_way=GIVE_WAY.get(name, []))
+
+
+def _shown_columns(view: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    if view not in COLUMNS:
+        return row
+    return {heading: row[column] for column, heading in COLUMNS[view].items()}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from contentq.cli.follow import follow, percent
 from contentq.cli.output import (
     json_option,
     print_fields,
@@ -16,10 +18,16 @@ from contentq.cli.output import (
     print_text,
 )
 from contentq.cli.session import connected
+from contentq.cli.usage import usage_in_words
 from contentq.errors import ContentQueueError
 
 if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
+
     from contentq.cli.main import GlobalOptions
+
+    Connection = psycopg.Connection[TupleRow]
 
 T = TypeVar("T")
 
@@ -62,26 +70,52 @@ def list_tasks(
 @click.command()
 @click.argument("task_id")
 @click.option("--content", "with_content", is_flag=True, help="Show the text that the task produced.")
+@click.option("--follow", "following", is_flag=True, help="Show what becomes of it, line by line, until it ends.")
 @json_option
-@click.pass_obj
-def show(options: GlobalOptions, /, task_id: str, with_content: bool, as_json: bool) -> None:
-    """Show everything about one task."""
+@click.pass_context
+def show(ctx: click.Context, /, task_id: str, with_content: bool, following: bool, as_json: bool) -> None:
+    """Show everything about one task.
+
+    With --follow, the exit code is 0 when the task was completed and 1 when it ended otherwise; --json then prints
+    one object a line.
+    """
+    with connected(ctx.obj) as connection:
+        if not following:
+            _show(connection, task_id, with_content, as_json)
+            return
+        ended = follow(connection, task_id, as_json)
+        if with_content:
+            _show_content(connection, ended["content_id"], as_json)
+    if ended["status"] != "completed":
+        ctx.exit(1)
+
+
+def _show(connection: Connection, task_id: str, with_content: bool, as_json: bool) -> None:
     from contentq.queue import inspection
 
-    with connected(options) as connection:
-        if as_json:
-            print_json_text(_known(task_id, inspection.task_as_json(connection, task_id, with_content)))
-            return
-        task = _known(task_id, inspection.task(connection, task_id))
-        content = None
-        if with_content and task["content_id"] is not None:
-            content = inspection.content(connection, task["content_id"])
+    if as_json:
+        print_json_text(_known(task_id, inspection.task_as_json(connection, task_id, with_content)))
+        return
+    task = _known(task_id, inspection.task(connection, task_id))
     errors = task.pop("attempt_errors")
-    print_fields(task)
+    if task["progress"] is not None:
+        task["progress"] = percent(task["progress"])
+    cost = usage_in_words(task["result"])
+    print_fields({**task, "usage": cost} if cost else task)
     for error in errors:
         print_text(f"attempt {error['attempt']} at {error['at']}: {_said(error)}")
     if with_content:
-        _print_content(content)
+        _show_content(connection, task["content_id"], as_json)
+
+
+def _show_content(connection: Connection, content_id: int | None, as_json: bool) -> None:
+    from contentq.queue import inspection
+
+    found = inspection.content(connection, content_id)
+    if as_json:
+        print_json_text(json.dumps({"content": found}, ensure_ascii=False))
+    else:
+        _print_content(found)
 
 
 def _known(task_id: str, found: T | None) -> T:

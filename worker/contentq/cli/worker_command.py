@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentq.cli.handler_options import handler_options, loaded
+from contentq.cli.logs import LOG_LEVELS, log_to_stderr
 from contentq.errors import EXIT_RELEASED
 
 if TYPE_CHECKING:
     from contentq.worker.last_resort import LastResort
     from contentq.worker.options import WorkerOptions
     from contentq.worker.worker import Counts, Observer, Worker
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command()
@@ -111,7 +110,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
         **given,
     )
     show_bar = progress if progress is not None else options.until_empty and sys.stderr.isatty()
-    _log_to_stderr("warning" if show_bar and log_level == "info" else log_level)
+    log_to_stderr("warning" if show_bar and log_level == "info" else log_level)
 
     asyncio.run(_work(dsn, handler, options, show_bar))
 
@@ -238,14 +237,3 @@ def _summary(counts: Counts, seconds: float) -> str:
         if number
     ]
     return f"{', '.join(parts)} in {seconds:.1f} s"
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level.upper(),
-        format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-    )
-    # They tell at length what they do; handlers, and the libraries that they call, log as they like.
-    logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.getLogger().level))
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # that a call was cut short, the worker says itself

@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class HandlerOptions:
     """Names of the environment variables that the program gets beside the usual ones (command)."""
 
 
-BUILT_IN = ("template",)
+BUILT_IN = ("template", "command", "openai")
 
 
 def load(name: str, options: HandlerOptions | None = None) -> Handler:
@@ -52,10 +52,19 @@ def load(name: str, options: HandlerOptions | None = None) -> Handler:
     The module is found as `python -m` finds it, in the current folder first. Raises HandlerUnusable.
     """
     options = options or HandlerOptions()
+    if name == "command":
+        from contentq.handlers.commands.handler import CommandHandler
+
+        return wrap(CommandHandler(options.command, options.environment), name)
+    if options.command or options.environment:
+        given = "--command" if options.command else "--env"
+        raise HandlerUnusable(f"{given} is for the handler command, not for {name!r}: add --handler command")
     if name == "template":
         from contentq.handlers.template import template_handler
 
         return wrap(template_handler(options.templates), name)
+    if name == "openai":
+        return _openai(options)
     module_name, separator, attribute = name.partition(":")
     if not (module_name and separator and attribute):
         raise HandlerUnusable(
@@ -103,6 +112,20 @@ def wrap(function: Any, name: str | None = None) -> Handler:
             f"handler {shown!r} cannot be called with (task, context): it takes {inspect.signature(function)}"
         ) from None
     return Handler(shown, function, _is_async(function))
+
+
+def _openai(options: HandlerOptions) -> Handler:
+    """The handler `openai`, which needs a package that is not installed with contentq."""
+    try:
+        from contentq.handlers.chat.handler import OpenAIHandler
+    except ModuleNotFoundError as error:
+        if error.name != "openai":
+            raise
+        raise HandlerUnusable(
+            "the handler 'openai' needs the package openai, which is not installed: pip install 'contentq[openai]'"
+        ) from None
+    handler = OpenAIHandler(options.templates, options.settings)
+    return replace(wrap(handler, "openai"), gate=handler.gate)
 
 
 def _is_async(function: Any) -> bool:

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from contentq.content import GeneratedContent
-from contentq.errors import HandlerUnusable, PermanentError
+from contentq.handlers import jinja_templates
+from contentq.handlers.categories import slug
 from contentq.queue.task import Task
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -28,29 +27,20 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 class TemplateHandler:
-    """Renders the template that fits a task. folder: one whose templates come before those that ship."""
+    """Renders the template that fits a task. folder: one whose templates come before those that ship.
+
+    Raises HandlerUnusable when it is no folder.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
-        if folder is not None and not folder.is_dir():
-            raise HandlerUnusable(f"the template folder {str(folder)!r} is not a folder")
-        loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("contentq.handlers", "templates")]
-        if folder is not None:
-            loaders.insert(0, jinja2.FileSystemLoader(folder))
-        self._templates = jinja2.Environment(
-            loader=jinja2.ChoiceLoader(loaders),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            autoescape=False,
-            auto_reload=folder is not None,
-        )
+        self._templates = jinja_templates.environment(folder)
         self._templates.filters["plain"] = plain
 
     def __call__(self, task: Task, context: Any) -> GeneratedContent:
         """Renders the draft. Raises PermanentError, naming template and line, when the template is at fault."""
-        try:
-            template = self._templates.select_template(_names(task))
-            text = template.render(
+        names = _names(task)
+        with jinja_templates.faults_named(names):
+            text = self._templates.select_template(names).render(
                 task=task,
                 topic=_topic(task),
                 keywords=task.keyword_list,
@@ -59,11 +49,6 @@ class TemplateHandler:
                 tone=(task.tone or "neutral").strip().lower(),
                 pick=_Picker(task),
             )
-        except Exception as error:
-            if isinstance(error, OSError) and not isinstance(error, jinja2.TemplateError):
-                raise  # the folder may be back soon
-            place = _place(error) or " or ".join(_names(task))
-            raise PermanentError(f"template {place}: {_said(error)}") from error
         body = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
         return GeneratedContent(title=_title(body), body=body, result={"handler": "template"})
 
@@ -103,8 +88,7 @@ def _names(task: Task) -> list[str]:
     topic = task.topic or ""
     if _CHINESE.search(topic) and not _JAPANESE_OR_KOREAN.search(topic):
         names.insert(0, "draft.zh.md.j2")
-    category = re.sub(r"[^\w-]+", "-", task.category or "").strip("-").lower()
-    if category:
+    if category := slug(task.category):
         names.insert(0, f"{category}.md.j2")
     return names
 
@@ -123,22 +107,3 @@ def _sentences(text: str | None) -> list[str]:
 def _title(body: str) -> str:
     """The first line as text: without the marks of a heading and of plain()."""
     return _ESCAPED.sub(r"\1", re.sub(r"^#+\s*", "", body.partition("\n")[0]).strip()) or "Untitled"
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, jinja2.TemplateSyntaxError | jinja2.UndefinedError):
-        return error.message or "it is broken"
-    return f"{type(error).__name__}: {error}"
-
-
-def _place(error: Exception) -> str:
-    """The name and line of the template in which an error arose; empty when it arose in none."""
-    if isinstance(error, jinja2.TemplateSyntaxError):
-        return f"{error.name or error.filename}, line {error.lineno}"
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if name.endswith(".j2"):
-            place = f"{Path(name).name}, line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return place

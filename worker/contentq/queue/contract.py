@@ -5,6 +5,7 @@ Each is one statement. Errors are psycopg's, but for NotRegistered.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -29,14 +30,16 @@ _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
+WITH_PREVIOUS = f"""{COLUMNS},
+    CASE WHEN t.content_id IS NOT NULL
+         THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
+               FROM public.contents AS c
+               WHERE c.id = t.content_id)
+    END"""
+"""What a claim selects of a task t: its columns, and its earlier content."""
+
 _CLAIM = f"""
-    SELECT {COLUMNS},
-           CASE WHEN t.content_id IS NOT NULL
-                THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
-                      FROM public.contents AS c
-                      WHERE c.id = t.content_id)
-           END,
-           NULL, NULL
+    SELECT {WITH_PREVIOUS}, NULL, NULL
     FROM contentq.claim(%s, %s, %s) AS t
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
@@ -64,27 +67,28 @@ _COMPLETE = "SELECT contentq.complete(%s, %s::integer[], %s::integer[], %s::text
 _STORE = """
     SELECT contentq.store(%s, %s::integer[], %s::integer[], %s::text[], %s::text[], %s::integer[], %s::text[])"""
 _FAIL = """
-    SELECT r.id, contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
+    SELECT r.id, r.attempt,
+           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
     FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[])
         AS r (id, attempt, message, permanent, retry_after, error_class)
     ORDER BY r.id"""
 _SNOOZE = """
-    SELECT r.id, 'pending'
+    SELECT r.id, r.attempt, 'pending'
     FROM (SELECT *
           FROM unnest(%s::integer[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
           ORDER BY u.id) AS r
     WHERE contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
 _CHARGED = """
-    WITH reported (id, status) AS MATERIALIZED ({report}),
+    WITH reported (id, attempt, status) AS MATERIALIZED ({report}),
     charged AS (
         SELECT contentq.record_usage(%s, array_agg(u.id), array_agg(u.usage))
-        FROM unnest(%s::integer[], %s::text[]) AS u (id, usage)
-        JOIN reported AS r ON r.id = u.id
+        FROM unnest(%s::integer[], %s::integer[], %s::text[]) AS u (id, attempt, usage)
+        JOIN reported AS r ON r.id = u.id AND r.attempt = u.attempt
         WHERE u.usage IS NOT NULL
           AND r.status IS NOT NULL
         HAVING count(*) > 0
     )
-    SELECT r.id, r.status
+    SELECT r.id, r.attempt, r.status
     FROM reported AS r
     WHERE (SELECT count(*) FROM charged) >= 0"""
 """A report, and of the attempts whose report counted what they have cost."""
@@ -175,10 +179,16 @@ async def claim(
         cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories)])
     except psycopg.Error as error:
         raise _registered_or(error) from None
-    *claimed, last = await cursor.fetchall()
-    tasks = [from_row(row[:-3]) for row in claimed]
-    previous = {row[0]: PreviousContent(*row[-3]) for row in claimed if row[-3] is not None}
-    return Claimed(tasks, previous, last[-2], None if last[-1] is None else ClosedGate(*last[-1]))
+    *rows, last = await cursor.fetchall()
+    return claimed([row[:-2] for row in rows], last[-2], None if last[-1] is None else ClosedGate(*last[-1]))
+
+
+def claimed(
+    rows: Sequence[Sequence[Any]], more_in: float | None = None, gate: ClosedGate | None = None
+) -> Claimed:
+    """The tasks of rows of WITH_PREVIOUS."""
+    previous = {row[0]: PreviousContent(*row[-1]) for row in rows if row[-1] is not None}
+    return Claimed([from_row(row[:-1]) for row in rows], previous, more_in, gate)
 
 
 async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple[int, int]]) -> list[int]:
@@ -257,8 +267,11 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
 
 
 async def close_gate(connection: Connection, closing: Closing) -> None:
-    """Closes a gate for every worker that has it, unless it is closed for longer."""
-    await connection.execute(_CLOSE_GATE, [closing.key, closing.delay, closing.reason, closing.probe])
+    """Closes a gate for every worker that has it, unless it is closed for longer, or its time has passed."""
+    seconds = closing.until - time.monotonic()
+    if seconds > 0:
+        delay = timedelta(seconds=seconds)
+        await connection.execute(_CLOSE_GATE, [closing.key, delay, closing.reason, closing.probe])
 
 
 async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:
@@ -324,12 +337,12 @@ async def _statuses(
     worker_id: int,
     outcomes: Sequence[Failed | Snoozed],
 ) -> dict[int, str]:
-    """Makes a report that gives (id, new status), and with it what attempts have cost; the new statuses."""
+    """Makes a report that gives (id, attempt, new status), and with it what these have cost; the new statuses."""
     if any(o.usage is not None for o in outcomes):
         report = _CHARGED.format(report=report)
-        values = [*values, worker_id, _integers(o.held.id for o in outcomes), _texts(o.usage for o in outcomes)]
+        values = [*values, worker_id, *_names(outcomes), _texts(o.usage for o in outcomes)]
     cursor = await connection.execute(report, values)
-    return {row[0]: row[1] for row in await cursor.fetchall() if row[1] is not None}
+    return {row[0]: row[2] for row in await cursor.fetchall() if row[2] is not None}
 
 
 async def _ids(connection: Connection, query: str, values: Sequence[Any]) -> list[int]:

@@ -13,12 +13,24 @@ from psycopg.types.datetime import TimestamptzLoader
 
 Connection = psycopg.Connection[TupleRow]
 
-VIEWS = ("queue_overview", "running_tasks", "backlog_by_account", "recent_failures", "worker_status", "throughput")
+VIEWS = (
+    "queue_overview",
+    "running_tasks",
+    "backlog_by_account",
+    "recent_failures",
+    "worker_status",
+    "gate_status",
+    "paused_accounts",
+    "throughput",
+    "usage_by_account",
+    "usage_by_model",
+    "usage_by_day",
+)
 
 _LIST = """
     SELECT id, task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve,
            retry_count, max_retries, attempt, worker_id, content_id, submitted_at, scheduled_at, started_at,
-           completed_at, timeout_at, cancel_requested_at, error_message
+           completed_at, timeout_at, cancel_requested_at, progress, progress_note, error_message
     FROM public.content_generation_tasks
     WHERE (%(status)s::text IS NULL OR status = %(status)s)
       AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
@@ -29,8 +41,14 @@ _LIST = """
 _SHOW = """
     SELECT id, task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve,
            retry_count, max_retries, attempt, worker_id, content_id, submitted_at, scheduled_at, started_at,
-           completed_at, timeout_at, cancel_requested_at, created_at, updated_at, error_message,
-           result::text AS result, attempt_errors
+           completed_at, timeout_at, cancel_requested_at, created_at, updated_at, progress, progress_note,
+           error_message, result::text AS result, attempt_errors
+    FROM public.content_generation_tasks
+    WHERE task_id = %s"""
+
+_STATE = """
+    SELECT clock_timestamp() AS at, task_id, status, attempt, progress, progress_note AS note, scheduled_at,
+           error_message AS error, content_id
     FROM public.content_generation_tasks
     WHERE task_id = %s"""
 
@@ -67,8 +85,19 @@ def task(connection: Connection, task_id: str) -> dict[str, Any] | None:
     return next(iter(_rows(connection, _SHOW, [task_id])), None)
 
 
-def content(connection: Connection, content_id: int) -> dict[str, Any] | None:
-    """One piece of content."""
+def state(connection: Connection, task_id: str) -> dict[str, Any] | None:
+    """What changes of a task while it runs, and the time in the database; None when there is no such task."""
+    return next(iter(_rows(connection, _STATE, [task_id])), None)
+
+
+def explanation(connection: Connection, task_id: str) -> list[str]:
+    """Why a task is not running, or what became of it: a line for each reason."""
+    rows = _rows(connection, "SELECT line FROM contentq.explain(%s) AS e (line)", [task_id])
+    return [row["line"] for row in rows]
+
+
+def content(connection: Connection, content_id: int | None) -> dict[str, Any] | None:
+    """One piece of content; None when there is none."""
     return next(iter(_rows(connection, _CONTENT, [content_id])), None)
 
 
@@ -94,11 +123,11 @@ def views(connection: Connection, names: Iterable[str], limit: int = 20) -> dict
 
 def _rows(connection: Connection, query: Any, values: Any = None) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.adapters.register_loader("timestamptz", _TimeLoader)
+        cursor.adapters.register_loader("timestamptz", TimeLoader)
         return cursor.execute(query, values).fetchall()
 
 
-class _TimeLoader(TimestamptzLoader):
+class TimeLoader(TimestamptzLoader):
     """Takes a time that Python cannot hold, such as infinity, as text."""
 
     def load(self, data: Any) -> Any:

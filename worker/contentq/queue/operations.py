@@ -20,9 +20,12 @@ def cancel(connection: Connection, task_id: str) -> str | None:
     return _text(connection, "SELECT contentq.cancel(%s)", task_id)
 
 
-def requeue(connection: Connection, task_id: str) -> str | None:
-    """Puts a failed or timeout task back; its new status, None when that is refused."""
-    return _text(connection, "SELECT contentq.requeue(%s)", task_id)
+def requeue(connection: Connection, task_id: str, note: str | None = None) -> str | None:
+    """Puts a task back that has failed, timed out, or has rejected content; its new status, None when refused.
+
+    note: what the handler finds as the error of the attempt before.
+    """
+    return _text(connection, "SELECT contentq.requeue(%s, %s)", task_id, note)
 
 
 def status_of(connection: Connection, task_id: str) -> str | None:
@@ -47,8 +50,8 @@ def cleanup(connection: Connection, older_than: timedelta) -> int:
     return _until_done(connection, "SELECT contentq.cleanup(%s, %s)", [older_than, BATCH])
 
 
-def _text(connection: Connection, query: str, value: str) -> str | None:
-    row = connection.execute(query, [value]).fetchone()
+def _text(connection: Connection, query: str, *values: str | None) -> str | None:
+    row = connection.execute(query, values).fetchone()
     return None if row is None or row[0] is None else str(row[0])
 
 

@@ -23,11 +23,12 @@ class Held(NamedTuple):
 class Closing:
     """A gate that is to be closed together with the report of an outcome.
 
-    probe: when it opens again, each worker is to begin with a single task.
+    until: when it is to open again (time.monotonic()), since the report may be long in coming. probe: each worker
+    is then to begin with a single task.
     """
 
     key: str
-    delay: timedelta
+    until: float
     reason: str
     probe: bool
 

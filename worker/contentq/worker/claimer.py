@@ -6,8 +6,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import psycopg
 
@@ -36,6 +37,18 @@ MOST_UNREPORTED = 4
 """Unreported outcomes, in multiples of the slots, above which no more is claimed."""
 
 
+class Source(Protocol):
+    """Where tasks come from, and whether more of them are to come: as functions of the SQL contract."""
+
+    async def claim(
+        self, connection: contract.Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None, /
+    ) -> contract.Claimed:
+        """As contract.claim()."""
+
+    async def anything_waits(self, connection: contract.Connection, categories: Sequence[str] | None, /) -> bool:
+        """As contract.anything_waits()."""
+
+
 class Claimer:
     """Claims until it is told to stop. stopping: set as soon as the worker is asked to."""
 
@@ -49,6 +62,7 @@ class Claimer:
         gate: Gate,
         claimed: Callable[[list[Task]], None],
         stopping: asyncio.Event,
+        source: Source = contract,
     ) -> None:
         # The claims' own connection listens: a notification then goes straight to whoever acts on it.
         self._link = Link(dsn, "claim", prepare=options.is_direct, heard=self.wake if options.is_direct else None)
@@ -65,6 +79,7 @@ class Claimer:
         self._claiming = asyncio.Lock()
         self._looping: asyncio.Task[None] | None = None
         self._stopping = stopping
+        self._source = source
         self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
 
     def wake(self) -> None:
@@ -118,23 +133,23 @@ class Claimer:
                 await self._link.back_off(error)
 
     async def _room(self) -> int:
-        """Waits for free slots, for the reports to keep up, and for the pace; returns how much to claim."""
-        while True:
-            free = await self._free_slots()
-            pace = self._gate.pace
-            if free == 0 or pace is None:
-                return free
-            # While the gate is closed it is asked all the same, now and then: someone may have opened it.
-            now = time.monotonic()
-            allowed = 1 if pace.is_closed(now) else pace.allows(now)
-            if allowed > 0:
-                self._is_limited = allowed < free
-                return min(free, allowed)
-            await self._look_up(pace.wait(now))
+        """Waits for free slots, for the reports to keep up, and for the pace; returns how much to claim.
 
-    async def _look_up(self, seconds: float) -> None:
-        """Waits for so long, at most until it should look whether it holds what it does not know of."""
-        await asyncio.sleep(min(seconds, max(0.1, self._reconcile_at - time.monotonic())))
+        0 when it is time to look whether it holds what it does not know of.
+        """
+        waited = False
+        while not self._stopping.is_set():
+            free = await self._free_slots()
+            allowed = self._gate.allows(free)
+            if allowed > 0:
+                self._is_limited = allowed < free or waited
+                return allowed
+            seconds = self._reconcile_at - time.monotonic()
+            if seconds <= 0:
+                break
+            waited = free > 0
+            await self._gate.wait(seconds)
+        return 0
 
     async def _free_slots(self) -> int:
         while self._runner.free <= 0 or len(self._reporter) > MOST_UNREPORTED * self._options.concurrency:
@@ -152,12 +167,13 @@ class Claimer:
                 await self._reconcile(connection, worker_id)
             if asked == 0:
                 return 0, None
-            claimed = await contract.claim(connection, worker_id, asked, self._options.categories)
+            asked_at = time.monotonic()
+            claimed = await self._source.claim(connection, worker_id, asked, self._options.categories)
         tasks = claimed.tasks
         if claimed.gate is not None:
             self._gate.found_closed(claimed.gate)
         else:
-            self._gate.found_open()
+            self._gate.found_open(asked_at)
             if self._gate.pace is not None:
                 is_limiting = self._is_limited and len(tasks) == asked
                 self._gate.pace.begun(len(tasks), time.monotonic(), is_limiting=is_limiting)
@@ -191,6 +207,11 @@ class Claimer:
             self._told_of_waiting = True
             until = "" if more_in is None else f" next_in={more_in:.0f}s"
             log.info("nothing is ready, waiting for tasks that were put back or are held elsewhere%s", until)
+        if self._gate.is_closed:
+            # Every insert wakes it, and it would ask each time.
+            rest = min(seconds, SHORTEST_REST)
+            await asyncio.sleep(rest)
+            seconds -= rest
         await self._sleep(seconds)
         return False
 
@@ -213,4 +234,4 @@ class Claimer:
         if self._runner.busy or len(self._reporter):
             return False
         async with self._link.calling() as connection:
-            return not await contract.anything_waits(connection, self._options.categories)
+            return not await self._source.anything_waits(connection, self._options.categories)

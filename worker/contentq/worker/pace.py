@@ -17,16 +17,20 @@ DOUBLING = 1.0
 """Seconds in which the rate doubles until the first refusal."""
 
 CUT = 0.85
-"""What a refusal leaves of the rate."""
+"""What a refusal leaves of the peak."""
 
 FIRST_CUT = 0.5
-"""What the first refusal leaves: until then the rate was doubled, and may be twice what the provider takes."""
+"""The peak after the first refusal, in parts of the rate: it was doubled, and may be twice what is taken."""
 
 RETURN = 10.0
 """Seconds from a cut until the rate is where it was before; then it goes on to grow, slowly at first."""
 
 LOWEST_RATE = 0.02
 """A task in 50 seconds: the rate is never cut below it."""
+
+LONGEST_STEP = 1.0
+"""Seconds, or two tasks' time if that is longer, for which the rate grows at most between tasks that begin: what
+keeps them from beginning for longer is not the pace, but say a database that is away."""
 
 BURST = 0.1
 """Seconds whose tasks may begin together, when none has begun for a while; one may always."""
@@ -36,6 +40,9 @@ TOGETHER = 0.02
 
 RAMP = 1.5
 """Seconds after a long closing in which the rate comes back, doubling from an eighth."""
+
+RAMP_LOOK = 0.25
+"""Seconds after which, in the ramp, the wait for the next task is reckoned anew: the rate has grown meanwhile."""
 
 LONG_CLOSING = 2.0
 """Seconds from which on a closing is a long one."""
@@ -56,6 +63,7 @@ class Pace:
         self._counted_at = now
         self._closed_until = float("-inf")
         self._ramp_from = float("-inf")
+        self._begun_at = now
         self._is_limiting = False
         self._probing = False
         self._probe_begun_at: float | None = None
@@ -79,8 +87,8 @@ class Pace:
                 return 1
             if now < self._probe_begun_at + PROBE_PATIENCE:
                 return 0
-            self.went_well(now)
-        return int(self._tokens)
+            self._end_probe(now)
+        return int(self._tokens) if self._tokens >= self._together(now) else 0
 
     def wait(self, now: float) -> float:
         """Seconds until another task may begin, as far as is known now; 0 when one may."""
@@ -90,22 +98,34 @@ class Pace:
             return self._closed_until - now
         if self._probing and self._probe_begun_at is not None:
             return self._probe_begun_at + PROBE_PATIENCE - now
-        rate = self._effective_rate(now)
-        return max(0.001, (max(1.0, rate * TOGETHER) - self._tokens) / rate)
+        seconds = max(0.001, (self._together(now) - self._tokens) / self._effective_rate(now))
+        return min(seconds, RAMP_LOOK) if now < self._ramp_from + RAMP else seconds
 
     def begun(self, tasks: int, now: float, *, is_limiting: bool) -> None:
         """So many tasks begin now. is_limiting: more would have, but for the pace; only then the rate grows."""
         self._count(now)
-        self._tokens -= tasks
-        self._is_limiting = is_limiting
+        if tasks and is_limiting and self._is_limiting and not self._probing:
+            grows_from = max(self._begun_at, self._cut_at, self._closed_until, self._ramp_from + RAMP)
+            self._grow(min(now - grows_from, max(LONGEST_STEP, 2 / self._rate)))
+        self._begun_at, self._is_limiting = now, is_limiting
+        # Those that began out of turn, to try whether it is open, leave no debt.
+        self._tokens = max(0.0, self._tokens - tasks)
         if self._probing and tasks and self._probe_begun_at is None:
             self._probe_begun_at = now
 
-    def went_well(self, now: float) -> None:
-        """A task has ended well: the provider is there."""
-        if self._probing:
-            self._probing, self._probe_begun_at = False, None
-            self._begin_ramp(now)
+    def went_well(self, began: float, now: float) -> bool:
+        """A task that began then has ended well; whether it was to show that the provider is back."""
+        if self._is_probe(began):
+            self._end_probe(now)
+            return True
+        return False
+
+    def undecided(self, began: float) -> bool:
+        """A task that began then has ended and shown nothing; whether another is to show it now."""
+        if self._is_probe(began):
+            self._probe_begun_at = None
+            return True
+        return False
 
     def refused(self, began: float, now: float) -> None:
         """The provider has refused the call of a task that began then, since there were too many."""
@@ -113,8 +133,13 @@ class Pace:
             self._cut(now)
 
     def closed(self, until: float, now: float, *, probe: bool) -> None:
-        """The gate is closed until then. probe: afterwards one task is to show whether the provider is back."""
+        """The gate is closed until then; if it is for longer already, it stays so.
+
+        probe: afterwards one task is to show whether the provider is back.
+        """
         self._count(now)
+        if until < self._closed_until:
+            return
         if until - now > LONG_CLOSING:
             self._begin_ramp(until)
         self._closed_until = until
@@ -126,13 +151,24 @@ class Pace:
             self._closed_until = now
             self._begin_ramp(now)
 
+    def _is_probe(self, began: float) -> bool:
+        return self._probing and self._probe_begun_at is not None and began >= self._probe_begun_at
+
+    def _end_probe(self, now: float) -> None:
+        self._probing, self._probe_begun_at = False, None
+        self._begin_ramp(now)
+
     def _cut(self, now: float) -> None:
         self._count(now)
-        is_first = self._peak is None
-        # The rate at which nothing was refused for long is higher than one that was refused on the way there.
-        on_the_way = self._peak is not None and self._rate < self._peak
-        self._peak = self._rate * ((1 + CUT) / 2 if on_the_way else FIRST_CUT if is_first else 1.0)
-        self._rate = max(LOWEST_RATE, self._rate * (FIRST_CUT if is_first else CUT))
+        if self._peak is None:
+            peak = self._rate * FIRST_CUT
+        elif self._rate < self._peak:
+            # The rate at which nothing was refused for long is higher than one that was refused on the way there.
+            peak = self._rate * (1 + CUT) / 2
+        else:
+            peak = self._rate
+        self._peak = max(LOWEST_RATE, peak)
+        self._rate = max(LOWEST_RATE, self._peak * CUT)
         self._since_cut = 0.0
         self._cut_at = now
         self._tokens = min(self._tokens, 0.0)
@@ -142,23 +178,27 @@ class Pace:
         self._tokens = min(self._tokens, 1.0)
 
     def _count(self, now: float) -> None:
-        """Brings rate and tokens up to date."""
-        passed = max(0.0, now - self._counted_at)
+        """Brings the tokens up to date."""
         open_for = max(0.0, now - max(self._counted_at, self._closed_until))
         self._counted_at = now
-        if self._is_limiting and not self._probing and now >= self._ramp_from + RAMP:
-            self._grow(min(passed, open_for))
         rate = self._effective_rate(now)
         self._tokens = min(max(1.0, rate * BURST), self._tokens + open_for * rate)
 
     def _grow(self, seconds: float) -> None:
+        """The pace was what limited for so long, and nothing was refused."""
+        if seconds <= 0:
+            return
         if self._peak is None:
             self._rate *= 2 ** (seconds / DOUBLING)
             return
         self._since_cut += seconds
-        lowest = self._peak * CUT
-        self._rate = self._peak + (self._peak - lowest) * (self._since_cut / RETURN - 1) ** 3
+        grown = self._peak + self._peak * (1 - CUT) * (self._since_cut / RETURN - 1) ** 3
+        self._rate = min(2 * self._rate, max(LOWEST_RATE, grown))
+
+    def _together(self, now: float) -> float:
+        """How many tokens are waited for."""
+        return max(1.0, self._effective_rate(now) * TOGETHER)
 
     def _effective_rate(self, now: float) -> float:
         doublings = 3 * max(0.0, now - self._ramp_from) / RAMP
-        return self._rate * min(1.0, 2 ** (doublings - 3))
+        return self._rate * min(1.0, 2 ** min(0.0, doublings - 3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 
 from contentq.queue.outcomes import Held, Progressed
 from contentq.worker.results import error_text
@@ -28,15 +29,16 @@ class ProgressNotes:
     def note(self, held: Held, fraction: float | None, note: str | None) -> None:
         """An attempt is so far. What is no number is left out, and so is what no one could store."""
         earlier = self._notes.get(held)
-        said = None if note is None else error_text(note)[:NOTE_LENGTH]
         share = _share(fraction)
+        said = None if note is None else _said(note)
         if earlier is not None:
             share = earlier.fraction if share is None else share
             said = earlier.note if said is None else said
         self._notes[held] = Progressed(held, share, said)
         if not self._is_due_soon:
             self._is_due_soon = True
-            self._loop.call_soon_threadsafe(self._loop.call_later, INTERVAL, self._due)
+            with suppress(RuntimeError):  # the worker has ended, and this is a thread that it has left behind
+                self._loop.call_soon_threadsafe(self._loop.call_later, INTERVAL, self._due)
 
     def take(self) -> list[Progressed]:
         """What was noted since it was taken the last time."""
@@ -53,6 +55,11 @@ class ProgressNotes:
 def _share(fraction: float | None) -> float | None:
     try:
         share = None if fraction is None else float(fraction)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:
         return None
     return None if share is None or math.isnan(share) else min(max(share, 0.0), 1.0)
+
+
+def _said(note: object) -> str:
+    start = note[:NOTE_LENGTH] if isinstance(note, str) else note
+    return error_text(start)[:NOTE_LENGTH]

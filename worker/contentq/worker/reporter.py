@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -51,15 +52,25 @@ ASIDE = 5.0
 
 
 class Reporter:
-    """Holds every outcome until the database has given a definite answer to it."""
+    """Holds every outcome until the database has given a definite answer to it.
+
+    reported: told each, and the task's new status (None when it did not count). closed: told each gate that was
+    closed.
+    """
 
     def __init__(
-        self, dsn: str, reported: Callable[[Outcome, str | None], None], *, prepare: bool = False
+        self,
+        dsn: str,
+        reported: Callable[[Outcome, str | None], None],
+        closed: Callable[[Closing], None],
+        *,
+        prepare: bool = False,
     ) -> None:
         self._link = Link(dsn, "report", prepare=prepare)
         self.notes = ProgressNotes(self._progress_is_due)
         self._progress_due = False
         self._reported = reported
+        self._closed = closed
         self._waiting: list[Outcome] = []
         self._under_way: list[Outcome] = []
         self._aside: list[Outcome] = []
@@ -127,22 +138,29 @@ class Reporter:
                     return  # the next report says so
                 log.error("progress not written error=%s", one_line(error))
 
-    async def _close_gates(self, connection: contract.Connection, group: Sequence[Outcome]) -> None:
-        """Closes the gates that outcomes of this group want closed, each once and for the longest time of all."""
+    async def _close_gates(self, connection: contract.Connection, group: list[Outcome]) -> list[Outcome]:
+        """Closes the gates that outcomes want closed, each once and for the longest time of all.
+
+        Returns the outcomes without these wishes: a report that is made again is not to close them again.
+        """
         closings: dict[str, Closing] = {}
         for outcome in group:
             closing = outcome.closing if isinstance(outcome, Failed | Snoozed) else None
             if closing is not None and (
-                closing.key not in closings or closings[closing.key].delay < closing.delay
+                closing.key not in closings or closings[closing.key].until < closing.until
             ):
                 closings[closing.key] = closing
+        if not closings:
+            return group
         for closing in closings.values():
             try:
                 await contract.close_gate(connection, closing)
-            except psycopg.Error as error:
+                self._closed(closing)
+            except (psycopg.Error, UnicodeError) as error:
                 if is_outage(error) or not self._link.is_open:
                     raise
-                log.error("gate not closed key=%s error=%s", closing.key, one_line(error))
+                log.error("gate not closed key=%r error=%s", closing.key, one_line(error))
+        return [replace(each, closing=None) if isinstance(each, Failed | Snoozed) else each for each in group]
 
     def _next_group(self) -> list[Outcome]:
         size = number = 0
@@ -167,7 +185,7 @@ class Reporter:
         while group:
             try:
                 async with self._link.calling(CALL_TIMEOUT + _size(group) / BYTES_PER_SECOND) as connection:
-                    await self._close_gates(connection, group)
+                    group = await self._close_gates(connection, group)
                     counted = await _call(connection, group)
                 break
             except Exception as error:
@@ -221,7 +239,9 @@ class Reporter:
         """PostgreSQL refuses this outcome, and would refuse it again: reports that, if there is a way to."""
         held, said = outcome.held, one_line(error)
         log.error("report refused task=%s attempt=%d error=%s", held.task_id, held.attempt, said)
-        if isinstance(outcome, Completed | Stored):
+        if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
+            await self._report_group([replace(outcome, usage=None)])
+        elif isinstance(outcome, Completed | Stored):
             await self._report_group([refused(held, f"PostgreSQL refused the result: {said}")])
         elif isinstance(outcome, Snoozed):
             await self._report_group([Failed(held, f"it could not be snoozed: {said}", "ReportRefused")])

@@ -125,10 +125,10 @@ def _delay(error: BaseException) -> timedelta | None:
 
 def _usage(error: BaseException) -> str | None:
     """What an error says that its attempt has cost, as JSON; None when it says nothing that can be stored."""
-    usage = getattr(error, "usage", None)
     try:
+        usage = getattr(error, "usage", None)
         return _as_json(dict(usage)) if usage else None
-    except (TypeError, ValueError, RecursionError):
+    except Exception:
         return None
 
 

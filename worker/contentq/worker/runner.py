@@ -44,6 +44,10 @@ PATIENCE = 0.25
 """Seconds that a task waits for a slot before it is given back: the handlers were not so quick after all."""
 
 
+LAST_ATTEMPTS_SEEN = 10.0
+"""Seconds without claiming ahead after a task on its last attempt would have had to wait."""
+
+
 class Stop(enum.Enum):
     """Why an attempt is stopped before its handler has ended."""
 
@@ -87,9 +91,9 @@ class Runner:
     are slots, so that both go on at once.
 
     ended: told each outcome that is still to be reported, its task, and when its handler began (time.monotonic()).
-    settled: told each that was committed together with the handler's own work, and the task's new status (None
-    when it did not count). idle: told when all are free. progressed: told, from any thread, how far an attempt is.
-    ahead: whether more may be claimed than there are slots.
+    settled: told each that was committed together with the handler's own work, the task's new status (None when
+    it did not count), and when its handler began. idle: told when all are free. progressed: told, from any thread,
+    how far an attempt is. ahead: whether more may be claimed than there are slots.
     """
 
     def __init__(
@@ -98,7 +102,7 @@ class Runner:
         slots: int,
         connections: HandlerConnections,
         ended: Callable[[Outcome, Task, float], None],
-        settled: Callable[[Outcome, str | None], None],
+        settled: Callable[[Outcome, str | None, float], None],
         idle: Callable[[], None],
         progressed: Callable[[Held, float | None, str | None], None],
         *,
@@ -120,6 +124,7 @@ class Runner:
         self._waiting: deque[Execution] = deque()
         self._patience: asyncio.TimerHandle | None = None
         self._longest = 1.0
+        self._ahead_from = 0.0
         self._freed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -132,7 +137,7 @@ class Runner:
     @property
     def free(self) -> int:
         """How many more tasks it takes at once."""
-        if self._ahead and self._longest < QUICK:
+        if self._ahead and self._longest < QUICK and time.monotonic() >= self._ahead_from:
             return (1 + AHEAD) * self._slots - len(self._executions)
         return min(self._slots - len(self._executions), BATCH)
 
@@ -170,6 +175,10 @@ class Runner:
             self._run(execution)
         else:
             self._waiting.append(execution)
+            if task.is_last_attempt:
+                # Were the worker killed now, the rescue would end it as failed although it has never begun.
+                self._ahead_from = time.monotonic() + LAST_ATTEMPTS_SEEN
+                self._stop(execution, Stop.NOT_BEGUN)
             self._have_patience()
 
     def stop_cancelled(self, attempts: Iterable[tuple[int, int]]) -> None:
@@ -244,7 +253,8 @@ class Runner:
             outcome = await self._outcome_async(execution)
             context = execution.context
             if isinstance(context, Context) and context.transaction is not None:
-                outcome = await transaction.finish(context.transaction, outcome, self._connections, self._settled)
+                settled = partial(self._settle, execution)
+                outcome = await transaction.finish(context.transaction, outcome, self._connections, settled)
         except BaseException as error:
             outcome = failure_of(execution.held, error)
         finally:
@@ -284,7 +294,7 @@ class Runner:
             forks.end_if_forked(self._pid)
         if context.transaction is not None:
             outcome = transaction.finish_in_thread(
-                context.transaction, outcome, self._connections, self._settled_in_thread
+                context.transaction, outcome, self._connections, partial(self._settle_in_thread, execution)
             )
         return outcome
 
@@ -315,8 +325,11 @@ class Runner:
             execution.reported = True
             self._ended(outcome, execution.task, execution.began)
 
-    def _settled_in_thread(self, outcome: Outcome, status: str | None) -> None:
-        self._loop.call_soon_threadsafe(self._settled, outcome, status)
+    def _settle(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
+        self._settled(outcome, status, execution.began)
+
+    def _settle_in_thread(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
+        self._loop.call_soon_threadsafe(self._settle, execution, outcome, status)
 
 
 def _outcome_of_stop(execution: Execution) -> Outcome | None:

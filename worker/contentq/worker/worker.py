@@ -18,7 +18,7 @@ from contentq.queue import contract
 from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Stored
 from contentq.queue.task import Task
 from contentq.version import __version__
-from contentq.worker.claimer import Claimer
+from contentq.worker.claimer import Claimer, Source
 from contentq.worker.connections import HandlerConnections
 from contentq.worker.gate import Gate
 from contentq.worker.link import Link, is_outage, one_line
@@ -88,7 +88,10 @@ class Observer:
 
 
 class Worker:
-    """Runs a handler on the tasks of one database, from one event loop."""
+    """Runs a handler on the tasks of one database, from one event loop.
+
+    source: where it claims its tasks; the whole queue, unless it is told otherwise.
+    """
 
     def __init__(
         self,
@@ -96,11 +99,13 @@ class Worker:
         handler: Handler,
         options: WorkerOptions | None = None,
         observer: Observer | None = None,
+        source: Source = contract,
     ) -> None:
         self._dsn = dsn
         self._handler = handler
         self._options = options or WorkerOptions()
         self._observer = observer or Observer()
+        self._source = source
         self.counts = Counts()
         self._registration = Registration()
         self._stop_asked = asyncio.Event()
@@ -131,13 +136,13 @@ class Worker:
         registration = self._registration
         connections = HandlerConnections(self._dsn, self._options.handler_connections)
         gate = Gate(self._options.gate)
-        self._reporter = reporter = Reporter(self._dsn, self._reported, prepare=self._options.is_direct)
+        self._reporter = reporter = Reporter(self._dsn, self._reported, gate.told, prepare=self._options.is_direct)
 
         def ended(outcome: Outcome, task: Task, began: float) -> None:
             reporter.add(gate.judge(outcome, task, began))
 
-        def settled(outcome: Outcome, status: str | None) -> None:
-            gate.went_well()
+        def settled(outcome: Outcome, status: str | None, began: float) -> None:
+            gate.went_well(began)
             self._reported(outcome, status)
 
         self._runner = runner = Runner(
@@ -151,7 +156,15 @@ class Worker:
             ahead=gate.key is None,
         )
         self._claimer = claimer = Claimer(
-            self._dsn, self._options, registration, runner, reporter, gate, self._claimed, self._stop_asked
+            self._dsn,
+            self._options,
+            registration,
+            runner,
+            reporter,
+            gate,
+            self._claimed,
+            self._stop_asked,
+            self._source,
         )
 
         def given_up(worker_id: int) -> None:
@@ -205,6 +218,7 @@ class Worker:
             living.cancel()
             reporting.cancel()
             pulse.stop()
+            runner.stop_all(Stop.LOST)  # of a worker that was cancelled: nothing is to go on without it
             runner.close()
             await asyncio.gather(reporting, living, return_exceptions=True)
         return ending

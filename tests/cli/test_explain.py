@@ -1,0 +1,48 @@
+"""contentq explain."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import Run
+from tests.cli.terminal import on_terminal
+from tests.cli.test_tasks import STEERING
+from tests.support.queue import Queue
+
+
+def test_each_reason_is_a_line(contentq: Run, queue: Queue) -> None:
+    queue.add(task_id="post-7")
+    queue.close_gate("*", "infinity", "Maintenance")
+
+    outcome = contentq("explain", "post-7")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == [
+        "all workers are paused, until someone opens it: SELECT contentq.open_gate('*'); the reason: Maintenance",
+        "there is no live worker: start one with contentq worker",
+    ]
+
+
+def test_json_has_status_and_reasons(contentq: Run, queue: Queue) -> None:
+    queue.add(task_id="post-7")
+
+    assert contentq("explain", "post-7", "--json").json == {
+        "task_id": "post-7",
+        "status": "pending",
+        "reasons": ["there is no live worker: start one with contentq worker"],
+    }
+
+
+def test_unknown_task_ends_with_1(contentq: Run) -> None:
+    outcome = contentq("explain", "post-8")
+
+    assert outcome.code == 1
+    assert outcome.error == "there is no task post-8; find it with: contentq list"
+
+
+def test_error_of_a_task_does_not_steer_the_terminal(dsn: str, queue: Queue) -> None:
+    queue.add(task_id="post-7", status="failed", error_message=STEERING)
+
+    code, shown = on_terminal("explain", "post-7", DATABASE_URL=dsn)
+
+    assert code == 0, shown
+    assert not {"\x07", "\x9b", "\r", "\x1b"} & {*shown}
+    assert "the reason: �[31m��2J" in shown

@@ -1,0 +1,457 @@
+"""contentq try: a handler once, without a queue or database, shown to people and to programs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contentq.cli.main import execute
+
+from tests.cli.conftest import Outcome, Run, Start
+from tests.cli.terminal import on_terminal
+
+HANDLERS = '''
+import asyncio
+import time
+from functools import partial
+
+from contentq import GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, TemporaryError
+
+TOLD = ("topic", "keyword_list", "category", "requirements", "tone") + (
+    "account_id", "priority", "attempt", "retry_count", "max_retries"
+)
+print_now = partial(print, flush=True)
+USAGE = {"model": "small-1", "prompt_tokens": 12, "completion_tokens": 480, "cost": 0.0031}
+
+
+async def write(task, context):
+    return GeneratedContent(task.topic, f"# {task.topic}\\n\\nOne two three.\\n", result={**USAGE, "style": "dry"})
+
+
+def plain(task, context):
+    return {"topic": task.topic, **USAGE}
+
+
+async def told(task, context):
+    """All that it was told."""
+    old = context.previous_content
+    return {
+        **{name: getattr(task, name) for name in TOLD},
+        "has_deadline": context.deadline is not None and context.seconds_left() > 50,
+        "error": context.previous_error,
+        "content": old and [old.title, old.word_count],
+    }
+
+
+async def costs(task, context):
+    return {"cost": {"small": 0.00001, "whole": 3, "round": 2.0}[task.topic]}
+
+
+async def nothing(task, context):
+    pass
+
+
+def by_topic(task, context):
+    raise {
+        "permanent": PermanentError("no such subject", usage=USAGE),
+        "temporary": TemporaryError("busy"),
+        "later": TemporaryError("busy", retry_after=90),
+        "provider": ProviderUnavailable("503"),
+        "limited": RateLimited("429", retry_after=20),
+        "unexpected": KeyError("choices"),
+        "leaves": SystemExit(3),
+    }[task.topic]
+
+
+async def unstorable(task, context):
+    return {"set": {1}}
+
+
+async def a_list(task, context):
+    return [1]
+
+
+def connects(task, context):
+    context.connection()
+
+
+async def connects_async(task, context):
+    await context.connection()
+
+
+async def progresses(task, context):
+    for each in range(1, 11):
+        context.progress(each / 10, "writing")
+    context.progress(note="done")
+
+
+def steers(task, context):
+    context.progress(0.5, "a\\x1b[31mb")
+    if task.topic == "error":
+        raise TemporaryError("a\\x1b[31mb")
+    return GeneratedContent("a\\x1b[31mb", "c\\x1b[31md")
+
+
+def forks(task, context):
+    import os
+
+    if os.fork():
+        os.wait()
+    return {"forked": True}
+
+
+async def sleeps(task, context):
+    try:
+        print_now("sleeps")
+        await asyncio.sleep(60)
+    finally:
+        print_now("cleaned up")
+
+
+def blocks(task, context):
+    print_now("blocks")
+    time.sleep(60)
+
+
+def asks(task, context):
+    while not context.should_stop():
+        time.sleep(0.01)
+    print_now("stopped")
+
+
+async def blocks_the_loop(task, context):
+    print_now("blocks the loop")
+    time.sleep(60)
+
+
+async def blocks_a_thread(task, context):
+    print_now("blocks a thread")
+    await asyncio.to_thread(time.sleep, 60)
+
+
+async def clings(task, context):
+    asyncio.get_running_loop().call_later(0.05, print_now, "clings")
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            print_now("clings still")
+
+
+async def late(task, context):
+    time.sleep(0.3)
+    return {"late": True}
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with handlers."""
+    (tmp_path / "handlers.py").write_text(HANDLERS)
+    return tmp_path
+
+
+@pytest.fixture
+def attempt(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs contentq try in this process, in this folder, with a handler of it; there is no database."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+
+    def run(*arguments: str, stdin: str | bytes = b"") -> Outcome:
+        handler, *options = arguments
+        capsys.readouterr()
+        code = execute(["try", "--handler", f"handlers:{handler}", *options])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    yield run
+    sys.modules.pop("handlers", None)
+
+
+def without_time(text: str) -> str:
+    """What was shown, but for the line of the time, which must be there."""
+    lines = text.splitlines()
+    assert lines[-1].startswith("took "), text
+    return "\n".join(lines[:-1])
+
+
+def test_content_is_shown_with_its_words_and_its_cost(attempt: Run) -> None:
+    shown = attempt("write", "--topic", "Tea")
+
+    assert (shown.code, shown.err) == (0, "")
+    *before, last = shown.out.splitlines()
+    assert before[:7] == ["Tea", "4 words", "", "# Tea", "", "One two three.", ""]
+    assert json.loads("\n".join(before[7:]))["style"] == "dry"
+    seconds, cost = last.split(" s, ")
+    assert float(seconds.removeprefix("took ")) < 10
+    assert cost == "model small-1, 12 prompt + 480 completion tokens, cost 0.0031"
+
+
+def test_result_is_shown_as_json(attempt: Run) -> None:
+    shown = attempt("plain", "--topic", "Tea")
+
+    assert (shown.code, shown.err) == (0, "")
+    assert json.loads(without_time(shown.out))["topic"] == "Tea"
+    assert "cost 0.0031" in shown.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("topic", "cost"), [("small", "0.00001"), ("whole", "3"), ("round", "2")])
+def test_cost_is_shown_without_an_exponent(attempt: Run, topic: str, cost: str) -> None:
+    assert attempt("costs", "--topic", topic).out.endswith(f" s, cost {cost}\n")
+
+
+def test_handler_that_ships_is_tried_as_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert execute(["try", "--topic", "Tea"]) == 0
+    assert capsys.readouterr().out.startswith("Tea\n")
+
+
+def test_task_is_as_the_options_say(attempt: Run, folder: Path) -> None:
+    (folder / "draft.md").write_text("# Old tea\n\nTwo words.\n")
+    shown = attempt(
+        *("told", "--json", "--topic", "Tea", "--keywords", "leaf, water", "--category", "blog", "--tone", "dry"),
+        *("--requirements", "short", "--account", "7", "--priority", "9", "--timeout", "1m", "--attempt", "3"),
+        *("--max-retries", "2", "--previous-content", "draft.md", "--previous-error", "rejected"),
+    )
+
+    assert shown.json["result"] == {
+        "topic": "Tea",
+        "keyword_list": ["leaf", "water"],
+        "category": "blog",
+        "requirements": "short",
+        "tone": "dry",
+        "account_id": 7,
+        "priority": 9,
+        "attempt": 3,
+        "retry_count": 2,
+        "max_retries": 2,
+        "has_deadline": True,
+        "error": "rejected",
+        "content": ["Old tea", 4],
+    }
+
+
+def test_task_without_options_has_the_defaults_of_the_table(attempt: Run) -> None:
+    told = attempt("told", "--json").json["result"]
+
+    assert (told["topic"], told["account_id"], told["priority"], told["attempt"]) == (None, 1, 5, 1)
+    assert (told["max_retries"], told["has_deadline"], told["error"], told["content"]) == (3, False, None, None)
+
+
+def test_json_holds_everything(attempt: Run) -> None:
+    shown = attempt("write", "--topic", "Tea", "--json").json
+
+    assert shown.pop("seconds") < 10
+    assert shown == {
+        "outcome": "completed",
+        "title": "Tea",
+        "body": "# Tea\n\nOne two three.\n",
+        "word_count": 4,
+        "result": {
+            "model": "small-1",
+            "prompt_tokens": 12,
+            "completion_tokens": 480,
+            "cost": 0.0031,
+            "style": "dry",
+        },
+    }
+    nothing = attempt("nothing", "--json").json
+    assert (nothing["outcome"], nothing["result"]) == ("completed", {"success": True})
+
+
+@pytest.mark.parametrize(
+    ("topic", "options", "effect"),
+    [
+        ("permanent", [], "failed: no such subject"),
+        ("temporary", [], "retried after a random backoff (retry 1 of 3): busy"),
+        ("temporary", ["--attempt", "3"], "retried after a random backoff (retry 3 of 3): busy"),
+        ("temporary", ["--attempt", "4"], "failed, as no retry is left: busy"),
+        ("temporary", ["--max-retries", "0"], "failed, as no retry is left: busy"),
+        ("later", [], "retried after 90 s (retry 1 of 3): busy"),
+        ("provider", [], "retried after a random backoff (retry 1 of 3): 503"),
+        ("limited", [], "snoozed for 20 s: 429"),
+        ("limited", ["--max-retries", "0"], "snoozed for 20 s: 429"),
+    ],
+)
+def test_what_it_raises_is_shown_as_what_becomes_of_the_task(
+    attempt: Run, topic: str, options: list[str], effect: str
+) -> None:
+    shown = attempt("by_topic", "--topic", topic, *options)
+
+    assert (shown.code, shown.out) == (1, "")
+    assert without_time(shown.err) == f"The task would be {effect}"
+
+
+def test_json_of_an_error_says_what_it_is_and_what_it_has_cost(attempt: Run) -> None:
+    shown = attempt("by_topic", "--topic", "permanent", "--json")
+
+    assert (shown.code, shown.err) == (1, "")
+    found = json.loads(shown.out)
+    assert (found["outcome"], found["error_message"], found["retry_after"]) == ("failed", "no such subject", None)
+    assert found["usage"]["cost"] == 0.0031
+    assert json.loads(attempt("by_topic", "--topic", "limited", "--json").out)["retry_after"] == 20
+
+
+@pytest.mark.parametrize(("topic", "error"), [("unexpected", "KeyError: 'choices'"), ("leaves", "SystemExit: 3")])
+def test_unexpected_exception_is_shown_with_the_traceback_of_the_users_code(
+    attempt: Run, topic: str, error: str
+) -> None:
+    shown = attempt("by_topic", "--topic", topic)
+
+    assert (shown.code, shown.out) == (1, "")
+    lines = shown.err.splitlines()
+    assert lines[0] == "The handler, which is code of yours, has raised this:"
+    assert lines[2] == "Traceback (most recent call last):"
+    assert "handlers.py" in lines[3]
+    assert error in lines
+    assert f"The task would be retried after a random backoff (retry 1 of 3): {error} (handlers.py:" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [
+        ("unstorable", "what the handler returned cannot be stored as JSON"),
+        ("a_list", "the handler returned a list; it must return a dict (the result)"),
+    ],
+)
+def test_what_cannot_be_stored_fails_as_in_a_worker(attempt: Run, handler: str, message: str) -> None:
+    shown = attempt(handler)
+
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.startswith(f"The task would be failed: {message}")
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("handler", ["connects", "connects_async"])
+def test_connection_is_refused_with_where_to_get_one(attempt: Run, handler: str) -> None:
+    shown = attempt(handler)
+
+    assert shown.code == 1
+    assert shown.error.startswith("context.connection() needs a database")
+    assert "contentq.testing.run_task()" in shown.error
+
+
+def test_progress_goes_to_standard_error_now_and_then(attempt: Run) -> None:
+    shown = attempt("progresses", "--json")
+
+    lines = shown.err.splitlines()
+    assert lines[0] == "progress: 10% writing"
+    assert lines[-1] == "progress: 100% done"
+    assert json.loads(shown.out)["outcome"] == "completed"
+
+
+@pytest.mark.parametrize("handler", ["sleeps", "asks", "late"])
+def test_deadline_ends_it_as_a_worker_would(attempt: Run, handler: str) -> None:
+    shown = attempt(handler, "--timeout", "0.2s")
+
+    assert shown.code == 1
+    assert without_time(shown.err) == (
+        "The task would be ended by its deadline, as timeout: Task execution timeout"
+    )
+    assert shown.out.splitlines() == {"sleeps": ["sleeps", "cleaned up"], "asks": ["stopped"], "late": []}[handler]
+
+
+@pytest.mark.parametrize("handler", ["blocks", "clings", "blocks_a_thread"])
+def test_handler_that_does_not_end_at_its_deadline_is_left_behind(
+    start: Start, folder: Path, handler: str
+) -> None:
+    began = time.monotonic()
+    process = start("try", "--handler", f"handlers:{handler}", "--timeout", "0.2s", cwd=folder)
+    _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert b"as timeout: Task execution timeout" in err
+    assert (b"The handler still runs" in err) == (handler != "blocks_a_thread")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("handler", ["sleeps", "blocks", "blocks_the_loop", "blocks_a_thread", "clings"])
+def test_ctrl_c_ends_it_whatever_it_does(start: Start, folder: Path, handler: str) -> None:
+    process = start("try", "--handler", f"handlers:{handler}", cwd=folder)
+    assert process.stdout is not None
+    assert process.stdout.readline().decode().strip() == handler.replace("_", " ")
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err.decode().strip()) == (130, "interrupted")
+    assert out.decode().strip() == {"sleeps": "cleaned up", "clings": "clings still"}.get(handler, "")
+
+
+def test_second_ctrl_c_ends_it_at_once(start: Start, folder: Path) -> None:
+    process = start("try", "--handler", "handlers:clings", cwd=folder)
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == b"clings still\n"
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(20) == 130
+    assert time.monotonic() - began < 1.5
+
+
+def test_child_of_a_handler_that_forks_shows_nothing(start: Start, folder: Path) -> None:
+    process = start("try", "--handler", "handlers:forks", "--json", cwd=folder)
+    out, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert json.loads(out)["result"] == {"forked": True}
+
+
+@pytest.mark.parametrize("topic", ["content", "error"])
+def test_terminal_is_not_steered_by_what_a_handler_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    monkeypatch.chdir(folder)
+    code, shown = on_terminal("try", "--handler", "handlers:steers", "--topic", topic)
+
+    assert code == (0 if topic == "content" else 1)
+    assert "progress: 50% a�[31mb" in shown
+    assert ("c�[31md" if topic == "content" else "(retry 1 of 3): a�[31mb") in shown
+    assert "\x1b[31m" not in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--priority", "11"], "11 is not in the range 1<=x<=10"),
+        (["--timeout", "soon"], "'soon' is not a duration"),
+        (["--attempt", "0"], "0 is not in the range x>=1"),
+        (["--previous-content", "none.md"], "File 'none.md' does not exist"),
+        (["--previous-content", "binary.md"], "binary.md is not UTF-8"),
+    ],
+)
+def test_wrong_option_ends_with_2(attempt: Run, folder: Path, options: list[str], message: str) -> None:
+    (folder / "binary.md").write_bytes(b"\xff\xfe")
+    shown = attempt("nothing", *options)
+
+    assert (shown.code, shown.out) == (2, "")
+    assert message in shown.err
+
+
+def test_handler_that_cannot_be_loaded_ends_with_2(attempt: Run) -> None:
+    shown = attempt("no_such")
+
+    assert shown.code == 2
+    assert "has no 'no_such'" in shown.error
+
+
+def test_it_is_quick(folder: Path) -> None:
+    """It loads neither alembic nor SQLAlchemy."""
+    code = (
+        "import sys; from contentq.cli.main import execute; execute(['try', '--topic', 'Tea']); "
+        "sys.exit(any(name in sys.modules for name in ('alembic', 'sqlalchemy')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, check=False)
+
+    assert done.returncode == 0

@@ -1,0 +1,200 @@
+"""The handler `openai` asks a model with the real client, and makes content of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from contentq import GeneratedContent, PermanentError, TemporaryError
+from contentq.handlers.chat.handler import OpenAIHandler
+
+from tests.handlers.conftest import KEY, Ask
+from tests.support.provider import Provider
+from tests.support.provider_rules import Rule
+from tests.support.tasks import context, task
+from tests.support.waiting import eventually
+
+PRICES = """
+model = "large"
+
+[prices.large]
+input = 1.25
+output = 10
+"""
+
+
+def test_answer_becomes_content_with_what_it_has_cost(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(text="# A cup of *tea*\n\nHot, and black.\n"))
+
+    content = ask(PRICES, topic="Tea")
+
+    assert (content.title, content.body) == ("A cup of *tea*", "# A cup of *tea*\n\nHot, and black.\n")
+    assert content.word_count is None
+    result = dict(content.result)
+    seconds = result.pop("seconds")
+    assert 0 < seconds < 30
+    assert result.pop("cost") == pytest.approx((result["prompt_tokens"] * 1.25 + 8 * 10) / 1_000_000)
+    assert result == {
+        "model": "large",
+        "prompt_tokens": result["prompt_tokens"],
+        "completion_tokens": 8,
+        "finish_reason": "stop",
+    }
+    assert result["prompt_tokens"] == sum(len(each["content"].split()) for each in provider.calls[0]["messages"])
+
+
+def test_without_a_price_or_without_counted_tokens_there_is_no_cost(provider: Provider, ask: Ask) -> None:
+    assert "cost" not in ask("model = 'small'\n[prices.large]\ninput = 1\noutput = 1").result
+
+    provider.answer(Rule(counts_tokens=False))
+    result = ask(PRICES).result
+    assert set(result) == {"model", "finish_reason", "seconds"}
+
+
+@pytest.mark.parametrize("usage", ["null", "3", '{"prompt_tokens": null}', '{"prompt_tokens": "x"}'])
+def test_tokens_that_cannot_be_counted_do_not_spoil_the_answer(provider: Provider, ask: Ask, usage: str) -> None:
+    last = f'{{"choices": [{{"delta": {{"content": "Tea"}}, "finish_reason": "stop"}}], "usage": {usage}}}'
+    provider.answer(Rule(text="", spoiled=last, spoiled_after=0))
+
+    content = ask(PRICES)
+
+    assert content.body == "Tea\n"
+    assert set(content.result) == {"model", "finish_reason", "seconds"}
+
+
+def test_call_is_streamed_and_holds_no_more_than_is_set(provider: Provider, ask: Ask) -> None:
+    ask("model = 'large'")
+
+    call = provider.calls[0]
+    messages = call.pop("messages")
+    assert [message["role"] for message in messages] == ["system", "user"]
+    assert call == {"model": "large", "stream": True, "stream_options": {"include_usage": True}}
+    assert provider.keys == {KEY: 1}
+
+
+def test_settings_of_the_category_are_sent(provider: Provider, ask: Ask) -> None:
+    settings = "model = 'large'\nmax_tokens = 70\n[categories.blog]\nmodel = 'small'\ntemperature = 0\n"
+
+    assert ask(settings, category="Blog").result["model"] == "small"
+    ask(f"max_tokens_parameter = 'max_completion_tokens'\n{settings}", category="news")
+
+    blog, news = provider.calls
+    assert (blog["model"], blog["temperature"], blog["max_tokens"]) == ("small", 0, 70)
+    assert (news["model"], news.get("temperature"), news["max_completion_tokens"]) == ("large", None, 70)
+    assert "max_tokens" not in news
+
+
+def test_server_that_needs_no_key_gets_one_all_the_same(
+    provider: Provider, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.key = None
+    monkeypatch.delenv("OPENAI_API_KEY")
+
+    assert ask().title == "Lentil soup"
+    assert provider.keys == {"none": 1}
+
+
+def test_prompt_of_the_user_is_sent(provider: Provider, ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "prompt.j2").write_text("Topic: {{ topic }}, and nothing else")
+
+    ask(templates=tmp_path, topic="Tea")
+
+    assert provider.calls[0]["messages"] == [{"role": "user", "content": "Topic: Tea, and nothing else"}]
+
+
+def test_fault_of_a_template_costs_no_call(provider: Provider, ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "prompt.j2").write_text("Write.\n{{ colour }}")
+
+    with pytest.raises(PermanentError, match=r"^template prompt\.j2, line 2: 'colour' is undefined$"):
+        ask(templates=tmp_path)
+    assert provider.calls == []
+
+
+def test_progress_is_told_while_the_answer_comes_in(provider: Provider, ask: Ask) -> None:
+    told: list[tuple[float | None, str | None]] = []
+    provider.answer(Rule(text="x" * 8000, pieces=4, seconds=1.2))
+
+    ask(progress=lambda fraction, note: told.append((fraction, note)))
+
+    assert told[0] == (None, "2,000 characters")
+    assert told[-1] == (None, "8,000 characters")
+
+
+def test_answer_that_is_too_large_fails_its_task_and_the_stream_is_closed(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(text="word " * 100_000, pieces=1000, seconds=60))
+
+    with pytest.raises(PermanentError, match=r"^the answer has more than 10,000 characters; allow more "):
+        ask("max_characters = 10_000")
+    eventually(lambda: provider.counts["abandoned"] == 1)
+
+
+@pytest.mark.parametrize("attempt", ["empty", "cut off"])
+def test_flawed_answer_is_tried_once_more_and_not_twice(provider: Provider, ask: Ask, attempt: str) -> None:
+    provider.answer(Rule(text=" \n") if attempt == "empty" else Rule(text="# Tea\n\nHo", finish_reason="length"))
+
+    with pytest.raises(TemporaryError, match=f"^the answer was {attempt} ") as first:
+        ask(PRICES)
+    with pytest.raises(PermanentError, match=f"^the answer was {attempt} .*, for the second time; ") as second:
+        ask(PRICES, error_message=str(first.value))
+    with pytest.raises(TemporaryError):  # an operator has requeued it
+        ask(PRICES, error_message=str(second.value))
+
+    for caught in (first, second):
+        usage = caught.value.usage
+        assert usage is not None
+        assert usage["completion_tokens"] == (0 if attempt == "empty" else 3)
+        assert usage["model"] == "large"
+        assert usage["cost"] > 0
+
+
+def test_flaw_is_remembered_over_an_attempt_that_came_to_nothing(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(status=503, body={}, times=1), Rule(finish_reason="length"))
+
+    with pytest.raises(TemporaryError, match=r"said 503.* \(before that, the answer was cut off\)$") as between:
+        ask(error_message="the answer was cut off at the model's own limit (finish_reason length)")
+    with pytest.raises(PermanentError, match="for the second time"):
+        ask(error_message=str(between.value))
+
+
+def test_cancelled_call_closes_its_stream(provider: Provider) -> None:
+    provider.answer(Rule(spoiled="hang", spoiled_after=2))
+    begun = threading.Event()
+
+    async def cancelled() -> None:
+        handler = OpenAIHandler()
+        of = task()
+        call = asyncio.ensure_future(handler(of, context(of, progress=lambda *_: begun.set())))
+        await asyncio.to_thread(begun.wait, 10)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.to_thread(eventually, lambda: provider.counts["abandoned"] == 1)
+        await handler.close()
+
+    asyncio.run(cancelled())
+
+
+def test_all_calls_of_a_worker_go_out_at_once_and_share_their_connections(provider: Provider) -> None:
+    async def many() -> None:
+        handler = OpenAIHandler()
+
+        async def one(number: int) -> GeneratedContent:
+            of = task(f"Topic {number}")
+            return await handler(of, context(of))
+
+        calls = asyncio.gather(*(one(number) for number in range(200)))
+        await asyncio.to_thread(eventually, lambda: provider.running == 200, 60)
+        provider.go_on()
+        contents = await calls
+        assert [content.title for content in contents] == [f"Topic {number}" for number in range(200)]
+        opened = provider.opened
+        assert opened <= 200
+        for number in range(5):
+            await one(number)
+        assert provider.opened == opened
+        await handler.close()
+
+    provider.hold()
+    asyncio.run(many())

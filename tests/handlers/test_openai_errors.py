@@ -1,0 +1,300 @@
+"""What goes wrong at a provider becomes the error that tells the queue what to do, with a message that helps."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from datetime import timedelta
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from contentq import PermanentError, RateLimited, TemporaryError
+from contentq.errors import HandlerError, ProviderUnavailable
+
+from tests.handlers.conftest import KEY, Ask
+from tests.support.provider import Provider
+from tests.support.provider_rules import Rule
+
+
+def said(message: str, code: str | int | None = None, kind: str = "invalid_request_error") -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def failure(ask: Ask, settings: str = "", **columns: Any) -> HandlerError:
+    with pytest.raises(HandlerError) as caught:
+        ask(settings, **columns)
+    assert caught.value.__cause__ is None
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, PermanentError),
+        (401, PermanentError),
+        (403, PermanentError),
+        (404, PermanentError),
+        (408, ProviderUnavailable),
+        (409, TemporaryError),
+        (413, PermanentError),
+        (422, PermanentError),
+        (425, TemporaryError),
+        (429, RateLimited),
+        (500, ProviderUnavailable),
+        (502, ProviderUnavailable),
+        (503, ProviderUnavailable),
+        (504, ProviderUnavailable),
+        (529, ProviderUnavailable),
+    ],
+)
+def test_status_decides_what_becomes_of_the_task(
+    provider: Provider, ask: Ask, status: int, error: type[HandlerError]
+) -> None:
+    provider.answer(Rule(status=status, body=said("So it is.")))
+
+    caught = failure(ask)
+
+    assert type(caught) is error
+    assert str(caught).startswith(f"127.0.0.1:{provider.port} said {status}: So it is.")
+    assert caught.usage is None
+    assert len(provider.calls) == 1, "the queue retries, not the client"
+
+
+def test_wrong_key_is_told_with_what_to_check_and_without_the_key(
+    provider: Provider, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-wrong-one")
+    caught = failure(ask)
+    assert type(caught) is PermanentError
+    assert "said 401: Incorrect API key provided: [key hidden]. You can" in str(caught)
+    assert str(caught).endswith("; check OPENAI_API_KEY in the environment of the worker")
+
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert str(failure(ask)).endswith("; set OPENAI_API_KEY in the environment of the worker")
+
+
+def test_unknown_model_is_told_with_the_setting_to_check(provider: Provider, ask: Ask) -> None:
+    provider.models = ("large",)
+
+    caught = failure(ask, "model = 'lagre'")
+
+    assert type(caught) is PermanentError
+    assert str(caught) == (
+        f"127.0.0.1:{provider.port} said 404: The model `lagre` does not exist or you do not have access to it.; "
+        f"check model and base_url in the settings: the model is 'lagre', the address {provider.url}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (said("Sorry."), "Sorry."),
+        ({"object": "error", "message": "No such model", "code": 404}, "No such model"),
+        ({"error": "model 'x' not found"}, "model 'x' not found"),
+        ({"detail": [{"loc": ["body", "n"], "msg": "extra"}]}, "[{'loc': ['body', 'n'], 'msg': 'extra'}]"),
+        ("<html><head><title>502 Bad\n Gateway</title></head></html>", "502 Bad Gateway"),
+        ("out of order", "out of order"),
+        (["x"], "['x']"),
+        (said("long " * 1000), f"{'long ' * 100}…"),
+        (
+            said(f"Your key {KEY} and sk-live-abc***********wxyz are wrong"),
+            "Your key [key hidden] and [key hidden] are",
+        ),
+    ],
+)
+def test_message_of_the_provider_is_found_whatever_its_form(
+    provider: Provider, ask: Ask, body: Any, message: str
+) -> None:
+    provider.answer(Rule(status=500, body=body))
+
+    assert f" said 500: {message}" in str(failure(ask))
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1250", "retry-after": "2"}, 1.25),
+        ({"Retry-After": "17"}, 17),
+        ({"retry-after": "0.75"}, 0.75),
+        ({"retry-after": formatdate(2_000_000_030, usegmt=True), "date": formatdate(2e9, usegmt=True)}, 30),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, 360),
+        (
+            {
+                "x-ratelimit-remaining-requests": "9",
+                "x-ratelimit-reset-requests": "1h",
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "20ms",
+            },
+            0.02,
+        ),
+        ({}, None),
+    ],
+)
+def test_rate_limit_is_waited_for_as_long_as_the_provider_says(
+    provider: Provider, ask: Ask, headers: dict[str, str], seconds: float | None
+) -> None:
+    body = said("Slow down.", "rate_limit_exceeded", "requests")
+    provider.answer(Rule(status=429, headers=headers, body=body))
+
+    caught = failure(ask)
+
+    assert type(caught) is RateLimited
+    assert caught.retry_after == (None if seconds is None else timedelta(seconds=seconds))
+    assert caught.gate is None
+
+
+def test_unavailable_provider_may_name_when_it_is_back(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(status=503, headers={"retry-after": "40"}, body=""))
+
+    caught = failure(ask)
+
+    assert isinstance(caught, ProviderUnavailable)
+    assert caught.retry_after == timedelta(seconds=40)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "headers", "seconds"),
+    [
+        (429, "insufficient_quota", {}, 300),
+        (429, "insufficient_quota", {"retry-after": "3600"}, 3600),
+        (402, None, {}, 300),
+    ],
+)
+def test_account_without_money_is_asked_again_after_a_while_and_charged_no_retry(
+    provider: Provider, ask: Ask, status: int, code: str | None, headers: dict[str, str], seconds: float
+) -> None:
+    provider.answer(Rule(status=status, headers=headers, body=said("You exceeded your quota.", code)))
+
+    caught = failure(ask)
+
+    assert isinstance(caught, RateLimited)
+    assert caught.retry_after == timedelta(seconds=seconds)
+    assert "there is no money left: check the billing" in str(caught)
+
+
+@pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
+def test_prompt_that_the_content_filter_refuses_fails_its_task(provider: Provider, ask: Ask, code: str) -> None:
+    provider.answer(Rule(status=400, body=said("Not this.", code)))
+
+    assert type(failure(ask)) is PermanentError
+    assert str(failure(ask)).endswith(
+        "said 400: Not this.; change what is asked for: its content filter refuses it"
+    )
+
+
+def test_answer_that_the_content_filter_stops_fails_its_task_and_is_paid_for(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(text="three words only", finish_reason="content_filter"))
+
+    caught = failure(ask, "model = 'large'\n[prices.large]\ninput = 0\noutput = 1_000_000")
+
+    assert type(caught) is PermanentError
+    assert "content filter stopped the answer (finish_reason content_filter)" in str(caught)
+    assert caught.usage is not None
+    assert (caught.usage["model"], caught.usage["completion_tokens"], caught.usage["cost"]) == ("large", 3, 3)
+
+
+def test_model_that_refuses_fails_its_task(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(text="", refusal="I would rather not."))
+
+    caught = failure(ask)
+
+    assert (type(caught), str(caught)) == (PermanentError, "the model refuses: I would rather not.")
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "message"),
+    [
+        ("cut", "broke the answer off after 100 characters: "),
+        ("end", "sent what is not an answer: the stream ended after 100 characters, before the answer did"),
+        ("{'single': 'quotes'}", "sent what is not an answer: Expecting property name"),
+        ("", "sent what is not an answer: Expecting value"),
+        ("null", "sent what is not an answer: not a piece of an answer"),
+        ("[1, 2]", "sent what is not an answer: not a piece of an answer"),
+        ('{"choices": 3}', "sent what is not an answer: not a piece of an answer"),
+        ('{"choices": [3]}', "sent what is not an answer: not a piece of an answer"),
+        ('{"choices": [{"delta": {"content": 3}}]}', "sent what is not an answer: not a piece of an answer"),
+        (
+            '{"choices": [{"delta": {}, "finish_reason": 3}]}',
+            "sent what is not an answer: not a piece of an answer",
+        ),
+        (json.dumps(said("Overloaded.", None, "server_error")), "broke the answer off: Overloaded."),
+        (json.dumps(said("Upstream.", 502)), "broke the answer off: Upstream."),
+    ],
+)
+def test_stream_that_breaks_off_is_the_providers_fault(
+    provider: Provider, ask: Ask, spoiled: str, message: str
+) -> None:
+    provider.answer(Rule(text="a" * 200, pieces=4, spoiled=spoiled, spoiled_after=2))
+
+    caught = failure(ask)
+
+    assert type(caught) is ProviderUnavailable
+    assert str(caught).startswith(f"127.0.0.1:{provider.port} {message}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (said("Slow down.", "rate_limit_exceeded"), RateLimited),
+        (said("No money.", "insufficient_quota"), RateLimited),
+        (said("Not this.", "content_filter"), PermanentError),
+        (said("Too long.", "context_length_exceeded"), PermanentError),
+        (said("No.", 400), PermanentError),
+    ],
+)
+def test_error_in_the_middle_of_a_stream_counts_as_its_code_says(
+    provider: Provider, ask: Ask, error: dict[str, Any], kind: type[HandlerError]
+) -> None:
+    provider.answer(Rule(spoiled=json.dumps(error), spoiled_after=2))
+
+    assert type(failure(ask)) is kind
+
+
+def test_page_instead_of_a_stream_hints_at_the_base_url(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(headers={"content-type": "text/html"}, text="", spoiled="end", spoiled_after=0))
+
+    assert str(failure(ask)).endswith("text/html instead of a stream; the base URL usually ends with /v1")
+
+
+def test_silence_of_the_provider_ends_the_call(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(spoiled="hang", spoiled_after=2))
+
+    caught = failure(ask, "chunk_timeout = 0.2")
+
+    assert type(caught) is ProviderUnavailable
+    assert str(caught).endswith(" sent nothing for 0.2 seconds (chunk_timeout in the settings)")
+
+
+def test_answer_that_goes_on_for_too_long_ends_the_call(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(text="a" * 1000, pieces=1000, seconds=60))
+
+    caught = failure(ask, "timeout = 0.5")
+
+    assert type(caught) is ProviderUnavailable
+    assert str(caught).endswith(" has not ended its answer within 0.5 seconds (timeout in the settings)")
+
+
+@pytest.mark.parametrize(("outage", "message"), [("503", "said 503: The server"), ("drop", "the connection to ")])
+def test_outage_is_told(provider: Provider, ask: Ask, outage: str, message: str) -> None:
+    provider.outage = outage
+
+    caught = failure(ask)
+
+    assert type(caught) is ProviderUnavailable
+    assert message in str(caught)
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [("127.0.0.1:{free}", "the connection to 127.0.0.1:{free} failed: "), ("nowhere.invalid", "nowhere.invalid")],
+)
+def test_server_that_cannot_be_reached_is_named(ask: Ask, host: str, message: str) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        free = str(bound.getsockname()[1])
+        caught = failure(ask, f"base_url = 'http://{host.format(free=free)}/v1'")
+
+    assert type(caught) is ProviderUnavailable
+    assert re.search(re.escape(message.format(free=free)), str(caught))

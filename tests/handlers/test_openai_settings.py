@@ -1,0 +1,199 @@
+"""Settings are read strictly: what is wrong is named with file and key, before any task is claimed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from contentq.errors import HandlerUnusable
+from contentq.handlers.chat import settings as openai_settings
+from contentq.handlers.chat.client import endpoint
+from contentq.handlers.chat.settings import ModelSettings, OpenAISettings, Price
+from contentq.handlers.loading import HandlerOptions, load
+
+ALL = """
+model = "large"
+base_url = "http://localhost:8000/v1"
+temperature = 0.7
+max_tokens = 2000
+max_tokens_parameter = "max_tokens"
+max_characters = 50_000
+timeout = 90
+chunk_timeout = 12.5
+
+[prices."large"]
+input = 0.25
+output = 2
+
+[categories.blog]
+model = "small"
+temperature = 0
+
+[categories."Slow Food"]
+max_tokens = 99
+"""
+
+
+def read(file: Path, text: str) -> OpenAISettings:
+    file.write_text(text, encoding="utf-8")
+    return openai_settings.read(file)
+
+
+def test_every_setting_is_read(settings_file: Path) -> None:
+    assert read(settings_file, ALL) == OpenAISettings(
+        model="large",
+        base_url="http://localhost:8000/v1",
+        temperature=0.7,
+        max_tokens=2000,
+        max_tokens_parameter="max_tokens",
+        max_characters=50_000,
+        timeout=90.0,
+        chunk_timeout=12.5,
+        prices={"large": Price(0.25, 2)},
+        categories={"blog": ModelSettings("small", 0), "slow-food": ModelSettings(max_tokens=99)},
+    )
+    assert read(settings_file, "") == openai_settings.read(None) == OpenAISettings()
+
+
+def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> None:
+    settings = read(settings_file, ALL)
+
+    blog, food = settings.of_category(" Blog"), settings.of_category("slow food!")
+    assert (blog.model, blog.temperature, blog.max_tokens, blog.timeout) == ("small", 0, 2000, 90)
+    assert (food.model, food.temperature, food.max_tokens) == ("large", 0.7, 99)
+    assert settings.of_category(None) == settings.of_category("news") == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("modle = 'x'", "modle: there is no such setting; there are: model, temperature, max_tokens, base_url"),
+        ("model = 3", "model: must be a text, not a number"),
+        ("model = ' '", "model: must be a text, not an empty one"),
+        ("temperature = 'warm'", "temperature: must be a number, not a text"),
+        ("temperature = true", "temperature: must be a number, not true or false"),
+        ("temperature = nan", "temperature: must be a finite number"),
+        ("temperature = -1", "temperature: must be 0 or more"),
+        ("max_tokens = 0", "max_tokens: must be 1 or more"),
+        ("max_tokens = 1.5", "max_tokens: must be a whole number, not a fraction"),
+        ("max_tokens_parameter = 'x'", "max_tokens_parameter: must be one of: max_tokens, max_completion_tokens"),
+        ("timeout = 0", "timeout: must be more than 0 seconds"),
+        ("timeout = inf", "timeout: must be a finite number"),
+        ("base_url = 'localhost:8000'", "base_url: must be an address such as https://api.openai.com/v1"),
+        ("base_url = 'http://h:x/v1'", "base_url: Port could not be cast"),
+        ("base_url = 'https://me:secret@h/v1'", "base_url: must not hold a user name or a password"),
+        ("prices = 3", "prices: must be a table of tables"),
+        ("prices.large = 3", "prices: must be a table of tables"),
+        ("prices.large.input = 3", 'prices."large": needs both input and output'),
+        ("[prices.'gpt-5.4']\ninput = 1\noutput = -1", 'prices."gpt-5.4".output: must be 0 or more'),
+        ("[prices.large]\ninput = 1\noutput = 1\ncached = 1", 'prices."large".cached: there is no such setting'),
+        ("[categories.blog]\ntimeout = 3", "categories.blog.timeout: there is no such setting; there are: model,"),
+        ("categories.blog = 'small'", "categories: must be a table of tables"),
+        ("[categories.blog]\n[categories.Blog]", "categories.Blog: is there twice"),
+    ],
+)
+def test_wrong_setting_is_named_with_its_file(settings_file: Path, text: str, said: str) -> None:
+    with pytest.raises(HandlerUnusable) as caught:
+        read(settings_file, text)
+
+    assert str(caught.value).startswith(f"the settings {str(settings_file)!r}: {said}")
+
+
+@pytest.mark.parametrize("key", ["api_key", "API-KEY", "OPENAI_API_KEY", "token"])
+def test_key_in_the_file_is_refused_and_not_repeated(settings_file: Path, key: str) -> None:
+    with pytest.raises(HandlerUnusable) as caught:
+        read(settings_file, f"{key} = 'sk-secret'")
+
+    said = f"{key}: keys do not belong into a file; set OPENAI_API_KEY instead"
+    assert str(caught.value) == f"the settings {str(settings_file)!r}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"model = ", r"are not TOML: Invalid value \(at end of document\)"),
+        (b"model = 'caf\xe9'", "are not TOML: 'utf-8' codec can't decode byte"),
+    ],
+)
+def test_file_that_cannot_be_read_is_named(settings_file: Path, content: bytes | None, said: str) -> None:
+    if content is not None:
+        settings_file.write_bytes(content)
+
+    with pytest.raises(HandlerUnusable, match=rf"^the settings '.*openai\.toml' {said}"):
+        openai_settings.read(settings_file)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "environment", "address", "gate"),
+    [
+        (None, {}, "https://api.openai.com/v1", "api.openai.com"),
+        (None, {"OPENAI_BASE_URL": " "}, "https://api.openai.com/v1", "api.openai.com"),
+        (None, {"OPENAI_BASE_URL": "https://eu.example.com/v1"}, "https://eu.example.com/v1", "eu.example.com"),
+        ("http://Here:8000/v1", {"OPENAI_BASE_URL": "http://x"}, "http://Here:8000/v1", "here:8000"),
+        ("http://[::1]:11434/v1", {}, "http://[::1]:11434/v1", "::1:11434"),
+    ],
+)
+def test_address_is_that_of_the_file_then_of_the_environment_then_openai(
+    base_url: str | None, environment: dict[str, str], address: str, gate: str
+) -> None:
+    found = endpoint(OpenAISettings(base_url=base_url), {"OPENAI_API_KEY": "sk-1", **environment})
+
+    assert (found.base_url, found.host, found.key) == (address, gate, "sk-1")
+    assert "sk-1" not in repr(found)
+
+
+def test_openai_needs_a_key_and_a_server_of_ones_own_does_not() -> None:
+    for environment in ({}, {"OPENAI_API_KEY": " "}, {"OPENAI_BASE_URL": "https://eu.api.openai.com/v1"}):
+        with pytest.raises(HandlerUnusable, match=r"api\.openai\.com needs a key: set OPENAI_API_KEY in the env"):
+            endpoint(OpenAISettings(), environment)
+
+    assert endpoint(OpenAISettings(base_url="http://localhost:11434/v1"), {}).key is None
+
+
+@pytest.mark.parametrize("key", ["sk-two words", "sk-line\nbreak", "sk-clé"])
+def test_key_that_can_be_none_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(HandlerUnusable, match=r"^OPENAI_API_KEY holds characters that no key has") as caught:
+        endpoint(OpenAISettings(), {"OPENAI_API_KEY": key})
+    assert key not in str(caught.value)
+
+
+def test_address_in_the_environment_that_is_none_is_refused() -> None:
+    with pytest.raises(HandlerUnusable, match=r"^OPENAI_BASE_URL must be an address such as "):
+        endpoint(OpenAISettings(), {"OPENAI_BASE_URL": "localhost:11434", "OPENAI_API_KEY": "sk-1"})
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://us.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("https://notopenai.com/v1", "max_tokens"),
+        ("http://localhost:8000/v1", "max_tokens"),
+    ],
+)
+def test_longest_answer_has_the_name_that_the_provider_knows(address: str, name: str) -> None:
+    assert endpoint(OpenAISettings(base_url=address), {"OPENAI_API_KEY": "sk-1"}).max_tokens_parameter == name
+
+
+def test_handler_is_loaded_with_its_gate(monkeypatch: pytest.MonkeyPatch, settings_file: Path) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    settings_file.write_text("base_url = 'https://llm.example.com/v1'")
+
+    handler = load("openai", HandlerOptions(settings=settings_file))
+
+    assert (handler.name, handler.is_async, handler.gate) == ("openai", True, "llm.example.com")
+
+
+def test_without_the_package_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    for name in [name for name in sys.modules if name.startswith("contentq.handlers.chat.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+    with pytest.raises(HandlerUnusable, match=r"which is not installed: pip install 'contentq\[openai\]'$"):
+        load("openai")
+
+
+def test_template_needs_no_package() -> None:
+    assert load("template").gate is None

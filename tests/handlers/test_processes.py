@@ -1,0 +1,222 @@
+"""A program and all that it has started end together, whatever ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contentq.handlers.commands import processes
+from contentq.handlers.commands.guardian import GUARDIAN, Guardian
+from contentq.handlers.commands.processes import Ended, OutputTooLarge
+
+from tests.support.traces import Trace
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+class Running:
+    """A shell script that runs as a program, on the event loop of the test."""
+
+    def __init__(self, script: str, trace: Trace) -> None:
+        self._trace = trace
+        self.stderr = b""
+        self.task = asyncio.create_task(self._run(f"exec 9> '{trace.path}'; {script}"))
+
+    async def _run(self, script: str) -> Ended:
+        return await processes.run(
+            ["/bin/sh", "-c", script],
+            stdin=b"",
+            environment=dict(os.environ),
+            stdout_limit=1_000,
+            on_stderr=self._hear,
+        )
+
+    def _hear(self, data: bytes) -> None:
+        self.stderr += data
+
+    async def begun(self) -> None:
+        """Returns when the script has said on standard error that it has begun."""
+        await asyncio.to_thread(eventually, lambda: b"begun" in self.stderr)
+        assert self._trace.is_held()
+
+    async def end(self) -> None:
+        """Returns when it has ended after it was cancelled."""
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(self.task, 20)
+
+
+def on_loop(test: Callable[[], Any]) -> Any:
+    return asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo begun >&2; sleep 600",
+        "sleep 600 & echo begun >&2; sleep 600",
+        "(sleep 600; sleep 600) & echo begun >&2; wait",
+        "sleep 600 & exec >&- 2>&3; wait",
+        "trap '' TERM; sleep 600 & echo begun >&2; sleep 600",
+        "trap 'exit 0' TERM; (trap '' TERM; sleep 600) & echo begun >&2; while true; do sleep 0.05; done",
+    ],
+    ids=["alone", "child", "grandchild", "without output", "deaf", "deaf child"],
+)
+def test_cancelling_ends_the_program_and_its_children(trace: Trace, script: str) -> None:
+    async def main() -> None:
+        running = Running(script.replace("2>&3", "; echo begun >&2; exec 2>&-"), trace)
+        await running.begun()
+        running.task.cancel()
+        await running.end()
+
+    on_loop(main)
+    eventually(lambda: not trace.is_held())
+
+
+def test_program_may_end_in_good_order_when_it_is_cancelled(trace: Trace, tmp_path: Path) -> None:
+    async def main() -> None:
+        script = f"trap 'touch {tmp_path}/saved; exit 0' TERM; echo begun >&2; while true; do sleep 0.02; done"
+        running = Running(script, trace)
+        await running.begun()
+        running.task.cancel()
+        await running.end()
+
+    on_loop(main)
+    assert (tmp_path / "saved").exists()
+
+
+def test_second_cancelling_kills_at_once(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "TERM_GRACE", 600.0)
+
+    async def main() -> None:
+        running = Running("trap 'echo deaf >&2' TERM; echo begun >&2; while true; do sleep 0.02; done", trace)
+        await running.begun()
+        running.task.cancel()
+        await asyncio.to_thread(eventually, lambda: b"deaf" in running.stderr)
+        running.task.cancel()
+        await running.end()
+
+    on_loop(main)
+    eventually(lambda: not trace.is_held())
+
+
+def test_cancelling_at_any_moment_of_the_start_leaves_nothing_behind(trace: Trace) -> None:
+    async def main() -> None:
+        for steps in range(1, 15):
+            running = Running("sleep 600", trace)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            running.task.cancel()
+            await running.end()
+        assert (await Running("true", trace).task).code == 0
+        await asyncio.to_thread(eventually, lambda: not GUARDIAN._groups)
+
+    on_loop(main)
+    eventually(lambda: not trace.is_held())
+
+
+def test_too_much_output_ends_the_group(trace: Trace) -> None:
+    async def main() -> None:
+        with pytest.raises(OutputTooLarge):
+            await Running("sleep 600 & yes", trace).task
+
+    on_loop(main)
+    eventually(lambda: not trace.is_held())
+
+
+@pytest.mark.parametrize("redirected", ["", "> /dev/null 2>&1"])
+def test_what_a_program_leaves_behind_is_killed_when_it_has_ended(
+    trace: Trace, monkeypatch: pytest.MonkeyPatch, redirected: str
+) -> None:
+    monkeypatch.setattr(processes, "LAST_WORDS", 0.05)
+
+    async def main() -> None:
+        assert await Running(f"sleep 600 {redirected} & echo done", trace).task == Ended(0, b"done\n")
+
+    on_loop(main)
+    eventually(lambda: not trace.is_held())
+
+
+def test_what_a_program_leaves_behind_may_finish_its_output(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LAST_WORDS", 20.0)
+
+    async def main() -> None:
+        ended = await Running("(sleep 0.2; echo late) & echo done; exit 3", trace).task
+        assert ended == Ended(3, b"done\nlate\n")
+
+    on_loop(main)
+
+
+def test_process_that_has_left_the_group_is_not_waited_for(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LAST_WORDS", 0.5)
+    leave = f"{sys.executable} -S -c 'import os, time; os.setsid(); print(1, flush=True); time.sleep(600)'"
+
+    async def main() -> None:
+        # $! is the id of the process, and of its new session.
+        ended = await asyncio.wait_for(Running(f"{leave} & echo $!", trace).task, 20)
+        os.killpg(int(ended.stdout.split()[0]), signal.SIGKILL)
+
+    on_loop(main)
+    eventually(lambda: not trace.is_held())
+
+
+WORKER = """
+import asyncio, sys
+from contentq.handlers.commands import processes
+
+asyncio.run(
+    processes.run(
+        ["/bin/sh", "-c", sys.argv[1]],
+        stdin=b"",
+        environment={},
+        stdout_limit=10,
+        on_stderr=lambda data: print(data.decode(), flush=True),
+    )
+)
+"""
+
+
+@pytest.mark.parametrize("trap", ["", "trap '' TERM;"])
+def test_program_ends_when_its_worker_is_killed(trace: Trace, trap: str) -> None:
+    script = f"exec 9> '{trace.path}'; {trap} /bin/sleep 600 & echo begun >&2; /bin/sleep 600"
+    with subprocess.Popen([sys.executable, "-c", WORKER, script], cwd=ROOT, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"begun\n"
+        assert trace.is_held()
+        worker.kill()
+
+    eventually(lambda: not trace.is_held())
+
+
+@pytest.fixture
+def guardian() -> Iterator[Guardian]:
+    made = Guardian()
+    yield made
+    made.dismiss()
+
+
+def test_guardian_that_was_killed_is_replaced(guardian: Guardian, trace: Trace) -> None:
+    command = ["/bin/sh", "-c", f"exec 9> '{trace.path}'; sleep 600"]
+    program = subprocess.Popen(command, start_new_session=True)
+    guardian.watch(program.pid)
+    assert guardian._process is not None
+    first = guardian._process.pid
+    os.kill(first, signal.SIGKILL)
+    eventually(trace.is_held)
+
+    def is_replaced() -> bool:
+        guardian.forget(1_000_000_000)
+        return guardian._process is not None and guardian._process.pid != first
+
+    eventually(is_replaced)
+    guardian.dismiss()
+
+    assert program.wait(20) == -signal.SIGTERM
+    eventually(lambda: not trace.is_held())

@@ -1,0 +1,86 @@
+"""How long a provider asks to wait is understood in every form in which providers say it."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+from contentq.handlers.chat.retry_after import duration, retry_after
+
+DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": " 1.25 "}, 1.25),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "1500.5", "retry-after": "2"}, 1.5005),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e3"}, None),
+        ({"retry-after": "Wed, 21 Oct 2026 07:29:30 GMT", "date": DATE}, 90),
+        ({"retry-after": "Wednesday, 21-Oct-26 07:28:05 GMT", "date": DATE}, 5),
+        ({"retry-after": "Wed Oct 21 07:28:05 2026", "date": DATE}, 5),
+        ({"retry-after": "Wed, 21 Oct 2026 07:27:00 GMT", "date": DATE}, 0),
+        ({"retry-after": "Wed, 41 Oct 2026 07:27:00 GMT", "date": DATE}, None),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20ms"}, 0.02),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, 360),
+        ({"x-ratelimit-remaining-tokens": "1", "x-ratelimit-reset-tokens": "6m0s"}, None),
+        ({"x-ratelimit-reset-tokens": "6m0s"}, None),
+        ({"x-ratelimit-remaining-tokens": "0"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "later"}, None),
+        ({"retry-after": "3", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "9s"}, 3),
+    ],
+)
+def test_headers_name_a_time_or_none(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(("requests", "tokens", "seconds"), [("0", "5", 1.5), ("5", "0", 60), ("0", "0", 60)])
+def test_reset_counts_whose_remainder_is_used_up_and_the_longest_of_two(
+    requests: str, tokens: str, seconds: float
+) -> None:
+    headers = {
+        "x-ratelimit-remaining-requests": requests,
+        "x-ratelimit-reset-requests": "1.5s",
+        "x-ratelimit-remaining-tokens": tokens,
+        "x-ratelimit-reset-tokens": "1m",
+    }
+    assert retry_after(headers) == seconds
+
+
+def test_date_without_a_date_of_the_answer_is_compared_with_the_clock() -> None:
+    named = retry_after({"retry-after": formatdate(time.time() + 100, usegmt=True)})
+
+    assert named is not None
+    assert 90 < named <= 101
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("6m0s", 360),
+        ("20ms", 0.02),
+        ("1.5s", 1.5),
+        ("1h2m3.5s", 3723.5),
+        ("1d", 86_400),
+        ("12µs", 12e-6),
+        ("7", 7),
+        ("", None),
+        (None, None),
+        ("m", None),
+        ("1s later", None),
+        ("-1s", None),
+    ],
+)
+def test_durations(text: str | None, seconds: float | None) -> None:
+    assert duration(text) == (None if seconds is None else pytest.approx(seconds))

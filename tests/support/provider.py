@@ -1,0 +1,380 @@
+"""A server that behaves like a provider of models: it streams chat completions, and all that can goes wrong.
+
+In a test, `with running() as provider:` runs one in a thread; as a process of its own, for a fleet of workers:
+
+    python -m tests.support.provider --rate 20 --seconds 1
+
+It prints its port on the first line and serves until it is terminated. Over HTTP, beside /v1/chat/completions:
+
+    GET  /stats      what it has counted
+    POST /stats      {} counts from 0 again
+    POST /outage     {"mode": "503"} answers so from now on; "drop": ends connections without a word; null: works
+                     again; {"mode": "503", "seconds": 20} ends by itself
+    POST /rules      a list of rules (the fields of Rule) in place of those there are
+    POST /limits     {"rate": 20} changes any of the fields of Limits
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tests.support.provider_rules import Bucket, Limits, Rule, asked_to_wait
+from tests.support.provider_stream import Chunks, head
+
+LARGEST_REQUEST = 10_000_000
+"""Bytes."""
+
+
+@dataclass
+class Request:
+    """One request."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """Its body; None without one."""
+        return json.loads(self.body) if self.body else None
+
+
+class Provider:
+    """The server. What it is told may be changed from another thread at any time."""
+
+    def __init__(
+        self,
+        *,
+        key: str | None = None,
+        models: tuple[str, ...] = (),
+        seconds: float = 0.0,
+        limits: Limits | None = None,
+        rules: list[Rule] | None = None,
+    ) -> None:
+        self.key = key
+        self.models = models
+        self.seconds = seconds
+        self.limits = limits or Limits()
+        self.rules = rules or []
+        self.calls: list[dict[str, Any]] = []
+        self.keys: Counter[str] = Counter()
+        self.outage: str | None = None
+        self.outage_ends = math.inf
+        self.connections = 0
+        self.opened = 0
+        self.running = 0
+        self.port = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._going_on = asyncio.Event()
+        self._going_on.set()
+        self._bucket = Bucket()
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.forget()
+
+    def forget(self) -> None:
+        """Counts from 0 again."""
+        self.counts: Counter[str] = Counter()
+        self.by_second: dict[int, Counter[str]] = {}
+        self.most_running = 0
+        self.calls.clear()
+
+    @property
+    def url(self) -> str:
+        """The base URL of the API."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def answer(self, *rules: Rule) -> None:
+        """Answers by these rules from now on."""
+        self.rules = list(rules)
+
+    def hold(self) -> None:
+        """Lets no answer come to its end until go_on()."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._going_on.clear)
+
+    def go_on(self) -> None:
+        """Lets the answers go on that hold() has held up."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._going_on.set)
+
+    def stats(self) -> dict[str, Any]:
+        """accepted: calls that were answered; refused: by the rate limit; unavailable: in an outage; failed: by a
+        rule; abandoned: the caller has closed the connection before the answer was complete. by_second: the same,
+        by seconds since 1970."""
+        names = ("accepted", "refused", "unavailable", "failed", "abandoned", "completed")
+        return {
+            **{name: self.counts[name] for name in names},
+            "by_second": {second: dict(counted) for second, counted in sorted(self.by_second.items())},
+            "connections": self.connections,
+            "running": self.running,
+            "most_running": self.most_running,
+        }
+
+    async def start(self, port: int = 0) -> None:
+        """Begins to serve on the loopback interface."""
+        self._loop = asyncio.get_running_loop()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, backlog=1024)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Ends, and with it all connections."""
+        assert self._server is not None
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.opened += 1
+        self._writers.add(writer)
+        try:
+            # Cancelled is what the end of the server is to a connection.
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while request := await _read(reader):
+                    await self._handle(request, reader, writer)
+                    await writer.drain()
+        finally:
+            self.connections -= 1
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+    async def _handle(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        routes: dict[tuple[str, str], Callable[[Any], Any]] = {
+            ("GET", "/stats"): lambda given: self.stats(),
+            ("POST", "/stats"): self._reset,
+            ("POST", "/outage"): self._set_outage,
+            ("POST", "/rules"): self._set_rules,
+            ("POST", "/limits"): self._set_limits,
+        }
+        route = routes.get((request.method, request.path))
+        if route is not None:
+            _send(writer, 200, route(request.json))
+        elif request.method == "POST" and request.path.endswith("/chat/completions"):
+            await self._chat(request, reader, writer)
+        else:
+            _send(writer, 404, {"detail": "Not Found"})
+
+    def _reset(self, given: Any) -> dict[str, Any]:
+        self.forget()
+        return {}
+
+    def _set_rules(self, given: list[dict[str, Any]]) -> dict[str, Any]:
+        self.answer(*(Rule(**each) for each in given))
+        return {}
+
+    def _set_outage(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.outage = given["mode"]
+        self.outage_ends = time.monotonic() + given.get("seconds", math.inf)
+        return {}
+
+    def _set_limits(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.limits = Limits(**{**asdict(self.limits), **given})
+        return {}
+
+    def _count(self, what: str) -> None:
+        self.counts[what] += 1
+        self.by_second.setdefault(int(time.time()), Counter())[what] += 1
+
+    async def _chat(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        call = request.json
+        self.calls.append(call)
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        self.keys[key] += 1
+        if time.monotonic() >= self.outage_ends:
+            self.outage = None
+        if self.outage is not None:
+            self._count("unavailable")
+            if self.outage == "drop":
+                raise ConnectionAbortedError
+            return _send(writer, 503, _error("The server is overloaded or not ready yet.", "server_error"))
+        if self.key is not None and key != self.key:
+            self._count("failed")
+            message = f"Incorrect API key provided: {key}. You can find your API key at https://example.com."
+            return _send(writer, 401, _error(message, "invalid_request_error", "invalid_api_key"))
+        if self.models and call["model"] not in self.models:
+            self._count("failed")
+            message = f"The model `{call['model']}` does not exist or you do not have access to it."
+            return _send(writer, 404, _error(message, "invalid_request_error", "model_not_found"))
+        wait = self._bucket.wait(self.limits, time.time())
+        if wait:
+            self._count("refused")
+            message = f"Rate limit reached for {call['model']}. Please try again in {wait * 1000:.0f}ms."
+            headers = asked_to_wait(self.limits.form, wait)
+            return _send(writer, 429, _error(message, "requests", "rate_limit_exceeded"), headers)
+        rule = self._rule(call)
+        if rule.status != 200:
+            self._count("failed")
+            return _send(writer, rule.status, rule.body, rule.headers)
+        self._count("accepted")
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await _unless_closed(reader, self._stream(call, rule, writer))
+            self._count("completed")
+        except Abandoned:
+            self._count("abandoned")
+            raise
+        finally:
+            self.running -= 1
+        return None
+
+    def _rule(self, call: dict[str, Any]) -> Rule:
+        said = "\n".join(message["content"] for message in call["messages"])
+        for rule in self.rules:
+            if rule.contains in said and rule.times != 0:
+                if rule.times is not None:
+                    rule.times -= 1
+                return rule
+        return Rule()
+
+    async def _stream(self, call: dict[str, Any], rule: Rule, writer: asyncio.StreamWriter) -> None:
+        text = _article(call) if rule.text is None else rule.text
+        seconds = self.seconds if rule.seconds is None else rule.seconds
+        pieces = _pieces(text, rule.pieces)
+        chunks = Chunks(writer, call["model"])
+        chunks.begin(rule.headers)
+        for number, piece in enumerate(pieces):
+            if number == rule.spoiled_after:
+                return await chunks.spoil(rule.spoiled)
+            if seconds:
+                await asyncio.sleep(seconds / len(pieces))
+            chunks.say({"content": piece})
+            await writer.drain()
+        if rule.spoiled_after is not None:
+            return await chunks.spoil(rule.spoiled)
+        await self._going_on.wait()
+        if rule.refusal is not None:
+            chunks.say({"refusal": rule.refusal})
+        chunks.say({}, rule.finish_reason)
+        if rule.counts_tokens and (call.get("stream_options") or {}).get("include_usage"):
+            prompt = sum(len(message["content"].split()) for message in call["messages"])
+            chunks.count(prompt, len(text.split()))
+        chunks.end()
+        return None
+
+
+class Abandoned(ConnectionError):
+    """The caller has gone away."""
+
+
+async def _read(reader: asyncio.StreamReader) -> Request | None:
+    """The next request of a connection; None when there is none."""
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.split("\r\n")
+    method, path, _ = first.split(" ", 2)
+    named = (line.partition(":") for line in lines if line)
+    headers = {name.lower(): value.strip() for name, _, value in named}
+    length = int(headers.get("content-length", "0"))
+    assert length <= LARGEST_REQUEST
+    return Request(method, path, headers, await reader.readexactly(length))
+
+
+async def _unless_closed(reader: asyncio.StreamReader, answering: Awaitable[None]) -> None:
+    """Awaits this. Raises Abandoned when the caller goes away before it has ended."""
+    answer = asyncio.ensure_future(answering)
+    # Callers send nothing before they have their answer: all that can come is the end.
+    gone = asyncio.ensure_future(reader.read(1))
+    await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+    if not answer.done():
+        answer.cancel()
+        with suppress(asyncio.CancelledError, ConnectionError):
+            await answer
+        raise Abandoned
+    gone.cancel()
+    with suppress(asyncio.CancelledError, ConnectionError):
+        await gone
+    await answer
+
+
+def _send(writer: asyncio.StreamWriter, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    kind = "text/html" if isinstance(body, str) else "application/json"
+    length = str(len(content))
+    writer.write(head(status, {"content-type": kind, "content-length": length, **(headers or {})}) + content)
+
+
+def _error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def _pieces(text: str, number: int) -> list[str]:
+    size = max(1, math.ceil(len(text) / number))
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _article(call: dict[str, Any]) -> str:
+    """A short article on what the prompt names as its topic."""
+    prompt = call["messages"][-1]["content"]
+    topics = [line.partition(":")[2].strip() for line in prompt.splitlines() if line.startswith("Topic:")]
+    topic = topics[0] if topics else prompt.strip().splitlines()[-1]
+    return (
+        f"# {topic}\n\nMuch has been said about it, and little of that was short. Here is what matters.\n\n"
+        "## In practice\n\nBegin with the simplest case, look at what comes out, and go on from there.\n"
+    )
+
+
+@contextmanager
+def running(**options: Any) -> Iterator[Provider]:
+    """A provider in a thread of its own; the options are those of Provider."""
+    provider = Provider(**options)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(provider.start())
+    thread = threading.Thread(target=loop.run_forever, name="provider")
+    thread.start()
+    try:
+        yield provider
+    finally:
+        asyncio.run_coroutine_threadsafe(_end(provider), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+async def _end(provider: Provider) -> None:
+    await provider.stop()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+async def _main() -> None:
+    parser = argparse.ArgumentParser(description="A server that behaves like a provider of models.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--key", help="the only key that is taken")
+    parser.add_argument("--model", action="append", default=[], help="a model that there is; without any: all")
+    parser.add_argument("--seconds", type=float, default=0.0, help="how long an answer takes")
+    parser.add_argument("--rate", type=float, help="calls a second")
+    parser.add_argument("--burst", type=float, default=1.0)
+    parser.add_argument("--windows", action="store_true", help="count them in windows of a second")
+    parser.add_argument("--form", choices=("milliseconds", "seconds", "reset", "nothing"), default="milliseconds")
+    given = parser.parse_args()
+    limits = Limits(given.rate, given.burst, given.windows, given.form)
+    provider = Provider(key=given.key, models=tuple(given.model), seconds=given.seconds, limits=limits)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    await provider.start(given.port)
+    print(provider.port, flush=True)
+    await ended.wait()
+    await _end(provider)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,38 @@
+"""`contentq explain`: why a task is not running."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from contentq.cli.output import json_option, print_json, print_text
+from contentq.cli.session import connected
+from contentq.errors import ContentQueueError
+
+if TYPE_CHECKING:
+    from contentq.cli.main import GlobalOptions
+
+
+@click.command()
+@click.argument("task_id")
+@json_option
+@click.pass_obj
+def explain(options: GlobalOptions, /, task_id: str, as_json: bool) -> None:
+    """Tell why a task is not running, or what became of it.
+
+    Not due, paused, budget used up, gate closed, no worker, all full, others ahead of it: one line for each.
+    """
+    from contentq.queue import inspection
+    from contentq.queue.operations import status_of
+
+    with connected(options) as connection:
+        status = status_of(connection, task_id)
+        if status is None:
+            raise ContentQueueError(f"there is no task {task_id}; find it with: contentq list")
+        reasons = inspection.explanation(connection, task_id)
+    if as_json:
+        print_json({"task_id": task_id, "status": status, "reasons": reasons})
+        return
+    for reason in reasons:
+        print_text(reason)

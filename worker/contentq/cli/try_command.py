@@ -1,0 +1,195 @@
+"""`contentq try`: runs a handler once on a made-up task, without a queue or a database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contentq.cli.durations import DURATION
+from contentq.cli.failures import EXIT_INTERRUPTED
+from contentq.cli.handler_options import handler_options, loaded
+from contentq.cli.logs import LOG_LEVELS, log_to_stderr
+from contentq.cli.output import json_option, print_text
+from contentq.cli.verdict import Verdict
+
+if TYPE_CHECKING:
+    from contentq.content import PreviousContent
+    from contentq.handlers.loading import Handler
+    from contentq.queue.task import Task
+    from contentq.testing.trial import Trial
+
+EXIT_NOT_COMPLETED = 1
+"""Exit code when the task would not be completed."""
+
+LEAVE_AFTER = 2.0
+"""Seconds after Ctrl-C in which a handler can clean up."""
+
+PROGRESS_INTERVAL = 0.2
+"""Seconds, at least, between two lines of progress."""
+
+
+@click.command("try")
+@handler_options
+@click.option("--topic", help="What the task is about.")
+@click.option("--keywords", help="Comma-separated.")
+@click.option("--category", help="Of the task.")
+@click.option("--requirements", help="Special instructions to the handler.")
+@click.option("--tone", help="Such as friendly or dry.")
+@click.option("--account", "account_id", type=int, default=1, show_default=True, metavar="ID")
+@click.option("--priority", type=click.IntRange(1, 10), default=5, show_default=True)
+@click.option("--timeout", type=DURATION, help="Deadline, from now: 90s, 10m, 2h, 1d.")
+@click.option(
+    "--attempt",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Which attempt it is; those before it were retries.",
+)
+@click.option(
+    "--max-retries", type=click.IntRange(0), default=3, show_default=True, help="Retries after the first attempt."
+)
+@click.option(
+    "--previous-content",
+    "previous_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Markdown that an earlier attempt has produced: context.previous_content.",
+)
+@click.option("--previous-error", metavar="TEXT", help="Why the attempt before failed: context.previous_error.")
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
+@json_option
+def try_command(previous_file: Path | None, log_level: str, as_json: bool, **given: Any) -> int:
+    """Run a handler once on a made-up task, and show what comes out.
+
+    There is no queue, and no database: nothing is claimed, stored or retried. What the handler returns is printed,
+    with the time it took; what it raises, as what that would do to the task (exit code 1). Progress, logs and
+    tracebacks go to standard error.
+    """
+    from contentq.testing.made_up import make_task, previous_content_of
+
+    handler = loaded(given)
+    previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
+    task = make_task(content_id=None if previous is None else previous.id, **given)
+    log_to_stderr(log_level)
+    progress = _ProgressLines()
+
+    async def attempt() -> int:
+        trial = await _tried(handler, task, previous, progress)
+        progress.flush()
+        verdict = Verdict(task, trial)
+        if as_json:
+            verdict.print_as_json()
+        else:
+            verdict.print()
+        code = 0 if verdict.is_completed else EXIT_NOT_COMPLETED
+        if trial.goes_on:
+            _leave(code)
+        return code
+
+    return _run(attempt)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file} is not UTF-8") from None
+
+
+async def _tried(
+    handler: Handler, task: Task, previous: PreviousContent | None, progress: _ProgressLines
+) -> Trial:
+    from contentq.testing.made_up import MadeUpContext, MadeUpThreadContext
+    from contentq.testing.trial import tried
+
+    kind = MadeUpContext if handler.is_async else MadeUpThreadContext
+    return await tried(handler, kind(task, previous, progress=progress))
+
+
+def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Runs it on an event loop. Whatever a handler blocks, Ctrl-C ends the process, and so does its end."""
+    others = set(threading.enumerate())
+    exits: list[threading.Timer] = []
+
+    def exit_soon(code: int) -> None:
+        exits.append(threading.Timer(LEAVE_AFTER, _leave, [code]))
+        exits[-1].daemon = True
+        exits[-1].start()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if exits:
+            _leave(EXIT_INTERRUPTED)
+        exit_soon(EXIT_INTERRUPTED)
+        raise KeyboardInterrupt
+
+    async def main() -> int:
+        code = await attempt()
+        # To close the loop is to wait for threads that the handler may have left behind in it.
+        exit_soon(code)
+        return code
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        return asyncio.run(main())
+    except KeyboardInterrupt:
+        if set(threading.enumerate()) - others - set(exits):
+            _leave(EXIT_INTERRUPTED)
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+        left = [each for each in threading.enumerate() if each not in others and not each.daemon]
+        for each in exits if not left else ():
+            each.cancel()
+
+
+def _leave(code: int) -> None:
+    """Ends the process without waiting for a handler that still runs."""
+    if code == EXIT_INTERRUPTED:
+        click.echo("interrupted", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class _ProgressLines:
+    """Shows progress on standard error, a line now and then; the first and the last are always shown."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now: tuple[float | None, str | None] = (None, None)
+        self._shown: tuple[float | None, str | None] = (None, None)
+        self._next = 0.0
+
+    def __call__(self, fraction: float | None, note: str | None) -> None:
+        """What a handler tells; what is None stays as it was."""
+        with self._lock:
+            self._now = (
+                self._now[0] if fraction is None else fraction,
+                self._now[1] if note is None else note,
+            )
+            if time.monotonic() >= self._next:
+                self._show()
+
+    def flush(self) -> None:
+        """Shows what was held back."""
+        with self._lock:
+            self._show()
+
+    def _show(self) -> None:
+        if self._now == self._shown:
+            return
+        fraction, note = self._shown = self._now
+        parts = ["" if fraction is None else f"{fraction:.0%}", note or ""]
+        print_text(f"progress: {' '.join(filter(None, parts))}", err=True)
+        self._next = time.monotonic() + PROGRESS_INTERVAL

@@ -1,0 +1,124 @@
+"""What `contentq try` shows: what would become of the task, from the outcome that a worker would report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contentq.cli.output import counted, print_json, print_text
+
+if TYPE_CHECKING:
+    from contentq.queue.task import Task
+    from contentq.testing.trial import Trial
+
+USAGE = ("model", "prompt_tokens", "completion_tokens", "cost")
+"""Members of a result that say what it has cost."""
+
+
+class Verdict:
+    """What would become of a task after a trial."""
+
+    def __init__(self, task: Task, trial: Trial) -> None:
+        from contentq.errors import HandlerError
+        from contentq.queue.outcomes import Completed, Failed, Snoozed, Stored
+
+        self._trial = trial
+        self._content: dict[str, Any] | None = None
+        self._result: Any = None
+        self._retry_after: float | None = None
+        self._message = ""
+        error, outcome = trial.error, trial.outcome
+        self._is_unexpected = error is not None and not isinstance(error, HandlerError)
+        usage: Any = getattr(error, "usage", None)
+        if isinstance(outcome, Completed):
+            self._word = "completed"
+            self._result = usage = json.loads(outcome.result)
+        elif isinstance(outcome, Stored):
+            self._word = "completed"
+            self._content = {"title": outcome.title, "body": outcome.body, "word_count": outcome.word_count}
+            self._result = usage = json.loads(outcome.extra) if outcome.extra else {}
+        elif isinstance(outcome, Snoozed):
+            self._word, self._message = "snoozed", outcome.message
+            self._retry_after = None if outcome.delay is None else outcome.delay.total_seconds()
+            after = "as long as the worker chooses" if outcome.delay is None else f"{self._retry_after:g} s"
+            self._effect = f"snoozed for {after}"
+        elif isinstance(outcome, Failed):
+            self._message = outcome.message
+            if outcome.permanent or task.is_last_attempt:
+                self._word = "failed"
+                self._effect = self._word if outcome.permanent else "failed, as no retry is left"
+            else:
+                self._word = "retried"
+                delay = outcome.retry_after
+                self._retry_after = None if delay is None else delay.total_seconds()
+                after = "a random backoff" if delay is None else f"{self._retry_after:g} s"
+                self._effect = f"retried after {after} (retry {task.retry_count + 1} of {task.max_retries})"
+        else:
+            self._word, self._message = "timeout", "Task execution timeout"
+            self._effect = "ended by its deadline, as timeout"
+        self._usage = {name: usage[name] for name in USAGE if name in usage} if isinstance(usage, Mapping) else {}
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the task would be completed."""
+        return self._word == "completed"
+
+    def print(self) -> None:
+        """For people: the content or the result, then what it took; what would go wrong, to standard error."""
+        if self._content is not None:
+            print_text(self._content["title"])
+            print_text(f"{counted(self._content['word_count'], 'word')}\n\n{self._content['body'].strip()}\n")
+            if self._result.keys() - self._usage.keys():
+                print_json(self._result)
+        elif self.is_completed:
+            print_json(self._result)
+        else:
+            self._print_what_went_wrong()
+        print_text(self._taken(), err=not self.is_completed)
+
+    def print_as_json(self) -> None:
+        """For programs. The traceback of an unexpected error goes to standard error all the same."""
+        if self.is_completed:
+            what = {**(self._content or {}), "result": self._result}
+        else:
+            self._print_traceback()
+            what = {"error_message": self._message, "retry_after": self._retry_after, "usage": self._usage or None}
+        print_json({"outcome": self._word, **what, "seconds": round(self._trial.seconds, 3)})
+
+    def _print_what_went_wrong(self) -> None:
+        self._print_traceback()
+        print_text(f"The task would be {self._effect}: {self._message}", err=True)
+        if self._trial.goes_on:
+            click.echo("The handler still runs, and is left behind: in a worker it would keep its slot.", err=True)
+
+    def _print_traceback(self) -> None:
+        from contentq.worker.results import traceback_of
+
+        if self._is_unexpected and self._trial.error is not None and self._message:
+            click.echo("The handler, which is code of yours, has raised this:\n", err=True)
+            print_text(f"{traceback_of(self._trial.error)}\n", err=True)
+
+    def _taken(self) -> str:
+        """One line: seconds, tokens, cost."""
+        usage = self._usage
+        parts = [f"took {self._trial.seconds:.2f} s"]
+        if usage.get("model") is not None:
+            parts.append(f"model {usage['model']}")
+        tokens = [
+            f"{usage[f'{kind}_tokens']} {kind}"
+            for kind in ("prompt", "completion")
+            if usage.get(f"{kind}_tokens") is not None
+        ]
+        if tokens:
+            parts.append(f"{' + '.join(tokens)} tokens")
+        if usage.get("cost") is not None:
+            parts.append(f"cost {_plain(usage['cost'])}")
+        return ", ".join(parts)
+
+
+def _plain(number: Any) -> str:
+    """A number without an exponent."""
+    return f"{number:.9f}".rstrip("0").rstrip(".") if isinstance(number, float) else str(number)

@@ -1,0 +1,1 @@
+"""The handler `openai`: chat completions of any API that is compatible with OpenAI's."""

@@ -1,0 +1,143 @@
+"""What went wrong in a call, as the error that tells the queue what to do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import openai
+
+from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, RateLimited, TemporaryError
+from contentq.handlers.chat.client import Endpoint, http_library
+from contentq.handlers.chat.retry_after import retry_after
+from contentq.handlers.chat.scrubbing import Scrubber
+from contentq.handlers.chat.settings import OpenAISettings
+from contentq.handlers.chat.stream import AnswerTooLarge, MalformedAnswer, Received
+
+OUT_OF_MONEY_DELAY = 300.0
+"""Seconds until the next try when the account has no money left, unless the provider names another time."""
+
+MESSAGE_LENGTH = 500
+"""Characters that are kept of what a provider says."""
+
+FILTERED = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
+_OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_STATUS_OF_CODE = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "tokens": 429,
+    "requests": 429,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "context_length_exceeded": 400,
+    "invalid_request_error": 400,
+    "bad_request": 400,
+}
+"""What an error in the middle of a stream, which has no status of its own, would have had as its status."""
+
+
+class Failures:
+    """Makes errors of the queue of those of the client. Their messages never hold the key."""
+
+    def __init__(self, at: Endpoint, scrub: Scrubber) -> None:
+        self._at = at
+        self._scrub = scrub
+        self._http = http_library()
+
+    def of(self, error: Exception, settings: OpenAISettings, received: Received) -> Exception:
+        """The error to raise; one that has nothing to do with the call is given back as it is."""
+        host, spent = self._at.host, received.spent
+        if isinstance(error, HandlerError):
+            return error
+        if isinstance(error, AnswerTooLarge):
+            return PermanentError(
+                f"the answer has more than {settings.max_characters:,} characters; allow more with max_characters "
+                "in the settings, or ask for less",
+                usage=spent,
+            )
+        if isinstance(error, openai.APIConnectionError | self._http.TransportError):
+            return ProviderUnavailable(self._lost(error, settings, received), usage=spent)
+        malformed = (MalformedAnswer, openai.APIResponseValidationError, self._http.HTTPError, ValueError)
+        if isinstance(error, malformed):
+            said = self._short(error)
+            return ProviderUnavailable(f"{host} sent what is not an answer: {said}", usage=spent)
+        if isinstance(error, openai.APIError):
+            return self._refused(error, settings, spent)
+        return error
+
+    def _lost(self, error: Exception, settings: OpenAISettings, received: Received) -> str:
+        host, cause = self._at.host, error.__cause__ or error
+        if isinstance(error, openai.APITimeoutError | self._http.TimeoutException):
+            if isinstance(cause, self._http.ConnectTimeout):
+                return f"{host} could not be reached in time"
+            return f"{host} sent nothing for {settings.chunk_timeout:g} seconds (chunk_timeout in the settings)"
+        if received.characters:
+            return f"{host} broke the answer off after {received.characters:,} characters: {self._short(cause)}"
+        return f"the connection to {host} failed: {self._short(cause)}"
+
+    def _refused(
+        self, error: openai.APIError, settings: OpenAISettings, spent: Mapping[str, Any] | None
+    ) -> HandlerError:
+        """Of an answer with an error's status, or with an error in the middle of the stream."""
+        codes = [str(name).lower() for name in (error.code, error.type) if name]
+        status = _status(error, codes)
+        headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
+        delay = retry_after({name.lower(): value for name, value in headers.items()})
+        how = f"said {status}" if isinstance(error, openai.APIStatusError) else "broke the answer off"
+        said = f"{self._at.host} {how}: {self._short(_message(error))}"
+        if FILTERED.intersection(codes):
+            return PermanentError(f"{said}; change what is asked for: its content filter refuses it", usage=spent)
+        if status == 402 or _OUT_OF_MONEY.intersection(codes):
+            return RateLimited(
+                f"{said}; there is no money left: check the billing of the account that the key belongs to",
+                retry_after=OUT_OF_MONEY_DELAY if delay is None else delay,
+                usage=spent,
+            )
+        if status == 429:
+            return RateLimited(said, retry_after=delay, usage=spent)
+        if status == 408 or status >= 500:
+            return ProviderUnavailable(said, retry_after=delay, usage=spent)
+        if status in (409, 425):
+            return TemporaryError(said, retry_after=delay, usage=spent)
+        return PermanentError(f"{said}; {self._advice(status, settings)}", usage=spent)
+
+    def _advice(self, status: int, settings: OpenAISettings) -> str:
+        """What to do about an error that trying again does not mend."""
+        if status == 401 and self._at.key is None:
+            return "set OPENAI_API_KEY in the environment of the worker"
+        if status == 401:
+            return "check OPENAI_API_KEY in the environment of the worker"
+        if status == 403:
+            return f"check whether the key in OPENAI_API_KEY may use the model {settings.model!r}"
+        if status == 404:
+            return (
+                f"check model and base_url in the settings: the model is {settings.model!r}, "
+                f"the address {self._at.base_url}"
+            )
+        return f"check the settings for the model {settings.model!r}, and the prompt template"
+
+    def _short(self, said: object) -> str:
+        text = " ".join(self._scrub.message(str(said) or type(said).__name__).split())
+        return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]}…"
+
+
+def _status(error: openai.APIError, codes: list[str]) -> int:
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code
+    for code in codes:  # the code is more precise than the type
+        if code in _STATUS_OF_CODE or (code.isdigit() and 400 <= int(code) < 600):
+            return _STATUS_OF_CODE.get(code) or int(code)
+    return 429 if _OUT_OF_MONEY.intersection(codes) else 500
+
+
+def _message(error: openai.APIError) -> str:
+    """What the provider says, out of the forms in which servers say it; of a page in HTML, its text."""
+    body = error.body
+    if isinstance(body, Mapping):
+        body = next((body[name] for name in ("message", "detail", "error") if body.get(name)), error.message)
+    text = str(body or error.message)
+    return re.sub(r"<[^>]*>", " ", text) if text.lstrip().startswith("<") else text

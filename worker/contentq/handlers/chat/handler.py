@@ -1,0 +1,175 @@
+"""The `openai` handler: an article from any model behind an OpenAI-compatible API, streamed.
+
+Its settings, its errors and its prompt are described in docs/providers.md. It needs the package `openai`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import openai
+
+from contentq.content import GeneratedContent
+from contentq.errors import PermanentError, ProviderUnavailable, RateLimited, TemporaryError
+from contentq.handlers.chat.answer import body_of, title_of
+from contentq.handlers.chat.client import endpoint, make_client, quieten
+from contentq.handlers.chat.errors import Failures
+from contentq.handlers.chat.prompt import Message, Prompt
+from contentq.handlers.chat.scrubbing import Scrubber
+from contentq.handlers.chat.settings import OpenAISettings
+from contentq.handlers.chat.settings import read as read_settings
+from contentq.handlers.chat.stream import MalformedAnswer, Received
+from contentq.queue.task import Task
+
+PROGRESS_INTERVAL = 0.25
+"""Seconds, at least, between two notes of how far an answer is."""
+
+FLAWS = ("the answer was empty", "the answer was cut off")
+"""How the message begins of what is tried once more and not twice; the next attempt finds it in the last error."""
+
+AGAIN = "for the second time"
+
+
+class OpenAIHandler:
+    """Asks a model for an article. Raises HandlerUnusable when something is wrong with its settings."""
+
+    def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
+        self._settings = read_settings(settings)
+        self._at = endpoint(self._settings)
+        self._prompt = Prompt(templates)
+        self._scrub = Scrubber(self._at.key)
+        self._failures = Failures(self._at, self._scrub)
+        self._client: openai.AsyncOpenAI | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        quieten()
+
+    @property
+    def gate(self) -> str:
+        """The gate that it shares with all who call the same provider: the host of the base URL."""
+        return self._at.host
+
+    async def __call__(self, task: Task, context: Any) -> GeneratedContent:
+        """Asks, and returns what the model has written.
+
+        Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited, as docs/providers.md lists
+        them; with the usage of tokens that were paid for all the same.
+        """
+        settings = self._settings.of_category(task.category)
+        messages = await self._prompt.messages(task, context)
+        received = Received(settings)
+        began = time.monotonic()
+        earlier = _flaw(context.previous_error)
+        try:
+            await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
+            body = self._scrub.text(_accepted(received, settings, earlier, self._scrub))
+        except asyncio.TimeoutError:
+            seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
+            late = f"{self._at.host} has not ended its answer within {seconds}"
+            raise ProviderUnavailable(_remembering(late, earlier), usage=received.spent) from None
+        except (TemporaryError, RateLimited) as error:
+            error.args = (_remembering(str(error), earlier),)
+            raise
+        reason = self._scrub.text(received.finish_reason or "")
+        took = round(time.monotonic() - began, 3)
+        return GeneratedContent(
+            title=title_of(body, task.topic),
+            body=body,
+            result={**received.usage, "finish_reason": reason, "seconds": took},
+        )
+
+    async def close(self) -> None:
+        """Closes the connections that wait for another call."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _receive(
+        self, messages: list[Message], settings: OpenAISettings, received: Received, context: Any
+    ) -> None:
+        """Takes in a whole answer; when it is cancelled, or the answer is refused, the stream is closed."""
+        try:
+            stream = await self._client_on_this_loop().chat.completions.create(
+                messages=cast(Any, messages),
+                model=settings.model,
+                stream=True,
+                stream_options={"include_usage": True},
+                **self._optional(settings),
+            )
+            async with stream:
+                told = 0.0
+                async for chunk in stream:
+                    received.take(chunk)
+                    if received.characters and time.monotonic() - told >= PROGRESS_INTERVAL:
+                        told = time.monotonic()
+                        context.progress(None, f"{received.characters:,} characters")
+            if received.finish_reason is None:
+                raise MalformedAnswer(_unfinished(received, stream.response.headers.get("content-type")))
+        except Exception as error:
+            raise self._failures.of(error, settings, received) from None
+
+    def _optional(self, settings: OpenAISettings) -> dict[str, Any]:
+        """What is sent only when it is set: some models take none of it."""
+        sent: dict[str, Any] = {}
+        if settings.temperature is not None:
+            sent["temperature"] = settings.temperature
+        if settings.max_tokens is not None:
+            sent[settings.max_tokens_parameter or self._at.max_tokens_parameter] = settings.max_tokens
+        return sent
+
+    def _client_on_this_loop(self) -> openai.AsyncOpenAI:
+        """The client that all calls share; its connections belong to the loop on which it was made."""
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._client, self._loop = make_client(self._at, self._settings), loop
+        return self._client
+
+
+def _accepted(received: Received, settings: OpenAISettings, earlier: str | None, scrub: Scrubber) -> str:
+    """The body of an answer that has come to its end. Raises what is wrong with it.
+
+    earlier: what was wrong with the one before it, if anything.
+    """
+    spent, reason = received.spent, scrub.message(received.finish_reason or "")
+    if reason == "content_filter":
+        raise PermanentError(
+            "the provider's content filter stopped the answer (finish_reason content_filter); change what is "
+            "asked for",
+            usage=spent,
+        )
+    if received.refusal and not received.characters:
+        raise PermanentError(f"the model refuses: {scrub.message(received.refusal)[:500]}", usage=spent)
+    if reason == "length":
+        limit = f"max_tokens, {settings.max_tokens:,}" if settings.max_tokens else "the model's own limit"
+        message = f"{FLAWS[1]} at {limit} (finish_reason length)"
+        advice = "raise max_tokens in the settings, or ask for less"
+    elif body := body_of(received.text):
+        return body
+    else:
+        message, advice = f"{FLAWS[0]} (finish_reason {reason})", "look at the prompt template, and at the model"
+    if earlier is None:
+        raise TemporaryError(message, usage=spent)
+    raise PermanentError(f"{message}, {AGAIN}; {advice}", usage=spent)
+
+
+def _flaw(previous_error: str | None) -> str | None:
+    """What was wrong with the answer before this one; None when nothing was, or when an operator has set the
+    task going again after it had failed for it."""
+    if previous_error is None or AGAIN in previous_error:
+        return None
+    return next((flaw for flaw in FLAWS if flaw in previous_error), None)
+
+
+def _remembering(message: str, flaw: str | None) -> str:
+    """The message of an attempt that came to nothing, with what the next must know of the one before it."""
+    return message if flaw is None or flaw in message else f"{message} (before that, {flaw})"
+
+
+def _unfinished(received: Received, content_type: str | None) -> str:
+    if received.characters:
+        return f"the stream ended after {received.characters:,} characters, before the answer did"
+    if content_type and not content_type.startswith("text/event-stream"):
+        return f"{content_type} instead of a stream; the base URL usually ends with /v1"
+    return "the stream ended before any text came"

@@ -1,0 +1,1 @@
+"""The handler `command`: any program, in any language."""

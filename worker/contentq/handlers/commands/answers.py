@@ -1,0 +1,132 @@
+"""What a program's standard output means: content, or a result."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from contentq.content import GeneratedContent
+from contentq.errors import PermanentError
+
+Answer = GeneratedContent | dict[str, Any] | None
+
+_OWN = ("title", "body", "word_count", "result")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
+_ALL_BOLD = re.compile(r"(\*\*|__)(.+)\1$")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+
+
+def answer_of(stdout: bytes, topic: str | None) -> Answer:
+    """What a handler returns for this output of a program that has ended well.
+
+    Nothing: None. A JSON object with title and body: content, the other members being those of its result. Another
+    JSON object: the result. Anything else: content in Markdown, whose first heading, or the topic, is the title.
+    Raises PermanentError when it is not UTF-8, or was meant to be JSON and is not.
+    """
+    try:
+        text = stdout.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PermanentError(
+            f"the program's output is not UTF-8: byte 0x{stdout[error.start]:02x} at position {error.start}"
+        ) from None
+    stripped = text.strip()
+    if not stripped:
+        return None
+    if stripped.startswith("{"):
+        return _answer_of_object(_object(stripped), topic)
+    if stripped.startswith("[") and _is_json(stripped):
+        raise PermanentError("the program's output is a JSON array; it must be an object, or Markdown")
+    return GeneratedContent(title=heading(stripped) or _title_of(topic), body=text.strip("\r\n") + "\n")
+
+
+def object_or_nothing(stdout: bytes) -> dict[str, Any]:
+    """The JSON object that this output is; an empty one when it is something else."""
+    try:
+        value = json.loads(stdout.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def heading(markdown: str) -> str | None:
+    """The first heading as plain text, as far as emphasis of all of it and escapes go; None when there is none."""
+    fence: str | None = None
+    before = ""
+    for line in markdown.splitlines():
+        opened = _FENCE.match(line)
+        if fence is not None:
+            if opened and opened[1].startswith(fence):
+                fence = None
+        elif opened:
+            fence = opened[1]
+        elif found := _HEADING.match(line):
+            return _plain(found[1])
+        elif before.strip() and re.fullmatch(r" {0,3}=+[ \t]*", line):
+            return _plain(before.strip())
+        before = line
+    return None
+
+
+def _plain(text: str) -> str:
+    bold = _ALL_BOLD.match(text)
+    return _ESCAPED.sub(r"\1", bold[2] if bold else text)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise PermanentError(
+            f"the program's output begins with {{ but is no JSON object: {said}; Markdown must begin otherwise"
+        ) from None
+    return value
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    except RecursionError:
+        return True
+    return True
+
+
+def _answer_of_object(members: dict[str, Any], topic: str | None) -> Answer:
+    if not ("title" in members and "body" in members):
+        return members
+    title, body, words, result = (members.get(name) for name in _OWN)
+    for name, value, fits, kind in (
+        ("title", title, isinstance(title, str), "a string"),
+        ("body", body, isinstance(body, str), "a string"),
+        ("word_count", words, words is None or type(words) is int, "an integer"),
+        ("result", result, result is None or isinstance(result, dict), "an object"),
+    ):
+        if not fits:
+            raise PermanentError(f"member {name} of the program's output is {_kind(value)}; it must be {kind}")
+    if not str(body).strip():
+        raise PermanentError("member body of the program's output is empty")
+    others = {name: value for name, value in members.items() if name not in _OWN}
+    return GeneratedContent(
+        title=str(title).strip() or _title_of(topic),
+        body=str(body),
+        word_count=words,
+        result={**others, **(result or {})},
+    )
+
+
+def _title_of(topic: str | None) -> str:
+    return " ".join((topic or "").split()) or "Untitled"
+
+
+def _kind(value: Any) -> str:
+    """A JSON value's type, for messages."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    kinds: dict[type, str] = {str: "a string", dict: "an object", list: "an array"}
+    return kinds.get(type(value), "a number")

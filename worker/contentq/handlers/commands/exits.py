@@ -1,0 +1,62 @@
+"""How an attempt has failed, by the exit code of the program and what it wrote."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from typing import Any
+
+from contentq.errors import HandlerError, PermanentError, RateLimited, TemporaryError
+from contentq.handlers.commands.answers import object_or_nothing
+
+TEMPORARY = os.EX_TEMPFAIL
+"""Exit code of an attempt that may succeed later: 75, EX_TEMPFAIL of sysexits.h."""
+
+_USAGE = ("model", "prompt_tokens", "completion_tokens", "cost")
+
+
+def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerError:
+    """The error for a program that has ended so. code: not 0; negative the number of the signal that killed it.
+
+    stderr: the last of what it wrote there. With exit code 75, standard output may be a JSON object: retry_after
+    (seconds), rate_limited (true: no retry is charged) and gate; with any code, what the attempt has cost.
+    """
+    said = object_or_nothing(stdout)
+    usage = {name: said[name] for name in _USAGE if name in said} or None
+    message = f"{program} {_ending(code)}" + (f": {stderr}" if stderr else "")
+    if code == TEMPORARY:
+        retry_after = _seconds(said.get("retry_after"))
+        if said.get("rate_limited") is True:
+            gate = said.get("gate")
+            return RateLimited(
+                message,
+                retry_after=retry_after,
+                gate=gate if isinstance(gate, str) and gate else None,
+                usage=usage,
+            )
+        return TemporaryError(message, retry_after=retry_after, usage=usage)
+    if code < 0:
+        return TemporaryError(message, usage=usage)
+    return PermanentError(message, usage=usage)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
+
+
+def _seconds(value: Any) -> float | None:
+    """A number of seconds; None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -1,0 +1,139 @@
+"""The `command` handler: any program, one process for each attempt.
+
+It reads the task as JSON from standard input and writes what it made to standard output; docs/handlers.md has the
+whole contract. Its process group is killed when the attempt is stopped, whatever the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contentq.errors import HandlerUnusable, PermanentError, TemporaryError
+from contentq.handlers.commands import processes
+from contentq.handlers.commands.answers import Answer, answer_of
+from contentq.handlers.commands.exits import error_of
+from contentq.handlers.commands.stderr import Lines
+from contentq.handlers.commands.stdin import line_of
+from contentq.queue.task import Task
+
+log = logging.getLogger("contentq.handlers.command")
+
+STDOUT_LIMIT = 16_000_000
+"""Bytes that a program may write to standard output. A worker may have to hold this for each of its slots."""
+
+KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL")
+"""Environment variables that every program gets, beside those that begin with LC_."""
+
+_PROGRESS = re.compile(r"contentq:progress\s+(\d+(?:\.\d*)?|\.\d+)(?:\s+(.*))?$")
+
+
+class CommandHandler:
+    """Runs a program on each task.
+
+    command: the program and its arguments. environment: names of further environment variables that it gets, as
+    far as they are set when the worker starts. Raises HandlerUnusable when it could not be started.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Sequence[str] = ()) -> None:
+        if not command:
+            raise HandlerUnusable("the handler command needs a program: add --command './write.sh'")
+        self._command = tuple(command)
+        self._environment = _allowed(os.environ, environment)
+        _check(command[0], self._environment.get("PATH", os.defpath))
+
+    async def __call__(self, task: Task, context: Any) -> Answer:
+        """What the program has made. Raises TemporaryError, RateLimited or PermanentError, as it has ended."""
+
+        def heard(line: str) -> bool:
+            progress = _PROGRESS.match(line)
+            if progress:
+                context.progress(min(float(progress[1]), 1.0), progress[2] or None)
+                return False
+            log.info("task=%s attempt=%d %s", task.task_id, task.attempt, line)
+            return True
+
+        stderr = Lines(heard)
+        try:
+            ended = await processes.run(
+                self._command,
+                stdin=line_of(task, context),
+                environment=self._environment,
+                stdout_limit=STDOUT_LIMIT,
+                on_stderr=stderr.feed,
+            )
+        except OSError as error:
+            raise TemporaryError(f"{self._command[0]} cannot be started: {error.strerror or error}") from error
+        except processes.OutputTooLarge:
+            raise PermanentError(
+                f"handler output too large: {self._command[0]} wrote more than {STDOUT_LIMIT:,} bytes"
+            ) from None
+        tail = stderr.tail()
+        if ended.code != 0:
+            raise error_of(self._command[0], ended.code, ended.stdout, tail)
+        return answer_of(ended.stdout, task.topic)
+
+
+def _allowed(environment: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:
+    """The variables that a program gets. Raises HandlerUnusable for a name that can be none."""
+    for name in asked:
+        if "=" in name:
+            raise HandlerUnusable(
+                "--env takes the name of a variable of the worker's environment, without a value: "
+                f"--env {name.partition('=')[0] or 'NAME'}"
+            )
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in KEPT or name.startswith("LC_") or name in asked
+    }
+
+
+def _check(program: str, path: str) -> None:
+    """Raises HandlerUnusable when there is no such program, or when it cannot be run."""
+    if os.sep not in program:
+        if shutil.which(program, path=path) is None:
+            here = " (that of the current folder is ./" + program + ")" if Path(program).exists() else ""
+            raise HandlerUnusable(f"--command: there is no program {program!r} in the PATH{here}")
+        return
+    if not os.path.exists(program):
+        raise HandlerUnusable(f"--command: there is no file {program!r} in {os.getcwd()}")
+    if os.path.isdir(program):
+        raise HandlerUnusable(f"--command: {program!r} is a folder")
+    if not os.access(program, os.X_OK):
+        raise HandlerUnusable(f"--command: {program!r} is not executable; run: chmod +x {program}")
+    with open(program, "rb") as file:
+        first_line = file.readline(200).rstrip(b"\n")
+    if first_line.startswith(b"#!"):
+        _check_interpreter(program, first_line[2:], path)
+    elif _is_text(first_line):
+        raise HandlerUnusable(
+            f"--command: {program!r} cannot be run: a script must begin with a line such as #!/usr/bin/env bash"
+        )
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether a file that begins so is a text; also one that is empty, or has a byte order mark."""
+    try:
+        return line.decode("utf-8-sig").expandtabs().rstrip("\r").isprintable()
+    except UnicodeDecodeError:
+        return False
+
+
+def _check_interpreter(program: str, first_line: bytes, path: str) -> None:
+    """Raises HandlerUnusable when what the first line of a script names is not there."""
+    words = first_line.decode("utf-8", "replace").split()
+    if first_line.endswith(b"\r"):
+        raise HandlerUnusable(f"--command: {program!r} cannot be run: its lines end with \\r\\n")
+    missing = None
+    if words and not os.path.exists(words[0]):
+        missing = words[0]
+    elif len(words) == 2 and os.path.basename(words[0]) == "env" and shutil.which(words[1], path=path) is None:
+        missing = words[1]
+    if missing is not None:
+        raise HandlerUnusable(f"--command: {program!r} cannot be run: there is no {missing!r}")

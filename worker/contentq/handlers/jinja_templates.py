@@ -1,0 +1,64 @@
+"""Jinja2 templates: those of the user's folder before those that ship, and whose fault it is when one breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import jinja2
+
+from contentq.errors import HandlerUnusable, PermanentError
+
+
+def environment(folder: Path | None = None) -> jinja2.Environment:
+    """The templates that ship; those of the folder come first. Raises HandlerUnusable when it is no folder."""
+    if folder is not None and not folder.is_dir():
+        raise HandlerUnusable(f"the template folder {str(folder)!r} is not a folder")
+    loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("contentq.handlers", "templates")]
+    if folder is not None:
+        loaders.insert(0, jinja2.FileSystemLoader(folder))
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+        auto_reload=folder is not None,
+    )
+
+
+@contextmanager
+def faults_named(names: Sequence[str]) -> Iterator[None]:
+    """Makes of an error in one of these templates a PermanentError that names the file and the line.
+
+    An OSError is let through: the folder may be back soon.
+    """
+    try:
+        yield
+    except PermanentError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, jinja2.TemplateError):
+            raise
+        place = _place(error) or " or ".join(names)
+        raise PermanentError(f"template {place}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, jinja2.TemplateSyntaxError | jinja2.UndefinedError):
+        return error.message or "it is broken"
+    return f"{type(error).__name__}: {error}"
+
+
+def _place(error: Exception) -> str:
+    """The name and line of the template in which an error arose; empty when it arose in none."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return f"{error.name or error.filename}, line {error.lineno}"
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name.endswith(".j2"):
+            place = f"{Path(name).name}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

@@ -1,0 +1,89 @@
+"""Pausing: gates of providers, single accounts, and everything; over a plain connection in autocommit mode."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.errors import ContentQueueError
+from contentq.queue.inspection import TimeLoader
+
+Connection = psycopg.Connection[TupleRow]
+
+EVERYONE = "*"
+"""The key of the gate that every worker has."""
+
+INFINITY = "infinity"
+
+_CLOSE = "SELECT contentq.close_gate(%s, coalesce(clock_timestamp() + %s::interval, 'infinity'), %s)"
+_OPEN = "SELECT contentq.open_gate(%s)"
+_CLOSED = "SELECT key FROM contentq.gates WHERE resume_at > clock_timestamp() ORDER BY key"
+_PAUSE = """
+    UPDATE public.accounts
+    SET paused_until = coalesce(clock_timestamp() + %s::interval, 'infinity')
+    WHERE id = %s
+    RETURNING paused_until"""
+_RESUME = """
+    UPDATE public.accounts AS a
+    SET paused_until = NULL
+    FROM (SELECT id, paused_until FROM public.accounts WHERE id = %s FOR NO KEY UPDATE) AS before
+    WHERE a.id = before.id
+    RETURNING coalesce(before.paused_until > clock_timestamp(), false)"""
+_USED_UP = (
+    "SELECT spent_until FROM contentq.held_accounts WHERE account_id = %s AND spent_until > clock_timestamp()"
+)
+
+
+def close_gate(connection: Connection, key: str, duration: timedelta | None, reason: str | None) -> datetime | str:
+    """Closes a gate for so long, without a duration until it is opened; until when it is closed now.
+
+    It stays closed for longer when it was. The answer is a text where Python has no such time, such as infinity.
+    """
+    return _value(connection, _CLOSE, [key, duration, reason])  # type: ignore[no-any-return]
+
+
+def open_gate(connection: Connection, key: str) -> bool:
+    """Opens a gate; whether it was closed."""
+    return bool(_value(connection, _OPEN, [key]))
+
+
+def closed_gates(connection: Connection) -> list[str]:
+    """The keys of the gates that are closed now."""
+    return [row[0] for row in connection.execute(_CLOSED).fetchall()]
+
+
+def pause_account(connection: Connection, account: int, duration: timedelta | None) -> datetime | str:
+    """Pauses an account for so long, without a duration until it is resumed; until when it is paused.
+
+    Raises ContentQueueError when there is no such account.
+    """
+    return _of_account(account, _value(connection, _PAUSE, [duration, account]))  # type: ignore[no-any-return]
+
+
+def resume_account(connection: Connection, account: int) -> bool:
+    """Ends the pause of an account; whether it was paused.
+
+    Raises ContentQueueError when there is no such account.
+    """
+    return bool(_of_account(account, _value(connection, _RESUME, [account])))
+
+
+def used_up_until(connection: Connection, account: int) -> datetime | str | None:
+    """Until when an account waits since its monthly budget is used up; None when it is not."""
+    return _value(connection, _USED_UP, [account])  # type: ignore[no-any-return]
+
+
+def _of_account(account: int, value: Any) -> Any:
+    if value is None:
+        raise ContentQueueError(f"there is no account {account}")
+    return value
+
+
+def _value(connection: Connection, query: str, values: list[Any]) -> Any:
+    with connection.cursor() as cursor:
+        cursor.adapters.register_loader("timestamptz", TimeLoader)
+        row = cursor.execute(query.encode(), values).fetchone()
+    return None if row is None else row[0]

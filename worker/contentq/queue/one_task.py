@@ -1,0 +1,113 @@
+"""Claims for tests: exactly one task, whatever else waits; or all that waits, without its waiting.
+
+They are by the rules of contentq.claim() (sql/functions/claim.sql), but for the time that a task was put off to;
+and the one task is claimed whether or not a gate is closed or its account is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.queue import contract
+from contentq.queue.contract import WITH_PREVIOUS, Claimed, claimed
+
+_FIND = """
+    SELECT id, task_id, status, coalesce(timeout_at <= clock_timestamp(), false)
+    FROM public.content_generation_tasks
+    WHERE CASE WHEN %(id)s::bigint IS NULL THEN task_id = %(task_id)s ELSE id = %(id)s END"""
+
+_CLAIM = f"""
+    UPDATE public.content_generation_tasks AS t
+    SET status = 'processing',
+        started_at = clock_timestamp(),
+        attempt = t.attempt + 1,
+        worker_id = %(worker_id)s,
+        scheduled_at = NULL,
+        completed_at = NULL,
+        cancel_requested_at = NULL,
+        progress = NULL,
+        progress_note = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = (SELECT c.id
+                  FROM public.content_generation_tasks AS c
+                  WHERE c.id = %(id)s
+                    AND c.status = 'pending'
+                    AND (c.timeout_at IS NULL OR c.timeout_at > clock_timestamp())
+                    AND c.attempt < 2147483647
+                    AND EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = %(worker_id)s)
+                  FOR UPDATE SKIP LOCKED)
+    RETURNING {WITH_PREVIOUS}"""
+
+# The tasks that a worker with --until-empty waits for; see contract.anything_waits().
+_MAKE_READY = """
+    UPDATE public.content_generation_tasks AS t
+    SET scheduled_at = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = ANY (ARRAY(
+        SELECT c.id
+        FROM public.content_generation_tasks AS c
+        WHERE c.status = 'pending'
+          AND c.scheduled_at IS NOT NULL
+          AND c.attempt > 0
+        ORDER BY c.id
+        FOR UPDATE SKIP LOCKED))"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A task, by its names, and what matters before it is claimed."""
+
+    id: int
+    task_id: str
+    status: str
+    is_overdue: bool
+    """Whether its deadline has passed."""
+
+
+def find(connection: psycopg.Connection[TupleRow], name: str | int) -> Found | None:
+    """The task with this task_id (a text) or id (a number); None when there is none."""
+    values = {"id": None, "task_id": name} if isinstance(name, str) else {"id": name, "task_id": None}
+    row = connection.execute(_FIND, values).fetchone()
+    return None if row is None else Found(*row)
+
+
+class OneTask:
+    """A source of one attempt at one task. For that no time has to come: a retry's delay is not waited for."""
+
+    def __init__(self, id_: int) -> None:
+        self._id = id_
+        self._asked = False
+
+    async def claim(
+        self, connection: contract.Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
+    ) -> Claimed:
+        """Claims the task, the first time; nothing when it cannot be had, or is locked by another session."""
+        if self._asked or max_tasks < 1:
+            return claimed([])
+        cursor = await connection.execute(_CLAIM, {"worker_id": worker_id, "id": self._id})
+        row = await cursor.fetchone()
+        self._asked = True
+        return claimed([] if row is None else [row])
+
+    async def anything_waits(self, connection: contract.Connection, categories: Sequence[str] | None) -> bool:
+        """Whether it is still to be claimed."""
+        return not self._asked
+
+
+class AtOnce:
+    """The whole queue as a source, in which tasks that were put back for a while are ready at once."""
+
+    async def claim(
+        self, connection: contract.Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
+    ) -> Claimed:
+        """As contract.claim(), after making ready what waits for its retry or was snoozed."""
+        await connection.execute(_MAKE_READY)
+        return await contract.claim(connection, worker_id, max_tasks, categories)
+
+    async def anything_waits(self, connection: contract.Connection, categories: Sequence[str] | None) -> bool:
+        """As contract.anything_waits()."""
+        return await contract.anything_waits(connection, categories)

@@ -1,0 +1,50 @@
+"""For tests of your own handlers.
+
+Without a database, call the handler with a task and a context that are made up:
+
+    from contentq.testing import make_context, make_task
+
+    task = make_task(topic="Tea")
+    content = asyncio.run(write(task, make_context(task)))
+
+On a database of yours, migrated, through the real queue:
+
+    from contentq.testing import run_task, run_until_empty
+
+    ran = run_task(dsn, write, task_id)
+    assert (ran.status, ran.content.title) == ("completed", "Tea")
+
+Each of the two that need a database has a twin to be awaited: run_task_async, run_until_empty_async.
+"""
+
+from contentq.testing.in_process import (
+    RanTask,
+    run_task,
+    run_task_async,
+    run_until_empty,
+    run_until_empty_async,
+)
+from contentq.testing.made_up import (
+    MadeUpContext,
+    MadeUpThreadContext,
+    make_context,
+    make_task,
+    make_thread_context,
+    previous_content_of,
+)
+from contentq.worker.worker import Counts
+
+__all__ = [
+    "Counts",
+    "MadeUpContext",
+    "MadeUpThreadContext",
+    "RanTask",
+    "make_context",
+    "make_task",
+    "make_thread_context",
+    "previous_content_of",
+    "run_task",
+    "run_task_async",
+    "run_until_empty",
+    "run_until_empty_async",
+]

@@ -1,0 +1,231 @@
+"""A worker inside a test: it runs one task, or all there are, on the test's own database, and is gone again.
+
+It is the worker of `contentq worker`, with the same claims (but for their order), the same fencing and the same
+reports; only signals and logging are left to the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.content import PreviousContent
+from contentq.database.connect import connect
+from contentq.database.dsn import normalise
+from contentq.database.revisions import require_head
+from contentq.errors import DatabaseUnreachable, DidNotEnd, NotRunnable
+from contentq.handlers.loading import Handler, load, wrap
+from contentq.queue import contract, inspection, one_task, operations
+from contentq.queue.one_task import AtOnce, OneTask
+from contentq.worker.claimer import Source
+from contentq.worker.company import work
+from contentq.worker.options import WorkerOptions
+from contentq.worker.worker import Counts, Worker
+
+T = TypeVar("T")
+
+APPLICATION = "contentq testing"
+"""The name of its connections in pg_stat_activity."""
+
+TIMEOUT = 60.0
+"""Seconds after which a test has waited long enough."""
+
+POLL = 0.5
+"""Seconds between looks for tasks that other sessions have locked."""
+
+SHOWN = 3
+"""Unfinished tasks that an error names."""
+
+_UNFINISHED = """
+    SELECT task_id, status, attempt, error_message, count(*) OVER ()
+    FROM public.content_generation_tasks
+    WHERE status IN ('pending', 'processing')
+    ORDER BY id
+    LIMIT %s"""
+
+
+@dataclass(frozen=True)
+class RanTask:
+    """A task's row after it was run."""
+
+    id: int
+    task_id: str
+
+    status: str
+    """pending when it was put back: a retry is left, or it was snoozed."""
+
+    attempt: int
+    retry_count: int
+
+    result: Any
+    """The result, read from its JSON; None without one."""
+
+    content: PreviousContent | None
+    """The row of contents that the task names."""
+
+    error_message: str | None
+
+    scheduled_at: datetime | None
+    """When a task that was put back may be claimed again; None for at once."""
+
+
+def run_task(dsn: str, handler: Any, task_id: str | int, *, timeout: float = TIMEOUT) -> RanTask:
+    """Makes one attempt at one pending task, whatever else waits, and returns its row as it is then.
+
+    handler: a function, an object with __call__, or a name as for `contentq worker`. task_id: its task_id, or as a
+    number its id. It is claimed also when it is scheduled for later, so that calling this again makes the retry.
+    timeout: seconds.
+
+    Raises DatabaseUnreachable, SchemaMismatch, HandlerUnusable; NotRunnable when there is no such task, or it is
+    not pending; DidNotEnd when the handler takes longer than the timeout.
+    """
+    return _run("run_task", run_task_async, dsn, handler, task_id, timeout=timeout)
+
+
+async def run_task_async(dsn: str, handler: Any, task_id: str | int, *, timeout: float = TIMEOUT) -> RanTask:
+    """run_task() for tests that are coroutines."""
+    dsn, found = normalise(dsn), _handler(handler)
+    with connect(dsn, APPLICATION) as connection:
+        require_head(connection)
+        task = _pending(connection, task_id)
+        if task.is_overdue:
+            # As in any queue, the housekeeping comes before the claim.
+            operations.sweep_timeouts(connection)
+            return _ran(connection, task.task_id)
+    source = OneTask(task.id)
+    worker = _worker(dsn, found, source, concurrency=1)
+    ended = await _work(dsn, worker, timeout)
+    with connect(dsn, APPLICATION) as connection:
+        if not ended and worker.counts.claimed:
+            raise DidNotEnd(
+                f"task {task.task_id} did not end within {timeout:g} s, and was given back; {_stopped(found)}"
+            )
+        if not worker.counts.claimed:
+            now = _pending(connection, task.id)
+            raise NotRunnable(f"task {now.task_id} could not be claimed: another session has locked its row")
+        return _ran(connection, task.task_id)
+
+
+def run_until_empty(
+    dsn: str,
+    handler: Any,
+    *,
+    concurrency: int = 10,
+    at_once: bool = True,
+    timeout: float = TIMEOUT,
+) -> Counts:
+    """Works off all that waits, retries and what was snoozed included; returns how many attempts ended how.
+
+    handler: as for run_task(). concurrency: tasks that run at once. at_once: retries and snoozed tasks run without
+    their wait. Tasks that were scheduled for later from the start stay. timeout: seconds.
+
+    Raises DatabaseUnreachable, SchemaMismatch, HandlerUnusable; DidNotEnd when something still waits or runs after
+    the timeout.
+    """
+    return _run(
+        "run_until_empty",
+        run_until_empty_async,
+        dsn,
+        handler,
+        concurrency=concurrency,
+        at_once=at_once,
+        timeout=timeout,
+    )
+
+
+async def run_until_empty_async(
+    dsn: str,
+    handler: Any,
+    *,
+    concurrency: int = 10,
+    at_once: bool = True,
+    timeout: float = TIMEOUT,
+) -> Counts:
+    """run_until_empty() for tests that are coroutines."""
+    dsn, found = normalise(dsn), _handler(handler)
+    worker = _worker(dsn, found, AtOnce() if at_once else contract, concurrency)
+    worker.check()
+    if not await _work(dsn, worker, timeout):
+        with connect(dsn, APPLICATION) as connection:
+            raise DidNotEnd(f"the queue was not empty after {timeout:g} s: {_unfinished(connection)}")
+    return worker.counts
+
+
+def _run(name: str, twin: Callable[..., Coroutine[Any, Any, T]], *values: Any, **options: Any) -> T:
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise TypeError(f"{name}() blocks, and this is a coroutine; await {name}_async() instead")
+    return asyncio.run(twin(*values, **options))
+
+
+def _handler(handler: Any) -> Handler:
+    return load(handler) if isinstance(handler, str) else wrap(handler)
+
+
+def _worker(dsn: str, handler: Handler, source: Source, concurrency: int) -> Worker:
+    options = WorkerOptions(concurrency=concurrency, until_empty=True, poll=POLL, listen=False)
+    return Worker(dsn, handler, options, source=source)
+
+
+async def _work(dsn: str, worker: Worker, timeout: float) -> bool:
+    """Lets it work; returns whether it has ended in time. Raises DatabaseUnreachable."""
+    try:
+        return await work(dsn, worker, timeout, application=APPLICATION)
+    except psycopg.OperationalError as error:
+        said = " ".join(str(error).split())
+        raise DatabaseUnreachable(f"the connection to the database was lost: {said}") from None
+
+
+def _pending(connection: psycopg.Connection[TupleRow], task_id: str | int) -> one_task.Found:
+    task = one_task.find(connection, task_id)
+    if task is None:
+        raise NotRunnable(
+            f"there is no task {task_id}; if the test has inserted it, the transaction is to be committed first"
+        )
+    if task.status != "pending":
+        raise NotRunnable(f"task {task.task_id} is {task.status}; only a pending task can be run")
+    return task
+
+
+def _ran(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask:
+    row = inspection.task(connection, task_id)
+    if row is None:
+        raise NotRunnable(f"task {task_id} was deleted while it ran")
+    content = None if row["content_id"] is None else inspection.content(connection, row["content_id"])
+    return RanTask(
+        id=row["id"],
+        task_id=row["task_id"],
+        status=row["status"],
+        attempt=row["attempt"],
+        retry_count=row["retry_count"],
+        result=None if row["result"] is None else json.loads(row["result"]),
+        content=None if content is None else PreviousContent(**content),
+        error_message=row["error_message"],
+        scheduled_at=row["scheduled_at"],
+    )
+
+
+def _stopped(handler: Handler) -> str:
+    return (
+        "its handler was cancelled"
+        if handler.is_async
+        else "its handler goes on in its thread, which cannot be interrupted"
+    )
+
+
+def _unfinished(connection: psycopg.Connection[TupleRow]) -> str:
+    rows = connection.execute(_UNFINISHED, [SHOWN]).fetchall()
+    tasks = [
+        f"{task_id} is {status} after {attempt} attempts" + (f" ({error})" if error else "")
+        for task_id, status, attempt, error, _ in rows
+    ]
+    more = rows[0][-1] - len(rows) if rows else 0
+    return "; ".join([*tasks, *([f"and {more} more"] if more else [])]) or "tasks were put back again and again"

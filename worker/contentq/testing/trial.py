@@ -1,0 +1,113 @@
+"""One attempt at a task without a queue, judged as a worker judges it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from contentq.errors import NoDatabase
+from contentq.handlers.loading import Handler
+from contentq.queue.outcomes import Held, Outcome, Overdue
+from contentq.testing.made_up import MadeUpContext, MadeUpThreadContext
+from contentq.worker import forks
+from contentq.worker.results import failure_of, outcome_of
+from contentq.worker.runner import DEADLINE_MARGIN
+from contentq.worker.threads import HandlerThreads
+
+PATIENCE = 2.0
+"""Seconds that a handler gets to end after its deadline; a worker waits for it, but no one else does."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of an attempt."""
+
+    outcome: Outcome
+    """What a worker would report."""
+
+    error: BaseException | None
+    """What the handler raised before its deadline."""
+
+    seconds: float
+
+    goes_on: bool = False
+    """Whether the handler still runs, past its deadline."""
+
+
+async def tried(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> Trial:
+    """Runs a handler on the task of a context, until its deadline.
+
+    handler and context must be both for coroutines, or both for threads. Raises NoDatabase when the handler asks
+    for a connection that the context does not have.
+    """
+    task = context.task
+    held = Held(0, task.id, task.attempt, task.task_id)
+    began = time.monotonic()
+    attempt = _attempt(handler, context)
+    attempt.add_done_callback(_retrieve)
+    left = None if task.seconds_left is None else task.seconds_left + DEADLINE_MARGIN
+    await asyncio.wait({attempt}, timeout=left)
+    is_overdue = (context.seconds_left() or 0) < 0
+    if not attempt.done():
+        context.stop()
+        if handler.is_async:
+            attempt.cancel()
+        await asyncio.wait({attempt}, timeout=PATIENCE)
+    seconds = time.monotonic() - began
+    if not attempt.done():
+        return Trial(Overdue(held), None, seconds, goes_on=True)
+    value, error = attempt.result()
+    if isinstance(error, NoDatabase):
+        raise error
+    if is_overdue:
+        return Trial(Overdue(held), None, seconds)
+    return Trial(outcome_of(held, value) if error is None else failure_of(held, error), error, seconds)
+
+
+_Ended = tuple[Any, BaseException | None]
+
+
+def _attempt(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> asyncio.Future[_Ended]:
+    if handler.is_async:
+        return asyncio.create_task(_on_the_loop(handler, context))
+    threads = HandlerThreads(1)
+    attempt = threads.run(lambda: _in_a_thread(handler, context))
+    threads.close()
+    return attempt
+
+
+async def _on_the_loop(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> _Ended:
+    pid = os.getpid()
+    try:
+        return await handler.call(context.task, context), None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return None, _without_our_frame(error)
+    finally:
+        forks.end_if_forked(pid)
+
+
+def _in_a_thread(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> _Ended:
+    pid = os.getpid()
+    try:
+        return handler.call(context.task, context), None
+    except BaseException as error:
+        return None, _without_our_frame(error)
+    finally:
+        forks.end_if_forked(pid)
+
+
+def _retrieve(attempt: asyncio.Future[_Ended]) -> None:
+    """Has asyncio not complain that no one has looked, when Ctrl-C has ended it all."""
+    if not attempt.cancelled():
+        attempt.exception()
+
+
+def _without_our_frame(error: BaseException) -> BaseException:
+    """The error with a traceback that begins in the handler, if it came as far."""
+    trace = error.__traceback__
+    return error.with_traceback(trace.tb_next) if trace is not None and trace.tb_next is not None else error
