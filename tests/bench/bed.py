@@ -79,7 +79,8 @@ class Bed:
 
     def fill(self, tasks: int) -> None:
         """Empties the queue and puts in so many tasks, of all priorities."""
-        self.connection.execute("TRUNCATE content_generation_tasks, contents RESTART IDENTITY")
+        # In the order in which a claim locks them: idle workers may be about.
+        self.connection.execute("TRUNCATE contents, content_generation_tasks RESTART IDENTITY")
         self.add(tasks, "1 + n % 10")
         self.connection.execute("CHECKPOINT")
 

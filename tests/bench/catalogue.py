@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import backlog, drain, enqueue, fleet, idle, latency, slots, snapshot, steady
+from tests.bench import backlog, drain, enqueue, fleet, idle, latency, slots, snapshot, steady, wal
 from tests.bench.figures import Measurement
 
 MEASUREMENTS: list[Measurement] = [
@@ -14,5 +14,6 @@ MEASUREMENTS: list[Measurement] = [
     *snapshot.MEASUREMENTS,
     *idle.MEASUREMENTS,
     *fleet.MEASUREMENTS,
+    *wal.MEASUREMENTS,
     *steady.MEASUREMENTS,
 ]

@@ -17,8 +17,9 @@ from tests.bench.figures import Bound, Figure, Reading, Series
 class Report:
     """Collects readings, round by round. quick: they come of sizes too small to be judged."""
 
-    def __init__(self, postgresql: str, *, quick: bool) -> None:
-        self._postgresql = postgresql
+    def __init__(self, *, quick: bool) -> None:
+        self.postgresql = "?"
+        self.interrupted = False
         self._quick = quick
         self._readings: dict[Figure, list[Reading]] = {}
         self.failures: list[str] = []
@@ -36,7 +37,8 @@ class Report:
     def table(self) -> Table:
         """The medians, each with its limit."""
         sizes = "; a twentieth of the sizes" if self._quick else ""
-        title = f"contentq {__version__}, PostgreSQL {self._postgresql}, {os.cpu_count()} cores; medians{sizes}"
+        sizes += "; interrupted" if self.interrupted else ""
+        title = f"contentq {__version__}, PostgreSQL {self.postgresql}, {os.cpu_count()} cores; medians{sizes}"
         table = Table(title=title)
         for heading in ("figure", "contentq", "limit", "", "ratio", "lowest, highest", "expected"):
             right = heading in ("contentq", "limit", "ratio")
@@ -68,12 +70,28 @@ class Report:
         """Everything, every round."""
         return {
             "contentq": __version__,
-            "postgresql": self._postgresql,
+            "postgresql": self.postgresql,
             "python": platform.python_version(),
             "cores": os.cpu_count(),
             "quick": self._quick,
+            "interrupted": self.interrupted,
             "failures": self.failures,
-            "figures": [_json(figure, readings) for figure, readings in self._readings.items()],
+            "figures": [self._json(figure, readings) for figure, readings in self._readings.items()],
+        }
+
+    def _json(self, figure: Figure, readings: list[Reading]) -> dict[str, Any]:
+        ratio = _medians(readings)[2]
+        return {
+            "name": figure.name,
+            "unit": figure.unit,
+            "contentq": [reading.value for reading in readings],
+            "limit": [reading.limit for reading in readings if reading.limit is not None],
+            "limit_name": figure.limit,
+            "ratio": None if ratio is None else round(ratio, 3),
+            "expected_ratio": _bound(figure.ratio),
+            "expected_value": _bound(figure.value),
+            "holds": None if self._quick else _holds(figure, readings),
+            "series": [list(reading.series) for reading in readings if reading.series],
         }
 
 
@@ -120,22 +138,6 @@ def _over_time(name: str, series: Series) -> Table:
     for row in series:
         table.add_row(*map(shown, row.values()))
     return table
-
-
-def _json(figure: Figure, readings: list[Reading]) -> dict[str, Any]:
-    ratio = _medians(readings)[2]
-    return {
-        "name": figure.name,
-        "unit": figure.unit,
-        "contentq": [reading.value for reading in readings],
-        "limit": [reading.limit for reading in readings if reading.limit is not None],
-        "limit_name": figure.limit,
-        "ratio": None if ratio is None else round(ratio, 3),
-        "expected_ratio": _bound(figure.ratio),
-        "expected_value": _bound(figure.value),
-        "holds": _holds(figure, readings),
-        "series": [list(reading.series) for reading in readings if reading.series],
-    }
 
 
 def _bound(bound: Bound | None) -> dict[str, float | None] | None:

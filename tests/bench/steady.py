@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from tests.bench.bed import Bed, wait_for
 from tests.bench.enqueue import INSERT
@@ -32,21 +33,31 @@ FULL_LOAD = 10
 CLIENTS = 8
 
 LATENCY = """
-    SELECT count(*),
-           coalesce(percentile_cont(ARRAY[0.5, 0.99])
-               WITHIN GROUP (ORDER BY extract(epoch FROM started_at - submitted_at)), '{0,0}')
-    FROM content_generation_tasks
-    WHERE submitted_at >= clock_timestamp() - %s * interval '1 second' AND status = 'completed'"""
+    WITH look AS MATERIALIZED (SELECT clock_timestamp() AS now),
+    waited AS (
+        SELECT t.status = 'pending' AS is_waiting,
+               extract(epoch FROM CASE t.status WHEN 'pending' THEN look.now ELSE t.started_at END
+                                  - t.submitted_at) AS seconds
+        FROM content_generation_tasks AS t, look
+        WHERE t.status = 'pending' OR t.started_at >= look.now - %s * interval '1 second'
+    )
+    SELECT count(*) FILTER (WHERE NOT is_waiting),
+           coalesce(percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (ORDER BY seconds), '{0,0,0}'),
+           count(*) FILTER (WHERE is_waiting),
+           coalesce(max(seconds) FILTER (WHERE is_waiting), 0)::float8
+    FROM waited"""
+"""Of what was started within the interval, whenever it was put in, and of what waits, which counts with its age so
+far: whatever a stall holds up is seen while it lasts, and once more when it is over."""
 
 SIZES = """
     SELECT pg_table_size('content_generation_tasks'), pg_indexes_size('content_generation_tasks'),
            (SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'content_generation_tasks'),
-           (SELECT count(*) FROM content_generation_tasks),
-           (SELECT count(*) FROM content_generation_tasks WHERE status = 'pending')"""
+           (SELECT count(*) FROM content_generation_tasks)"""
 
 
 def _steady(on: Bed) -> Iterator[Reading]:
     seconds = (0.25 if on.quick else on.minutes) * 60 / INTERVALS
+    on.fill(0)
     with on.workers(2, "tests.bench.handlers:nothing", registered=True) as workers:
         full = _full_load(on)
         on.fill(0)
@@ -61,7 +72,7 @@ def _steady(on: Bed) -> Iterator[Reading]:
             for number in range(1, INTERVALS + 1):
                 time.sleep(seconds)
                 resident = max(memory(worker.pid) for worker in workers)
-                series.append({"interval": float(number), **_look(on, seconds), "worker, MB": resident})
+                series.append({"interval": float(number), **look(on.connection, seconds), "worker, MB": resident})
     third = INTERVALS // 3
     yield Reading(FULL, full)
     yield Reading(RATE, statistics.mean(row["started/s"] for row in series), rate)
@@ -76,11 +87,11 @@ def _steady(on: Bed) -> Iterator[Reading]:
         of = statistics.median if figure is P99 else max
         first, last = of(values[:third]), of(values[-third:])
         yield Reading(figure, last, first, series if figure is P99 else ())
+    yield Reading(LONGEST, max(row["longest, ms"] for row in series))
 
 
 def _full_load(on: Bed) -> float:
     """Tasks a second that the workers complete while producers push without a limit."""
-    on.fill(0)
     on.pgbench(INSERT, CLIENTS, "-T", str(on.sized(FULL_LOAD) or 1))
     row = on.connection.execute(
         "SELECT count(*), extract(epoch FROM clock_timestamp() - min(started_at))::float8 "
@@ -91,18 +102,21 @@ def _full_load(on: Bed) -> float:
     return float(row[0] / row[1])
 
 
-def _look(on: Bed, seconds: float) -> dict[str, float]:
-    number, (median, p99) = on.connection.execute(LATENCY, [seconds]).fetchall()[0]
-    table, indexes, dead, tasks, waiting = on.connection.execute(SIZES).fetchall()[0]
+def look(connection: psycopg.Connection[TupleRow], seconds: float) -> dict[str, float]:
+    """How it went in the last so many seconds, and how large everything is."""
+    number, (median, p99, longest), waiting, oldest = connection.execute(LATENCY, [seconds]).fetchall()[0]
+    table, indexes, dead, tasks = connection.execute(SIZES).fetchall()[0]
     return {
         "started/s": number / seconds,
         "median, ms": 1000 * median,
         "p99, ms": 1000 * p99,
+        "longest, ms": 1000 * longest,
         "table, MB": table / 1e6,
         "indexes, MB": indexes / 1e6,
         "dead rows": dead,
         "tasks": tasks,
         "waiting": waiting,
+        "oldest, ms": 1000 * oldest,
     }
 
 
@@ -142,8 +156,9 @@ def _cleaned_up(on: Bed, kept: float) -> Iterator[None]:
 FULL = Figure("steady, 2 workers beside producers without limit", "tasks/s")
 RATE = Figure("steady, started", "tasks/s", "half of that")
 P99 = Figure("steady, p99 until started, last third", "ms", "first third", ratio=at_most(1.5))
+LONGEST = Figure("steady, longest of all until started", "ms")
 TABLE = Figure("steady, table, last third", "MB", "first third", ratio=at_most(1.5))
 INDEXES = Figure("steady, indexes, last third", "MB", "first third", ratio=at_most(1.5))
 WORKER = Figure("steady, memory of a worker, last third", "MB", "first third", ratio=at_most(1.1))
 
-MEASUREMENTS = [Measurement((FULL, RATE, P99, TABLE, INDEXES, WORKER), _steady, once=True)]
+MEASUREMENTS = [Measurement((FULL, RATE, P99, TABLE, INDEXES, WORKER, LONGEST), _steady, once=True)]

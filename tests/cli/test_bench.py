@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from contentq.bench.scratch import OURS
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.cli.conftest import Outcome, Run, Start
 from tests.cli.terminal import on_terminal
@@ -88,27 +88,67 @@ def test_database_with_nothing_in_it_is_measured_and_left_as_it_was(
 
 
 def test_table_and_verdict_tell_rate_start_and_limit(contentq: Run) -> None:
-    outcome = contentq(*QUICK)
+    outcome = contentq("bench", "--tasks", "12000", "--samples", "12")
 
     assert outcome.code == 0
-    table, *verdict = outcome.out.split("\n\n")
-    assert re.search(r"^drain +[\d,]+ tasks/s +300 tasks that do nothing, one worker$", table, re.MULTILINE)
-    assert re.search(r"^insert to start +[\d.]+ ms +median of 3$", table, re.MULTILINE)
-    assert re.search(r"^ +[\d.]+ ms +all 3 are within this$", table, re.MULTILINE)
+    _, table, *verdict = outcome.out.split("\n\n")
+    assert re.search(r"^drain +[\d,]+ tasks/s +12,000 tasks that do nothing, one worker$", table, re.MULTILINE)
+    assert re.search(r"^insert to start +[\d.]+ ms +median of 12$", table, re.MULTILINE)
+    assert re.search(r"^ +[\d.]+ ms +all 12 are within this$", table, re.MULTILINE)
     assert re.search(r"^commit +[\d.]+ ms +", table, re.MULTILINE)
+    assert re.search(r"^ +[\d.]+ ms +after a pause of 10 ms$", table, re.MULTILINE)
     assert re.search(r"^round trip +[\d.]+ ms +", table, re.MULTILINE)
     said = [" ".join(paragraph.split()) for paragraph in verdict]
-    assert re.match(
-        r"One worker works off [\d,]+ tasks a second on this database: [\d.]+ [mb]illion a day", said[-3]
+    assert re.match(r"One worker works off [\d,]+ tasks a second on this database, when they are there", said[-3])
+    assert re.match(r"An idle worker starts a task [\d.]+ ms after the INSERT began, all 12 within", said[-2])
+    assert re.match(r"What limits is |Nothing limits alone\.", said[-1])
+    assert re.search(r"at most \d+% went into waiting for the network and at most \d+% into", said[-1])
+
+
+def test_tiny_run_gets_no_verdict(contentq: Run) -> None:
+    said = " ".join(contentq("bench", "--tasks", "10", "--samples", "1").out.split())
+
+    assert "too little for a verdict on rate and limit" in said
+    assert "Only one start was timed, too few for a verdict" in said
+    assert "works off" not in said
+    assert "limits" not in said
+    assert "are within this" not in said
+
+
+def test_place_of_the_database_is_told_and_no_password(contentq: Run, dsn: str, queue: Queue) -> None:
+    name = queue.value("SELECT current_database()")
+    parameters = conninfo_to_dict(dsn)
+    with_password = make_conninfo(dsn, password="geheim")
+
+    shown = contentq("--dsn", with_password, *QUICK)
+    found = contentq("--dsn", with_password, *QUICK, "--json")
+
+    first, second = shown.out.splitlines()[:2]
+    assert re.fullmatch(r"contentq [\d.]+ on PostgreSQL [\d.a-z]+", first)
+    assert re.fullmatch(rf"database {name} on \S+, as user {parameters['user']}", second)
+    assert str(parameters["host"]) in second
+    assert found.json["database"] == {
+        "host": parameters["host"],
+        "port": int(str(parameters["port"])),
+        "name": name,
+        "user": parameters["user"],
+    }
+    assert "geheim" not in shown.out + found.out
+
+
+def test_database_that_may_only_be_read_is_told_to_be_a_replica_perhaps(contentq: Run, dsn: str) -> None:
+    outcome = contentq("--dsn", make_conninfo(dsn, options="-c default_transaction_read_only=on"), *QUICK)
+
+    assert outcome.code == 1
+    assert outcome.error.endswith(
+        "in a read-only transaction; this is a replica, or a user whose sessions may only read: name the primary"
     )
-    assert re.match(r"An idle worker starts a task [\d.]+ ms after the INSERT began, all 3 within", said[-2])
-    assert said[-1].startswith("What limits is ")
 
 
 def test_json_has_every_figure_as_a_number_and_no_words(contentq: Run) -> None:
     found = contentq(*QUICK, "--json").json
 
-    numbers = [found.pop("commit_ms"), found.pop("round_trip_ms")]
+    numbers = [found.pop("commit_ms"), found.pop("commit_after_pause_ms"), found.pop("round_trip_ms")]
     drain, started = found.pop("drain"), found.pop("insert_to_start")
     numbers += [
         drain.pop("seconds"),
@@ -117,11 +157,14 @@ def test_json_has_every_figure_as_a_number_and_no_words(contentq: Run) -> None:
         started.pop("p99_ms"),
     ]
     assert all(isinstance(number, float) and number > 0 for number in numbers)
+    shares = [*drain["waiting_at_most"].values(), drain.pop("worker_computing")]
+    assert all(0 <= share <= 1 for share in shares)
+    assert {*drain.pop("waiting_at_most")} == {"network", "disk"}
     assert drain == {"tasks": 300, "completed": 300}
     assert started == {"samples": 3}
     assert {*found.pop("settings")} == {"fsync", "synchronous_commit"}
-    assert found.pop("limited_by") in ("network", "disk", "worker", "server")
-    assert {*found} == {"contentq", "postgresql", "durable"}
+    assert found.pop("limited_by") in (None, "network", "disk", "worker", "server", "several")
+    assert {*found} == {"contentq", "postgresql", "database", "durable"}
 
 
 def test_eighty_columns_are_enough(dsn: str) -> None:
@@ -178,7 +221,7 @@ def test_settings_that_make_the_figures_meaningless_are_named(contentq: Run, dsn
 
     assert found["durable"] is False
     assert found["settings"] == {"fsync": queue.value("SHOW fsync"), "synchronous_commit": "off"}
-    first = " ".join(shown.out.split("\n\n")[1].split())
+    first = " ".join(shown.out.split("\n\n")[2].split())
     what = "synchronous_commit" if found["settings"]["fsync"] == "on" else "fsync"
     assert first.startswith(f"These figures mean little: {what} is off, ")
 
@@ -353,9 +396,15 @@ def test_unreachable_database_ends_with_3_and_shows_no_password(contentq: Run) -
     assert "geheim" not in outcome.err
 
 
-@pytest.mark.parametrize("option", [["--tasks", "0"], ["--samples", "-1"], ["--seconds", "0"]])
+@pytest.mark.parametrize(
+    "option", [["--tasks", "0"], ["--samples", "-1"], ["--seconds", "0"], ["--seconds", "0.5s"]]
+)
 def test_senseless_numbers_are_wrong_usage(dsn: str, contentq: Run, option: list[str]) -> None:
     assert contentq("--dsn", dsn, "bench", *option).code == 2
+
+
+def test_time_limit_may_have_a_unit(contentq: Run) -> None:
+    assert contentq(*QUICK, "--seconds", "5m").code == 0
 
 
 def _long(phase: str) -> list[str]:

@@ -22,7 +22,7 @@ class Db(Protocol):
     def __call__(self, *arguments: str, stdin: str = "") -> Outcome: ...
 
 
-def _db_in(home: Path) -> Db:
+def _db_in(home: Path, **environment: str) -> Db:
     """Runs `contentq db` with a state folder."""
 
     def run(*arguments: str, stdin: str = "") -> Outcome:
@@ -31,7 +31,7 @@ def _db_in(home: Path) -> Db:
             input=stdin,
             capture_output=True,
             text=True,
-            env={**plain_environment(), "CONTENTQ_HOME": str(home)},
+            env={**plain_environment(), "CONTENTQ_HOME": str(home), **environment},
             timeout=60,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
@@ -127,6 +127,18 @@ def test_psql_gets_its_arguments_and_gives_its_exit_code(db: Db) -> None:
     assert "psql is the PostgreSQL interactive terminal" in db("psql", "--help").out
 
 
+@pytest.mark.parametrize("arguments", [["-d", "postgres"], ["postgres"], ["--dbname=postgres"]])
+def test_psql_opens_another_database_of_the_server(db: Db, arguments: list[str]) -> None:
+    assert db("psql", "-XAt", "-c", "SELECT current_database()", *arguments).out == "postgres\n"
+
+
+@pytest.mark.usefixtures("started")
+def test_psql_is_not_led_elsewhere_by_the_environment(home: Path) -> None:
+    db = _db_in(home, PGHOST="nowhere", PGPORT="1", PGDATABASE="other", PGUSER="me")
+
+    assert db("psql", "-XAt", "-c", "SELECT current_database(), current_user").out == "contentq|postgres\n"
+
+
 def test_psql_reads_standard_input(db: Db) -> None:
     outcome = db("psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", stdin="SELECT 1;\nSELECT 1/0;\nSELECT 2;\n")
 
@@ -153,11 +165,12 @@ def test_psql_tells_of_itself_without_a_server(db_without_server: Db, option: st
 
 
 @pytest.mark.parametrize("command", ["url", "psql"])
-def test_what_needs_a_server_says_how_to_start_it(db_without_server: Db, command: str) -> None:
+def test_what_needs_a_server_says_how_to_start_it(db_without_server: Db, new_home: Path, command: str) -> None:
     outcome = db_without_server(command)
 
     assert outcome.code == 3
     assert "the embedded server is not running; start it with: contentq db start" in outcome.error
+    assert f"Looked for in {new_home}: another folder is to be named with CONTENTQ_HOME" in outcome.error
 
 
 def test_stop_ends_the_server_and_keeps_its_data(db_without_server: Db, new_home: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from contentq.cli.main import COMMANDS
@@ -29,6 +30,33 @@ NEED_SCHEMA = [
     ["sweep"],
     ["cleanup"],
 ]
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "db"])
+def test_dsn_after_a_command_is_told_to_go_before_it(contentq: Run, dsn: str, command: str) -> None:
+    outcome = contentq(command, "--dsn", dsn)
+
+    assert outcome.code == 2
+    assert outcome.err.rstrip().endswith(f"Error: --dsn goes before the command: contentq --dsn DSN {command}")
+
+
+@pytest.mark.parametrize("command", [*NEED_SCHEMA, ["migrate"], ["worker"], ["bench"]])
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_empty_dsn_is_wrong_usage_and_not_some_other_database(
+    contentq: Run, command: list[str], empty: str
+) -> None:
+    outcome = contentq("--dsn", empty, *command)
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.rstrip().endswith("it is empty; is the variable set that it comes from?")
+
+
+def test_empty_variable_is_as_good_as_none(start: Start, dsn: str, tmp_path: Path) -> None:
+    process = start("stats", DATABASE_URL="", CONTENTQ_HOME=str(tmp_path))
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 3
+    assert b"no database is named and the embedded server is not running" in err
 
 
 def test_help_names_every_command_and_every_exit_code(contentq: Run) -> None:

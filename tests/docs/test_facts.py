@@ -12,8 +12,12 @@ from contentq import errors
 from contentq.cli.failures import EXIT_INTERRUPTED
 from contentq.cli.main import COMMANDS, EXIT_CODES, main
 
+from tests.bench.__main__ import options
+from tests.bench.catalogue import MEASUREMENTS
 from tests.docs.markdown import ROOT, documents, prose
 from tests.support.databases import Connection
+
+NUMBERS = {9: "nine", 10: "ten", 11: "eleven"}
 
 _TABLE_ROW = re.compile(r"^\| `?([^|`]+?)`? \|", re.MULTILINE)
 
@@ -54,11 +58,24 @@ def test_commands_and_options_that_a_document_names_exist(document: Path) -> Non
     text = document.read_text(encoding="utf-8")
     known = {option for command in _commands(main) for parameter in command.params for option in parameter.opts}
     known |= {option for command in _commands(main) for each in command.params for option in each.secondary_opts}
+    known |= _options_of_make_bench()
     assert set(re.findall(r"`(--[a-z-]+)", text)) <= known
     for command, subcommand in re.findall(r"`contentq ([a-z]+)(?: ([a-z]+))?", text):
         assert command in COMMANDS, f"contentq {command}"
         if command == "db" and subcommand:
             assert subcommand in _group("db").commands, f"contentq db {subcommand}"
+
+
+def test_performance_lists_every_option_of_make_bench() -> None:
+    performance = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(--[a-z-]+)", performance, re.MULTILINE))
+    assert listed == _options_of_make_bench() - {"--help"}
+
+
+def test_performance_counts_the_families_of_make_bench() -> None:
+    performance = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    families = {measurement.family for measurement in MEASUREMENTS}
+    assert re.findall(r"two of the (\w+) families", performance) == [NUMBERS[len(families)]]
 
 
 def test_operating_lists_every_option_of_the_worker(operating: str) -> None:
@@ -110,6 +127,10 @@ def test_the_sql_contract_lists_every_function_as_it_is(database: Connection) ->
 
 def _without_casts(arguments: str) -> str:
     return re.sub(r"::[a-z ]+(\[\])?", "", arguments)
+
+
+def _options_of_make_bench() -> set[str]:
+    return set(re.findall(r"--[a-z-]+", options().format_usage())) | {"--help"}
 
 
 def _commands(command: click.Command) -> Iterator[click.Command]:

@@ -15,11 +15,13 @@ CHUNK = 65536
 class Proxy:
     """Forwards connections to a port of this machine, for as long as it is let.
 
-    As a context manager; it runs on an event loop of its own, in a thread.
+    As a context manager; it runs on an event loop of its own, in a thread. delay: seconds that everything is under
+    way, there and back each.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, *, delay: float = 0.0) -> None:
         self._target_port = target_port
+        self._delay = delay
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
@@ -114,6 +116,9 @@ class Proxy:
             while data := await reader.read(CHUNK):
                 await alive.wait()
                 await self._passing.wait()
+                if self._delay:
+                    self._loop.call_later(self._delay, writer.write, data)
+                    continue
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import dataclass
 
+from contentq.bench.latency import PAUSE
 from contentq.bench.scratch import SCHEMA, Connection
 
 SAMPLES = 200
+
+RESTED_SAMPLES = 50
+"""With a pause before each."""
 
 WARM_UP = 3
 """Calls before, which do not count."""
@@ -17,20 +22,39 @@ _UPDATE = f"UPDATE {SCHEMA}.settings SET retention = retention"
 """One small row: the least that must be on disk before it is answered."""
 
 
-def round_trip(connection: Connection, seconds: float) -> float:
-    """Median milliseconds until an answer that takes no work has come. seconds: how long it may be tried."""
-    return _median(connection, _NOTHING, seconds)
+@dataclass(frozen=True)
+class Timings:
+    """Median milliseconds."""
+
+    round_trip: float
+    """Until an answer that takes no work has come."""
+
+    commit: float
+    """Of a small update with its commit, the round trip included; one right after the other, as in a drain."""
+
+    rested_commit: float
+    """The same after a pause as long as those between the tasks whose start is timed: processors and the disk have
+    gone to rest meanwhile, and take longer."""
 
 
-def commit(connection: Connection, seconds: float) -> float:
-    """Median milliseconds of a small update with its commit, the round trip included."""
-    return _median(connection, _UPDATE, seconds)
+def timings(connection: Connection, seconds: float) -> Timings:
+    """Times them, for so many seconds at most, or little more."""
+    each = seconds / 3
+    return Timings(
+        _median(connection, _NOTHING, each),
+        _median(connection, _UPDATE, each),
+        _median(connection, _UPDATE, each, samples=RESTED_SAMPLES, pause=PAUSE),
+    )
 
 
-def _median(connection: Connection, statement: str, seconds: float) -> float:
+def _median(
+    connection: Connection, statement: str, seconds: float, *, samples: int = SAMPLES, pause: float = 0.0
+) -> float:
     give_up = time.monotonic() + seconds
     taken: list[float] = []
-    for number in range(WARM_UP + SAMPLES):
+    for number in range(WARM_UP + samples):
+        if pause:
+            time.sleep(pause)
         begun = time.perf_counter()
         connection.execute(statement.encode())
         if number >= WARM_UP or not taken:

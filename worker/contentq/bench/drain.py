@@ -40,8 +40,11 @@ class Drained:
     seconds: float
     """From the first start to the last completion, by the database's clock."""
 
-    calls: int
-    """Claims and reports, each a round trip and a commit."""
+    claims: int
+    """Calls over the connection that claims, each a round trip and a commit."""
+
+    reports: int
+    """The same over the connection that reports."""
 
     computing: float
     """Share of this time in which the worker's process used a processor."""
@@ -86,7 +89,7 @@ def drain(
     asyncio.run(work(dsn, worker, seconds, application=APPLICATION))
     completed, taken, reports = connection.execute(_DONE).fetchone() or (0, 0.0, 0)
     computing = (computed_in_all - computed) / (ended - begun) if ended > begun else 0.0
-    return Drained(completed, taken, claims + reports, min(1.0, computing))
+    return Drained(completed, taken, claims, reports, min(1.0, computing))
 
 
 async def _nothing(task: Task, context: Context) -> None:

@@ -9,14 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from contentq.bench import commits, drain, latency
+from contentq.bench import drain, latency
+from contentq.bench.commits import Timings, timings
 from contentq.bench.drain import Drained
 from contentq.bench.scratch import Connection, scratch_schema
 from contentq.errors import ContentQueueError
 from contentq.worker.options import WorkerOptions
 
-SHARES = {"commits": 0.05, "latency": 0.35, "fill": 0.25}
+SHARES = {"commits": 0.1, "latency": 0.35, "fill": 0.25}
 """How much of the time each measure may take; the drain gets what is left."""
+
+TOO_SHORT = 0.2
+"""Seconds of a drain from which nothing follows: start and end are most of it."""
+
+CLEARLY = 0.6
+"""Share of the drain's time from which something is what limits."""
+
+HARDLY = 0.15
+"""Share up to which something is not waited for much."""
 
 _SERVER = """
     SELECT split_part(current_setting('server_version'), ' ', 1), current_setting('fsync'),
@@ -30,12 +40,19 @@ class Limit(Enum):
     DISK = "disk"
     WORKER = "worker"
     SERVER = "server"
+    SEVERAL = "several"
+    """No one of these."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """What of the server's version and settings the figures depend on."""
+    """Which one it is, and what of its version and settings the figures depend on."""
 
+    host: str
+    """Name or address; the folder of the socket on the same machine."""
+    port: int
+    database: str
+    user: str
     version: str
     fsync: str
     synchronous_commit: str
@@ -54,9 +71,7 @@ class Figures:
     """What was measured; all times but those of the drain in milliseconds."""
 
     server: Server
-    round_trip: float
-    commit: float
-    """Of a small update, the round trip included."""
+    timings: Timings
     latencies: list[float]
     """From INSERT to start; none through a pooler, where nobody can listen."""
     tasks: int
@@ -80,18 +95,35 @@ class Figures:
 
     @property
     def waiting(self) -> dict[Limit, float]:
-        """Shares of the drain's time that went into round trips, and into commits."""
-        each = self.drained.calls / self.drained.seconds / 1000
-        flush = max(0.0, self.commit - self.round_trip)
-        return {Limit.NETWORK: min(1.0, each * self.round_trip), Limit.DISK: min(1.0, each * flush)}
+        """Shares of the drain's time, at most, that would be gone without round trips, or without flushes.
+
+        Claims and reports travel on two connections, at the same time: what one of them waits for does not add to
+        what the other does, and both wait while the worker, or the server for the other one, may be computing. So
+        it is the waiting of the busier connection that counts, and not even all of that need delay the drain.
+        """
+        drained = self.drained
+        each = max(drained.claims, drained.reports) / drained.seconds / 1000
+        flush = max(0.0, self.timings.commit - self.timings.round_trip)
+        return {
+            Limit.NETWORK: min(1.0, each * self.timings.round_trip),
+            Limit.DISK: min(1.0, each * flush),
+        }
 
     @property
-    def limit(self) -> Limit:
-        """What a faster drain would need more of: waiting less, else computing faster, here or there."""
-        longest = max(self.waiting, key=self.waiting.__getitem__)
-        if self.waiting[longest] > 1 - sum(self.waiting.values()):
-            return longest
-        return Limit.WORKER if self.drained.computing > 0.5 else Limit.SERVER
+    def limit(self) -> Limit | None:
+        """What a faster drain would need more of; SEVERAL where nothing takes clearly more than half of it.
+
+        None after a drain from which nothing follows.
+        """
+        if self.drained.seconds < TOO_SHORT:
+            return None
+        shares = {**self.waiting, Limit.WORKER: self.drained.computing}
+        largest = max(shares, key=shares.__getitem__)
+        if shares[largest] >= CLEARLY:
+            return largest
+        if max(self.waiting.values()) <= HARDLY and self.drained.computing <= 0.5:
+            return Limit.SERVER
+        return Limit.SEVERAL
 
 
 def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[str, int, int], None]) -> Figures:
@@ -105,8 +137,7 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
         server = _server(connection)
         options = WorkerOptions(listen=server.is_direct)
         tell("timing commits", 0, 1)
-        round_trip = commits.round_trip(connection, SHARES["commits"] * seconds)
-        commit = commits.commit(connection, SHARES["commits"] * seconds)
+        timed = timings(connection, SHARES["commits"] * seconds)
 
         def tell_started(number: int) -> None:
             tell("starting tasks", number, samples)
@@ -126,11 +157,22 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
         drained = drain.drain(dsn, connection, max(1.0, give_up - time.monotonic()), options, tell_drained)
         if (server.is_direct and not taken) or not drained.completed:
             raise ContentQueueError(f"the database has not done anything in {seconds:g} seconds; give it more")
-        return Figures(server, round_trip, commit, taken, tasks, drained)
+        return Figures(server, timed, taken, tasks, drained)
 
 
 def _server(connection: Connection) -> Server:
     row = connection.execute(_SERVER).fetchone()
     assert row is not None
     version, fsync, synchronous_commit, standbys, backend_pid = row
-    return Server(version, fsync, synchronous_commit, standbys, backend_pid == connection.info.backend_pid)
+    info = connection.info
+    return Server(
+        info.host,
+        info.port,
+        info.dbname,
+        info.user,
+        version,
+        fsync,
+        synchronous_commit,
+        standbys,
+        backend_pid == info.backend_pid,
+    )

@@ -7,18 +7,30 @@ from contentq.bench.figures import Figures, Limit
 HANDLER_SECONDS = 30
 """What a task of content generation takes, about, for the verdict's example."""
 
-SECONDS_A_DAY = 24 * 3600
+HANDLERS = 600
+"""How many run at once in that example."""
 
 NO_BREAK = "\u00a0"
 """A space that keeps a number and its unit on one line."""
 
+STEADY = 3.0
+"""Seconds of a drain after which chance has little say."""
+
 SHORT = 1.0
 """Seconds of a drain below which chance has a say."""
+
+TOO_FEW = 10
+"""Starts from which nothing follows are fewer."""
+
+SIZING = "docs/performance.md#sizing-a-deployment"
 
 
 def verdict(figures: Figures) -> list[str]:
     """Some paragraphs: what the figures are worth, the rate, the start, what limits and what to do about it."""
-    parts = [_worth(figures), _rate(figures), _start(figures), _limit(figures)]
+    if figures.limit is None:
+        parts = [_worth(figures), _too_short(figures), _start(figures)]
+    else:
+        parts = [_worth(figures), _rate(figures), _start(figures), _limit(figures)]
     return [part for part in parts if part]
 
 
@@ -40,18 +52,25 @@ def _worth(figures: Figures) -> str:
 
 def _rate(figures: Figures) -> str:
     drained = figures.drained
-    rate, busy = drained.rate, drained.rate * HANDLER_SECONDS
     text = (
-        f"One worker works off {spoken(rate)} tasks a second on this database: {spoken(rate * SECONDS_A_DAY)} a "
-        f"day at full speed. At {HANDLER_SECONDS}{NO_BREAK}s a task, the queue keeps up with {spoken(busy)} "
-        "handlers at once; as long as yours are fewer, they set the pace, or the model that they wait for, and "
-        "not the queue."
+        f"One worker works off {spoken(drained.rate)} tasks a second on this database, when they are there "
+        "already and nothing is done for them. Their INSERTs and the content that handlers return are not in it, "
+        f"and cost the server more than this: {SIZING}. For comparison: {HANDLERS} handlers at once that take "
+        f"{HANDLER_SECONDS}{NO_BREAK}s each need {HANDLERS // HANDLER_SECONDS} tasks a second."
     )
     if drained.completed < figures.tasks:
         text += " The drain was stopped when its time was over (--seconds)."
     elif drained.seconds < SHORT:
-        text += " The drain was short: more --tasks give a steadier figure."
+        tasks = float(f"{STEADY * drained.rate:.1g}")
+        text += f" The drain was short; --tasks {tasks:.0f} gives a steadier figure."
     return text
+
+
+def _too_short(figures: Figures) -> str:
+    return (
+        f"The drain took {spoken_ms(1000 * figures.drained.seconds)}, too little for a verdict on rate and limit. "
+        "Without --tasks it takes some seconds."
+    )
 
 
 def _start(figures: Figures) -> str:
@@ -60,51 +79,73 @@ def _start(figures: Figures) -> str:
             "A pooler is in the way, through which no worker can listen: a new task starts when a worker looks, "
             f"every 5{NO_BREAK}s by default. Measure with a --dsn that leads to the server itself."
         )
-    return (
+    number = len(figures.latencies)
+    if number < TOO_FEW:
+        timed = "Only one start was timed" if number == 1 else f"Only {number} starts were timed"
+        return f"{timed}, too few for a verdict: --samples 100 takes a few seconds."
+    commits = 2 * figures.timings.rested_commit
+    text = (
         f"An idle worker starts a task {spoken_ms(figures.median)} after the INSERT began, {figures.nearly_all} "
-        f"within {spoken_ms(figures.p99)}. Two commits are in that, {spoken_ms(figures.commit)} each."
+        f"within {spoken_ms(figures.p99)}. Two commits are in that, of the INSERT and of the claim, "
+        f"{spoken_ms(figures.timings.rested_commit)} each after a pause like that between these tasks"
+    )
+    if commits >= figures.median:
+        return text + "."
+    return (
+        f"{text}; the other {spoken_ms(figures.median - commits)} are the work of both beyond a small update, the "
+        "notification, and the waking of the processes that have waited for it."
     )
 
 
 def _limit(figures: Figures) -> str:
-    limit, drained = figures.limit, figures.drained
+    return f"{_what_limits(figures)} {_shares(figures)}"
+
+
+def _shares(figures: Figures) -> str:
+    waiting = figures.waiting
+    return (
+        f"Of the drain's time, at most {waiting[Limit.NETWORK]:.0%} went into waiting for the network and at most "
+        f"{waiting[Limit.DISK]:.0%} into waiting for the disk; for {figures.drained.computing:.0%} of it the "
+        "worker's process computed. These overlap: claims and reports are under way at the same time."
+    )
+
+
+def _what_limits(figures: Figures) -> str:
+    limit, timings = figures.limit, figures.timings
     if limit is Limit.NETWORK:
         return (
-            f"What limits is the way to the database: a round trip takes {spoken_ms(figures.round_trip)}, "
-            f"and {figures.waiting[limit]:.0%} of the time went into them. Run workers close to the database; "
-            "more of them work off more, since each waits for itself."
+            f"What limits is the way to the database: a round trip takes {spoken_ms(timings.round_trip)}. Run "
+            "workers close to the database; more of them work off more, since each waits for itself."
         )
     if limit is Limit.DISK:
         slow = "the disk, or the standby that confirms commits" if figures.server.standbys else "the disk"
         return (
-            f"What limits is {slow}: a commit takes {spoken_ms(figures.commit)}, and {figures.waiting[limit]:.0%} "
-            "of the time went into them. Faster storage for the write-ahead log helps; so do more workers, whose "
-            "commits are flushed together."
+            f"What limits is {slow}: a commit takes {spoken_ms(timings.commit)}. Faster storage for the "
+            "write-ahead log helps; so do more workers, whose commits are flushed together."
         )
     if limit is Limit.WORKER:
         return (
-            f"What limits is the worker's own process, which computed for {drained.computing:.0%} of the time. "
-            "More worker processes work off more, as long as the database has processors to spare."
+            "What limits is the worker's own process. More worker processes work off more, as long as the "
+            "database has processors to spare."
+        )
+    if limit is Limit.SERVER:
+        return (
+            "What limits is the processor of the database server: neither the network nor the disk is waited for "
+            "much. More worker processes use more of its cores; when all are busy, only more or faster ones help."
         )
     return (
-        "What limits is the processor of the database server: neither the network nor the disk is waited for "
-        "much. More worker processes use more of its cores; when all are busy, only more or faster ones help."
+        f"Nothing limits alone. A round trip takes {spoken_ms(timings.round_trip)}, a commit "
+        f"{spoken_ms(timings.commit)}. More worker processes work off more, since each waits for itself, until "
+        "all of the server's cores are busy."
     )
 
 
 def spoken(number: float) -> str:
-    """A number as one says it, with two digits that count: 9,800 or 850 million."""
-    for size, name in ((1e9, " billion"), (1e6, " million")):
-        if number >= size:
-            return f"{_two_digits(number / size)}{name}"
-    return _two_digits(number)
+    """A number as one says it, with two digits that count: 9,800."""
+    rounded = float(f"{number:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
 def spoken_ms(milliseconds: float) -> str:
     """A time as one says it: 0.35 ms, 12 ms, 1,200 ms."""
-    return f"{_two_digits(milliseconds)}{NO_BREAK}ms"
-
-
-def _two_digits(number: float) -> str:
-    rounded = float(f"{number:.2g}")
-    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
+    return f"{spoken(milliseconds)}{NO_BREAK}ms"

@@ -10,15 +10,17 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from contentq.cli.output import json_option, print_json, print_table
+from contentq.cli.durations import Duration
+from contentq.cli.output import json_option, print_json, print_table, print_text
 from contentq.version import __version__
 
 if TYPE_CHECKING:
-    from contentq.bench.figures import Figures
+    from contentq.bench.figures import Figures, Server
     from contentq.cli.main import GlobalOptions
 
 Tell = Callable[[str, int, int], None]
@@ -26,13 +28,15 @@ Tell = Callable[[str, int, int], None]
 REDRAW = 0.25
 """Seconds, at least, between two looks of the progress bar: each takes time from what is measured."""
 
+SECONDS = Duration(plain_seconds=True, at_least=timedelta(seconds=1))
+
 WIDEST = 100
 """Characters of a line of prose, at most."""
 
 
 @click.command()
 @click.option(
-    "--tasks", type=click.IntRange(1, 10_000_000), default=20_000, show_default=True, help="Tasks to work off."
+    "--tasks", type=click.IntRange(1, 10_000_000), default=50_000, show_default=True, help="Tasks to work off."
 )
 @click.option(
     "--samples",
@@ -43,15 +47,15 @@ WIDEST = 100
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(1),
-    default=60.0,
+    type=SECONDS,
+    default="1m",
     show_default=True,
-    metavar="SECONDS",
-    help="About the longest that it may take; the figures are then of what was done.",
+    metavar="DURATION",
+    help="About the longest that it may take, 90s or 5m or just 90; the figures are then of what was done.",
 )
 @json_option
 @click.pass_obj
-def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: float, as_json: bool) -> None:
+def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: timedelta, as_json: bool) -> None:
     """Measure what the database gives: tasks a second, time to start.
 
     A worker works off tasks that do nothing, in a schema of its own, contentq_bench, which is dropped in the end.
@@ -63,40 +67,51 @@ def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: float, a
 
     resolved = dsn.resolve(options.dsn)
     with _quiet(), _terminated_like_interrupted(), _progress() as tell:
-        figures = measure(resolved, tasks, samples, seconds, tell)
+        figures = measure(resolved, tasks, samples, seconds.total_seconds(), tell)
     if as_json:
         print_json(_data(figures))
         return
-    title = f"contentq {__version__} on PostgreSQL {figures.server.version}"
-    print_table(title, _rows(figures), "")
+    server = figures.server
+    click.echo(f"contentq {__version__} on PostgreSQL {server.version}")
+    print_text(f"database {server.database} on {_place(server)}, as user {server.user}\n")
+    print_table(None, _rows(figures), "")
     for paragraph in verdict(figures):
         width = min(shutil.get_terminal_size().columns, WIDEST)
         lines = textwrap.fill(paragraph, width, break_on_hyphens=False)
         click.echo("\n" + lines.replace(NO_BREAK, " "))
 
 
+def _place(server: Server) -> str:
+    """Where it is: host and port, or the folder of its socket."""
+    return server.host if server.host.startswith("/") else f"{server.host}:{server.port}"
+
+
 def _rows(figures: Figures) -> list[dict[str, str]]:
-    drained, number = figures.drained, len(figures.latencies)
-    rows = [
-        ("drain", f"{drained.rate:,.0f} tasks/s", f"{drained.completed:,} tasks that do nothing, one worker"),
-        ("commit", f"{figures.commit:.2f} ms", "one small update, round trip included; median"),
-        ("round trip", f"{figures.round_trip:.2f} ms", "SELECT 1; median"),
-    ]
+    from contentq.bench.latency import PAUSE
+
+    drained, timings, number = figures.drained, figures.timings, len(figures.latencies)
+    rows = [("drain", f"{drained.rate:,.0f} tasks/s", f"{drained.completed:,} tasks that do nothing, one worker")]
     if number:
-        rows[1:1] = [
-            ("insert to start", f"{figures.median:.2f} ms", f"median of {number}"),
-            ("", f"{figures.p99:.2f} ms", f"{figures.nearly_all} are within this"),
-        ]
+        of = f"median of {number}" if number > 1 else "one task"
+        rows.append(("insert to start", f"{figures.median:.2f} ms", of))
+    if number > 1:
+        rows.append(("", f"{figures.p99:.2f} ms", f"{figures.nearly_all} are within this"))
+    rows += [
+        ("commit", f"{timings.commit:.2f} ms", "one small update, round trip included; median"),
+        ("", f"{timings.rested_commit:.2f} ms", f"after a pause of {1000 * PAUSE:g} ms"),
+        ("round trip", f"{timings.round_trip:.2f} ms", "SELECT 1; median"),
+    ]
     width = max(len(figure) for _, figure, _ in rows)
     return [{"measure": name, "figure": f"{figure:>{width}}", "of": of} for name, figure, of in rows]
 
 
 def _data(figures: Figures) -> dict[str, Any]:
-    server, drained = figures.server, figures.drained
+    server, drained, timings = figures.server, figures.drained, figures.timings
     started = figures.latencies
     return {
         "contentq": __version__,
         "postgresql": server.version,
+        "database": {"host": server.host, "port": server.port, "name": server.database, "user": server.user},
         "durable": server.is_durable,
         "settings": {"fsync": server.fsync, "synchronous_commit": server.synchronous_commit},
         "drain": {
@@ -104,15 +119,18 @@ def _data(figures: Figures) -> dict[str, Any]:
             "completed": drained.completed,
             "seconds": round(drained.seconds, 3),
             "tasks_per_second": round(drained.rate, 1),
+            "waiting_at_most": {limit.value: round(share, 3) for limit, share in figures.waiting.items()},
+            "worker_computing": round(drained.computing, 3),
         },
         "insert_to_start": {
             "samples": len(started),
             "median_ms": round(figures.median, 3) if started else None,
             "p99_ms": round(figures.p99, 3) if started else None,
         },
-        "commit_ms": round(figures.commit, 3),
-        "round_trip_ms": round(figures.round_trip, 3),
-        "limited_by": figures.limit.value,
+        "commit_ms": round(timings.commit, 3),
+        "commit_after_pause_ms": round(timings.rested_commit, 3),
+        "round_trip_ms": round(timings.round_trip, 3),
+        "limited_by": figures.limit.value if figures.limit else None,
     }
 
 

@@ -85,5 +85,16 @@ def psql(arguments: tuple[str, ...]) -> None:
     from contentq.database import embedded
 
     program = embedded.program("psql")
-    database = [] if arguments[:1] and arguments[0].startswith(ABOUT_PSQL) else [embedded.running_dsn()]
-    os.execv(program, [str(program), *database, *arguments])
+    environment = dict(os.environ)
+    if not (arguments[:1] and arguments[0].startswith(ABOUT_PSQL)):
+        # Not as an argument: psql takes the first for the database and the second for the user.
+        environment |= _for_libpq(embedded.running_dsn())
+    os.execve(program, [str(program), *arguments], environment)
+
+
+def _for_libpq(dsn: str) -> dict[str, str]:
+    """The variables with which libpq finds a database that no argument names."""
+    from contentq.database.dsn import parameters
+
+    named = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
+    return {named[name]: str(value) for name, value in parameters(dsn).items() if name in named}

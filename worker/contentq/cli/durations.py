@@ -17,27 +17,38 @@ LONGEST = timedelta(days=365_000)
 """A thousand years: what is so far from now is a time that everything can hold."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 class Duration(_DurationType):
-    """A click parameter type; its values are timedeltas."""
+    """A click parameter type; its values are timedeltas.
+
+    plain_seconds: whether a number without a unit is one of seconds. at_least: the shortest that makes sense.
+    """
 
     name = "duration"
+
+    def __init__(self, *, plain_seconds: bool = False, at_least: timedelta = timedelta(0)) -> None:
+        self._plain_seconds = plain_seconds
+        self._at_least = at_least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Parses the text."""
         if isinstance(value, timedelta):
             return value
+        given, value = value, f"{value}s" if self._plain_seconds and _NUMBER.fullmatch(value) else value
         parts = _PART.findall(value)
         if not parts or "".join(number + unit for number, unit in parts) != value:
-            self.fail(f"{value!r} is not a duration; write for instance 90s, 10m, 2h, 30d or 1h30m", param, ctx)
+            self.fail(f"{given!r} is not a duration; write for instance 90s, 10m, 2h, 30d or 1h30m", param, ctx)
         try:
             duration = sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta(0))
         except OverflowError:
             duration = timedelta.max
         if duration > LONGEST:
-            self.fail(f"{value!r} is too long; at most {LONGEST.days}d", param, ctx)
+            self.fail(f"{given!r} is too long; at most {LONGEST.days}d", param, ctx)
+        if duration < self._at_least:
+            self.fail(f"{given!r} is too short; at least {self._at_least.total_seconds():g}s", param, ctx)
         return duration
 
 

@@ -39,6 +39,8 @@ def _from_database(error: psycopg.Error) -> tuple[str, int]:
     hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
     if isinstance(error, errors.InsufficientPrivilege):
         return f"{said}; connect as a user who may, or have the owner of the database grant it", 1
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return f"{said}; this is a replica, or a user whose sessions may only read: name the primary", 1
     if isinstance(error, errors.UndefinedTable | errors.UndefinedFunction | errors.UndefinedColumn):
         return (
             f"the database has the right schema revision, but not all of its schema: {said}; if something of it "

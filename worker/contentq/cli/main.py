@@ -23,7 +23,7 @@ Exit codes:
     4  the schema is not migrated, or older or newer than this program
     5  the input was refused; nothing was inserted
     6  a worker was stopped and gave running tasks back
-  130  interrupted with Ctrl-C
+  130  interrupted with Ctrl-C; contentq bench also with SIGTERM or SIGHUP
 """
 
 COMMANDS = {
@@ -81,9 +81,19 @@ class Commands(click.Group):
         return command
 
 
+def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuses what comes of a variable that is not set: another database than the one that was meant."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; is the variable set that it comes from?", ctx, param)
+    return value
+
+
 @click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--dsn", metavar="DSN", help="The database; else DATABASE_URL, else the embedded server (contentq db start)."
+    "--dsn",
+    metavar="DSN",
+    callback=_not_empty,
+    help="The database; else DATABASE_URL, else the embedded server (contentq db start).",
 )
 @click.version_option(__version__, prog_name="contentq")
 @click.pass_context
@@ -106,7 +116,7 @@ def execute(arguments: list[str]) -> int:
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        _told_where_dsn_goes(error).show()
         return error.exit_code
     except (ReaderGone, BrokenPipeError):
         # Whoever read the output has seen enough; the interpreter must not flush into the closed pipe.
@@ -120,3 +130,13 @@ def execute(arguments: list[str]) -> int:
         print_text(f"Error: {message}", err=True)
         return exit_code
     return outcome if isinstance(outcome, int) else 0
+
+
+def _told_where_dsn_goes(error: click.ClickException) -> click.ClickException:
+    """The error; for a --dsn after the command, one that says that it goes before."""
+    if not isinstance(error, click.NoSuchOption) or error.option_name != "--dsn" or error.ctx is None:
+        return error
+    command = error.ctx.command_path.removeprefix("contentq ")
+    if command.split()[0] == "db":  # which knows the embedded server only
+        return error
+    return click.UsageError(f"--dsn goes before the command: contentq --dsn DSN {command}", error.ctx)
