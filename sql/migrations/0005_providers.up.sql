@@ -395,7 +395,8 @@ COMMENT ON FUNCTION contentq.record_usage(bigint, integer[], text[]) IS
 -- Called by: workers, once a second at most for all that has changed.
 -- Locks: the tasks, in id order, skipping those that others hold (so it never waits): progress can be missed.
 -- Returns: nothing. A fraction is from 0 to 1; what is NULL, or not a number, stays as it was. A task whose
---          (worker, attempt) no longer holds is left alone. No index has these columns: the update is a cheap one.
+--          (worker, attempt) no longer holds is left alone. No index has these columns: the update is a heap-only one
+--          wherever the row's page has room for it.
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.report_progress(
     worker_id bigint,
