@@ -81,7 +81,8 @@ def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> No
         ("timeout = 0", "timeout: must be more than 0 seconds"),
         ("timeout = inf", "timeout: must be a finite number"),
         ("base_url = 'localhost:8000'", "base_url: must be an address such as https://api.openai.com/v1"),
-        ("base_url = 'http://h:x/v1'", "base_url: Port could not be cast"),
+        ("base_url = 'http://h:x/v1'", "base_url: must have a number as its port"),
+        ("base_url = 'https://[me:secret@h/v1'", "base_url: must be an address such as "),
         ("base_url = 'https://me:secret@h/v1'", "base_url: must not hold a user name or a password"),
         ("prices = 3", "prices: must be a table of tables"),
         ("prices.large = 3", "prices: must be a table of tables"),
@@ -162,6 +163,26 @@ def test_key_that_can_be_none_is_refused_and_not_repeated(key: str) -> None:
 def test_address_in_the_environment_that_is_none_is_refused() -> None:
     with pytest.raises(HandlerUnusable, match=r"^OPENAI_BASE_URL must be an address such as "):
         endpoint(OpenAISettings(), {"OPENAI_BASE_URL": "localhost:11434", "OPENAI_API_KEY": "sk-1"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://h/v1?api_key=qsecret",
+        "http://h/v1#qsecret",
+        "http://h?qsecret",
+        "http://me:qsecret@h/v1",
+        "http://h:qsecret/v1",
+        "http://[qsecret/v1",
+    ],
+)
+def test_address_that_may_hold_a_secret_is_refused_and_not_repeated(settings_file: Path, address: str) -> None:
+    with pytest.raises(HandlerUnusable, match="^OPENAI_BASE_URL must ") as in_environment:
+        endpoint(OpenAISettings(), {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "sk-1"})
+    with pytest.raises(HandlerUnusable, match="base_url: must ") as in_file:
+        read(settings_file, f"base_url = '{address}'")
+
+    assert "qsecret" not in f"{in_environment.value} {in_file.value}"
 
 
 @pytest.mark.parametrize(

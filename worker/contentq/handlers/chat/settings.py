@@ -20,6 +20,8 @@ else:
 
 T = TypeVar("T")
 
+_NO_ADDRESS = "must be an address such as https://api.openai.com/v1"
+
 _SECRETS = ("api_key", "apikey", "key", "token", "secret", "password", "openai_api_key", "authorization")
 
 
@@ -99,14 +101,26 @@ def read(file: Path | None) -> OpenAISettings:
     return _Reader(file).settings(given)
 
 
-def without_credentials(url: str) -> str:
-    """A base URL as it is. Raises ValueError when it is no address, or when a password is part of it."""
-    parts = urlsplit(url)
+def without_secrets(url: str) -> str:
+    """A base URL as it is. Raises ValueError when it is no address, or holds more than one: a password, a query.
+
+    The client adds the path of each call behind a query, so that no server would understand it. Messages show
+    the address, but no error repeats one that is refused.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose message repeats it
+        raise ValueError(_NO_ADDRESS) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address such as https://api.openai.com/v1")
+        raise ValueError(_NO_ADDRESS)
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold a user name or a password")
-    _ = parts.port  # raises ValueError when it is no number
+    if "?" in url or "#" in url:
+        raise ValueError("must end with its path, such as /v1: no query (?) and no fragment (#)")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must have a number as its port") from None
     return url
 
 
@@ -180,7 +194,7 @@ def _text(value: object) -> str:
 
 
 def _url(value: object) -> str:
-    return without_credentials(_text(value))
+    return without_secrets(_text(value))
 
 
 def _number(value: object) -> float:
