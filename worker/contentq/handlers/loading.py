@@ -45,6 +45,14 @@ class HandlerOptions:
 
 BUILT_IN = ("template", "command", "openai")
 
+_OPTIONS = (
+    ("templates", "--templates", ("template", "openai")),
+    ("settings", "--settings", ("openai",)),
+    ("command", "--command", ("command",)),
+    ("environment", "--env", ("command",)),
+)
+"""The attributes of HandlerOptions, what they are called on the command line, and which handlers take them."""
+
 
 def load(name: str, options: HandlerOptions | None = None) -> Handler:
     """The handler of this name: `module:function`, or one that ships with contentq.
@@ -52,13 +60,11 @@ def load(name: str, options: HandlerOptions | None = None) -> Handler:
     The module is found as `python -m` finds it, in the current folder first. Raises HandlerUnusable.
     """
     options = options or HandlerOptions()
+    _check(options, name)
     if name == "command":
         from contentq.handlers.commands.handler import CommandHandler
 
         return wrap(CommandHandler(options.command, options.environment), name)
-    if options.command or options.environment:
-        given = "--command" if options.command else "--env"
-        raise HandlerUnusable(f"{given} is for the handler command, not for {name!r}: add --handler command")
     if name == "template":
         from contentq.handlers.template import template_handler
 
@@ -112,6 +118,15 @@ def wrap(function: Any, name: str | None = None) -> Handler:
             f"handler {shown!r} cannot be called with (task, context): it takes {inspect.signature(function)}"
         ) from None
     return Handler(shown, function, _is_async(function))
+
+
+def _check(options: HandlerOptions, name: str) -> None:
+    """Raises HandlerUnusable when something is set that this handler does not take."""
+    for attribute, option, takers in _OPTIONS:
+        if getattr(options, attribute) and name not in takers:
+            whose = f"the handler{'s' if len(takers) > 1 else ''} {' and '.join(takers)}"
+            advice = " or ".join(f"--handler {taker}" for taker in takers)
+            raise HandlerUnusable(f"{option} is for {whose}, not for {name!r}: add {advice}")
 
 
 def _openai(options: HandlerOptions) -> Handler:
