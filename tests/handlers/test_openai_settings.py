@@ -177,7 +177,7 @@ def test_address_in_the_environment_that_is_none_is_refused() -> None:
     ],
 )
 def test_address_that_may_hold_a_secret_is_refused_and_not_repeated(settings_file: Path, address: str) -> None:
-    with pytest.raises(HandlerUnusable, match="^OPENAI_BASE_URL must ") as in_environment:
+    with pytest.raises(HandlerUnusable, match=r"^OPENAI_BASE_URL must ") as in_environment:
         endpoint(OpenAISettings(), {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "sk-1"})
     with pytest.raises(HandlerUnusable, match="base_url: must ") as in_file:
         read(settings_file, f"base_url = '{address}'")
