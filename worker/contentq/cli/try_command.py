@@ -172,11 +172,14 @@ class _ProgressLines:
         self._next = 0.0
 
     def __call__(self, fraction: float | None, note: str | None) -> None:
-        """What a handler tells; what is None stays as it was."""
+        """What a handler tells, as a worker would note it; what is None stays as it was."""
+        from contentq.worker.progress import cleaned
+
+        share, said = cleaned(fraction, note)
         with self._lock:
             self._now = (
-                self._now[0] if fraction is None else fraction,
-                self._now[1] if note is None else note,
+                self._now[0] if share is None else share,
+                self._now[1] if said is None else said,
             )
             if time.monotonic() >= self._next:
                 self._show()
