@@ -80,6 +80,7 @@ def try_command(previous_file: Path | None, log_level: str, as_json: bool, **giv
     previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
     task = make_task(content_id=None if previous is None else previous.id, **given)
     log_to_stderr(log_level)
+    handler.introduce()
     progress = _ProgressLines()
 
     async def attempt() -> int:

@@ -15,6 +15,10 @@ from typing import Any
 from contentq.errors import HandlerUnusable
 
 
+def _nothing_to_say() -> None:
+    """The introduction of a handler of which all is known."""
+
+
 @dataclass(frozen=True)
 class Handler:
     """A handler and what is known of it: `async def` handlers run on the event loop, others in threads."""
@@ -24,6 +28,9 @@ class Handler:
     is_async: bool
     gate: str | None = None
     """The gate of the provider that it calls, for a worker that was given none."""
+
+    introduce: Callable[[], None] = _nothing_to_say
+    """Logs what is worth knowing of it before it is called; for commands, once the log is set up."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ def _openai(options: HandlerOptions) -> Handler:
             "the handler 'openai' needs the package openai, which is not installed: pip install 'contentq[openai]'"
         ) from None
     handler = OpenAIHandler(options.templates, options.settings)
-    return replace(wrap(handler, "openai"), gate=handler.gate)
+    return replace(wrap(handler, "openai"), gate=handler.gate, introduce=handler.introduce)
 
 
 def _is_async(function: Any) -> bool:
