@@ -55,10 +55,18 @@ class OpenAIHandler:
         return self._at.host
 
     def introduce(self) -> None:
-        """Logs where it calls, and which models."""
+        """Logs where it calls, which models, and which of them have no price."""
         own = ",".join(f"{name}:{own.model}" for name, own in self._settings.categories.items() if own.model)
         categories = f" categories={own}" if own else ""
         log.info("model=%s%s address=%s", self._settings.model, categories, self._at.base_url)
+        unpriced = self._settings.unpriced()
+        if unpriced and not self._settings.prices:
+            log.warning("no model has a price in the settings: cost is not counted, and no budget sees it")
+        else:
+            for model in unpriced:
+                log.warning(
+                    "model %s has no price in the settings: its cost is not counted, and no budget sees it", model
+                )
 
     async def __call__(self, task: Task, context: Any) -> GeneratedContent:
         """Asks, and returns what the model has written.

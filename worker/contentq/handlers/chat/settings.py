@@ -86,6 +86,11 @@ class OpenAISettings:
             return self
         return replace(self, **{name: value for name, value in vars(own).items() if value is not None})
 
+    def unpriced(self) -> list[str]:
+        """The models, each once, that have no price."""
+        models = [self.model, *(own.model for own in self.categories.values() if own.model is not None)]
+        return [model for model in dict.fromkeys(models) if model not in self.prices]
+
 
 def read(file: Path | None) -> OpenAISettings:
     """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file and key."""
