@@ -89,6 +89,12 @@ def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> No
         ("prices.large.input = 3", 'prices."large": needs both input and output'),
         ("[prices.'gpt-5.4']\ninput = 1\noutput = -1", 'prices."gpt-5.4".output: must be 0 or more'),
         ("[prices.large]\ninput = 1\noutput = 1\ncached = 1", 'prices."large".cached: there is no such setting'),
+        (
+            "[prices.gpt-5.4-mini]\ninput = 1\noutput = 2",
+            'prices."gpt-5".4-mini: write a name that has dots in quotes: [prices."gpt-5.4-mini"]',
+        ),
+        ("[prices.a.5.4]\ninput = 1", 'prices."a".5: write a name that has dots in quotes: [prices."a.5.4"]'),
+        ("[categories.a.b]", 'categories.a.b: write a name that has dots in quotes: [categories."a.b"]'),
         ("[categories.blog]\ntimeout = 3", "categories.blog.timeout: there is no such setting; there are: model,"),
         ("categories.blog = 'small'", "categories: must be a table of tables"),
         ("[categories.blog]\n[categories.Blog]", "categories.Blog: is there twice"),

@@ -181,6 +181,10 @@ class _Reader:
             if key not in known:
                 if key.lower().replace("-", "_") in _SECRETS:
                     raise self._refusal(path, "keys do not belong into a file; set OPENAI_API_KEY instead")
+                if where and isinstance(value, dict):
+                    raise self._refusal(
+                        path, f"write a name that has dots in quotes: {_quoted(where, key, value)}"
+                    )
                 raise self._refusal(path, f"there is no such setting; there are: {', '.join(known)}")
             try:
                 read[key] = known[key](value)
@@ -190,6 +194,16 @@ class _Reader:
 
     def _refusal(self, key: str, why: str) -> HandlerUnusable:
         return HandlerUnusable(f"the settings {str(self._file)!r}: {key}: {why}")
+
+
+def _quoted(where: str, key: str, value: Mapping[str, Any]) -> str:
+    """The head of a table that TOML has taken for several, since the name in it has dots and no quotes."""
+    table, _, name = where.partition(".")
+    parts = [name.strip('"'), key]
+    while len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
+        parts.append(next(iter(value)))
+        value = inner
+    return f'[{table}."{".".join(parts)}"]'
 
 
 def _text(value: object) -> str:
