@@ -289,6 +289,7 @@ def test_show_into_a_pipe_changes_nothing(contentq: Run, queue: Queue) -> None:
         ('{"cost": 0.00000012345678901234567890}', "cost 0.00000012345678901234567890"),
         ('{"model": "small", "completion_tokens": 0}', "small, 0 tokens out"),
         ('{"model": 5, "cost": 2}', "cost 2"),
+        ('{"prompt_tokens": 7.9, "completion_tokens": -1, "cost": 1e13}', "7 tokens in"),
     ],
 )
 def test_tokens_and_cost_are_shown_in_words(contentq: Run, queue: Queue, result: str, usage: str) -> None:

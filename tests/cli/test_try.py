@@ -91,6 +91,24 @@ async def progresses(task, context):
     context.progress(note="done")
 
 
+def mumbles(task, context):
+    """Says what is no fraction and no text."""
+    said = {"word": ["half"], "number as note": [0.5, 7], "percent": [50, "x"], "object": [None, object]}
+    context.progress(*said[task.topic])
+
+
+async def boasts(task, context):
+    """Says of its cost what the database does not count."""
+    usage = {"model": 7, "prompt_tokens": "many", "completion_tokens": -1, "cost": "abc"}
+    if task.topic == "error":
+        raise TemporaryError("busy", usage=usage)
+    if task.topic == "set":
+        raise TemporaryError("busy", usage={"cost": 1, "set": {1}})
+    if task.topic == "large":
+        return {"prompt_tokens": 12.7, "cost": 1e13}
+    return usage
+
+
 def steers(task, context):
     context.progress(0.5, "a\\x1b[31mb")
     if task.topic == "error":
@@ -346,6 +364,37 @@ def test_progress_goes_to_standard_error_now_and_then(attempt: Run) -> None:
     assert lines[0] == "progress: 10% writing"
     assert lines[-1] == "progress: 100% done"
     assert json.loads(shown.out)["outcome"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("topic", "line"),
+    [
+        ("word", None),
+        ("number as note", "progress: 50% 7"),
+        ("percent", "progress: 100% x"),
+        ("object", "progress: <class 'object'>"),
+    ],
+)
+def test_progress_is_what_a_worker_would_note(attempt: Run, topic: str, line: str | None) -> None:
+    shown = attempt("mumbles", "--topic", topic)
+
+    assert (shown.code, shown.err.splitlines()) == (0, [] if line is None else [line])
+
+
+@pytest.mark.parametrize(
+    ("topic", "cost"), [("result", ""), ("error", ""), ("set", ""), ("large", ", 12 prompt tokens")]
+)
+def test_cost_is_what_the_database_would_count(attempt: Run, topic: str, cost: str) -> None:
+    shown = attempt("boasts", "--topic", topic)
+
+    assert shown.code == (1 if topic in ("error", "set") else 0)
+    last = (shown.out or shown.err).splitlines()[-1]
+    assert last.startswith("took ")
+    assert last.partition(" s")[2] == cost
+    if topic == "result":
+        assert '"cost": "abc"' in shown.out, "the result is stored as it is"
+    if shown.code:
+        assert json.loads(attempt("boasts", "--topic", topic, "--json").out)["usage"] is None
 
 
 @pytest.mark.parametrize("handler", ["sleeps", "asks", "late"])

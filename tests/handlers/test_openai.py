@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from contentq import GeneratedContent, PermanentError, TemporaryError
 from contentq.handlers.chat.handler import OpenAIHandler
+from contentq.handlers.loading import HandlerOptions, load
 
 from tests.handlers.conftest import KEY, Ask
 from tests.support.provider import Provider
@@ -198,3 +199,34 @@ def test_all_calls_of_a_worker_go_out_at_once_and_share_their_connections(provid
 
     provider.hold()
     asyncio.run(many())
+
+
+CATEGORIES = "[categories.a]\nmodel = 'small'\n[categories.b]\nmodel = 'small'\n[categories.c]\ntemperature = 1\n"
+NONE = "no model has a price in the settings: cost is not counted, and no budget sees it"
+
+
+@pytest.mark.parametrize(
+    ("settings", "warnings"),
+    [
+        ("", [NONE]),
+        (CATEGORIES, [NONE]),
+        (PRICES, []),
+        (PRICES + CATEGORIES, ["model small"]),
+        (f"{PRICES}[prices.small]\ninput = 0\noutput = 0\n{CATEGORIES}", []),
+        (PRICES.replace("[prices.large]", "[prices.lagre]"), ["model large"]),
+    ],
+)
+def test_model_without_a_price_is_told_of_once_at_the_start(
+    provider: Provider,
+    settings_file: Path,
+    caplog: pytest.LogCaptureFixture,
+    settings: str,
+    warnings: list[str],
+) -> None:
+    settings_file.write_text(settings)
+
+    load("openai", HandlerOptions(settings=settings_file)).introduce()
+
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    said = " has no price in the settings: its cost is not counted, and no budget sees it"
+    assert told == [each if each == NONE else each + said for each in warnings]

@@ -7,6 +7,8 @@ import re
 import socket
 from datetime import timedelta
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,6 +22,12 @@ from tests.support.provider_rules import Rule
 
 def said(message: str, code: str | int | None = None, kind: str = "invalid_request_error") -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+class SilentHandler(BaseHTTPRequestHandler):
+    """Answers 400 to what is no HTTP, as servers do, and tells no one."""
+
+    def log_message(self, format: str, *arguments: Any) -> None: ...
 
 
 def failure(ask: Ask, settings: str = "", **columns: Any) -> HandlerError:
@@ -83,7 +91,8 @@ def test_unknown_model_is_told_with_the_setting_to_check(provider: Provider, ask
     assert type(caught) is PermanentError
     assert str(caught) == (
         f"127.0.0.1:{provider.port} said 404: The model `lagre` does not exist or you do not have access to it.; "
-        f"check model and base_url in the settings: the model is 'lagre', the address {provider.url}"
+        "check model and base_url in the settings, or OPENAI_BASE_URL: the model is 'lagre', the address "
+        f"{provider.url}"
     )
 
 
@@ -287,14 +296,27 @@ def test_outage_is_told(provider: Provider, ask: Ask, outage: str, message: str)
 
 
 @pytest.mark.parametrize(
-    ("host", "message"),
-    [("127.0.0.1:{free}", "the connection to 127.0.0.1:{free} failed: "), ("nowhere.invalid", "nowhere.invalid")],
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:{free}/v1", "the connection to 127.0.0.1:{free} failed: Connection refused"),
+        ("http://localhost:{free}/v1", "the connection to localhost:{free} failed: Connection refused"),
+        ("http://nowhere.invalid/v1", "the connection to nowhere.invalid failed: .*"),
+        (
+            "https://127.0.0.1:{plain}/v1",
+            "the connection to 127.0.0.1:{plain} failed: .* the server speaks http there, and no https",
+        ),
+    ],
 )
-def test_server_that_cannot_be_reached_is_named(ask: Ask, host: str, message: str) -> None:
-    with socket.socket() as bound:
+def test_server_that_cannot_be_reached_is_named_with_its_address_and_where_that_is_from(
+    ask: Ask, url: str, why: str
+) -> None:
+    with socket.socket() as bound, HTTPServer(("127.0.0.1", 0), SilentHandler) as plain:
+        Thread(target=plain.handle_request).start()
         bound.bind(("127.0.0.1", 0))
-        free = str(bound.getsockname()[1])
-        caught = failure(ask, f"base_url = 'http://{host.format(free=free)}/v1'")
+        ports = {"free": bound.getsockname()[1], "plain": plain.server_port}
+        caught = failure(ask, f"base_url = '{url.format(**ports)}'")
+        socket.create_connection(("127.0.0.1", plain.server_port)).close()  # so that its thread ends in any case
 
     assert type(caught) is ProviderUnavailable
-    assert re.search(re.escape(message.format(free=free)), str(caught))
+    advice = f"the address is {url.format(**ports)}: check base_url in the settings, or OPENAI_BASE_URL"
+    assert re.fullmatch(f"{why.format(**ports)}; {re.escape(advice)}", str(caught))

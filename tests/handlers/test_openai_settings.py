@@ -81,13 +81,20 @@ def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> No
         ("timeout = 0", "timeout: must be more than 0 seconds"),
         ("timeout = inf", "timeout: must be a finite number"),
         ("base_url = 'localhost:8000'", "base_url: must be an address such as https://api.openai.com/v1"),
-        ("base_url = 'http://h:x/v1'", "base_url: Port could not be cast"),
+        ("base_url = 'http://h:x/v1'", "base_url: must have a number as its port"),
+        ("base_url = 'https://[me:secret@h/v1'", "base_url: must be an address such as "),
         ("base_url = 'https://me:secret@h/v1'", "base_url: must not hold a user name or a password"),
         ("prices = 3", "prices: must be a table of tables"),
         ("prices.large = 3", "prices: must be a table of tables"),
         ("prices.large.input = 3", 'prices."large": needs both input and output'),
         ("[prices.'gpt-5.4']\ninput = 1\noutput = -1", 'prices."gpt-5.4".output: must be 0 or more'),
         ("[prices.large]\ninput = 1\noutput = 1\ncached = 1", 'prices."large".cached: there is no such setting'),
+        (
+            "[prices.gpt-5.4-mini]\ninput = 1\noutput = 2",
+            'prices."gpt-5".4-mini: write a name that has dots in quotes: [prices."gpt-5.4-mini"]',
+        ),
+        ("[prices.a.5.4]\ninput = 1", 'prices."a".5: write a name that has dots in quotes: [prices."a.5.4"]'),
+        ("[categories.a.b]", 'categories.a.b: write a name that has dots in quotes: [categories."a.b"]'),
         ("[categories.blog]\ntimeout = 3", "categories.blog.timeout: there is no such setting; there are: model,"),
         ("categories.blog = 'small'", "categories: must be a table of tables"),
         ("[categories.blog]\n[categories.Blog]", "categories.Blog: is there twice"),
@@ -162,6 +169,26 @@ def test_key_that_can_be_none_is_refused_and_not_repeated(key: str) -> None:
 def test_address_in_the_environment_that_is_none_is_refused() -> None:
     with pytest.raises(HandlerUnusable, match=r"^OPENAI_BASE_URL must be an address such as "):
         endpoint(OpenAISettings(), {"OPENAI_BASE_URL": "localhost:11434", "OPENAI_API_KEY": "sk-1"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://h/v1?api_key=qsecret",
+        "http://h/v1#qsecret",
+        "http://h?qsecret",
+        "http://me:qsecret@h/v1",
+        "http://h:qsecret/v1",
+        "http://[qsecret/v1",
+    ],
+)
+def test_address_that_may_hold_a_secret_is_refused_and_not_repeated(settings_file: Path, address: str) -> None:
+    with pytest.raises(HandlerUnusable, match=r"^OPENAI_BASE_URL must ") as in_environment:
+        endpoint(OpenAISettings(), {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "sk-1"})
+    with pytest.raises(HandlerUnusable, match="base_url: must ") as in_file:
+        read(settings_file, f"base_url = '{address}'")
+
+    assert "qsecret" not in f"{in_environment.value} {in_file.value}"
 
 
 @pytest.mark.parametrize(

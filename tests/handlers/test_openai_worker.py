@@ -124,6 +124,10 @@ def test_command_line_takes_the_settings_and_says_what_is_wrong_with_them(
     assert refused.returncode == 2
     assert refused.stderr.startswith(f"Error: the settings '{settings_file}': modle: there is no such setting; ")
 
-    settings_file.write_text("model = 'large'")
-    subprocess.run(command, capture_output=True, text=True, check=True)
+    settings_file.write_text("model = 'large'\n[categories.blog]\nmodel = 'small'")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (
+        f" logger=contentq.handlers.openai model=large categories=blog:small address={provider.url}\n"
+        in done.stderr
+    )
     assert queue.row(id_)["result"]["model"] == "large"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from contentq import PermanentError
 from contentq.content import PreviousContent
+from contentq.errors import HandlerUnusable
 from contentq.handlers.chat.prompt import Prompt
 
 from tests.support.tasks import context, task
@@ -100,7 +101,6 @@ def test_everything_that_a_template_is_promised_is_there(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{{ topic }}\n{% if %}", "template recipe.prompt.j2, line 2: Expected an expression"),
         ("{{ topic }}\n\n{{ nothing }}", "template recipe.prompt.j2, line 3: 'nothing' is undefined"),
         ("{% block user %}\n{{ task.colour }}{% endblock %}", "template recipe.prompt.j2, line 2: .*'colour'"),
         ("{% extends 'gone.j2' %}", "template recipe.prompt.j2, line 1: TemplateNotFound: gone.j2"),
@@ -113,3 +113,65 @@ def test_template_at_fault_is_named_with_its_line(tmp_path: Path, text: str, sai
 
     with pytest.raises(PermanentError, match=f"^{said}"):
         prompt(tmp_path, category="recipe")
+
+
+USER = "{% block user %}Write.{% endblock %}"
+SHIPPED = '{% extends "prompt.j2" %}'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("{{ topic }}\n{% if %}", 2, "Expected an expression"),
+        (f"{SHIPPED}\n\n{{% block usr %}}x{{% endblock %}}", 3, "there is no block 'usr' to replace; "),
+        (
+            f"{{% block sytem %}}x{{% endblock %}}{USER}",
+            1,
+            "there is no block 'sytem' to replace; there are: user",
+        ),
+        ("{% extends 'base.j2' %}{% block too %}x{% endblock %}", 1, "there is no block 'too' to replace; there"),
+        ("{% extends 'recipe.prompt.j2' %}", 1, "it extends 'recipe.prompt.j2', and so itself"),
+    ],
+)
+def test_template_at_fault_is_refused_at_the_start_with_file_and_line(
+    tmp_path: Path, text: str, line: int, said: str
+) -> None:
+    write(tmp_path, base="{% block one %}{% endblock %}{% block two %}{% endblock %}")
+    file = tmp_path / "recipe.prompt.j2"
+    file.write_text(text)
+
+    with pytest.raises(HandlerUnusable) as caught:
+        Prompt(tmp_path)
+
+    assert str(caught.value).startswith(f"the template '{file}', line {line}: {said}")
+    if "'usr'" in said:
+        assert str(caught.value).endswith("there are: system, user")
+    if "'too'" in said:
+        assert str(caught.value).endswith("there are: one, two")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        USER,
+        "{% block intro %}Write.{% endblock %}",
+        "{% extends 'base.j2' %}{% block two %}Write.{% endblock %}",
+        f"{{% extends 'base.j2' %}}{USER}",
+        f"{SHIPPED}{{% block user %}}{{% block part %}}Write.{{% endblock %}}{{% endblock %}}",
+        f"{SHIPPED}{{% block user %}}{{{{ self.x() }}}}{{% endblock %}}{{% block x %}}Write.{{% endblock %}}",
+        "{% extends 'parts.j2' %}{% block part %}Write.{% endblock %}",
+        "{% extends 'base.j2' if topic else 'gone.j2' %}{% block two %}Write.{% endblock %}",
+    ],
+)
+def test_block_that_is_in_the_prompt_whatever_its_name_is_not_refused(tmp_path: Path, text: str) -> None:
+    base = "{% block one %}{% endblock %}{% block two %}{% endblock %}"
+    parts = "{% block user %}{% block part %}{% endblock %}{% endblock %}"
+    write(tmp_path, base=base, parts=parts, recipe__prompt=text)
+
+    assert prompt(tmp_path, topic="Tea", category="recipe")["user"] == "Write."
+
+
+def test_templates_of_another_handler_are_not_looked_at(tmp_path: Path) -> None:
+    write(tmp_path, recipe__md="{% if %}", myprompt="{% if %}")
+
+    assert prompt(tmp_path, topic="Tea", category="recipe")["user"].startswith("Write an article.")

@@ -231,7 +231,6 @@ def test_category_does_not_lead_out_of_the_folder(category: str, tmp_path: Path,
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("# {{ topic }}\n{% if %}", "template recipe.md.j2, line 2: Expected an expression"),
         ("# {{ topic }}\n\n{{ nothing }}", "template recipe.md.j2, line 3: 'nothing' is undefined"),
         ("{{ task.colour }}", "template recipe.md.j2, line 1: .* has no attribute 'colour'"),
         ("\n{% include 'part.j2' %}", "template recipe.md.j2, line 2: TemplateNotFound: part.j2"),
@@ -250,11 +249,48 @@ def test_template_at_fault_fails_its_task_and_the_error_names_file_and_line(
         draft(task(category="recipe"), folder)
 
 
-def test_template_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
-    (tmp_path / "recipe.md.j2").write_bytes(b"# caf\xe9")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# {{ topic }}\n{% if %}", "the template '{file}', line 2: Expected an expression"),
+        ("# {{ topic|nonsense }}", "the template '{file}', line 1: No filter named 'nonsense'"),
+        (
+            "{% block a %}{% endblock %}\n{% block a %}{% endblock %}",
+            "the template '{file}', line 2: block 'a' def",
+        ),
+        ("# caf\xe9", "the template 'recipe.md.j2' is not UTF-8"),
+    ],
+)
+def test_template_with_an_error_of_syntax_is_refused_at_the_start(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "recipe.md.j2"
+    file.write_text(text, encoding="latin-1")
 
+    with pytest.raises(HandlerUnusable) as caught:
+        TemplateHandler(tmp_path)
+    assert str(caught.value).startswith(said.format(file=file))
+
+
+def test_template_that_another_names_is_looked_at_as_well_and_that_of_another_handler_is_not(write: Write) -> None:
+    write("recipe.md.j2", "# {{ topic|plain }}\n{% include 'part.j2' %}{% include topic %}")
+    write("notes.txt", "{% if %}")
+    folder = write("recipe.prompt.j2", "{% if %}")
+    TemplateHandler(folder)
+
+    write("part.j2", "\n\n{% endif %}")
+    with pytest.raises(HandlerUnusable, match=r"part\.j2', line 3: Encountered unknown tag 'endif'"):
+        TemplateHandler(folder)
+
+
+def test_template_that_is_broken_while_the_worker_runs_fails_its_task(write: Write) -> None:
+    handler = TemplateHandler(write("recipe.md.j2", "# {{ topic }}"))
+    file = write("recipe.md.j2", "# {{ topic }}\n{% if %}") / "recipe.md.j2"
+
+    with pytest.raises(PermanentError, match=r"^template recipe\.md\.j2, line 2: Expected an expression"):
+        handler(task(category="recipe"), None)
+
+    file.write_bytes(b"# caf\xe9")
     with pytest.raises(PermanentError, match=r"^template recipe\.md\.j2 or draft\.md\.j2: UnicodeDecodeError: "):
-        draft(task(category="recipe"), tmp_path)
+        handler(task(category="recipe"), None)
 
 
 def test_template_that_was_mended_is_read_again(write: Write) -> None:

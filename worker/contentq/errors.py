@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -83,14 +84,15 @@ class HandlerError(ContentQueueError):
 class TemporaryError(HandlerError):
     """The attempt failed, but the next may succeed: it is retried while retries are left.
 
-    retry_after: seconds (or a timedelta) until the retry; without it, a random exponential backoff.
+    retry_after: seconds (or a timedelta) until the retry; without it, a random exponential backoff. The attribute
+    is a timedelta, or None.
     """
 
     def __init__(
         self,
         message: str = "",
         *,
-        retry_after: float | timedelta | None = None,
+        retry_after: float | str | timedelta | None = None,
         usage: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, usage=usage)
@@ -111,7 +113,8 @@ class PermanentError(HandlerError):
 class RateLimited(HandlerError):
     """The provider refused the call for now: the task is snoozed, and no retry is charged.
 
-    retry_after: seconds (or a timedelta) until the task may be claimed again; without it, the worker chooses.
+    retry_after: seconds (or a timedelta) until the task may be claimed again; without it, the worker chooses. The
+    attribute is a timedelta, or None.
     gate: key of the gate to close for so long, when it is another than the worker's own (--gate).
     """
 
@@ -119,7 +122,7 @@ class RateLimited(HandlerError):
         self,
         message: str = "",
         *,
-        retry_after: float | timedelta | None = None,
+        retry_after: float | str | timedelta | None = None,
         gate: str | None = None,
         usage: Mapping[str, Any] | None = None,
     ) -> None:
@@ -128,9 +131,24 @@ class RateLimited(HandlerError):
         self.gate = gate
 
 
-def as_timedelta(seconds: float | timedelta | None) -> timedelta | None:
-    """Seconds or a timedelta, as a timedelta that is not negative and not too long; None stays None."""
+def as_timedelta(seconds: float | str | timedelta | None) -> timedelta | None:
+    """Seconds or a timedelta, as a timedelta that is not negative and not too long; None stays None.
+
+    Seconds may be a text, as headers have them. Raises ValueError for what is no time.
+    """
     if seconds is None:
         return None
-    delay = seconds if isinstance(seconds, timedelta) else timedelta(seconds=min(seconds, LONGEST_DELAY))
+    delay = seconds if isinstance(seconds, timedelta) else timedelta(seconds=_clipped(seconds))
     return min(max(delay, timedelta(0)), timedelta(seconds=LONGEST_DELAY))
+
+
+def _clipped(seconds: float | str) -> float:
+    try:
+        number = float(seconds)
+    except OverflowError:  # an integer of more than 300 digits
+        number = -math.inf if isinstance(seconds, int) and seconds < 0 else math.inf
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        raise ValueError(f"retry_after must be seconds (a number) or a timedelta, not {repr(seconds)[:100]}")
+    return min(max(number, 0.0), LONGEST_DELAY)

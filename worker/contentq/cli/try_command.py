@@ -80,6 +80,7 @@ def try_command(previous_file: Path | None, log_level: str, as_json: bool, **giv
     previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
     task = make_task(content_id=None if previous is None else previous.id, **given)
     log_to_stderr(log_level)
+    handler.introduce()
     progress = _ProgressLines()
 
     async def attempt() -> int:
@@ -172,11 +173,14 @@ class _ProgressLines:
         self._next = 0.0
 
     def __call__(self, fraction: float | None, note: str | None) -> None:
-        """What a handler tells; what is None stays as it was."""
+        """What a handler tells, as a worker would note it; what is None stays as it was."""
+        from contentq.worker.progress import cleaned
+
+        share, said = cleaned(fraction, note)
         with self._lock:
             self._now = (
-                self._now[0] if fraction is None else fraction,
-                self._now[1] if note is None else note,
+                self._now[0] if share is None else share,
+                self._now[1] if said is None else said,
             )
             if time.monotonic() >= self._next:
                 self._show()

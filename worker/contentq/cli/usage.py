@@ -1,41 +1,57 @@
-"""What a task has cost, from its result, in words."""
+"""What an attempt has cost, as far as the database counts it, and in words."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-LARGEST = 10**15
-"""What is larger is no count of tokens, and too long for a line."""
+LARGEST = 10**12
+"""What is larger counts for nothing, as in contentq.number_of()."""
+
+
+def counted_usage(said: object) -> dict[str, Any]:
+    """What the database counts of what was said of tokens and cost: model, prompt_tokens, completion_tokens, cost.
+
+    said: a result or a usage, from its JSON. Members that are no numbers, negative or too large are left out, as
+    contentq.record_usage() does when it counts.
+    """
+    if not isinstance(said, Mapping):
+        return {}
+    model = said.get("model")
+    found: dict[str, Any] = {"model": model} if isinstance(model, str) and model else {}
+    for name in ("prompt_tokens", "completion_tokens"):
+        if _counts(said.get(name)):
+            found[name] = int(said[name])
+    if _counts(said.get("cost")):
+        found["cost"] = said["cost"]
+    return found
 
 
 def usage_in_words(result: str | None) -> str | None:
     """Model, tokens and cost that a result names, on one line; None when it names neither tokens nor a cost.
 
-    result: JSON as it was stored. Members that are no numbers are left out, as the database does when it counts.
+    result: JSON as it was stored.
     """
     try:
-        found = json.loads(result or "null", parse_float=Decimal)
+        found = counted_usage(json.loads(result or "null", parse_float=Decimal))
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict):
         return None
     counts = [
         f"{_number(found[name])} {noun}"
         for name, noun in (("prompt_tokens", "tokens in"), ("completion_tokens", "tokens out"))
-        if _is_number(found.get(name))
+        if name in found
     ]
-    if _is_number(found.get("cost")):
+    if "cost" in found:
         counts.append(f"cost {_number(found['cost'])}")
     if not counts:
         return None
-    model = found.get("model")
-    return ", ".join([model, *counts] if isinstance(model, str) and model else counts)
+    return ", ".join([found["model"], *counts] if "model" in found else counts)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool) and -LARGEST < value < LARGEST
+def _counts(value: object) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
 def _number(value: int | Decimal) -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from contentq.cli.output import counted, print_json, print_text
+from contentq.cli.usage import counted_usage
 
 if TYPE_CHECKING:
     from contentq.queue.task import Task
     from contentq.testing.trial import Trial
-
-USAGE = ("model", "prompt_tokens", "completion_tokens", "cost")
-"""Members of a result that say what it has cost."""
 
 
 class Verdict:
@@ -32,7 +29,9 @@ class Verdict:
         self._message = ""
         error, outcome = trial.error, trial.outcome
         self._is_unexpected = error is not None and not isinstance(error, HandlerError)
-        usage: Any = getattr(error, "usage", None)
+        usage: Any = None
+        if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
+            usage = json.loads(outcome.usage)
         if isinstance(outcome, Completed):
             self._word = "completed"
             self._result = usage = json.loads(outcome.result)
@@ -59,7 +58,7 @@ class Verdict:
         else:
             self._word, self._message = "timeout", "Task execution timeout"
             self._effect = "ended by its deadline, as timeout"
-        self._usage = {name: usage[name] for name in USAGE if name in usage} if isinstance(usage, Mapping) else {}
+        self._usage = counted_usage(usage)
 
     @property
     def is_completed(self) -> bool:
@@ -105,16 +104,14 @@ class Verdict:
         """One line: seconds, tokens, cost."""
         usage = self._usage
         parts = [f"took {self._trial.seconds:.2f} s"]
-        if usage.get("model") is not None:
+        if "model" in usage:
             parts.append(f"model {usage['model']}")
         tokens = [
-            f"{usage[f'{kind}_tokens']} {kind}"
-            for kind in ("prompt", "completion")
-            if usage.get(f"{kind}_tokens") is not None
+            f"{usage[f'{kind}_tokens']} {kind}" for kind in ("prompt", "completion") if f"{kind}_tokens" in usage
         ]
         if tokens:
             parts.append(f"{' + '.join(tokens)} tokens")
-        if usage.get("cost") is not None:
+        if "cost" in usage:
             parts.append(f"cost {_plain(usage['cost'])}")
         return ", ".join(parts)
 

@@ -111,6 +111,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     )
     show_bar = progress if progress is not None else options.until_empty and sys.stderr.isatty()
     log_to_stderr("warning" if show_bar and log_level == "info" else log_level)
+    handler.introduce()
 
     asyncio.run(_work(dsn, handler, options, show_bar))
 

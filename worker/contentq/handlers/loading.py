@@ -15,6 +15,10 @@ from typing import Any
 from contentq.errors import HandlerUnusable
 
 
+def _nothing_to_say() -> None:
+    """The introduction of a handler of which all is known."""
+
+
 @dataclass(frozen=True)
 class Handler:
     """A handler and what is known of it: `async def` handlers run on the event loop, others in threads."""
@@ -24,6 +28,9 @@ class Handler:
     is_async: bool
     gate: str | None = None
     """The gate of the provider that it calls, for a worker that was given none."""
+
+    introduce: Callable[[], None] = _nothing_to_say
+    """Logs what is worth knowing of it before it is called; for commands, once the log is set up."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,14 @@ class HandlerOptions:
 
 BUILT_IN = ("template", "command", "openai")
 
+_OPTIONS = (
+    ("templates", "--templates", ("template", "openai")),
+    ("settings", "--settings", ("openai",)),
+    ("command", "--command", ("command",)),
+    ("environment", "--env", ("command",)),
+)
+"""The attributes of HandlerOptions, what they are called on the command line, and which handlers take them."""
+
 
 def load(name: str, options: HandlerOptions | None = None) -> Handler:
     """The handler of this name: `module:function`, or one that ships with contentq.
@@ -52,13 +67,11 @@ def load(name: str, options: HandlerOptions | None = None) -> Handler:
     The module is found as `python -m` finds it, in the current folder first. Raises HandlerUnusable.
     """
     options = options or HandlerOptions()
+    _check(options, name)
     if name == "command":
         from contentq.handlers.commands.handler import CommandHandler
 
         return wrap(CommandHandler(options.command, options.environment), name)
-    if options.command or options.environment:
-        given = "--command" if options.command else "--env"
-        raise HandlerUnusable(f"{given} is for the handler command, not for {name!r}: add --handler command")
     if name == "template":
         from contentq.handlers.template import template_handler
 
@@ -114,6 +127,15 @@ def wrap(function: Any, name: str | None = None) -> Handler:
     return Handler(shown, function, _is_async(function))
 
 
+def _check(options: HandlerOptions, name: str) -> None:
+    """Raises HandlerUnusable when something is set that this handler does not take."""
+    for attribute, option, takers in _OPTIONS:
+        if getattr(options, attribute) and name not in takers:
+            whose = f"the handler{'s' if len(takers) > 1 else ''} {' and '.join(takers)}"
+            advice = " or ".join(f"--handler {taker}" for taker in takers)
+            raise HandlerUnusable(f"{option} is for {whose}, not for {name!r}: add {advice}")
+
+
 def _openai(options: HandlerOptions) -> Handler:
     """The handler `openai`, which needs a package that is not installed with contentq."""
     try:
@@ -125,7 +147,7 @@ def _openai(options: HandlerOptions) -> Handler:
             "the handler 'openai' needs the package openai, which is not installed: pip install 'contentq[openai]'"
         ) from None
     handler = OpenAIHandler(options.templates, options.settings)
-    return replace(wrap(handler, "openai"), gate=handler.gate)
+    return replace(wrap(handler, "openai"), gate=handler.gate, introduce=handler.introduce)
 
 
 def _is_async(function: Any) -> bool:

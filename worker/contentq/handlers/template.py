@@ -16,6 +16,7 @@ from typing import Any
 from contentq.content import GeneratedContent
 from contentq.handlers import jinja_templates
 from contentq.handlers.categories import slug
+from contentq.handlers.jinja_checks import check_syntax
 from contentq.queue.task import Task
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -29,12 +30,14 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 class TemplateHandler:
     """Renders the template that fits a task. folder: one whose templates come before those that ship.
 
-    Raises HandlerUnusable when it is no folder.
+    Raises HandlerUnusable when it is no folder, or when one of its templates has an error of syntax.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._templates = jinja_templates.environment(folder)
         self._templates.filters["plain"] = plain
+        if folder is not None:
+            check_syntax(self._templates, (each.name for each in folder.glob("*.md.j2")))
 
     def __call__(self, task: Task, context: Any) -> GeneratedContent:
         """Renders the draft. Raises PermanentError, naming template and line, when the template is at fault."""

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from contentq.queue.outcomes import Held, Progressed
 from contentq.worker.results import error_text
@@ -27,10 +28,9 @@ class ProgressNotes:
         self._is_due_soon = False
 
     def note(self, held: Held, fraction: float | None, note: str | None) -> None:
-        """An attempt is so far. What is no number is left out, and so is what no one could store."""
+        """An attempt is so far, as cleaned() has it."""
         earlier = self._notes.get(held)
-        share = _share(fraction)
-        said = None if note is None else _said(note)
+        share, said = cleaned(fraction, note)
         if earlier is not None:
             share = earlier.fraction if share is None else share
             said = earlier.note if said is None else said
@@ -52,7 +52,15 @@ class ProgressNotes:
         return taken
 
 
-def _share(fraction: float | None) -> float | None:
+def cleaned(fraction: object, note: object) -> tuple[float | None, str | None]:
+    """What is kept of what a handler has said, whatever it was: a fraction from 0 to 1, and a text to store.
+
+    What is no number is left out; a note is cut.
+    """
+    return _share(fraction), None if note is None else _said(note)
+
+
+def _share(fraction: Any) -> float | None:
     try:
         share = None if fraction is None else float(fraction)
     except Exception:

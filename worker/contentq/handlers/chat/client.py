@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import openai
 
 from contentq.errors import HandlerUnusable
-from contentq.handlers.chat.settings import OpenAISettings, without_credentials
+from contentq.handlers.chat.settings import OpenAISettings, without_secrets
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -59,7 +59,7 @@ def endpoint(settings: OpenAISettings, environment: Mapping[str, str] = os.envir
     """
     address = settings.base_url or environment.get("OPENAI_BASE_URL", "").strip() or OPENAI
     try:
-        found = Endpoint(without_credentials(address), environment.get("OPENAI_API_KEY", "").strip() or None)
+        found = Endpoint(without_secrets(address), environment.get("OPENAI_API_KEY", "").strip() or None)
     except ValueError as error:
         raise HandlerUnusable(f"OPENAI_BASE_URL {error}") from None
     if found.key is None and found.is_openai:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +25,9 @@ MESSAGE_LENGTH = 500
 
 FILTERED = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
 _OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+"""What OpenSSL, in its versions, says of an answer that is in plain text."""
+
 _STATUS_OF_CODE = {
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
@@ -73,11 +78,14 @@ class Failures:
         host, cause = self._at.host, error.__cause__ or error
         if isinstance(error, openai.APITimeoutError | self._http.TimeoutException):
             if isinstance(cause, self._http.ConnectTimeout):
-                return f"{host} could not be reached in time"
+                return f"{host} could not be reached in time; {self._where_to_look()}"
             return f"{host} sent nothing for {settings.chunk_timeout:g} seconds (chunk_timeout in the settings)"
         if received.characters:
             return f"{host} broke the answer off after {received.characters:,} characters: {self._short(cause)}"
-        return f"the connection to {host} failed: {self._short(cause)}"
+        return f"the connection to {host} failed: {self._short(_why(cause))}; {self._where_to_look()}"
+
+    def _where_to_look(self) -> str:
+        return f"the address is {self._at.base_url}: check base_url in the settings, or OPENAI_BASE_URL"
 
     def _refused(
         self, error: openai.APIError, settings: OpenAISettings, spent: Mapping[str, Any] | None
@@ -115,14 +123,28 @@ class Failures:
             return f"check whether the key in OPENAI_API_KEY may use the model {settings.model!r}"
         if status == 404:
             return (
-                f"check model and base_url in the settings: the model is {settings.model!r}, "
-                f"the address {self._at.base_url}"
+                "check model and base_url in the settings, or OPENAI_BASE_URL: the model is "
+                f"{settings.model!r}, the address {self._at.base_url}"
             )
         return f"check the settings for the model {settings.model!r}, and the prompt template"
 
     def _short(self, said: object) -> str:
         text = " ".join(self._scrub.message(str(said) or type(said).__name__).split())
         return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]}…"
+
+
+def _why(error: BaseException) -> str:
+    """What a connection has failed of: what lies at the bottom says more than "All connection attempts failed"."""
+    below: BaseException | None = error
+    while below is not None:
+        error = below
+        several = getattr(error, "exceptions", None)  # of an exception group: one for each address of the host
+        # The client's libraries raise theirs from None.
+        below = several[0] if several else error.__cause__ or error.__context__
+    if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
+        return f"{error}: it seems that the server speaks http there, and no https"
+    refused = isinstance(error, ConnectionError) and error.errno
+    return os.strerror(refused) if refused else str(error) or type(error).__name__
 
 
 def _status(error: openai.APIError, codes: list[str]) -> int:

@@ -6,6 +6,7 @@ Its settings, its errors and its prompt are described in docs/providers.md. It n
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,8 @@ from contentq.handlers.chat.settings import OpenAISettings
 from contentq.handlers.chat.settings import read as read_settings
 from contentq.handlers.chat.stream import MalformedAnswer, Received
 from contentq.queue.task import Task
+
+log = logging.getLogger("contentq.handlers.openai")
 
 PROGRESS_INTERVAL = 0.25
 """Seconds, at least, between two notes of how far an answer is."""
@@ -50,6 +53,20 @@ class OpenAIHandler:
     def gate(self) -> str:
         """The gate that it shares with all who call the same provider: the host of the base URL."""
         return self._at.host
+
+    def introduce(self) -> None:
+        """Logs where it calls, which models, and which of them have no price."""
+        own = ",".join(f"{name}:{own.model}" for name, own in self._settings.categories.items() if own.model)
+        categories = f" categories={own}" if own else ""
+        log.info("model=%s%s address=%s", self._settings.model, categories, self._at.base_url)
+        unpriced = self._settings.unpriced()
+        if unpriced and not self._settings.prices:
+            log.warning("no model has a price in the settings: cost is not counted, and no budget sees it")
+        else:
+            for model in unpriced:
+                log.warning(
+                    "model %s has no price in the settings: its cost is not counted, and no budget sees it", model
+                )
 
     async def __call__(self, task: Task, context: Any) -> GeneratedContent:
         """Asks, and returns what the model has written.

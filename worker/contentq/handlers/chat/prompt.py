@@ -16,6 +16,8 @@ from jinja2 import Environment
 from contentq.errors import PermanentError
 from contentq.handlers import jinja_templates
 from contentq.handlers.categories import slug
+from contentq.handlers.chat.blocks import check_blocks
+from contentq.handlers.jinja_checks import check_syntax
 from contentq.queue.task import Task
 
 ROLES = ("system", "user")
@@ -26,12 +28,18 @@ Message = dict[str, str]
 class Prompt:
     """Renders the template that fits a task. folder: one whose templates come before those that ship.
 
-    Raises HandlerUnusable when it is no folder.
+    Raises HandlerUnusable when it is no folder, or when one of its templates has an error of syntax, or a block
+    that would be in no prompt.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._templates: Environment = jinja_templates.environment(folder)
         self._is_the_users = folder is not None
+        if folder is not None:
+            names = sorted(each.name for each in folder.glob("*.j2") if f".{each.name}".endswith(".prompt.j2"))
+            check_syntax(self._templates, names)
+            for name in names:
+                check_blocks(self._templates, name, ROLES)
 
     async def messages(self, task: Task, context: Any) -> list[Message]:
         """The messages of a task. Raises PermanentError, naming template and line, when that is at fault.

@@ -20,6 +20,8 @@ else:
 
 T = TypeVar("T")
 
+_NO_ADDRESS = "must be an address such as https://api.openai.com/v1"
+
 _SECRETS = ("api_key", "apikey", "key", "token", "secret", "password", "openai_api_key", "authorization")
 
 
@@ -84,6 +86,11 @@ class OpenAISettings:
             return self
         return replace(self, **{name: value for name, value in vars(own).items() if value is not None})
 
+    def unpriced(self) -> list[str]:
+        """The models, each once, that have no price."""
+        models = [self.model, *(own.model for own in self.categories.values() if own.model is not None)]
+        return [model for model in dict.fromkeys(models) if model not in self.prices]
+
 
 def read(file: Path | None) -> OpenAISettings:
     """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file and key."""
@@ -99,14 +106,26 @@ def read(file: Path | None) -> OpenAISettings:
     return _Reader(file).settings(given)
 
 
-def without_credentials(url: str) -> str:
-    """A base URL as it is. Raises ValueError when it is no address, or when a password is part of it."""
-    parts = urlsplit(url)
+def without_secrets(url: str) -> str:
+    """A base URL as it is. Raises ValueError when it is no address, or holds more than one: a password, a query.
+
+    The client adds the path of each call behind a query, so that no server would understand it. Messages show
+    the address, but no error repeats one that is refused.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose message repeats it
+        raise ValueError(_NO_ADDRESS) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address such as https://api.openai.com/v1")
+        raise ValueError(_NO_ADDRESS)
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold a user name or a password")
-    _ = parts.port  # raises ValueError when it is no number
+    if "?" in url or "#" in url:
+        raise ValueError("must end with its path, such as /v1: no query (?) and no fragment (#)")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must have a number as its port") from None
     return url
 
 
@@ -162,6 +181,10 @@ class _Reader:
             if key not in known:
                 if key.lower().replace("-", "_") in _SECRETS:
                     raise self._refusal(path, "keys do not belong into a file; set OPENAI_API_KEY instead")
+                if where and isinstance(value, dict):
+                    raise self._refusal(
+                        path, f"write a name that has dots in quotes: {_quoted(where, key, value)}"
+                    )
                 raise self._refusal(path, f"there is no such setting; there are: {', '.join(known)}")
             try:
                 read[key] = known[key](value)
@@ -173,6 +196,16 @@ class _Reader:
         return HandlerUnusable(f"the settings {str(self._file)!r}: {key}: {why}")
 
 
+def _quoted(where: str, key: str, value: Mapping[str, Any]) -> str:
+    """The head of a table that TOML has taken for several, since the name in it has dots and no quotes."""
+    table, _, name = where.partition(".")
+    parts = [name.strip('"'), key]
+    while len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
+        parts.append(next(iter(value)))
+        value = inner
+    return f'[{table}."{".".join(parts)}"]'
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"must be a text, not {_shown(value)}")
@@ -180,7 +213,7 @@ def _text(value: object) -> str:
 
 
 def _url(value: object) -> str:
-    return without_credentials(_text(value))
+    return without_secrets(_text(value))
 
 
 def _number(value: object) -> float:
