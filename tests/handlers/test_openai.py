@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from contentq import GeneratedContent, PermanentError, TemporaryError
+from contentq.handlers.chat import handler as openai_handler
 from contentq.handlers.chat.handler import OpenAIHandler
 
 from tests.handlers.conftest import KEY, Ask
@@ -62,6 +63,35 @@ def test_tokens_that_cannot_be_counted_do_not_spoil_the_answer(provider: Provide
 
     assert content.body == "Tea\n"
     assert set(content.result) == {"model", "finish_reason", "seconds"}
+
+
+@pytest.mark.parametrize("spoiled", ["cut", "end", "hang", "{'single': 'quotes'}", '{"choices": [3]}'])
+def test_complete_answer_is_taken_whatever_comes_in_place_of_its_tokens(
+    provider: Provider, ask: Ask, monkeypatch: pytest.MonkeyPatch, spoiled: str
+) -> None:
+    monkeypatch.setattr(openai_handler, "COUNT_TIMEOUT", 0.2)
+    provider.answer(Rule(text="# Tea\n\nHot.", spoiled=spoiled, spoiled_count=True))
+
+    content = ask(PRICES)
+
+    assert content.body == "# Tea\n\nHot.\n"
+    assert set(content.result) == {"model", "finish_reason", "seconds"}
+    assert content.result["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("settings", ["timeout = 0.5", "chunk_timeout = 0.2"])
+def test_complete_answer_is_taken_when_its_time_is_up(provider: Provider, ask: Ask, settings: str) -> None:
+    provider.answer(Rule(text="Tea", spoiled="hang", spoiled_count=True))
+
+    assert ask(settings).body == "Tea\n"
+    eventually(lambda: provider.counts["abandoned"] == 1)
+
+
+def test_answer_that_is_cut_off_is_so_without_its_tokens(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(text="Tea", finish_reason="length", spoiled="cut", spoiled_count=True))
+
+    with pytest.raises(TemporaryError, match=r"^the answer was cut off at the model's own limit"):
+        ask()
 
 
 def test_call_is_streamed_and_holds_no_more_than_is_set(provider: Provider, ask: Ask) -> None:

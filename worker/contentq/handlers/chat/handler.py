@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,9 @@ from contentq.queue.task import Task
 
 PROGRESS_INTERVAL = 0.25
 """Seconds, at least, between two notes of how far an answer is."""
+
+COUNT_TIMEOUT = 5.0
+"""Seconds of silence after the model has said why it stopped: only the count of tokens is still to come."""
 
 FLAWS = ("the answer was empty", "the answer was cut off")
 """How the message begins of what is tried once more and not twice; the next attempt finds it in the last error."""
@@ -63,7 +67,11 @@ class OpenAIHandler:
         began = time.monotonic()
         earlier = _flaw(context.previous_error)
         try:
-            await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
+            try:
+                await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
+            except asyncio.TimeoutError:
+                if not received.is_complete:
+                    raise
             body = self._scrub.text(_accepted(received, settings, earlier, self._scrub))
         except asyncio.TimeoutError:
             seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
@@ -89,7 +97,10 @@ class OpenAIHandler:
     async def _receive(
         self, messages: list[Message], settings: OpenAISettings, received: Received, context: Any
     ) -> None:
-        """Takes in a whole answer; when it is cancelled, or the answer is refused, the stream is closed."""
+        """Takes in a whole answer; when it is cancelled, or the answer is refused, the stream is closed.
+
+        What the provider does once the answer is complete does not spoil it.
+        """
         try:
             stream = await self._client_on_this_loop().chat.completions.create(
                 messages=cast(Any, messages),
@@ -100,7 +111,7 @@ class OpenAIHandler:
             )
             async with stream:
                 told = 0.0
-                async for chunk in stream:
+                async for chunk in _chunks(stream, received):
                     received.take(chunk)
                     if received.characters and time.monotonic() - told >= PROGRESS_INTERVAL:
                         told = time.monotonic()
@@ -108,7 +119,9 @@ class OpenAIHandler:
             if received.finish_reason is None:
                 raise MalformedAnswer(_unfinished(received, stream.response.headers.get("content-type")))
         except Exception as error:
-            raise self._failures.of(error, settings, received) from None
+            failure = self._failures.of(error, settings, received)
+            if not (received.is_complete and isinstance(failure, ProviderUnavailable)):
+                raise failure from None
 
     def _optional(self, settings: OpenAISettings) -> dict[str, Any]:
         """What is sent only when it is set: some models take none of it."""
@@ -125,6 +138,20 @@ class OpenAIHandler:
         if self._client is None or self._loop is not loop:
             self._client, self._loop = make_client(self._at, self._settings), loop
         return self._client
+
+
+async def _chunks(stream: openai.AsyncStream[Any], received: Received) -> AsyncIterator[Any]:
+    """The pieces of an answer; when it is complete, silence is as good as the end."""
+    while True:
+        try:
+            chunk = await asyncio.wait_for(stream.__anext__(), COUNT_TIMEOUT if received.is_complete else None)
+        except StopAsyncIteration:
+            return
+        except asyncio.TimeoutError:
+            if not received.is_complete:
+                raise
+            return
+        yield chunk
 
 
 def _accepted(received: Received, settings: OpenAISettings, earlier: str | None, scrub: Scrubber) -> str:

@@ -28,6 +28,11 @@ class Received:
         self.completion_tokens: int | None = None
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the model has said why it stopped."""
+        return self.finish_reason is not None
+
+    @property
     def text(self) -> str:
         """All of it so far."""
         return "".join(self._pieces)
