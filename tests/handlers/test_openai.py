@@ -179,6 +179,28 @@ def test_flawed_answer_is_tried_once_more_and_not_twice(provider: Provider, ask:
         assert usage["cost"] > 0
 
 
+@pytest.mark.parametrize("reason", ["tool_calls", "function_call", "abort", "x" * 1000])
+def test_answer_that_ended_for_another_reason_is_tried_once_more(
+    provider: Provider, ask: Ask, reason: str
+) -> None:
+    provider.answer(Rule(text="# Tea\n\nLet me look that up.", finish_reason=reason))
+
+    with pytest.raises(TemporaryError) as first:
+        ask()
+    with pytest.raises(PermanentError, match=", for the second time; look at the prompt template, and at the "):
+        ask(error_message=str(first.value))
+
+    assert str(first.value) == f"the answer was not finished (finish_reason {reason[:100]})"
+    assert first.value.usage is not None
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos", "eos_token", "end_turn", "stop_sequence", "STOP"])
+def test_answer_that_the_model_has_ended_is_taken(provider: Provider, ask: Ask, reason: str) -> None:
+    provider.answer(Rule(text="Tea", finish_reason=reason))
+
+    assert ask().result["finish_reason"] == reason
+
+
 def test_flaw_is_remembered_over_an_attempt_that_came_to_nothing(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(status=503, body={}, times=1), Rule(finish_reason="length"))
 

@@ -252,6 +252,40 @@ def test_error_in_the_middle_of_a_stream_counts_as_its_code_says(
     assert type(failure(ask)) is kind
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ({"code": 502, "message": f"Upstream of {KEY} is gone"}, "Upstream of [key hidden] is gone"),
+        ("gone", "gone"),
+        (None, "it does not say why"),
+    ],
+)
+def test_answer_that_the_provider_ends_with_an_error_is_its_fault(
+    provider: Provider, ask: Ask, error: Any, message: str
+) -> None:
+    choice = {"delta": {"content": "Half a"}, "finish_reason": "error", "error": error}
+    usage = {"prompt_tokens": 5, "completion_tokens": 2}
+    last = json.dumps({"choices": [choice], "usage": usage})
+    provider.answer(Rule(text="", spoiled=last, spoiled_after=0))
+
+    caught = failure(ask)
+
+    assert type(caught) is ProviderUnavailable
+    assert str(caught) == f"127.0.0.1:{provider.port} ended the answer with an error: {message}"
+    assert caught.usage is not None
+    assert caught.usage["completion_tokens"] == 2
+
+
+def test_error_that_follows_its_finish_reason_is_told(provider: Provider, ask: Ask) -> None:
+    spoiled = json.dumps(said("Overloaded.", None, "server_error"))
+    provider.answer(Rule(finish_reason="error", spoiled=spoiled, spoiled_count=True))
+
+    caught = failure(ask)
+
+    assert type(caught) is ProviderUnavailable
+    assert str(caught).endswith(" broke the answer off: Overloaded.")
+
+
 def test_page_instead_of_a_stream_hints_at_the_base_url(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(headers={"content-type": "text/html"}, text="", spoiled="end", spoiled_after=0))
 

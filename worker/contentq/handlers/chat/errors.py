@@ -69,6 +69,14 @@ class Failures:
             return self._refused(error, settings, spent)
         return error
 
+    def of_answer(self, received: Received) -> HandlerError:
+        """Of an answer that an error has ended, which the server said in its last piece."""
+        error = received.error
+        if isinstance(error, Mapping):
+            error = error.get("message") or error
+        said = self._short(error or "it does not say why")
+        return ProviderUnavailable(f"{self._at.host} ended the answer with an error: {said}", usage=received.spent)
+
     def _lost(self, error: Exception, settings: OpenAISettings, received: Received) -> str:
         host, cause = self._at.host, error.__cause__ or error
         if isinstance(error, openai.APITimeoutError | self._http.TimeoutException):

@@ -31,7 +31,13 @@ PROGRESS_INTERVAL = 0.25
 COUNT_TIMEOUT = 5.0
 """Seconds of silence after the model has said why it stopped: only the count of tokens is still to come."""
 
-FLAWS = ("the answer was empty", "the answer was cut off")
+ERROR = "error"
+"""The finish_reason of an answer that the provider, not the model, has ended."""
+
+ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence"})
+"""What providers call it (finish_reason) when the model has come to the end of what it wanted to say."""
+
+FLAWS = ("the answer was empty", "the answer was cut off", "the answer was not finished")
 """How the message begins of what is tried once more and not twice; the next attempt finds it in the last error."""
 
 AGAIN = "for the second time"
@@ -72,6 +78,8 @@ class OpenAIHandler:
             except asyncio.TimeoutError:
                 if not received.is_complete:
                     raise
+            if received.finish_reason == ERROR:
+                raise self._failures.of_answer(received)
             body = self._scrub.text(_accepted(received, settings, earlier, self._scrub))
         except asyncio.TimeoutError:
             seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
@@ -120,7 +128,9 @@ class OpenAIHandler:
                 raise MalformedAnswer(_unfinished(received, stream.response.headers.get("content-type")))
         except Exception as error:
             failure = self._failures.of(error, settings, received)
-            if not (received.is_complete and isinstance(failure, ProviderUnavailable)):
+            if received.finish_reason == ERROR or not (
+                received.is_complete and isinstance(failure, ProviderUnavailable)
+            ):
                 raise failure from None
 
     def _optional(self, settings: OpenAISettings) -> dict[str, Any]:
@@ -172,6 +182,9 @@ def _accepted(received: Received, settings: OpenAISettings, earlier: str | None,
         limit = f"max_tokens, {settings.max_tokens:,}" if settings.max_tokens else "the model's own limit"
         message = f"{FLAWS[1]} at {limit} (finish_reason length)"
         advice = "raise max_tokens in the settings, or ask for less"
+    elif reason.lower() not in ENDED:
+        message = f"{FLAWS[2]} (finish_reason {reason[:100]})"
+        advice = "look at the prompt template, and at the model"
     elif body := body_of(received.text):
         return body
     else:

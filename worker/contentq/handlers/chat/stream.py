@@ -23,6 +23,7 @@ class Received:
         self._pieces: list[str] = []
         self.characters = 0
         self.refusal = ""
+        self.error: Any = None
         self.finish_reason: str | None = None
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
@@ -63,6 +64,7 @@ class Received:
                 # Only a text can be added to one: anything else is a TypeError.
                 self._add(choice.delta.content)
                 self.refusal += getattr(choice.delta, "refusal", None) or ""
+                self.error = getattr(choice, "error", None) or self.error
                 self.finish_reason = (choice.finish_reason or "") + "" or self.finish_reason
         except (AttributeError, TypeError, LookupError) as error:
             raise MalformedAnswer(f"not a piece of an answer: {error}") from None
