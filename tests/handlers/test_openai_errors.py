@@ -14,6 +14,7 @@ from contentq import PermanentError, RateLimited, TemporaryError
 from contentq.errors import HandlerError, ProviderUnavailable
 
 from tests.handlers.conftest import KEY, Ask
+from tests.support import provider as providers
 from tests.support.provider import Provider
 from tests.support.provider_rules import Rule
 
@@ -60,6 +61,40 @@ def test_status_decides_what_becomes_of_the_task(
     assert str(caught).startswith(f"127.0.0.1:{provider.port} said {status}: So it is.")
     assert caught.usage is None
     assert len(provider.calls) == 1, "the queue retries, not the client"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(provider: Provider, ask: Ask, status: int) -> None:
+    with providers.running() as other:
+        to = f"http://127.0.0.1:{other.port}/chat/completions"
+        location = f"{to.replace('//', '//me:password@')}?token=qsecret#qsecret"
+        provider.answer(Rule(status=status, headers={"location": location}, body="moved"))
+
+        caught = failure(ask)
+
+        assert other.opened == 0
+    assert type(caught) is PermanentError
+    assert str(caught) == (
+        f"127.0.0.1:{provider.port} said {status}: it redirects to {to}, and no redirect is followed; "
+        f"check the address {provider.url} (base_url in the settings, or OPENAI_BASE_URL)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("/login?next=x", "/login"),
+        ("?qsecret", "nowhere"),
+        ("https://[qsecret", "what is no address"),
+        (None, "nowhere"),
+    ],
+)
+def test_redirect_is_named_as_far_as_it_holds_no_secret(
+    provider: Provider, ask: Ask, location: str | None, place: str
+) -> None:
+    provider.answer(Rule(status=302, headers={} if location is None else {"location": location}, body=""))
+
+    assert f" said 302: it redirects to {place}, and " in str(failure(ask))
 
 
 def test_wrong_key_is_told_with_what_to_check_and_without_the_key(

@@ -75,7 +75,8 @@ def endpoint(settings: OpenAISettings, environment: Mapping[str, str] = os.envir
 def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
     """A client for all calls of a worker; to be called on the event loop on which it is used.
 
-    It retries nothing, since the queue does, and opens as many connections as there are calls at once: the
+    It retries nothing, since the queue does, and follows no redirect, which would take the prompt to another
+    server, or store what is there as an article. It opens as many connections as there are calls at once: the
     slots of the worker are the limit.
     """
     timeout = openai.Timeout(settings.chunk_timeout, connect=min(CONNECT_TIMEOUT, settings.chunk_timeout))
@@ -85,7 +86,7 @@ def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
         base_url=at.base_url,
         max_retries=0,
         timeout=timeout,
-        http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
+        http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, follow_redirects=False),
     )
 
 
