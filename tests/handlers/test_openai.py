@@ -26,6 +26,13 @@ output = 10
 """
 
 
+NO_COUNTS = ["null", '"x"', "-1", "true", "2.0", "1e400", str(10**12 + 1), str(10**400)]
+
+
+def counted(prompt: str, completion: str = "3") -> str:
+    return f'{{"prompt_tokens": {prompt}, "completion_tokens": {completion}}}'
+
+
 def test_answer_becomes_content_with_what_it_has_cost(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(text="# A cup of *tea*\n\nHot, and black.\n"))
 
@@ -54,7 +61,7 @@ def test_without_a_price_or_without_counted_tokens_there_is_no_cost(provider: Pr
     assert set(result) == {"model", "finish_reason", "seconds"}
 
 
-@pytest.mark.parametrize("usage", ["null", "3", '{"prompt_tokens": null}', '{"prompt_tokens": "x"}'])
+@pytest.mark.parametrize("usage", ["null", "3", *(counted(count) for count in NO_COUNTS)])
 def test_tokens_that_cannot_be_counted_do_not_spoil_the_answer(provider: Provider, ask: Ask, usage: str) -> None:
     last = f'{{"choices": [{{"delta": {{"content": "Tea"}}, "finish_reason": "stop"}}], "usage": {usage}}}'
     provider.answer(Rule(text="", spoiled=last, spoiled_after=0))
@@ -63,6 +70,16 @@ def test_tokens_that_cannot_be_counted_do_not_spoil_the_answer(provider: Provide
 
     assert content.body == "Tea\n"
     assert set(content.result) == {"model", "finish_reason", "seconds"}
+
+
+@pytest.mark.parametrize("count", NO_COUNTS)
+def test_completion_tokens_that_cannot_be_counted_are_absent_as_well(
+    provider: Provider, ask: Ask, count: str
+) -> None:
+    last = f'{{"choices": [], "usage": {counted("3", count)}}}'
+    provider.answer(Rule(spoiled=last, spoiled_count=True))
+
+    assert set(ask(PRICES).result) == {"model", "finish_reason", "seconds"}
 
 
 @pytest.mark.parametrize("spoiled", ["cut", "end", "hang", "{'single': 'quotes'}", '{"choices": [3]}'])

@@ -6,6 +6,9 @@ from typing import Any
 
 from contentq.handlers.chat.settings import OpenAISettings
 
+MOST_TOKENS = 10**12
+"""More than any call has: a server that counts more has not counted."""
+
 
 class MalformedAnswer(Exception):
     """The server sent something that is no piece of an answer."""
@@ -70,9 +73,9 @@ class Received:
             raise MalformedAnswer(f"not a piece of an answer: {error}") from None
 
     def _count(self, usage: Any) -> None:
-        """Takes the tokens, where they are numbers; an answer is none the worse without them."""
+        """Takes the tokens, where they are numbers that can be; an answer is none the worse without them."""
         prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-        if isinstance(prompt, int) and isinstance(completion, int):
+        if _is_count(prompt) and _is_count(completion):
             self.prompt_tokens, self.completion_tokens = prompt, completion
 
     def _add(self, text: Any) -> None:
@@ -82,3 +85,7 @@ class Received:
         self.characters += len(text)
         if self.characters > self._settings.max_characters:
             raise AnswerTooLarge
+
+
+def _is_count(number: Any) -> bool:
+    return type(number) is int and 0 <= number <= MOST_TOKENS  # True is an int as well
