@@ -218,6 +218,25 @@ def test_answer_that_the_model_has_ended_is_taken(provider: Provider, ask: Ask, 
     assert ask().result["finish_reason"] == reason
 
 
+def test_each_flaw_counts_for_itself(provider: Provider, ask: Ask) -> None:
+    empty, cut_off = Rule(text=" ", times=1), Rule(text="Tea", finish_reason="length", times=1)
+    called = Rule(finish_reason="tool_calls", times=1)
+    provider.answer(empty, cut_off, called, Rule(status=503, body={}, times=1), Rule(text=""))
+    message = None
+    for said in (
+        r"^the answer was empty \(finish_reason stop\)$",
+        r"^the answer was cut off at .* \(before that, the answer was empty\)$",
+        r"^the answer was not finished .* \(before that, the answer was empty and the answer was cut off\)$",
+        r" said 503: .* \(before that, the answer was empty and .* cut off and .* not finished\)$",
+    ):
+        with pytest.raises(TemporaryError, match=said) as caught:
+            ask(error_message=message)
+        message = str(caught.value)
+
+    with pytest.raises(PermanentError, match=r"^the answer was empty .*, for the second time; "):
+        ask(error_message=message)
+
+
 def test_flaw_is_remembered_over_an_attempt_that_came_to_nothing(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(status=503, body={}, times=1), Rule(finish_reason="length"))
 

@@ -71,7 +71,7 @@ class OpenAIHandler:
         messages = await self._prompt.messages(task, context)
         received = Received(settings)
         began = time.monotonic()
-        earlier = _flaw(context.previous_error)
+        earlier = _flaws(context.previous_error)
         try:
             try:
                 await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
@@ -164,10 +164,10 @@ async def _chunks(stream: openai.AsyncStream[Any], received: Received) -> AsyncI
         yield chunk
 
 
-def _accepted(received: Received, settings: OpenAISettings, earlier: str | None, scrub: Scrubber) -> str:
+def _accepted(received: Received, settings: OpenAISettings, earlier: list[str], scrub: Scrubber) -> str:
     """The body of an answer that has come to its end. Raises what is wrong with it.
 
-    earlier: what was wrong with the one before it, if anything.
+    earlier: what was wrong with those before it, if anything.
     """
     spent, reason = received.spent, scrub.message(received.finish_reason or "")
     if reason == "content_filter":
@@ -189,22 +189,23 @@ def _accepted(received: Received, settings: OpenAISettings, earlier: str | None,
         return body
     else:
         message, advice = f"{FLAWS[0]} (finish_reason {reason})", "look at the prompt template, and at the model"
-    if earlier is None:
+    if not any(message.startswith(flaw) for flaw in earlier):
         raise TemporaryError(message, usage=spent)
     raise PermanentError(f"{message}, {AGAIN}; {advice}", usage=spent)
 
 
-def _flaw(previous_error: str | None) -> str | None:
-    """What was wrong with the answer before this one; None when nothing was, or when an operator has set the
-    task going again after it had failed for it."""
+def _flaws(previous_error: str | None) -> list[str]:
+    """What was wrong with the answers before this one; nothing when an operator has set the task going again after
+    it had failed for it."""
     if previous_error is None or AGAIN in previous_error:
-        return None
-    return next((flaw for flaw in FLAWS if flaw in previous_error), None)
+        return []
+    return [flaw for flaw in FLAWS if flaw in previous_error]
 
 
-def _remembering(message: str, flaw: str | None) -> str:
-    """The message of an attempt that came to nothing, with what the next must know of the one before it."""
-    return message if flaw is None or flaw in message else f"{message} (before that, {flaw})"
+def _remembering(message: str, flaws: list[str]) -> str:
+    """The message of an attempt that came to nothing, with what the next must know of those before it."""
+    others = " and ".join(flaw for flaw in flaws if flaw not in message)
+    return f"{message} (before that, {others})" if others else message
 
 
 def _unfinished(received: Received, content_type: str | None) -> str:
