@@ -23,6 +23,9 @@ NO_KEY = "none"
 CONNECT_TIMEOUT = 10.0
 """Seconds to reach the server."""
 
+PROXIES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+"""The variables in which the client looks for a proxy; also in lower case."""
+
 _TELLING = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 """Loggers of the client, which tell of each call and, in detail, of what is sent."""
 
@@ -88,6 +91,25 @@ def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
         timeout=timeout,
         http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, follow_redirects=False),
     )
+
+
+def check_environment() -> None:
+    """Raises HandlerUnusable when the environment names a proxy or certificates that the client cannot use."""
+    try:
+        openai.DefaultAsyncHttpxClient()
+    except ImportError:  # the only one that it does without until then
+        raise HandlerUnusable(
+            f"{PROXIES} names a SOCKS proxy, which needs a package that is not installed: pip install socksio"
+        ) from None
+    except (ValueError, http_library().InvalidURL):  # whose message may repeat a password
+        raise HandlerUnusable(
+            f"{PROXIES} names a proxy that cannot be used; write http://HOST:PORT, https://HOST:PORT or "
+            "socks5://HOST:PORT"
+        ) from None
+    except OSError as error:
+        raise HandlerUnusable(
+            f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error.strerror or error}"
+        ) from None
 
 
 def http_library() -> Any:

@@ -16,7 +16,7 @@ import openai
 from contentq.content import GeneratedContent
 from contentq.errors import PermanentError, ProviderUnavailable, RateLimited, TemporaryError
 from contentq.handlers.chat.answer import body_of, title_of
-from contentq.handlers.chat.client import endpoint, make_client, quieten
+from contentq.handlers.chat.client import check_environment, endpoint, make_client, quieten
 from contentq.handlers.chat.errors import Failures
 from contentq.handlers.chat.prompt import Message, Prompt
 from contentq.handlers.chat.scrubbing import Scrubber
@@ -44,11 +44,12 @@ AGAIN = "for the second time"
 
 
 class OpenAIHandler:
-    """Asks a model for an article. Raises HandlerUnusable when something is wrong with its settings."""
+    """Asks a model for an article. Raises HandlerUnusable when its settings or a proxy are at fault."""
 
     def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
         self._settings = read_settings(settings)
         self._at = endpoint(self._settings)
+        check_environment()
         self._prompt = Prompt(templates)
         self._scrub = Scrubber(self._at.key)
         self._failures = Failures(self._at, self._scrub)
