@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from contentq import GeneratedContent, PermanentError, TemporaryError
+from contentq.handlers.chat import handler as openai_handler
 from contentq.handlers.chat.handler import OpenAIHandler
 from contentq.handlers.loading import HandlerOptions, load
 
@@ -24,6 +25,13 @@ model = "large"
 input = 1.25
 output = 10
 """
+
+
+NO_COUNTS = ["null", '"x"', "-1", "true", "2.0", "1e400", str(10**12 + 1), str(10**400)]
+
+
+def counted(prompt: str, completion: str = "3") -> str:
+    return f'{{"prompt_tokens": {prompt}, "completion_tokens": {completion}}}'
 
 
 def test_answer_becomes_content_with_what_it_has_cost(provider: Provider, ask: Ask) -> None:
@@ -54,7 +62,7 @@ def test_without_a_price_or_without_counted_tokens_there_is_no_cost(provider: Pr
     assert set(result) == {"model", "finish_reason", "seconds"}
 
 
-@pytest.mark.parametrize("usage", ["null", "3", '{"prompt_tokens": null}', '{"prompt_tokens": "x"}'])
+@pytest.mark.parametrize("usage", ["null", "3", *(counted(count) for count in NO_COUNTS)])
 def test_tokens_that_cannot_be_counted_do_not_spoil_the_answer(provider: Provider, ask: Ask, usage: str) -> None:
     last = f'{{"choices": [{{"delta": {{"content": "Tea"}}, "finish_reason": "stop"}}], "usage": {usage}}}'
     provider.answer(Rule(text="", spoiled=last, spoiled_after=0))
@@ -63,6 +71,45 @@ def test_tokens_that_cannot_be_counted_do_not_spoil_the_answer(provider: Provide
 
     assert content.body == "Tea\n"
     assert set(content.result) == {"model", "finish_reason", "seconds"}
+
+
+@pytest.mark.parametrize("count", NO_COUNTS)
+def test_completion_tokens_that_cannot_be_counted_are_absent_as_well(
+    provider: Provider, ask: Ask, count: str
+) -> None:
+    last = f'{{"choices": [], "usage": {counted("3", count)}}}'
+    provider.answer(Rule(spoiled=last, spoiled_count=True))
+
+    assert set(ask(PRICES).result) == {"model", "finish_reason", "seconds"}
+
+
+@pytest.mark.parametrize("spoiled", ["cut", "end", "hang", "{'single': 'quotes'}", '{"choices": [3]}'])
+def test_complete_answer_is_taken_whatever_comes_in_place_of_its_tokens(
+    provider: Provider, ask: Ask, monkeypatch: pytest.MonkeyPatch, spoiled: str
+) -> None:
+    monkeypatch.setattr(openai_handler, "COUNT_TIMEOUT", 0.2)
+    provider.answer(Rule(text="# Tea\n\nHot.", spoiled=spoiled, spoiled_count=True))
+
+    content = ask(PRICES)
+
+    assert content.body == "# Tea\n\nHot.\n"
+    assert set(content.result) == {"model", "finish_reason", "seconds"}
+    assert content.result["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("settings", ["timeout = 0.5", "chunk_timeout = 0.2"])
+def test_complete_answer_is_taken_when_its_time_is_up(provider: Provider, ask: Ask, settings: str) -> None:
+    provider.answer(Rule(text="Tea", spoiled="hang", spoiled_count=True))
+
+    assert ask(settings).body == "Tea\n"
+    eventually(lambda: provider.counts["abandoned"] == 1)
+
+
+def test_answer_that_is_cut_off_is_so_without_its_tokens(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(text="Tea", finish_reason="length", spoiled="cut", spoiled_count=True))
+
+    with pytest.raises(TemporaryError, match=r"^the answer was cut off at the model's own limit"):
+        ask()
 
 
 def test_call_is_streamed_and_holds_no_more_than_is_set(provider: Provider, ask: Ask) -> None:
@@ -148,6 +195,47 @@ def test_flawed_answer_is_tried_once_more_and_not_twice(provider: Provider, ask:
         assert usage["completion_tokens"] == (0 if attempt == "empty" else 3)
         assert usage["model"] == "large"
         assert usage["cost"] > 0
+
+
+@pytest.mark.parametrize("reason", ["tool_calls", "function_call", "abort", "x" * 1000])
+def test_answer_that_ended_for_another_reason_is_tried_once_more(
+    provider: Provider, ask: Ask, reason: str
+) -> None:
+    provider.answer(Rule(text="# Tea\n\nLet me look that up.", finish_reason=reason))
+
+    with pytest.raises(TemporaryError) as first:
+        ask()
+    with pytest.raises(PermanentError, match=", for the second time; look at the prompt template, and at the "):
+        ask(error_message=str(first.value))
+
+    assert str(first.value) == f"the answer was not finished (finish_reason {reason[:100]})"
+    assert first.value.usage is not None
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos", "eos_token", "end_turn", "stop_sequence", "STOP"])
+def test_answer_that_the_model_has_ended_is_taken(provider: Provider, ask: Ask, reason: str) -> None:
+    provider.answer(Rule(text="Tea", finish_reason=reason))
+
+    assert ask().result["finish_reason"] == reason
+
+
+def test_each_flaw_counts_for_itself(provider: Provider, ask: Ask) -> None:
+    empty, cut_off = Rule(text=" ", times=1), Rule(text="Tea", finish_reason="length", times=1)
+    called = Rule(finish_reason="tool_calls", times=1)
+    provider.answer(empty, cut_off, called, Rule(status=503, body={}, times=1), Rule(text=""))
+    message = None
+    for said in (
+        r"^the answer was empty \(finish_reason stop\)$",
+        r"^the answer was cut off at .* \(before that, the answer was empty\)$",
+        r"^the answer was not finished .* \(before that, the answer was empty and the answer was cut off\)$",
+        r" said 503: .* \(before that, the answer was empty and .* cut off and .* not finished\)$",
+    ):
+        with pytest.raises(TemporaryError, match=said) as caught:
+            ask(error_message=message)
+        message = str(caught.value)
+
+    with pytest.raises(PermanentError, match=r"^the answer was empty .*, for the second time; "):
+        ask(error_message=message)
 
 
 def test_flaw_is_remembered_over_an_attempt_that_came_to_nothing(provider: Provider, ask: Ask) -> None:

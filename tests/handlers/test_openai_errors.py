@@ -16,6 +16,7 @@ from contentq import PermanentError, RateLimited, TemporaryError
 from contentq.errors import HandlerError, ProviderUnavailable
 
 from tests.handlers.conftest import KEY, Ask
+from tests.support import provider as providers
 from tests.support.provider import Provider
 from tests.support.provider_rules import Rule
 
@@ -68,6 +69,40 @@ def test_status_decides_what_becomes_of_the_task(
     assert str(caught).startswith(f"127.0.0.1:{provider.port} said {status}: So it is.")
     assert caught.usage is None
     assert len(provider.calls) == 1, "the queue retries, not the client"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(provider: Provider, ask: Ask, status: int) -> None:
+    with providers.running() as other:
+        to = f"http://127.0.0.1:{other.port}/chat/completions"
+        location = f"{to.replace('//', '//me:password@')}?token=qsecret#qsecret"
+        provider.answer(Rule(status=status, headers={"location": location}, body="moved"))
+
+        caught = failure(ask)
+
+        assert other.opened == 0
+    assert type(caught) is PermanentError
+    assert str(caught) == (
+        f"127.0.0.1:{provider.port} said {status}: it redirects to {to}, and no redirect is followed; "
+        f"check the address {provider.url} (base_url in the settings, or OPENAI_BASE_URL)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("/login?next=x", "/login"),
+        ("?qsecret", "nowhere"),
+        ("https://[qsecret", "what is no address"),
+        (None, "nowhere"),
+    ],
+)
+def test_redirect_is_named_as_far_as_it_holds_no_secret(
+    provider: Provider, ask: Ask, location: str | None, place: str
+) -> None:
+    provider.answer(Rule(status=302, headers={} if location is None else {"location": location}, body=""))
+
+    assert f" said 302: it redirects to {place}, and " in str(failure(ask))
 
 
 def test_wrong_key_is_told_with_what_to_check_and_without_the_key(
@@ -259,6 +294,40 @@ def test_error_in_the_middle_of_a_stream_counts_as_its_code_says(
     provider.answer(Rule(spoiled=json.dumps(error), spoiled_after=2))
 
     assert type(failure(ask)) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ({"code": 502, "message": f"Upstream of {KEY} is gone"}, "Upstream of [key hidden] is gone"),
+        ("gone", "gone"),
+        (None, "it does not say why"),
+    ],
+)
+def test_answer_that_the_provider_ends_with_an_error_is_its_fault(
+    provider: Provider, ask: Ask, error: Any, message: str
+) -> None:
+    choice = {"delta": {"content": "Half a"}, "finish_reason": "error", "error": error}
+    usage = {"prompt_tokens": 5, "completion_tokens": 2}
+    last = json.dumps({"choices": [choice], "usage": usage})
+    provider.answer(Rule(text="", spoiled=last, spoiled_after=0))
+
+    caught = failure(ask)
+
+    assert type(caught) is ProviderUnavailable
+    assert str(caught) == f"127.0.0.1:{provider.port} ended the answer with an error: {message}"
+    assert caught.usage is not None
+    assert caught.usage["completion_tokens"] == 2
+
+
+def test_error_that_follows_its_finish_reason_is_told(provider: Provider, ask: Ask) -> None:
+    spoiled = json.dumps(said("Overloaded.", None, "server_error"))
+    provider.answer(Rule(finish_reason="error", spoiled=spoiled, spoiled_count=True))
+
+    caught = failure(ask)
+
+    assert type(caught) is ProviderUnavailable
+    assert str(caught).endswith(" broke the answer off: Overloaded.")
 
 
 def test_page_instead_of_a_stream_hints_at_the_base_url(provider: Provider, ask: Ask) -> None:

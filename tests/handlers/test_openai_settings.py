@@ -12,6 +12,8 @@ from contentq.handlers.chat.client import endpoint
 from contentq.handlers.chat.settings import ModelSettings, OpenAISettings, Price
 from contentq.handlers.loading import HandlerOptions, load
 
+from tests.support.provider import Provider
+
 ALL = """
 model = "large"
 base_url = "http://localhost:8000/v1"
@@ -211,6 +213,40 @@ def test_handler_is_loaded_with_its_gate(monkeypatch: pytest.MonkeyPatch, settin
     handler = load("openai", HandlerOptions(settings=settings_file))
 
     assert (handler.name, handler.is_async, handler.gate) == ("openai", True, "llm.example.com")
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("socks5://me:qsecret@h:1080", "a SOCKS proxy, which needs a package that is not installed: pip install "),
+        ("gopher://me:qsecret@h:70", "a proxy that cannot be used; write http://HOST:PORT, https://HOST:PORT or "),
+        ("http://me:qsecret@h:qsecret", "a proxy that cannot be used; write http://HOST:PORT"),
+    ],
+)
+def test_proxy_that_cannot_be_used_stops_the_worker_at_its_start(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(variable, proxy)
+
+    with pytest.raises(HandlerUnusable) as caught:
+        load("openai")
+
+    assert str(caught.value).startswith(f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names {said}")
+    assert "qsecret" not in str(caught.value)
+    assert provider.opened == 0
+
+
+def test_certificates_that_cannot_be_read_stop_the_worker_at_its_start(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+
+    with pytest.raises(
+        HandlerUnusable, match=r"^the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: "
+    ):
+        load("openai")
 
 
 def test_without_the_package_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from contentq.handlers.chat.retry_after import duration, retry_after
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
+UNIX_DATE = 1_792_567_680
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,9 @@ DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
         ({}, None),
         ({"retry-after": "7"}, 7),
         ({"retry-after": " 1.25 "}, 1.25),
-        ({"retry-after": "0"}, 0),
+        ({"retry-after": "0"}, None),
+        ({"retry-after": "0.0", "retry-after-ms": "0"}, None),
+        ({"retry-after-ms": "0", "retry-after": "2"}, 2),
         ({"retry-after-ms": "250"}, 0.25),
         ({"retry-after-ms": "1500.5", "retry-after": "2"}, 1.5005),
         ({"retry-after-ms": "soon", "retry-after": "2"}, 2),
@@ -30,7 +33,8 @@ DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
         ({"retry-after": "Wed, 21 Oct 2026 07:29:30 GMT", "date": DATE}, 90),
         ({"retry-after": "Wednesday, 21-Oct-26 07:28:05 GMT", "date": DATE}, 5),
         ({"retry-after": "Wed Oct 21 07:28:05 2026", "date": DATE}, 5),
-        ({"retry-after": "Wed, 21 Oct 2026 07:27:00 GMT", "date": DATE}, 0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:27:00 GMT", "date": DATE}, None),
+        ({"retry-after": DATE, "date": DATE}, None),
         ({"retry-after": "Wed, 41 Oct 2026 07:27:00 GMT", "date": DATE}, None),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20ms"}, 0.02),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, 360),
@@ -39,10 +43,48 @@ DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
         ({"x-ratelimit-remaining-tokens": "0"}, None),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "later"}, None),
         ({"retry-after": "3", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "9s"}, 3),
+        ({"retry-after": "0", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "9s"}, 9),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "0s"}, None),
     ],
 )
 def test_headers_name_a_time_or_none(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry-after": "31536000"},
+        {"retry-after": "1000000000"},
+        {"retry-after": "9" * 400},
+        {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT", "date": DATE},
+        {"retry-after-ms": "9" * 400},
+        {"retry-after-ms": "1792567680000"},
+        {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "2d"},
+        {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9" * 400},
+        {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9" * 400 + "ns"},
+    ],
+)
+def test_provider_is_asked_again_after_an_hour_whatever_it_says(headers: dict[str, str]) -> None:
+    assert retry_after(headers) == 3600
+
+
+@pytest.mark.parametrize("form", ["retry-after", "x-ratelimit-reset-requests"])
+@pytest.mark.parametrize(
+    ("unix_time", "seconds"),
+    [
+        (f"{UNIX_DATE + 90}", 90),
+        (f"{UNIX_DATE + 90}.5", 90.5),
+        (f"{(UNIX_DATE + 90) * 1000}", 90),
+        (f"{UNIX_DATE - 1}", None),
+        (f"{(UNIX_DATE - 1) * 1000}", None),
+        (f"{UNIX_DATE + 86_400}", 3600),
+    ],
+)
+def test_large_number_is_a_unix_time(form: str, unix_time: str, seconds: float | None) -> None:
+    named = retry_after({form: unix_time, "x-ratelimit-remaining-requests": "0", "date": DATE})
+
+    assert named == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.parametrize(("requests", "tokens", "seconds"), [("0", "5", 1.5), ("5", "0", 60), ("0", "0", 60)])

@@ -259,6 +259,8 @@ class Provider:
         if rule.refusal is not None:
             chunks.say({"refusal": rule.refusal})
         chunks.say({}, rule.finish_reason)
+        if rule.spoiled_count:
+            return await chunks.spoil(rule.spoiled)
         if rule.counts_tokens and (call.get("stream_options") or {}).get("include_usage"):
             prompt = sum(len(message["content"].split()) for message in call["messages"])
             chunks.count(prompt, len(text.split()))

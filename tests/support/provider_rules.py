@@ -38,6 +38,9 @@ class Rule:
     spoiled_after: int | None = None
     """Pieces after which something else comes: what `spoiled` says."""
 
+    spoiled_count: bool = False
+    """Whether it comes after finish_reason, in place of the tokens and the end."""
+
     spoiled: str = "cut"
     """cut: the connection is dropped. end: the stream ends in good order. hang: nothing more comes. Anything else
     is sent as the data of an event, after which the stream ends."""

@@ -23,6 +23,9 @@ NO_KEY = "none"
 CONNECT_TIMEOUT = 10.0
 """Seconds to reach the server."""
 
+PROXIES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+"""The variables in which the client looks for a proxy; also in lower case."""
+
 _TELLING = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 """Loggers of the client, which tell of each call and, in detail, of what is sent."""
 
@@ -75,7 +78,8 @@ def endpoint(settings: OpenAISettings, environment: Mapping[str, str] = os.envir
 def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
     """A client for all calls of a worker; to be called on the event loop on which it is used.
 
-    It retries nothing, since the queue does, and opens as many connections as there are calls at once: the
+    It retries nothing, since the queue does, and follows no redirect, which would take the prompt to another
+    server, or store what is there as an article. It opens as many connections as there are calls at once: the
     slots of the worker are the limit.
     """
     timeout = openai.Timeout(settings.chunk_timeout, connect=min(CONNECT_TIMEOUT, settings.chunk_timeout))
@@ -85,8 +89,27 @@ def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
         base_url=at.base_url,
         max_retries=0,
         timeout=timeout,
-        http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
+        http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, follow_redirects=False),
     )
+
+
+def check_environment() -> None:
+    """Raises HandlerUnusable when the environment names a proxy or certificates that the client cannot use."""
+    try:
+        openai.DefaultAsyncHttpxClient()
+    except ImportError:  # the only one that it does without until then
+        raise HandlerUnusable(
+            f"{PROXIES} names a SOCKS proxy, which needs a package that is not installed: pip install socksio"
+        ) from None
+    except (ValueError, http_library().InvalidURL):  # whose message may repeat a password
+        raise HandlerUnusable(
+            f"{PROXIES} names a proxy that cannot be used; write http://HOST:PORT, https://HOST:PORT or "
+            "socks5://HOST:PORT"
+        ) from None
+    except OSError as error:
+        raise HandlerUnusable(
+            f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error.strerror or error}"
+        ) from None
 
 
 def http_library() -> Any:

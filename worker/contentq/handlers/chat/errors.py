@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import openai
 
@@ -74,6 +75,14 @@ class Failures:
             return self._refused(error, settings, spent)
         return error
 
+    def of_answer(self, received: Received) -> HandlerError:
+        """Of an answer that an error has ended, which the server said in its last piece."""
+        error = received.error
+        if isinstance(error, Mapping):
+            error = error.get("message") or error
+        said = self._short(error or "it does not say why")
+        return ProviderUnavailable(f"{self._at.host} ended the answer with an error: {said}", usage=received.spent)
+
     def _lost(self, error: Exception, settings: OpenAISettings, received: Received) -> str:
         host, cause = self._at.host, error.__cause__ or error
         if isinstance(error, openai.APITimeoutError | self._http.TimeoutException):
@@ -95,6 +104,13 @@ class Failures:
         status = _status(error, codes)
         headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
         delay = retry_after({name.lower(): value for name, value in headers.items()})
+        if 300 <= status < 400:
+            to = self._short(_place(headers.get("location")))
+            return PermanentError(
+                f"{self._at.host} said {status}: it redirects to {to}, and no redirect is followed; check the "
+                f"address {self._at.base_url} (base_url in the settings, or OPENAI_BASE_URL)",
+                usage=spent,
+            )
         how = f"said {status}" if isinstance(error, openai.APIStatusError) else "broke the answer off"
         said = f"{self._at.host} {how}: {self._short(_message(error))}"
         if FILTERED.intersection(codes):
@@ -154,6 +170,16 @@ def _status(error: openai.APIError, codes: list[str]) -> int:
         if code in _STATUS_OF_CODE or (code.isdigit() and 400 <= int(code) < 600):
             return _STATUS_OF_CODE.get(code) or int(code)
     return 429 if _OUT_OF_MONEY.intersection(codes) else 500
+
+
+def _place(location: str | None) -> str:
+    """Where a redirect leads, without what may hold a secret: user name, password, query and fragment."""
+    try:
+        parts = urlsplit(location or "")
+    except ValueError:
+        return "what is no address"
+    place = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return place or "nowhere"
 
 
 def _message(error: openai.APIError) -> str:

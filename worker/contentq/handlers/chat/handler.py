@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ import openai
 from contentq.content import GeneratedContent
 from contentq.errors import PermanentError, ProviderUnavailable, RateLimited, TemporaryError
 from contentq.handlers.chat.answer import body_of, title_of
-from contentq.handlers.chat.client import endpoint, make_client, quieten
+from contentq.handlers.chat.client import check_environment, endpoint, make_client, quieten
 from contentq.handlers.chat.errors import Failures
 from contentq.handlers.chat.prompt import Message, Prompt
 from contentq.handlers.chat.scrubbing import Scrubber
@@ -30,18 +31,28 @@ log = logging.getLogger("contentq.handlers.openai")
 PROGRESS_INTERVAL = 0.25
 """Seconds, at least, between two notes of how far an answer is."""
 
-FLAWS = ("the answer was empty", "the answer was cut off")
+COUNT_TIMEOUT = 5.0
+"""Seconds of silence after the model has said why it stopped: only the count of tokens is still to come."""
+
+ERROR = "error"
+"""The finish_reason of an answer that the provider, not the model, has ended."""
+
+ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence"})
+"""What providers call it (finish_reason) when the model has come to the end of what it wanted to say."""
+
+FLAWS = ("the answer was empty", "the answer was cut off", "the answer was not finished")
 """How the message begins of what is tried once more and not twice; the next attempt finds it in the last error."""
 
 AGAIN = "for the second time"
 
 
 class OpenAIHandler:
-    """Asks a model for an article. Raises HandlerUnusable when something is wrong with its settings."""
+    """Asks a model for an article. Raises HandlerUnusable when its settings or a proxy are at fault."""
 
     def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
         self._settings = read_settings(settings)
         self._at = endpoint(self._settings)
+        check_environment()
         self._prompt = Prompt(templates)
         self._scrub = Scrubber(self._at.key)
         self._failures = Failures(self._at, self._scrub)
@@ -78,9 +89,15 @@ class OpenAIHandler:
         messages = await self._prompt.messages(task, context)
         received = Received(settings)
         began = time.monotonic()
-        earlier = _flaw(context.previous_error)
+        earlier = _flaws(context.previous_error)
         try:
-            await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
+            try:
+                await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
+            except asyncio.TimeoutError:
+                if not received.is_complete:
+                    raise
+            if received.finish_reason == ERROR:
+                raise self._failures.of_answer(received)
             body = self._scrub.text(_accepted(received, settings, earlier, self._scrub))
         except asyncio.TimeoutError:
             seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
@@ -106,7 +123,10 @@ class OpenAIHandler:
     async def _receive(
         self, messages: list[Message], settings: OpenAISettings, received: Received, context: Any
     ) -> None:
-        """Takes in a whole answer; when it is cancelled, or the answer is refused, the stream is closed."""
+        """Takes in a whole answer; when it is cancelled, or the answer is refused, the stream is closed.
+
+        What the provider does once the answer is complete does not spoil it.
+        """
         try:
             stream = await self._client_on_this_loop().chat.completions.create(
                 messages=cast(Any, messages),
@@ -117,7 +137,7 @@ class OpenAIHandler:
             )
             async with stream:
                 told = 0.0
-                async for chunk in stream:
+                async for chunk in _chunks(stream, received):
                     received.take(chunk)
                     if received.characters and time.monotonic() - told >= PROGRESS_INTERVAL:
                         told = time.monotonic()
@@ -125,7 +145,11 @@ class OpenAIHandler:
             if received.finish_reason is None:
                 raise MalformedAnswer(_unfinished(received, stream.response.headers.get("content-type")))
         except Exception as error:
-            raise self._failures.of(error, settings, received) from None
+            failure = self._failures.of(error, settings, received)
+            if received.finish_reason == ERROR or not (
+                received.is_complete and isinstance(failure, ProviderUnavailable)
+            ):
+                raise failure from None
 
     def _optional(self, settings: OpenAISettings) -> dict[str, Any]:
         """What is sent only when it is set: some models take none of it."""
@@ -144,10 +168,24 @@ class OpenAIHandler:
         return self._client
 
 
-def _accepted(received: Received, settings: OpenAISettings, earlier: str | None, scrub: Scrubber) -> str:
+async def _chunks(stream: openai.AsyncStream[Any], received: Received) -> AsyncIterator[Any]:
+    """The pieces of an answer; when it is complete, silence is as good as the end."""
+    while True:
+        try:
+            chunk = await asyncio.wait_for(stream.__anext__(), COUNT_TIMEOUT if received.is_complete else None)
+        except StopAsyncIteration:
+            return
+        except asyncio.TimeoutError:
+            if not received.is_complete:
+                raise
+            return
+        yield chunk
+
+
+def _accepted(received: Received, settings: OpenAISettings, earlier: list[str], scrub: Scrubber) -> str:
     """The body of an answer that has come to its end. Raises what is wrong with it.
 
-    earlier: what was wrong with the one before it, if anything.
+    earlier: what was wrong with those before it, if anything.
     """
     spent, reason = received.spent, scrub.message(received.finish_reason or "")
     if reason == "content_filter":
@@ -162,26 +200,30 @@ def _accepted(received: Received, settings: OpenAISettings, earlier: str | None,
         limit = f"max_tokens, {settings.max_tokens:,}" if settings.max_tokens else "the model's own limit"
         message = f"{FLAWS[1]} at {limit} (finish_reason length)"
         advice = "raise max_tokens in the settings, or ask for less"
+    elif reason.lower() not in ENDED:
+        message = f"{FLAWS[2]} (finish_reason {reason[:100]})"
+        advice = "look at the prompt template, and at the model"
     elif body := body_of(received.text):
         return body
     else:
         message, advice = f"{FLAWS[0]} (finish_reason {reason})", "look at the prompt template, and at the model"
-    if earlier is None:
+    if not any(message.startswith(flaw) for flaw in earlier):
         raise TemporaryError(message, usage=spent)
     raise PermanentError(f"{message}, {AGAIN}; {advice}", usage=spent)
 
 
-def _flaw(previous_error: str | None) -> str | None:
-    """What was wrong with the answer before this one; None when nothing was, or when an operator has set the
-    task going again after it had failed for it."""
+def _flaws(previous_error: str | None) -> list[str]:
+    """What was wrong with the answers before this one; nothing when an operator has set the task going again after
+    it had failed for it."""
     if previous_error is None or AGAIN in previous_error:
-        return None
-    return next((flaw for flaw in FLAWS if flaw in previous_error), None)
+        return []
+    return [flaw for flaw in FLAWS if flaw in previous_error]
 
 
-def _remembering(message: str, flaw: str | None) -> str:
-    """The message of an attempt that came to nothing, with what the next must know of the one before it."""
-    return message if flaw is None or flaw in message else f"{message} (before that, {flaw})"
+def _remembering(message: str, flaws: list[str]) -> str:
+    """The message of an attempt that came to nothing, with what the next must know of those before it."""
+    others = " and ".join(flaw for flaw in flaws if flaw not in message)
+    return f"{message} (before that, {others})" if others else message
 
 
 def _unfinished(received: Received, content_type: str | None) -> str:

@@ -4,39 +4,51 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+
+LONGEST_WAIT = 3600.0
+"""Seconds: whatever a provider says, it is asked again after an hour."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_UNIX_SECONDS, _UNIX_MILLISECONDS = 1e9, 1e12
+"""A number above these is no wait, but a time since 1970: the first is in 2001, the second as milliseconds too."""
+
 _REMAINING = "x-ratelimit-remaining-"
 _RESET = "x-ratelimit-reset-"
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds until the provider takes calls again, as far as it says so; names of headers in lower case.
+    """Seconds until the provider takes calls again, as far as it says so, and LONGEST_WAIT at most; names of
+    headers in lower case.
 
     In this order: `retry-after-ms` (as OpenAI and Azure send it); `retry-after` in seconds, also fractions of
-    them, or as an HTTP date (RFC 9110, 10.2.3), which is compared with the answer's own `date`, so that this
-    machine's clock does not matter; the longest `x-ratelimit-reset-…` whose `x-ratelimit-remaining-…` is 0. A
-    header that cannot be understood is as good as none.
+    them, or as an HTTP date (RFC 9110, 10.2.3); the longest `x-ratelimit-reset-…` whose `x-ratelimit-remaining-…`
+    is 0. A time, which some send as a Unix time, is compared with the answer's own `date`, so that this machine's
+    clock does not matter. A header that cannot be understood, or names no time to come, is as good as none.
     """
+    wait = next((seconds for seconds in _waits(headers) if seconds is not None and seconds > 0), None)
+    return None if wait is None else min(wait, LONGEST_WAIT)
+
+
+def _waits(headers: Mapping[str, str]) -> Iterator[float | None]:
+    """What each header asks for, the most precise first; zero or less is in the past."""
+    now = headers.get("date")
     milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
+    yield None if milliseconds is None else milliseconds / 1000
     named = headers.get("retry-after")
-    for seconds in (_number(named), _until(named, headers.get("date"))):
-        if seconds is not None:
-            return seconds
+    yield _left(_number(named), now)
+    yield _until(_date(named), now)
     used_up = [
         name.removeprefix(_REMAINING)
         for name, left in headers.items()
         if name.startswith(_REMAINING) and _number(left) == 0
     ]
-    resets = (duration(headers.get(_RESET + what)) for what in used_up)
-    return max((seconds for seconds in resets if seconds is not None), default=None)
+    resets = (_left(duration(headers.get(_RESET + what)), now) for what in used_up)
+    yield max((seconds for seconds in resets if seconds is not None), default=None)
 
 
 def duration(text: str | None) -> float | None:
@@ -57,13 +69,20 @@ def _number(text: str | None) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def _until(text: str | None, now: str | None) -> float | None:
-    """Seconds from one HTTP date to another, from the present when there is no other; 0 when it is past."""
-    then = _date(text)
+def _left(seconds: float | None, now: str | None) -> float | None:
+    """Seconds as they are, unless there are so many that they are a Unix time: then those until it."""
+    if seconds is None or seconds <= _UNIX_SECONDS:
+        return seconds
+    return _until(seconds / 1000 if seconds > _UNIX_MILLISECONDS else seconds, now)
+
+
+def _until(then: float | None, now: str | None) -> float | None:
+    """Seconds from an HTTP date to a time since 1970, from the present when there is no date; less than 0 when it
+    is past."""
     if then is None:
         return None
     since = _date(now)
-    return max(then - (time.time() if since is None else since), 0.0)
+    return then - (time.time() if since is None else since)
 
 
 def _date(text: str | None) -> float | None:

@@ -6,6 +6,9 @@ from typing import Any
 
 from contentq.handlers.chat.settings import OpenAISettings
 
+MOST_TOKENS = 10**12
+"""More than any call has: a server that counts more has not counted."""
+
 
 class MalformedAnswer(Exception):
     """The server sent something that is no piece of an answer."""
@@ -23,9 +26,15 @@ class Received:
         self._pieces: list[str] = []
         self.characters = 0
         self.refusal = ""
+        self.error: Any = None
         self.finish_reason: str | None = None
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the model has said why it stopped."""
+        return self.finish_reason is not None
 
     @property
     def text(self) -> str:
@@ -58,14 +67,15 @@ class Received:
                 # Only a text can be added to one: anything else is a TypeError.
                 self._add(choice.delta.content)
                 self.refusal += getattr(choice.delta, "refusal", None) or ""
+                self.error = getattr(choice, "error", None) or self.error
                 self.finish_reason = (choice.finish_reason or "") + "" or self.finish_reason
         except (AttributeError, TypeError, LookupError) as error:
             raise MalformedAnswer(f"not a piece of an answer: {error}") from None
 
     def _count(self, usage: Any) -> None:
-        """Takes the tokens, where they are numbers; an answer is none the worse without them."""
+        """Takes the tokens, where they are numbers that can be; an answer is none the worse without them."""
         prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-        if isinstance(prompt, int) and isinstance(completion, int):
+        if _is_count(prompt) and _is_count(completion):
             self.prompt_tokens, self.completion_tokens = prompt, completion
 
     def _add(self, text: Any) -> None:
@@ -75,3 +85,7 @@ class Received:
         self.characters += len(text)
         if self.characters > self._settings.max_characters:
             raise AnswerTooLarge
+
+
+def _is_count(number: Any) -> bool:
+    return type(number) is int and 0 <= number <= MOST_TOKENS  # True is an int as well
