@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import Run
 from tests.cli.terminal import on_terminal
 from tests.cli.test_tasks import STEERING
@@ -36,6 +38,28 @@ def test_unknown_task_ends_with_1(contentq: Run) -> None:
 
     assert outcome.code == 1
     assert outcome.error == "there is no task post-8; find it with: contentq list"
+
+
+@pytest.mark.parametrize("command", [["explain"], ["show"], ["show", "--json"], ["show", "--follow"]])
+def test_id_in_place_of_a_task_id_is_recognised(contentq: Run, queue: Queue, command: list[str]) -> None:
+    id_ = queue.add(task_id="post-7")
+
+    outcome = contentq(*command, str(id_))
+    assert (outcome.code, outcome.error) == (
+        1,
+        f"there is no task {id_}, but {id_} is an id; its task_id is post-7",
+    )
+    for unknown in ("4711", "9" * 18, "9" * 19, "9" * 5000, "-7", "7.0"):
+        assert (
+            contentq(*command, "--", unknown).error == f"there is no task {unknown}; find it with: contentq list"
+        )
+
+
+def test_task_whose_task_id_is_a_number_is_found_by_it(contentq: Run, queue: Queue) -> None:
+    id_ = queue.add(task_id="post-7")
+    queue.add(task_id=str(id_))
+
+    assert contentq("explain", str(id_), "--json").json["task_id"] == str(id_)
 
 
 def test_error_of_a_task_does_not_steer_the_terminal(dsn: str, queue: Queue) -> None:

@@ -73,10 +73,10 @@ def test_json_has_the_subject_and_the_time(contentq: Run, waiting: int, subject:
 
     paused = contentq("pause", *subject, "--for", "1h", "--json").json
     assert re.match(r"\d{4}-\d\d-\d\dT", paused.pop("paused_until"))
-    assert paused == named
+    assert paused == {**named, "note": None}
     assert contentq("resume", *subject, "--json").json == {**named, "was_paused": True}
     assert contentq("resume", *subject, "--json").json == {**named, "was_paused": False}
-    assert contentq("pause", *subject, "--json").json == {**named, "paused_until": "infinity"}
+    assert contentq("pause", *subject, "--json").json == {**named, "paused_until": "infinity", "note": None}
 
 
 def test_pause_lasts_as_long_as_was_said(contentq: Run, queue: Queue, waiting: int) -> None:
@@ -89,6 +89,26 @@ def test_pause_lasts_as_long_as_was_said(contentq: Run, queue: Queue, waiting: i
     ]
     assert len(times) == 3
     assert all(timedelta(minutes=119) < time <= timedelta(hours=2) for time in times)
+
+
+@pytest.mark.parametrize("others", [["api.example:8000", "other.example"], []])
+def test_gate_that_no_live_worker_has_is_closed_with_a_note(
+    contentq: Run, queue: Queue, others: list[str]
+) -> None:
+    for gate in others:
+        queue.register(gate=gate)
+        queue.register(gate=gate)
+    queue.silence(queue.register(gate="api.example"))
+    queue.register()
+
+    paused = contentq("pause", "--gate", "api.example")
+
+    there_are = "; there are: api.example:8000, other.example" if others else ", nor any other"
+    assert (paused.code, paused.err) == (0, f"no live worker has this gate{there_are}\n")
+    assert paused.out == "gate api.example is closed until: contentq resume --gate api.example\n"
+    shown = contentq("pause", "--gate", "api.example", "--json").json
+    assert shown["note"] == f"no live worker has this gate{there_are}"
+    assert contentq("pause", "--all").err == ""
 
 
 def test_reason_is_noted_with_the_gate(contentq: Run, queue: Queue) -> None:

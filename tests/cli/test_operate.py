@@ -92,6 +92,14 @@ def test_json_has_what_became_of_each(
     assert contentq(command, good, "--json").json == [{"task_id": good, "status": after, "error": None}]
 
 
+@pytest.mark.parametrize("command", ["retry", "cancel"])
+def test_id_in_place_of_a_task_id_is_recognised(contentq: Run, queue: Queue, command: str) -> None:
+    id_ = queue.add(task_id="post-7")
+
+    said = f"Error: {id_}: there is no such task, but {id_} is an id; its task_id is post-7\n"
+    assert contentq(command, str(id_)).err == said
+
+
 def test_json_has_what_was_refused_and_the_exit_code_tells(contentq: Run) -> None:
     outcome = contentq("cancel", "no-such", "--json")
 

@@ -184,6 +184,18 @@ def test_until_empty_works_the_queue_off_and_sums_up(start: Start, dsn: str, que
     assert queue.value("SELECT count(*) FROM contentq.workers") == 0
 
 
+def test_until_empty_ends_with_0_also_when_every_task_has_failed(
+    start: Start, dsn: str, queue: Queue, folder: Path
+) -> None:
+    queue.add(topic="wrong")
+    outcome = _ended(
+        start("worker", "--handler", "handlers:by_topic", "--until-empty", cwd=folder, DATABASE_URL=dsn)
+    )
+
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[-1].startswith("0 completed, 1 failed in ")
+
+
 def test_only_the_categories_named_are_worked_off(start: Start, dsn: str, queue: Queue, folder: Path) -> None:
     blog, faq, other = (queue.add(category=category) for category in ("blog", "faq", "other"))
     options = ["--handler", "handlers:write", "--category", "blog", "--category", "faq", "--until-empty"]

@@ -8,7 +8,7 @@ import click
 
 from contentq.cli.output import json_option, print_json, print_text
 from contentq.cli.session import connected
-from contentq.errors import ContentQueueError
+from contentq.cli.unknown import unknown_task
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
@@ -29,7 +29,7 @@ def explain(options: GlobalOptions, /, task_id: str, as_json: bool) -> None:
     with connected(options) as connection:
         status = status_of(connection, task_id)
         if status is None:
-            raise ContentQueueError(f"there is no task {task_id}; find it with: contentq list")
+            raise unknown_task(connection, task_id)
         reasons = inspection.explanation(connection, task_id)
     if as_json:
         print_json({"task_id": task_id, "status": status, "reasons": reasons})

@@ -9,6 +9,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from contentq.cli.output import as_json_value, print_json_text, print_text
+from contentq.cli.unknown import unknown_task
 from contentq.errors import ContentQueueError
 
 if TYPE_CHECKING:
@@ -46,11 +47,9 @@ def _states(connection: psycopg.Connection[TupleRow], task_id: str) -> Iterator[
     while True:
         state = inspection.state(connection, task_id)
         if state is None:
-            raise ContentQueueError(
-                f"there is no task {task_id}; find it with: contentq list"
-                if seen is None
-                else f"task {task_id} was deleted"
-            )
+            if seen is None:
+                raise unknown_task(connection, task_id)
+            raise ContentQueueError(f"task {task_id} was deleted")
         watched = tuple(state[name] for name in _WATCHED)
         if watched != seen:
             yield state

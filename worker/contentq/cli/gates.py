@@ -15,6 +15,8 @@ from contentq.cli.session import connected
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
 
+_NO_GATES = "no live worker has this gate, nor any other"
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -48,6 +50,7 @@ def pause(
     from contentq.queue import gates
 
     gate = _one_of(gate, account, everyone)
+    note = None
     if account is not None and reason is not None:
         raise click.UsageError("--reason goes with --gate or --all; accounts have none")
     with connected(options) as connection:
@@ -56,10 +59,13 @@ def pause(
         else:
             assert gate is not None
             until = gates.close_gate(connection, gate, duration, reason)
+            note = _no_one_has(gate, gates.gates_of_live_workers(connection))
     if as_json:
-        print_json({"gate": gate, "account": account, "paused_until": until})
-    else:
-        print_text(f"{_name(gate, account)} {_until(until, gate, account)}")
+        print_json({"gate": gate, "account": account, "paused_until": until, "note": note})
+        return
+    print_text(f"{_name(gate, account)} {_until(until, gate, account)}")
+    if note is not None:
+        print_text(note, err=True)
 
 
 @click.command()
@@ -106,6 +112,15 @@ def _one_of(gate: str | None, account: int | None, everyone: bool) -> str | None
     if gate == "":
         raise click.UsageError("--gate needs the key of a gate, such as the host of a provider")
     return EVERYONE if everyone else gate
+
+
+def _no_one_has(gate: str, there_are: list[str]) -> str | None:
+    """What is to be said of a gate that no live worker has, which may be misspelled; None of another."""
+    from contentq.queue.gates import EVERYONE
+
+    if gate == EVERYONE or gate in there_are:
+        return None
+    return f"no live worker has this gate; there are: {', '.join(there_are)}" if there_are else _NO_GATES
 
 
 def _name(gate: str | None, account: int | None) -> str:

@@ -11,6 +11,7 @@ import click
 from contentq.cli.durations import DURATION
 from contentq.cli.output import counted, json_option, print_json
 from contentq.cli.session import connected
+from contentq.cli.unknown import hint_at_id
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
@@ -104,7 +105,10 @@ def _each(
             error = None
             if status is None:
                 found = status_of(connection, task_id)
-                error = "there is no such task" if found is None else f"it is {found}; {rule}"
+                if found is None:
+                    error = f"there is no such task{hint_at_id(connection, task_id) or ''}"
+                else:
+                    error = f"it is {found}; {rule}"
             outcomes.append({"task_id": task_id, "status": status, "error": error})
     if as_json:
         print_json(outcomes)

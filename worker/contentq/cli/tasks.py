@@ -18,8 +18,8 @@ from contentq.cli.output import (
     print_text,
 )
 from contentq.cli.session import connected
+from contentq.cli.unknown import unknown_task
 from contentq.cli.usage import usage_in_words
-from contentq.errors import ContentQueueError
 
 if TYPE_CHECKING:
     import psycopg
@@ -94,9 +94,9 @@ def _show(connection: Connection, task_id: str, with_content: bool, as_json: boo
     from contentq.queue import inspection
 
     if as_json:
-        print_json_text(_known(task_id, inspection.task_as_json(connection, task_id, with_content)))
+        print_json_text(_known(connection, task_id, inspection.task_as_json(connection, task_id, with_content)))
         return
-    task = _known(task_id, inspection.task(connection, task_id))
+    task = _known(connection, task_id, inspection.task(connection, task_id))
     errors = task.pop("attempt_errors")
     if task["progress"] is not None:
         task["progress"] = percent(task["progress"])
@@ -118,9 +118,9 @@ def _show_content(connection: Connection, content_id: int | None, as_json: bool)
         _print_content(found)
 
 
-def _known(task_id: str, found: T | None) -> T:
+def _known(connection: Connection, task_id: str, found: T | None) -> T:
     if found is None:
-        raise ContentQueueError(f"there is no task {task_id}; find it with: contentq list")
+        raise unknown_task(connection, task_id)
     return found
 
 

@@ -21,6 +21,12 @@ INFINITY = "infinity"
 _CLOSE = "SELECT contentq.close_gate(%s, coalesce(clock_timestamp() + %s::interval, 'infinity'), %s)"
 _OPEN = "SELECT contentq.open_gate(%s)"
 _CLOSED = "SELECT key FROM contentq.gates WHERE resume_at > clock_timestamp() ORDER BY key"
+_OF_LIVE_WORKERS = """
+    SELECT DISTINCT gate
+    FROM contentq.worker_status
+    WHERE state <> 'silent'
+      AND gate IS NOT NULL
+    ORDER BY gate"""
 _PAUSE = """
     UPDATE public.accounts
     SET paused_until = coalesce(clock_timestamp() + %s::interval, 'infinity')
@@ -53,6 +59,11 @@ def open_gate(connection: Connection, key: str) -> bool:
 def closed_gates(connection: Connection) -> list[str]:
     """The keys of the gates that are closed now."""
     return [row[0] for row in connection.execute(_CLOSED).fetchall()]
+
+
+def gates_of_live_workers(connection: Connection) -> list[str]:
+    """The keys of the gates that live workers have, each once."""
+    return [row[0] for row in connection.execute(_OF_LIVE_WORKERS).fetchall()]
 
 
 def pause_account(connection: Connection, account: int, duration: timedelta | None) -> datetime | str:

@@ -46,6 +46,8 @@ _SHOW = """
     FROM public.content_generation_tasks
     WHERE task_id = %s"""
 
+_TASK_ID = "SELECT task_id FROM public.content_generation_tasks WHERE id = %s"
+
 _STATE = """
     SELECT clock_timestamp() AS at, task_id, status, attempt, progress, progress_note AS note, scheduled_at,
            error_message AS error, content_id
@@ -83,6 +85,12 @@ def tasks(
 def task(connection: Connection, task_id: str) -> dict[str, Any] | None:
     """All columns of one task, its result as the text that was stored; None when there is no such task."""
     return next(iter(_rows(connection, _SHOW, [task_id])), None)
+
+
+def task_id_of(connection: Connection, id_: int) -> str | None:
+    """The task_id of the task with this id; None when there is no such task."""
+    row = connection.execute(_TASK_ID, [id_]).fetchone()
+    return None if row is None else str(row[0])
 
 
 def state(connection: Connection, task_id: str) -> dict[str, Any] | None:
