@@ -46,6 +46,10 @@ _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "p
 
 _CONTENTQ = str(Path(__file__).resolve().parents[1])
 
+_OWN = ("success", "content_id", "word_count")
+"""Members of the result of content that are contentq's to say. A handler's own would come after them, and ->>
+takes the last of those with one name."""
+
 _SUCCESS = '{"success": true}'
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -186,6 +190,7 @@ def _stored(held: Held, content: GeneratedContent) -> Outcome:
         problem = _unstorable(text)
         if problem:
             return refuse(f"the {name} of the content cannot be stored: {problem}")
+    extra = {name: value for name, value in dict(content.result or {}).items() if name not in _OWN}
     word_count = count_words(content.body) if content.word_count is None else int(content.word_count)
     if not 0 <= word_count <= MOST_WORDS:
         return refuse(f"the word_count of the content is {word_count}; it must be from 0 to {MOST_WORDS}")
@@ -194,7 +199,7 @@ def _stored(held: Held, content: GeneratedContent) -> Outcome:
         title=content.title[:TITLE_LENGTH],
         body=content.body,
         word_count=word_count,
-        extra=_as_json(dict(content.result)) if content.result else None,
+        extra=_as_json(extra) if extra else None,
     )
 
 
