@@ -67,6 +67,16 @@ def test_what_was_meant_to_be_json_and_cannot_be_used_is_not_stored_as_an_articl
         answer(text)
 
 
+@pytest.mark.parametrize("broken", [{"title": 1}, {"body": " "}, {"word_count": "7"}])
+def test_object_that_cannot_be_used_says_what_it_has_cost_all_the_same(broken: dict[str, Any]) -> None:
+    members = {"title": "T", "body": "B", "model": "m", "result": {"cost": 0.5}, **broken}
+
+    with pytest.raises(PermanentError) as caught:
+        answer(json.dumps(members))
+
+    assert caught.value.usage == {"model": "m", "cost": 0.5}
+
+
 def test_output_that_is_not_utf_8_is_refused_with_its_place() -> None:
     with pytest.raises(PermanentError, match=r"^the program's output is not UTF-8: byte 0xe9 at position 5$"):
         answer_of(b"# Caf\xe9", "Tea")
