@@ -200,6 +200,29 @@ def test_handler_that_takes_too_long_is_given_back(dsn: str, queue: Queue) -> No
     assert (queue.status(id_), queue.row(id_)["retry_count"], left(queue)) == ("pending", 0, [])
 
 
+async def block(task: Task, context: Context) -> None:
+    time.sleep(0.6)  # noqa: ASYNC251
+    if task.topic == "again":
+        raise TemporaryError("again", retry_after=3600)
+
+
+@pytest.mark.parametrize(("topic", "status"), [("Tea", "completed"), ("again", "pending")])
+def test_handler_that_blocks_the_loop_past_the_timeout_has_ended_all_the_same(
+    dsn: str, queue: Queue, topic: str, status: str
+) -> None:
+    ran = run_task(dsn, block, queue.add(topic=topic), timeout=0.5)
+
+    assert (ran.status, ran.error_message) == (status, "again" if topic == "again" else None)
+
+
+def test_queue_whose_last_handler_blocks_past_the_timeout_is_empty(dsn: str, queue: Queue) -> None:
+    queue.add()
+    later = queue.add()
+    queue.run("UPDATE content_generation_tasks SET scheduled_at = now() + interval '1 h' WHERE id = %s", later)
+
+    assert run_until_empty(dsn, block, timeout=0.5).completed == 1
+
+
 def test_lost_database_ends_the_test_instead_of_being_waited_for(dsn: str, queue: Queue) -> None:
     def cut(task: Task, context: ThreadContext) -> None:
         cut_off(queue)
@@ -241,7 +264,7 @@ def test_queue_is_worked_off_with_retries_that_do_not_wait(dsn: str, queue: Queu
     counts = run_until_empty(dsn, fail_twice)
 
     assert time.monotonic() - began < 30
-    assert (counts.claimed, counts.completed, counts.retried) == (90, 30, 60)
+    assert (counts.claimed, counts.completed, counts.retried, counts.snoozed) == (90, 30, 30, 30)
     assert {queue.status(id_) for id_ in ids} == {"completed"}
     assert queue.status(later) == "pending"
     assert left(queue) == []
