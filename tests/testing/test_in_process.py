@@ -223,6 +223,20 @@ def test_queue_whose_last_handler_blocks_past_the_timeout_is_empty(dsn: str, que
     assert run_until_empty(dsn, block, timeout=0.5).completed == 1
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_no_gate_is_closed_for_the_tests_that_follow(dsn: str, queue: Queue, at_once: bool) -> None:
+    async def refused(task: Task, context: Context) -> None:
+        if task.attempt <= 2:
+            raise RateLimited("429", retry_after=3600 if at_once else 0.1, gate="other")
+
+    id_ = queue.add()
+
+    assert run_task(dsn, refused, id_).status == "pending"
+    queue.set(id_, scheduled_at=None)
+    assert run_until_empty(dsn, refused, at_once=at_once).completed == 1
+    assert queue.values("SELECT key FROM contentq.gates") == []
+
+
 def test_lost_database_ends_the_test_instead_of_being_waited_for(dsn: str, queue: Queue) -> None:
     def cut(task: Task, context: ThreadContext) -> None:
         cut_off(queue)

@@ -1,7 +1,7 @@
 """A worker inside a test: it runs one task, or all there are, on the test's own database, and is gone again.
 
 It is the worker of `contentq worker`, with the same claims (but for their order), the same fencing and the same
-reports; only signals and logging are left to the test.
+reports; only signals and logging are left to the test, and it closes no gate, which would outlive the test.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _handler(handler: Any) -> Handler:
 
 
 def _worker(dsn: str, handler: Handler, source: Source, concurrency: int) -> Worker:
-    options = WorkerOptions(concurrency=concurrency, until_empty=True, poll=POLL, listen=False)
+    options = WorkerOptions(concurrency=concurrency, until_empty=True, poll=POLL, listen=False, closes_gates=False)
     return Worker(dsn, handler, options, source=source)
 
 
