@@ -71,7 +71,7 @@ def by_topic(task, context):
 
 
 async def unstorable(task, context):
-    return {"set": {1}}
+    return {"set": {1}, "cost": 0.5}
 
 
 async def a_list(task, context):
@@ -98,7 +98,7 @@ STEERS = "\\x1b]0;pwn\\x07\\x1b[31m\\x9b31m"
 def steers(task, context):
     context.progress(0.5, f"note {STEERS}")
     if task.topic == "error":
-        raise TemporaryError(f"error {STEERS}", usage={"model": f"model {STEERS}"})
+        raise TemporaryError(f"error {STEERS}", usage={"model": f"model {STEERS}", "cost": 1})
     if task.topic == "result":
         return {"text": f"result {STEERS}", "model": f"model {STEERS}"}
     return GeneratedContent(
@@ -349,6 +349,11 @@ def test_what_cannot_be_stored_fails_as_in_a_worker(attempt: Run, handler: str, 
     assert (shown.code, shown.out) == (1, "")
     assert shown.err.startswith(f"The task would be failed: {message}")
     assert "Traceback" not in shown.err
+
+
+def test_cost_of_what_cannot_be_stored_is_shown_as_it_is_counted(attempt: Run) -> None:
+    assert attempt("unstorable").err.endswith(" s, cost 0.5\n")
+    assert json.loads(attempt("unstorable", "--json").out)["usage"] == {"cost": 0.5}
 
 
 @pytest.mark.parametrize("handler", ["connects", "connects_async"])

@@ -32,7 +32,9 @@ class Verdict:
         self._message = ""
         error, outcome = trial.error, trial.outcome
         self._is_unexpected = error is not None and not isinstance(error, HandlerError)
-        usage: Any = getattr(error, "usage", None)
+        usage: Any = None
+        if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
+            usage = json.loads(outcome.usage)
         if isinstance(outcome, Completed):
             self._word = "completed"
             self._result = usage = json.loads(outcome.result)
