@@ -18,6 +18,7 @@ from tests.cli.terminal import on_terminal
 
 HANDLERS = '''
 import asyncio
+import sys
 import time
 from functools import partial
 
@@ -70,7 +71,7 @@ def by_topic(task, context):
 
 
 async def unstorable(task, context):
-    return {"set": {1}}
+    return {"set": {1}, "cost": 0.5}
 
 
 async def a_list(task, context):
@@ -109,11 +110,31 @@ async def boasts(task, context):
     return usage
 
 
+STEERS = "\\x1b]0;pwn\\x07\\x1b[31m\\x9b31m"
+
+
 def steers(task, context):
-    context.progress(0.5, "a\\x1b[31mb")
+    context.progress(0.5, f"note {STEERS}")
     if task.topic == "error":
-        raise TemporaryError("a\\x1b[31mb")
-    return GeneratedContent("a\\x1b[31mb", "c\\x1b[31md")
+        raise TemporaryError(f"error {STEERS}", usage={"model": f"model {STEERS}", "cost": 1})
+    if task.topic == "result":
+        return {"text": f"result {STEERS}", "model": f"model {STEERS}"}
+    return GeneratedContent(
+        f"title {STEERS}", f"body {STEERS}", result={"text": f"result {STEERS}", "model": f"model {STEERS}"}
+    )
+
+
+def prints(task, context):
+    import os
+    import subprocess
+
+    print("from print")
+    sys.__stdout__.write("from __stdout__\\n")
+    os.write(1, b"from the descriptor\\n")
+    subprocess.run(["echo", "from a program"], check=True)
+    if task.topic == "error":
+        raise TemporaryError("busy")
+    return {"success": True}
 
 
 def forks(task, context):
@@ -348,6 +369,11 @@ def test_what_cannot_be_stored_fails_as_in_a_worker(attempt: Run, handler: str, 
     assert "Traceback" not in shown.err
 
 
+def test_cost_of_what_cannot_be_stored_is_shown_as_it_is_counted(attempt: Run) -> None:
+    assert attempt("unstorable").err.endswith(" s, cost 0.5\n")
+    assert json.loads(attempt("unstorable", "--json").out)["usage"] == {"cost": 0.5}
+
+
 @pytest.mark.parametrize("handler", ["connects", "connects_async"])
 def test_connection_is_refused_with_where_to_get_one(attempt: Run, handler: str) -> None:
     shown = attempt(handler)
@@ -382,7 +408,7 @@ def test_progress_is_what_a_worker_would_note(attempt: Run, topic: str, line: st
 
 
 @pytest.mark.parametrize(
-    ("topic", "cost"), [("result", ""), ("error", ""), ("set", ""), ("large", ", 12 prompt tokens")]
+    ("topic", "cost"), [("result", ""), ("error", ""), ("set", ", cost 1"), ("large", ", 12 prompt tokens")]
 )
 def test_cost_is_what_the_database_would_count(attempt: Run, topic: str, cost: str) -> None:
     shown = attempt("boasts", "--topic", topic)
@@ -394,7 +420,8 @@ def test_cost_is_what_the_database_would_count(attempt: Run, topic: str, cost: s
     if topic == "result":
         assert '"cost": "abc"' in shown.out, "the result is stored as it is"
     if shown.code:
-        assert json.loads(attempt("boasts", "--topic", topic, "--json").out)["usage"] is None
+        counted = {"error": None, "set": {"cost": 1}}[topic]
+        assert json.loads(attempt("boasts", "--topic", topic, "--json").out)["usage"] == counted
 
 
 @pytest.mark.parametrize("handler", ["sleeps", "asks", "late"])
@@ -402,10 +429,12 @@ def test_deadline_ends_it_as_a_worker_would(attempt: Run, handler: str) -> None:
     shown = attempt(handler, "--timeout", "0.2s")
 
     assert shown.code == 1
-    assert without_time(shown.err) == (
-        "The task would be ended by its deadline, as timeout: Task execution timeout"
-    )
-    assert shown.out.splitlines() == {"sleeps": ["sleeps", "cleaned up"], "asks": ["stopped"], "late": []}[handler]
+    printed = {"sleeps": ["sleeps", "cleaned up"], "asks": ["stopped"], "late": []}[handler]
+    assert without_time(shown.err).splitlines() == [
+        *printed,
+        "The task would be ended by its deadline, as timeout: Task execution timeout",
+    ]
+    assert shown.out == ""
 
 
 @pytest.mark.parametrize("handler", ["blocks", "clings", "blocks_a_thread"])
@@ -425,23 +454,24 @@ def test_handler_that_does_not_end_at_its_deadline_is_left_behind(
 @pytest.mark.parametrize("handler", ["sleeps", "blocks", "blocks_the_loop", "blocks_a_thread", "clings"])
 def test_ctrl_c_ends_it_whatever_it_does(start: Start, folder: Path, handler: str) -> None:
     process = start("try", "--handler", f"handlers:{handler}", cwd=folder)
-    assert process.stdout is not None
-    assert process.stdout.readline().decode().strip() == handler.replace("_", " ")
+    assert process.stderr is not None
+    assert process.stderr.readline().decode().strip() == handler.replace("_", " ")
 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
 
-    assert (process.returncode, err.decode().strip()) == (130, "interrupted")
-    assert out.decode().strip() == {"sleeps": "cleaned up", "clings": "clings still"}.get(handler, "")
+    printed = {"sleeps": ["cleaned up"], "clings": ["clings still"]}.get(handler, [])
+    assert (process.returncode, out) == (130, b"")
+    assert [line for line in err.decode().splitlines() if line] == [*printed, "interrupted"]
 
 
 def test_second_ctrl_c_ends_it_at_once(start: Start, folder: Path) -> None:
     process = start("try", "--handler", "handlers:clings", cwd=folder)
-    assert process.stdout is not None
-    process.stdout.readline()
+    assert process.stderr is not None
+    process.stderr.readline()
 
     process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == b"clings still\n"
+    assert process.stderr.readline() == b"clings still\n"
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
 
@@ -457,17 +487,40 @@ def test_child_of_a_handler_that_forks_shows_nothing(start: Start, folder: Path)
     assert json.loads(out)["result"] == {"forked": True}
 
 
-@pytest.mark.parametrize("topic", ["content", "error"])
+@pytest.mark.parametrize(
+    ("topic", "shown"),
+    [
+        ("content", ["note", "title", "body", "model"]),
+        ("result", ["note", "model"]),
+        ("error", ["note", "error", "model"]),
+    ],
+)
 def test_terminal_is_not_steered_by_what_a_handler_says(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, topic: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, topic: str, shown: list[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    code, shown = on_terminal("try", "--handler", "handlers:steers", "--topic", topic)
+    code, screen = on_terminal("try", "--handler", "handlers:steers", "--topic", topic)
 
-    assert code == (0 if topic == "content" else 1)
-    assert "progress: 50% a�[31mb" in shown
-    assert ("c�[31md" if topic == "content" else "(retry 1 of 3): a�[31mb") in shown
-    assert "\x1b[31m" not in shown
+    assert code == (1 if topic == "error" else 0)
+    for each in shown:
+        assert f"{each} �]0;pwn��[31m�31m" in screen
+    if topic != "error":
+        assert r'"text": "result \u001b]0;pwn\u0007\u001b[31m\u009b31m"' in screen
+    assert not {*"\x1b\x07\x9b"} & {*screen}
+
+
+@pytest.mark.parametrize(("topic", "outcome"), [("good", "completed"), ("error", "retried")])
+def test_what_a_handler_prints_goes_to_standard_error(
+    start: Start, folder: Path, topic: str, outcome: str
+) -> None:
+    (folder / "chatty.py").write_text("from handlers import prints\nprint('from the module')\n")
+    process = start("try", "--handler", "chatty:prints", "--topic", topic, "--json", cwd=folder)
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode == (0 if topic == "good" else 1)
+    assert json.loads(out)["outcome"] == outcome
+    sources = ["__stdout__", "a program", "print", "the descriptor", "the module"]
+    assert sorted(err.decode().splitlines()) == [f"from {source}" for source in sources]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import pytest
 from contentq.content import GeneratedContent
 from contentq.errors import PermanentError
 from contentq.handlers.commands.answers import answer_of
+from contentq.queue.outcomes import Held, Stored
+from contentq.worker.results import outcome_of
 
 
 def answer(text: str, topic: str | None = "Tea") -> Any:
@@ -27,6 +29,16 @@ def test_object_with_title_and_body_is_content_and_its_other_members_are_the_res
     assert answer(
         '\n{"title": " ", "body": "B", "word_count": 7, "result": {"a": 1, "b": 2}, "b": 0}\n'
     ) == GeneratedContent("Tea", "B", 7, {"a": 1, "b": 2})
+
+
+def test_members_that_are_contentqs_to_say_do_not_come_into_the_result() -> None:
+    own = {"content_id": 9, "word_count": 9}
+    said = answer(json.dumps({"title": "T", "body": "B", "success": False, "result": {**own, "cost": 1}}))
+
+    outcome = outcome_of(Held(1, 1, 1, "task-1"), said)
+
+    assert isinstance(outcome, Stored)
+    assert outcome.extra == '{"cost": 1}'
 
 
 @pytest.mark.parametrize("members", [{}, {"score": 3}, {"title": "T"}, {"body": "B", "cost": 1}, {"result": {}}])
@@ -53,6 +65,16 @@ def test_any_other_object_is_the_result(members: dict[str, Any]) -> None:
 def test_what_was_meant_to_be_json_and_cannot_be_used_is_not_stored_as_an_article(text: str, said: str) -> None:
     with pytest.raises(PermanentError, match=said):
         answer(text)
+
+
+@pytest.mark.parametrize("broken", [{"title": 1}, {"body": " "}, {"word_count": "7"}])
+def test_object_that_cannot_be_used_says_what_it_has_cost_all_the_same(broken: dict[str, Any]) -> None:
+    members = {"title": "T", "body": "B", "model": "m", "result": {"cost": 0.5}, **broken}
+
+    with pytest.raises(PermanentError) as caught:
+        answer(json.dumps(members))
+
+    assert caught.value.usage == {"model": "m", "cost": 0.5}
 
 
 def test_output_that_is_not_utf_8_is_refused_with_its_place() -> None:

@@ -200,6 +200,43 @@ def test_handler_that_takes_too_long_is_given_back(dsn: str, queue: Queue) -> No
     assert (queue.status(id_), queue.row(id_)["retry_count"], left(queue)) == ("pending", 0, [])
 
 
+async def block(task: Task, context: Context) -> None:
+    time.sleep(0.6)  # noqa: ASYNC251
+    if task.topic == "again":
+        raise TemporaryError("again", retry_after=3600)
+
+
+@pytest.mark.parametrize(("topic", "status"), [("Tea", "completed"), ("again", "pending")])
+def test_handler_that_blocks_the_loop_past_the_timeout_has_ended_all_the_same(
+    dsn: str, queue: Queue, topic: str, status: str
+) -> None:
+    ran = run_task(dsn, block, queue.add(topic=topic), timeout=0.5)
+
+    assert (ran.status, ran.error_message) == (status, "again" if topic == "again" else None)
+
+
+def test_queue_whose_last_handler_blocks_past_the_timeout_is_empty(dsn: str, queue: Queue) -> None:
+    queue.add()
+    later = queue.add()
+    queue.run("UPDATE content_generation_tasks SET scheduled_at = now() + interval '1 h' WHERE id = %s", later)
+
+    assert run_until_empty(dsn, block, timeout=0.5).completed == 1
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_no_gate_is_closed_for_the_tests_that_follow(dsn: str, queue: Queue, at_once: bool) -> None:
+    async def refused(task: Task, context: Context) -> None:
+        if task.attempt <= 2:
+            raise RateLimited("429", retry_after=3600 if at_once else 0.1, gate="other")
+
+    id_ = queue.add()
+
+    assert run_task(dsn, refused, id_).status == "pending"
+    queue.set(id_, scheduled_at=None)
+    assert run_until_empty(dsn, refused, at_once=at_once).completed == 1
+    assert queue.values("SELECT key FROM contentq.gates") == []
+
+
 def test_lost_database_ends_the_test_instead_of_being_waited_for(dsn: str, queue: Queue) -> None:
     def cut(task: Task, context: ThreadContext) -> None:
         cut_off(queue)
@@ -241,7 +278,7 @@ def test_queue_is_worked_off_with_retries_that_do_not_wait(dsn: str, queue: Queu
     counts = run_until_empty(dsn, fail_twice)
 
     assert time.monotonic() - began < 30
-    assert (counts.claimed, counts.completed, counts.retried) == (90, 30, 60)
+    assert (counts.claimed, counts.completed, counts.retried, counts.snoozed) == (90, 30, 30, 30)
     assert {queue.status(id_) for id_ in ids} == {"completed"}
     assert queue.status(later) == "pending"
     assert left(queue) == []

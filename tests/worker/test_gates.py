@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -384,8 +385,9 @@ def test_report_that_is_refused_charges_nothing(
         {"cost": object()},
         {"cost": "5", "prompt_tokens": -3},
         {"prompt_tokens": 10**400},
-        {"model": "a\x00", "cost": 1},
-        {"model": "\ud800", "cost": 1},
+        {"cost": True},
+        {"cost": Decimal("sNaN")},
+        {"input_tokens": 3},
         {"model": 7},
         5,
         "cheap",
@@ -393,8 +395,13 @@ def test_report_that_is_refused_charges_nothing(
     ],
     ids=repr,
 )
-def test_usage_that_makes_no_sense_is_ignored(
-    start_worker: StartWorker, insert: Insert, row: Row, database: Database, usage: Any
+def test_usage_that_makes_no_sense_is_not_counted_and_logged(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+    usage: Any,
 ) -> None:
     error = PermanentError("no")
     error.usage = usage
@@ -405,6 +412,7 @@ def test_usage_that_makes_no_sense_is_ignored(
 
     assert row(id_).error_message == "no"
     assert database.execute(USAGE).fetchall() == []
+    assert f"usage not counted task={row(id_).task_id} attempt=1: " in caplog.text
 
 
 def test_usage_that_postgresql_refuses_does_not_cost_the_report(

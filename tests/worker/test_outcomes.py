@@ -84,6 +84,18 @@ def test_content_is_stored_with_its_completion(
     assert stored == [(task.account_id, ("Title" * 200)[:500], "# Two words\n\n三个字", 5, review)]
 
 
+def test_result_of_content_cannot_say_what_is_for_contentq_to_say(
+    work_off: WorkOff, insert: Insert, row: Row, database: Database
+) -> None:
+    id_ = insert()
+    own = {"success": False, "content_id": 999, "word_count": 7}
+    work_off(returning(GeneratedContent("t", "two words", result={**own, "model": "m"})))
+    task = row(id_)
+    assert database.execute("SELECT result::text FROM content_generation_tasks").fetchone() == (
+        f'{{"success": true, "content_id": {task.content_id}, "word_count": 2, "model": "m"}}',
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

@@ -8,7 +8,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from contentq.handlers.loading import Handler
     from contentq.queue.task import Task
     from contentq.testing.trial import Trial
+
+STDOUT, STDERR = 1, 2
+"""File descriptors, as programs inherit them."""
 
 EXIT_NOT_COMPLETED = 1
 """Exit code when the task would not be completed."""
@@ -71,12 +75,23 @@ def try_command(previous_file: Path | None, log_level: str, as_json: bool, **giv
     """Run a handler once on a made-up task, and show what comes out.
 
     There is no queue, and no database: nothing is claimed, stored or retried. What the handler returns is printed,
-    with the time it took; what it raises, as what that would do to the task (exit code 1). Progress, logs and
-    tracebacks go to standard error.
+    with the time it took; what it raises, as what that would do to the task (exit code 1). Progress, logs,
+    tracebacks and what the handler prints go to standard error.
     """
+    with _Stdout() as stdout:
+        return _try(loaded(given), previous_file, log_level, as_json, stdout, given)
+
+
+def _try(
+    handler: Handler,
+    previous_file: Path | None,
+    log_level: str,
+    as_json: bool,
+    stdout: _Stdout,
+    given: dict[str, Any],
+) -> int:
     from contentq.testing.made_up import make_task, previous_content_of
 
-    handler = loaded(given)
     previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
     task = make_task(content_id=None if previous is None else previous.id, **given)
     log_to_stderr(log_level)
@@ -87,10 +102,11 @@ def try_command(previous_file: Path | None, log_level: str, as_json: bool, **giv
         trial = await _tried(handler, task, previous, progress)
         progress.flush()
         verdict = Verdict(task, trial)
-        if as_json:
-            verdict.print_as_json()
-        else:
-            verdict.print()
+        with stdout.ours():
+            if as_json:
+                verdict.print_as_json()
+            else:
+                verdict.print()
         code = 0 if verdict.is_completed else EXIT_NOT_COMPLETED
         if trial.goes_on:
             _leave(code)
@@ -161,6 +177,41 @@ def _leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+class _Stdout:
+    """Standard output, kept for what this command shows: what a handler prints meanwhile, or a program that it has
+    started, goes to standard error."""
+
+    def __enter__(self) -> _Stdout:
+        self._stream = sys.stdout
+        self._stream.flush()
+        self._saved = os.dup(STDOUT)
+        self._divert()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+        os.close(self._saved)
+
+    @contextmanager
+    def ours(self) -> Iterator[None]:
+        """Gives it back for as long as something is shown."""
+        self._restore()
+        try:
+            yield
+        finally:
+            self._stream.flush()
+            self._divert()
+
+    def _divert(self) -> None:
+        sys.stdout = sys.stderr
+        os.dup2(STDERR, STDOUT)
+
+    def _restore(self) -> None:
+        self._stream.flush()  # of what a handler has written to sys.__stdout__
+        os.dup2(self._saved, STDOUT)
+        sys.stdout = self._stream
 
 
 class _ProgressLines:

@@ -20,6 +20,9 @@ class WorkerOptions:
     gate: str | None = None
     """Key of the gate of the provider that the handler calls; None for none."""
 
+    closes_gates: bool = True
+    """Whether a handler's RateLimited(gate=…) closes that gate; without it, only its own task is put off."""
+
     until_empty: bool = False
     """Stop when nothing waits any more and all that was claimed has ended."""
 

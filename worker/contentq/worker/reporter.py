@@ -28,7 +28,7 @@ from contentq.queue.outcomes import (
 )
 from contentq.worker.link import CALL_TIMEOUT, Link, is_outage, one_line
 from contentq.worker.progress import ProgressNotes
-from contentq.worker.results import refused
+from contentq.worker.results import refused, refused_by_database
 
 log = logging.getLogger("contentq.worker")
 
@@ -242,7 +242,7 @@ class Reporter:
         if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
             await self._report_group([replace(outcome, usage=None)])
         elif isinstance(outcome, Completed | Stored):
-            await self._report_group([refused(held, f"PostgreSQL refused the result: {said}")])
+            await self._report_group([refused_by_database(outcome, said)])
         elif isinstance(outcome, Snoozed):
             await self._report_group([Failed(held, f"it could not be snoozed: {said}", "ReportRefused")])
         elif isinstance(outcome, Failed) and outcome.message != UNSTORABLE:

@@ -23,6 +23,8 @@ from contentq.errors import (
     as_timedelta,
 )
 from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
+from contentq.worker.storable import as_number, as_text
+from contentq.worker.usage import usage_in, usage_of, usage_of_outcome
 
 TITLE_LENGTH = 500
 """Characters that contents.title holds (spec)."""
@@ -44,6 +46,10 @@ _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "p
 
 _CONTENTQ = str(Path(__file__).resolve().parents[1])
 
+_OWN = ("success", "content_id", "word_count")
+"""Members of the result of content that are contentq's to say. A handler's own would come after them, and ->>
+takes the last of those with one name."""
+
 _SUCCESS = '{"success": true}'
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -58,7 +64,8 @@ def outcome_of(held: Held, value: Any) -> Outcome:
         if isinstance(value, Mapping):
             return Completed(held, _as_json(dict(value)))
     except (TypeError, ValueError, RecursionError) as error:
-        return refused(held, f"what the handler returned cannot be stored as JSON: {error_text(error)}")
+        message = f"what the handler returned cannot be stored as JSON: {error_text(error)}"
+        return refused(held, message, _usage_in(held, value))
     if inspect.iscoroutine(value):
         value.close()
         return refused(held, "the handler returned a coroutine; write it as `async def`, so that it is awaited")
@@ -79,10 +86,10 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             error_text(error) or name,
             _delay(error),
             gate=gate if isinstance(gate, str) and gate else None,
-            usage=_usage(error),
+            usage=_usage(held, error),
         )
     if isinstance(error, PermanentError):
-        return Failed(held, error_text(error) or name, name, permanent=True, usage=_usage(error))
+        return Failed(held, error_text(error) or name, name, permanent=True, usage=_usage(held, error))
     if isinstance(error, TemporaryError):
         return Failed(
             held,
@@ -90,11 +97,11 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             name,
             retry_after=_delay(error),
             is_outage=isinstance(error, ProviderUnavailable),
-            usage=_usage(error),
+            usage=_usage(held, error),
         )
     text = error_text(error)
     if isinstance(error, HandlerError):
-        return Failed(held, text or name, name, usage=_usage(error))
+        return Failed(held, text or name, name, usage=_usage(held, error))
     said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
     cut = f" … (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
     return Failed(held, f"{said}{cut}{_place(error)}", name)
@@ -110,9 +117,17 @@ def traceback_of(error: BaseException) -> str:
     return text if len(text) <= TRACEBACK_LENGTH else f"{text[:half]}\n…\n{text[-half:]}"
 
 
-def refused(held: Held, message: str) -> Failed:
-    """The outcome of a task whose handler returned something that cannot be stored: trying again is no use."""
-    return Failed(held, message, "ResultRefused", permanent=True)
+def refused(held: Held, message: str, usage: str | None = None) -> Failed:
+    """The outcome of a task whose handler returned something that cannot be stored: trying again is no use.
+
+    usage: what it has cost all the same.
+    """
+    return Failed(held, message, "ResultRefused", permanent=True, usage=usage)
+
+
+def refused_by_database(outcome: Completed | Stored, said: str) -> Failed:
+    """The outcome of a task whose result PostgreSQL has refused."""
+    return refused(outcome.held, f"PostgreSQL refused the result: {said}", usage_of_outcome(outcome))
 
 
 def _delay(error: BaseException) -> timedelta | None:
@@ -123,11 +138,20 @@ def _delay(error: BaseException) -> timedelta | None:
         return None
 
 
-def _usage(error: BaseException) -> str | None:
-    """What an error says that its attempt has cost, as JSON; None when it says nothing that can be stored."""
+def _usage(held: Held, error: BaseException) -> str | None:
+    """What an error says that its attempt has cost."""
     try:
         usage = getattr(error, "usage", None)
-        return _as_json(dict(usage)) if usage else None
+    except Exception:
+        return None
+    return usage_of(held, usage)
+
+
+def _usage_in(held: Held, value: Any) -> str | None:
+    """What a result or content that cannot be stored says that it has cost."""
+    result = value.result if isinstance(value, GeneratedContent) else value
+    try:
+        return usage_in(held, result) if isinstance(result, Mapping) else None
     except Exception:
         return None
 
@@ -138,7 +162,7 @@ def error_text(error: object) -> str:
         text = str(error)
     except Exception as second:
         text = f"(the error's own text cannot be had: str() raised {type(second).__name__})"
-    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+    return as_text(text)
 
 
 def _place(error: BaseException) -> str:
@@ -156,27 +180,31 @@ def _place(error: BaseException) -> str:
 
 
 def _stored(held: Held, content: GeneratedContent) -> Outcome:
+    def refuse(message: str) -> Failed:
+        return refused(held, message, _usage_in(held, content))
+
     texts: list[tuple[str, Any]] = [("title", content.title), ("body", content.body)]
     for name, text in texts:
         if not isinstance(text, str):
-            return refused(held, f"the {name} of the content is {_article(type(text).__name__)}, not a str")
+            return refuse(f"the {name} of the content is {_article(type(text).__name__)}, not a str")
         problem = _unstorable(text)
         if problem:
-            return refused(held, f"the {name} of the content cannot be stored: {problem}")
+            return refuse(f"the {name} of the content cannot be stored: {problem}")
+    extra = {name: value for name, value in dict(content.result or {}).items() if name not in _OWN}
     word_count = count_words(content.body) if content.word_count is None else int(content.word_count)
     if not 0 <= word_count <= MOST_WORDS:
-        return refused(held, f"the word_count of the content is {word_count}; it must be from 0 to {MOST_WORDS}")
+        return refuse(f"the word_count of the content is {word_count}; it must be from 0 to {MOST_WORDS}")
     return Stored(
         held,
         title=content.title[:TITLE_LENGTH],
         body=content.body,
         word_count=word_count,
-        extra=_as_json(dict(content.result)) if content.result else None,
+        extra=_as_json(extra) if extra else None,
     )
 
 
 def _as_json(value: dict[str, Any]) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=as_number)
     if "\\u0000" in text and _ESCAPED_NUL.search(text):
         raise ValueError(r"it holds the character \u0000, which PostgreSQL cannot store")
     problem = _unstorable(text)

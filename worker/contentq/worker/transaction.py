@@ -13,7 +13,8 @@ from contentq.queue.contract import completion_call
 from contentq.queue.outcomes import Completed, Failed, Outcome, Stored
 from contentq.worker.connections import HandlerConnections
 from contentq.worker.link import cut, one_line
-from contentq.worker.results import refused
+from contentq.worker.results import refused_by_database
+from contentq.worker.usage import usage_of_outcome
 
 COMMIT_TIMEOUT = 60.0
 """Seconds for the completion and the commit; after them the peer is taken to be gone."""
@@ -40,7 +41,7 @@ async def finish(
             cutting.cancel()
         settled(outcome, "completed" if counted else None)
     except (psycopg.Error, UnicodeError) as error:
-        assert outcome is not None
+        assert isinstance(outcome, Completed | Stored)
         return _not_committed(outcome, error)
     finally:
         await connections.close_async(connection)
@@ -68,7 +69,7 @@ def finish_in_thread(
             cutting.cancel()
         settled(outcome, "completed" if counted else None)
     except (psycopg.Error, UnicodeError) as error:
-        assert outcome is not None
+        assert isinstance(outcome, Completed | Stored)
         return _not_committed(outcome, error)
     finally:
         connections.close(connection)
@@ -95,10 +96,9 @@ def _complete_in_thread(connection: psycopg.Connection[TupleRow], outcome: Compl
             continue
 
 
-def _not_committed(outcome: Outcome, error: Exception) -> Outcome:
+def _not_committed(outcome: Completed | Stored, error: Exception) -> Outcome:
     """The attempt failed after all. Should the commit have taken effect, this report will not count."""
     if isinstance(error, psycopg.DataError | UnicodeError):
-        return refused(outcome.held, f"PostgreSQL refused the result: {one_line(error)}")
-    return Failed(
-        outcome.held, f"the handler's transaction was not committed: {one_line(error)}", type(error).__name__
-    )
+        return refused_by_database(outcome, one_line(error))
+    message = f"the handler's transaction was not committed: {one_line(error)}"
+    return Failed(outcome.held, message, type(error).__name__, usage=usage_of_outcome(outcome))

@@ -141,7 +141,10 @@ class Worker:
         self._reporter = reporter = Reporter(self._dsn, self._reported, gate.told, prepare=self._options.is_direct)
 
         def ended(outcome: Outcome, task: Task, began: float) -> None:
-            reporter.add(gate.judge(outcome, task, began))
+            outcome = gate.judge(outcome, task, began)
+            if isinstance(outcome, Failed | Snoozed) and not self._options.closes_gates:
+                outcome = replace(outcome, closing=None)
+            reporter.add(outcome)
 
         def settled(outcome: Outcome, status: str | None, began: float) -> None:
             gate.went_well(began)

@@ -11,6 +11,9 @@ from contentq.errors import PermanentError
 
 Answer = GeneratedContent | dict[str, Any] | None
 
+USAGE = ("model", "prompt_tokens", "completion_tokens", "cost")
+"""Members that say what an attempt has cost."""
+
 _OWN = ("title", "body", "word_count", "result")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
@@ -48,6 +51,11 @@ def object_or_nothing(stdout: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def usage_of(members: dict[str, Any]) -> dict[str, Any] | None:
+    """Those of these members that say what an attempt has cost; None for none."""
+    return {name: members[name] for name in USAGE if name in members} or None
 
 
 def heading(markdown: str) -> str | None:
@@ -99,6 +107,9 @@ def _answer_of_object(members: dict[str, Any], topic: str | None) -> Answer:
     if not ("title" in members and "body" in members):
         return members
     title, body, words, result = (members.get(name) for name in _OWN)
+    others = {name: value for name, value in members.items() if name not in _OWN}
+    extra = {**others, **(result if isinstance(result, dict) else {})}
+    usage = usage_of(extra)
     for name, value, fits, kind in (
         ("title", title, isinstance(title, str), "a string"),
         ("body", body, isinstance(body, str), "a string"),
@@ -106,15 +117,15 @@ def _answer_of_object(members: dict[str, Any], topic: str | None) -> Answer:
         ("result", result, result is None or isinstance(result, dict), "an object"),
     ):
         if not fits:
-            raise PermanentError(f"member {name} of the program's output is {_kind(value)}; it must be {kind}")
+            said = f"member {name} of the program's output is {_kind(value)}; it must be {kind}"
+            raise PermanentError(said, usage=usage)
     if not str(body).strip():
-        raise PermanentError("member body of the program's output is empty")
-    others = {name: value for name, value in members.items() if name not in _OWN}
+        raise PermanentError("member body of the program's output is empty", usage=usage)
     return GeneratedContent(
         title=str(title).strip() or _title_of(topic),
         body=str(body),
         word_count=words,
-        result={**others, **(result or {})},
+        result=extra,
     )
 
 

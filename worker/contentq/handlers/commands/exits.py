@@ -8,12 +8,10 @@ import signal
 from typing import Any
 
 from contentq.errors import HandlerError, PermanentError, RateLimited, TemporaryError
-from contentq.handlers.commands.answers import object_or_nothing
+from contentq.handlers.commands.answers import object_or_nothing, usage_of
 
 TEMPORARY = os.EX_TEMPFAIL
 """Exit code of an attempt that may succeed later: 75, EX_TEMPFAIL of sysexits.h."""
-
-_USAGE = ("model", "prompt_tokens", "completion_tokens", "cost")
 
 
 def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerError:
@@ -23,7 +21,7 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
     (seconds), rate_limited (true: no retry is charged) and gate; with any code, what the attempt has cost.
     """
     said = object_or_nothing(stdout)
-    usage = {name: said[name] for name in _USAGE if name in said} or None
+    usage = usage_of(said)
     message = f"{program} {_ending(code)}" + (f": {stderr}" if stderr else "")
     if code == TEMPORARY:
         retry_after = _seconds(said.get("retry_after"))
