@@ -38,13 +38,18 @@ def test_worker_lives_through_a_downgrade_and_an_upgrade_of_a_large_table(scene:
     assert scene.audit() == []
 
 
-def test_views_can_be_replaced_under_a_running_worker(scene: Scene) -> None:
+def test_revisions_come_and_go_under_a_running_worker(scene: Scene) -> None:
+    """A call that waits while tables change may fail, and is made again; functions and views change unnoticed."""
     worker = scene.start("--concurrency", "20")
-    scene.insert(500, {"sleep": 0.02})
+    scene.insert(2000, {"sleep": 0.02})
+    migrate(scene.dsn, "0004")
+    eventually(lambda: scene.count("status = 'completed'") >= 50)
+    before = len(worker.log())
     for _ in range(5):
         migrate(scene.dsn, "0002")
-        migrate(scene.dsn)
+        migrate(scene.dsn, "0004")
+    assert "call failed" not in worker.log()[before:]
+    migrate(scene.dsn)
     scene.wait_until_all_have_ended()
-    assert scene.count("status = 'completed' AND attempt = 1") == 500
-    assert "call failed" not in worker.log()
+    assert scene.count("status = 'completed' AND attempt = 1") == 2000
     assert scene.audit() == []
