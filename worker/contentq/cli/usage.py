@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-LARGEST = 10**12
-"""What is larger counts for nothing, as in contentq.number_of()."""
+from contentq.worker.usage import MOST
 
 
 def counted_usage(said: object) -> dict[str, Any]:
@@ -51,7 +50,7 @@ def usage_in_words(result: str | None) -> str | None:
 
 
 def _counts(value: object) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and 0 <= value <= LARGEST
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
 def _number(value: int | Decimal) -> str:
