@@ -45,7 +45,7 @@ def test_what_is_paused_is_not_claimed_until_it_is_resumed(
 def test_pause_says_until_when_and_how_to_end_it(
     contentq: Run, queue: Queue, waiting: int, subject: list[str], paused: str, resumed: str
 ) -> None:
-    assert contentq("pause", *subject).out == f"{paused} until: contentq resume {' '.join(subject)}\n"
+    assert contentq("pause", *subject).out == f"{paused}; to end that: contentq resume {' '.join(subject)}\n"
     assert contentq("resume", *subject).out == f"{resumed}\n"
     assert re.fullmatch(f"{paused} until {TIME}\n", contentq("pause", *subject, "--for", "1h30m").out)
 
@@ -105,7 +105,7 @@ def test_gate_that_no_live_worker_has_is_closed_with_a_note(
 
     there_are = "; there are: api.example:8000, other.example" if others else ", nor any other"
     assert (paused.code, paused.err) == (0, f"no live worker has this gate{there_are}\n")
-    assert paused.out == "gate api.example is closed until: contentq resume --gate api.example\n"
+    assert paused.out == "gate api.example is closed; to end that: contentq resume --gate api.example\n"
     shown = contentq("pause", "--gate", "api.example", "--json").json
     assert shown["note"] == f"no live worker has this gate{there_are}"
     assert contentq("pause", "--all").err == ""
@@ -126,7 +126,7 @@ def test_gate_that_is_closed_for_longer_stays_so_and_that_is_said(contentq: Run,
 
     outcome = contentq("pause", "--gate", "api.example", "--for", "1m", "--reason", "Short")
 
-    assert outcome.out == "gate api.example is closed until: contentq resume --gate api.example\n"
+    assert outcome.out == "gate api.example is closed; to end that: contentq resume --gate api.example\n"
     assert queue.values("SELECT reason FROM contentq.gates") == ["The bill is not paid"]
 
 

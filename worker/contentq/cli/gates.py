@@ -138,7 +138,7 @@ def _until(until: datetime | str, gate: str | None, account: int | None) -> str:
     if until != INFINITY:
         return f"{state} until {shown(until)}"
     subject = "--all" if gate == EVERYONE else f"--account {account}" if account is not None else f"--gate {gate}"
-    return f"{state} until: contentq resume {subject}"
+    return f"{state}; to end that: contentq resume {subject}"
 
 
 def _resumed(gate: str | None, account: int | None, was_paused: bool) -> str:
