@@ -17,14 +17,14 @@ CREATE FUNCTION contentq.account_changed() RETURNS trigger
     AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
-        DELETE FROM contentq.held_accounts;
+        DELETE FROM contentq.blocked_accounts;
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-        PERFORM contentq.hold_account(OLD.id::integer);
+        PERFORM contentq.block_account(OLD.id::integer);
     END IF;
     IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
-        PERFORM contentq.hold_account(NEW.id::integer);
+        PERFORM contentq.block_account(NEW.id::integer);
     END IF;
     RETURN NULL;
 END;
@@ -40,13 +40,13 @@ CREATE FUNCTION contentq.backoff(retry_count integer) RETURNS interval
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT random() * least(s.backoff_cap, s.backoff_base * power(2, least(backoff.retry_count, 30)))
+    SELECT random() * least(s.backoff_max, s.backoff_base * power(2, least(backoff.retry_count, 30)))
     FROM contentq.settings AS s;
 $$;
 
 -- Name: FUNCTION backoff(retry_count integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_cap.';
+COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_max.';
 
 -- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -92,8 +92,8 @@ DECLARE
     );
     held integer[] := ARRAY(
         SELECT h.account_id
-        FROM contentq.held_accounts AS h
-        WHERE greatest(h.paused_until, h.spent_until) > began
+        FROM contentq.blocked_accounts AS h
+        WHERE greatest(h.paused_until, h.over_budget_until) > began
         ORDER BY h.account_id
     );
     longest constant interval := CASE
@@ -162,7 +162,7 @@ BEGIN
             'until', began + least(20 * took, longest),
             'categories', choose_ready.categories,
             'held', held,
-            -- Nothing was there, so that there is no reason to look again (see next_scheduled()) before it is woken.
+            -- Nothing was there, so that there is no reason to look again (see next_claim_in()) before it is woken.
             'idle', cardinality(chosen) = 0
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
@@ -388,11 +388,11 @@ DECLARE
     chosen integer[];
 BEGIN
     SELECT (
-        SELECT jsonb_build_object('key', g.key, 'resume_at', g.resume_at, 'reason', g.reason, 'probe', g.probe)
+        SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)
         FROM contentq.gates AS g
         WHERE g.key IN (w.gate, '*')
-          AND g.resume_at > now_
-        ORDER BY g.resume_at + interval '0' DESC
+          AND g.opens_at > now_
+        ORDER BY g.opens_at + interval '0' DESC
         LIMIT 1
     )
     INTO closed
@@ -504,7 +504,7 @@ COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS '
 
 -- Name: close_gate(text, timestamp with time zone, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.close_gate(key text, resume_at timestamp with time zone, reason text DEFAULT NULL::text, probe boolean DEFAULT false) RETURNS timestamp with time zone
+CREATE FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text DEFAULT NULL::text, half_open boolean DEFAULT false) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
@@ -513,38 +513,38 @@ CREATE FUNCTION contentq.close_gate(key text, resume_at timestamp with time zone
 DECLARE
     closed_until timestamptz;
 BEGIN
-    IF coalesce(close_gate.key, '') = '' OR close_gate.resume_at IS NULL THEN
+    IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN
         RAISE EXCEPTION 'a gate is closed by its key and the time at which it opens again'
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = 'For a pause without an end, close it until ''infinity''; contentq.open_gate() opens it.';
     END IF;
-    INSERT INTO contentq.gates AS g (key, resume_at, reason, probe, closed_at, closed_by)
+    INSERT INTO contentq.gates AS g (key, opens_at, reason, half_open, closed_at, closed_by)
     VALUES (
         close_gate.key,
-        close_gate.resume_at,
+        close_gate.opens_at,
         contentq.shorten(close_gate.reason, 500),
-        coalesce(close_gate.probe, false),
+        coalesce(close_gate.half_open, false),
         clock_timestamp(),
         concat_ws(', ', session_user, nullif(current_setting('application_name'), ''), inet_client_addr())
     )
     ON CONFLICT ON CONSTRAINT gates_pkey DO UPDATE
-    SET resume_at = excluded.resume_at,
+    SET opens_at = excluded.opens_at,
         reason = excluded.reason,
-        probe = excluded.probe,
+        half_open = excluded.half_open,
         closed_at = excluded.closed_at,
         closed_by = excluded.closed_by
-    WHERE g.resume_at < excluded.resume_at;
+    WHERE g.opens_at < excluded.opens_at;
     IF FOUND THEN
         PERFORM contentq.notify_ready();
     END IF;
-    SELECT g.resume_at INTO closed_until FROM contentq.gates AS g WHERE g.key = close_gate.key;
+    SELECT g.opens_at INTO closed_until FROM contentq.gates AS g WHERE g.key = close_gate.key;
     RETURN closed_until;
 END;
 $$;
 
--- Name: FUNCTION close_gate(key text, resume_at timestamp with time zone, reason text, probe boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.close_gate(key text, resume_at timestamp with time zone, reason text, probe boolean) IS 'Closes a gate until resume_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. probe: each worker then begins with one task. Returns until when it is closed.';
+COMMENT ON FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean) IS 'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. Returns until when it is closed.';
 
 -- Name: complete(bigint, integer[], integer[], text[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -590,7 +590,7 @@ BEGIN
     FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
-        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
@@ -656,9 +656,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more; what it runs may still end.';
 
--- Name: end_overtaken(bigint, integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: end_cancelled_or_overdue(bigint, integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
+CREATE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -672,16 +672,16 @@ BEGIN
     -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
     -- the statements after this one see it.
     PERFORM t.id
-    FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+    FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-    WHERE coalesce(t.status = 'processing' AND t.worker_id = end_overtaken.worker_id, false)
+    WHERE coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt
-        FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+        FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
         ORDER BY r.id
     )
     UPDATE public.content_generation_tasks AS t
@@ -693,15 +693,15 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = end_overtaken.worker_id, false)
+      AND coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id;
 END;
 $$;
 
--- Name: FUNCTION end_overtaken(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
+COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
 
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -715,7 +715,7 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     task public.content_generation_tasks;
     account public.accounts;
-    held contentq.held_accounts;
+    held contentq.blocked_accounts;
     spent numeric;
     fleet record;
     closed contentq.gates;
@@ -732,7 +732,7 @@ BEGIN
     END IF;
 
     IF task.status = 'processing' THEN
-        SELECT w.id, w.hostname, w.pid, w.heartbeat_at < now_ - s.worker_silence AS is_silent,
+        SELECT w.id, w.hostname, w.pid, w.heartbeat_at < now_ - s.heartbeat_timeout AS is_silent,
                now_ - w.heartbeat_at AS silence
         INTO held_by
         FROM contentq.workers AS w
@@ -794,24 +794,24 @@ BEGIN
     END IF;
 
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = task.account_id;
-    SELECT h.* INTO held FROM contentq.held_accounts AS h WHERE h.account_id = task.account_id;
+    SELECT h.* INTO held FROM contentq.blocked_accounts AS h WHERE h.account_id = task.account_id;
     IF held.paused_until > now_ THEN
         RETURN NEXT format('account %s is paused %s', task.account_id,
                            CASE WHEN held.paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', held.paused_until)) END);
         reasons := reasons + 1;
     END IF;
-    IF held.spent_until > now_ THEN
+    IF held.over_budget_until > now_ THEN
         spent := contentq.spent_this_month(task.account_id);
         RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
                            'accounts.monthly_budget is raised', task.account_id, round(spent, 4),
-                           account.monthly_budget, date_trunc('second', held.spent_until));
+                           account.monthly_budget, date_trunc('second', held.over_budget_until));
         reasons := reasons + 1;
     END IF;
 
-    SELECT g.* INTO closed FROM contentq.gates AS g WHERE g.key = '*' AND g.resume_at > now_;
+    SELECT g.* INTO closed FROM contentq.gates AS g WHERE g.key = '*' AND g.opens_at > now_;
     IF FOUND THEN
-        RETURN NEXT 'all workers are paused' || contentq.until_and_why(closed);
+        RETURN NEXT 'all workers are paused' || contentq.gate_closure_text(closed);
         reasons := reasons + 1;
     END IF;
     FOR each IN
@@ -821,16 +821,16 @@ BEGIN
             SELECT w.gate, count(*) AS with_gate
             FROM contentq.workers AS w
             CROSS JOIN contentq.settings AS s
-            WHERE w.heartbeat_at >= now_ - s.worker_silence
+            WHERE w.heartbeat_at >= now_ - s.heartbeat_timeout
             GROUP BY w.gate
         ) AS l ON l.gate = g.key
         WHERE g.key <> '*'
-          AND (g.resume_at > now_ OR g.closed_at > now_ - interval '1 minute')
+          AND (g.opens_at > now_ OR g.closed_at > now_ - interval '1 minute')
         ORDER BY g.key
     LOOP
         RETURN NEXT format('gate %s (live workers that have it: %s) ', (each.gate).key, each.with_gate)
             || CASE
-                   WHEN (each.gate).resume_at > now_ THEN 'is closed' || contentq.until_and_why(each.gate)
+                   WHEN (each.gate).opens_at > now_ THEN 'is closed' || contentq.gate_closure_text(each.gate)
                    ELSE format('was closed %s ago, and its workers begin tasks as fast as the provider lets them%s',
                                date_trunc('second', now_ - (each.gate).closed_at),
                                coalesce('; the reason: ' || (each.gate).reason, ''))
@@ -852,7 +852,7 @@ BEGIN
           AND t.status = 'processing'
     ) AS b
     WHERE NOT w.draining
-      AND w.heartbeat_at >= now_ - s.worker_silence;
+      AND w.heartbeat_at >= now_ - s.heartbeat_timeout;
     IF fleet.alive = 0 THEN
         RETURN NEXT 'there is no live worker: start one with contentq worker';
         reasons := reasons + 1;
@@ -873,9 +873,9 @@ BEGIN
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT most_counted
         ) AS first
-        LEFT JOIN contentq.held_accounts AS h
+        LEFT JOIN contentq.blocked_accounts AS h
             ON h.account_id = first.account_id
-            AND greatest(h.paused_until, h.spent_until) > now_
+            AND greatest(h.paused_until, h.over_budget_until) > now_
         WHERE first.priority > task.priority
            OR first.priority = task.priority
               AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
@@ -913,7 +913,7 @@ CREATE FUNCTION contentq.fail(worker_id bigint, id integer, attempt integer, mes
 DECLARE
     task public.content_generation_tasks;
 BEGIN
-    IF EXISTS (SELECT contentq.end_overtaken(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
         RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = fail.id);
     END IF;
 
@@ -1027,9 +1027,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. Raises CQ001 when it is not registered.';
 
--- Name: hold_account(integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: block_account(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.hold_account(account_id integer) RETURNS void
+CREATE FUNCTION contentq.block_account(account_id integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1038,24 +1038,24 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     paused_until timestamptz;
     monthly_budget numeric;
-    spent_until timestamptz;
+    over_budget_until timestamptz;
 BEGIN
     SELECT a.paused_until, a.monthly_budget
     INTO paused_until, monthly_budget
     FROM public.accounts AS a
-    WHERE a.id = hold_account.account_id;
-    IF contentq.spent_this_month(hold_account.account_id) >= monthly_budget THEN
-        spent_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
+    WHERE a.id = block_account.account_id;
+    IF contentq.spent_this_month(block_account.account_id) >= monthly_budget THEN
+        over_budget_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
     END IF;
-    IF greatest(paused_until, spent_until) > now_ THEN
-        INSERT INTO contentq.held_accounts AS h (account_id, paused_until, spent_until)
-        VALUES (hold_account.account_id, paused_until, spent_until)
+    IF greatest(paused_until, over_budget_until) > now_ THEN
+        INSERT INTO contentq.blocked_accounts AS h (account_id, paused_until, over_budget_until)
+        VALUES (block_account.account_id, paused_until, over_budget_until)
         ON CONFLICT ON CONSTRAINT held_accounts_pkey DO UPDATE
         SET paused_until = excluded.paused_until,
-            spent_until = excluded.spent_until
-        WHERE (h.paused_until, h.spent_until) IS DISTINCT FROM (excluded.paused_until, excluded.spent_until);
+            over_budget_until = excluded.over_budget_until
+        WHERE (h.paused_until, h.over_budget_until) IS DISTINCT FROM (excluded.paused_until, excluded.over_budget_until);
     ELSE
-        DELETE FROM contentq.held_accounts AS h WHERE h.account_id = hold_account.account_id;
+        DELETE FROM contentq.blocked_accounts AS h WHERE h.account_id = block_account.account_id;
         IF FOUND THEN
             PERFORM contentq.notify_ready();
         END IF;
@@ -1063,9 +1063,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION hold_account(account_id integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION block_account(account_id integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.hold_account(account_id integer) IS 'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
+COMMENT ON FUNCTION contentq.block_account(account_id integer) IS 'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
 
 -- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1092,7 +1092,7 @@ BEGIN
 
     UPDATE contentq.maintenance AS m
     SET ran_at = now_,
-        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.worker_silence * 0.6, longest_wait * 1.25)
+        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.heartbeat_timeout * 0.6, longest_wait * 1.25)
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
@@ -1107,15 +1107,15 @@ BEGIN
                     PERFORM contentq.notify_ready();
                 END IF;
             ELSIF step = 'rescue' THEN
-                IF watch.watched_since <= now_ - settings.worker_silence THEN
-                    done := contentq.rescue_silent(now_ - settings.worker_silence);
+                IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
+                    done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
             ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
                 done := contentq.cleanup(settings.retention, batch);
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
-                DELETE FROM contentq.held_accounts AS h WHERE greatest(h.paused_until, h.spent_until) <= now_;
+                DELETE FROM contentq.blocked_accounts AS h WHERE greatest(h.paused_until, h.over_budget_until) <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION
@@ -1139,7 +1139,7 @@ BEGIN
          WHERE t.status IN ('pending', 'processing')
            AND t.timeout_at IS NOT NULL
            AND t.timeout_at < now_ + longest_wait),
-        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
+        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.heartbeat_timeout
          FROM contentq.workers AS w)
     );
     next_event := greatest(next_event, clock_timestamp());
@@ -1152,9 +1152,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';
 
--- Name: next_scheduled(); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: next_claim_in(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.next_scheduled() RETURNS interval
+CREATE FUNCTION contentq.next_claim_in() RETURNS interval
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1163,10 +1163,10 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
     SET jit TO 'off'
     AS $$
     SELECT CASE
-        WHEN g.resume_at = 'infinity'
+        WHEN g.opens_at = 'infinity'
         THEN NULL
-        WHEN g.resume_at IS NOT NULL
-        THEN greatest(g.resume_at - clock_timestamp(), interval '0')
+        WHEN g.opens_at IS NOT NULL
+        THEN greatest(g.opens_at - clock_timestamp(), interval '0')
         WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
@@ -1183,23 +1183,23 @@ CREATE FUNCTION contentq.next_scheduled() RETURNS interval
                AND t.scheduled_at < 'infinity'
              ORDER BY t.scheduled_at
              LIMIT 1),
-            (SELECT min(greatest(h.paused_until, h.spent_until))
-             FROM contentq.held_accounts AS h
-             WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
-               AND greatest(h.paused_until, h.spent_until) < 'infinity'),
+            (SELECT min(greatest(h.paused_until, h.over_budget_until))
+             FROM contentq.blocked_accounts AS h
+             WHERE greatest(h.paused_until, h.over_budget_until) > clock_timestamp()
+               AND greatest(h.paused_until, h.over_budget_until) < 'infinity'),
             (SELECT (m.memory->>'until')::timestamptz
              FROM (SELECT nullif(current_setting('contentq.ready_heads', true), '')::jsonb AS memory) AS m
              WHERE NOT coalesce((m.memory->>'idle')::boolean, false))
         ) AS due
     ) AS d
     CROSS JOIN (
-        SELECT (nullif(current_setting('contentq.gate', true), '')::jsonb->>'resume_at')::timestamptz AS resume_at
+        SELECT (nullif(current_setting('contentq.gate', true), '')::jsonb->>'opens_at')::timestamptz AS opens_at
     ) AS g;
 $$;
 
--- Name: FUNCTION next_scheduled(); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION next_claim_in(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS 'Time until the next scheduled task becomes ready, until the gate that its last claim found closed opens, or until this session should look again for another reason; NULL when there is no such time.';
+COMMENT ON FUNCTION contentq.next_claim_in() IS 'Time until the next scheduled task becomes ready, until the gate that its last claim found closed opens, or until this session should look again for another reason; NULL when there is no such time.';
 
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1218,22 +1218,22 @@ $$;
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
 
--- Name: number_of(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: usage_amount(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.number_of(value jsonb) RETURNS numeric
+CREATE FUNCTION contentq.usage_amount(value jsonb) RETURNS numeric
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT CASE
-        WHEN jsonb_typeof(number_of.value) = 'number' AND number_of.value::numeric BETWEEN 0 AND 1e12
-        THEN number_of.value::numeric
+        WHEN jsonb_typeof(usage_amount.value) = 'number' AND usage_amount.value::numeric BETWEEN 0 AND 1e12
+        THEN usage_amount.value::numeric
         ELSE 0
     END;
 $$;
 
--- Name: FUNCTION number_of(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION usage_amount(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.number_of(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
+COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
 
 -- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1245,9 +1245,9 @@ CREATE FUNCTION contentq.open_gate(key text) RETURNS boolean
 #variable_conflict use_column
 BEGIN
     UPDATE contentq.gates AS g
-    SET resume_at = clock_timestamp()
+    SET opens_at = clock_timestamp()
     WHERE g.key = open_gate.key
-      AND g.resume_at > clock_timestamp();
+      AND g.opens_at > clock_timestamp();
     IF NOT FOUND THEN
         RETURN false;
     END IF;
@@ -1418,9 +1418,9 @@ BEGIN
         FROM (
             SELECT t.account_id,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
-                   trunc(contentq.number_of(r.usage->'prompt_tokens')) AS prompt_tokens,
-                   trunc(contentq.number_of(r.usage->'completion_tokens')) AS completion_tokens,
-                   contentq.number_of(r.usage->'cost') AS cost
+                   trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
+                   trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
+                   contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
                 SELECT n.id, n.usage::jsonb AS usage
                 FROM unnest(record_usage.ids, record_usage.usages) AS n (id, usage)
@@ -1459,7 +1459,7 @@ BEGIN
         OFFSET 0
     ) AS l;
     FOREACH charged_account IN ARRAY charged LOOP
-        PERFORM contentq.hold_account(charged_account);
+        PERFORM contentq.block_account(charged_account);
     END LOOP;
 END;
 $$;
@@ -1505,7 +1505,7 @@ CREATE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integ
     AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(release.worker_id, release.ids, release.attempts);
+    PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
@@ -1744,18 +1744,18 @@ COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'I
 
 -- Name: snooze(bigint, integer, integer, timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, resume_at timestamp with time zone, message text DEFAULT NULL::text) RETURNS boolean
+CREATE FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, opens_at timestamp with time zone, message text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
     AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
+    PERFORM contentq.end_cancelled_or_overdue(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
 
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
-        scheduled_at = CASE WHEN snooze.resume_at > clock_timestamp() THEN snooze.resume_at END,
+        scheduled_at = CASE WHEN snooze.opens_at > clock_timestamp() THEN snooze.opens_at END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
@@ -1766,9 +1766,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION snooze(worker_id bigint, id integer, attempt integer, resume_at timestamp with time zone, message text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION snooze(worker_id bigint, id integer, attempt integer, opens_at timestamp with time zone, message text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, resume_at timestamp with time zone, message text) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
+COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, opens_at timestamp with time zone, message text) IS 'Puts a task back to pending until opens_at, no retry charged; returns whether this worker still held it.';
 
 -- Name: spent_this_month(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1873,7 +1873,7 @@ BEGIN
     END IF;
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
-        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
     END IF;
 END;
 $$;
@@ -1952,9 +1952,9 @@ COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to 
 
 CREATE TABLE contentq.gates (
     key text NOT NULL,
-    resume_at timestamp with time zone NOT NULL,
+    opens_at timestamp with time zone NOT NULL,
     reason text,
-    probe boolean DEFAULT false NOT NULL,
+    half_open boolean DEFAULT false NOT NULL,
     closed_at timestamp with time zone NOT NULL,
     closed_by text,
     CONSTRAINT gates_key_check CHECK ((key <> ''::text))
@@ -1962,23 +1962,23 @@ CREATE TABLE contentq.gates (
 
 -- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.gates IS 'Every gate that was ever closed: while resume_at is to come, no worker that was registered with it claims anything.';
+COMMENT ON TABLE contentq.gates IS 'Every gate that was ever closed: while opens_at is to come, no worker that was registered with it claims anything.';
 
 -- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
 
--- Name: COLUMN gates.resume_at; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.resume_at IS 'When it opens again; infinity: when someone calls open_gate().';
+COMMENT ON COLUMN contentq.gates.opens_at IS 'When it opens again; infinity: when someone calls open_gate().';
 
 -- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
 
--- Name: COLUMN gates.probe; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.probe IS 'Whether each worker is to begin again with a single task.';
+COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin again with a single task.';
 
 -- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -1988,23 +1988,23 @@ COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.
 
 COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
 
--- Name: until_and_why(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: gate_closure_text(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.until_and_why(gate contentq.gates) RETURNS text
+CREATE FUNCTION contentq.gate_closure_text(gate contentq.gates) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT CASE
-               WHEN until_and_why.gate.resume_at = 'infinity'
-               THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', until_and_why.gate.key)
-               ELSE format(' until %s', date_trunc('second', until_and_why.gate.resume_at))
+               WHEN gate_closure_text.gate.opens_at = 'infinity'
+               THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', gate_closure_text.gate.key)
+               ELSE format(' until %s', date_trunc('second', gate_closure_text.gate.opens_at))
            END
-           || coalesce('; the reason: ' || until_and_why.gate.reason, '');
+           || coalesce('; the reason: ' || gate_closure_text.gate.reason, '');
 $$;
 
--- Name: FUNCTION until_and_why(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION gate_closure_text(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.until_and_why(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
+COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
 
 -- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2162,15 +2162,15 @@ COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and 
 CREATE VIEW contentq.gate_status AS
  SELECT key,
         CASE
-            WHEN (resume_at > clock_timestamp()) THEN 'closed'::text
+            WHEN (opens_at > clock_timestamp()) THEN 'closed'::text
             ELSE 'open'::text
         END AS state,
         CASE
-            WHEN (resume_at > clock_timestamp()) THEN date_trunc('second'::text, resume_at)
+            WHEN (opens_at > clock_timestamp()) THEN date_trunc('second'::text, opens_at)
             ELSE NULL::timestamp with time zone
-        END AS resume_at,
+        END AS opens_at,
         CASE
-            WHEN ((resume_at > clock_timestamp()) AND (resume_at < 'infinity'::timestamp with time zone)) THEN date_trunc('second'::text, (resume_at - clock_timestamp()))
+            WHEN ((opens_at > clock_timestamp()) AND (opens_at < 'infinity'::timestamp with time zone)) THEN date_trunc('second'::text, (opens_at - clock_timestamp()))
             ELSE NULL::interval
         END AS time_left,
     ( SELECT count(*) AS count
@@ -2179,35 +2179,35 @@ CREATE VIEW contentq.gate_status AS
     date_trunc('second'::text, closed_at) AS closed_at,
     "left"(reason, 60) AS reason
    FROM contentq.gates g
-  ORDER BY (resume_at > clock_timestamp()) DESC, key;
+  ORDER BY (opens_at > clock_timestamp()) DESC, key;
 
 -- Name: VIEW gate_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (resume_at may be infinity), how many workers have it, when and why it was closed last.';
+COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (opens_at may be infinity), how many workers have it, when and why it was closed last.';
 
--- Name: held_accounts; Type: TABLE; Schema: contentq; Owner: -
+-- Name: blocked_accounts; Type: TABLE; Schema: contentq; Owner: -
 
-CREATE TABLE contentq.held_accounts (
+CREATE TABLE contentq.blocked_accounts (
     account_id integer NOT NULL,
     paused_until timestamp with time zone,
-    spent_until timestamp with time zone
+    over_budget_until timestamp with time zone
 );
 
--- Name: TABLE held_accounts; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: TABLE blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.held_accounts IS 'The accounts whose tasks are not claimed now, kept by triggers: a few rows, which every claim reads.';
+COMMENT ON TABLE contentq.blocked_accounts IS 'The accounts whose tasks are not claimed now, kept by triggers: a few rows, which every claim reads.';
 
--- Name: COLUMN held_accounts.account_id; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN blocked_accounts.account_id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.held_accounts.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.blocked_accounts.account_id IS 'The account.';
 
--- Name: COLUMN held_accounts.paused_until; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN blocked_accounts.paused_until; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.held_accounts.paused_until IS 'accounts.paused_until.';
+COMMENT ON COLUMN contentq.blocked_accounts.paused_until IS 'accounts.paused_until.';
 
--- Name: COLUMN held_accounts.spent_until; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN blocked_accounts.over_budget_until; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.held_accounts.spent_until IS 'The first of the next month (UTC), when its budget for this month is used up.';
+COMMENT ON COLUMN contentq.blocked_accounts.over_budget_until IS 'The first of the next month (UTC), when its budget for this month is used up.';
 
 -- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
 
@@ -2284,16 +2284,16 @@ CREATE VIEW contentq.paused_accounts AS
             ELSE NULL::text
         END,
         CASE
-            WHEN (h.spent_until > clock_timestamp()) THEN 'budget used up'::text
+            WHEN (h.over_budget_until > clock_timestamp()) THEN 'budget used up'::text
             ELSE NULL::text
         END) AS why,
-    date_trunc('second'::text, GREATEST(h.paused_until, h.spent_until)) AS until,
+    date_trunc('second'::text, GREATEST(h.paused_until, h.over_budget_until)) AS until,
     ( SELECT count(*) AS count
            FROM public.content_generation_tasks t
           WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) AS pending
-   FROM (contentq.held_accounts h
+   FROM (contentq.blocked_accounts h
      LEFT JOIN public.accounts a ON ((a.id = h.account_id)))
-  WHERE (GREATEST(h.paused_until, h.spent_until) > clock_timestamp())
+  WHERE (GREATEST(h.paused_until, h.over_budget_until) > clock_timestamp())
   ORDER BY ( SELECT count(*) AS count
            FROM public.content_generation_tasks t
           WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) DESC, h.account_id;
@@ -2366,14 +2366,14 @@ COMMENT ON VIEW contentq.running_tasks IS 'Tasks that are processing, longest fi
 CREATE TABLE contentq.settings (
     only_row boolean DEFAULT true NOT NULL,
     backoff_base interval DEFAULT '00:00:02'::interval NOT NULL,
-    backoff_cap interval DEFAULT '00:10:00'::interval NOT NULL,
-    worker_silence interval DEFAULT '00:00:10'::interval NOT NULL,
+    backoff_max interval DEFAULT '00:10:00'::interval NOT NULL,
+    heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
     retention interval DEFAULT '30 days'::interval,
     CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
-    CONSTRAINT settings_backoff_cap_check CHECK ((backoff_cap >= backoff_base)),
+    CONSTRAINT settings_backoff_cap_check CHECK ((backoff_max >= backoff_base)),
     CONSTRAINT settings_only_row_check CHECK (only_row),
     CONSTRAINT settings_retention_check CHECK ((retention > '00:00:00'::interval)),
-    CONSTRAINT settings_worker_silence_check CHECK ((worker_silence >= '00:00:05'::interval))
+    CONSTRAINT settings_worker_silence_check CHECK ((heartbeat_timeout >= '00:00:05'::interval))
 );
 
 -- Name: TABLE settings; Type: COMMENT; Schema: contentq; Owner: -
@@ -2388,13 +2388,13 @@ COMMENT ON COLUMN contentq.settings.only_row IS 'Always true: keeps the table at
 
 COMMENT ON COLUMN contentq.settings.backoff_base IS 'Longest delay before the first retry; doubled at each further one.';
 
--- Name: COLUMN settings.backoff_cap; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN settings.backoff_max; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.backoff_cap IS 'Longest delay before any retry.';
+COMMENT ON COLUMN contentq.settings.backoff_max IS 'Longest delay before any retry.';
 
--- Name: COLUMN settings.worker_silence; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN settings.heartbeat_timeout; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.worker_silence IS 'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
+COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
 
 -- Name: COLUMN settings.retention; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2478,7 +2478,7 @@ CREATE VIEW contentq.usage_by_account AS
     COALESCE(u.cost, (0)::numeric) AS cost,
     a.monthly_budget,
     round((((100)::numeric * COALESCE(u.cost, (0)::numeric)) / NULLIF(a.monthly_budget, (0)::numeric)), 1) AS used_percent,
-    COALESCE((h.spent_until > clock_timestamp()), false) AS used_up
+    COALESCE((h.over_budget_until > clock_timestamp()), false) AS used_up
    FROM ((public.accounts a
      LEFT JOIN ( SELECT e.account_id,
             sum(e.attempts) AS attempts,
@@ -2488,7 +2488,7 @@ CREATE VIEW contentq.usage_by_account AS
            FROM contentq.usage e
           WHERE (e.day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
           GROUP BY e.account_id) u ON ((u.account_id = a.id)))
-     LEFT JOIN contentq.held_accounts h ON ((h.account_id = a.id)))
+     LEFT JOIN contentq.blocked_accounts h ON ((h.account_id = a.id)))
   WHERE ((u.account_id IS NOT NULL) OR (a.monthly_budget IS NOT NULL))
   ORDER BY COALESCE(u.cost, (0)::numeric) DESC, a.id;
 
@@ -2539,7 +2539,7 @@ CREATE VIEW contentq.worker_status AS
     w.hostname,
     w.pid,
         CASE
-            WHEN (w.heartbeat_at < (clock_timestamp() - s.worker_silence)) THEN 'silent'::text
+            WHEN (w.heartbeat_at < (clock_timestamp() - s.heartbeat_timeout)) THEN 'silent'::text
             WHEN w.draining THEN 'draining'::text
             WHEN (held.busy >= w.slots) THEN 'full'::text
             WHEN (held.busy > 0) THEN 'working'::text
@@ -2663,9 +2663,9 @@ ALTER TABLE ONLY contentq.alembic_version
 ALTER TABLE ONLY contentq.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (key);
 
--- Name: held_accounts held_accounts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+-- Name: blocked_accounts held_accounts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
-ALTER TABLE ONLY contentq.held_accounts
+ALTER TABLE ONLY contentq.blocked_accounts
     ADD CONSTRAINT held_accounts_pkey PRIMARY KEY (account_id);
 
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
@@ -2766,37 +2766,37 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 
 CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id);
 
--- Name: accounts accounts_held_delete; Type: TRIGGER; Schema: public; Owner: -
+-- Name: accounts accounts_blocked_delete; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER accounts_held_delete AFTER DELETE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS NOT NULL) OR (old.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_blocked_delete AFTER DELETE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS NOT NULL) OR (old.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
 
--- Name: TRIGGER accounts_held_delete ON accounts; Type: COMMENT; Schema: public; Owner: -
+-- Name: TRIGGER accounts_blocked_delete ON accounts; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER accounts_held_delete ON public.accounts IS 'Makes claims forget an account that is gone.';
+COMMENT ON TRIGGER accounts_blocked_delete ON public.accounts IS 'Makes claims forget an account that is gone.';
 
--- Name: accounts accounts_held_insert; Type: TRIGGER; Schema: public; Owner: -
+-- Name: accounts accounts_blocked_insert; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER accounts_held_insert AFTER INSERT ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.paused_until IS NOT NULL) OR (new.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_blocked_insert AFTER INSERT ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.paused_until IS NOT NULL) OR (new.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
 
--- Name: TRIGGER accounts_held_insert ON accounts; Type: COMMENT; Schema: public; Owner: -
+-- Name: TRIGGER accounts_blocked_insert ON accounts; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER accounts_held_insert ON public.accounts IS 'Tells claims of an account that is added with a pause or a budget.';
+COMMENT ON TRIGGER accounts_blocked_insert ON public.accounts IS 'Tells claims of an account that is added with a pause or a budget.';
 
--- Name: accounts accounts_held_truncate; Type: TRIGGER; Schema: public; Owner: -
+-- Name: accounts accounts_blocked_truncate; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER accounts_held_truncate AFTER TRUNCATE ON public.accounts FOR EACH STATEMENT EXECUTE FUNCTION contentq.account_changed();
+CREATE TRIGGER accounts_blocked_truncate AFTER TRUNCATE ON public.accounts FOR EACH STATEMENT EXECUTE FUNCTION contentq.account_changed();
 
--- Name: TRIGGER accounts_held_truncate ON accounts; Type: COMMENT; Schema: public; Owner: -
+-- Name: TRIGGER accounts_blocked_truncate ON accounts; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER accounts_held_truncate ON public.accounts IS 'Makes claims forget all accounts when all are gone.';
+COMMENT ON TRIGGER accounts_blocked_truncate ON public.accounts IS 'Makes claims forget all accounts when all are gone.';
 
--- Name: accounts accounts_held_update; Type: TRIGGER; Schema: public; Owner: -
+-- Name: accounts accounts_blocked_update; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER accounts_held_update AFTER UPDATE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS DISTINCT FROM new.paused_until) OR (old.monthly_budget IS DISTINCT FROM new.monthly_budget) OR ((old.id <> new.id) AND (num_nonnulls(old.paused_until, old.monthly_budget) > 0)))) EXECUTE FUNCTION contentq.account_changed();
+CREATE CONSTRAINT TRIGGER accounts_blocked_update AFTER UPDATE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS DISTINCT FROM new.paused_until) OR (old.monthly_budget IS DISTINCT FROM new.monthly_budget) OR ((old.id <> new.id) AND (num_nonnulls(old.paused_until, old.monthly_budget) > 0)))) EXECUTE FUNCTION contentq.account_changed();
 
--- Name: TRIGGER accounts_held_update ON accounts; Type: COMMENT; Schema: public; Owner: -
+-- Name: TRIGGER accounts_blocked_update ON accounts; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER accounts_held_update ON public.accounts IS 'Tells claims of a pause or a budget that was set, changed or removed.';
+COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS 'Tells claims of a pause or a budget that was set, changed or removed.';
 
 -- Name: content_generation_tasks content_generation_tasks_touch; Type: TRIGGER; Schema: public; Owner: -
 

@@ -24,4 +24,4 @@ JOIN accounts AS a ON a.name = t.account;
 
 COMMIT;
 
-SELECT status, tasks, oldest FROM contentq.queue_overview;
+SELECT status, tasks, oldest_age FROM contentq.queue_overview;

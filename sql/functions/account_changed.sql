@@ -1,8 +1,8 @@
--- Keeps held_accounts, which claims read, in step with the pauses and budgets in accounts.
--- Called by: the triggers accounts_held_… of accounts, at the commit, so that an operator's open transaction keeps no
+-- Keeps blocked_accounts, which claims read, in step with the pauses and budgets in accounts.
+-- Called by: the triggers accounts_blocked_… of accounts, at the commit, so that an operator's open transaction keeps no
 --            worker from reporting; only when a pause or a budget was set, changed or removed, so that programs that
 --            change other columns need no right on schema contentq.
--- Locks: as hold_account(). Returns: NULL (it is ignored).
+-- Locks: as block_account(). Returns: NULL (it is ignored).
 CREATE OR REPLACE FUNCTION contentq.account_changed()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -10,14 +10,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
-        DELETE FROM contentq.held_accounts;
+        DELETE FROM contentq.blocked_accounts;
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-        PERFORM contentq.hold_account(OLD.id::integer);
+        PERFORM contentq.block_account(OLD.id::integer);
     END IF;
     IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
-        PERFORM contentq.hold_account(NEW.id::integer);
+        PERFORM contentq.block_account(NEW.id::integer);
     END IF;
     RETURN NULL;
 END;

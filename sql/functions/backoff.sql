@@ -8,10 +8,10 @@ LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT random() * least(s.backoff_cap, s.backoff_base * power(2, least(backoff.retry_count, 30)))
+    SELECT random() * least(s.backoff_max, s.backoff_base * power(2, least(backoff.retry_count, 30)))
     FROM contentq.settings AS s;
 $$;
 
 COMMENT ON FUNCTION contentq.backoff(integer) IS
     'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each '
-    'time, at most settings.backoff_cap.';
+    'time, at most settings.backoff_max.';

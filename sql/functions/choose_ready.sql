@@ -32,8 +32,8 @@ DECLARE
     );
     held integer[] := ARRAY(
         SELECT h.account_id
-        FROM contentq.held_accounts AS h
-        WHERE greatest(h.paused_until, h.spent_until) > began
+        FROM contentq.blocked_accounts AS h
+        WHERE greatest(h.paused_until, h.over_budget_until) > began
         ORDER BY h.account_id
     );
     longest constant interval := CASE
@@ -102,7 +102,7 @@ BEGIN
             'until', began + least(20 * took, longest),
             'categories', choose_ready.categories,
             'held', held,
-            -- Nothing was there, so that there is no reason to look again (see next_scheduled()) before it is woken.
+            -- Nothing was there, so that there is no reason to look again (see next_claim_in()) before it is woken.
             'idle', cardinality(chosen) = 0
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.

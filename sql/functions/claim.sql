@@ -36,11 +36,11 @@ DECLARE
     chosen integer[];
 BEGIN
     SELECT (
-        SELECT jsonb_build_object('key', g.key, 'resume_at', g.resume_at, 'reason', g.reason, 'probe', g.probe)
+        SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)
         FROM contentq.gates AS g
         WHERE g.key IN (w.gate, '*')
-          AND g.resume_at > now_
-        ORDER BY g.resume_at + interval '0' DESC
+          AND g.opens_at > now_
+        ORDER BY g.opens_at + interval '0' DESC
         LIMIT 1
     )
     INTO closed

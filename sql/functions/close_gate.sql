@@ -1,16 +1,16 @@
--- Closes a gate: until resume_at no worker that was registered with it claims anything. What runs goes on.
+-- Closes a gate: until opens_at no worker that was registered with it claims anything. What runs goes on.
 -- Called by: workers, when a provider refuses calls or does not answer; operators.
 -- Locks: the gate's row. Returns: the time until which the gate is closed now.
 -- A gate that is closed for longer already stays so: a short refusal ends no pause of an operator's.
--- The gate * is every worker's, also of those that have none of their own. resume_at may be infinity.
--- probe: when it opens again, each worker is to try one task and to go on only when that went well.
+-- The gate * is every worker's, also of those that have none of their own. opens_at may be infinity.
+-- half_open: when it opens again, each worker is to try one task and to go on only when that went well.
 -- Claims look at the gates themselves; the notification only makes idle workers see it earlier.
 -- Raises: 22004 when the key or the time is missing.
 CREATE OR REPLACE FUNCTION contentq.close_gate(
     key text,
-    resume_at timestamptz,
+    opens_at timestamptz,
     reason text DEFAULT NULL,
-    probe boolean DEFAULT false
+    half_open boolean DEFAULT false
 )
 RETURNS timestamptz
 LANGUAGE plpgsql
@@ -21,36 +21,36 @@ AS $$
 DECLARE
     closed_until timestamptz;
 BEGIN
-    IF coalesce(close_gate.key, '') = '' OR close_gate.resume_at IS NULL THEN
+    IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN
         RAISE EXCEPTION 'a gate is closed by its key and the time at which it opens again'
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = 'For a pause without an end, close it until ''infinity''; contentq.open_gate() opens it.';
     END IF;
-    INSERT INTO contentq.gates AS g (key, resume_at, reason, probe, closed_at, closed_by)
+    INSERT INTO contentq.gates AS g (key, opens_at, reason, half_open, closed_at, closed_by)
     VALUES (
         close_gate.key,
-        close_gate.resume_at,
+        close_gate.opens_at,
         contentq.shorten(close_gate.reason, 500),
-        coalesce(close_gate.probe, false),
+        coalesce(close_gate.half_open, false),
         clock_timestamp(),
         concat_ws(', ', session_user, nullif(current_setting('application_name'), ''), inet_client_addr())
     )
     ON CONFLICT ON CONSTRAINT gates_pkey DO UPDATE
-    SET resume_at = excluded.resume_at,
+    SET opens_at = excluded.opens_at,
         reason = excluded.reason,
-        probe = excluded.probe,
+        half_open = excluded.half_open,
         closed_at = excluded.closed_at,
         closed_by = excluded.closed_by
-    WHERE g.resume_at < excluded.resume_at;
+    WHERE g.opens_at < excluded.opens_at;
     IF FOUND THEN
         PERFORM contentq.notify_ready();
     END IF;
-    SELECT g.resume_at INTO closed_until FROM contentq.gates AS g WHERE g.key = close_gate.key;
+    SELECT g.opens_at INTO closed_until FROM contentq.gates AS g WHERE g.key = close_gate.key;
     RETURN closed_until;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.close_gate(text, timestamptz, text, boolean) IS
-    'Closes a gate until resume_at (infinity: until it is opened): no worker registered with it claims; the gate * '
-    'is every worker''s. One that is closed for longer stays so. probe: each worker then begins with one task. '
+    'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * '
+    'is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. '
     'Returns until when it is closed.';

@@ -58,7 +58,7 @@ BEGIN
     FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
-        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
     -- Asked first, since most results have cost nothing, and asking is cheap.

@@ -13,7 +13,7 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     task public.content_generation_tasks;
     account public.accounts;
-    held contentq.held_accounts;
+    held contentq.blocked_accounts;
     spent numeric;
     fleet record;
     closed contentq.gates;
@@ -30,7 +30,7 @@ BEGIN
     END IF;
 
     IF task.status = 'processing' THEN
-        SELECT w.id, w.hostname, w.pid, w.heartbeat_at < now_ - s.worker_silence AS is_silent,
+        SELECT w.id, w.hostname, w.pid, w.heartbeat_at < now_ - s.heartbeat_timeout AS is_silent,
                now_ - w.heartbeat_at AS silence
         INTO held_by
         FROM contentq.workers AS w
@@ -92,24 +92,24 @@ BEGIN
     END IF;
 
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = task.account_id;
-    SELECT h.* INTO held FROM contentq.held_accounts AS h WHERE h.account_id = task.account_id;
+    SELECT h.* INTO held FROM contentq.blocked_accounts AS h WHERE h.account_id = task.account_id;
     IF held.paused_until > now_ THEN
         RETURN NEXT format('account %s is paused %s', task.account_id,
                            CASE WHEN held.paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', held.paused_until)) END);
         reasons := reasons + 1;
     END IF;
-    IF held.spent_until > now_ THEN
+    IF held.over_budget_until > now_ THEN
         spent := contentq.spent_this_month(task.account_id);
         RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
                            'accounts.monthly_budget is raised', task.account_id, round(spent, 4),
-                           account.monthly_budget, date_trunc('second', held.spent_until));
+                           account.monthly_budget, date_trunc('second', held.over_budget_until));
         reasons := reasons + 1;
     END IF;
 
-    SELECT g.* INTO closed FROM contentq.gates AS g WHERE g.key = '*' AND g.resume_at > now_;
+    SELECT g.* INTO closed FROM contentq.gates AS g WHERE g.key = '*' AND g.opens_at > now_;
     IF FOUND THEN
-        RETURN NEXT 'all workers are paused' || contentq.until_and_why(closed);
+        RETURN NEXT 'all workers are paused' || contentq.gate_closure_text(closed);
         reasons := reasons + 1;
     END IF;
     FOR each IN
@@ -119,16 +119,16 @@ BEGIN
             SELECT w.gate, count(*) AS with_gate
             FROM contentq.workers AS w
             CROSS JOIN contentq.settings AS s
-            WHERE w.heartbeat_at >= now_ - s.worker_silence
+            WHERE w.heartbeat_at >= now_ - s.heartbeat_timeout
             GROUP BY w.gate
         ) AS l ON l.gate = g.key
         WHERE g.key <> '*'
-          AND (g.resume_at > now_ OR g.closed_at > now_ - interval '1 minute')
+          AND (g.opens_at > now_ OR g.closed_at > now_ - interval '1 minute')
         ORDER BY g.key
     LOOP
         RETURN NEXT format('gate %s (live workers that have it: %s) ', (each.gate).key, each.with_gate)
             || CASE
-                   WHEN (each.gate).resume_at > now_ THEN 'is closed' || contentq.until_and_why(each.gate)
+                   WHEN (each.gate).opens_at > now_ THEN 'is closed' || contentq.gate_closure_text(each.gate)
                    ELSE format('was closed %s ago, and its workers begin tasks as fast as the provider lets them%s',
                                date_trunc('second', now_ - (each.gate).closed_at),
                                coalesce('; the reason: ' || (each.gate).reason, ''))
@@ -150,7 +150,7 @@ BEGIN
           AND t.status = 'processing'
     ) AS b
     WHERE NOT w.draining
-      AND w.heartbeat_at >= now_ - s.worker_silence;
+      AND w.heartbeat_at >= now_ - s.heartbeat_timeout;
     IF fleet.alive = 0 THEN
         RETURN NEXT 'there is no live worker: start one with contentq worker';
         reasons := reasons + 1;
@@ -171,9 +171,9 @@ BEGIN
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT most_counted
         ) AS first
-        LEFT JOIN contentq.held_accounts AS h
+        LEFT JOIN contentq.blocked_accounts AS h
             ON h.account_id = first.account_id
-            AND greatest(h.paused_until, h.spent_until) > now_
+            AND greatest(h.paused_until, h.over_budget_until) > now_
         WHERE first.priority > task.priority
            OR first.priority = task.priority
               AND (first.submitted_at, first.id) < (task.submitted_at, task.id);

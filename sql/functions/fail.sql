@@ -22,7 +22,7 @@ AS $$
 DECLARE
     task public.content_generation_tasks;
 BEGIN
-    IF EXISTS (SELECT contentq.end_overtaken(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
         RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = fail.id);
     END IF;
 

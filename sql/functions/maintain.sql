@@ -33,7 +33,7 @@ BEGIN
 
     UPDATE contentq.maintenance AS m
     SET ran_at = now_,
-        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.worker_silence * 0.6, longest_wait * 1.25)
+        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.heartbeat_timeout * 0.6, longest_wait * 1.25)
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
@@ -48,15 +48,15 @@ BEGIN
                     PERFORM contentq.notify_ready();
                 END IF;
             ELSIF step = 'rescue' THEN
-                IF watch.watched_since <= now_ - settings.worker_silence THEN
-                    done := contentq.rescue_silent(now_ - settings.worker_silence);
+                IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
+                    done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
             ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
                 done := contentq.cleanup(settings.retention, batch);
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
-                DELETE FROM contentq.held_accounts AS h WHERE greatest(h.paused_until, h.spent_until) <= now_;
+                DELETE FROM contentq.blocked_accounts AS h WHERE greatest(h.paused_until, h.over_budget_until) <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION
@@ -80,7 +80,7 @@ BEGIN
          WHERE t.status IN ('pending', 'processing')
            AND t.timeout_at IS NOT NULL
            AND t.timeout_at < now_ + longest_wait),
-        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
+        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.heartbeat_timeout
          FROM contentq.workers AS w)
     );
     next_event := greatest(next_event, clock_timestamp());

@@ -9,9 +9,9 @@ AS $$
 #variable_conflict use_column
 BEGIN
     UPDATE contentq.gates AS g
-    SET resume_at = clock_timestamp()
+    SET opens_at = clock_timestamp()
     WHERE g.key = open_gate.key
-      AND g.resume_at > clock_timestamp();
+      AND g.opens_at > clock_timestamp();
     IF NOT FOUND THEN
         RETURN false;
     END IF;

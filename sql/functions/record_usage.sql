@@ -3,7 +3,7 @@
 --            attempts that have cost something all the same.
 -- Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
 -- (numbers) count, and one that has neither tokens nor a cost counts for nothing.
--- Locks: rows of usage in the order of their key. Each worker has a part of its own, one of sixteen, so that workers
+-- Locks: rows of usage in the order of their key. Each worker has a shard of its own, one of sixteen, so that workers
 --        do not wait for one another. Then, for accounts with a budget, one of 256 advisory locks each, in their order
 --        and until the end of the transaction, so that of two reports at once the second sees what the first has spent.
 -- Returns: nothing. Days begin at midnight UTC.
@@ -23,7 +23,7 @@ DECLARE
 BEGIN
     WITH added AS (
         INSERT INTO contentq.usage AS u
-            (account_id, day, model, part, attempts, prompt_tokens, completion_tokens, cost)
+            (account_id, day, model, shard, attempts, prompt_tokens, completion_tokens, cost)
         SELECT s.account_id,
                (clock_timestamp() AT TIME ZONE 'UTC')::date,
                s.model,
@@ -35,9 +35,9 @@ BEGIN
         FROM (
             SELECT t.account_id,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
-                   trunc(contentq.number_of(r.usage->'prompt_tokens')) AS prompt_tokens,
-                   trunc(contentq.number_of(r.usage->'completion_tokens')) AS completion_tokens,
-                   contentq.number_of(r.usage->'cost') AS cost
+                   trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
+                   trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
+                   contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
                 SELECT n.id, n.usage::jsonb AS usage
                 FROM unnest(record_usage.ids, record_usage.usages) AS n (id, usage)
@@ -76,7 +76,7 @@ BEGIN
         OFFSET 0
     ) AS l;
     FOREACH charged_account IN ARRAY charged LOOP
-        PERFORM contentq.hold_account(charged_account);
+        PERFORM contentq.block_account(charged_account);
     END LOOP;
 END;
 $$;

@@ -17,7 +17,7 @@ SET enable_sort = on
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(release.worker_id, release.ids, release.attempts);
+    PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (

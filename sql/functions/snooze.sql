@@ -18,7 +18,7 @@ SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
+    PERFORM contentq.end_cancelled_or_overdue(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
 
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',

@@ -103,7 +103,7 @@ BEGIN
     END IF;
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
-        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
     END IF;
 END;
 $$;

@@ -5,7 +5,7 @@
 -- A transaction that notifies holds up every other one that does until its commit is on disk: were each to notify,
 -- commits could not share a flush. So one of those that commit at the same time notifies for all. The others are
 -- known by the first lock, which all hold until their commits are visible: a claim that comes too early for one of
--- them sees that, and its worker looks again (see claim() and next_scheduled()).
+-- them sees that, and its worker looks again (see claim() and next_claim_in()).
 -- The second lock says who notifies. It counts for a twentieth of a second, so that a commit that hangs, or a
 -- transaction that goes on after SET CONSTRAINTS IMMEDIATE, keeps none from notifying that comes later.
 CREATE OR REPLACE FUNCTION contentq.wake_workers()

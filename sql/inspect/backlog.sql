@@ -2,13 +2,13 @@
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/backlog.sql
 -- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 \echo By status:
-SELECT status, tasks, scheduled, retried, oldest
+SELECT status, tasks, scheduled, retried, oldest_age AS oldest
 FROM contentq.queue_overview
 \g (format=wrapped columns=80)
 
 \echo By account:
-SELECT account AS id, left(line, CASE WHEN octet_length(left(line, 16)) > 18 THEN 8 ELSE 16 END) AS name,
-       pending, scheduled, processing, oldest
+SELECT account_id AS id, left(line, CASE WHEN octet_length(left(line, 16)) > 18 THEN 8 ELSE 16 END) AS name,
+       pending, scheduled, processing, oldest_age AS oldest
 FROM contentq.backlog_by_account, regexp_replace(name, '\s+', ' ', 'g') AS line
 LIMIT 20
 \g (format=wrapped columns=80)
@@ -18,8 +18,8 @@ SELECT id, priority AS prio, account_id AS account, to_char(submitted_at, 'MM-DD
        left(line, CASE WHEN octet_length(left(line, 24)) > 32 THEN 12 ELSE 24 END) AS topic
 FROM content_generation_tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
 WHERE status = 'pending' AND scheduled_at IS NULL
-  AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.held_accounts
-                               WHERE greatest(paused_until, spent_until) > clock_timestamp()))
+  AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.blocked_accounts
+                               WHERE greatest(paused_until, over_budget_until) > clock_timestamp()))
 ORDER BY priority DESC, submitted_at, id
 LIMIT 10
 \g (format=wrapped columns=80)

@@ -3,7 +3,7 @@
 -- Set a budget with: UPDATE accounts SET monthly_budget = 50 WHERE id = …; (NULL: no limit)
 -- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 \echo By account:
-SELECT account AS id, left(line, CASE WHEN octet_length(left(line, 10)) > 12 THEN 5 ELSE 10 END) AS name,
+SELECT account_id AS id, left(line, CASE WHEN octet_length(left(line, 10)) > 12 THEN 5 ELSE 10 END) AS name,
        attempts, prompt_tokens + completion_tokens AS tokens, round(cost, 4) AS cost,
        monthly_budget AS budget, CASE WHEN used_up THEN 'used up' ELSE round(used_percent) || ' %' END AS used
 FROM contentq.usage_by_account, regexp_replace(name, '\s+', ' ', 'g') AS line

@@ -38,14 +38,14 @@ COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and 
 CREATE TABLE contentq.settings (
     only_row boolean NOT NULL DEFAULT true,
     backoff_base interval NOT NULL DEFAULT '2 seconds',
-    backoff_cap interval NOT NULL DEFAULT '10 minutes',
-    worker_silence interval NOT NULL DEFAULT '10 seconds',
+    backoff_max interval NOT NULL DEFAULT '10 minutes',
+    heartbeat_timeout interval NOT NULL DEFAULT '10 seconds',
     retention interval DEFAULT '30 days',
     CONSTRAINT settings_pkey PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check CHECK (only_row),
     CONSTRAINT settings_backoff_base_check CHECK (backoff_base > interval '0'),
-    CONSTRAINT settings_backoff_cap_check CHECK (backoff_cap >= backoff_base),
-    CONSTRAINT settings_worker_silence_check CHECK (worker_silence >= interval '5 seconds'),
+    CONSTRAINT settings_backoff_cap_check CHECK (backoff_max >= backoff_base),
+    CONSTRAINT settings_worker_silence_check CHECK (heartbeat_timeout >= interval '5 seconds'),
     CONSTRAINT settings_retention_check CHECK (retention > interval '0')
 );
 
@@ -54,8 +54,8 @@ INSERT INTO contentq.settings DEFAULT VALUES;
 COMMENT ON TABLE contentq.settings IS 'The settings of the queue: one row, changed with UPDATE, in force at once.';
 COMMENT ON COLUMN contentq.settings.only_row IS 'Always true: keeps the table at one row.';
 COMMENT ON COLUMN contentq.settings.backoff_base IS 'Longest delay before the first retry; doubled at each further one.';
-COMMENT ON COLUMN contentq.settings.backoff_cap IS 'Longest delay before any retry.';
-COMMENT ON COLUMN contentq.settings.worker_silence IS
+COMMENT ON COLUMN contentq.settings.backoff_max IS 'Longest delay before any retry.';
+COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS
     'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
 COMMENT ON COLUMN contentq.settings.retention IS
     'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
@@ -88,13 +88,13 @@ LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT random() * least(s.backoff_cap, s.backoff_base * power(2, least(backoff.retry_count, 30)))
+    SELECT random() * least(s.backoff_max, s.backoff_base * power(2, least(backoff.retry_count, 30)))
     FROM contentq.settings AS s;
 $$;
 
 COMMENT ON FUNCTION contentq.backoff(integer) IS
     'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each '
-    'time, at most settings.backoff_cap.';
+    'time, at most settings.backoff_max.';
 
 -- Cancels a task: one that waits ends at once; one that runs is asked to stop and can only end failed.
 -- Called by: operators. Locks: the task's row.
@@ -390,7 +390,7 @@ BEGIN
     SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
-        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
     IF complete.content_ids IS NOT NULL THEN
@@ -452,7 +452,7 @@ COMMENT ON FUNCTION contentq.drain_worker(bigint) IS
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
 -- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
 -- For the || '' and + 0 see complete().
-CREATE OR REPLACE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[])
+CREATE OR REPLACE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -466,17 +466,17 @@ BEGIN
     -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
     -- the statements after this one see it.
     PERFORM t.id
-    FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+    FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
     WHERE t.status || '' = 'processing'
-      AND t.worker_id + 0 = end_overtaken.worker_id
+      AND t.worker_id + 0 = end_cancelled_or_overdue.worker_id
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt
-        FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+        FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
         ORDER BY r.id
     )
     UPDATE public.content_generation_tasks AS t
@@ -489,13 +489,13 @@ BEGIN
     WHERE t.id = r.id
       AND t.attempt = r.attempt
       AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = end_overtaken.worker_id
+      AND t.worker_id + 0 = end_cancelled_or_overdue.worker_id
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.end_overtaken(bigint, integer[], integer[]) IS
+COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(bigint, integer[], integer[]) IS
     'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
 
 -- Reports that an attempt failed.
@@ -522,7 +522,7 @@ AS $$
 DECLARE
     task public.content_generation_tasks;
 BEGIN
-    IF EXISTS (SELECT contentq.end_overtaken(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
         RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = fail.id);
     END IF;
 
@@ -668,7 +668,7 @@ BEGIN
 
     UPDATE contentq.maintenance AS m
     SET ran_at = now_,
-        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.worker_silence * 0.6, longest_wait * 1.25)
+        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.heartbeat_timeout * 0.6, longest_wait * 1.25)
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
@@ -683,8 +683,8 @@ BEGIN
                     PERFORM contentq.notify_ready();
                 END IF;
             ELSIF step = 'rescue' THEN
-                IF watch.watched_since <= now_ - settings.worker_silence THEN
-                    done := contentq.rescue_silent(now_ - settings.worker_silence);
+                IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
+                    done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
             ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
                 done := contentq.cleanup(settings.retention, batch);
@@ -714,7 +714,7 @@ BEGIN
          WHERE t.status IN ('pending', 'processing')
            AND t.timeout_at IS NOT NULL
            AND t.timeout_at < now_ + longest_wait),
-        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
+        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.heartbeat_timeout
          FROM contentq.workers AS w)
     );
     next_event := greatest(next_event, clock_timestamp());
@@ -732,7 +732,7 @@ COMMENT ON FUNCTION contentq.maintain() IS
 -- Called by: workers, when a claim found nothing more.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
-CREATE OR REPLACE FUNCTION contentq.next_scheduled()
+CREATE OR REPLACE FUNCTION contentq.next_claim_in()
 RETURNS interval
 LANGUAGE sql
 STABLE
@@ -756,7 +756,7 @@ AS $$
        OR current_setting('contentq.ready_heads', true) <> '';
 $$;
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS
+COMMENT ON FUNCTION contentq.next_claim_in() IS
     'Time until the next scheduled task becomes ready, or until this session should look at all tasks again; NULL '
     'when there is no such time.';
 
@@ -962,7 +962,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(release.worker_id, release.ids, release.attempts);
+    PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
@@ -1159,7 +1159,7 @@ CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
     id integer,
     attempt integer,
-    resume_at timestamptz,
+    opens_at timestamptz,
     message text DEFAULT NULL
 )
 RETURNS boolean
@@ -1169,11 +1169,11 @@ SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
+    PERFORM contentq.end_cancelled_or_overdue(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
 
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
-        scheduled_at = CASE WHEN snooze.resume_at > clock_timestamp() THEN snooze.resume_at END,
+        scheduled_at = CASE WHEN snooze.opens_at > clock_timestamp() THEN snooze.opens_at END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
@@ -1186,7 +1186,7 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.snooze(bigint, integer, integer, timestamptz, text) IS
-    'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
+    'Puts a task back to pending until opens_at, no retry charged; returns whether this worker still held it.';
 
 -- Stores the content of tasks that a worker holds and completes them, as one statement: there is never
 -- content without its completed task, nor the reverse.
@@ -1275,7 +1275,7 @@ BEGIN
     RETURNING t.id;
 
     IF cardinality(held_ids) < cardinality(store.ids) THEN
-        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
     END IF;
 END;
 $$;

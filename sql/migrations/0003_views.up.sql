@@ -99,7 +99,7 @@ SELECT
     w.hostname,
     w.pid,
     CASE
-        WHEN w.heartbeat_at < clock_timestamp() - s.worker_silence THEN 'silent'
+        WHEN w.heartbeat_at < clock_timestamp() - s.heartbeat_timeout THEN 'silent'
         WHEN w.draining THEN 'draining'
         WHEN held.busy >= w.slots THEN 'full'
         WHEN held.busy > 0 THEN 'working'

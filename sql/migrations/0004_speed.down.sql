@@ -235,7 +235,7 @@ BEGIN
     SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
-        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
     IF complete.content_ids IS NOT NULL THEN
@@ -258,7 +258,7 @@ COMMENT ON FUNCTION contentq.complete(bigint, integer[], integer[], text[], inte
     'content_ids the content they produced. Returns the ids that counted; the others were taken over, '
     'cancelled or past their deadline.';
 
-CREATE OR REPLACE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[])
+CREATE OR REPLACE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -272,17 +272,17 @@ BEGIN
     -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
     -- the statements after this one see it.
     PERFORM t.id
-    FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+    FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
     WHERE t.status || '' = 'processing'
-      AND t.worker_id + 0 = end_overtaken.worker_id
+      AND t.worker_id + 0 = end_cancelled_or_overdue.worker_id
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt
-        FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+        FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
         ORDER BY r.id
     )
     UPDATE public.content_generation_tasks AS t
@@ -295,13 +295,13 @@ BEGIN
     WHERE t.id = r.id
       AND t.attempt = r.attempt
       AND t.status || '' = 'processing'
-      AND t.worker_id + 0 = end_overtaken.worker_id
+      AND t.worker_id + 0 = end_cancelled_or_overdue.worker_id
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.end_overtaken(bigint, integer[], integer[]) IS
+COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(bigint, integer[], integer[]) IS
     'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
 
 CREATE OR REPLACE FUNCTION contentq.fail(
@@ -322,7 +322,7 @@ AS $$
 DECLARE
     task public.content_generation_tasks;
 BEGIN
-    IF EXISTS (SELECT contentq.end_overtaken(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
         RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = fail.id);
     END IF;
 
@@ -422,7 +422,7 @@ COMMENT ON FUNCTION contentq.heartbeat(bigint, integer) IS
     'tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. '
     'Raises CQ001 when it is not registered.';
 
-CREATE OR REPLACE FUNCTION contentq.next_scheduled()
+CREATE OR REPLACE FUNCTION contentq.next_claim_in()
 RETURNS interval
 LANGUAGE sql
 STABLE
@@ -446,7 +446,7 @@ AS $$
        OR current_setting('contentq.ready_heads', true) <> '';
 $$;
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS
+COMMENT ON FUNCTION contentq.next_claim_in() IS
     'Time until the next scheduled task becomes ready, or until this session should look at all tasks again; NULL '
     'when there is no such time.';
 
@@ -481,7 +481,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(release.worker_id, release.ids, release.attempts);
+    PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
@@ -591,7 +591,7 @@ CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
     id integer,
     attempt integer,
-    resume_at timestamptz,
+    opens_at timestamptz,
     message text DEFAULT NULL
 )
 RETURNS boolean
@@ -601,11 +601,11 @@ SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
+    PERFORM contentq.end_cancelled_or_overdue(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
 
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
-        scheduled_at = CASE WHEN snooze.resume_at > clock_timestamp() THEN snooze.resume_at END,
+        scheduled_at = CASE WHEN snooze.opens_at > clock_timestamp() THEN snooze.opens_at END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
@@ -618,7 +618,7 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.snooze(bigint, integer, integer, timestamptz, text) IS
-    'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
+    'Puts a task back to pending until opens_at, no retry charged; returns whether this worker still held it.';
 
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,
@@ -697,7 +697,7 @@ BEGIN
     RETURNING t.id;
 
     IF cardinality(held_ids) < cardinality(store.ids) THEN
-        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
     END IF;
 END;
 $$;

@@ -297,7 +297,7 @@ BEGIN
     SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
-        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
@@ -329,7 +329,7 @@ COMMENT ON FUNCTION contentq.complete(bigint, integer[], integer[], text[], inte
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
 -- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
 -- For the coalesce see complete().
-CREATE OR REPLACE FUNCTION contentq.end_overtaken(worker_id bigint, ids integer[], attempts integer[])
+CREATE OR REPLACE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[])
 RETURNS SETOF integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -344,16 +344,16 @@ BEGIN
     -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
     -- the statements after this one see it.
     PERFORM t.id
-    FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+    FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-    WHERE coalesce(t.status = 'processing' AND t.worker_id = end_overtaken.worker_id, false)
+    WHERE coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt
-        FROM unnest(end_overtaken.ids, end_overtaken.attempts) AS r (id, attempt)
+        FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
         ORDER BY r.id
     )
     UPDATE public.content_generation_tasks AS t
@@ -365,13 +365,13 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = end_overtaken.worker_id, false)
+      AND coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.end_overtaken(bigint, integer[], integer[]) IS
+COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(bigint, integer[], integer[]) IS
     'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
 
 -- Reports that an attempt failed.
@@ -398,7 +398,7 @@ AS $$
 DECLARE
     task public.content_generation_tasks;
 BEGIN
-    IF EXISTS (SELECT contentq.end_overtaken(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
         RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = fail.id);
     END IF;
 
@@ -529,7 +529,7 @@ COMMENT ON FUNCTION contentq.heartbeat(bigint, integer) IS
 -- It is volatile, so that in one statement with a claim it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
-CREATE OR REPLACE FUNCTION contentq.next_scheduled()
+CREATE OR REPLACE FUNCTION contentq.next_claim_in()
 RETURNS interval
 LANGUAGE sql
 VOLATILE
@@ -560,7 +560,7 @@ AS $$
     ) AS d;
 $$;
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS
+COMMENT ON FUNCTION contentq.next_claim_in() IS
     'Time until the next scheduled task becomes ready, or until this session should look again for another reason; '
     'NULL when there is no such time.';
 
@@ -615,7 +615,7 @@ SET enable_sort = on
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(release.worker_id, release.ids, release.attempts);
+    PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
@@ -763,7 +763,7 @@ CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
     id integer,
     attempt integer,
-    resume_at timestamptz,
+    opens_at timestamptz,
     message text DEFAULT NULL
 )
 RETURNS boolean
@@ -773,11 +773,11 @@ SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM contentq.end_overtaken(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
+    PERFORM contentq.end_cancelled_or_overdue(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
 
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
-        scheduled_at = CASE WHEN snooze.resume_at > clock_timestamp() THEN snooze.resume_at END,
+        scheduled_at = CASE WHEN snooze.opens_at > clock_timestamp() THEN snooze.opens_at END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
@@ -789,7 +789,7 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.snooze(bigint, integer, integer, timestamptz, text) IS
-    'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
+    'Puts a task back to pending until opens_at, no retry charged; returns whether this worker still held it.';
 
 -- Stores the content of tasks that a worker holds and completes them, as one statement: there is never
 -- content without its completed task, nor the reverse.
@@ -888,7 +888,7 @@ BEGIN
     RETURNING t.id;
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
-        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
     END IF;
 END;
 $$;
@@ -904,7 +904,7 @@ COMMENT ON FUNCTION contentq.store(bigint, integer[], integer[], text[], text[],
 -- A transaction that notifies holds up every other one that does until its commit is on disk: were each to notify,
 -- commits could not share a flush. So one of those that commit at the same time notifies for all. The others are
 -- known by the first lock, which all hold until their commits are visible: a claim that comes too early for one of
--- them sees that, and its worker looks again (see claim() and next_scheduled()).
+-- them sees that, and its worker looks again (see claim() and next_claim_in()).
 -- The second lock says who notifies. It counts for a twentieth of a second, so that a commit that hangs, or a
 -- transaction that goes on after SET CONSTRAINTS IMMEDIATE, keeps none from notifying that comes later.
 CREATE OR REPLACE FUNCTION contentq.wake_workers()

@@ -1,9 +1,9 @@
 -- 0005, undone. Pauses and budgets of accounts go with their columns, and so does what was recorded of usage.
 
-DROP TRIGGER accounts_held_insert ON public.accounts;
-DROP TRIGGER accounts_held_update ON public.accounts;
-DROP TRIGGER accounts_held_delete ON public.accounts;
-DROP TRIGGER accounts_held_truncate ON public.accounts;
+DROP TRIGGER accounts_blocked_insert ON public.accounts;
+DROP TRIGGER accounts_blocked_update ON public.accounts;
+DROP TRIGGER accounts_blocked_delete ON public.accounts;
+DROP TRIGGER accounts_blocked_truncate ON public.accounts;
 
 DROP VIEW contentq.gate_status;
 DROP VIEW contentq.paused_accounts;
@@ -15,15 +15,15 @@ DROP VIEW contentq.worker_status;
 
 DROP FUNCTION contentq.requeue(text, text);
 DROP FUNCTION contentq.explain(text);
-DROP FUNCTION contentq.until_and_why(contentq.gates);
+DROP FUNCTION contentq.gate_closure_text(contentq.gates);
 DROP FUNCTION contentq.report_progress(bigint, integer[], integer[], real[], text[]);
 DROP FUNCTION contentq.record_usage(bigint, integer[], text[]);
 DROP FUNCTION contentq.account_changed();
-DROP FUNCTION contentq.hold_account(integer);
+DROP FUNCTION contentq.block_account(integer);
 DROP FUNCTION contentq.open_gate(text);
 DROP FUNCTION contentq.close_gate(text, timestamptz, text, boolean);
 DROP FUNCTION contentq.spent_this_month(integer);
-DROP FUNCTION contentq.number_of(jsonb);
+DROP FUNCTION contentq.usage_amount(jsonb);
 
 -- Chooses and locks up to max_tasks ready tasks, most urgent first: priority DESC, submitted_at, id.
 -- Called by: claim().
@@ -283,7 +283,7 @@ BEGIN
     SELECT coalesce(array_agg(c.id), '{}') INTO completed FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
-        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
@@ -345,7 +345,7 @@ BEGIN
 
     UPDATE contentq.maintenance AS m
     SET ran_at = now_,
-        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.worker_silence * 0.6, longest_wait * 1.25)
+        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.heartbeat_timeout * 0.6, longest_wait * 1.25)
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
@@ -360,8 +360,8 @@ BEGIN
                     PERFORM contentq.notify_ready();
                 END IF;
             ELSIF step = 'rescue' THEN
-                IF watch.watched_since <= now_ - settings.worker_silence THEN
-                    done := contentq.rescue_silent(now_ - settings.worker_silence);
+                IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
+                    done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
             ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
                 done := contentq.cleanup(settings.retention, batch);
@@ -391,7 +391,7 @@ BEGIN
          WHERE t.status IN ('pending', 'processing')
            AND t.timeout_at IS NOT NULL
            AND t.timeout_at < now_ + longest_wait),
-        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
+        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.heartbeat_timeout
          FROM contentq.workers AS w)
     );
     next_event := greatest(next_event, clock_timestamp());
@@ -411,7 +411,7 @@ COMMENT ON FUNCTION contentq.maintain() IS
 -- It is volatile, so that in one statement with a claim it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
-CREATE OR REPLACE FUNCTION contentq.next_scheduled()
+CREATE OR REPLACE FUNCTION contentq.next_claim_in()
 RETURNS interval
 LANGUAGE sql
 VOLATILE
@@ -442,7 +442,7 @@ AS $$
     ) AS d;
 $$;
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS
+COMMENT ON FUNCTION contentq.next_claim_in() IS
     'Time until the next scheduled task becomes ready, or until this session should look again for another reason; '
     'NULL when there is no such time.';
 
@@ -580,7 +580,7 @@ BEGIN
     RETURNING t.id;
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
-        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
     END IF;
 END;
 $$;
@@ -665,7 +665,7 @@ SELECT
     w.hostname,
     w.pid,
     CASE
-        WHEN w.heartbeat_at < clock_timestamp() - s.worker_silence THEN 'silent'
+        WHEN w.heartbeat_at < clock_timestamp() - s.heartbeat_timeout THEN 'silent'
         WHEN w.draining THEN 'draining'
         WHEN held.busy >= w.slots THEN 'full'
         WHEN held.busy > 0 THEN 'working'
@@ -707,5 +707,5 @@ $$;
 
 DROP TABLE contentq.owned_columns;
 DROP TABLE contentq.usage;
-DROP TABLE contentq.held_accounts;
+DROP TABLE contentq.blocked_accounts;
 DROP TABLE contentq.gates;

@@ -13,9 +13,9 @@ COMMENT ON COLUMN contentq.owned_columns.column_name IS 'Name of one of its colu
 
 CREATE TABLE contentq.gates (
     key text NOT NULL,
-    resume_at timestamptz NOT NULL,
+    opens_at timestamptz NOT NULL,
     reason text,
-    probe boolean NOT NULL DEFAULT false,
+    half_open boolean NOT NULL DEFAULT false,
     closed_at timestamptz NOT NULL,
     closed_by text,
     CONSTRAINT gates_pkey PRIMARY KEY (key),
@@ -23,26 +23,26 @@ CREATE TABLE contentq.gates (
 );
 
 COMMENT ON TABLE contentq.gates IS
-    'Every gate that was ever closed: while resume_at is to come, no worker that was registered with it claims anything.';
+    'Every gate that was ever closed: while opens_at is to come, no worker that was registered with it claims anything.';
 COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
-COMMENT ON COLUMN contentq.gates.resume_at IS 'When it opens again; infinity: when someone calls open_gate().';
+COMMENT ON COLUMN contentq.gates.opens_at IS 'When it opens again; infinity: when someone calls open_gate().';
 COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
-COMMENT ON COLUMN contentq.gates.probe IS 'Whether each worker is to begin again with a single task.';
+COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin again with a single task.';
 COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
 COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
 
-CREATE TABLE contentq.held_accounts (
+CREATE TABLE contentq.blocked_accounts (
     account_id integer NOT NULL,
     paused_until timestamptz,
-    spent_until timestamptz,
-    CONSTRAINT held_accounts_pkey PRIMARY KEY (account_id)
+    over_budget_until timestamptz,
+    CONSTRAINT blocked_accounts_pkey PRIMARY KEY (account_id)
 );
 
-COMMENT ON TABLE contentq.held_accounts IS
+COMMENT ON TABLE contentq.blocked_accounts IS
     'The accounts whose tasks are not claimed now, kept by triggers: a few rows, which every claim reads.';
-COMMENT ON COLUMN contentq.held_accounts.account_id IS 'The account.';
-COMMENT ON COLUMN contentq.held_accounts.paused_until IS 'accounts.paused_until.';
-COMMENT ON COLUMN contentq.held_accounts.spent_until IS
+COMMENT ON COLUMN contentq.blocked_accounts.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.blocked_accounts.paused_until IS 'accounts.paused_until.';
+COMMENT ON COLUMN contentq.blocked_accounts.over_budget_until IS
     'The first of the next month (UTC), when its budget for this month is used up.';
 
 CREATE TABLE contentq.usage (
@@ -120,24 +120,24 @@ $$;
 -- Reads a count or a cost from JSON that anyone may have written.
 -- Called by: record_usage(). Locks: nothing.
 -- Returns: the number; 0 when it is missing, no number, negative, or more than a trillion.
-CREATE OR REPLACE FUNCTION contentq.number_of(value jsonb)
+CREATE OR REPLACE FUNCTION contentq.usage_amount(value jsonb)
 RETURNS numeric
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-        WHEN jsonb_typeof(number_of.value) = 'number' AND number_of.value::numeric BETWEEN 0 AND 1e12
-        THEN number_of.value::numeric
+        WHEN jsonb_typeof(usage_amount.value) = 'number' AND usage_amount.value::numeric BETWEEN 0 AND 1e12
+        THEN usage_amount.value::numeric
         ELSE 0
     END;
 $$;
 
-COMMENT ON FUNCTION contentq.number_of(jsonb) IS
+COMMENT ON FUNCTION contentq.usage_amount(jsonb) IS
     'Internal: a count or a cost from JSON; 0 for what is none.';
 
 -- Sums what an account's attempts have cost since the first of the month (UTC).
--- Called by: hold_account(), explain(), the view usage_by_account. Locks: nothing. Returns: the cost, 0 for none.
+-- Called by: block_account(), explain(), the view usage_by_account. Locks: nothing. Returns: the cost, 0 for none.
 CREATE OR REPLACE FUNCTION contentq.spent_this_month(account_id integer)
 RETURNS numeric
 LANGUAGE sql
@@ -153,19 +153,19 @@ $$;
 COMMENT ON FUNCTION contentq.spent_this_month(integer) IS
     'What the attempts at an account''s tasks have cost since the first of this month (UTC).';
 
--- Closes a gate: until resume_at no worker that was registered with it claims anything. What runs goes on.
+-- Closes a gate: until opens_at no worker that was registered with it claims anything. What runs goes on.
 -- Called by: workers, when a provider refuses calls or does not answer; operators.
 -- Locks: the gate's row. Returns: the time until which the gate is closed now.
 -- A gate that is closed for longer already stays so: a short refusal ends no pause of an operator's.
--- The gate * is every worker's, also of those that have none of their own. resume_at may be infinity.
--- probe: when it opens again, each worker is to try one task and to go on only when that went well.
+-- The gate * is every worker's, also of those that have none of their own. opens_at may be infinity.
+-- half_open: when it opens again, each worker is to try one task and to go on only when that went well.
 -- Claims look at the gates themselves; the notification only makes idle workers see it earlier.
 -- Raises: 22004 when the key or the time is missing.
 CREATE OR REPLACE FUNCTION contentq.close_gate(
     key text,
-    resume_at timestamptz,
+    opens_at timestamptz,
     reason text DEFAULT NULL,
-    probe boolean DEFAULT false
+    half_open boolean DEFAULT false
 )
 RETURNS timestamptz
 LANGUAGE plpgsql
@@ -176,38 +176,38 @@ AS $$
 DECLARE
     closed_until timestamptz;
 BEGIN
-    IF coalesce(close_gate.key, '') = '' OR close_gate.resume_at IS NULL THEN
+    IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN
         RAISE EXCEPTION 'a gate is closed by its key and the time at which it opens again'
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = 'For a pause without an end, close it until ''infinity''; contentq.open_gate() opens it.';
     END IF;
-    INSERT INTO contentq.gates AS g (key, resume_at, reason, probe, closed_at, closed_by)
+    INSERT INTO contentq.gates AS g (key, opens_at, reason, half_open, closed_at, closed_by)
     VALUES (
         close_gate.key,
-        close_gate.resume_at,
+        close_gate.opens_at,
         contentq.shorten(close_gate.reason, 500),
-        coalesce(close_gate.probe, false),
+        coalesce(close_gate.half_open, false),
         clock_timestamp(),
         concat_ws(', ', session_user, nullif(current_setting('application_name'), ''), inet_client_addr())
     )
     ON CONFLICT ON CONSTRAINT gates_pkey DO UPDATE
-    SET resume_at = excluded.resume_at,
+    SET opens_at = excluded.opens_at,
         reason = excluded.reason,
-        probe = excluded.probe,
+        half_open = excluded.half_open,
         closed_at = excluded.closed_at,
         closed_by = excluded.closed_by
-    WHERE g.resume_at < excluded.resume_at;
+    WHERE g.opens_at < excluded.opens_at;
     IF FOUND THEN
         PERFORM contentq.notify_ready();
     END IF;
-    SELECT g.resume_at INTO closed_until FROM contentq.gates AS g WHERE g.key = close_gate.key;
+    SELECT g.opens_at INTO closed_until FROM contentq.gates AS g WHERE g.key = close_gate.key;
     RETURN closed_until;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.close_gate(text, timestamptz, text, boolean) IS
-    'Closes a gate until resume_at (infinity: until it is opened): no worker registered with it claims; the gate * '
-    'is every worker''s. One that is closed for longer stays so. probe: each worker then begins with one task. '
+    'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * '
+    'is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. '
     'Returns until when it is closed.';
 
 -- Opens a gate before its time.
@@ -221,9 +221,9 @@ AS $$
 #variable_conflict use_column
 BEGIN
     UPDATE contentq.gates AS g
-    SET resume_at = clock_timestamp()
+    SET opens_at = clock_timestamp()
     WHERE g.key = open_gate.key
-      AND g.resume_at > clock_timestamp();
+      AND g.opens_at > clock_timestamp();
     IF NOT FOUND THEN
         RETURN false;
     END IF;
@@ -235,10 +235,10 @@ $$;
 COMMENT ON FUNCTION contentq.open_gate(text) IS
     'Opens a gate before its time; returns whether it was closed.';
 
--- Brings held_accounts up to date for one account: whether claims leave it out, and until when.
--- Called by: account_changed() and record_usage(). Locks: the account's row in held_accounts.
+-- Brings blocked_accounts up to date for one account: whether claims leave it out, and until when.
+-- Called by: account_changed() and record_usage(). Locks: the account's row in blocked_accounts.
 -- Returns: nothing. Without a pause and with money left in its budget, an account is not held.
-CREATE OR REPLACE FUNCTION contentq.hold_account(account_id integer)
+CREATE OR REPLACE FUNCTION contentq.block_account(account_id integer)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -248,24 +248,24 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     paused_until timestamptz;
     monthly_budget numeric;
-    spent_until timestamptz;
+    over_budget_until timestamptz;
 BEGIN
     SELECT a.paused_until, a.monthly_budget
     INTO paused_until, monthly_budget
     FROM public.accounts AS a
-    WHERE a.id = hold_account.account_id;
-    IF contentq.spent_this_month(hold_account.account_id) >= monthly_budget THEN
-        spent_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
+    WHERE a.id = block_account.account_id;
+    IF contentq.spent_this_month(block_account.account_id) >= monthly_budget THEN
+        over_budget_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
     END IF;
-    IF greatest(paused_until, spent_until) > now_ THEN
-        INSERT INTO contentq.held_accounts AS h (account_id, paused_until, spent_until)
-        VALUES (hold_account.account_id, paused_until, spent_until)
-        ON CONFLICT ON CONSTRAINT held_accounts_pkey DO UPDATE
+    IF greatest(paused_until, over_budget_until) > now_ THEN
+        INSERT INTO contentq.blocked_accounts AS h (account_id, paused_until, over_budget_until)
+        VALUES (block_account.account_id, paused_until, over_budget_until)
+        ON CONFLICT ON CONSTRAINT blocked_accounts_pkey DO UPDATE
         SET paused_until = excluded.paused_until,
-            spent_until = excluded.spent_until
-        WHERE (h.paused_until, h.spent_until) IS DISTINCT FROM (excluded.paused_until, excluded.spent_until);
+            over_budget_until = excluded.over_budget_until
+        WHERE (h.paused_until, h.over_budget_until) IS DISTINCT FROM (excluded.paused_until, excluded.over_budget_until);
     ELSE
-        DELETE FROM contentq.held_accounts AS h WHERE h.account_id = hold_account.account_id;
+        DELETE FROM contentq.blocked_accounts AS h WHERE h.account_id = block_account.account_id;
         IF FOUND THEN
             PERFORM contentq.notify_ready();
         END IF;
@@ -273,14 +273,14 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.hold_account(integer) IS
+COMMENT ON FUNCTION contentq.block_account(integer) IS
     'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
 
--- Keeps held_accounts, which claims read, in step with the pauses and budgets in accounts.
+-- Keeps blocked_accounts, which claims read, in step with the pauses and budgets in accounts.
 -- Called by: the triggers accounts_held_… of accounts, at the commit, so that an operator's open transaction keeps no
 --            worker from reporting; only when a pause or a budget was set, changed or removed, so that programs that
 --            change other columns need no right on schema contentq.
--- Locks: as hold_account(). Returns: NULL (it is ignored).
+-- Locks: as block_account(). Returns: NULL (it is ignored).
 CREATE OR REPLACE FUNCTION contentq.account_changed()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -288,14 +288,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
-        DELETE FROM contentq.held_accounts;
+        DELETE FROM contentq.blocked_accounts;
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-        PERFORM contentq.hold_account(OLD.id::integer);
+        PERFORM contentq.block_account(OLD.id::integer);
     END IF;
     IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
-        PERFORM contentq.hold_account(NEW.id::integer);
+        PERFORM contentq.block_account(NEW.id::integer);
     END IF;
     RETURN NULL;
 END;
@@ -341,9 +341,9 @@ BEGIN
         FROM (
             SELECT t.account_id,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
-                   trunc(contentq.number_of(r.usage->'prompt_tokens')) AS prompt_tokens,
-                   trunc(contentq.number_of(r.usage->'completion_tokens')) AS completion_tokens,
-                   contentq.number_of(r.usage->'cost') AS cost
+                   trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
+                   trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
+                   contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
                 SELECT n.id, n.usage::jsonb AS usage
                 FROM unnest(record_usage.ids, record_usage.usages) AS n (id, usage)
@@ -382,7 +382,7 @@ BEGIN
         OFFSET 0
     ) AS l;
     FOREACH charged_account IN ARRAY charged LOOP
-        PERFORM contentq.hold_account(charged_account);
+        PERFORM contentq.block_account(charged_account);
     END LOOP;
 END;
 $$;
@@ -439,21 +439,21 @@ COMMENT ON FUNCTION contentq.report_progress(bigint, integer[], integer[], real[
 
 -- Says until when a gate is closed and why, for a sentence that names the gate.
 -- Called by: explain(). Locks: nothing. Returns: " until …: reason".
-CREATE OR REPLACE FUNCTION contentq.until_and_why(gate contentq.gates)
+CREATE OR REPLACE FUNCTION contentq.gate_closure_text(gate contentq.gates)
 RETURNS text
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-               WHEN until_and_why.gate.resume_at = 'infinity'
-               THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', until_and_why.gate.key)
-               ELSE format(' until %s', date_trunc('second', until_and_why.gate.resume_at))
+               WHEN gate_closure_text.gate.opens_at = 'infinity'
+               THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', gate_closure_text.gate.key)
+               ELSE format(' until %s', date_trunc('second', gate_closure_text.gate.opens_at))
            END
-           || coalesce('; the reason: ' || until_and_why.gate.reason, '');
+           || coalesce('; the reason: ' || gate_closure_text.gate.reason, '');
 $$;
 
-COMMENT ON FUNCTION contentq.until_and_why(contentq.gates) IS
+COMMENT ON FUNCTION contentq.gate_closure_text(contentq.gates) IS
     'Internal: until when a gate is closed and why, in words.';
 
 -- Tells why a task is where it is, and above all why one that waits is not running.
@@ -471,7 +471,7 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     task public.content_generation_tasks;
     account public.accounts;
-    held contentq.held_accounts;
+    held contentq.blocked_accounts;
     spent numeric;
     fleet record;
     closed contentq.gates;
@@ -488,7 +488,7 @@ BEGIN
     END IF;
 
     IF task.status = 'processing' THEN
-        SELECT w.id, w.hostname, w.pid, w.heartbeat_at < now_ - s.worker_silence AS is_silent,
+        SELECT w.id, w.hostname, w.pid, w.heartbeat_at < now_ - s.heartbeat_timeout AS is_silent,
                now_ - w.heartbeat_at AS silence
         INTO held_by
         FROM contentq.workers AS w
@@ -550,24 +550,24 @@ BEGIN
     END IF;
 
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = task.account_id;
-    SELECT h.* INTO held FROM contentq.held_accounts AS h WHERE h.account_id = task.account_id;
+    SELECT h.* INTO held FROM contentq.blocked_accounts AS h WHERE h.account_id = task.account_id;
     IF held.paused_until > now_ THEN
         RETURN NEXT format('account %s is paused %s', task.account_id,
                            CASE WHEN held.paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', held.paused_until)) END);
         reasons := reasons + 1;
     END IF;
-    IF held.spent_until > now_ THEN
+    IF held.over_budget_until > now_ THEN
         spent := contentq.spent_this_month(task.account_id);
         RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
                            'accounts.monthly_budget is raised', task.account_id, round(spent, 4),
-                           account.monthly_budget, date_trunc('second', held.spent_until));
+                           account.monthly_budget, date_trunc('second', held.over_budget_until));
         reasons := reasons + 1;
     END IF;
 
-    SELECT g.* INTO closed FROM contentq.gates AS g WHERE g.key = '*' AND g.resume_at > now_;
+    SELECT g.* INTO closed FROM contentq.gates AS g WHERE g.key = '*' AND g.opens_at > now_;
     IF FOUND THEN
-        RETURN NEXT 'all workers are paused' || contentq.until_and_why(closed);
+        RETURN NEXT 'all workers are paused' || contentq.gate_closure_text(closed);
         reasons := reasons + 1;
     END IF;
     FOR each IN
@@ -577,16 +577,16 @@ BEGIN
             SELECT w.gate, count(*) AS with_gate
             FROM contentq.workers AS w
             CROSS JOIN contentq.settings AS s
-            WHERE w.heartbeat_at >= now_ - s.worker_silence
+            WHERE w.heartbeat_at >= now_ - s.heartbeat_timeout
             GROUP BY w.gate
         ) AS l ON l.gate = g.key
         WHERE g.key <> '*'
-          AND (g.resume_at > now_ OR g.closed_at > now_ - interval '1 minute')
+          AND (g.opens_at > now_ OR g.closed_at > now_ - interval '1 minute')
         ORDER BY g.key
     LOOP
         RETURN NEXT format('gate %s (live workers that have it: %s) ', (each.gate).key, each.with_gate)
             || CASE
-                   WHEN (each.gate).resume_at > now_ THEN 'is closed' || contentq.until_and_why(each.gate)
+                   WHEN (each.gate).opens_at > now_ THEN 'is closed' || contentq.gate_closure_text(each.gate)
                    ELSE format('was closed %s ago, and its workers begin tasks as fast as the provider lets them%s',
                                date_trunc('second', now_ - (each.gate).closed_at),
                                coalesce('; the reason: ' || (each.gate).reason, ''))
@@ -608,7 +608,7 @@ BEGIN
           AND t.status = 'processing'
     ) AS b
     WHERE NOT w.draining
-      AND w.heartbeat_at >= now_ - s.worker_silence;
+      AND w.heartbeat_at >= now_ - s.heartbeat_timeout;
     IF fleet.alive = 0 THEN
         RETURN NEXT 'there is no live worker: start one with contentq worker';
         reasons := reasons + 1;
@@ -629,9 +629,9 @@ BEGIN
             ORDER BY t.priority DESC, t.submitted_at, t.id
             LIMIT most_counted
         ) AS first
-        LEFT JOIN contentq.held_accounts AS h
+        LEFT JOIN contentq.blocked_accounts AS h
             ON h.account_id = first.account_id
-            AND greatest(h.paused_until, h.spent_until) > now_
+            AND greatest(h.paused_until, h.over_budget_until) > now_
         WHERE first.priority > task.priority
            OR first.priority = task.priority
               AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
@@ -694,8 +694,8 @@ DECLARE
     );
     held integer[] := ARRAY(
         SELECT h.account_id
-        FROM contentq.held_accounts AS h
-        WHERE greatest(h.paused_until, h.spent_until) > began
+        FROM contentq.blocked_accounts AS h
+        WHERE greatest(h.paused_until, h.over_budget_until) > began
         ORDER BY h.account_id
     );
     longest constant interval := CASE
@@ -764,7 +764,7 @@ BEGIN
             'until', began + least(20 * took, longest),
             'categories', choose_ready.categories,
             'held', held,
-            -- Nothing was there, so that there is no reason to look again (see next_scheduled()) before it is woken.
+            -- Nothing was there, so that there is no reason to look again (see next_claim_in()) before it is woken.
             'idle', cardinality(chosen) = 0
         );
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
@@ -839,11 +839,11 @@ DECLARE
     chosen integer[];
 BEGIN
     SELECT (
-        SELECT jsonb_build_object('key', g.key, 'resume_at', g.resume_at, 'reason', g.reason, 'probe', g.probe)
+        SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)
         FROM contentq.gates AS g
         WHERE g.key IN (w.gate, '*')
-          AND g.resume_at > now_
-        ORDER BY g.resume_at + interval '0' DESC
+          AND g.opens_at > now_
+        ORDER BY g.opens_at + interval '0' DESC
         LIMIT 1
     )
     INTO closed
@@ -978,7 +978,7 @@ BEGIN
     FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
-        PERFORM contentq.end_overtaken(complete.worker_id, complete.ids, complete.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
@@ -1048,7 +1048,7 @@ BEGIN
 
     UPDATE contentq.maintenance AS m
     SET ran_at = now_,
-        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.worker_silence * 0.6, longest_wait * 1.25)
+        watched_since = CASE WHEN m.ran_at < now_ - greatest(settings.heartbeat_timeout * 0.6, longest_wait * 1.25)
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
@@ -1063,15 +1063,15 @@ BEGIN
                     PERFORM contentq.notify_ready();
                 END IF;
             ELSIF step = 'rescue' THEN
-                IF watch.watched_since <= now_ - settings.worker_silence THEN
-                    done := contentq.rescue_silent(now_ - settings.worker_silence);
+                IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
+                    done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
             ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
                 done := contentq.cleanup(settings.retention, batch);
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
-                DELETE FROM contentq.held_accounts AS h WHERE greatest(h.paused_until, h.spent_until) <= now_;
+                DELETE FROM contentq.blocked_accounts AS h WHERE greatest(h.paused_until, h.over_budget_until) <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION
@@ -1095,7 +1095,7 @@ BEGIN
          WHERE t.status IN ('pending', 'processing')
            AND t.timeout_at IS NOT NULL
            AND t.timeout_at < now_ + longest_wait),
-        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.worker_silence
+        (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.heartbeat_timeout
          FROM contentq.workers AS w)
     );
     next_event := greatest(next_event, clock_timestamp());
@@ -1117,7 +1117,7 @@ COMMENT ON FUNCTION contentq.maintain() IS
 -- It is volatile, so that in one statement with a claim it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
-CREATE OR REPLACE FUNCTION contentq.next_scheduled()
+CREATE OR REPLACE FUNCTION contentq.next_claim_in()
 RETURNS interval
 LANGUAGE sql
 VOLATILE
@@ -1128,10 +1128,10 @@ SET enable_sort = off
 SET jit = off
 AS $$
     SELECT CASE
-        WHEN g.resume_at = 'infinity'
+        WHEN g.opens_at = 'infinity'
         THEN NULL
-        WHEN g.resume_at IS NOT NULL
-        THEN greatest(g.resume_at - clock_timestamp(), interval '0')
+        WHEN g.opens_at IS NOT NULL
+        THEN greatest(g.opens_at - clock_timestamp(), interval '0')
         WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
              BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
         THEN interval '5 milliseconds'
@@ -1148,21 +1148,21 @@ AS $$
                AND t.scheduled_at < 'infinity'
              ORDER BY t.scheduled_at
              LIMIT 1),
-            (SELECT min(greatest(h.paused_until, h.spent_until))
-             FROM contentq.held_accounts AS h
-             WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
-               AND greatest(h.paused_until, h.spent_until) < 'infinity'),
+            (SELECT min(greatest(h.paused_until, h.over_budget_until))
+             FROM contentq.blocked_accounts AS h
+             WHERE greatest(h.paused_until, h.over_budget_until) > clock_timestamp()
+               AND greatest(h.paused_until, h.over_budget_until) < 'infinity'),
             (SELECT (m.memory->>'until')::timestamptz
              FROM (SELECT nullif(current_setting('contentq.ready_heads', true), '')::jsonb AS memory) AS m
              WHERE NOT coalesce((m.memory->>'idle')::boolean, false))
         ) AS due
     ) AS d
     CROSS JOIN (
-        SELECT (nullif(current_setting('contentq.gate', true), '')::jsonb->>'resume_at')::timestamptz AS resume_at
+        SELECT (nullif(current_setting('contentq.gate', true), '')::jsonb->>'opens_at')::timestamptz AS opens_at
     ) AS g;
 $$;
 
-COMMENT ON FUNCTION contentq.next_scheduled() IS
+COMMENT ON FUNCTION contentq.next_claim_in() IS
     'Time until the next scheduled task becomes ready, until the gate that its last claim found closed opens, or '
     'until this session should look again for another reason; '
     'NULL when there is no such time.';
@@ -1317,7 +1317,7 @@ BEGIN
     END IF;
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
-        PERFORM contentq.end_overtaken(store.worker_id, store.ids, store.attempts);
+        PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
     END IF;
 END;
 $$;
@@ -1380,20 +1380,20 @@ COMMENT ON FUNCTION contentq.sweep_timeouts(integer) IS
 CREATE OR REPLACE VIEW contentq.gate_status AS
 SELECT
     g.key,
-    CASE WHEN g.resume_at > clock_timestamp() THEN 'closed' ELSE 'open' END AS state,
-    CASE WHEN g.resume_at > clock_timestamp() THEN date_trunc('second', g.resume_at) END AS resume_at,
+    CASE WHEN g.opens_at > clock_timestamp() THEN 'closed' ELSE 'open' END AS state,
+    CASE WHEN g.opens_at > clock_timestamp() THEN date_trunc('second', g.opens_at) END AS opens_at,
     CASE
-        WHEN g.resume_at > clock_timestamp() AND g.resume_at < 'infinity'
-        THEN date_trunc('second', g.resume_at - clock_timestamp())
+        WHEN g.opens_at > clock_timestamp() AND g.opens_at < 'infinity'
+        THEN date_trunc('second', g.opens_at - clock_timestamp())
     END AS time_left,
     (SELECT count(*) FROM contentq.workers AS w WHERE g.key IN (w.gate, '*')) AS workers,
     date_trunc('second', g.closed_at) AS closed_at,
     left(g.reason, 60) AS reason
 FROM contentq.gates AS g
-ORDER BY g.resume_at > clock_timestamp() DESC, g.key;
+ORDER BY g.opens_at > clock_timestamp() DESC, g.key;
 
 COMMENT ON VIEW contentq.gate_status IS
-    'Gates, closed ones first: until when (resume_at may be infinity), how many workers have it, when and why it was '
+    'Gates, closed ones first: until when (opens_at may be infinity), how many workers have it, when and why it was '
     'closed last.';
 
 -- The accounts whose tasks are not claimed now, those with the most waiting first.
@@ -1404,16 +1404,16 @@ SELECT
     concat_ws(
         ', ',
         CASE WHEN h.paused_until > clock_timestamp() THEN 'paused' END,
-        CASE WHEN h.spent_until > clock_timestamp() THEN 'budget used up' END
+        CASE WHEN h.over_budget_until > clock_timestamp() THEN 'budget used up' END
     ) AS why,
-    date_trunc('second', greatest(h.paused_until, h.spent_until)) AS until,
+    date_trunc('second', greatest(h.paused_until, h.over_budget_until)) AS until,
     (SELECT count(*)
      FROM public.content_generation_tasks AS t
      WHERE t.account_id = h.account_id
        AND t.status = 'pending') AS pending
-FROM contentq.held_accounts AS h
+FROM contentq.blocked_accounts AS h
 LEFT JOIN public.accounts AS a ON a.id = h.account_id
-WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
+WHERE greatest(h.paused_until, h.over_budget_until) > clock_timestamp()
 ORDER BY pending DESC, h.account_id;
 
 COMMENT ON VIEW contentq.paused_accounts IS
@@ -1431,7 +1431,7 @@ SELECT
     coalesce(u.cost, 0) AS cost,
     a.monthly_budget,
     round(100 * coalesce(u.cost, 0) / nullif(a.monthly_budget, 0), 1) AS used_percent,
-    coalesce(h.spent_until > clock_timestamp(), false) AS used_up
+    coalesce(h.over_budget_until > clock_timestamp(), false) AS used_up
 FROM public.accounts AS a
 LEFT JOIN (
     SELECT
@@ -1444,7 +1444,7 @@ LEFT JOIN (
     WHERE e.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
     GROUP BY e.account_id
 ) AS u ON u.account_id = a.id
-LEFT JOIN contentq.held_accounts AS h ON h.account_id = a.id
+LEFT JOIN contentq.blocked_accounts AS h ON h.account_id = a.id
 WHERE u.account_id IS NOT NULL
    OR a.monthly_budget IS NOT NULL
 ORDER BY cost DESC, a.id;
@@ -1519,7 +1519,7 @@ SELECT
     w.hostname,
     w.pid,
     CASE
-        WHEN w.heartbeat_at < clock_timestamp() - s.worker_silence THEN 'silent'
+        WHEN w.heartbeat_at < clock_timestamp() - s.heartbeat_timeout THEN 'silent'
         WHEN w.draining THEN 'draining'
         WHEN held.busy >= w.slots THEN 'full'
         WHEN held.busy > 0 THEN 'working'
@@ -1546,15 +1546,15 @@ COMMENT ON VIEW contentq.worker_status IS
     'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since '
     'the last heartbeat.';
 
--- Deferred, so that hold_account() locks the account only while the transaction commits.
-CREATE CONSTRAINT TRIGGER accounts_held_insert
+-- Deferred, so that block_account() locks the account only while the transaction commits.
+CREATE CONSTRAINT TRIGGER accounts_blocked_insert
     AFTER INSERT ON public.accounts
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
     WHEN (NEW.paused_until IS NOT NULL OR NEW.monthly_budget IS NOT NULL)
     EXECUTE FUNCTION contentq.account_changed();
 
-CREATE CONSTRAINT TRIGGER accounts_held_update
+CREATE CONSTRAINT TRIGGER accounts_blocked_update
     AFTER UPDATE ON public.accounts
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
@@ -1563,31 +1563,31 @@ CREATE CONSTRAINT TRIGGER accounts_held_update
           OR OLD.id <> NEW.id AND num_nonnulls(OLD.paused_until, OLD.monthly_budget) > 0)
     EXECUTE FUNCTION contentq.account_changed();
 
-CREATE CONSTRAINT TRIGGER accounts_held_delete
+CREATE CONSTRAINT TRIGGER accounts_blocked_delete
     AFTER DELETE ON public.accounts
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
     WHEN (OLD.paused_until IS NOT NULL OR OLD.monthly_budget IS NOT NULL)
     EXECUTE FUNCTION contentq.account_changed();
 
-CREATE TRIGGER accounts_held_truncate
+CREATE TRIGGER accounts_blocked_truncate
     AFTER TRUNCATE ON public.accounts
     FOR EACH STATEMENT
     EXECUTE FUNCTION contentq.account_changed();
 
-COMMENT ON TRIGGER accounts_held_insert ON public.accounts IS
+COMMENT ON TRIGGER accounts_blocked_insert ON public.accounts IS
     'Tells claims of an account that is added with a pause or a budget.';
-COMMENT ON TRIGGER accounts_held_update ON public.accounts IS
+COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS
     'Tells claims of a pause or a budget that was set, changed or removed.';
-COMMENT ON TRIGGER accounts_held_delete ON public.accounts IS
+COMMENT ON TRIGGER accounts_blocked_delete ON public.accounts IS
     'Makes claims forget an account that is gone.';
-COMMENT ON TRIGGER accounts_held_truncate ON public.accounts IS
+COMMENT ON TRIGGER accounts_blocked_truncate ON public.accounts IS
     'Makes claims forget all accounts when all are gone.';
 
 -- A table that was there may have accounts that are paused or have a budget already.
 DO $$
 BEGIN
-    PERFORM contentq.hold_account(a.id::integer)
+    PERFORM contentq.block_account(a.id::integer)
     FROM public.accounts AS a
     WHERE a.paused_until IS NOT NULL
        OR a.monthly_budget IS NOT NULL;

@@ -1,13 +1,13 @@
 -- What waits and what runs, by account, largest backlog first.
 CREATE OR REPLACE VIEW contentq.backlog_by_account AS
 SELECT
-    t.account_id AS account,
+    t.account_id,
     left(a.name, 30) AS name,
     count(*) FILTER (WHERE t.status = 'pending') AS pending,
     count(*) FILTER (WHERE t.status = 'pending' AND t.scheduled_at > clock_timestamp()) AS scheduled,
     count(*) FILTER (WHERE t.status = 'processing') AS processing,
     max(t.priority) FILTER (WHERE t.status = 'pending') AS top_priority,
-    date_trunc('second', clock_timestamp() - min(t.submitted_at) FILTER (WHERE t.status = 'pending')) AS oldest
+    date_trunc('second', clock_timestamp() - min(t.submitted_at) FILTER (WHERE t.status = 'pending')) AS oldest_age
 FROM public.content_generation_tasks AS t
 JOIN public.accounts AS a ON a.id = t.account_id
 WHERE t.status IN ('pending', 'processing')

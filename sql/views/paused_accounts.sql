@@ -1,21 +1,21 @@
 -- The accounts whose tasks are not claimed now, those with the most waiting first.
 CREATE OR REPLACE VIEW contentq.paused_accounts AS
 SELECT
-    h.account_id AS account,
+    h.account_id,
     left(a.name, 30) AS name,
     concat_ws(
         ', ',
         CASE WHEN h.paused_until > clock_timestamp() THEN 'paused' END,
-        CASE WHEN h.spent_until > clock_timestamp() THEN 'budget used up' END
+        CASE WHEN h.over_budget_until > clock_timestamp() THEN 'budget used up' END
     ) AS why,
-    date_trunc('second', greatest(h.paused_until, h.spent_until)) AS until,
+    date_trunc('second', greatest(h.paused_until, h.over_budget_until)) AS until,
     (SELECT count(*)
      FROM public.content_generation_tasks AS t
      WHERE t.account_id = h.account_id
        AND t.status = 'pending') AS pending
-FROM contentq.held_accounts AS h
+FROM contentq.blocked_accounts AS h
 LEFT JOIN public.accounts AS a ON a.id = h.account_id
-WHERE greatest(h.paused_until, h.spent_until) > clock_timestamp()
+WHERE greatest(h.paused_until, h.over_budget_until) > clock_timestamp()
 ORDER BY pending DESC, h.account_id;
 
 COMMENT ON VIEW contentq.paused_accounts IS

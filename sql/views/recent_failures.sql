@@ -3,7 +3,7 @@ CREATE OR REPLACE VIEW contentq.recent_failures AS
 SELECT
     t.id,
     t.task_id,
-    t.account_id AS account,
+    t.account_id,
     t.status,
     t.attempt AS attempts,
     date_trunc('second', t.updated_at) AS ended_at,

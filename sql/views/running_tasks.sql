@@ -3,7 +3,7 @@ CREATE OR REPLACE VIEW contentq.running_tasks AS
 SELECT
     t.id,
     t.task_id,
-    t.account_id AS account,
+    t.account_id,
     t.priority,
     t.attempt,
     date_trunc('second', clock_timestamp() - t.started_at) AS running,

@@ -1,7 +1,7 @@
 -- What the accounts' attempts have cost this month (UTC), most expensive first; and those that have a budget.
 CREATE OR REPLACE VIEW contentq.usage_by_account AS
 SELECT
-    a.id AS account,
+    a.id AS account_id,
     left(a.name, 30) AS name,
     coalesce(u.attempts, 0) AS attempts,
     coalesce(u.prompt_tokens, 0) AS prompt_tokens,
@@ -9,7 +9,7 @@ SELECT
     coalesce(u.cost, 0) AS cost,
     a.monthly_budget,
     round(100 * coalesce(u.cost, 0) / nullif(a.monthly_budget, 0), 1) AS used_percent,
-    coalesce(h.spent_until > clock_timestamp(), false) AS used_up
+    coalesce(h.over_budget_until > clock_timestamp(), false) AS used_up
 FROM public.accounts AS a
 LEFT JOIN (
     SELECT
@@ -22,7 +22,7 @@ LEFT JOIN (
     WHERE e.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
     GROUP BY e.account_id
 ) AS u ON u.account_id = a.id
-LEFT JOIN contentq.held_accounts AS h ON h.account_id = a.id
+LEFT JOIN contentq.blocked_accounts AS h ON h.account_id = a.id
 WHERE u.account_id IS NOT NULL
    OR a.monthly_budget IS NOT NULL
 ORDER BY cost DESC, a.id;

@@ -6,7 +6,7 @@ SELECT
     w.hostname,
     w.pid,
     CASE
-        WHEN w.heartbeat_at < clock_timestamp() - s.worker_silence THEN 'silent'
+        WHEN w.heartbeat_at < clock_timestamp() - s.heartbeat_timeout THEN 'silent'
         WHEN w.draining THEN 'draining'
         WHEN held.busy >= w.slots THEN 'full'
         WHEN held.busy > 0 THEN 'working'
@@ -14,7 +14,7 @@ SELECT
     END AS state,
     held.busy,
     w.slots,
-    round(extract(epoch FROM clock_timestamp() - w.heartbeat_at)::numeric, 1) AS heard_s_ago,
+    round(extract(epoch FROM clock_timestamp() - w.heartbeat_at)::numeric, 1) AS heartbeat_age_s,
     date_trunc('second', clock_timestamp() - w.started_at) AS up,
     left(w.handler, 30) AS handler,
     w.version,

@@ -84,7 +84,7 @@ def test_pause_lasts_as_long_as_was_said(contentq: Run, queue: Queue, waiting: i
         contentq("pause", *subject, "--for", "2h")
 
     times = [
-        *queue.values("SELECT resume_at - clock_timestamp() FROM contentq.gates"),
+        *queue.values("SELECT opens_at - clock_timestamp() FROM contentq.gates"),
         queue.value("SELECT paused_until - clock_timestamp() FROM accounts"),
     ]
     assert len(times) == 3

@@ -19,7 +19,7 @@ SHORT = 15
 ROUND = 100
 """Faults in one round of the long form."""
 
-FENCED = ("complete", "store", "fail", "snooze", "release", "end_overtaken")
+FENCED = ("complete", "store", "fail", "snooze", "release", "end_cancelled_or_overdue")
 """The functions whose fence is taken down to see whether the auditor notices."""
 
 

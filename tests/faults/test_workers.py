@@ -81,7 +81,7 @@ def test_frozen_worker_finds_its_tasks_gone(scene: Scene, freeze_seconds: float)
 
 
 def test_task_that_kills_its_worker_ends_failed_and_its_neighbours_do_not(scene: Scene) -> None:
-    scene.queue.run("UPDATE contentq.settings SET worker_silence = '5 seconds'")
+    scene.queue.run("UPDATE contentq.settings SET heartbeat_timeout = '5 seconds'")
     (poison,) = scene.insert(plan={"kill": True}, max_retries=1)
     neighbours = scene.insert(5, {"sleep": 2}, priority=10, max_retries=3)
     keeper = scene.start("--category", "nothing of this")  # does the housekeeping

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 from contentq import GeneratedContent
-from contentq.handlers.chat.handler import OpenAIHandler
+from contentq.handlers.openai.handler import OpenAIHandler
 
 from tests.handlers.programs import Script
 from tests.support import provider as providers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from contentq.handlers.chat.answer import body_of, title_of
+from contentq.handlers.openai.answer import body_of, title_of
 
 
 @pytest.mark.parametrize(

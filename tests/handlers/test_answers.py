@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from contentq.content import GeneratedContent
+from contentq.engine.results import outcome_of
 from contentq.errors import PermanentError
 from contentq.handlers.commands.answers import answer_of
 from contentq.queue.outcomes import Held, Stored
-from contentq.worker.results import outcome_of
 
 
 def answer(text: str, topic: str | None = "Tea") -> Any:

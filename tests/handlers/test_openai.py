@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from contentq import GeneratedContent, PermanentError, TemporaryError
-from contentq.handlers.chat import handler as openai_handler
-from contentq.handlers.chat.handler import OpenAIHandler
 from contentq.handlers.loading import HandlerOptions, load
+from contentq.handlers.openai import handler as openai_handler
+from contentq.handlers.openai.handler import OpenAIHandler
 
 from tests.handlers.conftest import KEY, Ask
 from tests.support.provider import Provider

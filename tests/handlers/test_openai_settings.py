@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from contentq.errors import HandlerUnusable
-from contentq.handlers.chat import settings as openai_settings
-from contentq.handlers.chat.client import endpoint
-from contentq.handlers.chat.settings import ModelSettings, OpenAISettings, Price
 from contentq.handlers.loading import HandlerOptions, load
+from contentq.handlers.openai import settings as openai_settings
+from contentq.handlers.openai.client import endpoint
+from contentq.handlers.openai.settings import ModelSettings, OpenAISettings, Price
 
 from tests.support.provider import Provider
 
@@ -251,7 +251,7 @@ def test_certificates_that_cannot_be_read_stop_the_worker_at_its_start(
 
 def test_without_the_package_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    for name in [name for name in sys.modules if name.startswith("contentq.handlers.chat.")]:
+    for name in [name for name in sys.modules if name.startswith("contentq.handlers.openai.")]:
         monkeypatch.delitem(sys.modules, name)
 
     with pytest.raises(HandlerUnusable, match=r"which is not installed: pip install 'contentq\[openai\]'$"):

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from contentq.engine.options import WorkerOptions
+from contentq.engine.worker import Worker
 from contentq.handlers.loading import HandlerOptions, load
-from contentq.worker.options import WorkerOptions
-from contentq.worker.worker import Worker
 
 from tests.handlers.conftest import KEY
 from tests.support.databases import Connection

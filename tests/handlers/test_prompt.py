@@ -10,7 +10,7 @@ import pytest
 from contentq import PermanentError
 from contentq.content import PreviousContent
 from contentq.errors import HandlerUnusable
-from contentq.handlers.chat.prompt import Prompt
+from contentq.handlers.openai.prompt import Prompt
 
 from tests.support.tasks import context, task
 

@@ -6,7 +6,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from contentq.handlers.chat.retry_after import duration, retry_after
+from contentq.handlers.openai.retry_after import duration, retry_after
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 UNIX_DATE = 1_792_567_680

@@ -32,7 +32,7 @@ def test_delay_is_drawn_between_zero_and_the_doubled_base_or_the_cap(
 
 
 def test_settings_hold_at_once(queue: Queue) -> None:
-    queue.run("UPDATE contentq.settings SET backoff_base = '10 seconds', backoff_cap = '15 seconds'")
+    queue.run("UPDATE contentq.settings SET backoff_base = '10 seconds', backoff_max = '15 seconds'")
 
     assert longest_and_shortest(queue, 0)[0] <= 10
     assert 12 < longest_and_shortest(queue, 5)[0] <= 15
@@ -43,8 +43,8 @@ def test_settings_hold_at_once(queue: Queue) -> None:
     [
         "backoff_base = '0'",
         "backoff_base = '1 hour'",
-        "backoff_cap = '1 second'",
-        "worker_silence = '4 seconds'",
+        "backoff_max = '1 second'",
+        "heartbeat_timeout = '4 seconds'",
         "retention = '0'",
         "only_row = false",
     ],

@@ -82,7 +82,7 @@ def test_task_that_becomes_ready_behind_that_place_is_found_by_the_next_whole_sc
 def test_idle_worker_is_told_when_to_look_at_everything_again(queue: Queue) -> None:
     remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, until="3 seconds")
 
-    assert queue.value("SELECT contentq.next_scheduled() BETWEEN interval '1 second' AND interval '3 seconds'")
+    assert queue.value("SELECT contentq.next_claim_in() BETWEEN interval '1 second' AND interval '3 seconds'")
 
 
 def test_place_does_not_count_after_the_clock_was_set_back(queue: Queue, worker: int) -> None:
@@ -172,4 +172,4 @@ def test_scan_that_finds_nothing_is_not_remembered(queue: Queue, worker: int) ->
     queue.run("SELECT set_config('contentq.ready_heads', '', false)")
     assert queue.claim(worker) == []
     assert memory(queue) is None
-    assert queue.value("SELECT contentq.next_scheduled()") is None
+    assert queue.value("SELECT contentq.next_claim_in()") is None

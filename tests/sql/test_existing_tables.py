@@ -67,11 +67,11 @@ def test_columns_of_pauses_and_budgets_that_were_there_are_used(empty_dsn: str, 
     migrate(empty_dsn)
 
     assert bare.values(ADDED_BY_0005) == []
-    assert bare.held_accounts() == [7, 8]
+    assert bare.blocked_accounts() == [7, 8]
     tasks = [bare.add(account_id=account) for account in (7, 8, 9)]
     assert [row["id"] for row in bare.claim(bare.register(), 10)] == tasks[2:]
     bare.run("UPDATE accounts SET monthly_budget = NULL, paused_until = NULL")
-    assert bare.held_accounts() == []
+    assert bare.blocked_accounts() == []
 
 
 def test_way_down_keeps_the_columns_that_were_there_and_drops_those_that_were_not(

@@ -86,7 +86,7 @@ def test_retry_without_a_delay_is_ready_at_once(queue: Queue, retry_after: str) 
 
 def test_retry_waits_for_a_random_backoff_otherwise(queue: Queue, worker: int) -> None:
     # So long that none of them becomes ready meanwhile.
-    queue.run("UPDATE contentq.settings SET backoff_base = '1000 days', backoff_cap = '1000 days'")
+    queue.run("UPDATE contentq.settings SET backoff_base = '1000 days', backoff_max = '1000 days'")
     waits = set()
     for _ in range(20):
         task = queue.running(worker)

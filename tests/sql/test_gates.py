@@ -39,27 +39,27 @@ def told(session: Queue) -> dict[str, Any] | None:
     return found
 
 
-def next_scheduled(session: Queue) -> timedelta | None:
+def next_claim_in(session: Queue) -> timedelta | None:
     """How long this session may sleep; whatever a scan that took long on a busy machine has remembered."""
     session.run("SET contentq.ready_heads = ''")
-    found = session.value("SELECT contentq.next_scheduled()")
+    found = session.value("SELECT contentq.next_claim_in()")
     assert found is None or isinstance(found, timedelta)
     return found
 
 
 def let_time_pass(queue: Queue, key: str) -> None:
     """Makes a gate look as if its time had come."""
-    assert queue.run("UPDATE contentq.gates SET resume_at = clock_timestamp() WHERE key = %s", key)
+    assert queue.run("UPDATE contentq.gates SET opens_at = clock_timestamp() WHERE key = %s", key)
 
 
 def test_worker_of_a_closed_gate_claims_nothing_and_is_told_until_when_and_why(queue: Queue, gated: int) -> None:
-    until = queue.close_gate(GATE, "10 minutes", "429: slow down", probe=True)
+    until = queue.close_gate(GATE, "10 minutes", "429: slow down", half_open=True)
 
     assert queue.claim(gated, 10) == []
     said = told(queue)
     assert said is not None
-    assert (said["key"], said["reason"], said["probe"]) == (GATE, "429: slow down", True)
-    assert queue.value("SELECT %s::timestamptz = %s", said["resume_at"], until)
+    assert (said["key"], said["reason"], said["half_open"]) == (GATE, "429: slow down", True)
+    assert queue.value("SELECT %s::timestamptz = %s", said["opens_at"], until)
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [0]
 
 
@@ -85,7 +85,7 @@ def test_gate_of_all_stops_every_worker(queue: Queue, gated: int, gate: str | No
     assert queue.claim(queue.register(gate=gate), 10) == []
     said = told(queue)
     assert said is not None
-    assert (said["key"], said["reason"], said["probe"]) == ("*", "Maintenance", False)
+    assert (said["key"], said["reason"], said["half_open"]) == ("*", "Maintenance", False)
 
 
 @pytest.mark.parametrize(("own", "everyones", "key"), [("2 hours", "1 hour", GATE), ("1 hour", "2 hours", "*")])
@@ -113,8 +113,8 @@ def test_gate_that_is_closed_for_ever_opens_only_when_someone_opens_it(queue: Qu
     assert queue.claim(gated) == []
     said = told(queue)
     assert said is not None
-    assert (said["key"], said["resume_at"]) == (GATE, "infinity")
-    assert next_scheduled(queue) is None
+    assert (said["key"], said["opens_at"]) == (GATE, "infinity")
+    assert next_claim_in(queue) is None
     queue.open_gate("*")
     assert queue.claim(gated) == []
     assert queue.open_gate(GATE)
@@ -127,12 +127,12 @@ def test_idle_worker_sleeps_until_the_gate_opens_whatever_else_there_is(queue: Q
 
     queue.claim(gated)
 
-    wait = next_scheduled(queue)
+    wait = next_claim_in(queue)
     assert wait is not None
     assert timedelta(minutes=59) < wait <= timedelta(hours=1)
     let_time_pass(queue, GATE)
     queue.claim(gated, 10)
-    wait = next_scheduled(queue)
+    wait = next_claim_in(queue)
     assert wait is not None
     assert timedelta(seconds=50) < wait <= timedelta(minutes=1)
 
@@ -143,7 +143,7 @@ def test_only_the_session_that_found_the_gate_closed_waits_for_it(
     queue.close_gate(GATE)
     queue.claim(gated)
 
-    assert next_scheduled(connect_queue()) is None
+    assert next_claim_in(connect_queue()) is None
 
 
 def test_gate_whose_time_has_come_is_open(queue: Queue, gated: int) -> None:
@@ -159,19 +159,19 @@ def test_gate_that_is_closed_for_longer_stays_so(queue: Queue, gated: int) -> No
     """A worker's 429 of a few seconds ends no pause of an operator's."""
     until = queue.close_gate(GATE, "1 day", "Paused by Ada")
 
-    assert queue.close_gate(GATE, "5 seconds", "429", probe=True) == until
+    assert queue.close_gate(GATE, "5 seconds", "429", half_open=True) == until
     (gate,) = queue.rows("SELECT * FROM contentq.gates")
-    assert (gate["resume_at"], gate["reason"], gate["probe"]) == (until, "Paused by Ada", False)
+    assert (gate["opens_at"], gate["reason"], gate["half_open"]) == (until, "Paused by Ada", False)
 
 
 def test_gate_can_be_closed_for_longer(queue: Queue) -> None:
-    first = queue.close_gate(GATE, "1 minute", "429", probe=True)
+    first = queue.close_gate(GATE, "1 minute", "429", half_open=True)
 
     second = queue.close_gate(GATE, "1 hour")
 
     assert second > first + timedelta(minutes=58)
     (gate,) = queue.rows("SELECT * FROM contentq.gates")
-    assert (gate["resume_at"], gate["reason"], gate["probe"]) == (second, None, False)
+    assert (gate["opens_at"], gate["reason"], gate["half_open"]) == (second, None, False)
 
 
 def test_opened_gate_can_be_closed_for_a_shorter_time(queue: Queue, gated: int) -> None:
@@ -180,7 +180,7 @@ def test_opened_gate_can_be_closed_for_a_shorter_time(queue: Queue, gated: int) 
 
     queue.close_gate(GATE, "1 minute")
     queue.claim(gated)
-    wait = next_scheduled(queue)
+    wait = next_claim_in(queue)
     assert wait is not None
     assert timedelta(seconds=50) < wait <= timedelta(minutes=1)
 
@@ -219,10 +219,10 @@ def test_long_reason_is_cut(queue: Queue) -> None:
     assert queue.value("SELECT reason FROM contentq.gates") == "x" * 500 + " … (cut: 600 characters in all)"
 
 
-@pytest.mark.parametrize(("key", "resume_at"), [("", "infinity"), (None, "infinity"), (GATE, None)])
-def test_gate_without_a_key_or_a_time_is_refused(queue: Queue, key: str | None, resume_at: str | None) -> None:
+@pytest.mark.parametrize(("key", "opens_at"), [("", "infinity"), (None, "infinity"), (GATE, None)])
+def test_gate_without_a_key_or_a_time_is_refused(queue: Queue, key: str | None, opens_at: str | None) -> None:
     with pytest.raises(psycopg.errors.NullValueNotAllowed, match="closed by its key and the time"):
-        queue.run("SELECT contentq.close_gate(%s, %s::timestamptz)", key, resume_at)
+        queue.run("SELECT contentq.close_gate(%s, %s::timestamptz)", key, opens_at)
 
 
 def test_unregistered_worker_is_told_so_at_a_closed_gate_too(queue: Queue, gated: int) -> None:
@@ -254,7 +254,7 @@ def test_status_of_gates_shows_the_closed_ones_first(queue: Queue) -> None:
     for key in ("a", "*"):
         queue.open_gate(key)
 
-    rows = queue.rows("SELECT key, state, workers, reason, resume_at::text, time_left FROM contentq.gate_status")
+    rows = queue.rows("SELECT key, state, workers, reason, opens_at::text, time_left FROM contentq.gate_status")
 
     assert [(row["key"], row["state"], row["workers"]) for row in rows] == [
         ("b", "closed", 1),
@@ -262,7 +262,7 @@ def test_status_of_gates_shows_the_closed_ones_first(queue: Queue) -> None:
         ("*", "open", 2),
         ("a", "open", 0),
     ]
-    assert (rows[0]["resume_at"], rows[0]["time_left"]) == ("infinity", None)
+    assert (rows[0]["opens_at"], rows[0]["time_left"]) == ("infinity", None)
     assert timedelta(minutes=59) < rows[1]["time_left"] <= timedelta(hours=1)
-    assert [(row["resume_at"], row["time_left"]) for row in rows[2:]] == [(None, None)] * 2
+    assert [(row["opens_at"], row["time_left"]) for row in rows[2:]] == [(None, None)] * 2
     assert {len(row["reason"]) for row in rows} == {60}

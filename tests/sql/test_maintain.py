@@ -112,7 +112,7 @@ def test_calls_in_time_are_no_gap(queue: Queue) -> None:
 
 
 def test_gap_and_silence_follow_the_setting(queue: Queue) -> None:
-    queue.run("UPDATE contentq.settings SET worker_silence = '1 minute'")
+    queue.run("UPDATE contentq.settings SET heartbeat_timeout = '1 minute'")
     task = queue.running()
     queue.silence(task.worker, "50 seconds")
 

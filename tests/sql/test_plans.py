@@ -79,7 +79,7 @@ BACKLOGS = {
 """Half of the completed ones are older than what cleanup() keeps; the caller has some of those in process."""
 
 SUBJECTS = (
-    "INSERT INTO contentq.held_accounts (account_id, paused_until) "
+    "INSERT INTO contentq.blocked_accounts (account_id, paused_until) "
     "SELECT -n, 'infinity' FROM generate_series(1, 20) AS n",
     f"UPDATE contentq.workers SET heartbeat_at = {NOW} - interval '1 hour' WHERE id = {SILENT}",
     tasks(FEW, priority="1"),
@@ -99,7 +99,7 @@ CONTENTS = (
     f"SELECT (SELECT min(id) FROM accounts), '', '', 0 FROM generate_series(1, {NAMED}) RETURNING id"
 )
 
-HELD_ACCOUNTS = "ARRAY(SELECT account_id FROM contentq.held_accounts ORDER BY 1)"
+HELD_ACCOUNTS = "ARRAY(SELECT account_id FROM contentq.blocked_accounts ORDER BY 1)"
 REMEMBER = """
     SELECT set_config('contentq.ready_heads', jsonb_build_object(
         'until', clock_timestamp() + interval '0.9 seconds',
@@ -122,7 +122,7 @@ CALLS = {
     "fail": "SELECT contentq.fail({worker}, ({ids})[1], 1, 'It broke')",
     "heartbeat": "SELECT contentq.heartbeat({worker})",
     "maintain": "SELECT contentq.maintain()",
-    "next_scheduled": "SELECT contentq.next_scheduled()",
+    "next_claim_in": "SELECT contentq.next_claim_in()",
     "promote_scheduled": "SELECT contentq.promote_scheduled(10)",
     "record_usage": "SELECT contentq.record_usage({worker}, {ids}, {usages})",
     "report_progress": "SELECT contentq.report_progress({worker}, {ids}, {attempts}, {attempts}::real[], {texts})",
@@ -148,7 +148,7 @@ INDEXES = {
     "fail": {"pkey"},
     "heartbeat": {"revoked_idx", "pkey"},
     "maintain": {"deadline_idx", "scheduled_idx", "held_idx", "revoked_idx", "completed_at_idx", "pkey"},
-    "next_scheduled": {"scheduled_idx"},
+    "next_claim_in": {"scheduled_idx"},
     "promote_scheduled": {"scheduled_idx", "pkey"},
     "record_usage": {"pkey"},
     "report_progress": {"pkey"},
@@ -269,7 +269,7 @@ def test_claim_beside_held_accounts_reads_the_ready_index_and_only_what_is_ahead
     assert queue.account
     paused = queue.add_account(paused_until="infinity")
     queue.run(
-        "INSERT INTO contentq.held_accounts (account_id, paused_until) "
+        "INSERT INTO contentq.blocked_accounts (account_id, paused_until) "
         "SELECT -n, 'infinity' FROM generate_series(2, %s) AS n",
         held,
     )

@@ -72,7 +72,7 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None
     assert queue.fail(held[failed]) == "pending"
     assert queue.snooze(held[snoozed])
     assert queue.release(worker, [held[released]]) == [released]
-    assert queue.value("SELECT contentq.next_scheduled()") is not None
+    assert queue.value("SELECT contentq.next_claim_in()") is not None
     assert queue.values("SELECT contentq.reconcile(%s, %s, %s)", worker, [swept], [1]) == []
     queue.run("UPDATE contentq.workers SET heartbeat_at = '2001-01-01' WHERE id <> %s", worker)
     queue.run("UPDATE contentq.maintenance SET watched_since = '2001-01-01', ran_at = clock_timestamp()")
@@ -89,7 +89,7 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None
     assert queue.values("SELECT DISTINCT review_status FROM contents") == ["approved"]
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 7
     assert queue.value("SELECT sum(cost) FROM contentq.usage") == 3
-    assert queue.held_accounts() == [queue.account]
+    assert queue.blocked_accounts() == [queue.account]
 
 
 def test_operator_does_everything_that_an_operator_does(administrator: Queue) -> None:
@@ -111,9 +111,9 @@ def test_operator_does_everything_that_an_operator_does(administrator: Queue) ->
     queue.close_gate("api.example", "infinity")
     assert queue.open_gate("api.example")
     queue.run("UPDATE accounts SET paused_until = 'infinity', monthly_budget = 5")
-    assert queue.held_accounts() == [queue.account]
+    assert queue.blocked_accounts() == [queue.account]
     queue.run("UPDATE accounts SET paused_until = NULL")
-    assert queue.held_accounts() == []
+    assert queue.blocked_accounts() == []
 
     assert [queue.status(id_) for id_ in (waiting, overdue, orphan)] == ["pending", "timeout", "pending"]
     assert queue.values("SELECT id FROM contentq.workers") == []

@@ -13,8 +13,8 @@ def promote(queue: Queue, max_rows: int = 1000) -> int:
     return int(queue.value("SELECT contentq.promote_scheduled(%s)", max_rows))
 
 
-def next_scheduled(queue: Queue) -> timedelta | None:
-    found = queue.value("SELECT contentq.next_scheduled()")
+def next_claim_in(queue: Queue) -> timedelta | None:
+    found = queue.value("SELECT contentq.next_claim_in()")
     assert found is None or isinstance(found, timedelta)
     return found
 
@@ -64,7 +64,7 @@ def test_nothing_scheduled_has_no_next_time(queue: Queue) -> None:
     queue.add()
     queue.add(scheduled_at=FUTURE, status="failed")
 
-    assert next_scheduled(queue) is None
+    assert next_claim_in(queue) is None
 
 
 def test_next_time_is_that_of_the_first_scheduled_task(queue: Queue) -> None:
@@ -74,7 +74,7 @@ def test_next_time_is_that_of_the_first_scheduled_task(queue: Queue) -> None:
         queue.account,
     )
 
-    found = next_scheduled(queue)
+    found = next_claim_in(queue)
 
     assert found is not None
     assert timedelta(minutes=59) < found <= timedelta(hours=1)
@@ -83,13 +83,13 @@ def test_next_time_is_that_of_the_first_scheduled_task(queue: Queue) -> None:
 def test_next_time_is_never_negative(queue: Queue) -> None:
     queue.add(scheduled_at=PAST)
 
-    assert next_scheduled(queue) == timedelta(0)
+    assert next_claim_in(queue) == timedelta(0)
 
 
 def test_task_put_off_for_ever_does_not_hide_the_others(queue: Queue, worker: int) -> None:
     queue.add(scheduled_at="infinity")
-    assert next_scheduled(queue) is None
+    assert next_claim_in(queue) is None
     assert queue.claim(worker, 10) == []
 
     queue.add(scheduled_at=PAST)
-    assert next_scheduled(queue) == timedelta(0)
+    assert next_claim_in(queue) == timedelta(0)

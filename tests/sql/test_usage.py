@@ -32,7 +32,7 @@ def test_completed_task_is_charged_to_its_account_on_this_day_of_utc(queue: Queu
     queue.complete(task.worker, [task], [REPORT])
 
     (row,) = queue.usage()
-    assert row == {**USAGE, "account_id": queue.account, "part": task.worker % 16, "attempts": 1} | {
+    assert row == {**USAGE, "account_id": queue.account, "shard": task.worker % 16, "attempts": 1} | {
         "cost": Decimal("0.0125")
     }
     assert queue.value("SELECT day = (clock_timestamp() AT TIME ZONE 'UTC')::date FROM contentq.usage")
@@ -141,7 +141,7 @@ def test_charges_add_up_by_account_model_and_part(queue: Queue) -> None:
     queue.record_usage(5 + 16, {tasks[0].id: REPORT})
     queue.record_usage(6, {tasks[0].id: REPORT, tasks[2].id: '{"model": "large", "cost": 1}'})
 
-    assert [(row["account_id"], row["model"], row["part"], row["attempts"]) for row in queue.usage()] == [
+    assert [(row["account_id"], row["model"], row["shard"], row["attempts"]) for row in queue.usage()] == [
         (queue.account, "large", 6, 1),
         (queue.account, "small", 5, 3),
         (queue.account, "small", 6, 1),
@@ -225,7 +225,7 @@ def fill(queue: Queue) -> int:
     queue.add_account("Unused", monthly_budget=0)
     day = "(clock_timestamp() AT TIME ZONE 'UTC')::date"
     month = f"date_trunc('month', {day})::date"
-    for account, when, model, part, cost in (
+    for account, when, model, shard, cost in (
         (queue.account, day, "large", 1, 1),
         (queue.account, day, "large", 2, 2),
         (queue.account, day, "small", 1, 0.5),
@@ -233,7 +233,7 @@ def fill(queue: Queue) -> int:
         (other, f"{month} - 1", "large", 1, 100),
     ):
         queue.run(
-            f"INSERT INTO contentq.usage VALUES (%s, {when}, %s, %s, 2, 30, 40, %s)", account, model, part, cost
+            f"INSERT INTO contentq.usage VALUES (%s, {when}, %s, %s, 2, 30, 40, %s)", account, model, shard, cost
         )
     return other
 
@@ -244,7 +244,7 @@ def test_accounts_are_shown_with_what_they_have_cost_this_month(queue: Queue) ->
     rows = queue.rows("SELECT * FROM contentq.usage_by_account")
 
     assert rows[0] == {
-        "account": queue.account,
+        "account_id": queue.account,
         "name": "Ada",
         "attempts": 6,
         "prompt_tokens": 90,
@@ -254,7 +254,7 @@ def test_accounts_are_shown_with_what_they_have_cost_this_month(queue: Queue) ->
         "used_percent": None,
         "used_up": False,
     }
-    assert (rows[1]["account"], rows[1]["name"], rows[1]["cost"]) == (other, "G" * 30, Decimal(1))
+    assert (rows[1]["account_id"], rows[1]["name"], rows[1]["cost"]) == (other, "G" * 30, Decimal(1))
     assert (rows[1]["used_percent"], rows[1]["used_up"]) == (Decimal(25), False)
     assert (rows[2]["name"], rows[2]["cost"], rows[2]["used_percent"]) == ("Unused", 0, None)
     assert rows[2]["used_up"]
@@ -269,7 +269,7 @@ def test_account_is_shown_as_used_up_when_it_is_held_for_that(queue: Queue) -> N
     used_up = queue.values("SELECT name FROM contentq.usage_by_account WHERE used_up ORDER BY name")
 
     assert used_up == ["Ada", "Unused"]
-    assert queue.held_accounts().count(paused) == 1
+    assert queue.blocked_accounts().count(paused) == 1
 
 
 def test_models_are_shown_with_what_they_have_cost_this_month(queue: Queue) -> None:

@@ -37,8 +37,8 @@ def test_overview_counts_each_status(queue: Queue) -> None:
         ("failed", 1, 0, 1),
         ("timeout", 0, 0, 0),
     ]
-    assert rows[0]["oldest"] > timedelta(days=365)
-    assert rows[1]["oldest"] is None
+    assert rows[0]["oldest_age"] > timedelta(days=365)
+    assert rows[1]["oldest_age"] is None
 
 
 def test_running_tasks_are_shown_longest_first_with_their_worker(queue: Queue) -> None:
@@ -59,7 +59,7 @@ def test_running_tasks_are_shown_longest_first_with_their_worker(queue: Queue) -
     assert latest == {
         "id": task.id,
         "task_id": latest["task_id"],
-        "account": queue.account,
+        "account_id": queue.account,
         "priority": 7,
         "attempt": 1,
         "running": latest["running"],
@@ -84,10 +84,10 @@ def test_backlog_is_by_account_largest_first(queue: Queue) -> None:
 
     first, second = queue.rows("SELECT * FROM contentq.backlog_by_account")
 
-    assert first.pop("oldest") > timedelta(days=365)
-    assert second.pop("oldest") < timedelta(minutes=1)
+    assert first.pop("oldest_age") > timedelta(days=365)
+    assert second.pop("oldest_age") < timedelta(minutes=1)
     assert first == {
-        "account": queue.account,
+        "account_id": queue.account,
         "name": "Ada",
         "pending": 3,
         "scheduled": 1,
@@ -95,7 +95,7 @@ def test_backlog_is_by_account_largest_first(queue: Queue) -> None:
         "top_priority": 5,
     }
     assert second == {
-        "account": quiet,
+        "account_id": quiet,
         "name": "Grace",
         "pending": 1,
         "scheduled": 0,
@@ -111,7 +111,7 @@ def test_failures_are_shown_latest_first_with_the_task_id_to_requeue(queue: Queu
     latest, earlier = queue.rows("SELECT * FROM contentq.recent_failures")
 
     assert (latest["status"], earlier["status"]) == ("timeout", "failed")
-    assert (latest["account"], latest["attempts"], latest["error"]) == (queue.account, 2, "x" * 60)
+    assert (latest["account_id"], latest["attempts"], latest["error"]) == (queue.account, 2, "x" * 60)
     assert queue.value("SELECT contentq.requeue(%s)", latest["task_id"]) == "pending"
 
 
@@ -138,7 +138,7 @@ def test_worker_status_tells_its_state(
 
     assert (row["id"], row["state"], row["busy"], row["slots"]) == (worker, state, busy, 10)
     assert (row["hostname"], row["pid"], row["handler"], row["version"]) == ("host", 4711, "template", "1.0")
-    assert 0 <= row["heard_s_ago"] < 60
+    assert 0 <= row["heartbeat_age_s"] < 60
     assert row["up"] < timedelta(minutes=1)
 
 

@@ -156,10 +156,10 @@ def test_claim_that_finds_too_little_while_tasks_are_being_committed_is_to_look_
         producer.add(account_id=queue.account)
         producer.run(HOLD)
         assert queue.claim(worker, 10) == []
-        assert queue.value("SELECT contentq.next_scheduled()") == SOON
+        assert queue.value("SELECT contentq.next_claim_in()") == SOON
 
     assert len(queue.claim(worker, 10)) == 1
-    assert queue.value("SELECT contentq.next_scheduled()") != SOON
+    assert queue.value("SELECT contentq.next_claim_in()") != SOON
 
 
 def test_claims_that_look_again_in_vain_come_ever_later(
@@ -172,12 +172,12 @@ def test_claims_that_look_again_in_vain_come_ever_later(
         producer.run(HOLD)
         for _ in range(8):
             assert queue.claim(worker, 10) == []
-            pauses.append(queue.value("SELECT contentq.next_scheduled()") / SOON)
+            pauses.append(queue.value("SELECT contentq.next_claim_in()") / SOON)
         assert pauses == [1, 2, 4, 8, 16, 32, 64, 64]
 
         queue.add()
         assert len(queue.claim(worker, 10)) == 1
-        assert queue.value("SELECT contentq.next_scheduled()") == SOON
+        assert queue.value("SELECT contentq.next_claim_in()") == SOON
 
 
 def test_claim_that_finds_enough_need_not_look_again(
@@ -189,7 +189,7 @@ def test_claim_that_finds_enough_need_not_look_again(
         producer.add(account_id=queue.account)
         producer.run(HOLD)
         assert len(queue.claim(worker, 1)) == 1
-        assert queue.value("SELECT contentq.next_scheduled()") != SOON
+        assert queue.value("SELECT contentq.next_claim_in()") != SOON
 
 
 def test_commit_that_hangs_keeps_no_later_one_from_notifying(

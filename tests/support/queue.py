@@ -182,12 +182,12 @@ class Queue:
         return status
 
     def close_gate(
-        self, key: str, until: str = "1 hour", reason: str | None = None, probe: bool = False
+        self, key: str, until: str = "1 hour", reason: str | None = None, half_open: bool = False
     ) -> datetime:
         """Closes a gate for so long, or until infinity; returns until when it is closed."""
-        resume_at = "'infinity'" if until == "infinity" else f"clock_timestamp() + interval '{until}'"
-        query = f"SELECT nullif(contentq.close_gate(%s, {resume_at}, %s, %s), 'infinity')"
-        closed_until = self.value(query, key, reason, probe)
+        opens_at = "'infinity'" if until == "infinity" else f"clock_timestamp() + interval '{until}'"
+        query = f"SELECT nullif(contentq.close_gate(%s, {opens_at}, %s, %s), 'infinity')"
+        closed_until = self.value(query, key, reason, half_open)
         return closed_until or datetime.max.replace(tzinfo=timezone.utc)
 
     def open_gate(self, key: str) -> bool:
@@ -211,16 +211,16 @@ class Queue:
     def usage(self) -> list[Row]:
         """What was recorded of usage, without the days, in the order of its key."""
         query = (
-            "SELECT account_id, model, part, attempts, prompt_tokens, completion_tokens, cost "
+            "SELECT account_id, model, shard, attempts, prompt_tokens, completion_tokens, cost "
             "FROM contentq.usage ORDER BY 1, 2, 3"
         )
         return self.rows(query)
 
-    def held_accounts(self) -> list[int]:
+    def blocked_accounts(self) -> list[int]:
         """The accounts whose tasks are not claimed now."""
         query = (
-            "SELECT account_id FROM contentq.held_accounts "
-            "WHERE greatest(paused_until, spent_until) > clock_timestamp() ORDER BY 1"
+            "SELECT account_id FROM contentq.blocked_accounts "
+            "WHERE greatest(paused_until, over_budget_until) > clock_timestamp() ORDER BY 1"
         )
         return self.values(query)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from contentq import Task
 from contentq.content import PreviousContent
-from contentq.testing.made_up import MadeUpContext, make_task
-from contentq.worker.context import Context, Progress
+from contentq.engine.context import Context, Progress
+from contentq.testing.fakes import FakeContext, make_task
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -23,4 +23,4 @@ def context(
     of: Task, previous_content: PreviousContent | None = None, progress: Progress | None = None
 ) -> Context:
     """The context of a task, without a database."""
-    return MadeUpContext(of, previous_content, progress=progress)
+    return FakeContext(of, previous_content, progress=progress)

@@ -9,6 +9,7 @@ A handler is a function of (task, context):
 """
 
 from contentq.content import GeneratedContent, PreviousContent, count_words
+from contentq.engine.context import Context, ThreadContext
 from contentq.errors import (
     ContentQueueError,
     HandlerError,
@@ -19,7 +20,6 @@ from contentq.errors import (
 )
 from contentq.queue.task import Task
 from contentq.version import __version__
-from contentq.worker.context import Context, ThreadContext
 
 __all__ = [
     "ContentQueueError",

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contentq.bench.scratch import APPLICATION, SCHEMA, Connection
+from contentq.engine.context import Context
+from contentq.engine.options import WorkerOptions
+from contentq.engine.run_for import run_for
+from contentq.engine.worker import Observer, Worker
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
 from contentq.queue.task import Task
-from contentq.worker.company import work
-from contentq.worker.context import Context
-from contentq.worker.options import WorkerOptions
-from contentq.worker.worker import Observer, Worker
 
 CHUNK = 2_000
 """Tasks that are put in with one statement."""
@@ -86,7 +86,7 @@ def drain(
 
     observer = Observer(observe_claim, observe_report)
     worker = Worker(dsn, wrap(_nothing), options, observer)
-    asyncio.run(work(dsn, worker, seconds, application=APPLICATION))
+    asyncio.run(run_for(dsn, worker, seconds, application=APPLICATION))
     completed, taken, reports = connection.execute(_DONE).fetchone() or (0, 0.0, 0)
     computing = (computed_in_all - computed) / (ended - begun) if ended > begun else 0.0
     return Drained(completed, taken, claims, reports, min(1.0, computing))

@@ -13,8 +13,8 @@ from contentq.bench import drain, latency
 from contentq.bench.commits import Timings, timings
 from contentq.bench.drain import Drained
 from contentq.bench.scratch import Connection, scratch_schema
+from contentq.engine.options import WorkerOptions
 from contentq.errors import ContentQueueError
-from contentq.worker.options import WorkerOptions
 
 SHARES = {"commits": 0.1, "latency": 0.35, "fill": 0.25}
 """How much of the time each measure may take; the drain gets what is left."""

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from contentq.bench.scratch import APPLICATION, SCHEMA
 from contentq.database.connect import connect_async
+from contentq.engine.context import Context
+from contentq.engine.options import WorkerOptions
+from contentq.engine.run_for import run_for
+from contentq.engine.worker import Observer, Worker
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
 from contentq.queue.task import Task
-from contentq.worker.company import work
-from contentq.worker.context import Context
-from contentq.worker.options import WorkerOptions
-from contentq.worker.worker import Observer, Worker
 
 WARM_UP = 3
 """Tasks before, which do not count: the worker starts up, statements are prepared."""
@@ -68,4 +68,4 @@ async def _measure(
                 await asyncio.sleep(PAUSE)
 
     worker = Worker(dsn, wrap(start), options, Observer(reported=report))
-    await work(dsn, worker, seconds, insert(), application=APPLICATION)
+    await run_for(dsn, worker, seconds, insert(), application=APPLICATION)

@@ -19,8 +19,8 @@ from psycopg.rows import TupleRow
 
 from contentq.database.connect import connect
 from contentq.database.locations import SQL
+from contentq.engine.reconnecting import CURSORS
 from contentq.errors import ContentQueueError
-from contentq.worker.link import CURSORS
 
 SCHEMA = "contentq_bench"
 

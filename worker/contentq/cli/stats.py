@@ -29,13 +29,24 @@ ONLY_WHEN_ANY = ("gate_status", "paused_accounts", "usage_by_account", "usage_by
 """Those of which nothing is shown when there is nothing."""
 
 COLUMNS = {
-    "gate_status": {"key": "gate", "resume_at": "closed until", "workers": "workers", "reason": "reason"},
+    "gate_status": {"key": "gate", "opens_at": "closed until", "workers": "workers", "reason": "reason"},
     "worker_status": {
         name: name
-        for name in ("id", "hostname", "pid", "state", "busy", "slots", "heard_s_ago", "up", "handler", "version")
+        for name in (
+            "id",
+            "hostname",
+            "pid",
+            "state",
+            "busy",
+            "slots",
+            "heartbeat_age_s",
+            "up",
+            "handler",
+            "version",
+        )
     },
     "usage_by_account": {
-        "account": "account",
+        "account_id": "account",
         "name": "name",
         "attempts": "attempts",
         "prompt_tokens": "tokens in",
@@ -74,7 +85,7 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
 
     All at one moment; at most 20 rows of each. When there are any, also the gates that are closed, the accounts
     that are paused or have used up their budget, and what was used this month, by account and by model. With
-    --json, oldest and up are in seconds.
+    --json, oldest_age and up are in seconds.
     """
     from contentq.queue import inspection
 

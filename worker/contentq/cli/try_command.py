@@ -90,7 +90,7 @@ def _try(
     stdout: _Stdout,
     given: dict[str, Any],
 ) -> int:
-    from contentq.testing.made_up import make_task, previous_content_of
+    from contentq.testing.fakes import make_task, previous_content_of
 
     previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
     task = make_task(content_id=None if previous is None else previous.id, **given)
@@ -125,10 +125,10 @@ def _text_of(file: Path) -> str:
 async def _tried(
     handler: Handler, task: Task, previous: PreviousContent | None, progress: _ProgressLines
 ) -> Trial:
-    from contentq.testing.made_up import MadeUpContext, MadeUpThreadContext
+    from contentq.testing.fakes import FakeContext, FakeThreadContext
     from contentq.testing.trial import tried
 
-    kind = MadeUpContext if handler.is_async else MadeUpThreadContext
+    kind = FakeContext if handler.is_async else FakeThreadContext
     return await tried(handler, kind(task, previous, progress=progress))
 
 
@@ -225,7 +225,7 @@ class _ProgressLines:
 
     def __call__(self, fraction: float | None, note: str | None) -> None:
         """What a handler tells, as a worker would note it; what is None stays as it was."""
-        from contentq.worker.progress import cleaned
+        from contentq.engine.progress import cleaned
 
         share, said = cleaned(fraction, note)
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from contentq.worker.usage import MOST
+from contentq.engine.usage import MOST
 
 
 def counted_usage(said: object) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Verdict:
             click.echo("The handler still runs, and is left behind: in a worker it would keep its slot.", err=True)
 
     def _print_traceback(self) -> None:
-        from contentq.worker.results import traceback_of
+        from contentq.engine.results import traceback_of
 
         if self._is_unexpected and self._trial.error is not None and self._message:
             click.echo("The handler, which is code of yours, has raised this:\n", err=True)

@@ -20,9 +20,9 @@ from contentq.cli.logs import LOG_LEVELS, log_to_stderr
 from contentq.errors import EXIT_RELEASED
 
 if TYPE_CHECKING:
-    from contentq.worker.last_resort import LastResort
-    from contentq.worker.options import WorkerOptions
-    from contentq.worker.worker import Counts, Observer, Worker
+    from contentq.engine.options import WorkerOptions
+    from contentq.engine.watchdog import Watchdog
+    from contentq.engine.worker import Counts, Observer, Worker
 
 
 @click.command()
@@ -86,7 +86,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     ended; 6: some of it was given back.
     """
     from contentq.database import dsn as dsns
-    from contentq.worker.options import WorkerOptions
+    from contentq.engine.options import WorkerOptions
 
     log_level: str = given.pop("log_level")
     no_listen: bool = given.pop("no_listen")
@@ -117,32 +117,32 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
 
 
 async def _work(dsn: str, handler: Any, options: WorkerOptions, show_bar: bool) -> None:
-    from contentq.worker.last_resort import LastResort
-    from contentq.worker.worker import Ending, Worker
+    from contentq.engine.watchdog import Watchdog
+    from contentq.engine.worker import Ending, Worker
 
     started = time.monotonic()
     with _progress(dsn, options.categories) if show_bar else _no_progress() as observer:
         running = Worker(dsn, handler, options, observer)
         running.check()
-        last_resort = LastResort(dsn, lambda: running.worker_id)
-        with _only_its_end_stops_the_loop(), _signals_stop(running, last_resort, options.grace):
+        watchdog = Watchdog(dsn, lambda: running.worker_id)
+        with _only_its_end_stops_the_loop(), _signals_stop(running, watchdog, options.grace):
             try:
                 ending = await running.run()
             except Exception:
-                last_resort.leave(1)
+                watchdog.leave(1)
                 raise
     click.echo(_summary(running.counts, time.monotonic() - started), err=True)
     if ending is Ending.RELEASED:
         # Handlers that cling to life would keep the interpreter from ending in good order.
         sys.stderr.flush()
         os._exit(EXIT_RELEASED)
-    last_resort.leave(0)
+    watchdog.leave(0)
 
 
 @contextmanager
-def _signals_stop(running: Worker, last_resort: LastResort, grace: float) -> Iterator[None]:
+def _signals_stop(running: Worker, watchdog: Watchdog, grace: float) -> Iterator[None]:
     """SIGTERM and SIGINT stop the worker: the first gracefully, the second at once, the third without a word."""
-    from contentq.worker.worker import WIND_UP_TIMEOUT
+    from contentq.engine.worker import WIND_UP_TIMEOUT
 
     loop = asyncio.get_running_loop()
     seen = 0
@@ -153,7 +153,7 @@ def _signals_stop(running: Worker, last_resort: LastResort, grace: float) -> Ite
         if seen > 2:
             os._exit(128 + number)
         loop.call_soon_threadsafe(running.stop)
-        last_resort.arm(WIND_UP_TIMEOUT + (grace if seen == 1 else 0))
+        watchdog.arm(WIND_UP_TIMEOUT + (grace if seen == 1 else 0))
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -191,8 +191,8 @@ def _progress(dsn: str, categories: tuple[str, ...] | None) -> Iterator[Observer
 
     from contentq.database.connect import connect
     from contentq.database.revisions import require_head
+    from contentq.engine.worker import Observer
     from contentq.queue.backlog import count_waiting
-    from contentq.worker.worker import Observer
 
     with connect(dsn, "contentq worker") as connection:
         require_head(connection)

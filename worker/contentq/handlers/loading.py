@@ -139,7 +139,7 @@ def _check(options: HandlerOptions, name: str) -> None:
 def _openai(options: HandlerOptions) -> Handler:
     """The handler `openai`, which needs a package that is not installed with contentq."""
     try:
-        from contentq.handlers.chat.handler import OpenAIHandler
+        from contentq.handlers.openai.handler import OpenAIHandler
     except ModuleNotFoundError as error:
         if error.name != "openai":
             raise

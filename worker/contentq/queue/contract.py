@@ -43,13 +43,13 @@ _CLAIM = f"""
     FROM contentq.claim(%s, %s, %s) AS t
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
-           extract(epoch FROM contentq.next_scheduled())::float8,
+           extract(epoch FROM contentq.next_claim_in())::float8,
            (SELECT json_build_array(
                        g.closed->'key',
-                       CASE WHEN g.closed->>'resume_at' <> 'infinity'
-                            THEN extract(epoch FROM (g.closed->>'resume_at')::timestamptz - clock_timestamp()) END,
+                       CASE WHEN g.closed->>'opens_at' <> 'infinity'
+                            THEN extract(epoch FROM (g.closed->>'opens_at')::timestamptz - clock_timestamp()) END,
                        g.closed->'reason',
-                       g.closed->'probe')
+                       g.closed->'half_open')
             FROM (SELECT nullif(current_setting('contentq.gate', true), '')::jsonb AS closed) AS g
             WHERE g.closed IS NOT NULL)"""
 """The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and the
@@ -59,8 +59,8 @@ _WAITING = """
     SELECT EXISTS (
         SELECT FROM public.content_generation_tasks
         WHERE status = 'pending' AND (scheduled_at IS NULL OR attempt > 0)
-          AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.held_accounts
-                                       WHERE greatest(paused_until, spent_until) > clock_timestamp()))
+          AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.blocked_accounts
+                                       WHERE greatest(paused_until, over_budget_until) > clock_timestamp()))
           AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))
     )"""
 _COMPLETE = "SELECT contentq.complete(%s, %s::integer[], %s::integer[], %s::text[])"
@@ -113,13 +113,13 @@ class NotRegistered(ContentQueueError):
 class ClosedGate(NamedTuple):
     """A gate that keeps a worker from claiming: for so many seconds, None when until someone opens it.
 
-    probe: when it opens again, each worker is to begin with a single task.
+    half_open: when it opens again, each worker is to begin with a single task.
     """
 
     key: str
     seconds: float | None
     reason: str | None
-    probe: bool
+    half_open: bool
 
 
 class Claimed(NamedTuple):
@@ -271,7 +271,7 @@ async def close_gate(connection: Connection, closing: Closing) -> None:
     seconds = closing.until - time.monotonic()
     if seconds > 0:
         delay = timedelta(seconds=seconds)
-        await connection.execute(_CLOSE_GATE, [closing.key, delay, closing.reason, closing.probe])
+        await connection.execute(_CLOSE_GATE, [closing.key, delay, closing.reason, closing.half_open])
 
 
 async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:

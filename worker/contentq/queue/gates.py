@@ -20,7 +20,7 @@ INFINITY = "infinity"
 
 _CLOSE = "SELECT contentq.close_gate(%s, coalesce(clock_timestamp() + %s::interval, 'infinity'), %s)"
 _OPEN = "SELECT contentq.open_gate(%s)"
-_CLOSED = "SELECT key FROM contentq.gates WHERE resume_at > clock_timestamp() ORDER BY key"
+_CLOSED = "SELECT key FROM contentq.gates WHERE opens_at > clock_timestamp() ORDER BY key"
 _OF_LIVE_WORKERS = """
     SELECT DISTINCT gate
     FROM contentq.worker_status
@@ -38,9 +38,11 @@ _RESUME = """
     FROM (SELECT id, paused_until FROM public.accounts WHERE id = %s FOR NO KEY UPDATE) AS before
     WHERE a.id = before.id
     RETURNING coalesce(before.paused_until > clock_timestamp(), false)"""
-_USED_UP = (
-    "SELECT spent_until FROM contentq.held_accounts WHERE account_id = %s AND spent_until > clock_timestamp()"
-)
+_USED_UP = """
+    SELECT over_budget_until
+    FROM contentq.blocked_accounts
+    WHERE account_id = %s
+      AND over_budget_until > clock_timestamp()"""
 
 
 def close_gate(connection: Connection, key: str, duration: timedelta | None, reason: str | None) -> datetime | str:

@@ -41,7 +41,7 @@ def sweep_timeouts(connection: Connection) -> int:
 def rescue_dead_workers(connection: Connection) -> int:
     """Takes back every task of a worker that has gone silent; how many."""
     return _until_done(
-        connection, "SELECT contentq.rescue_dead_workers(worker_silence) FROM contentq.settings", []
+        connection, "SELECT contentq.rescue_dead_workers(heartbeat_timeout) FROM contentq.settings", []
     )
 
 

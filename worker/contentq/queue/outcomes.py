@@ -23,14 +23,14 @@ class Held(NamedTuple):
 class Closing:
     """A gate that is to be closed together with the report of an outcome.
 
-    until: when it is to open again (time.monotonic()), since the report may be long in coming. probe: each worker
-    is then to begin with a single task.
+    until: when it is to open again (time.monotonic()), since the report may be long in coming. half_open: each
+    worker is then to begin with a single task.
     """
 
     key: str
     until: float
     reason: str
-    probe: bool
+    half_open: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,15 @@ On a database of yours, migrated, through the real queue:
 Each of the two that need a database has a twin to be awaited: run_task_async, run_until_empty_async.
 """
 
+from contentq.engine.worker import Counts
+from contentq.testing.fakes import (
+    FakeContext,
+    FakeThreadContext,
+    make_context,
+    make_task,
+    make_thread_context,
+    previous_content_of,
+)
 from contentq.testing.in_process import (
     RanTask,
     run_task,
@@ -24,20 +33,11 @@ from contentq.testing.in_process import (
     run_until_empty,
     run_until_empty_async,
 )
-from contentq.testing.made_up import (
-    MadeUpContext,
-    MadeUpThreadContext,
-    make_context,
-    make_task,
-    make_thread_context,
-    previous_content_of,
-)
-from contentq.worker.worker import Counts
 
 __all__ = [
     "Counts",
-    "MadeUpContext",
-    "MadeUpThreadContext",
+    "FakeContext",
+    "FakeThreadContext",
     "RanTask",
     "make_context",
     "make_task",

@@ -21,14 +21,14 @@ from contentq.content import PreviousContent
 from contentq.database.connect import connect
 from contentq.database.dsn import normalise
 from contentq.database.revisions import require_head
+from contentq.engine.claimer import Source
+from contentq.engine.options import WorkerOptions
+from contentq.engine.run_for import run_for
+from contentq.engine.worker import Counts, Worker
 from contentq.errors import DatabaseUnreachable, DidNotEnd, NotRunnable
 from contentq.handlers.loading import Handler, load, wrap
 from contentq.queue import contract, inspection, one_task, operations
 from contentq.queue.one_task import AtOnce, OneTask
-from contentq.worker.claimer import Source
-from contentq.worker.company import work
-from contentq.worker.options import WorkerOptions
-from contentq.worker.worker import Counts, Worker
 
 T = TypeVar("T")
 
@@ -181,7 +181,7 @@ def _worker(dsn: str, handler: Handler, source: Source, concurrency: int) -> Wor
 async def _work(dsn: str, worker: Worker, timeout: float) -> bool:
     """Lets it work; returns whether it has ended in time. Raises DatabaseUnreachable."""
     try:
-        return await work(dsn, worker, timeout, application=APPLICATION)
+        return await run_for(dsn, worker, timeout, application=APPLICATION)
     except psycopg.OperationalError as error:
         said = " ".join(str(error).split())
         raise DatabaseUnreachable(f"the connection to the database was lost: {said}") from None

@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from contentq.engine import forks
+from contentq.engine.results import failure_of, outcome_of
+from contentq.engine.runner import DEADLINE_MARGIN
+from contentq.engine.threads import HandlerThreads
 from contentq.errors import NoDatabase
 from contentq.handlers.loading import Handler
 from contentq.queue.outcomes import Held, Outcome, Overdue
-from contentq.testing.made_up import MadeUpContext, MadeUpThreadContext
-from contentq.worker import forks
-from contentq.worker.results import failure_of, outcome_of
-from contentq.worker.runner import DEADLINE_MARGIN
-from contentq.worker.threads import HandlerThreads
+from contentq.testing.fakes import FakeContext, FakeThreadContext
 
 PATIENCE = 2.0
 """Seconds that a handler gets to end after its deadline; a worker waits for it, but no one else does."""
@@ -37,7 +37,7 @@ class Trial:
     """Whether the handler still runs, past its deadline."""
 
 
-async def tried(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> Trial:
+async def tried(handler: Handler, context: FakeContext | FakeThreadContext) -> Trial:
     """Runs a handler on the task of a context, until its deadline.
 
     handler and context must be both for coroutines, or both for threads. Raises NoDatabase when the handler asks
@@ -70,7 +70,7 @@ async def tried(handler: Handler, context: MadeUpContext | MadeUpThreadContext) 
 _Ended = tuple[Any, BaseException | None]
 
 
-def _attempt(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> asyncio.Future[_Ended]:
+def _attempt(handler: Handler, context: FakeContext | FakeThreadContext) -> asyncio.Future[_Ended]:
     if handler.is_async:
         return asyncio.create_task(_on_the_loop(handler, context))
     threads = HandlerThreads(1)
@@ -79,7 +79,7 @@ def _attempt(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> 
     return attempt
 
 
-async def _on_the_loop(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> _Ended:
+async def _on_the_loop(handler: Handler, context: FakeContext | FakeThreadContext) -> _Ended:
     pid = os.getpid()
     try:
         return await handler.call(context.task, context), None
@@ -91,7 +91,7 @@ async def _on_the_loop(handler: Handler, context: MadeUpContext | MadeUpThreadCo
         forks.end_if_forked(pid)
 
 
-def _in_a_thread(handler: Handler, context: MadeUpContext | MadeUpThreadContext) -> _Ended:
+def _in_a_thread(handler: Handler, context: FakeContext | FakeThreadContext) -> _Ended:
     pid = os.getpid()
     try:
         return handler.call(context.task, context), None

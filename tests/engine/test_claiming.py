@@ -1,0 +1,175 @@
+"""When and in what order a worker starts tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from contentq import Context, Task, ThreadContext
+from contentq.engine.worker import Ending
+
+from tests.engine.conftest import Database, Insert, Row, StartWorker
+from tests.support.waiting import eventually
+
+WorkOff = Callable[..., Any]
+
+
+async def nothing(task: Task, context: Context) -> None:
+    return None
+
+
+def test_tasks_start_by_priority_then_by_age(work_off: WorkOff, insert: Insert) -> None:
+    now = datetime.now(timezone.utc)
+    insert(topic="low", priority=1, submitted_at=now - timedelta(hours=9))
+    insert(topic="new", priority=5, submitted_at=now)
+    insert(topic="old", priority=5, submitted_at=now - timedelta(hours=1))
+    insert(topic="urgent", priority=10, submitted_at=now)
+    started: list[str | None] = []
+
+    async def handler(task: Task, context: Context) -> None:
+        started.append(task.topic)
+
+    work_off(handler, concurrency=1)
+    assert started == ["urgent", "old", "new", "low"]
+
+
+def test_insert_wakes_an_idle_worker(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    start_worker(nothing, poll=60)
+    eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
+    # Idle: it has claimed the first one, so it is now waiting for the second.
+    first = insert()
+    eventually(lambda: row(first).status == "completed", within=10)
+    id_ = insert()
+    eventually(lambda: row(id_).status == "completed", within=5)
+    task = row(id_)
+    assert task.started_at - task.submitted_at < timedelta(seconds=0.9)
+
+
+def test_worker_that_does_not_listen_polls(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    start_worker(nothing, listen=False, poll=0.2)
+    eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
+    id_ = insert()
+    eventually(lambda: row(id_).status == "completed", within=10)
+
+
+def test_scheduled_task_starts_at_its_time(start_worker: StartWorker, insert: Insert, row: Row) -> None:
+    start_worker(nothing, poll=60)
+    id_ = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=1))
+    due = row(id_).scheduled_at
+    eventually(lambda: row(id_).status == "completed", within=10)
+    assert timedelta(0) <= row(id_).started_at - due < timedelta(seconds=0.9)
+
+
+def test_until_empty_leaves_what_a_producer_scheduled_for_later(
+    work_off: WorkOff, insert: Insert, row: Row
+) -> None:
+    later = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(days=1))
+    now = insert()
+    work_off(nothing)
+    assert (row(now).status, row(later).status) == ("completed", "pending")
+
+
+def test_only_the_named_categories_are_claimed(work_off: WorkOff, insert: Insert, row: Row) -> None:
+    wanted, other, none = insert(category="blog"), insert(category="news"), insert()
+    work_off(nothing, categories=("blog", "press"))
+    assert [row(id_).status for id_ in (wanted, other, none)] == ["completed", "pending", "pending"]
+
+
+def test_no_more_run_at_once_than_there_are_slots(work_off: WorkOff, insert: Insert, database: Database) -> None:
+    for _ in range(40):
+        insert()
+    at_once: list[int] = []
+    running = 0
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        time.sleep(0.005)
+        running -= 1
+
+    work_off(handler, concurrency=4)
+    assert 1 < max(at_once) <= 4
+
+
+def test_three_workers_share_the_work_and_start_each_task_once(
+    start_worker: StartWorker, database: Database, account: int
+) -> None:
+    database.execute(
+        "INSERT INTO content_generation_tasks (account_id, topic) SELECT %s, n FROM generate_series(1, 2000) AS n",
+        [account],
+    )
+    started: list[int] = []
+
+    async def handler(task: Task, context: Context) -> None:
+        started.append(task.id)
+
+    workers = [start_worker(handler, until_empty=True) for _ in range(3)]
+    for running in workers:
+        running.ending()
+    assert sorted(started) == sorted(set(started))
+    assert len(started) == 2000
+    assert database.execute(
+        "SELECT status, attempt, count(*) FROM content_generation_tasks GROUP BY 1, 2"
+    ).fetchall() == [("completed", 1, 2000)]
+    assert database.execute("SELECT count(*) FROM contentq.workers").fetchone() == (0,)
+
+
+def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    id_ = insert()
+    database.execute("UPDATE content_generation_tasks SET timeout_at = clock_timestamp() + interval '0.5 seconds'")
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        eventually(lambda: row(id_).status == "timeout")
+        heard = database.execute("SELECT heartbeat_at FROM contentq.workers").fetchone()
+        # By then the worker has long seen that there is nothing more to claim.
+        eventually(lambda: database.execute("SELECT heartbeat_at FROM contentq.workers").fetchone() != heard)
+
+    running = start_worker(handler, until_empty=True, poll=60.0)
+
+    assert running.ending(within=10) is Ending.DONE
+    assert row(id_).status == "timeout"
+
+
+NOTIFIES = "SELECT count(*) > 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+"""Whether a transaction that has inserted tasks, and done what it does before its commit, will notify."""
+
+
+def test_task_of_which_another_transaction_has_notified_is_found_when_it_is_committed_later(
+    start_worker: StartWorker, database: Database, account: int, row: Row, connect: Callable[[], Database]
+) -> None:
+    start_worker(nothing, poll=60)
+    eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
+    first, second = connect(), connect()
+
+    def insert_up_to_the_commit(producer: Database) -> int:
+        producer.execute("BEGIN")
+        query = "INSERT INTO content_generation_tasks (account_id) VALUES (%s) RETURNING id"
+        inserted = producer.execute(query, [account]).fetchone()
+        producer.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        assert inserted is not None
+        return int(inserted[0])
+
+    def both() -> tuple[int, int] | None:
+        ids = insert_up_to_the_commit(first), insert_up_to_the_commit(second)
+        if second.execute(NOTIFIES).fetchone() == (False,):
+            return ids
+        # The twentieth of a second has ended between them.
+        first.execute("ROLLBACK")
+        second.execute("ROLLBACK")
+        return None
+
+    notified, silent = eventually(both)
+    first.execute("COMMIT")
+    eventually(lambda: row(notified).status == "completed")
+    second.execute("COMMIT")
+
+    eventually(lambda: row(silent).status == "completed", within=5)

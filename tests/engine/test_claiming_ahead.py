@@ -1,0 +1,265 @@
+"""While handlers take milliseconds, a worker claims more than it has slots; never does it run more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+from contentq import Context, Task, ThreadContext
+from contentq.engine import runner
+from contentq.engine.worker import Ending
+from contentq.queue import contract
+
+from tests.engine.conftest import Database, Row, StartWorker
+from tests.support.waiting import eventually
+
+FILL = """
+    INSERT INTO content_generation_tasks (account_id, topic, timeout_at)
+    SELECT %s, %s, clock_timestamp() + %s * interval '1 second' FROM generate_series(1, %s)"""
+PROCESSING = "SELECT count(*) FROM content_generation_tasks WHERE status = 'processing'"
+
+
+def statuses(database: Database) -> dict[str, int]:
+    query = "SELECT status, count(*) FROM content_generation_tasks GROUP BY 1"
+    return {row[0]: row[1] for row in database.execute(query).fetchall()}
+
+
+class Gate:
+    """Quick handlers, but for tasks with topic "wait" and "wait first": these wait until their gate is opened."""
+
+    def __init__(self) -> None:
+        self.running = self.most = 0
+        self.begun: Counter[int] = Counter()
+        self.opened, self.opened_first = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, task: Task, context: Context) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.begun[task.id] += 1
+        try:
+            if task.topic == "wait":
+                await self.opened.wait()
+            elif task.topic == "wait first":
+                await self.opened_first.wait()
+        finally:
+            self.running -= 1
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every worker takes its handlers to be quick, whatever this machine is up to, and is patient."""
+    monkeypatch.setattr(runner, "QUICK", 10.0)
+    monkeypatch.setattr(runner, "PATIENCE", 60.0)
+
+
+def test_quick_handlers_are_claimed_ahead_but_no_more_run_than_there_are_slots(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+
+    worker = start_worker(gate, concurrency=10)
+
+    eventually(lambda: statuses(database) == {"processing": 40, "pending": 10} and gate.running == 10)
+    assert {execution.task.id for execution in worker.worker._runner.running()} == set(gate.begun)
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 50})
+    assert gate.most == 10
+    assert set(gate.begun.values()) == {1}
+
+
+def test_slow_handlers_are_claimed_for_free_slots_only(
+    start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+
+    worker = start_worker(gate, concurrency=10)
+
+    eventually(lambda: gate.running == 10)
+    assert statuses(database) == {"processing": 10, "pending": 40}
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 50})
+
+
+def test_tasks_that_wait_too_long_for_a_slot_are_given_back_with_nothing_charged(
+    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    monkeypatch.setattr(runner, "QUICK", 10.0)
+    monkeypatch.setattr(runner.Runner, "_lose_patience", _never_quick_again(runner.Runner._lose_patience))
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+
+    worker = start_worker(gate, concurrency=10)
+
+    eventually(lambda: statuses(database) == {"processing": 10, "pending": 40} and gate.running == 10)
+    charged = "SELECT id FROM content_generation_tasks WHERE retry_count > 0 OR error_message IS NOT NULL"
+    assert database.execute(charged).fetchall() == []
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 50})
+    assert worker.worker.counts.released == 0
+
+
+def test_tasks_are_given_back_also_when_the_first_of_those_that_waited_has_begun(
+    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    monkeypatch.setattr(runner, "QUICK", 10.0)
+    monkeypatch.setattr(runner, "PATIENCE", 2.0)
+    monkeypatch.setattr(runner.Runner, "_lose_patience", _never_quick_again(runner.Runner._lose_patience))
+    gate = Gate()
+    database.execute(FILL, [account, "wait first", None, 1])
+    database.execute(FILL, [account, "wait", None, 39])
+    worker = start_worker(gate, concurrency=10)
+    eventually(lambda: gate.running == 10)
+
+    worker._loop.call_soon_threadsafe(gate.opened_first.set)
+
+    eventually(lambda: statuses(database) == {"completed": 1, "processing": 10, "pending": 29})
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 40})
+
+
+def test_task_on_its_last_attempt_does_not_wait_for_a_slot(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+    first = "SELECT min(id) FROM content_generation_tasks"
+    database.execute(f"UPDATE content_generation_tasks SET max_retries = 0 WHERE id >= ({first}) + 25")
+
+    worker = start_worker(gate, concurrency=10)
+
+    # The first 25 may wait; of the others none has been claimed for longer than it took to give it back.
+    last = "SELECT DISTINCT status FROM content_generation_tasks WHERE max_retries = 0 AND attempt > 0"
+    eventually(lambda: database.execute(last).fetchall() == [("pending",)])
+    assert statuses(database) == {"processing": 25, "pending": 25}
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 50})
+    charged = "SELECT id FROM content_generation_tasks WHERE retry_count > 0"
+    assert database.execute(charged).fetchall() == []
+
+
+def _never_quick_again(lose_patience: Any) -> Any:
+    def lose(self: runner.Runner, oldest: runner.Execution) -> None:
+        lose_patience(self, oldest)
+        self._longest = 100.0
+
+    return lose
+
+
+def test_worker_that_stops_gives_back_what_waits_and_ends_what_runs(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 50])
+    worker = start_worker(gate, concurrency=10)
+    eventually(lambda: statuses(database) == {"processing": 40, "pending": 10})
+
+    worker.stop()
+
+    eventually(lambda: statuses(database) == {"processing": 10, "pending": 40})
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    assert worker.ending() is Ending.DONE
+    assert statuses(database) == {"completed": 10, "pending": 40}
+
+
+def test_deadline_of_a_task_that_waits_for_a_slot_is_kept(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 10])
+    worker = start_worker(gate, concurrency=10)
+    eventually(lambda: gate.running == 10)
+
+    database.execute(FILL, [account, "late", 1, 5])
+
+    eventually(lambda: statuses(database) == {"processing": 10, "timeout": 5})
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 10, "timeout": 5})
+    assert worker.worker.counts.timed_out == 5
+
+
+def test_cancelled_task_that_waits_for_a_slot_never_begins(
+    quick: None, start_worker: StartWorker, database: Database, account: int, row: Row
+) -> None:
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 10])
+    worker = start_worker(gate, concurrency=10)
+    eventually(lambda: gate.running == 10)
+    database.execute(FILL, [account, "unwanted", None, 1])
+    eventually(lambda: statuses(database) == {"processing": 11})
+
+    unwanted = "SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE topic = 'unwanted'"
+    database.execute(unwanted)
+
+    eventually(lambda: statuses(database) == {"processing": 10, "failed": 1})
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 10, "failed": 1})
+    assert len(gate.begun) == 10
+
+
+def test_threads_are_claimed_ahead_too(
+    quick: None, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    go_on, lock, most, running = threading.Event(), threading.Lock(), 0, 0
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        nonlocal most, running
+        with lock:
+            running += 1
+            most = max(most, running)
+        go_on.wait(30)
+        with lock:
+            running -= 1
+
+    database.execute(FILL, [account, "wait", None, 20])
+    start_worker(handler, concurrency=3)
+
+    eventually(lambda: statuses(database) == {"processing": 12, "pending": 8} and running == 3)
+    go_on.set()
+    eventually(lambda: statuses(database) == {"completed": 20})
+    assert most == 3
+
+
+def test_slow_tasks_are_claimed_a_hundred_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database, account: int
+) -> None:
+    asked: list[int] = []
+    claim = contract.claim
+
+    async def counted(connection: Any, worker_id: int, max_tasks: int, categories: Any) -> Any:
+        asked.append(max_tasks)
+        return await claim(connection, worker_id, max_tasks, categories)
+
+    monkeypatch.setattr(contract, "claim", counted)
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 150])
+
+    worker = start_worker(gate, concurrency=150)
+
+    eventually(lambda: gate.running == 150)
+    assert asked[:2] == [100, 50]
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 150})
+
+
+def test_worker_without_a_free_slot_reads_its_notifications(
+    start_worker: StartWorker, database: Database, account: int
+) -> None:
+    # Unread, they would fill its socket, and then the queue of the whole server.
+    gate = Gate()
+    database.execute(FILL, [account, "wait", None, 2])
+    worker = start_worker(gate, concurrency=1)
+    eventually(lambda: gate.running == 1)
+    claimer = worker.worker._claimer
+    claimer._woken = False
+
+    database.execute(FILL, [account, "wait", None, 1])
+
+    eventually(lambda: claimer._woken)
+    assert statuses(database) == {"processing": 1, "pending": 2}
+    worker._loop.call_soon_threadsafe(gate.opened.set)
+    eventually(lambda: statuses(database) == {"completed": 3})

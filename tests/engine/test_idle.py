@@ -1,0 +1,48 @@
+"""What a worker asks of the database while there is nothing to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import psycopg
+import pytest
+from contentq import Context, Task
+
+from tests.engine.conftest import Insert, Row, StartWorker
+from tests.support.waiting import eventually
+
+HEARTBEATS = 4
+"""One every two seconds: they are the clock here."""
+
+STATEMENTS_PER_HEARTBEAT = 2.5
+"""Itself, the housekeeping every four seconds, a claim every five, and room for where these begin: about one
+statement a second."""
+
+
+async def nothing(task: Task, context: Context) -> None:
+    return None
+
+
+@pytest.mark.parametrize("gate", [None, "api.example"])
+def test_idle_worker_makes_about_one_statement_a_second(
+    start_worker: StartWorker, insert: Insert, row: Row, monkeypatch: pytest.MonkeyPatch, gate: str | None
+) -> None:
+    made: Counter[str] = Counter()
+    execute = psycopg.AsyncCursor.execute
+
+    async def counted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        made["heartbeats" if "heartbeat" in str(query) else "others"] += 1
+        return await execute(self, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.AsyncCursor, "execute", counted)
+    start_worker(nothing, gate=gate)
+    task = insert()
+    eventually(lambda: row(task).status == "completed", within=10)
+    begun = made["heartbeats"]
+    eventually(lambda: made["heartbeats"] > begun, within=10)
+    before = made.total()
+
+    eventually(lambda: made["heartbeats"] > begun + HEARTBEATS, within=30)
+
+    assert made.total() - before <= STATEMENTS_PER_HEARTBEAT * HEARTBEATS

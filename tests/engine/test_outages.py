@@ -1,0 +1,197 @@
+"""Connections that break under a working worker."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from contentq import Context, Task, ThreadContext
+from contentq.queue import contract
+
+from tests.engine.conftest import Database, Insert, Row, StartWorker
+from tests.support.waiting import eventually
+
+TERMINATE = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE %s AND application_name <> 'contentq test'"""
+
+
+@pytest.mark.parametrize("which", ["contentq heartbeat", "contentq claim", "contentq report", "contentq %"])
+def test_worker_goes_on_when_its_connections_are_terminated(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, which: str
+) -> None:
+    async def handler(task: Task, context: Context) -> None:
+        return None
+
+    start_worker(handler, poll=60)
+    first = insert()
+    eventually(lambda: row(first).status == "completed", within=10)
+    terminated = database.execute(TERMINATE, [which]).fetchone()
+    assert terminated is not None
+    assert terminated[0] >= 1
+    second = insert()
+    eventually(lambda: row(second).status == "completed", within=10)
+
+
+def test_task_whose_claim_was_not_heard_is_released(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    async def handler(task: Task, context: Context) -> None:
+        return None
+
+    start_worker(handler, listen=False, poll=60)
+    worker = eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
+    # What the database has done when the answer to a claim is lost on the way.
+    with database.transaction():
+        id_ = insert()
+        database.execute("SELECT FROM contentq.claim(%s, 1)", worker)
+    database.execute(TERMINATE, ["contentq claim"])
+    database.execute(TERMINATE, ["contentq heartbeat"])  # once it is back, the worker looks for tasks
+    eventually(lambda: row(id_).status == "completed", within=10)
+    assert (row(id_).attempt, row(id_).retry_count) == (2, 0)
+
+
+def test_row_that_someone_has_locked_holds_up_no_other_report(
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database]
+) -> None:
+    go = threading.Event()
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        go.wait(30)
+
+    start_worker(handler)
+    tasks = [insert() for _ in range(6)]
+    eventually(lambda: all(row(id_).status == "processing" for id_ in tasks), within=10)
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [tasks[2]])
+        go.set()
+        eventually(lambda: sum(row(id_).status == "completed" for id_ in tasks) == 5, within=20)
+        assert row(tasks[2]).status == "processing"
+    eventually(lambda: row(tasks[2]).status == "completed", within=20)
+    assert row(tasks[2]).attempt == 1
+
+
+def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    connect: Callable[[], Database],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+    claim = contract.claim
+
+    async def counted(*arguments: Any) -> contract.Claimed:
+        nonlocal looks
+        looks += 1
+        return await claim(*arguments)
+
+    async def handler(task: Task, context: Context) -> None:
+        return None
+
+    monkeypatch.setattr(contract, "claim", counted)
+    id_ = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=0.5))
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
+        start_worker(handler, poll=60)
+        overdue = "SELECT clock_timestamp() > scheduled_at + interval '2 seconds' FROM content_generation_tasks"
+        eventually(lambda: database.execute(overdue).fetchone() == (True,), within=10)
+        assert looks < 40
+    eventually(lambda: row(id_).status == "completed", within=10)
+
+
+def test_rows_that_someone_has_locked_hold_up_neither_reports_nor_claims(
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database]
+) -> None:
+    go = threading.Event()
+
+    def handler(task: Task, context: ThreadContext) -> None:
+        if task.topic == "waits":
+            go.wait(30)
+
+    start_worker(handler, concurrency=60)
+    locked, free = [insert(topic="waits") for _ in range(30)], [insert(topic="waits") for _ in range(10)]
+    eventually(lambda: all(row(id_).status == "processing" for id_ in (*locked, *free)), within=10)
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = ANY (%s) FOR UPDATE", [locked])
+        go.set()
+        eventually(lambda: all(row(id_).status == "completed" for id_ in free), within=10)
+        later = insert()
+        eventually(lambda: row(later).status == "completed", within=10)
+        assert {row(id_).status for id_ in locked} == {"processing"}
+    eventually(lambda: all(row(id_).status == "completed" for id_ in locked), within=20)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
+def test_row_that_someone_has_locked_does_not_cost_a_handler_its_own_transaction(
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database], plain: bool
+) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    async def async_(task: Task, context: Context) -> None:
+        await (await context.connection()).execute("SELECT")
+        started.set()
+        await asyncio.to_thread(go.wait, 30)
+
+    def plainly(task: Task, context: ThreadContext) -> None:
+        context.connection().execute("SELECT")
+        started.set()
+        go.wait(30)
+
+    start_worker(plainly if plain else async_)
+    id_ = insert(max_retries=0)
+    assert started.wait(10)
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
+        go.set()
+        # Longer than a report waits for a lock.
+        other.execute("SELECT pg_sleep(2.5)")
+        assert row(id_).status == "processing"
+    eventually(lambda: row(id_).status != "processing", within=10)
+    assert (row(id_).status, row(id_).attempt) == ("completed", 1)
+
+
+def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
+    start_worker: StartWorker, insert: Insert, row: Row
+) -> None:
+    started = threading.Event()
+
+    async def handler(task: Task, context: Context) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    running = start_worker(handler)
+    id_ = insert()
+    assert started.wait(10)
+    running.worker._pulse.stop()
+    with pytest.raises(RuntimeError, match="heart has ended"):
+        running.ending()
+    assert (row(id_).status, row(id_).retry_count) == ("pending", 0)
+
+
+def test_idle_worker_replaces_its_connection_as_soon_as_another_got_no_answer(
+    start_worker: StartWorker, database: Database
+) -> None:
+    async def nothing(task: Task, context: Context) -> None:
+        return None
+
+    def backend() -> int | None:
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contentq claim' AND state = 'idle'"
+        found = database.execute(query).fetchone()
+        return None if found is None else int(found[0])
+
+    running = start_worker(nothing, poll=60)
+    before = eventually(lambda: running.worker._claimer._sleeping and backend())
+
+    running._loop.call_soon_threadsafe(running.worker._claimer.suspect)
+
+    eventually(lambda: backend() not in (None, before), within=5)

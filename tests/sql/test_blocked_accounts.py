@@ -1,0 +1,473 @@
+"""Accounts that are paused, or have used up their budget: their tasks wait, those of the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from tests.sql.test_claim_beside_old_snapshot import always_remember, memory, remember
+from tests.sql.test_gates import next_claim_in
+from tests.sql.test_wake import heard
+from tests.support.plans import scans
+from tests.support.queue import Queue
+from tests.support.waiting import eventually
+
+PAST, FUTURE = "2001-01-01", "2999-01-01"
+COST = '{"cost": 0.75}'
+
+
+@pytest.fixture
+def listener(connect_queue: Callable[[], Queue]) -> Queue:
+    """A session that listens."""
+    listener = connect_queue()
+    listener.run("LISTEN contentq_ready")
+    return listener
+
+
+def claimed(queue: Queue, worker: int) -> list[int]:
+    return [row["id"] for row in queue.claim(worker, 10)]
+
+
+def change(queue: Queue, account: int, **columns: object) -> None:
+    """Changes an account, as someone with psql would."""
+    for name, value in columns.items():
+        assert queue.run(f"UPDATE accounts SET {name} = %s WHERE id = %s", value, account)
+
+
+def test_tasks_of_a_paused_account_wait_and_those_of_others_do_not(queue: Queue, worker: int) -> None:
+    paused = queue.add_account(paused_until="infinity")
+    waiting = queue.add(account_id=paused, priority=10)
+    other = queue.add()
+
+    assert claimed(queue, worker) == [other]
+    change(queue, paused, paused_until=None)
+    assert claimed(queue, worker) == [waiting]
+
+
+def test_pause_ends_by_itself_and_idle_workers_sleep_until_then(queue: Queue, worker: int) -> None:
+    account = queue.add_account(paused_until=queue.value("SELECT clock_timestamp() + interval '1 hour'"))
+    task = queue.add(account_id=account)
+
+    assert claimed(queue, worker) == []
+    wait = next_claim_in(queue)
+    assert wait is not None
+    assert timedelta(minutes=59) < wait <= timedelta(hours=1)
+    queue.run("UPDATE contentq.blocked_accounts SET paused_until = clock_timestamp()")
+    assert claimed(queue, worker) == [task]
+
+
+def test_pause_without_an_end_is_nothing_to_sleep_for(queue: Queue, worker: int) -> None:
+    queue.add(account_id=queue.add_account(paused_until="infinity"))
+
+    assert claimed(queue, worker) == []
+    assert next_claim_in(queue) is None
+
+
+@pytest.mark.parametrize("paused_until", [PAST, "-infinity", None])
+def test_pause_that_is_over_holds_nothing(queue: Queue, worker: int, paused_until: str | None) -> None:
+    account = queue.add_account(paused_until=paused_until)
+    task = queue.add(account_id=account)
+
+    assert queue.blocked_accounts() == []
+    assert claimed(queue, worker) == [task]
+
+
+def test_tasks_of_a_paused_account_that_run_are_reported(queue: Queue) -> None:
+    account = queue.add_account()
+    task = queue.running(account_id=account)
+    change(queue, account, paused_until="infinity")
+
+    assert queue.complete(task.worker, [task]) == [task.id]
+
+
+def test_pause_is_seen_when_it_is_committed_and_not_before(
+    queue: Queue, worker: int, connect_queue: Callable[[], Queue]
+) -> None:
+    first, second = queue.add(), queue.add()
+    operator = connect_queue()
+    with operator.connection.transaction():
+        operator.run("UPDATE accounts SET paused_until = 'infinity'")
+        assert [row["id"] for row in queue.claim(worker)] == [first]
+
+    assert claimed(queue, worker) == []
+    change(queue, queue.account, paused_until=None)
+    assert claimed(queue, worker) == [second]
+
+
+def test_the_end_of_a_pause_wakes_idle_workers(queue: Queue, listener: Queue) -> None:
+    account = queue.add_account(paused_until="infinity")
+    heard(listener)
+
+    change(queue, account, name="Hopper")
+    assert heard(listener) == []
+    change(queue, account, paused_until=None)
+    assert heard(listener) == [""]
+
+
+def test_due_tasks_of_a_paused_account_become_ready_and_wait(queue: Queue, worker: int) -> None:
+    account = queue.add_account(paused_until="infinity")
+    due = queue.add(account_id=account, scheduled_at=PAST)
+
+    assert claimed(queue, worker) == []
+    assert queue.row(due)["scheduled_at"] is None
+    change(queue, account, paused_until=None)
+    assert claimed(queue, worker) == [due]
+
+
+def test_account_with_its_budget_used_up_waits_for_the_next_month(queue: Queue) -> None:
+    queue.run("SET TIME ZONE 'Pacific/Kiritimati'")
+    account = queue.add_account(monthly_budget=1)
+    task = queue.running(account_id=account)
+    next_ = queue.add(account_id=account)
+
+    queue.record_usage(task.worker, {task.id: COST})
+    assert queue.blocked_accounts() == []
+    queue.record_usage(task.worker, {task.id: '{"cost": 0.25}'})
+
+    assert queue.blocked_accounts() == [account]
+    assert claimed(queue, task.worker) == []
+    end_of_month = """
+        SELECT over_budget_until AT TIME ZONE 'UTC'
+               = date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month'
+        FROM contentq.blocked_accounts"""
+    assert queue.value(end_of_month)
+    assert queue.value("SELECT contentq.next_claim_in() <= interval '31 days'")
+    queue.run("UPDATE contentq.blocked_accounts SET over_budget_until = clock_timestamp()")
+    assert claimed(queue, task.worker) == [next_]
+
+
+@pytest.mark.parametrize("zone", ["-167:59", "167:59"])
+def test_what_was_spent_before_this_month_of_utc_does_not_count(queue: Queue, worker: int, zone: str) -> None:
+    """In a time zone as far away as there can be: for half of the days, that is another month."""
+    account = queue.add_account()
+    task = queue.add(account_id=account)
+    queue.record_usage(worker, {task: '{"cost": 10}'})
+    first = "date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date"
+    queue.run(f"SET TIME ZONE INTERVAL '{zone}' HOUR TO MINUTE")
+
+    queue.run(f"UPDATE contentq.usage SET day = {first} - 1")
+    change(queue, account, monthly_budget=5)
+    assert queue.blocked_accounts() == []
+
+    queue.run(f"UPDATE contentq.usage SET day = {first}")
+    change(queue, account, monthly_budget=6)
+    assert queue.blocked_accounts() == [account]
+
+
+@pytest.mark.parametrize("budget", [None, 1])
+def test_raised_or_removed_budget_goes_on_at_once(
+    queue: Queue, worker: int, listener: Queue, budget: int | None
+) -> None:
+    account = queue.add_account(monthly_budget=0.5)
+    task = queue.add(account_id=account)
+    queue.record_usage(worker, {task: COST})
+    assert claimed(queue, worker) == []
+    heard(listener)
+
+    change(queue, account, monthly_budget=budget)
+
+    assert heard(listener) == [""]
+    assert claimed(queue, worker) == [task]
+
+
+def test_lowered_budget_holds_at_once(queue: Queue, worker: int) -> None:
+    account = queue.add_account(monthly_budget=5)
+    task = queue.add(account_id=account)
+    queue.record_usage(worker, {task: COST})
+
+    change(queue, account, monthly_budget=0.7)
+
+    assert claimed(queue, worker) == []
+
+
+def test_budget_of_nothing_holds_from_the_beginning(queue: Queue, worker: int) -> None:
+    queue.add(account_id=queue.add_account(monthly_budget=0))
+
+    assert claimed(queue, worker) == []
+
+
+def test_end_of_a_pause_does_not_end_a_budget_that_is_used_up(queue: Queue, worker: int) -> None:
+    account = queue.add_account(monthly_budget=0.5, paused_until="infinity")
+    task = queue.add(account_id=account)
+    queue.record_usage(worker, {task: COST})
+
+    change(queue, account, paused_until=None)
+    assert queue.blocked_accounts() == [account]
+    change(queue, account, paused_until="infinity", monthly_budget=None)
+    assert queue.blocked_accounts() == [account]
+    change(queue, account, paused_until=None)
+    assert queue.blocked_accounts() == []
+
+
+@pytest.mark.parametrize("count", ["complete", "store"])
+def test_completions_charge_the_budget(queue: Queue, count: str) -> None:
+    account = queue.add_account(monthly_budget=0.5)
+    task = queue.running(account_id=account)
+    queue.add(account_id=account)
+
+    if count == "complete":
+        queue.complete(task.worker, [task], [COST])
+    else:
+        queue.store(task.worker, [task], extras=[COST])
+
+    assert queue.blocked_accounts() == [account]
+
+
+def test_two_charges_at_once_that_only_together_use_up_the_budget_hold_the_account(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    """Each sees its own part only; the second waits until the first is committed."""
+    account = queue.add_account(monthly_budget=1)
+    first, second = queue.running(account_id=account), queue.running(account_id=account)
+    one, other = connect_queue(), connect_queue()
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    one.run("BEGIN")
+    one.record_usage(first.worker, {first.id: COST})
+    with ThreadPoolExecutor(1) as threads:
+        charged = threads.submit(other.record_usage, second.worker, {second.id: COST})
+        eventually(lambda: queue.value(waiting) == 1)
+        one.run("COMMIT")
+        charged.result()
+
+    assert queue.blocked_accounts() == [account]
+
+
+def test_workers_of_accounts_without_a_budget_do_not_wait_for_one_another(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    first, second = queue.running(), queue.running()
+    one, other = connect_queue(), connect_queue()
+    with one.connection.transaction():
+        one.record_usage(first.worker, {first.id: COST})
+        other.run("SET lock_timeout = '1s'")
+        other.record_usage(second.worker, {second.id: COST})
+
+    assert [(row["shard"], row["attempts"]) for row in queue.usage()] == [
+        (first.worker % 16, 1),
+        (second.worker % 16, 1),
+    ]
+
+
+def test_open_transaction_of_an_operator_keeps_no_worker_from_reporting(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    account = queue.add_account(monthly_budget=0.5)
+    task = queue.running(account_id=account)
+    operator = connect_queue()
+    with operator.connection.transaction():
+        operator.run("UPDATE accounts SET monthly_budget = 10")
+
+        assert queue.complete(task.worker, [task], [COST]) == [task.id]
+
+    assert queue.blocked_accounts() == []
+
+
+def test_account_that_is_deleted_is_held_no_more(queue: Queue) -> None:
+    account = queue.add_account(paused_until="infinity")
+
+    queue.run("DELETE FROM accounts WHERE id = %s", account)
+
+    assert queue.values("SELECT account_id FROM contentq.blocked_accounts") == []
+
+
+def test_account_that_gets_another_id_is_held_under_that(queue: Queue) -> None:
+    account = queue.add_account(paused_until="infinity")
+
+    queue.run("ALTER TABLE accounts ALTER COLUMN id SET GENERATED BY DEFAULT")
+    queue.run("UPDATE accounts SET id = 4711 WHERE id = %s", account)
+
+    assert queue.values("SELECT account_id FROM contentq.blocked_accounts") == [4711]
+
+
+def test_emptied_accounts_leave_nothing_that_would_hold_a_new_one_of_the_same_id(
+    queue: Queue, worker: int
+) -> None:
+    queue.add_account(paused_until="infinity")
+    queue.run("TRUNCATE accounts, contents, content_generation_tasks RESTART IDENTITY")
+
+    task = queue.add(account_id=queue.add_account())
+
+    assert claimed(queue, worker) == [task]
+
+
+def test_pauses_that_are_over_are_forgotten_by_the_housekeeping(queue: Queue) -> None:
+    over, lasting = queue.add_account(paused_until="infinity"), queue.add_account(paused_until="infinity")
+    queue.run("UPDATE contentq.blocked_accounts SET paused_until = %s WHERE account_id = %s", PAST, over)
+    queue.run("UPDATE contentq.maintenance SET ran_at = '2001-01-01', cleaned_at = '2001-01-01'")
+
+    queue.run("SELECT contentq.maintain()")
+
+    assert queue.values("SELECT account_id FROM contentq.blocked_accounts") == [lasting]
+
+
+@pytest.fixture
+def host_application(queue: Queue) -> Iterator[str]:
+    """A role with all rights on accounts and none on schema contentq."""
+    if not queue.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        pytest.skip("the user of CONTENTQ_TEST_DSN may not make roles and act as them")
+    name = str(queue.value("SELECT 'contentq_host_' || current_database()"))
+    queue.run(f'CREATE ROLE "{name}"')
+    queue.run(f'GRANT SELECT, INSERT, UPDATE, DELETE ON accounts TO "{name}"')
+    yield name
+    queue.run("RESET ROLE")
+    queue.run(f'DROP OWNED BY "{name}"')
+    queue.run(f'DROP ROLE "{name}"')
+
+
+def test_host_application_without_a_right_on_the_machinery_keeps_its_accounts(
+    queue: Queue, host_application: str
+) -> None:
+    held = queue.add_account(monthly_budget=5, paused_until=FUTURE)
+    queue.run(f'SET ROLE "{host_application}"')
+
+    account = queue.add_account("Hopper")
+    change(queue, account, name="Grace Hopper")
+    change(queue, held, name="Ada")
+    change(queue, held, paused_until=FUTURE, monthly_budget=5)
+    queue.run("DELETE FROM accounts WHERE id = %s", account)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        change(queue, held, paused_until=None)
+
+
+def test_claims_never_take_more_than_asked_for_beside_held_accounts(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    paused = queue.add_account(paused_until="infinity")
+    for number in range(60):
+        queue.add(account_id=paused if number % 2 else queue.account)
+    one, other = connect_queue(), connect_queue()
+    first, second = queue.register(), queue.register()
+    with one.connection.transaction():
+        taken = one.claim(first, 7)
+        also = other.claim(second, 7)
+
+    assert (len(taken), len(also)) == (7, 7)
+    assert not {row["id"] for row in taken} & {row["id"] for row in also}
+    assert {row["account_id"] for row in taken + also} == {queue.account}
+    assert len(queue.claim(first, 50)) == 16
+
+
+def test_big_backlog_of_a_held_account_is_walked_over_once_and_not_by_each_claim(
+    queue: Queue, worker: int
+) -> None:
+    backlog, others = 20_000, 400
+    paused = queue.add_account(paused_until="infinity")
+    for account, number, submitted in ((paused, backlog, PAST), (queue.account, others, "2002-01-01")):
+        queue.run(
+            "INSERT INTO content_generation_tasks (account_id, submitted_at) SELECT %s, %s "
+            "FROM generate_series(1, %s)",
+            account,
+            submitted,
+            number,
+        )
+    queue.run("ANALYZE content_generation_tasks")
+    always_remember(queue)
+    claim = f"SELECT count(*) FROM contentq.claim({worker}, 10)"
+
+    read = [scans(queue, claim)]
+    for _ in range(others // 10 - 1):
+        # As if no time had passed: what was seen counts for twenty times as long as a whole scan takes.
+        remember(queue, memory(queue)["heads"], held=[paused])
+        read.append(scans(queue, claim))
+
+    assert queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'processing'") == others
+    assert read[0].entries["ready_idx"] > backlog
+    assert all(each.entries["ready_idx"] < 1000 for each in read[1:])
+    assert {index for each in read for index in each.used} <= {"ready_idx", "pkey", "submitted_at_idx"}
+    assert not any(each.sequential for each in read)
+
+
+def test_account_that_is_held_no_more_is_found_at_once_behind_what_was_remembered(
+    queue: Queue, worker: int
+) -> None:
+    paused = queue.add_account(paused_until="infinity")
+    waiting = queue.add(account_id=paused, submitted_at=PAST)
+    other = queue.add(submitted_at="2002-01-01")
+    remember(queue, {}, held=[paused])
+    assert claimed(queue, worker) == [other]
+    assert memory(queue)["held"] == [paused]
+
+    change(queue, paused, paused_until=None)
+
+    assert claimed(queue, worker) == [waiting]
+
+
+def test_new_tasks_of_a_held_account_do_not_make_idle_workers_walk_over_the_others_again(
+    queue: Queue, worker: int
+) -> None:
+    backlog = 20_000
+    paused = queue.add_account(paused_until="infinity")
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, submitted_at) "
+        "SELECT %s, %s FROM generate_series(1, %s)",
+        *[paused, PAST, backlog],
+    )
+    always_remember(queue)
+    claim = f"SELECT count(*) FROM contentq.claim({worker}, 10)"
+    assert scans(queue, claim).entries["ready_idx"] >= backlog
+    assert memory(queue)["idle"]
+    # It has found nothing and is not to look again before it is woken.
+    assert queue.value("SELECT contentq.next_claim_in()") is None
+
+    remember(queue, memory(queue)["heads"], held=[paused], idle=True)
+    queue.add(account_id=paused)
+    assert scans(queue, claim).entries.get("ready_idx", 0) < 100
+
+    # What has become ready behind the places that it remembers is found when these no longer count.
+    assert queue.value("SELECT contentq.next_claim_in() BETWEEN interval '0' AND interval '5 seconds'")
+    other = queue.add()
+    assert claimed(queue, worker) == [other]
+
+
+def test_what_is_remembered_beside_held_accounts_counts_for_five_seconds_at_most(
+    queue: Queue, worker: int
+) -> None:
+    paused = queue.add_account(paused_until="infinity")
+    behind = queue.add(submitted_at=PAST)
+    heads = {5: ("2002-01-01T00:00:00Z", 0)}
+    remember(queue, heads, held=[paused], until="4 seconds")
+    assert claimed(queue, worker) == []
+
+    remember(queue, heads, held=[paused], until="6 seconds")
+
+    assert claimed(queue, worker) == [behind]
+
+
+def test_many_accounts_can_be_given_a_budget_at_once(queue: Queue) -> None:
+    queue.run("INSERT INTO accounts (name) SELECT 'Many' FROM generate_series(1, 20000)")
+
+    assert (
+        queue.run("UPDATE accounts SET monthly_budget = 0, paused_until = 'infinity' WHERE name = 'Many'") == 20000
+    )
+
+    assert queue.value("SELECT count(*) FROM contentq.blocked_accounts") == 20000
+
+
+@pytest.mark.parametrize("budget", ["-0.01", "NaN"])
+def test_budget_that_is_no_amount_is_refused(queue: Queue, budget: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="accounts_monthly_budget_check"):
+        queue.run("UPDATE accounts SET monthly_budget = %s WHERE id = %s", Decimal(budget), queue.account)
+
+
+def test_report_does_not_wait_for_an_operator_who_changes_budgets(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    first, second = (queue.add_account(monthly_budget=100) for _ in range(2))
+    task = queue.running(account_id=first)
+    operator = connect_queue()
+    with operator.connection.transaction():
+        operator.run("SET CONSTRAINTS ALL IMMEDIATE")
+        for account in (second, first):
+            operator.run("UPDATE accounts SET monthly_budget = 200 WHERE id = %s", account)
+        queue.run("SET lock_timeout = '100ms'")
+        queue.record_usage(task.worker, {task.id: COST})
+
+    assert queue.value("SELECT sum(cost) FROM contentq.usage") > 0

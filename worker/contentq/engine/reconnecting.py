@@ -1,0 +1,310 @@
+"""A connection that is expected to break: opened when needed, cut when it hangs, opened again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.database.connect import connect_async
+from contentq.errors import DatabaseUnreachable
+from contentq.queue import contract
+
+log = logging.getLogger("contentq.worker")
+
+FIRST_DELAY = 0.05
+LONGEST_DELAY = 1.0
+"""Seconds of backoff between attempts to connect; short, since a database that is back should be used at once,
+and jittered, since a whole fleet waits for it."""
+
+CALL_TIMEOUT = 15.0
+"""Seconds for one call; a call that takes longer has most likely lost its peer."""
+
+WATCH_INTERVAL = 1.0
+"""Seconds between looks at the connection of a call under way."""
+
+SUSPECT_TIMEOUT = 4.0
+"""Seconds for a call while another connection to the same database is known to have lost its peer."""
+
+CURSORS: ContextVar[type[psycopg.AsyncCursor[TupleRow]] | None] = ContextVar("CURSORS", default=None)
+"""What runs the statements of the links that are made in this context, if not psycopg's own cursors: contentq
+bench has its worker work on tables of its own that way."""
+
+
+class ReconnectingConnection:
+    """One named connection to the database, for the calls of one asyncio task.
+
+    prepare: whether statements may be prepared by name, which saves the server a quarter of a millisecond a call.
+    Should a pooler in transaction mode be in the way after all, the link finds out and does without.
+    heard: whom to tell of notifications; without it the link does not listen. It is also told when the idle
+    connection has ended, and whoever listens should look for what it has missed.
+    """
+
+    def __init__(
+        self, dsn: str, purpose: str, *, prepare: bool = False, heard: Callable[[], None] | None = None
+    ) -> None:
+        self._dsn = dsn
+        self._prepare = prepare
+        self._heard = heard
+        self._told_of_pooler = False
+        self._reading: asyncio.AbstractEventLoop | None = None
+        self._read_from = -1
+        self._ended: asyncio.Future[None] | None = None
+        self._purpose = purpose
+        self._cursors = CURSORS.get()
+        self._connection: psycopg.AsyncConnection[TupleRow] | None = None
+        self._failures = 0
+        self._lost_at = 0.0
+        self._last_error = ""
+        self._watching: asyncio.TimerHandle | None = None
+        self._give_up_at = 0.0
+        self._caller: asyncio.Task[Any] | None = None
+        self._timed_out = False
+        self._closed_under_it = False
+        self._suspect = False
+
+    @asynccontextmanager
+    async def calling(self, timeout: float = CALL_TIMEOUT) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
+        """The connection, opened if need be, for calls that end within timeout seconds.
+
+        Raises what `is_outage` recognises when the database cannot be reached or is lost on the way; the
+        connection is then closed, and whether the calls took effect is not known.
+        """
+        if self._suspect:
+            self._suspect = False
+            await self.close()
+        self._stop_reading()
+        is_new = not self.is_open
+        if is_new:
+            self._connection = await connect_async(
+                self._dsn, f"contentq {self._purpose}", prepare=self._prepare, cursor_factory=self._cursors
+            )
+            self._connection.add_notice_handler(_log_warning)
+        connection = self._connection
+        assert connection is not None
+        self._timed_out = self._closed_under_it = False
+        self._caller = asyncio.current_task()
+        self._give_up_at = asyncio.get_running_loop().time() + timeout
+        self._watch()
+        try:
+            if is_new:
+                await self._set_up(connection)
+            yield connection
+        except BaseException as error:
+            if self._closed_under_it and isinstance(error, asyncio.CancelledError) and not self._is_cancelled():
+                raise psycopg.OperationalError("the connection was closed during a call") from None
+            if isinstance(error, _PREPARED_ELSEWHERE):
+                self._prepare = False
+                await self.close()
+            elif connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                await self.close()
+            raise
+        finally:
+            self._stop_watching()
+            self._read()
+        self._suspect = False
+        if self._failures:
+            log.info("back at work connection=%s after=%.1fs", self._purpose, time.monotonic() - self._lost_at)
+            self._failures, self._last_error = 0, ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection was fine when last used."""
+        return self._connection is not None and not self._connection.closed
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the last call was given up because no answer came."""
+        return self._timed_out
+
+    def suspect(self) -> None:
+        """Another connection to the database got no answer: this one is given little time, or replaced if idle."""
+        self._suspect = True
+        self._give_up_at -= CALL_TIMEOUT - SUSPECT_TIMEOUT
+
+    async def back_off(self, error: BaseException) -> None:
+        """Says what went wrong, if it is news, and waits a moment: longer each time, with jitter."""
+        if self._failures == 0:
+            self._lost_at = time.monotonic()
+        self._failures += 1
+        text = one_line(error)
+        if text != self._last_error:
+            if is_outage(error):
+                log.warning("database lost, trying again connection=%s error=%s", self._purpose, text)
+            else:
+                log.error("call failed, trying again connection=%s error=%s", self._purpose, text)
+                log.debug("the traceback of that", exc_info=error)
+            self._last_error = text
+        if lost_its_place(error):
+            await self.close()
+        await asyncio.sleep(random.uniform(0.5, 1.0) * min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures))
+
+    async def idle(self, seconds: float) -> None:
+        """Waits for so long. Raises OperationalError as soon as the idle connection has ended."""
+        self._ended = ended = asyncio.get_running_loop().create_future()
+        self._read()
+        try:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(ended, max(seconds, 0))
+        finally:
+            self._ended = None
+        if not self.is_open:
+            raise psycopg.OperationalError("the connection has ended")
+
+    def cut(self) -> None:
+        """Ends the connection under whoever waits for it, who then gets an error at once."""
+        if self._connection is not None:
+            cut(self._connection)
+
+    async def _set_up(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
+        """Finds out what a new connection is good for, and listens on it."""
+        if self._prepare or self._heard is not None:
+            is_direct = await leads_to_the_server(connection)
+            if not is_direct and self._prepare:
+                self._prepare, connection.prepare_threshold = False, None
+            if not is_direct and self._heard is not None and not self._told_of_pooler:
+                self._told_of_pooler = True
+                log.warning(
+                    "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
+                    "new tasks; give --listen-dsn with a direct way, or --no-listen"
+                )
+        if self._heard is not None:
+            heard = self._heard
+            connection.add_notify_handler(lambda _notification: heard())
+            await contract.listen(connection)
+
+    def _read(self) -> None:
+        """From now on, until the next call, reads what the database sends: notifications, or its farewell.
+
+        Unread notifications would fill the socket, and then the server's queue.
+        """
+        connection = self._connection
+        if connection is None or connection.closed or self._reading is not None:
+            return
+        if self._heard is not None or self._ended is not None:
+            loop = asyncio.get_running_loop()
+            with suppress(psycopg.Error, OSError):  # someone has closed it under us; the next call will find out
+                self._read_from = connection.fileno()
+                loop.add_reader(self._read_from, self._arrived)
+                self._reading = loop
+            # The end of the last answer may have come together with a notification.
+            self._arrived()
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.remove_reader(self._read_from)
+            self._reading = None
+
+    def _arrived(self) -> None:
+        """Something has arrived on the idle connection."""
+        connection = self._connection
+        assert connection is not None
+        told = False
+        try:
+            connection.pgconn.consume_input()
+            while connection.pgconn.notifies() is not None:
+                told = True
+        except psycopg.Error:
+            self._stop_reading()
+            told = True
+            if self._ended is not None and not self._ended.done():
+                self._ended.set_result(None)
+        if told and self._heard is not None:
+            self._heard()
+
+    def _watch(self) -> None:
+        """Looks after the call under way until it has ended: every second, and when its time is over."""
+        connection, loop = self._connection, asyncio.get_running_loop()
+        if connection is None or connection.closed:
+            # By someone else, say a handler: whoever waits for its socket would wait for ever.
+            self._closed_under_it = True
+            if self._caller is not None:
+                self._caller.cancel()
+            return
+        left = self._give_up_at - loop.time()
+        if left <= 0:
+            self._timed_out = True
+            self.cut()
+        self._watching = loop.call_later(min(max(left, 0.1), WATCH_INTERVAL), self._watch)
+
+    def _stop_watching(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = self._caller = None
+
+    def _is_cancelled(self) -> bool:
+        """Whether someone else has cancelled the caller, too; before Python 3.11 there is no telling."""
+        caller = asyncio.current_task()
+        return sys.version_info >= (3, 11) and caller is not None and caller.uncancel() > 0
+
+    async def close(self) -> None:
+        """Closes the connection; the next call opens another."""
+        self._stop_reading()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error, OSError):
+                await connection.close()
+
+
+_PREPARED_ELSEWHERE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
+"""What comes of statements prepared by name when each transaction may be on another server connection."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error is about reaching the database or its state of health, not about what was asked.
+
+    Such a call may be made again, and will work some time: no connection, a shutdown or failover, too many
+    connections, a full disk, a lock that could not be had, a deadlock.
+    """
+    if isinstance(error, DatabaseUnreachable | OSError):
+        return True
+    if not isinstance(error, psycopg.Error):
+        return False
+    # 08 connection, 25006 read-only (a standby after a failover), 40 rollback, 53 resources, 55P03 lock,
+    # 57 operator intervention, 58 system error, XX internal error.
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] in ("08", "40", "53", "57", "58", "XX") or state in ("25006", "25P03", "55P03")
+
+
+def lost_its_place(error: BaseException) -> bool:
+    """Whether a connection that still works leads to the wrong server: one that is read-only."""
+    return isinstance(error, psycopg.Error) and error.sqlstate == "25006"
+
+
+def one_line(error: BaseException) -> str:
+    """An error's class and text in one line, whatever its __str__ does."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "(its text cannot be had)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+async def leads_to_the_server(connection: psycopg.AsyncConnection[TupleRow]) -> bool:
+    """Whether there is no pooler in between: one gives its clients process ids of its own making."""
+    row = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+    return row is not None and row[0] == connection.info.backend_pid
+
+
+def _log_warning(notice: psycopg.errors.Diagnostic) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        log.warning("the database warns: %s", notice.message_primary)
+
+
+def cut(connection: psycopg.Connection[TupleRow] | psycopg.AsyncConnection[TupleRow]) -> None:
+    """Ends a connection under whoever waits for it: at once, and whether or not the peer answers."""
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)

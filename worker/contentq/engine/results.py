@@ -1,0 +1,227 @@
+"""What a handler returned or raised, as an outcome to report."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import sysconfig
+import traceback
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from contentq.content import GeneratedContent, count_words
+from contentq.engine.storable import as_number, as_text
+from contentq.engine.usage import usage_in, usage_of, usage_of_outcome
+from contentq.errors import (
+    HandlerError,
+    PermanentError,
+    ProviderUnavailable,
+    RateLimited,
+    TemporaryError,
+    as_timedelta,
+)
+from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
+
+TITLE_LENGTH = 500
+"""Characters that contents.title holds (spec)."""
+
+MOST_WORDS = 2_147_483_647
+"""What contents.word_count holds."""
+
+LARGEST = 256_000_000
+"""Bytes of a result or a text; PostgreSQL's own limits: 268 MB for what jsonb can hold, 1 GB for a message."""
+
+MESSAGE_LENGTH = 7_500
+"""Characters of an unexpected error's text that are kept, so that its place in the code is kept as well."""
+
+TRACEBACK_LENGTH = 10_000
+"""Characters of a traceback that go to the log."""
+
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+"""Where code is that is hardly the user's own: Python's library and installed packages."""
+
+_CONTENTQ = str(Path(__file__).resolve().parents[1])
+
+_OWN = ("success", "content_id", "word_count")
+"""Members of the result of content that are contentq's to say. A handler's own would come after them, and ->>
+takes the last of those with one name."""
+
+_SUCCESS = '{"success": true}'
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def outcome_of(held: Held, value: Any) -> Outcome:
+    """The outcome of a handler that returned this value; a value that cannot be stored is a failure."""
+    try:
+        if value is None:
+            return Completed(held, _SUCCESS)
+        if isinstance(value, GeneratedContent):
+            return _stored(held, value)
+        if isinstance(value, Mapping):
+            return Completed(held, _as_json(dict(value)))
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"what the handler returned cannot be stored as JSON: {error_text(error)}"
+        return refused(held, message, _usage_in(held, value))
+    if inspect.iscoroutine(value):
+        value.close()
+        return refused(held, "the handler returned a coroutine; write it as `async def`, so that it is awaited")
+    return refused(
+        held,
+        f"the handler returned {_article(type(value).__name__)}; it must return a dict (the result), "
+        "GeneratedContent (content to store) or None",
+    )
+
+
+def failure_of(held: Held, error: BaseException) -> Outcome:
+    """The outcome of a handler that raised this error (spec.md section 5)."""
+    name = type(error).__name__
+    if isinstance(error, RateLimited):
+        gate = getattr(error, "gate", None)
+        return Snoozed(
+            held,
+            error_text(error) or name,
+            _delay(error),
+            gate=gate if isinstance(gate, str) and gate else None,
+            usage=_usage(held, error),
+        )
+    if isinstance(error, PermanentError):
+        return Failed(held, error_text(error) or name, name, permanent=True, usage=_usage(held, error))
+    if isinstance(error, TemporaryError):
+        return Failed(
+            held,
+            error_text(error) or name,
+            name,
+            retry_after=_delay(error),
+            is_outage=isinstance(error, ProviderUnavailable),
+            usage=_usage(held, error),
+        )
+    text = error_text(error)
+    if isinstance(error, HandlerError):
+        return Failed(held, text or name, name, usage=_usage(held, error))
+    said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
+    cut = f" … (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
+    return Failed(held, f"{said}{cut}{_place(error)}", name)
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an unexpected error, for the log; the middle of a very long one is left out."""
+    try:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    except Exception as second:
+        text = f"(the traceback cannot be had: {type(second).__name__})"
+    half = TRACEBACK_LENGTH // 2
+    return text if len(text) <= TRACEBACK_LENGTH else f"{text[:half]}\n…\n{text[-half:]}"
+
+
+def refused(held: Held, message: str, usage: str | None = None) -> Failed:
+    """The outcome of a task whose handler returned something that cannot be stored: trying again is no use.
+
+    usage: what it has cost all the same.
+    """
+    return Failed(held, message, "ResultRefused", permanent=True, usage=usage)
+
+
+def refused_by_database(outcome: Completed | Stored, said: str) -> Failed:
+    """The outcome of a task whose result PostgreSQL has refused."""
+    return refused(outcome.held, f"PostgreSQL refused the result: {said}", usage_of_outcome(outcome))
+
+
+def _delay(error: BaseException) -> timedelta | None:
+    """The retry_after of an error, whatever its class has made of it; None when it is of no use."""
+    try:
+        return as_timedelta(getattr(error, "retry_after", None))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _usage(held: Held, error: BaseException) -> str | None:
+    """What an error says that its attempt has cost."""
+    try:
+        usage = getattr(error, "usage", None)
+    except Exception:
+        return None
+    return usage_of(held, usage)
+
+
+def _usage_in(held: Held, value: Any) -> str | None:
+    """What a result or content that cannot be stored says that it has cost."""
+    result = value.result if isinstance(value, GeneratedContent) else value
+    try:
+        return usage_in(held, result) if isinstance(result, Mapping) else None
+    except Exception:
+        return None
+
+
+def error_text(error: object) -> str:
+    """The text of an error, or of a note, as PostgreSQL can store it, whatever its __str__ does."""
+    try:
+        text = str(error)
+    except Exception as second:
+        text = f"(the error's own text cannot be had: str() raised {type(second).__name__})"
+    return as_text(text)
+
+
+def _place(error: BaseException) -> str:
+    """Where in the user's own code an error arose, as " (file.py:12, in write)"; nothing when unknown."""
+    places = [
+        (frame.f_code.co_filename, line, frame.f_code.co_name)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((_CONTENTQ, "<frozen"))
+    ]
+    if not places:
+        return ""
+    ours = [place for place in places if not place[0].startswith(_LIBRARIES)]
+    file, line, function = ours[-1] if ours else places[0]
+    return f" ({os.path.basename(file)}:{line}, in {function})"
+
+
+def _stored(held: Held, content: GeneratedContent) -> Outcome:
+    def refuse(message: str) -> Failed:
+        return refused(held, message, _usage_in(held, content))
+
+    texts: list[tuple[str, Any]] = [("title", content.title), ("body", content.body)]
+    for name, text in texts:
+        if not isinstance(text, str):
+            return refuse(f"the {name} of the content is {_article(type(text).__name__)}, not a str")
+        problem = _unstorable(text)
+        if problem:
+            return refuse(f"the {name} of the content cannot be stored: {problem}")
+    extra = {name: value for name, value in dict(content.result or {}).items() if name not in _OWN}
+    word_count = count_words(content.body) if content.word_count is None else int(content.word_count)
+    if not 0 <= word_count <= MOST_WORDS:
+        return refuse(f"the word_count of the content is {word_count}; it must be from 0 to {MOST_WORDS}")
+    return Stored(
+        held,
+        title=content.title[:TITLE_LENGTH],
+        body=content.body,
+        word_count=word_count,
+        extra=_as_json(extra) if extra else None,
+    )
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=as_number)
+    if "\\u0000" in text and _ESCAPED_NUL.search(text):
+        raise ValueError(r"it holds the character \u0000, which PostgreSQL cannot store")
+    problem = _unstorable(text)
+    if problem:
+        raise ValueError(problem)
+    return text
+
+
+def _unstorable(text: str) -> str | None:
+    if "\x00" in text:
+        return r"it holds the character \u0000, which PostgreSQL cannot store"
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "it holds half of a surrogate pair, which is not a character"
+    return f"it has {size:,} bytes; at most {LARGEST:,} can be stored" if size > LARGEST else None
+
+
+def _article(name: str) -> str:
+    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"

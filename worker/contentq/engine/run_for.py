@@ -1,0 +1,55 @@
+"""A worker at work for a limited time, while something is measured or tested."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from contentq.database.connect import connect_async
+from contentq.engine.worker import Worker
+
+
+async def run_for(
+    dsn: str,
+    worker: Worker,
+    seconds: float,
+    beside: Coroutine[Any, Any, None] | None = None,
+    application: str = "contentq",
+) -> bool:
+    """Lets the worker work until it has ended, or what is done beside it has, or the time is over.
+
+    Returns whether it has ended by itself. application: the name of a connection that watches the database.
+    Raises OperationalError as soon as the database is lost: the worker itself would wait until it is back.
+    """
+    running = asyncio.create_task(worker.run())
+    others = [asyncio.create_task(each) for each in (_until_lost(dsn, application), beside) if each is not None]
+    everything: set[asyncio.Task[Any]] = {running, *others}
+    try:
+        await asyncio.wait(everything, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        by_itself = running.done()
+        for each in others:
+            if each.done():
+                each.result()
+        await _leave(worker, running)
+        return by_itself
+    except asyncio.CancelledError:
+        await _leave(worker, running)
+        raise
+    finally:
+        for each in everything:
+            each.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
+
+
+async def _leave(worker: Worker, running: asyncio.Task[Any]) -> None:
+    """Has the worker give back what it runs, and leave."""
+    worker.stop()
+    worker.stop()
+    await running
+
+
+async def _until_lost(dsn: str, application: str) -> None:
+    async with await connect_async(dsn, application) as connection:
+        async for _ in connection.notifies():
+            pass

@@ -1,0 +1,95 @@
+"""What an attempt that does not end well says that it has cost, as contentq.record_usage() takes it.
+
+Money that was spent is not to be lost because of one member that makes no sense: each is taken for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+from contentq.engine.storable import as_number, as_text
+from contentq.queue.outcomes import Completed, Held, Stored
+
+log = logging.getLogger("contentq.worker")
+
+MODEL = "model"
+AMOUNTS = ("prompt_tokens", "completion_tokens", "cost")
+
+MOST = 1e12
+"""The largest amount that the database counts (sql/functions/usage_amount.sql)."""
+
+
+def usage_of(held: Held, said: object) -> str | None:
+    """What can be counted of what a handler says that an attempt has cost, as JSON; None for nothing.
+
+    What is left out although it was said is logged.
+    """
+    try:
+        if not said:
+            return None
+        members = dict(said)  # type: ignore[call-overload]
+    except Exception:
+        _warn(held, [f"{_shown(said)} is no mapping"])
+        return None
+    usage, dropped = _usable(members)
+    if not usage and not dropped:
+        dropped = [f"there is none of {', '.join(AMOUNTS)}"]
+    if dropped:
+        _warn(held, dropped)
+    return json.dumps(usage) if any(name in usage for name in AMOUNTS) else None
+
+
+def usage_in(held: Held, result: Mapping[Any, Any]) -> str | None:
+    """The same of a result that cannot be stored; most results say nothing of a cost, and need not."""
+    if not any(name in result for name in AMOUNTS):
+        return None
+    return usage_of(held, {name: result[name] for name in (MODEL, *AMOUNTS) if name in result})
+
+
+def usage_of_outcome(outcome: Completed | Stored) -> str | None:
+    """The same of a result that only PostgreSQL has refused."""
+    text = outcome.result if isinstance(outcome, Completed) else outcome.extra
+    try:
+        return usage_in(outcome.held, json.loads(text)) if text else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _usable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], list[str]]:
+    """The members that can be counted, and what is to be said of those that cannot."""
+    usage: dict[str, str | int | float] = {}
+    dropped: list[str] = []
+    model = members.get(MODEL)
+    if isinstance(model, str):
+        usage[MODEL] = as_text(model)
+    elif model is not None:
+        dropped.append(f"{MODEL}={_shown(model)}")
+    for name in AMOUNTS:
+        value = members.get(name)
+        if value is None:
+            continue
+        try:
+            number = as_number(value)
+        except Exception:
+            number = -1
+        if 0 <= number <= MOST:
+            usage[name] = number
+        else:
+            dropped.append(f"{name}={_shown(value)}")
+    return usage, dropped
+
+
+def _shown(value: object) -> str:
+    """A value in a few characters, whatever its __repr__ does."""
+    try:
+        return reprlib.repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def _warn(held: Held, dropped: list[str]) -> None:
+    log.warning("usage not counted task=%s attempt=%d: %s", held.task_id, held.attempt, "; ".join(dropped))

@@ -1,0 +1,129 @@
+"""Where the API is, the key for it, and the client that calls it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+
+from contentq.errors import HandlerUnusable
+from contentq.handlers.openai.settings import OpenAISettings, without_secrets
+
+OPENAI = "https://api.openai.com/v1"
+
+NO_KEY = "none"
+"""What is sent to a server that needs no key, since the client does not go without one."""
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to reach the server."""
+
+PROXIES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+"""The variables in which the client looks for a proxy; also in lower case."""
+
+_TELLING = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+"""Loggers of the client, which tell of each call and, in detail, of what is sent."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An API: its address, its key, and what is known of its kind."""
+
+    base_url: str
+    key: str | None = field(repr=False)
+    """None when OPENAI_API_KEY is not set."""
+
+    @property
+    def host(self) -> str:
+        """The host, with the port when the address names one; also the gate of the handler."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI itself, or its models on Azure."""
+        return f".{urlsplit(self.base_url).hostname}".endswith((".openai.com", ".openai.azure.com"))
+
+    @property
+    def max_tokens_parameter(self) -> str:
+        """What the longest answer is called there: OpenAI's newer models refuse the name that others know."""
+        return "max_completion_tokens" if self.is_openai else "max_tokens"
+
+
+def endpoint(settings: OpenAISettings, environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """The API of the settings, else of OPENAI_BASE_URL, else OpenAI; the key of OPENAI_API_KEY.
+
+    Raises HandlerUnusable when the address is none, or when a key is needed and missing, or no key at all.
+    """
+    address = settings.base_url or environment.get("OPENAI_BASE_URL", "").strip() or OPENAI
+    try:
+        found = Endpoint(without_secrets(address), environment.get("OPENAI_API_KEY", "").strip() or None)
+    except ValueError as error:
+        raise HandlerUnusable(f"OPENAI_BASE_URL {error}") from None
+    if found.key is None and found.is_openai:
+        raise HandlerUnusable(
+            f"{found.host} needs a key: set OPENAI_API_KEY in the environment of the worker; for another server, "
+            "set OPENAI_BASE_URL, or base_url in the file given with --settings"
+        )
+    if found.key is not None and not (found.key.isascii() and found.key.isprintable() and " " not in found.key):
+        raise HandlerUnusable("OPENAI_API_KEY holds characters that no key has, such as a space or a line break")
+    return found
+
+
+def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
+    """A client for all calls of a worker; to be called on the event loop on which it is used.
+
+    It retries nothing, since the queue does, and follows no redirect, which would take the prompt to another
+    server, or store what is there as an article. It opens as many connections as there are calls at once: the
+    slots of the worker are the limit.
+    """
+    timeout = openai.Timeout(settings.chunk_timeout, connect=min(CONNECT_TIMEOUT, settings.chunk_timeout))
+    limits = http_library().Limits(max_connections=None, max_keepalive_connections=None)
+    return openai.AsyncOpenAI(
+        api_key=at.key or NO_KEY,
+        base_url=at.base_url,
+        max_retries=0,
+        timeout=timeout,
+        http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, follow_redirects=False),
+    )
+
+
+def check_environment() -> None:
+    """Raises HandlerUnusable when the environment names a proxy or certificates that the client cannot use."""
+    try:
+        openai.DefaultAsyncHttpxClient()
+    except ImportError:  # the only one that it does without until then
+        raise HandlerUnusable(
+            f"{PROXIES} names a SOCKS proxy, which needs a package that is not installed: pip install socksio"
+        ) from None
+    except (ValueError, http_library().InvalidURL):  # whose message may repeat a password
+        raise HandlerUnusable(
+            f"{PROXIES} names a proxy that cannot be used; write http://HOST:PORT, https://HOST:PORT or "
+            "socks5://HOST:PORT"
+        ) from None
+    except OSError as error:
+        raise HandlerUnusable(
+            f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error.strerror or error}"
+        ) from None
+
+
+def http_library() -> Any:
+    """The module that the client makes its calls with: httpx, or httpx2 in its newer versions."""
+    base = openai.DefaultAsyncHttpxClient.__mro__[1]
+    return importlib.import_module(base.__module__.partition(".")[0])
+
+
+def quieten() -> None:
+    """Keeps the client's loggers from telling of every call, unless someone has set them up to.
+
+    What fails is told by the worker; what they tell at level debug are whole prompts and answers.
+    """
+    for name in _TELLING:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
