@@ -172,7 +172,7 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
     running = start_worker(handler)
     id_ = insert()
     assert started.wait(10)
-    running.worker._pulse.stop()
+    running.worker._heartbeat.stop()
     with pytest.raises(RuntimeError, match="heart has ended"):
         running.ending()
     assert (row(id_).status, row(id_).retry_count) == ("pending", 0)
