@@ -1,6 +1,6 @@
 """${message}"""
 
-from contentq.database.migrations import run_sql
+from contentq.database.migrations import run_step
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -9,8 +9,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_sql("${up_revision}_NAME.up.sql")
+    run_step(__file__, "up")
 
 
 def downgrade() -> None:
-    run_sql("${up_revision}_NAME.down.sql")
+    run_step(__file__, "down")

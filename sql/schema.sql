@@ -7,7 +7,7 @@ CREATE SCHEMA contentq;
 
 -- Name: SCHEMA contentq; Type: COMMENT; Schema: -; Owner: -
 
-COMMENT ON SCHEMA contentq IS 'The machinery of the queue in public.content_generation_tasks.';
+COMMENT ON SCHEMA contentq IS 'The machinery of the queue.';
 
 -- Name: account_changed(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -21,10 +21,10 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-        PERFORM contentq.block_account(OLD.id::integer);
+        PERFORM contentq.block_account(OLD.id);
     END IF;
     IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
-        PERFORM contentq.block_account(NEW.id::integer);
+        PERFORM contentq.block_account(NEW.id);
     END IF;
     RETURN NULL;
 END;
@@ -47,6 +47,46 @@ $$;
 -- Name: FUNCTION backoff(retry_count integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_max.';
+
+-- Name: block_account(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.block_account(account_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    paused_until timestamptz;
+    monthly_budget numeric;
+    over_budget_until timestamptz;
+BEGIN
+    SELECT a.paused_until, a.monthly_budget
+    INTO paused_until, monthly_budget
+    FROM public.accounts AS a
+    WHERE a.id = block_account.account_id;
+    IF contentq.spent_this_month(block_account.account_id) >= monthly_budget THEN
+        over_budget_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
+    END IF;
+    IF greatest(paused_until, over_budget_until) > now_ THEN
+        INSERT INTO contentq.blocked_accounts AS h (account_id, paused_until, over_budget_until)
+        VALUES (block_account.account_id, paused_until, over_budget_until)
+        ON CONFLICT ON CONSTRAINT blocked_accounts_pkey DO UPDATE
+        SET paused_until = excluded.paused_until,
+            over_budget_until = excluded.over_budget_until
+        WHERE (h.paused_until, h.over_budget_until) IS DISTINCT FROM (excluded.paused_until, excluded.over_budget_until);
+    ELSE
+        DELETE FROM contentq.blocked_accounts AS h WHERE h.account_id = block_account.account_id;
+        IF FOUND THEN
+            PERFORM contentq.notify_ready();
+        END IF;
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION block_account(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.block_account(account_id bigint) IS 'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
 
 -- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -73,7 +113,7 @@ COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at 
 
 -- Name: choose_ready(integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETURNS integer[]
+CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -90,7 +130,7 @@ DECLARE
         nullif(current_setting('contentq.long_scan', true), '')::interval,
         interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
     );
-    held integer[] := ARRAY(
+    held bigint[] := ARRAY(
         SELECT h.account_id
         FROM contentq.blocked_accounts AS h
         WHERE greatest(h.paused_until, h.over_budget_until) > began
@@ -103,7 +143,7 @@ DECLARE
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := '{}';
     head record;
-    chosen integer[] := '{}';
+    chosen bigint[] := '{}';
     took interval;
 BEGIN
     IF memory IS NOT NULL
@@ -116,7 +156,7 @@ BEGIN
         memory := memory - 'idle';
         FOR urgency IN REVERSE 10..1 LOOP
             SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
-                   coalesce((heads->urgency::text->>1)::integer, 0) AS id
+                   coalesce((heads->urgency::text->>1)::bigint, 0) AS id
             INTO head;
             chosen := chosen || ARRAY(
                 SELECT t.id
@@ -233,14 +273,16 @@ CREATE TABLE public.content_generation_tasks (
     progress real,
     progress_note text,
     CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
-    CONSTRAINT content_generation_tasks_attempt_errors_check CHECK ((jsonb_typeof(attempt_errors) = 'array'::text)),
+    CONSTRAINT content_generation_tasks_attempt_errors_check CHECK (((jsonb_typeof(attempt_errors) = 'array'::text) AND (NOT (attempt_errors @? '$[*]?(@.type() != "object")'::jsonpath)))),
     CONSTRAINT content_generation_tasks_completed_at_check CHECK ((((status)::text <> 'completed'::text) OR (completed_at IS NOT NULL))),
     CONSTRAINT content_generation_tasks_max_retries_check CHECK ((max_retries >= 0)),
     CONSTRAINT content_generation_tasks_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
+    CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
     CONSTRAINT content_generation_tasks_result_check CHECK (((result IS NULL) OR ((result)::jsonb IS NOT NULL))),
     CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
     CONSTRAINT content_generation_tasks_started_at_check CHECK ((((status)::text <> 'processing'::text) OR (started_at IS NOT NULL))),
-    CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[])))
+    CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[]))),
+    CONSTRAINT content_generation_tasks_task_id_check CHECK (((task_id)::text <> ''::text))
 );
 
 -- Name: TABLE content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
@@ -385,7 +427,7 @@ DECLARE
     END;
     looks constant text := current_setting('contentq.look_again', true);
     vain integer := 0;
-    chosen integer[];
+    chosen bigint[];
 BEGIN
     SELECT (
         SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)
@@ -479,7 +521,7 @@ CREATE FUNCTION contentq.cleanup(older_than interval DEFAULT '30 days'::interval
 DECLARE
     -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
     now_ constant timestamptz := clock_timestamp();
-    old integer[];
+    old bigint[];
 BEGIN
     old := ARRAY(
         SELECT t.id
@@ -546,9 +588,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean) IS 'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. Returns until when it is closed.';
 
--- Name: complete(bigint, integer[], integer[], text[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: complete(bigint, bigint[], integer[], text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts integer[], results text[] DEFAULT NULL::text[], content_ids integer[] DEFAULT NULL::integer[]) RETURNS SETOF integer
+CREATE FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts integer[], results text[] DEFAULT NULL::text[], content_ids bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -559,7 +601,7 @@ CREATE FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts inte
     AS $$
 #variable_conflict use_column
 DECLARE
-    completed integer[];
+    completed bigint[];
     completed_results text[];
 BEGIN
     WITH reported AS MATERIALIZED (
@@ -620,13 +662,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION complete(worker_id bigint, ids integer[], attempts integer[], results text[], content_ids integer[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids integer[], attempts integer[], results text[], content_ids integer[]) IS 'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, content_ids the content they produced. Returns the ids that counted; the others were taken over, cancelled or past their deadline.';
+COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]) IS 'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, content_ids the content they produced. Returns the ids that counted; the others were taken over, cancelled or past their deadline.';
 
 -- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.deregister_worker(worker_id bigint) RETURNS SETOF integer
+CREATE FUNCTION contentq.deregister_worker(worker_id bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
@@ -656,9 +698,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more; what it runs may still end.';
 
--- Name: end_cancelled_or_overdue(bigint, integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: end_cancelled_or_overdue(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
+CREATE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -695,13 +737,13 @@ BEGIN
       AND t.attempt = r.attempt
       AND coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
-    RETURNING t.id;
+    RETURNING t.id::bigint;
 END;
 $$;
 
--- Name: FUNCTION end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
+COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
 
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -902,9 +944,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason: not due, paused, budget used up, gate closed, no live worker, all full, so many ahead of it; or what became of it.';
 
--- Name: fail(bigint, integer, integer, text, boolean, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: fail(bigint, bigint, integer, text, boolean, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.fail(worker_id bigint, id integer, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text) RETURNS text
+CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -935,9 +977,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION fail(worker_id bigint, id integer, attempt integer, message text, permanent boolean, retry_after interval, error_class text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fail(worker_id bigint, id integer, attempt integer, message text, permanent boolean, retry_after interval, error_class text) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
+COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
 
 -- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -949,7 +991,7 @@ CREATE FUNCTION contentq.forget_worker(worker_id bigint) RETURNS void
     SET enable_sort TO 'on'
     AS $$
 DECLARE
-    marked integer[];
+    marked bigint[];
 BEGIN
     marked := ARRAY(
         SELECT t.id
@@ -974,9 +1016,67 @@ $$;
 
 COMMENT ON FUNCTION contentq.forget_worker(worker_id bigint) IS 'Internal: removes the row of a worker that holds nothing any more.';
 
+-- Name: gates; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.gates (
+    key text NOT NULL,
+    opens_at timestamp with time zone NOT NULL,
+    reason text,
+    half_open boolean DEFAULT false NOT NULL,
+    closed_at timestamp with time zone NOT NULL,
+    closed_by text,
+    CONSTRAINT gates_key_check CHECK ((key <> ''::text))
+);
+
+-- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.gates IS 'Every gate that was ever closed: until opens_at, no worker that was registered with it claims anything.';
+
+-- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
+
+-- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.opens_at IS 'When it opens again; infinity: when someone calls open_gate().';
+
+-- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
+
+-- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin again with a single task.';
+
+-- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
+
+-- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
+
+-- Name: gate_closure_text(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_closure_text(gate contentq.gates) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE
+               WHEN gate_closure_text.gate.opens_at = 'infinity'
+               THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', gate_closure_text.gate.key)
+               ELSE format(' until %s', date_trunc('second', gate_closure_text.gate.opens_at))
+           END
+           || coalesce('; the reason: ' || gate_closure_text.gate.reason, '');
+$$;
+
+-- Name: FUNCTION gate_closure_text(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
+
 -- Name: heartbeat(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer) RETURNS TABLE(id integer, attempt integer)
+CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer) RETURNS TABLE(id bigint, attempt integer)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '2s'
@@ -1012,10 +1112,10 @@ BEGIN
         WHERE t.id = r.id
         RETURNING t.id, t.attempt
     )
-    SELECT d.id, d.attempt
+    SELECT d.id::bigint, d.attempt
     FROM told AS d
     UNION ALL
-    SELECT t.id, t.attempt
+    SELECT t.id::bigint, t.attempt
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = heartbeat.worker_id
       AND t.status || '' = 'processing'
@@ -1026,46 +1126,6 @@ $$;
 -- Name: FUNCTION heartbeat(worker_id bigint, busy integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. Raises CQ001 when it is not registered.';
-
--- Name: block_account(integer); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.block_account(account_id integer) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-DECLARE
-    now_ constant timestamptz := clock_timestamp();
-    paused_until timestamptz;
-    monthly_budget numeric;
-    over_budget_until timestamptz;
-BEGIN
-    SELECT a.paused_until, a.monthly_budget
-    INTO paused_until, monthly_budget
-    FROM public.accounts AS a
-    WHERE a.id = block_account.account_id;
-    IF contentq.spent_this_month(block_account.account_id) >= monthly_budget THEN
-        over_budget_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
-    END IF;
-    IF greatest(paused_until, over_budget_until) > now_ THEN
-        INSERT INTO contentq.blocked_accounts AS h (account_id, paused_until, over_budget_until)
-        VALUES (block_account.account_id, paused_until, over_budget_until)
-        ON CONFLICT ON CONSTRAINT held_accounts_pkey DO UPDATE
-        SET paused_until = excluded.paused_until,
-            over_budget_until = excluded.over_budget_until
-        WHERE (h.paused_until, h.over_budget_until) IS DISTINCT FROM (excluded.paused_until, excluded.over_budget_until);
-    ELSE
-        DELETE FROM contentq.blocked_accounts AS h WHERE h.account_id = block_account.account_id;
-        IF FOUND THEN
-            PERFORM contentq.notify_ready();
-        END IF;
-    END IF;
-END;
-$$;
-
--- Name: FUNCTION block_account(account_id integer); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.block_account(account_id integer) IS 'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
 
 -- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1218,23 +1278,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
 
--- Name: usage_amount(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.usage_amount(value jsonb) RETURNS numeric
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    SELECT CASE
-        WHEN jsonb_typeof(usage_amount.value) = 'number' AND usage_amount.value::numeric BETWEEN 0 AND 1e12
-        THEN usage_amount.value::numeric
-        ELSE 0
-    END;
-$$;
-
--- Name: FUNCTION usage_amount(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
-
 -- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.open_gate(key text) RETURNS boolean
@@ -1273,7 +1316,7 @@ CREATE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000) RETURN
 DECLARE
     -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
     now_ constant timestamptz := clock_timestamp();
-    due integer[];
+    due bigint[];
 BEGIN
     due := ARRAY(
         SELECT t.id
@@ -1318,9 +1361,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker.';
 
--- Name: reconcile(bigint, integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: reconcile(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
+CREATE FUNCTION contentq.reconcile(worker_id bigint, ids bigint[], attempts integer[]) RETURNS SETOF bigint
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1331,7 +1374,7 @@ CREATE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts int
     SELECT contentq.release(reconcile.worker_id, array_agg(h.id), array_agg(h.attempt))
     FROM (
         -- A range and an order that only the index on the holders of tasks has; = would make any index do.
-        SELECT t.id, t.attempt
+        SELECT t.id::bigint AS id, t.attempt
         FROM public.content_generation_tasks AS t
         WHERE t.worker_id BETWEEN reconcile.worker_id AND reconcile.worker_id
           AND t.status = 'processing'
@@ -1343,13 +1386,13 @@ CREATE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts int
     HAVING count(*) > 0;
 $$;
 
--- Name: FUNCTION reconcile(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION reconcile(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts integer[]) IS 'Releases the tasks recorded as held by this worker that are not among the attempts that it knows of (ids with their attempts); returns their ids. To be called while no claim of the worker is under way.';
+COMMENT ON FUNCTION contentq.reconcile(worker_id bigint, ids bigint[], attempts integer[]) IS 'Releases the tasks recorded as held by this worker that are not among the attempts that it knows of (ids with their attempts); returns their ids. To be called while no claim of the worker is under way.';
 
--- Name: record_failure(integer, text, text, boolean, interval); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: record_failure(bigint, text, text, boolean, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.record_failure(id integer, message text, error_class text, permanent boolean, delay interval) RETURNS text
+CREATE FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1385,13 +1428,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION record_failure(id integer, message text, error_class text, permanent boolean, delay interval); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION record_failure(id bigint, message text, error_class text, permanent boolean, delay interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.record_failure(id integer, message text, error_class text, permanent boolean, delay interval) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
+COMMENT ON FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
 
--- Name: record_usage(bigint, integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: record_usage(bigint, bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.record_usage(worker_id bigint, ids integer[], usages text[]) RETURNS void
+CREATE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1401,12 +1444,12 @@ CREATE FUNCTION contentq.record_usage(worker_id bigint, ids integer[], usages te
     AS $$
 #variable_conflict use_column
 DECLARE
-    charged integer[];
-    charged_account integer;
+    charged bigint[];
+    charged_account bigint;
 BEGIN
     WITH added AS (
         INSERT INTO contentq.usage AS u
-            (account_id, day, model, part, attempts, prompt_tokens, completion_tokens, cost)
+            (account_id, day, model, shard, attempts, prompt_tokens, completion_tokens, cost)
         SELECT s.account_id,
                (clock_timestamp() AT TIME ZONE 'UTC')::date,
                s.model,
@@ -1464,9 +1507,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION record_usage(worker_id bigint, ids integer[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION record_usage(worker_id bigint, ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids integer[], usages text[]) IS 'Adds what attempts at these tasks have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. complete() and store() do it with the results by themselves.';
+COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages text[]) IS 'Adds what attempts at these tasks have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. complete() and store() do it with the results by themselves.';
 
 -- Name: register_worker(text, integer, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1491,9 +1534,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text) IS 'Registers a worker with its number of slots; returns its id. It must call heartbeat() every 2 seconds.';
 
--- Name: release(bigint, integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: release(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[]) RETURNS SETOF integer
+CREATE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -1521,7 +1564,7 @@ BEGIN
     WHERE t.id = r.id
       AND t.attempt = r.attempt
       AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
-    RETURNING t.id;
+    RETURNING t.id::bigint;
 
     IF FOUND THEN
         PERFORM contentq.notify_ready();
@@ -1529,13 +1572,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION release(worker_id bigint, ids integer[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION release(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[]) IS 'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';
+COMMENT ON FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) IS 'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';
 
--- Name: report_progress(bigint, integer[], integer[], real[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: report_progress(bigint, bigint[], integer[], real[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.report_progress(worker_id bigint, ids integer[], attempts integer[], fractions real[], notes text[] DEFAULT NULL::text[]) RETURNS void
+CREATE FUNCTION contentq.report_progress(worker_id bigint, ids bigint[], attempts integer[], fractions real[], notes text[] DEFAULT NULL::text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1563,9 +1606,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION report_progress(worker_id bigint, ids integer[], attempts integer[], fractions real[], notes text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION report_progress(worker_id bigint, ids bigint[], attempts integer[], fractions real[], notes text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.report_progress(worker_id bigint, ids integer[], attempts integer[], fractions real[], notes text[]) IS 'Notes how far tasks are that this worker runs: fractions from 0 to 1 and notes, for people to see in running_tasks. Rows that others have locked are skipped.';
+COMMENT ON FUNCTION contentq.report_progress(worker_id bigint, ids bigint[], attempts integer[], fractions real[], notes text[]) IS 'Notes how far tasks are that this worker runs: fractions from 0 to 1 and notes, for people to see in running_tasks. Rows that others have locked are skipped.';
 
 -- Name: requeue(text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1732,7 +1775,7 @@ CREATE FUNCTION contentq.shorten(message text, max_characters integer) RETURNS t
     AS $$
     SELECT CASE
         WHEN length(shorten.message) > shorten.max_characters
-            THEN format('%s … (cut: %s characters in all)',
+            THEN format('%s ... (cut: %s characters in all)',
                         left(shorten.message, shorten.max_characters), length(shorten.message))
         ELSE shorten.message
     END;
@@ -1742,9 +1785,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'Internal: the message, cut to max_characters with a note when it is longer.';
 
--- Name: snooze(bigint, integer, integer, timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: snooze(bigint, bigint, integer, timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, opens_at timestamp with time zone, message text DEFAULT NULL::text) RETURNS boolean
+CREATE FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -1755,7 +1798,7 @@ BEGIN
 
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
-        scheduled_at = CASE WHEN snooze.opens_at > clock_timestamp() THEN snooze.opens_at END,
+        scheduled_at = CASE WHEN snooze.resume_at > clock_timestamp() THEN snooze.resume_at END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
@@ -1766,13 +1809,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION snooze(worker_id bigint, id integer, attempt integer, opens_at timestamp with time zone, message text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id integer, attempt integer, opens_at timestamp with time zone, message text) IS 'Puts a task back to pending until opens_at, no retry charged; returns whether this worker still held it.';
+COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
 
--- Name: spent_this_month(integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: spent_this_month(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.spent_this_month(account_id integer) RETURNS numeric
+CREATE FUNCTION contentq.spent_this_month(account_id bigint) RETURNS numeric
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1782,13 +1825,13 @@ CREATE FUNCTION contentq.spent_this_month(account_id integer) RETURNS numeric
       AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date;
 $$;
 
--- Name: FUNCTION spent_this_month(account_id integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION spent_this_month(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.spent_this_month(account_id integer) IS 'What the attempts at an account''s tasks have cost since the first of this month (UTC).';
+COMMENT ON FUNCTION contentq.spent_this_month(account_id bigint) IS 'What the attempts at an account''s tasks have cost since the first of this month (UTC).';
 
--- Name: store(bigint, integer[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: store(bigint, bigint[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.store(worker_id bigint, ids integer[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF integer
+CREATE FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -1799,11 +1842,18 @@ CREATE FUNCTION contentq.store(worker_id bigint, ids integer[], attempts integer
     AS $$
 #variable_conflict use_column
 DECLARE
-    held_ids integer[];
+    held_ids bigint[];
     places bigint[];
     held_counts integer[];
     held_extras text[];
-    content_ids integer[];
+    content_ids bigint[];
+    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    title_length constant integer := (
+        SELECT nullif(a.atttypmod, -1) - 4
+        FROM pg_attribute AS a
+        WHERE a.attrelid = 'public.contents'::regclass
+          AND a.attname = 'title'
+    );
 BEGIN
     IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
         RAISE EXCEPTION 'extras must be JSON objects'
@@ -1832,7 +1882,7 @@ BEGIN
     -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
     WITH stored AS (
         INSERT INTO public.contents (account_id, title, body, word_count, review_status)
-        SELECT t.account_id, r.title, r.body, r.word_count,
+        SELECT t.account_id, coalesce(left(r.title, title_length), r.title), r.body, r.word_count,
                CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
         FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
             WITH ORDINALITY AS r (id, title, body, word_count, place)
@@ -1863,7 +1913,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
     WHERE t.id = r.id
-    RETURNING t.id;
+    RETURNING t.id::bigint;
 
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
@@ -1878,9 +1928,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION store(worker_id bigint, ids integer[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.store(worker_id bigint, ids integer[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]) IS 'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
+COMMENT ON FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]) IS 'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
 
 -- Name: sweep_timeouts(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1895,7 +1945,7 @@ CREATE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000) RETURNS i
 DECLARE
     -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
     now_ constant timestamptz := clock_timestamp();
-    overdue integer[];
+    overdue bigint[];
 BEGIN
     overdue := ARRAY(
         SELECT t.id
@@ -1948,63 +1998,22 @@ $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker.';
 
--- Name: gates; Type: TABLE; Schema: contentq; Owner: -
+-- Name: usage_amount(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE TABLE contentq.gates (
-    key text NOT NULL,
-    opens_at timestamp with time zone NOT NULL,
-    reason text,
-    half_open boolean DEFAULT false NOT NULL,
-    closed_at timestamp with time zone NOT NULL,
-    closed_by text,
-    CONSTRAINT gates_key_check CHECK ((key <> ''::text))
-);
-
--- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.gates IS 'Every gate that was ever closed: while opens_at is to come, no worker that was registered with it claims anything.';
-
--- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
-
--- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.opens_at IS 'When it opens again; infinity: when someone calls open_gate().';
-
--- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
-
--- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin again with a single task.';
-
--- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
-
--- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
-
--- Name: gate_closure_text(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.gate_closure_text(gate contentq.gates) RETURNS text
-    LANGUAGE sql STABLE
+CREATE FUNCTION contentq.usage_amount(value jsonb) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT CASE
-               WHEN gate_closure_text.gate.opens_at = 'infinity'
-               THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', gate_closure_text.gate.key)
-               ELSE format(' until %s', date_trunc('second', gate_closure_text.gate.opens_at))
-           END
-           || coalesce('; the reason: ' || gate_closure_text.gate.reason, '');
+        WHEN jsonb_typeof(usage_amount.value) = 'number' AND usage_amount.value::numeric BETWEEN 0 AND 1e12
+        THEN usage_amount.value::numeric
+        ELSE 0
+    END;
 $$;
 
--- Name: FUNCTION gate_closure_text(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION usage_amount(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
+COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
 
 -- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2029,18 +2038,13 @@ $$;
 
 COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks; one of several that commit at the same time does it for all.';
 
--- Name: alembic_version; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.alembic_version (
-    version_num character varying(32) NOT NULL
-);
-
 -- Name: accounts; Type: TABLE; Schema: public; Owner: -
 
 CREATE TABLE public.accounts (
     id integer NOT NULL,
     name character varying(200) NOT NULL,
     created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    external_id text,
     paused_until timestamp with time zone,
     monthly_budget numeric,
     CONSTRAINT accounts_monthly_budget_check CHECK (((monthly_budget >= (0)::numeric) AND (monthly_budget <> 'NaN'::numeric)))
@@ -2062,6 +2066,10 @@ COMMENT ON COLUMN public.accounts.name IS 'Name shown to people, up to 200 chara
 
 COMMENT ON COLUMN public.accounts.created_at IS 'When the account was added.';
 
+-- Name: COLUMN accounts.external_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.external_id IS 'What another system calls the account, such as its uuid; unique where set.';
+
 -- Name: COLUMN accounts.paused_until; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is claimed before this time; infinity: until it is set to NULL.';
@@ -2070,16 +2078,37 @@ COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is cla
 
 COMMENT ON COLUMN public.accounts.monthly_budget IS 'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
 
+-- Name: accounts; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.accounts WITH (security_invoker='true') AS
+ SELECT id,
+    name,
+    created_at,
+    external_id,
+    paused_until,
+    monthly_budget
+   FROM public.accounts a;
+
+-- Name: VIEW accounts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.accounts IS 'Table accounts, whatever schema it is in: the columns that contentq knows; can be read and written like it.';
+
+-- Name: alembic_version; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.alembic_version (
+    version_num character varying(32) NOT NULL
+);
+
 -- Name: backlog_by_account; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.backlog_by_account AS
- SELECT t.account_id AS account,
+ SELECT t.account_id,
     "left"((a.name)::text, 30) AS name,
     count(*) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS pending,
     count(*) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
     count(*) FILTER (WHERE ((t.status)::text = 'processing'::text)) AS processing,
     max(t.priority) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS top_priority,
-    date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at) FILTER (WHERE ((t.status)::text = 'pending'::text)))) AS oldest
+    date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at) FILTER (WHERE ((t.status)::text = 'pending'::text)))) AS oldest_age
    FROM (public.content_generation_tasks t
      JOIN public.accounts a ON ((a.id = t.account_id)))
   WHERE ((t.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[]))
@@ -2089,6 +2118,121 @@ CREATE VIEW contentq.backlog_by_account AS
 -- Name: VIEW backlog_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
+
+-- Name: blocked_accounts; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.blocked_accounts (
+    account_id bigint NOT NULL,
+    paused_until timestamp with time zone,
+    over_budget_until timestamp with time zone
+);
+
+-- Name: TABLE blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.blocked_accounts IS 'The accounts whose tasks are not claimed now, kept by triggers: a few rows, which every claim reads.';
+
+-- Name: COLUMN blocked_accounts.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.blocked_accounts.account_id IS 'The account.';
+
+-- Name: COLUMN blocked_accounts.paused_until; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.blocked_accounts.paused_until IS 'accounts.paused_until.';
+
+-- Name: COLUMN blocked_accounts.over_budget_until; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.blocked_accounts.over_budget_until IS 'The first of the next month (UTC), when its budget for this month is used up.';
+
+-- Name: contents; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.contents (
+    id integer NOT NULL,
+    account_id integer NOT NULL,
+    title character varying(500) NOT NULL,
+    body text NOT NULL,
+    word_count integer DEFAULT 0 NOT NULL,
+    review_status character varying(20) DEFAULT 'pending'::character varying NOT NULL,
+    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    CONSTRAINT contents_review_status_check CHECK (((review_status)::text = ANY ((ARRAY['pending'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[]))),
+    CONSTRAINT contents_word_count_check CHECK ((word_count >= 0))
+);
+
+-- Name: TABLE contents; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
+
+-- Name: COLUMN contents.id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
+
+-- Name: COLUMN contents.account_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
+
+-- Name: COLUMN contents.title; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
+
+-- Name: COLUMN contents.body; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
+
+-- Name: COLUMN contents.word_count; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
+
+-- Name: COLUMN contents.review_status; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected; approved at once when the task has auto_approve.';
+
+-- Name: COLUMN contents.created_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
+
+-- Name: contents; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.contents WITH (security_invoker='true') AS
+ SELECT id,
+    account_id,
+    title,
+    body,
+    word_count,
+    review_status,
+    created_at
+   FROM public.contents c;
+
+-- Name: VIEW contents; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.contents IS 'Table contents, whatever schema it is in: the columns that contentq knows; can be read and written like it.';
+
+-- Name: definitions; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.definitions (
+    kind text NOT NULL,
+    name text NOT NULL,
+    source text NOT NULL,
+    installed text NOT NULL
+);
+
+-- Name: TABLE definitions; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.definitions IS 'The functions, views and triggers that contentq migrate has created: by these digests it finds those that were changed since, or that another version of contentq defines otherwise.';
+
+-- Name: COLUMN definitions.kind; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.definitions.kind IS 'function, view or trigger.';
+
+-- Name: COLUMN definitions.name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.definitions.name IS 'Its name; of a trigger, with the table before it.';
+
+-- Name: COLUMN definitions.source; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it was created from.';
+
+-- Name: COLUMN definitions.installed; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
 
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
@@ -2185,30 +2329,6 @@ CREATE VIEW contentq.gate_status AS
 
 COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (opens_at may be infinity), how many workers have it, when and why it was closed last.';
 
--- Name: blocked_accounts; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.blocked_accounts (
-    account_id integer NOT NULL,
-    paused_until timestamp with time zone,
-    over_budget_until timestamp with time zone
-);
-
--- Name: TABLE blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.blocked_accounts IS 'The accounts whose tasks are not claimed now, kept by triggers: a few rows, which every claim reads.';
-
--- Name: COLUMN blocked_accounts.account_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.blocked_accounts.account_id IS 'The account.';
-
--- Name: COLUMN blocked_accounts.paused_until; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.blocked_accounts.paused_until IS 'accounts.paused_until.';
-
--- Name: COLUMN blocked_accounts.over_budget_until; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.blocked_accounts.over_budget_until IS 'The first of the next month (UTC), when its budget for this month is used up.';
-
 -- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.maintenance (
@@ -2240,43 +2360,10 @@ COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Since when such calls h
 
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
 
--- Name: owned_columns; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.owned_columns (
-    table_name text NOT NULL,
-    column_name text NOT NULL
-);
-
--- Name: TABLE owned_columns; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.owned_columns IS 'The columns that contentq added to tables of public after their creation; only these are dropped by a downgrade.';
-
--- Name: COLUMN owned_columns.table_name; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.owned_columns.table_name IS 'Name of a table in schema public.';
-
--- Name: COLUMN owned_columns.column_name; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.owned_columns.column_name IS 'Name of one of its columns.';
-
--- Name: owned_tables; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.owned_tables (
-    table_name text NOT NULL
-);
-
--- Name: TABLE owned_tables; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.owned_tables IS 'The tables in public that contentq created itself; only these are dropped by a downgrade.';
-
--- Name: COLUMN owned_tables.table_name; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.owned_tables.table_name IS 'Name of a table in schema public.';
-
 -- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.paused_accounts AS
- SELECT h.account_id AS account,
+ SELECT h.account_id,
     "left"((a.name)::text, 30) AS name,
     concat_ws(', '::text,
         CASE
@@ -2309,7 +2396,7 @@ CREATE VIEW contentq.queue_overview AS
     count(t.id) AS tasks,
     count(t.id) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
     count(t.id) FILTER (WHERE (t.retry_count > 0)) AS retried,
-    date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at))) AS oldest
+    date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at))) AS oldest_age
    FROM (( VALUES (1,'pending'::text), (2,'processing'::text), (3,'completed'::text), (4,'failed'::text), (5,'timeout'::text)) s("position", status)
      LEFT JOIN public.content_generation_tasks t ON (((t.status)::text = s.status)))
   GROUP BY s."position", s.status
@@ -2324,7 +2411,7 @@ COMMENT ON VIEW contentq.queue_overview IS 'One row a status: tasks, how many of
 CREATE VIEW contentq.recent_failures AS
  SELECT id,
     task_id,
-    account_id AS account,
+    account_id,
     status,
     attempt AS attempts,
     date_trunc('second'::text, updated_at) AS ended_at,
@@ -2342,7 +2429,7 @@ COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout,
 CREATE VIEW contentq.running_tasks AS
  SELECT t.id,
     t.task_id,
-    t.account_id AS account,
+    t.account_id,
     t.priority,
     t.attempt,
     date_trunc('second'::text, (clock_timestamp() - t.started_at)) AS running,
@@ -2370,10 +2457,10 @@ CREATE TABLE contentq.settings (
     heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
     retention interval DEFAULT '30 days'::interval,
     CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
-    CONSTRAINT settings_backoff_cap_check CHECK ((backoff_max >= backoff_base)),
+    CONSTRAINT settings_backoff_max_check CHECK ((backoff_max >= backoff_base)),
+    CONSTRAINT settings_heartbeat_timeout_check CHECK ((heartbeat_timeout >= '00:00:05'::interval)),
     CONSTRAINT settings_only_row_check CHECK (only_row),
-    CONSTRAINT settings_retention_check CHECK ((retention > '00:00:00'::interval)),
-    CONSTRAINT settings_worker_silence_check CHECK ((heartbeat_timeout >= '00:00:05'::interval))
+    CONSTRAINT settings_retention_check CHECK ((retention > '00:00:00'::interval))
 );
 
 -- Name: TABLE settings; Type: COMMENT; Schema: contentq; Owner: -
@@ -2400,6 +2487,73 @@ COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'How long a worker may 
 
 COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
 
+-- Name: tables; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.tables (
+    table_name text NOT NULL,
+    schema_name text NOT NULL,
+    is_created boolean NOT NULL,
+    added text[] NOT NULL
+);
+
+-- Name: TABLE tables; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.tables IS 'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped by a downgrade.';
+
+-- Name: COLUMN tables.table_name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.tables.table_name IS 'accounts, contents or content_generation_tasks.';
+
+-- Name: COLUMN tables.schema_name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.tables.schema_name IS 'The schema that it is in.';
+
+-- Name: COLUMN tables.is_created; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.tables.is_created IS 'Whether contentq created it; false: it was taken over.';
+
+-- Name: COLUMN tables.added; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.tables.added IS 'Of a table that was taken over: the statements that remove what was added to it.';
+
+-- Name: tasks; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
+ SELECT id,
+    task_id,
+    content_id,
+    account_id,
+    topic,
+    keywords,
+    category,
+    requirements,
+    tone,
+    status,
+    priority,
+    retry_count,
+    max_retries,
+    submitted_at,
+    started_at,
+    completed_at,
+    timeout_at,
+    result,
+    error_message,
+    auto_approve,
+    created_at,
+    updated_at,
+    scheduled_at,
+    attempt,
+    worker_id,
+    cancel_requested_at,
+    attempt_errors,
+    progress,
+    progress_note
+   FROM public.content_generation_tasks t;
+
+-- Name: VIEW tasks; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.tasks IS 'Table content_generation_tasks, whatever schema it is in; can be read and written like it.';
+
 -- Name: throughput; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.throughput AS
@@ -2420,10 +2574,10 @@ COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last 
 -- Name: usage; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.usage (
-    account_id integer NOT NULL,
+    account_id bigint NOT NULL,
     day date NOT NULL,
     model text NOT NULL,
-    part smallint NOT NULL,
+    shard smallint NOT NULL,
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
@@ -2433,7 +2587,7 @@ WITH (fillfactor='50');
 
 -- Name: TABLE usage; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day, model, and one of sixteen parts so that workers do not wait for one another. It outlives the tasks.';
+COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day, model, and one of sixteen shards so that workers do not wait for one another. It outlives the tasks.';
 
 -- Name: COLUMN usage.account_id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2447,9 +2601,9 @@ COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.
 
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
 
--- Name: COLUMN usage.part; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN usage.shard; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.part IS 'Id of the reporting worker modulo 16.';
+COMMENT ON COLUMN contentq.usage.shard IS 'Id of the reporting worker modulo 16.';
 
 -- Name: COLUMN usage.attempts; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2470,7 +2624,7 @@ COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s pric
 -- Name: usage_by_account; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.usage_by_account AS
- SELECT a.id AS account,
+ SELECT a.id AS account_id,
     "left"((a.name)::text, 30) AS name,
     COALESCE(u.attempts, (0)::numeric) AS attempts,
     COALESCE(u.prompt_tokens, (0)::numeric) AS prompt_tokens,
@@ -2547,7 +2701,7 @@ CREATE VIEW contentq.worker_status AS
         END AS state,
     held.busy,
     w.slots,
-    round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heard_s_ago,
+    round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heartbeat_age_s,
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
     "left"(w.handler, 30) AS handler,
     w.version,
@@ -2596,52 +2750,6 @@ ALTER TABLE public.content_generation_tasks ALTER COLUMN id ADD GENERATED BY DEF
     CACHE 1
 );
 
--- Name: contents; Type: TABLE; Schema: public; Owner: -
-
-CREATE TABLE public.contents (
-    id integer NOT NULL,
-    account_id integer NOT NULL,
-    title character varying(500) NOT NULL,
-    body text NOT NULL,
-    word_count integer DEFAULT 0 NOT NULL,
-    review_status character varying(20) DEFAULT 'pending'::character varying NOT NULL,
-    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
-    CONSTRAINT contents_review_status_check CHECK (((review_status)::text = ANY ((ARRAY['pending'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[]))),
-    CONSTRAINT contents_word_count_check CHECK ((word_count >= 0))
-);
-
--- Name: TABLE contents; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
-
--- Name: COLUMN contents.id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
-
--- Name: COLUMN contents.account_id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
-
--- Name: COLUMN contents.title; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
-
--- Name: COLUMN contents.body; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
-
--- Name: COLUMN contents.word_count; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
-
--- Name: COLUMN contents.review_status; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected; approved at once when the task has auto_approve.';
-
--- Name: COLUMN contents.created_at; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
-
 -- Name: contents_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 
 ALTER TABLE public.contents ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
@@ -2658,45 +2766,50 @@ ALTER TABLE public.contents ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY
 ALTER TABLE ONLY contentq.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
+-- Name: blocked_accounts blocked_accounts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.blocked_accounts
+    ADD CONSTRAINT blocked_accounts_pkey PRIMARY KEY (account_id);
+
+-- Name: definitions definitions_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.definitions
+    ADD CONSTRAINT definitions_pkey PRIMARY KEY (kind, name);
+
 -- Name: gates gates_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (key);
-
--- Name: blocked_accounts held_accounts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
-
-ALTER TABLE ONLY contentq.blocked_accounts
-    ADD CONSTRAINT held_accounts_pkey PRIMARY KEY (account_id);
 
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.maintenance
     ADD CONSTRAINT maintenance_pkey PRIMARY KEY (only_row);
 
--- Name: owned_columns owned_columns_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
-
-ALTER TABLE ONLY contentq.owned_columns
-    ADD CONSTRAINT owned_columns_pkey PRIMARY KEY (table_name, column_name);
-
--- Name: owned_tables owned_tables_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
-
-ALTER TABLE ONLY contentq.owned_tables
-    ADD CONSTRAINT owned_tables_pkey PRIMARY KEY (table_name);
-
 -- Name: settings settings_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (only_row);
 
+-- Name: tables tables_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.tables
+    ADD CONSTRAINT tables_pkey PRIMARY KEY (table_name);
+
 -- Name: usage usage_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.usage
-    ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, day, model, part);
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, day, model, shard);
 
 -- Name: workers workers_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+-- Name: accounts accounts_external_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_external_id_key UNIQUE (external_id);
 
 -- Name: accounts accounts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 

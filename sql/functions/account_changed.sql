@@ -1,5 +1,5 @@
 -- Keeps blocked_accounts, which claims read, in step with the pauses and budgets in accounts.
--- Called by: the triggers accounts_blocked_… of accounts, at the commit, so that an operator's open transaction keeps no
+-- Called by: the triggers accounts_blocked_... of accounts, at the commit, so that an operator's open transaction keeps no
 --            worker from reporting; only when a pause or a budget was set, changed or removed, so that programs that
 --            change other columns need no right on schema contentq.
 -- Locks: as block_account(). Returns: NULL (it is ignored).
@@ -14,10 +14,10 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-        PERFORM contentq.block_account(OLD.id::integer);
+        PERFORM contentq.block_account(OLD.id);
     END IF;
     IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
-        PERFORM contentq.block_account(NEW.id::integer);
+        PERFORM contentq.block_account(NEW.id);
     END IF;
     RETURN NULL;
 END;

@@ -1,7 +1,7 @@
 -- Brings blocked_accounts up to date for one account: whether claims leave it out, and until when.
 -- Called by: account_changed() and record_usage(). Locks: the account's row in blocked_accounts.
 -- Returns: nothing. Without a pause and with money left in its budget, an account is not held.
-CREATE OR REPLACE FUNCTION contentq.block_account(account_id integer)
+CREATE OR REPLACE FUNCTION contentq.block_account(account_id bigint)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -36,5 +36,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.block_account(integer) IS
+COMMENT ON FUNCTION contentq.block_account(bigint) IS
     'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';

@@ -13,7 +13,7 @@
 -- more urgent ones unless they are behind the place of their own priority. While accounts are held, it counts for up to
 -- 5 seconds, since their tasks do not go away by being walked over: a million of them take half a second.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(max_tasks integer, categories text[])
-RETURNS integer[]
+RETURNS bigint[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -30,7 +30,7 @@ DECLARE
         nullif(current_setting('contentq.long_scan', true), '')::interval,
         interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
     );
-    held integer[] := ARRAY(
+    held bigint[] := ARRAY(
         SELECT h.account_id
         FROM contentq.blocked_accounts AS h
         WHERE greatest(h.paused_until, h.over_budget_until) > began
@@ -43,7 +43,7 @@ DECLARE
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := '{}';
     head record;
-    chosen integer[] := '{}';
+    chosen bigint[] := '{}';
     took interval;
 BEGIN
     IF memory IS NOT NULL
@@ -56,7 +56,7 @@ BEGIN
         memory := memory - 'idle';
         FOR urgency IN REVERSE 10..1 LOOP
             SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
-                   coalesce((heads->urgency::text->>1)::integer, 0) AS id
+                   coalesce((heads->urgency::text->>1)::bigint, 0) AS id
             INTO head;
             chosen := chosen || ARRAY(
                 SELECT t.id

@@ -33,7 +33,7 @@ DECLARE
     END;
     looks constant text := current_setting('contentq.look_again', true);
     vain integer := 0;
-    chosen integer[];
+    chosen bigint[];
 BEGIN
     SELECT (
         SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)

@@ -14,7 +14,7 @@ AS $$
 DECLARE
     -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
     now_ constant timestamptz := clock_timestamp();
-    old integer[];
+    old bigint[];
 BEGIN
     old := ARRAY(
         SELECT t.id

@@ -11,12 +11,12 @@
 -- tasks: were that one task, reading a whole small table by its ids would look better than looking up each id.
 CREATE OR REPLACE FUNCTION contentq.complete(
     worker_id bigint,
-    ids integer[],
+    ids bigint[],
     attempts integer[],
     results text[] DEFAULT NULL,
-    content_ids integer[] DEFAULT NULL
+    content_ids bigint[] DEFAULT NULL
 )
-RETURNS SETOF integer
+RETURNS SETOF bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s'
@@ -27,7 +27,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    completed integer[];
+    completed bigint[];
     completed_results text[];
 BEGIN
     WITH reported AS MATERIALIZED (
@@ -88,7 +88,7 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.complete(bigint, integer[], integer[], text[], integer[]) IS
+COMMENT ON FUNCTION contentq.complete(bigint, bigint[], integer[], text[], bigint[]) IS
     'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, '
     'content_ids the content they produced. Returns the ids that counted; the others were taken over, '
     'cancelled or past their deadline.';

@@ -2,7 +2,7 @@
 -- Called by: a worker at the end of a graceful stop.
 -- Locks: its tasks in id order, then its row. Returns: the ids of the released tasks.
 CREATE OR REPLACE FUNCTION contentq.deregister_worker(worker_id bigint)
-RETURNS SETOF integer
+RETURNS SETOF bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'

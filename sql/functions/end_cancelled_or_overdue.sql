@@ -3,8 +3,8 @@
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
 -- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
 -- For the coalesce see complete().
-CREATE OR REPLACE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids integer[], attempts integer[])
-RETURNS SETOF integer
+CREATE OR REPLACE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[])
+RETURNS SETOF bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -41,9 +41,9 @@ BEGIN
       AND t.attempt = r.attempt
       AND coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
-    RETURNING t.id;
+    RETURNING t.id::bigint;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(bigint, integer[], integer[]) IS
+COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(bigint, bigint[], integer[]) IS
     'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';

@@ -6,7 +6,7 @@
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.fail(
     worker_id bigint,
-    id integer,
+    id bigint,
     attempt integer,
     message text,
     permanent boolean DEFAULT false,
@@ -44,7 +44,7 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.fail(bigint, integer, integer, text, boolean, interval, text) IS
+COMMENT ON FUNCTION contentq.fail(bigint, bigint, integer, text, boolean, interval, text) IS
     'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), '
     'or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer '
     'held by this worker in this attempt.';

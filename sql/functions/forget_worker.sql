@@ -11,7 +11,7 @@ SET jit = off
 SET enable_sort = on
 AS $$
 DECLARE
-    marked integer[];
+    marked bigint[];
 BEGIN
     marked := ARRAY(
         SELECT t.id

@@ -1,5 +1,5 @@
 -- Says until when a gate is closed and why, for a sentence that names the gate.
--- Called by: explain(). Locks: nothing. Returns: " until …: reason".
+-- Called by: explain(). Locks: nothing. Returns: " until ...: reason".
 CREATE OR REPLACE FUNCTION contentq.gate_closure_text(gate contentq.gates)
 RETURNS text
 LANGUAGE sql

@@ -6,7 +6,7 @@
 --          ones no longer its own (swept, or changed by hand), once.
 -- Raises: CQ001 when the worker is not registered (any more).
 CREATE OR REPLACE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL)
-RETURNS TABLE (id integer, attempt integer)
+RETURNS TABLE (id bigint, attempt integer)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
@@ -42,10 +42,10 @@ BEGIN
         WHERE t.id = r.id
         RETURNING t.id, t.attempt
     )
-    SELECT d.id, d.attempt
+    SELECT d.id::bigint, d.attempt
     FROM told AS d
     UNION ALL
-    SELECT t.id, t.attempt
+    SELECT t.id::bigint, t.attempt
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = heartbeat.worker_id
       AND t.status || '' = 'processing'

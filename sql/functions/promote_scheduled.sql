@@ -15,7 +15,7 @@ AS $$
 DECLARE
     -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
     now_ constant timestamptz := clock_timestamp();
-    due integer[];
+    due bigint[];
 BEGIN
     due := ARRAY(
         SELECT t.id

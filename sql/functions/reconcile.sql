@@ -2,8 +2,8 @@
 -- to its claim was lost on the way. Without this, such a task would wait for as long as the worker lives.
 -- Called by: workers, between two claims; and deregister_worker().
 -- Locks: those tasks, in id order. Returns: the ids that went back to pending.
-CREATE OR REPLACE FUNCTION contentq.reconcile(worker_id bigint, ids integer[], attempts integer[])
-RETURNS SETOF integer
+CREATE OR REPLACE FUNCTION contentq.reconcile(worker_id bigint, ids bigint[], attempts integer[])
+RETURNS SETOF bigint
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -14,7 +14,7 @@ AS $$
     SELECT contentq.release(reconcile.worker_id, array_agg(h.id), array_agg(h.attempt))
     FROM (
         -- A range and an order that only the index on the holders of tasks has; = would make any index do.
-        SELECT t.id, t.attempt
+        SELECT t.id::bigint AS id, t.attempt
         FROM public.content_generation_tasks AS t
         WHERE t.worker_id BETWEEN reconcile.worker_id AND reconcile.worker_id
           AND t.status = 'processing'
@@ -26,6 +26,6 @@ AS $$
     HAVING count(*) > 0;
 $$;
 
-COMMENT ON FUNCTION contentq.reconcile(bigint, integer[], integer[]) IS
+COMMENT ON FUNCTION contentq.reconcile(bigint, bigint[], integer[]) IS
     'Releases the tasks recorded as held by this worker that are not among the attempts that it knows of (ids with '
     'their attempts); returns their ids. To be called while no claim of the worker is under way.';

@@ -3,7 +3,7 @@
 -- Locks: the task's row. Returns: the new status.
 -- Source of the rule: max_attempts = max_retries + 1, so a retry is left while retry_count < max_retries.
 CREATE OR REPLACE FUNCTION contentq.record_failure(
-    id integer,
+    id bigint,
     message text,
     error_class text,
     permanent boolean,
@@ -45,5 +45,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.record_failure(integer, text, text, boolean, interval) IS
+COMMENT ON FUNCTION contentq.record_failure(bigint, text, text, boolean, interval) IS
     'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';

@@ -7,7 +7,7 @@
 --        do not wait for one another. Then, for accounts with a budget, one of 256 advisory locks each, in their order
 --        and until the end of the transaction, so that of two reports at once the second sees what the first has spent.
 -- Returns: nothing. Days begin at midnight UTC.
-CREATE OR REPLACE FUNCTION contentq.record_usage(worker_id bigint, ids integer[], usages text[])
+CREATE OR REPLACE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages text[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -18,8 +18,8 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    charged integer[];
-    charged_account integer;
+    charged bigint[];
+    charged_account bigint;
 BEGIN
     WITH added AS (
         INSERT INTO contentq.usage AS u
@@ -81,6 +81,6 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.record_usage(bigint, integer[], text[]) IS
+COMMENT ON FUNCTION contentq.record_usage(bigint, bigint[], text[]) IS
     'Adds what attempts at these tasks have cost to the usage of their accounts: JSON objects as text with model, '
     'prompt_tokens, completion_tokens and cost. complete() and store() do it with the results by themselves.';

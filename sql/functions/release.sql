@@ -4,8 +4,8 @@
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout.
 -- For the coalesce see complete().
-CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids integer[], attempts integer[])
-RETURNS SETOF integer
+CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[])
+RETURNS SETOF bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s'
@@ -33,7 +33,7 @@ BEGIN
     WHERE t.id = r.id
       AND t.attempt = r.attempt
       AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
-    RETURNING t.id;
+    RETURNING t.id::bigint;
 
     IF FOUND THEN
         PERFORM contentq.notify_ready();
@@ -41,5 +41,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.release(bigint, integer[], integer[]) IS
+COMMENT ON FUNCTION contentq.release(bigint, bigint[], integer[]) IS
     'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';

@@ -7,7 +7,7 @@
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.report_progress(
     worker_id bigint,
-    ids integer[],
+    ids bigint[],
     attempts integer[],
     fractions real[],
     notes text[] DEFAULT NULL
@@ -40,6 +40,6 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.report_progress(bigint, integer[], integer[], real[], text[]) IS
+COMMENT ON FUNCTION contentq.report_progress(bigint, bigint[], integer[], real[], text[]) IS
     'Notes how far tasks are that this worker runs: fractions from 0 to 1 and notes, for people to see in '
     'running_tasks. Rows that others have locked are skipped.';

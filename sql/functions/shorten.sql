@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
         WHEN length(shorten.message) > shorten.max_characters
-            THEN format('%s … (cut: %s characters in all)',
+            THEN format('%s ... (cut: %s characters in all)',
                         left(shorten.message, shorten.max_characters), length(shorten.message))
         ELSE shorten.message
     END;

@@ -6,7 +6,7 @@
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
-    id integer,
+    id bigint,
     attempt integer,
     resume_at timestamptz,
     message text DEFAULT NULL
@@ -33,5 +33,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.snooze(bigint, integer, integer, timestamptz, text) IS
+COMMENT ON FUNCTION contentq.snooze(bigint, bigint, integer, timestamptz, text) IS
     'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';

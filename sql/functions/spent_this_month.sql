@@ -1,6 +1,6 @@
 -- Sums what an account's attempts have cost since the first of the month (UTC).
 -- Called by: block_account(), explain(), the view usage_by_account. Locks: nothing. Returns: the cost, 0 for none.
-CREATE OR REPLACE FUNCTION contentq.spent_this_month(account_id integer)
+CREATE OR REPLACE FUNCTION contentq.spent_this_month(account_id bigint)
 RETURNS numeric
 LANGUAGE sql
 VOLATILE
@@ -12,5 +12,5 @@ AS $$
       AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date;
 $$;
 
-COMMENT ON FUNCTION contentq.spent_this_month(integer) IS
+COMMENT ON FUNCTION contentq.spent_this_month(bigint) IS
     'What the attempts at an account''s tasks have cost since the first of this month (UTC).';

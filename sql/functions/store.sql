@@ -2,23 +2,23 @@
 -- content without its completed task, nor the reverse.
 -- Called by: workers, for handlers that return content.
 -- Locks: the tasks, in id order. Returns: the ids that counted.
--- The result of each task is {"success": true, "content_id": …, "word_count": …} followed by the members of
+-- The result of each task is {"success": true, "content_id": ..., "word_count": ...} followed by the members of
 -- the JSON object in extras, when there is one. Content is approved when the task has auto_approve. What extras say of
 -- model, tokens and cost is added to the usage of the task's account (see record_usage()).
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
--- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
+-- A title is cut to what the table holds. Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
 -- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,
-    ids integer[],
+    ids bigint[],
     attempts integer[],
     titles text[],
     bodies text[],
     word_counts integer[],
     extras text[] DEFAULT NULL
 )
-RETURNS SETOF integer
+RETURNS SETOF bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s'
@@ -29,11 +29,18 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    held_ids integer[];
+    held_ids bigint[];
     places bigint[];
     held_counts integer[];
     held_extras text[];
-    content_ids integer[];
+    content_ids bigint[];
+    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    title_length constant integer := (
+        SELECT nullif(a.atttypmod, -1) - 4
+        FROM pg_attribute AS a
+        WHERE a.attrelid = 'public.contents'::regclass
+          AND a.attname = 'title'
+    );
 BEGIN
     IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
         RAISE EXCEPTION 'extras must be JSON objects'
@@ -62,7 +69,7 @@ BEGIN
     -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
     WITH stored AS (
         INSERT INTO public.contents (account_id, title, body, word_count, review_status)
-        SELECT t.account_id, r.title, r.body, r.word_count,
+        SELECT t.account_id, coalesce(left(r.title, title_length), r.title), r.body, r.word_count,
                CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
         FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
             WITH ORDINALITY AS r (id, title, body, word_count, place)
@@ -93,7 +100,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
     WHERE t.id = r.id
-    RETURNING t.id;
+    RETURNING t.id::bigint;
 
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
@@ -108,6 +115,6 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.store(bigint, integer[], integer[], text[], text[], integer[], text[]) IS
+COMMENT ON FUNCTION contentq.store(bigint, bigint[], integer[], text[], text[], integer[], text[]) IS
     'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the '
     'same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';

@@ -1,6 +1,6 @@
 -- What is paused: gates that are closed, then accounts that are paused or have used up their monthly budget.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/gates.sql
--- Open a gate with: SELECT contentq.open_gate('…'); end an account's pause with paused_until = NULL.
+-- Open a gate with: SELECT contentq.open_gate('...'); end an account's pause with paused_until = NULL.
 -- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 \echo Closed gates:
 SELECT left(key, 22) AS gate, opens_at::timestamp(0) AS closed_until, workers,

@@ -1,5 +1,5 @@
 -- Why a task is not running: its reasons, then the task itself.
--- Run with: psql "$DATABASE_URL" -v task=task-… -f sql/inspect/why.sql
+-- Run with: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql
 SELECT reason FROM contentq.explain(:'task') AS reason
 \g (format=wrapped columns=80)
 

@@ -133,7 +133,7 @@ def test_message_is_kept_up_to_its_limit(queue: Queue) -> None:
 
     row = queue.row(task.id)
     assert row["error_message"] == message
-    assert row["attempt_errors"][0]["message"] == "ä" * 1000 + " … (cut: 8000 characters in all)"
+    assert row["attempt_errors"][0]["message"] == "ä" * 1000 + " ... (cut: 8000 characters in all)"
 
 
 def test_longer_message_is_cut_and_says_so(queue: Queue) -> None:
@@ -141,4 +141,4 @@ def test_longer_message_is_cut_and_says_so(queue: Queue) -> None:
 
     queue.fail(task, "x" * 8001)
 
-    assert queue.row(task.id)["error_message"] == "x" * 8000 + " … (cut: 8001 characters in all)"
+    assert queue.row(task.id)["error_message"] == "x" * 8000 + " ... (cut: 8001 characters in all)"

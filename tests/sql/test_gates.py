@@ -216,7 +216,7 @@ def test_who_closed_it_is_noted(queue: Queue) -> None:
 def test_long_reason_is_cut(queue: Queue) -> None:
     queue.close_gate(GATE, reason="x" * 600)
 
-    assert queue.value("SELECT reason FROM contentq.gates") == "x" * 500 + " … (cut: 600 characters in all)"
+    assert queue.value("SELECT reason FROM contentq.gates") == "x" * 500 + " ... (cut: 600 characters in all)"
 
 
 @pytest.mark.parametrize(("key", "opens_at"), [("", "infinity"), (None, "infinity"), (GATE, None)])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from contentq.database.migrations import migrate
+from contentq.database.migrations import Migrated, migrate
 from contentq.database.revisions import current_revision, head_revision, require_head
 from contentq.errors import ContentQueueError, SchemaMismatch
 
@@ -18,6 +18,7 @@ from tests.support.schema_snapshot import dump
 from tests.support.waiting import eventually
 
 HEAD = head_revision()
+Connect = Callable[[], Connection]
 
 
 def relations(queue: Queue) -> list[str]:
@@ -31,7 +32,7 @@ def relations(queue: Queue) -> list[str]:
 def test_empty_database_is_brought_to_the_head(empty_dsn: str, bare: Queue) -> None:
     assert current_revision(bare.connection) is None
 
-    assert migrate(empty_dsn) == (None, HEAD)
+    assert migrate(empty_dsn) == Migrated(None, HEAD)
 
     assert current_revision(bare.connection) == HEAD
     require_head(bare.connection)
@@ -42,7 +43,7 @@ def test_migrating_twice_changes_nothing(dsn: str, database: Connection) -> None
     identity = "SELECT oid, xmin FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'contentq')"
     rows = database.execute(identity).fetchall()
 
-    assert migrate(dsn) == (HEAD, HEAD)
+    assert migrate(dsn) == Migrated(HEAD, HEAD)
 
     assert dump(dsn) == before
     assert database.execute(identity).fetchall() == rows
@@ -52,11 +53,11 @@ def test_way_down_leaves_nothing_and_the_way_up_makes_the_same_again(empty_dsn: 
     migrate(empty_dsn)
     before = dump(empty_dsn)
 
-    assert migrate(empty_dsn, "base") == (HEAD, None)
-    assert relations(bare) == ["contentq.alembic_version"]
-    assert bare.values("SELECT proname FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace") == []
+    assert migrate(empty_dsn, "base") == Migrated(HEAD, None)
+    assert relations(bare) == []
+    assert bare.value("SELECT to_regnamespace('contentq')") is None
 
-    assert migrate(empty_dsn) == (None, HEAD)
+    assert migrate(empty_dsn) == Migrated(None, HEAD)
     assert dump(empty_dsn) == before
 
 
@@ -68,40 +69,39 @@ def test_each_revision_undoes_exactly_what_it_did(empty_dsn: str, bare: Queue) -
         dumps[revision] = dump(empty_dsn)
 
     for revision in reversed(revisions):
-        assert migrate(empty_dsn, revision)[1] == revision
+        assert migrate(empty_dsn, revision).after == revision
         assert dump(empty_dsn) == dumps[revision]
-    assert migrate(empty_dsn, "base") == (revisions[0], None)
+    assert migrate(empty_dsn, "base") == Migrated(revisions[0], None)
 
 
-def test_rows_survive_the_way_from_the_first_revision_to_the_head(empty_dsn: str, bare: Queue) -> None:
-    migrate(empty_dsn, "0001")
-    task = bare.add(topic="Tea")
-    before = bare.row(task)
-
-    migrate(empty_dsn)
-
-    after = bare.row(task)
-    assert {column: after[column] for column in before} == before
-    assert {value for column, value in after.items() if column not in before} == {None}
-    assert [row["id"] for row in bare.claim(bare.register())] == [task]
-
-
-def test_migration_waits_for_one_that_is_under_way(empty_dsn: str, bare: Queue) -> None:
+def test_migration_waits_for_one_that_is_under_way(dsn: str, database: Connection, connect: Connect) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with bare.connection.transaction():
-            bare.run("SELECT pg_advisory_xact_lock(hashtextextended('contentq.migrate', 0))")
-            other = pool.submit(migrate, empty_dsn)
-            eventually(
-                lambda: (
-                    bare.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == 1
-                )
-            )
-            assert relations(bare) == []
-        assert other.result(30) == (None, HEAD)
+        with connect() as other, other.transaction():
+            other.execute("LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE")
+            waiting = pool.submit(migrate, dsn)
+            eventually(lambda: database.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount == 1)
+            assert not waiting.done()
+        assert waiting.result(30) == Migrated(HEAD, HEAD)
+
+
+def test_one_who_may_only_read_cannot_hold_up_a_migration(dsn: str, connect: Connect) -> None:
+    with connect() as reader, reader.transaction():
+        reader.execute("LOCK TABLE contentq.alembic_version IN ACCESS SHARE MODE")
+        reader.execute("SELECT pg_advisory_xact_lock(hashtextextended('contentq.migrate', 0))")
+
+        assert migrate(dsn, lock_timeout=0.1) == Migrated(HEAD, HEAD)
+
+
+def test_lock_that_holds_up_a_migration_is_waited_for_no_longer_than_said(dsn: str, connect: Connect) -> None:
+    with connect() as other, other.transaction():
+        other.execute("LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE")
+
+        with pytest.raises(ContentQueueError, match=r"waited 0\.1 seconds for a lock"):
+            migrate(dsn, lock_timeout=0.1)
 
 
 def test_programs_that_migrate_at_once_all_end_well(empty_dsn: str, bare: Queue) -> None:
-    program = "import sys; from contentq.database.migrations import migrate; print(migrate(sys.argv[1])[1])"
+    program = "import sys; from contentq.database.migrations import migrate; print(migrate(sys.argv[1]).after)"
     command = [sys.executable, "-c", program, empty_dsn]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
 
@@ -142,10 +142,6 @@ def test_schema_that_is_newer_than_the_program_is_left_alone(dsn: str, database:
 
 def test_database_that_is_not_at_the_head_is_said_to_need_migrating(empty_dsn: str, bare: Queue) -> None:
     with pytest.raises(SchemaMismatch, match="the database is not migrated; run: contentq migrate"):
-        require_head(bare.connection)
-
-    migrate(empty_dsn, "0001")
-    with pytest.raises(SchemaMismatch, match=f"has schema revision 0001, this program needs {HEAD}"):
         require_head(bare.connection)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import psycopg
-from contentq.database.migrations import migrate, migration_sql
+from contentq.database.migrations import Migrated, migrate, migration_sql
 from contentq.database.revisions import current_revision, head_revision
 
 from tests.support.programs import client
@@ -24,7 +24,7 @@ def test_printed_sql_makes_the_same_schema(empty_dsn: str, dsn: str) -> None:
     psql(empty_dsn, migration_sql())
 
     assert dump(empty_dsn) == dump(dsn)
-    assert migrate(empty_dsn) == (HEAD, HEAD)
+    assert migrate(empty_dsn) == Migrated(HEAD, HEAD)
 
 
 def test_printed_sql_can_be_run_revision_by_revision(empty_dsn: str, dsn: str) -> None:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     help="How long a statement may wait for a lock that others hold.",
 )
 @click.option("--yes", is_flag=True, help="Go back, which drops what later revisions made, without asking.")
+@click.option(
+    "--schema",
+    metavar="NAME",
+    help="The schema for the tables accounts, contents and content_generation_tasks.  [default: public]",
+)
 @json_option
 @click.pass_obj
 def migrate(
@@ -39,42 +44,60 @@ def migrate(
     start: str,
     lock_timeout: float,
     yes: bool,
+    schema: str | None,
     as_json: bool,
 ) -> None:
     """Bring the database to the newest schema, or to another revision.
 
-    All of it is one transaction; two at once wait for each other; a second time changes nothing.
+    Tables that are there already are taken over, with their rows. At the newest schema it restores functions,
+    views and triggers that are missing or were changed. All of it is one transaction; two at once wait for each
+    other.
     """
     from contentq.database import dsn, migrations
 
     if as_sql:
         if as_json:
             raise click.UsageError("--sql and --json exclude each other")
-        click.echo(migrations.migration_sql(revision, start), nl=False)
+        click.echo(migrations.migration_sql(revision, start, schema), nl=False)
         return
     resolved = dsn.resolve(options.dsn)
     if not yes:
         _ask_before_going_back(resolved, revision)
-    before, after = migrations.migrate(resolved, revision, lock_timeout)
+    done = migrations.migrate(resolved, revision, lock_timeout, schema=schema)
     if as_json:
-        print_json({"before": before, "after": after})
-    elif before == after:
-        click.echo(f"already at revision {after or 'base'}")
+        print_json({"before": done.before, "after": done.after, "changes": done.changes})
+        return
+    if done.before == done.after:
+        click.echo(f"already at revision {done.after or 'base'}")
     else:
-        click.echo(f"migrated from {before or 'base'} to {after or 'base'}")
+        click.echo(f"migrated from {done.before or 'base'} to {done.after or 'base'}")
+    for change in done.changes:
+        click.echo(change)
 
 
 def _ask_before_going_back(dsn: str, revision: str) -> None:
     from contentq.database.connect import connect
-    from contentq.database.revisions import current_revision, known_revisions
+    from contentq.database.revisions import created_tables, current_revision, known_revisions
 
     with connect(dsn, "contentq migrate") as connection:
         before = current_revision(connection)
+        created = created_tables(connection)
     order = ["base", *known_revisions()]
     if revision in order and before in order and order.index(revision) < order.index(before):
-        lost = "all tasks, accounts and contents" if revision == "base" else "what the later revisions made"
+        lost = _dropped(created) if revision == "base" else "what the later revisions made"
         consequence = f"going back from {before} to {revision} drops {lost}"
         if not sys.stdin.isatty():
             raise click.UsageError(f"{consequence}; repeat with --yes")
         if not click.confirm(f"{consequence.capitalize()}. Go on?", err=True):
             raise ContentQueueError("nothing was changed")
+
+
+def _dropped(created: list[str]) -> str:
+    """What is lost on the way to the base; tables that contentq did not create stay."""
+    kept = [name for name in ("accounts", "contents", "content_generation_tasks") if name not in created]
+    parts = [
+        f"the tables {', '.join(created)} with all their rows" if created else "",
+        f"what contentq added to {', '.join(kept)} (their rows stay)" if kept else "",
+        "usage, gates and settings",
+    ]
+    return "; ".join(part for part in parts if part)

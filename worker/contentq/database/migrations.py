@@ -1,14 +1,19 @@
 """Bringing the schema of a database to a revision.
 
-The revisions are alembic's, in alembic/versions/; each only names the SQL files that it runs, in
-sql/migrations/. Alembic's version table is contentq.alembic_version, so that a host application's own
-history is left alone.
+Two kinds of SQL make the schema. *Table steps* are revisions of alembic, in alembic/versions/; each only names the
+SQL files that it runs, in sql/migrations/. Functions, views and triggers are *repeatable* (see definitions.py):
+after the table steps they are those of this version of contentq, whatever they were before. All of it is one
+transaction.
+
+Alembic's version table is contentq.alembic_version, so that a host application's own history is left alone.
 """
 
 from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,10 +26,13 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg.rows import TupleRow
 
+from contentq.database import definitions
 from contentq.database import dsn as dsns
 from contentq.database.connect import connect
+from contentq.database.definitions import DEFAULT_SCHEMA, Installer, in_schema
+from contentq.database.grants import apply_grants
 from contentq.database.locations import ALEMBIC, SQL
-from contentq.database.revisions import current_revision, newer
+from contentq.database.revisions import current_revision, known_revisions, newer, tables_schema
 from contentq.errors import ContentQueueError
 
 VERSION_TABLE = "alembic_version"
@@ -33,49 +41,102 @@ VERSION_SCHEMA = "contentq"
 DEFAULT_LOCK_TIMEOUT = 5.0
 """Seconds that a statement of a migration may wait for a lock before the migration gives up."""
 
-_ADVISORY_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('contentq.migrate', 0))"
-_CREATE_SCHEMA = (
-    "CREATE SCHEMA IF NOT EXISTS contentq;\n"
-    "COMMENT ON SCHEMA contentq IS 'The machinery of the queue in public.content_generation_tasks.';"
-)
+_SCHEMA_NAME = re.compile(r"(?!pg_|contentq$|information_schema$)[a-z_][a-z0-9_]{0,62}")
+_SCHEMA_COMMENT = "The tables of contentq."
+
+_CREATE_MACHINERY = """
+CREATE SCHEMA IF NOT EXISTS contentq;
+COMMENT ON SCHEMA contentq IS 'The machinery of the queue.';
+"""
+_CREATE_VERSION_TABLE = """
+CREATE TABLE IF NOT EXISTS contentq.alembic_version (
+    version_num varchar(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+"""
+_SEARCH_PATH = "SET LOCAL search_path = pg_catalog, pg_temp;\n"
+_LOCK = "LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE;\n"
+"""What makes two migrations wait for each other. Who may only read cannot hold it."""
+
+_FORGET = """
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM contentq.alembic_version) THEN
+        DROP TABLE contentq.alembic_version;
+        IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'contentq'::regnamespace)
+            AND NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace)
+        THEN
+            DROP SCHEMA contentq;
+        END IF;
+        IF obj_description(to_regnamespace('{schema}'), 'pg_namespace') = '{comment}'
+            AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('{schema}'))
+        THEN
+            DROP SCHEMA {schema};
+        END IF;
+    END IF;
+END;
+$$;
+"""
+"""Of a database that is back at the base, nothing of contentq's is left."""
+
 _PLAIN_SQL = {"no_parameters": True}
 """Execution option: the text goes to the server as it is, % and : included, any number of statements."""
 
 
-def migrate(
-    dsn: str, revision: str = "head", lock_timeout: float = DEFAULT_LOCK_TIMEOUT
-) -> tuple[str | None, str | None]:
-    """Brings the database to a revision, forwards or backwards; returns (revision before, revision after).
+@dataclass
+class Migrated:
+    """What a migration has done."""
 
-    revision: "head", "base" or a number such as 0001. lock_timeout: seconds. Two calls at once wait for each
-    other. Raises ContentQueueError with nothing changed, since all of it is one transaction.
+    before: str | None = None
+    """The revision before; None when the database was not migrated."""
+
+    after: str | None = None
+    """The revision after; None when nothing of contentq's is left."""
+
+    changes: list[str] = field(default_factory=list)
+    """What was taken over, created, updated or restored, a line each; empty when everything was in order."""
+
+
+def migrate(
+    dsn: str,
+    revision: str = "head",
+    lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
+    *,
+    schema: str | None = None,
+) -> Migrated:
+    """Brings the database to a revision, forwards or backwards, and its functions, views and triggers up to date.
+
+    revision: "head", "base" or a number such as 0001. lock_timeout: seconds. schema: where the tables accounts,
+    contents and content_generation_tasks are to be, public if it is not said; afterwards the database knows. Two
+    calls at once wait for each other. At the head it repairs: what is missing or was changed is restored. Raises
+    ContentQueueError with nothing changed, since all of it is one transaction.
     """
     script = ScriptDirectory.from_config(_config())
     target = _known(script, revision)
-    with connect(dsn, "contentq migrate") as connection:
-        before = current_revision(connection)
-    if before is not None and before not in _revisions(script):
-        raise newer(before)
+    done = Migrated()
     config = _config()
-    config.attributes["dsn"] = dsn
-    config.attributes["lock_timeout"] = lock_timeout
-    # Which way to go is decided under the lock, so that two migrations at once do not both go.
-    config.attributes["target"] = target
-    try:
-        with EnvironmentContext(config, script, fn=_steps_to(script, target)):
-            script.run_env()
-    except sqlalchemy.exc.DBAPIError as error:
-        raise _explained(error, lock_timeout) from error
-    with connect(dsn, "contentq migrate") as connection:
-        return before, current_revision(connection)
+    config.attributes.update(dsn=dsn, lock_timeout=lock_timeout, schema=schema, done=done, target=target)
+    for attempt in (1, 2):
+        try:
+            with EnvironmentContext(config, script, fn=_steps_to(script, target)):
+                script.run_env()
+            break
+        except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
+            cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
+            # Another one has just created the schema: this one can wait for it now.
+            if not (attempt == 1 and isinstance(cause, psycopg.errors.UniqueViolation)):
+                raise _explain(cause, lock_timeout) from error
+    return done
 
 
-def migration_sql(revision: str = "head", start: str = "base") -> str:
+def migration_sql(revision: str = "head", start: str = "base", schema: str | None = None) -> str:
     """The SQL that migrates from one revision to another, for someone else to read and run."""
     printed = io.StringIO()
     config = _config(printed)
+    config.attributes["schema"] = schema
     script = ScriptDirectory.from_config(config)
     start, target = _known(script, start), _known(script, revision)
+    config.attributes["target"] = target
     order = ["base", *_revisions(script)]
     try:
         if order.index(target) >= order.index(start):
@@ -87,20 +148,29 @@ def migration_sql(revision: str = "head", start: str = "base") -> str:
     return printed.getvalue()
 
 
-def run_sql(name: str) -> None:
-    """Runs a file of sql/migrations/ in the migration under way; for the revisions."""
-    text = (SQL / "migrations" / name).read_text(encoding="utf-8")
+def run_step(revision_file: str, way: str) -> None:
+    """Runs the table step of a revision, "up" or "down", in the migration under way; for the revisions.
+
+    Before the first one, functions, views and triggers are dropped, since they may depend on what it changes.
+    """
+    text = (SQL / "migrations" / f"{Path(revision_file).stem}.{way}.sql").read_text(encoding="utf-8")
     context = _migration_context()
+    environment = context.environment_context
+    assert environment is not None
+    assert environment.config is not None
+    attributes = environment.config.attributes
+    text = in_schema(text, attributes["schema"])
     if context.as_sql:
         context.impl.static_output(text.rstrip() + "\n")
     else:
+        attributes["installer"].drop_all()
         _execute(context.connection, text)
 
 
 def run_revisions(environment: Any) -> None:
     """Runs the revisions that alembic asks for, in one transaction, waiting for any other migration."""
     attributes = environment.config.attributes
-    dsn = attributes.get("dsn") or dsns.resolve()
+    dsn = attributes.get("dsn") or dsns.resolve(environment.config.get_main_option("sqlalchemy.url"))
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         creator=lambda: _plain_connection(dsn),
@@ -108,28 +178,168 @@ def run_revisions(environment: Any) -> None:
     )
     lock_timeout = attributes.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)
     with engine.connect() as connection, connection.begin():
-        _execute(connection, _ADVISORY_LOCK)
-        _execute(connection, f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)}")
-        schema_exists = connection.exec_driver_sql("SELECT to_regnamespace('contentq') IS NOT NULL").scalar()
-        if not schema_exists:
-            _execute(connection, _CREATE_SCHEMA)
+        raw: Any = connection.connection.dbapi_connection
+        _execute(connection, f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)};\n{_SEARCH_PATH}")
+        schema = _begin(raw, _wanted_schema(environment))
+        attributes["schema"] = schema
+        attributes["installer"] = installer = Installer(raw, schema)
         environment.configure(
-            connection=connection, version_table=VERSION_TABLE, version_table_schema=VERSION_SCHEMA
+            connection=connection,
+            version_table=VERSION_TABLE,
+            version_table_schema=VERSION_SCHEMA,
+            process_revision_directives=_write_step_files,
+            target_metadata=_metadata(schema),
+            include_object=_is_in_the_models,
+            compare_server_default=True,
         )
+        done = attributes.get("done") or Migrated()
+        done.before = current_revision(raw)
+        known = _revisions(ScriptDirectory.from_config(environment.config))
+        if done.before is not None and done.before not in known:
+            raise newer(done.before)
         environment.run_migrations()
+        done.after = current_revision(raw)
+        if done.after is None:
+            _execute(connection, _FORGET.format(schema=schema, comment=_SCHEMA_COMMENT))
+        elif done.after == known[-1] and _is_asked_to_migrate(environment):
+            if installer.has_dropped:
+                installer.create_all()
+                done.changes += _taken_over(raw)
+            else:
+                done.changes += installer.repair()
+            done.changes += apply_grants(raw, schema)
+
+
+def _metadata(schema: str) -> sqlalchemy.MetaData:
+    """The models' tables, for `alembic check`."""
+    from contentq.models import Base
+
+    if schema == DEFAULT_SCHEMA:
+        return Base.metadata
+    moved = sqlalchemy.MetaData()
+    for table in Base.metadata.sorted_tables:
+        table.to_metadata(moved, schema=schema)
+    return moved
+
+
+def _is_in_the_models(
+    _thing: object, _name: str | None, _kind: str, reflected: bool, compare_to: object | None
+) -> bool:
+    """Leaves alone what else is in the database: it is a host's, or schema contentq's own."""
+    return not (reflected and compare_to is None)
+
+
+def _is_asked_to_migrate(environment: Any) -> bool:
+    """Whether alembic was called to go to a revision, and not to show something or to begin a new one."""
+    if "target" in environment.config.attributes:
+        return True
+    try:
+        environment.get_revision_argument()
+    except KeyError:
+        return False
+    return True
+
+
+def _write_step_files(_context: MigrationContext, _heads: Any, directives: list[Any]) -> None:
+    """Gives a new revision of `alembic revision` the next number, and writes the SQL files that it will run."""
+    for directive in directives:
+        if not directive.upgrade_ops.is_empty():
+            raise ContentQueueError(
+                "contentq's revisions are written in SQL: run alembic revision -m 'what changes', without "
+                "--autogenerate"
+            )
+        slug = "_".join(re.findall(r"\w+", directive.message or "")).lower()
+        if not slug:
+            raise ContentQueueError("say what the revision changes: alembic revision -m 'what changes'")
+        directive.rev_id = f"{int(known_revisions()[-1]) + 1:04}"
+        for way, what in (("up", directive.message), ("down", "undone")):
+            name = f"{directive.rev_id}_{slug}.{way}.sql"
+            (SQL / "migrations" / name).write_text(f"-- {directive.rev_id}: {what}.\n", encoding="utf-8")
+
+
+def _begin(connection: psycopg.Connection[TupleRow], wanted: str | None) -> str:
+    """Takes the lock of migrations; the schema that the tables are in, or are to be in."""
+    _checked_schema(wanted, tables_schema(connection))
+    connection.execute((_CREATE_MACHINERY + _CREATE_VERSION_TABLE + _LOCK).encode())
+    # Decided under the lock: another migration may have made the tables meanwhile.
+    known = tables_schema(connection)
+    schema = _checked_schema(wanted, known)
+    if known is None and schema != DEFAULT_SCHEMA:
+        exists = connection.execute("SELECT to_regnamespace(%s) IS NOT NULL", [schema]).fetchone()
+        if exists is not None and not exists[0]:
+            connection.execute(_create_schema(schema).encode())
+    return schema
 
 
 def print_revisions(environment: Any) -> None:
     """Prints the SQL of the revisions that alembic asks for, as one transaction."""
+    attributes = environment.config.attributes
+    schema = _checked_schema(_wanted_schema(environment), None)
+    attributes["schema"] = schema
+    script = ScriptDirectory.from_config(environment.config)
+    target = attributes.get("target") or environment.get_revision_argument()
     environment.configure(
         dialect_name="postgresql",
         version_table=VERSION_TABLE,
         version_table_schema=VERSION_SCHEMA,
         output_buffer=environment.config.output_buffer,
     )
+    print_sql = environment.get_context().impl.static_output
     with environment.begin_transaction():
-        environment.get_context().impl.static_output(_CREATE_SCHEMA)
+        print_sql(_SEARCH_PATH + _CREATE_MACHINERY)
+        if schema != DEFAULT_SCHEMA:
+            print_sql(_create_schema(schema))
+        print_sql(definitions.drop_all_sql())
         environment.run_migrations()
+        if target == _revisions(script)[-1] or target == "head":
+            print_sql(definitions.create_all_sql(schema))
+        elif target in (None, "base"):
+            print_sql(_FORGET.format(schema=schema, comment=_SCHEMA_COMMENT))
+
+
+def _create_schema(schema: str) -> str:
+    return f"CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS '{_SCHEMA_COMMENT}';"
+
+
+def _wanted_schema(environment: Any) -> str | None:
+    """The schema that the call names: an argument of migrate(), or `alembic -x schema=NAME`."""
+    named: str | None = environment.config.attributes.get("schema")
+    given: dict[str, str] = environment.get_x_argument(as_dictionary=True)
+    return named or given.get("schema")
+
+
+def _checked_schema(wanted: str | None, known: str | None) -> str:
+    """The schema for the tables: where they are, else where they are wanted. Raises ContentQueueError."""
+    if wanted is not None and not _SCHEMA_NAME.fullmatch(wanted):
+        raise ContentQueueError(
+            f"{wanted!r} cannot be the schema of the tables: use lower-case letters, digits and underscores, at "
+            "most 63 of them, and no name that PostgreSQL or contentq uses itself"
+        )
+    if known is not None and wanted not in (None, known):
+        raise ContentQueueError(
+            f"the tables are in schema {known!r}, not in {wanted!r}: leave --schema out (a database has one queue)"
+        )
+    return known or wanted or DEFAULT_SCHEMA
+
+
+def _require_utf8(connection: psycopg.Connection[TupleRow]) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ContentQueueError(
+            f"the database has the encoding {encoding}, and contentq needs UTF8, since texts may be in any "
+            "language; nothing was changed. Use one made with: CREATE DATABASE ... ENCODING 'UTF8' "
+            "TEMPLATE template0"
+        )
+
+
+def _taken_over(connection: psycopg.Connection[TupleRow]) -> list[str]:
+    rows = connection.execute(
+        "SELECT table_name, cardinality(added) FROM contentq.tables WHERE NOT is_created ORDER BY table_name"
+    ).fetchall()
+    return [
+        f"took over table {name}, which was there" + (f" (additions: {number})" if number else "")
+        for name, number in rows
+    ]
 
 
 def _steps_to(script: ScriptDirectory, target: str) -> Any:
@@ -167,6 +377,7 @@ def _config(output: io.StringIO | None = None) -> Config:
 
 def _plain_connection(dsn: str) -> psycopg.Connection[TupleRow]:
     connection = connect(dsn, "contentq migrate")
+    _require_utf8(connection)
     connection.autocommit = False
     return connection
 
@@ -183,15 +394,20 @@ def _migration_context() -> MigrationContext:
     return context
 
 
-def _explained(error: sqlalchemy.exc.DBAPIError, lock_timeout: float) -> ContentQueueError:
-    cause = error.orig
+def _explain(cause: BaseException | None, lock_timeout: float) -> ContentQueueError:
     if isinstance(cause, psycopg.errors.LockNotAvailable):
         return ContentQueueError(
             f"the migration waited {lock_timeout:g} seconds for a lock that another session holds and gave up, "
             "with nothing changed; run it again when that session has ended, or with a longer --lock-timeout"
         )
+    if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
+        return ContentQueueError(
+            f"the migration stopped, with nothing changed: objects of yours depend on contentq's: "
+            f"{cause.diag.message_detail or cause}; drop them, migrate, and create them again"
+        )
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
         parts = [cause.diag.message_primary, cause.diag.message_hint or ""]
-        text = ". ".join(re.sub(r"\.$", "", part) for part in parts if part)
+        separator = ".\n" if "\n" in parts[0] else ". "
+        text = separator.join(re.sub(r"\.$", "", part) for part in parts if part)
         return ContentQueueError(f"the migration stopped, with nothing changed: {text}")
     return ContentQueueError(f"the migration stopped, with nothing changed: {cause}")

@@ -32,6 +32,25 @@ def current_revision(connection: psycopg.Connection[TupleRow]) -> str | None:
     return None if row is None else str(row[0])
 
 
+def tables_schema(connection: psycopg.Connection[TupleRow]) -> str | None:
+    """The schema of the table content_generation_tasks; None when the database is not migrated."""
+    present = connection.execute("SELECT to_regclass('contentq.tables') IS NOT NULL").fetchone()
+    if present is None or not present[0]:
+        return None
+    row = connection.execute(
+        "SELECT schema_name FROM contentq.tables WHERE table_name = 'content_generation_tasks'"
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def created_tables(connection: psycopg.Connection[TupleRow]) -> list[str]:
+    """Which of the three tables contentq has created itself: those that the way back to the base drops."""
+    if tables_schema(connection) is None:
+        return []
+    rows = connection.execute("SELECT table_name FROM contentq.tables WHERE is_created ORDER BY table_name")
+    return [str(row[0]) for row in rows]
+
+
 def require_head(connection: psycopg.Connection[TupleRow]) -> None:
     """Raises SchemaMismatch, with what to do, unless the database has this program's revision."""
     found, head = current_revision(connection), head_revision()

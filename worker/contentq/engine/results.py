@@ -103,7 +103,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
     if isinstance(error, HandlerError):
         return Failed(held, text or name, name, usage=_usage(held, error))
     said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
-    cut = f" … (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
+    cut = f" ... (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
     return Failed(held, f"{said}{cut}{_place(error)}", name)
 
 

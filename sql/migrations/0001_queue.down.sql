@@ -1,0 +1,26 @@
+-- 0001, undone: drops the tables that contentq created, with what is in them, and what it added to those that it took
+-- over. Tables that were there before it stay, with their rows.
+DO $$
+DECLARE
+    one record;
+    statement text;
+BEGIN
+    FOR one IN
+        SELECT t.table_name, t.schema_name, t.is_created, t.added
+        FROM contentq.tables AS t
+        ORDER BY t.table_name = 'content_generation_tasks' DESC, t.table_name = 'contents' DESC
+    LOOP
+        IF one.is_created THEN
+            EXECUTE format('DROP TABLE IF EXISTS %I.%I', one.schema_name, one.table_name);
+        ELSE
+            FOREACH statement IN ARRAY one.added LOOP
+                EXECUTE statement;
+            END LOOP;
+        END IF;
+    END LOOP;
+END;
+$$;
+
+DROP TABLE
+    contentq.usage, contentq.blocked_accounts, contentq.gates, contentq.maintenance, contentq.settings, contentq.workers,
+    contentq.definitions, contentq.tables;

@@ -1,0 +1,67 @@
+-- The triggers, each with its comment after it. Like functions and views, they are created anew by each migration.
+
+CREATE TRIGGER content_generation_tasks_touch
+    BEFORE UPDATE ON public.content_generation_tasks
+    FOR EACH ROW
+    WHEN (NEW.updated_at IS DISTINCT FROM CURRENT_TIMESTAMP)
+    EXECUTE FUNCTION contentq.touch_updated_at();
+
+COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_tasks IS
+    'Keeps updated_at on every update; skipped when the statement has set it to CURRENT_TIMESTAMP itself.';
+
+-- Deferred triggers are for each row; the condition, which is evaluated when the row is inserted, lets one row of a
+-- transaction pass.
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
+    AFTER INSERT ON public.content_generation_tasks
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW
+    WHEN (
+        NEW.status = 'pending'
+        AND current_setting('contentq.has_inserted', true) IS DISTINCT FROM 'yes'
+        AND set_config('contentq.has_inserted', 'yes', true) = 'yes'
+    )
+    EXECUTE FUNCTION contentq.wake_workers();
+
+COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS
+    'Wakes idle workers, once a transaction that has inserted tasks, at its commit.';
+
+-- Deferred, so that block_account() locks the account only while the transaction commits.
+CREATE CONSTRAINT TRIGGER accounts_blocked_insert
+    AFTER INSERT ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW
+    WHEN (NEW.paused_until IS NOT NULL OR NEW.monthly_budget IS NOT NULL)
+    EXECUTE FUNCTION contentq.account_changed();
+
+COMMENT ON TRIGGER accounts_blocked_insert ON public.accounts IS
+    'Tells claims of an account that is added with a pause or a budget.';
+
+CREATE CONSTRAINT TRIGGER accounts_blocked_update
+    AFTER UPDATE ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW
+    WHEN (OLD.paused_until IS DISTINCT FROM NEW.paused_until
+          OR OLD.monthly_budget IS DISTINCT FROM NEW.monthly_budget
+          OR OLD.id <> NEW.id AND num_nonnulls(OLD.paused_until, OLD.monthly_budget) > 0)
+    EXECUTE FUNCTION contentq.account_changed();
+
+COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS
+    'Tells claims of a pause or a budget that was set, changed or removed.';
+
+CREATE CONSTRAINT TRIGGER accounts_blocked_delete
+    AFTER DELETE ON public.accounts
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW
+    WHEN (OLD.paused_until IS NOT NULL OR OLD.monthly_budget IS NOT NULL)
+    EXECUTE FUNCTION contentq.account_changed();
+
+COMMENT ON TRIGGER accounts_blocked_delete ON public.accounts IS
+    'Makes claims forget an account that is gone.';
+
+CREATE TRIGGER accounts_blocked_truncate
+    AFTER TRUNCATE ON public.accounts
+    FOR EACH STATEMENT
+    EXECUTE FUNCTION contentq.account_changed();
+
+COMMENT ON TRIGGER accounts_blocked_truncate ON public.accounts IS
+    'Makes claims forget all accounts when all are gone.';

@@ -1,0 +1,12 @@
+-- The queue, wherever its table is: for programs that need not know the schema. It can be written to like the table.
+CREATE OR REPLACE VIEW contentq.tasks WITH (security_invoker = true) AS
+SELECT
+    t.id, t.task_id, t.content_id, t.account_id, t.topic, t.keywords, t.category, t.requirements, t.tone,
+    t.status, t.priority, t.retry_count, t.max_retries,
+    t.submitted_at, t.started_at, t.completed_at, t.timeout_at, t.result, t.error_message, t.auto_approve,
+    t.created_at, t.updated_at, t.scheduled_at, t.attempt, t.worker_id, t.cancel_requested_at, t.attempt_errors,
+    t.progress, t.progress_note
+FROM public.content_generation_tasks AS t;
+
+COMMENT ON VIEW contentq.tasks IS
+    'Table content_generation_tasks, whatever schema it is in; can be read and written like it.';
