@@ -377,7 +377,11 @@ def _config(output: io.StringIO | None = None) -> Config:
 
 def _plain_connection(dsn: str) -> psycopg.Connection[TupleRow]:
     connection = connect(dsn, "contentq migrate")
-    _require_utf8(connection)
+    try:
+        _require_utf8(connection)
+    except ContentQueueError:
+        connection.close()
+        raise
     connection.autocommit = False
     return connection
 
