@@ -1,4 +1,4 @@
-# Needs GNU make and Python 3.10 or later; everything else is fetched into .venv, all data go to .contentq.
+# Needs GNU make and Python 3.11 or later; everything else is fetched into .venv, all data go to .contentq.
 # `make` lists what there is.
 
 VENV := .venv

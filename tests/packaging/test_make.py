@@ -107,7 +107,7 @@ def test_without_a_usable_python_make_says_what_to_install(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode != 0
-    assert "No Python of 3.10 or later was found under the name false" in done.stderr
+    assert "No Python of 3.11 or later was found under the name false" in done.stderr
 
 
 def test_an_environment_is_made_where_python_has_no_ensurepip(tmp_path: Path) -> None:

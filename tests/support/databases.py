@@ -75,11 +75,9 @@ class Databases:
         return self._template
 
     def _create(self, name: str, template: str) -> None:
-        query = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        if self._server.info.server_version >= 150000:
-            # Copying files is the quicker way for a database of a few megabytes.
-            query += sql.SQL(" STRATEGY file_copy")
-        self._execute(query)
+        # Copying files is the quicker way for a database of a few megabytes.
+        query = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        self._execute(query.format(sql.Identifier(name), sql.Identifier(template)))
 
     def _drop(self, name: str) -> None:
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
