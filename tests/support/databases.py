@@ -43,6 +43,15 @@ class Databases:
         with self._database("template0") as dsn:
             yield dsn
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits until no other process of a parallel run is in here: for tests that change the server itself."""
+        self._server.execute("SELECT pg_advisory_lock(hashtext('tests of contentq'))")
+        try:
+            yield
+        finally:
+            self._server.execute("SELECT pg_advisory_unlock(hashtext('tests of contentq'))")
+
     def close(self) -> None:
         """Drops all databases that were made."""
         for name in [*self._left, *filter(None, [self._template])]:
