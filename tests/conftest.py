@@ -10,8 +10,8 @@ The server, first of these:
 With --all, the tests in tests/sql also run on a throwaway cluster of every other major version that is installed
 (`-k postgresql-16` picks one), and the tests marked `installs` run at all.
 
-In a parallel run (`-n 2`) each process starts servers of its own, which takes a second each: what belongs to a whole
-server, such as roles, is then no other test's business. Only the server of CONTENTQ_TEST_DSN is everyone's.
+In a parallel run (`-n 2`) each process starts servers of its own, which takes a second each: what belongs to a
+whole server, such as roles, is then no other test's business. Only the server of CONTENTQ_TEST_DSN is everyone's.
 """
 
 from __future__ import annotations

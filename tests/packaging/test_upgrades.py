@@ -17,7 +17,7 @@ RELEASED: tuple[str, ...] = ()
 """The versions on PyPI, oldest first. Add one when it is released."""
 
 THIS_COMMIT = "this commit"
-"""Its wheel, as if it were released: shows that the harness works, and that migrating once more changes nothing."""
+"""Its wheel, as if it were released: shows that this test works, and that migrating again changes nothing."""
 
 pytestmark = pytest.mark.installs
 
