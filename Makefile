@@ -1,4 +1,4 @@
-# Needs GNU make and Python 3.10 or later; everything else is fetched into .venv, all data go to .contentq.
+# Needs GNU make and Python 3.11 or later; everything else is fetched into .venv, all data go to .contentq.
 # `make` lists what there is.
 
 VENV := .venv
@@ -18,7 +18,13 @@ unexport $(filter-out PGPASSWORD PGPASSFILE PGSSL%,$(filter PG%,$(.VARIABLES)))
 # Further arguments, e.g. make test ARGS='-k claim'.
 ARGS ?=
 
-.PHONY: help run psql worker stop test faults lint bench bench-peers schema clean database
+# The tests start hundreds of Python programs, which are slow to start without compiled modules.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Tests in several processes at once; ARGS='-n 0' runs them in one, as a debugger needs it.
+PARALLEL := -n auto --dist worksteal
+
+.PHONY: help run psql worker stop test test-all faults lint bench bench-peers schema clean database
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -70,7 +76,10 @@ stop: ## stop that database; its data stay
 	@if [ -x $(CONTENTQ) ]; then $(CONTENTQ) db stop; fi
 
 test: $(VENV)/dev-installed ## run the tests (ARGS='-k claim' for some)
-	@$(PY) -m pytest --ignore=tests/faults $(ARGS)
+	@$(PY) -m pytest --ignore=tests/faults $(PARALLEL) $(ARGS)
+
+test-all: $(VENV)/dev-installed ## and those that build and install, and tests/sql on every PostgreSQL there is
+	@$(PY) -m pytest --ignore=tests/faults --all $(PARALLEL) $(ARGS)
 
 faults: $(VENV)/dev-installed ## break things on purpose, 3 minutes (or FAULTS_MINUTES=30)
 	@$(PY) -m pytest tests/faults $(ARGS)

@@ -1,27 +1,40 @@
-"""Which PostgreSQL the tests use, and the databases that they get on it.
+"""Which PostgreSQL the tests use, the databases that they get on it, and which tests run.
 
 The server, first of these:
 
 1. CONTENTQ_TEST_DSN: a server that is running; the user of this DSN must be allowed to create databases.
    The value "embedded" goes straight to 3.
-2. A container, when a Docker engine answers (it is asked for half a second at most).
+2. A container, when a Docker engine answers (it is asked for half a second at most) and has or gets the image.
 3. A throwaway cluster of PostgreSQL 18 from the embedded wheel, without the wheel one of the system's programs.
 
-The tests in tests/sql run there and, one major version after the other, on a throwaway cluster of every other
-version that is installed. CONTENTQ_TEST_ONE_SERVER=1 keeps them to the first one; `-k postgresql-16` picks one.
+With --all, the tests in tests/sql also run on a throwaway cluster of every other major version that is installed
+(`-k postgresql-16` picks one), and the tests marked `installs` run at all.
+
+In a parallel run (`-n 2`) each process starts servers of its own, which takes a second each: what belongs to a
+whole server, such as roles, is then no other test's business. Only the server of CONTENTQ_TEST_DSN is everyone's.
 """
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from contentq.database.connect import connect as open_connection
 
 from tests.support.databases import Connection
-from tests.support.servers import Server, Servers, servers_of
+from tests.support.servers import EVERY_VERSION, Server, Servers, engine_for_workers, servers_of
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        EVERY_VERSION,
+        action="store_true",
+        help="run tests/sql on every PostgreSQL that is installed, and the tests that build, install or download",
+    )
 
 
 def pytest_configure() -> None:
@@ -30,11 +43,41 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     servers = servers_of(config)
     others = [str(server.major) for server in servers.all if server is not servers.default]
     also = f"; tests/sql also on {', '.join(others)}" if others else ""
-    return f"server: {servers.default.description}{also}"
+    note = [f"note: {servers.note}; an embedded server takes its place"] if servers.note else []
+    return [f"server: {servers.default.description}{also}", *note]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the tests that install to --all, where they come first: they are the longest."""
+    marked = [item for item in items if item.get_closest_marker("installs")]
+    others = [item for item in items if not item.get_closest_marker("installs")]
+    if config.getoption(EVERY_VERSION):
+        items[:] = marked + others
+    elif marked:
+        config.hook.pytest_deselected(items=marked)
+        items[:] = others
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: a process more than there are processors, for most of a test's time is waiting."""
+    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Writes lone surrogates, which some tests log, in a form that can be sent to another process."""
+    return _sendable((yield))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells the other processes of a parallel run which Docker engine it uses."""
+    node.workerinput["contentq_engine"] = engine_for_workers(node.config)
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +125,14 @@ def connect(dsn: str) -> Iterator[Callable[[], Connection]]:
 def database(connect: Callable[[], Connection]) -> Connection:
     """A connection to the database of `dsn`, in autocommit mode."""
     return connect()
+
+
+def _sendable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {name: _sendable(member) for name, member in value.items()}
+        case list() | tuple():
+            return type(value)(map(_sendable, value))
+    return value

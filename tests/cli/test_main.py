@@ -194,7 +194,10 @@ def test_missing_rights_are_one_clear_line(contentq: Run, queue: Queue) -> None:
 def test_lost_connection_ends_with_3(start: Start, dsn: str, queue: Queue, account: str) -> None:
     process = start("submit", "-", "--format", "csv", "--account", account, DATABASE_URL=dsn)
     _wait_until_it_is_inserting(process, queue)
-    queue.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'contentq cli'")
+    queue.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'contentq cli'"
+    )
     out, err = process.communicate(b"more\n", timeout=60)
 
     assert process.returncode == 3

@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SECTION_OPTIONS = {"worker", "pooler", "pip", "provider"}
 BLOCK_OPTIONS = {"background", "file", "needs", "not run"}
 
+INSTALLS = {"javascript", "go"}
+"""Languages whose driver for PostgreSQL is fetched or compiled first."""
+
 _HEADING = re.compile(r"(#{1,6}) +(.+?) *$")
 _FENCE = re.compile(r"(`{3,})(\w*) *$")
 _COMMENT = re.compile(r"<!-- (.+) -->$")
@@ -64,6 +67,11 @@ class Section:
     def options(self) -> set[str]:
         """What its blocks say of all of it."""
         return {name for block in self.blocks for name in block.options if name in SECTION_OPTIONS}
+
+    @property
+    def installs(self) -> bool:
+        """Whether running it means to install a package, or to compile one."""
+        return "pip" in self.options or any(block.is_run and block.language in INSTALLS for block in self.blocks)
 
     def __str__(self) -> str:
         return f"{self.document}: {self.heading}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,10 +11,15 @@ from tests.docs.outputs import comparable
 from tests.docs.running import LANGUAGES, Run
 
 ALL = list(sections())
-RUN = [section for section in ALL if any(block.is_run for block in section.blocks)]
 
 
-@pytest.mark.parametrize("section", RUN, ids=str)
+def _to_run() -> Iterator[object]:
+    for section in ALL:
+        if any(block.is_run for block in section.blocks):
+            yield pytest.param(section, id=str(section), marks=[pytest.mark.installs] if section.installs else [])
+
+
+@pytest.mark.parametrize("section", list(_to_run()))
 def test_blocks_run_and_print_what_the_document_says(section: Section, run: Callable[[Section], Run]) -> None:
     running = run(section)
     printed = ""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol
 
 import psycopg
@@ -31,7 +32,8 @@ class RunningWorker:
         assert self._ready.wait(10)
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self.worker.stop)
+        with suppress(RuntimeError):  # its event loop is closed: it has just ended by itself
+            self._loop.call_soon_threadsafe(self.worker.stop)
 
     def ending(self, within: float = 20) -> Ending:
         """How it ended; to be asked after stop(), or of a worker that stops by itself."""

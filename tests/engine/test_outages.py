@@ -43,14 +43,17 @@ def test_task_whose_claim_was_not_heard_is_released(
     async def handler(task: Task, context: Context) -> None:
         return None
 
+    def terminate(which: str) -> None:
+        eventually(lambda: database.execute(TERMINATE, [which]).fetchone() != (0,), within=10)
+
     start_worker(handler, listen=False, poll=60)
     worker = eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
     # What the database has done when the answer to a claim is lost on the way.
     with database.transaction():
         id_ = insert()
         database.execute("SELECT FROM contentq.claim(%s, 1)", worker)
-    database.execute(TERMINATE, ["contentq claim"])
-    database.execute(TERMINATE, ["contentq heartbeat"])  # once it is back, the worker looks for tasks
+    terminate("contentq claim")
+    terminate("contentq heartbeat")  # once it is back, the worker looks for tasks
     eventually(lambda: row(id_).status == "completed", within=10)
     assert (row(id_).attempt, row(id_).retry_count) == (2, 0)
 
@@ -185,7 +188,10 @@ def test_idle_worker_replaces_its_connection_as_soon_as_another_got_no_answer(
         return None
 
     def backend() -> int | None:
-        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contentq claim' AND state = 'idle'"
+        query = (
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'contentq claim' AND state = 'idle'"
+        )
         found = database.execute(query).fetchone()
         return None if found is None else int(found[0])
 

@@ -35,7 +35,7 @@ def status_of(database: Database, id_: int) -> Any:
         ({"model": "m", "cost": Decimal("2.5")}, ("m", 0, 2.5), None),
         ({"prompt_tokens": Decimal(12), "cost": Fraction(1, 4)}, ("unknown", 12, 0.25), None),
         ({"prompt_tokens": 12, "cost": float("nan")}, ("unknown", 12, 0), "cost=nan"),
-        ({"prompt_tokens": 12, "cost": "2.5", "raw": object()}, ("unknown", 12, 0), "cost='2.5'"),
+        ({"prompt_tokens": 12, "cost": "2.5", "raw": ...}, ("unknown", 12, 0), "cost='2.5'"),
         ({"model": "a\x00b", "prompt_tokens": 12}, ("a\\x00b", 12, 0), None),
         ({"model": "\ud800", "prompt_tokens": 12}, ("\\ud800", 12, 0), None),
         ({"model": 7, "prompt_tokens": -1, "cost": 2}, ("unknown", 0, 2), "model=7; prompt_tokens=-1"),
@@ -71,7 +71,7 @@ def test_each_member_of_usage_counts_for_itself(
         GeneratedContent("t", 5, result=PAID),  # type: ignore[arg-type]
         GeneratedContent("t", "b", word_count=-1, result=PAID),
         GeneratedContent("t", "b", word_count="many", result=PAID),  # type: ignore[arg-type]
-        GeneratedContent("t", "b", result={**PAID, "raw": object()}),
+        GeneratedContent("t", "b", result={**PAID, "raw": ...}),
         {**PAID, "raw": {1, 2}},
         {**PAID, "raw": "a\x00b"},
         {**PAID, "raw": float("inf")},

@@ -73,6 +73,14 @@ def environment_with_wheel(factory: pytest.TempPathFactory) -> Path:
     return _MADE["environment"]
 
 
+def environment_with_release(factory: pytest.TempPathFactory, version: str) -> Path:
+    """An environment with a version that was published."""
+    folder = factory.mktemp("released") / version
+    make_environment(folder)
+    run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", f"contentq=={version}"])
+    return folder
+
+
 def environment_to_install_into(factory: pytest.TempPathFactory, folder: Path) -> dict[str, str]:
     """Variables of an empty environment in which `pip install contentq` finds the wheel of this project."""
     environment = folder / "environment"

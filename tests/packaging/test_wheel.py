@@ -12,6 +12,8 @@ import pytest
 
 from tests.packaging import building
 
+pytestmark = pytest.mark.installs
+
 _OUTSIDE = {"PATH": os.defpath, "PYTHONUTF8": "1"}
 """Nothing of the environment of the tests."""
 

@@ -11,6 +11,7 @@ from contentq.database.locations import SQL
 
 from tests.support.programs import client
 from tests.support.queue import Held, Queue
+from tests.support.servers import Server
 
 ROLES = ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader"]
 
@@ -26,17 +27,18 @@ def apply_roles(dsn: str) -> None:
 
 
 @pytest.fixture
-def administrator(queue: Queue, dsn: str) -> Iterator[Queue]:
+def administrator(queue: Queue, server: Server, dsn: str) -> Iterator[Queue]:
     """The roles, applied to the test's database and gone again afterwards, for they belong to the whole server."""
     if not queue.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         pytest.skip("the user of CONTENTQ_TEST_DSN may not make roles and act as them")
-    known = queue.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", ROLES)
-    apply_roles(dsn)
-    yield queue
-    queue.run("RESET ROLE")
-    for role in set(ROLES) - set(known):
-        queue.run(f"DROP OWNED BY {role}")
-        queue.run(f"DROP ROLE {role}")
+    with server.databases.alone():
+        known = queue.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", ROLES)
+        apply_roles(dsn)
+        yield queue
+        queue.run("RESET ROLE")
+        for role in set(ROLES) - set(known):
+            queue.run(f"DROP OWNED BY {role}")
+            queue.run(f"DROP ROLE {role}")
 
 
 def test_producer_submits_and_reads_results(administrator: Queue) -> None:

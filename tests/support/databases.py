@@ -43,6 +43,15 @@ class Databases:
         with self._database("template0") as dsn:
             yield dsn
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits until no other process of a parallel run is in here: for tests that change the server itself."""
+        self._server.execute("SELECT pg_advisory_lock(hashtext('tests of contentq'))")
+        try:
+            yield
+        finally:
+            self._server.execute("SELECT pg_advisory_unlock(hashtext('tests of contentq'))")
+
     def close(self) -> None:
         """Drops all databases that were made."""
         for name in [*self._left, *filter(None, [self._template])]:
@@ -75,11 +84,9 @@ class Databases:
         return self._template
 
     def _create(self, name: str, template: str) -> None:
-        query = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        if self._server.info.server_version >= 150000:
-            # Copying files is the quicker way for a database of a few megabytes.
-            query += sql.SQL(" STRATEGY file_copy")
-        self._execute(query)
+        # Copying files is the quicker way for a database of a few megabytes.
+        query = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        self._execute(query.format(sql.Identifier(name), sql.Identifier(template)))
 
     def _drop(self, name: str) -> None:
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

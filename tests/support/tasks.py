@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from contentq import Task
@@ -10,7 +10,7 @@ from contentq.content import PreviousContent
 from contentq.engine.context import Context, Progress
 from contentq.testing.fakes import FakeContext, make_task
 
-NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def task(topic: str | None = "Lentil soup", **changes: Any) -> Task:

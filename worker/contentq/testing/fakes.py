@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -48,7 +48,7 @@ def make_task(
     a retry. previous_error: the error_message.
     """
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     return Task(
         id=id,
         attempt=attempt,
