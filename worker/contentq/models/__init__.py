@@ -16,6 +16,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, String, Tex
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.elements import conv
 
+from contentq.autogenerate import MODEL
 from contentq.models.mixins import AccountMixin, ContentMixin
 from contentq.models.task_mixin import TaskMixin
 from contentq.models.types import NOW, WHEN, Key
@@ -51,7 +52,7 @@ class Account(AccountMixin, Base):
     """Whom content is generated for."""
 
     __tablename__ = "accounts"
-    __table_args__ = ({"comment": "Whom content is generated for."},)
+    __table_args__ = ({"comment": "Whom content is generated for.", "info": {MODEL: True}},)
 
     id: Mapped[int] = mapped_column(
         Key, Identity(), primary_key=True, comment="Identifier that tasks and contents refer to."
@@ -74,7 +75,7 @@ class Content(ContentMixin, Base):
             "review_status IN ('pending', 'approved', 'rejected')", name=conv("contents_review_status_check")
         ),
         Index(conv("contents_account_id_idx"), "account_id"),
-        {"comment": "What completed tasks produced: one row a piece of content."},
+        {"comment": "What completed tasks produced: one row a piece of content.", "info": {MODEL: True}},
     )
 
     id: Mapped[int] = mapped_column(Key, Identity(), primary_key=True, comment="Identifier that tasks refer to.")

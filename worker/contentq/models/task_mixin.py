@@ -146,8 +146,9 @@ class TaskMixin(Row):
         sort_order=5,
         comment="Deadline of the whole task, waiting included; past it the task becomes timeout.",
     )
-    result: Mapped[Any | None] = mapped_column(
+    result: Mapped[Any] = mapped_column(
         FrozenJson,
+        nullable=True,
         sort_order=5,
         comment='What the handler returned, e.g. {"success": true, "content_id": 123, "word_count": 1500}.',
     )
