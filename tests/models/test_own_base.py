@@ -211,7 +211,9 @@ def test_class_that_is_missing_is_named() -> None:
     class Task(TaskMixin, Own):
         __tablename__ = "content_generation_tasks"
 
-    with pytest.raises(InvalidRequestError, match=r"Task needs one class with AccountMixin beside it.*there are 0"):
+    with pytest.raises(
+        InvalidRequestError, match=r"Task needs one class with AccountMixin beside it.*there are 0"
+    ):
         Own.registry.configure()
     Own.registry.dispose()
     configure_mappers()

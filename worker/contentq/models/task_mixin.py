@@ -10,7 +10,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     FetchedValue,
-    Float,
     ForeignKey,
     Identity,
     Index,
@@ -25,7 +24,7 @@ from sqlalchemy.sql.elements import conv
 
 from contentq.models.beside import Row, class_beside
 from contentq.models.frozen import frozen
-from contentq.models.types import NOW, WHEN, FrozenJson, FrozenJsonb, Key
+from contentq.models.types import NOW, WHEN, FrozenJson, FrozenJsonb, Key, Real
 from contentq.queue.statuses import Status
 
 
@@ -199,7 +198,7 @@ class TaskMixin(Row):
         comment="The last 20 failures: array of {attempt, at, worker_id, error_class, message}.",
     )
     progress: Mapped[float | None] = mapped_column(
-        Float(24),
+        Real,
         sort_order=5,
         comment="How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Numeric, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -22,6 +22,15 @@ class Key(BigInteger):
     """
 
     __visit_name__ = "integer"
+
+
+class Real(Numeric[float]):
+    """A float of 4 bytes that is a Numeric to programs that make forms; SQLAlchemy's REAL is none since 2.1."""
+
+    __visit_name__ = "REAL"
+
+    def __init__(self) -> None:
+        super().__init__(asdecimal=False)
 
 
 class FrozenJson(TypeDecorator[Any]):
