@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-import sqlalchemy
 from contentq.models import Account
 from sqlalchemy.orm import Session
 
-
-def engine_of(dsn: str) -> sqlalchemy.Engine:
-    """An engine that keeps no connection open."""
-    return sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=sqlalchemy.pool.NullPool
-    )
+from tests.support.engines import engine_of
 
 
 @pytest.fixture

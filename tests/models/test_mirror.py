@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from contentq.models import Base
 
-from tests.models.conftest import engine_of
 from tests.support import catalog
 from tests.support.databases import Connection
+from tests.support.engines import engine_of
 
 
 @pytest.fixture

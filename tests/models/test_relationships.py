@@ -80,3 +80,21 @@ def test_result_of_none_is_null_and_not_json(session: Session, account: Account)
     session.commit()
 
     assert session.scalars(select(ContentGenerationTask).where(ContentGenerationTask.result.is_(None))).one()
+
+
+def test_content_leads_to_its_account_and_back(session: Session, account: Account) -> None:
+    first, second = content(account), content(account)
+    session.add_all([first, second])
+    session.commit()
+
+    assert first.account is account
+    assert account.contents == [first, second]
+
+
+def test_account_with_contents_cannot_be_deleted(session: Session, account: Account) -> None:
+    session.add(content(account))
+    session.commit()
+
+    session.delete(account)
+    with pytest.raises(IntegrityError, match="contents_account_id_fkey"):
+        session.commit()

@@ -6,18 +6,28 @@ A handler is a function of (task, context):
 
     async def write(task: Task, context: Context) -> GeneratedContent:
         return GeneratedContent(title=task.topic or "Untitled", body="…")
+
+A producer or an operator calls submit, submit_many, cancel, requeue or explain on a connection or session of its
+own; with asyncio those of contentq.aio. The models for SQLAlchemy are in contentq.models.
 """
 
+from contentq import aio
+from contentq.api import cancel, explain, migrate, requeue, submit, submit_many
+from contentq.autogenerate import alembic_filter
 from contentq.content import GeneratedContent, PreviousContent, count_words
 from contentq.engine.context import Context, ThreadContext
 from contentq.errors import (
     ContentQueueError,
     HandlerError,
+    InputRefused,
     PermanentError,
     ProviderUnavailable,
     RateLimited,
+    SchemaMismatch,
     TemporaryError,
 )
+from contentq.queue.calls import NewTask
+from contentq.queue.statuses import Status
 from contentq.queue.task import Task
 from contentq.version import __version__
 
@@ -26,13 +36,25 @@ __all__ = [
     "Context",
     "GeneratedContent",
     "HandlerError",
+    "InputRefused",
+    "NewTask",
     "PermanentError",
     "PreviousContent",
     "ProviderUnavailable",
     "RateLimited",
+    "SchemaMismatch",
+    "Status",
     "Task",
     "TemporaryError",
     "ThreadContext",
     "__version__",
+    "aio",
+    "alembic_filter",
+    "cancel",
     "count_words",
+    "explain",
+    "migrate",
+    "requeue",
+    "submit",
+    "submit_many",
 ]

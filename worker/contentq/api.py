@@ -1,0 +1,96 @@
+"""The queue from Python: submit, cancel, requeue and explain on a connection or session that the caller has.
+
+Each is a statement in the transaction of the caller, who commits it. contentq.aio has the same for asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from contentq.queue import calls
+from contentq.queue.calls import Call, NewTask, Submission
+from contentq.queue.statuses import Status
+
+if TYPE_CHECKING:
+    import sqlalchemy
+    from sqlalchemy.orm import Session, scoped_session
+
+Connection: TypeAlias = "psycopg.Connection[Any] | sqlalchemy.Connection | Session | scoped_session[Any]"
+"""A connection of psycopg or of SQLAlchemy, or a Session."""
+
+
+def submit(connection: Connection, **task: Unpack[NewTask]) -> str:
+    """Inserts a task; returns its task_id. It can be claimed once the caller has committed.
+
+    A task whose task_id exists already is not inserted, so that a producer may repeat itself. Raises InputRefused.
+    """
+    return submit_many(connection, [task])[0]
+
+
+def submit_many(connection: Connection, tasks: Iterable[NewTask]) -> list[str]:
+    """Inserts tasks, 500 with a statement; returns the task_id of each, in their order.
+
+    Those whose task_id exists already are not inserted. Raises InputRefused, after which the caller rolls back.
+    """
+    submission = Submission(tasks)
+    for call in submission.calls():
+        submission.took(_rows(connection, call))
+    return submission.task_ids()
+
+
+def cancel(connection: Connection, task_id: str) -> Status | None:
+    """Ends a waiting task as failed, or asks the worker of a running one to stop it; returns its status then.
+
+    None: there is no such task, or it has ended. Raises ContentQueueError when it stays locked for 3 seconds.
+    """
+    return cast("Status | None", _rows(connection, calls.cancel(task_id))[0][0])
+
+
+def requeue(connection: Connection, task_id: str, note: str | None = None) -> Status | None:
+    """Puts a task back that is failed or timeout, or completed with content that was rejected; returns pending.
+
+    note: what the handler finds as the error of the attempt before. None: it is none of these, or there is no
+    such task. Raises ContentQueueError when it stays locked for 3 seconds.
+    """
+    return cast("Status | None", _rows(connection, calls.requeue(task_id, note))[0][0])
+
+
+def explain(connection: Connection, task_id: str) -> list[str]:
+    """Why a task is not running, or what became of it: a line for each reason, at least one."""
+    return [row[0] for row in _rows(connection, calls.explain(task_id))]
+
+
+def migrate(dsn: str) -> None:
+    """Brings a database to the schema of this version of contentq; does nothing when it has that already.
+
+    dsn: a URL, also one written for SQLAlchemy, or key=value pairs. It is a transaction of its own: all of it, or
+    nothing. Raises ContentQueueError.
+    """
+    from contentq.database import dsn as dsns
+    from contentq.database import migrations
+
+    migrations.migrate(dsns.normalise(dsn))
+
+
+def _rows(connection: Connection, call: Call) -> Sequence[Sequence[Any]]:
+    with calls.understood():
+        if isinstance(connection, psycopg.Connection):
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                return cursor.execute(call.written("%({})s"), call.values).fetchall()
+        if calls.is_of_sqlalchemy(connection):
+            import sqlalchemy
+            from sqlalchemy.orm import Session, scoped_session
+
+            if isinstance(connection, (Session, scoped_session)) and connection.autoflush:
+                # As a query does: what waits in the session may be what this is about.
+                connection.flush()
+            if isinstance(connection, (sqlalchemy.Connection, Session, scoped_session)):
+                return connection.execute(sqlalchemy.text(call.written(":{}")), call.values).all()
+    raise TypeError(
+        f"this needs a connection of psycopg or SQLAlchemy, or a Session, not {type(connection).__name__}; for "
+        "those of asyncio there is contentq.aio"
+    )

@@ -1,0 +1,111 @@
+"""SQLAlchemy models of the three tables; a mirror of sql/migrations/, which makes them.
+
+Account, Content and ContentGenerationTask are ready to use. A host that has classes of its own for `accounts` and
+`contents` makes its models with AccountMixin, ContentMixin and TaskMixin instead (docs/adopting.md).
+
+A test compares what they declare with the migrated database, down to the comments. Triggers and functions
+are not part of a model: make the tables with `contentq migrate`, not with create_all().
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.elements import conv
+
+from contentq.autogenerate import MODEL
+from contentq.models.mixins import AccountMixin, ContentMixin
+from contentq.models.task_mixin import TaskMixin
+from contentq.models.types import NOW, WHEN, Key
+from contentq.queue.statuses import Status
+
+__all__ = [
+    "Account",
+    "AccountMixin",
+    "Base",
+    "Content",
+    "ContentGenerationTask",
+    "ContentMixin",
+    "Status",
+    "TaskMixin",
+]
+
+
+class Base(DeclarativeBase):
+    """The base of the models."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        mapped = [base.__name__ for base in cls.__bases__ if "__table__" in base.__dict__]
+        if mapped:
+            raise TypeError(
+                f"{cls.__name__} cannot be a subclass of {mapped[0]}: a row does not say which of the two it is; "
+                f"for columns and methods of your own, make classes with contentq.models.AccountMixin, "
+                f"ContentMixin and TaskMixin on a Base of your own"
+            )
+        super().__init_subclass__(**options)
+
+
+class Account(AccountMixin, Base):
+    """Whom content is generated for."""
+
+    __tablename__ = "accounts"
+    __table_args__ = ({"comment": "Whom content is generated for.", "info": {MODEL: True}},)
+
+    id: Mapped[int] = mapped_column(
+        Key, Identity(), primary_key=True, comment="Identifier that tasks and contents refer to."
+    )
+    name: Mapped[str] = mapped_column(String(200), comment="Name shown to people, up to 200 characters.")
+    created_at: Mapped[datetime] = mapped_column(WHEN, server_default=NOW, comment="When the account was added.")
+
+    if TYPE_CHECKING:
+        generation_tasks: Mapped[list[ContentGenerationTask]]
+        contents: Mapped[list[Content]]
+
+
+class Content(ContentMixin, Base):
+    """What completed tasks produced: one row a piece of content."""
+
+    __tablename__ = "contents"
+    __table_args__ = (
+        CheckConstraint("word_count >= 0", name=conv("contents_word_count_check")),
+        CheckConstraint(
+            "review_status IN ('pending', 'approved', 'rejected')", name=conv("contents_review_status_check")
+        ),
+        Index(conv("contents_account_id_idx"), "account_id"),
+        {"comment": "What completed tasks produced: one row a piece of content.", "info": {MODEL: True}},
+    )
+
+    id: Mapped[int] = mapped_column(Key, Identity(), primary_key=True, comment="Identifier that tasks refer to.")
+    account_id: Mapped[int] = mapped_column(
+        Key,
+        ForeignKey("accounts.id", name=conv("contents_account_id_fkey")),
+        comment="The account that it was made for.",
+    )
+    title: Mapped[str] = mapped_column(String(500), comment="Title, up to 500 characters.")
+    body: Mapped[str] = mapped_column(Text, comment="The text itself, in Markdown.")
+    word_count: Mapped[int] = mapped_column(
+        server_default=text("0"), comment="Words in the body; a CJK character counts as one."
+    )
+    review_status: Mapped[str] = mapped_column(
+        String(20),
+        server_default="pending",
+        comment="pending, approved or rejected; approved at once when the task has auto_approve.",
+    )
+    created_at: Mapped[datetime] = mapped_column(WHEN, server_default=NOW, comment="When the content was stored.")
+
+    if TYPE_CHECKING:
+        account: Mapped[Account]
+        generation_tasks: Mapped[list[ContentGenerationTask]]
+
+
+class ContentGenerationTask(TaskMixin, Base):
+    """The queue: one row follows one piece of content from its submission to its end."""
+
+    __tablename__ = "content_generation_tasks"
+
+    if TYPE_CHECKING:
+        account: Mapped[Account]
+        content: Mapped[Content | None]

@@ -1,0 +1,99 @@
+"""The mixins for the tables that a host may have already; those of contentq.models are made with them, too."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import CheckConstraint, Numeric
+from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship
+from sqlalchemy.sql.elements import conv
+
+from contentq.models.beside import Row, class_beside
+from contentq.models.types import WHEN
+
+
+class AccountMixin(Row):
+    """What contentq adds to the class of the table `accounts`; all other columns belong to the class itself."""
+
+    _role = "account"
+    _shown = ("id", "name")
+
+    if TYPE_CHECKING:
+        id: Any
+        generation_tasks: Mapped[list[Any]]
+        contents: Mapped[list[Any]]
+
+    paused_until: Mapped[datetime | None] = mapped_column(
+        WHEN,
+        sort_order=1,
+        comment="No task of the account is claimed before this time; infinity: until it is set to NULL.",
+    )
+    monthly_budget: Mapped[Decimal | None] = mapped_column(
+        Numeric,
+        CheckConstraint(
+            "monthly_budget >= 0 AND monthly_budget <> 'NaN'", name=conv("accounts_monthly_budget_check")
+        ),
+        sort_order=1,
+        comment="Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.",
+    )
+
+    if not TYPE_CHECKING:
+
+        @declared_attr
+        def generation_tasks(cls):
+            """Its tasks. An account that has any cannot be deleted: the database refuses."""
+            task = class_beside(cls, "task")
+            return relationship(
+                task,
+                primaryjoin=lambda: cls.id == foreign(task().account_id),
+                back_populates="account",
+                passive_deletes="all",
+            )
+
+        @declared_attr
+        def contents(cls):
+            """Its contents. An account that has any cannot be deleted: the database refuses."""
+            content = class_beside(cls, "content")
+            return relationship(
+                content,
+                primaryjoin=lambda: cls.id == foreign(content().account_id),
+                back_populates="account",
+                passive_deletes="all",
+            )
+
+
+class ContentMixin(Row):
+    """What contentq adds to the class of the table `contents`, whose columns belong to the class itself."""
+
+    _role = "content"
+    _shown = ("id", "title", "review_status")
+
+    if TYPE_CHECKING:
+        id: Any
+        account_id: Any
+        account: Mapped[Any]
+        generation_tasks: Mapped[list[Any]]
+    else:
+
+        @declared_attr
+        def account(cls):
+            """The account that it was made for."""
+            account = class_beside(cls, "account")
+            return relationship(
+                account,
+                primaryjoin=lambda: foreign(cls.account_id) == account().id,
+                back_populates="contents",
+            )
+
+        @declared_attr
+        def generation_tasks(cls):
+            """The tasks that it comes from. The database clears their content_id when it is deleted."""
+            task = class_beside(cls, "task")
+            return relationship(
+                task,
+                primaryjoin=lambda: cls.id == foreign(task().content_id),
+                back_populates="content",
+                passive_deletes=True,
+            )

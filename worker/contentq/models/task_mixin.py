@@ -1,0 +1,296 @@
+"""The mixin for the table of the queue."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    FetchedValue,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship, validates
+from sqlalchemy.sql.elements import conv
+
+from contentq.models.beside import Row, class_beside
+from contentq.models.frozen import frozen
+from contentq.models.types import NOW, WHEN, FrozenJson, FrozenJsonb, Key, Real
+from contentq.queue.statuses import Status
+
+
+class TaskMixin(Row):
+    """The table `content_generation_tasks`."""
+
+    _role = "task"
+    _shown = ("id", "task_id", "status")
+
+    # updated_at comes from a trigger: an UPDATE reads it at once, since an AsyncSession could not do so later.
+    __mapper_args__: ClassVar[Any] = {"eager_defaults": True}
+
+    if TYPE_CHECKING:
+        content_id: Mapped[int | None]
+        account_id: Mapped[int]
+        account: Mapped[Any]
+        content: Mapped[Any]
+    else:
+
+        @declared_attr.directive
+        def __table_args__(cls):
+            return task_constraints_and_indexes()
+
+        @declared_attr
+        def content_id(cls):
+            """The content that the task produced; NULL until then."""
+            key = ForeignKey(
+                f"{_schema_of(cls)}contents.id",
+                name=conv("content_generation_tasks_content_id_fkey"),
+                ondelete="SET NULL",
+            )
+            return mapped_column(
+                Key, key, sort_order=3, comment="The content that the task produced; NULL until then."
+            )
+
+        @declared_attr
+        def account_id(cls):
+            """The account that it works for."""
+            key = ForeignKey(
+                f"{_schema_of(cls)}accounts.id", name=conv("content_generation_tasks_account_id_fkey")
+            )
+            return mapped_column(Key, key, nullable=False, sort_order=4, comment="The account that it works for.")
+
+        @declared_attr
+        def account(cls):
+            """The account that it works for."""
+            account = class_beside(cls, "account")
+            return relationship(
+                account,
+                primaryjoin=lambda: foreign(cls.account_id) == account().id,
+                back_populates="generation_tasks",
+            )
+
+        @declared_attr
+        def content(cls):
+            """The content that it has produced, or None."""
+            content = class_beside(cls, "content")
+            return relationship(
+                content,
+                primaryjoin=lambda: foreign(cls.content_id) == content().id,
+                back_populates="generation_tasks",
+            )
+
+    id: Mapped[int] = mapped_column(
+        Integer,
+        Identity(),
+        primary_key=True,
+        sort_order=1,
+        comment="Internal identifier (4 bytes by specification).",
+    )
+    task_id: Mapped[str] = mapped_column(
+        String(100),
+        # As PostgreSQL writes it, so that alembic finds no difference.
+        server_default=text("('task-'::text || replace((gen_random_uuid())::text, '-'::text, ''::text))"),
+        sort_order=2,
+        comment="Public identifier; task-<32 hex digits> when the inserter leaves it out.",
+    )
+    topic: Mapped[str | None] = mapped_column(String(500), sort_order=5, comment="Subject, up to 500 characters.")
+    keywords: Mapped[str | None] = mapped_column(
+        String(500), sort_order=5, comment="Comma-separated, up to 500 characters."
+    )
+    category: Mapped[str | None] = mapped_column(
+        String(100), sort_order=5, comment="Category, up to 100 characters; a worker can claim by it."
+    )
+    requirements: Mapped[str | None] = mapped_column(
+        Text, sort_order=5, comment="Special instructions to the handler."
+    )
+    tone: Mapped[str | None] = mapped_column(
+        String(50), sort_order=5, comment="Style of voice, up to 50 characters."
+    )
+    status: Mapped[Status] = mapped_column(
+        String(50),
+        server_default="pending",
+        sort_order=5,
+        comment="pending, processing, completed, failed or timeout.",
+    )
+    priority: Mapped[int] = mapped_column(
+        server_default=text("5"), sort_order=5, comment="1 to 10; larger is more urgent."
+    )
+    retry_count: Mapped[int] = mapped_column(
+        server_default=text("0"), sort_order=5, comment="Retries charged so far."
+    )
+    max_retries: Mapped[int] = mapped_column(
+        server_default=text("3"),
+        sort_order=5,
+        comment="Retries allowed after the first attempt: max_retries + 1 attempts in all.",
+    )
+    submitted_at: Mapped[datetime] = mapped_column(
+        WHEN,
+        server_default=NOW,
+        sort_order=5,
+        comment="When it was submitted; within a priority, older is claimed first.",
+    )
+    started_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=5, comment="Start of the latest attempt.")
+    completed_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=5, comment="When it became completed.")
+    timeout_at: Mapped[datetime | None] = mapped_column(
+        WHEN,
+        sort_order=5,
+        comment="Deadline of the whole task, waiting included; past it the task becomes timeout.",
+    )
+    result: Mapped[Any] = mapped_column(
+        FrozenJson,
+        nullable=True,
+        sort_order=5,
+        comment='What the handler returned, e.g. {"success": true, "content_id": 123, "word_count": 1500}.',
+    )
+    error_message: Mapped[str | None] = mapped_column(
+        Text, sort_order=5, comment="The latest error; NULL once completed."
+    )
+    auto_approve: Mapped[bool] = mapped_column(
+        Boolean,
+        server_default=text("true"),
+        sort_order=5,
+        comment="Whether the content that the task produces is approved without review.",
+    )
+    created_at: Mapped[datetime] = mapped_column(
+        WHEN, server_default=NOW, sort_order=5, comment="When the row was inserted."
+    )
+    updated_at: Mapped[datetime] = mapped_column(
+        WHEN,
+        server_default=NOW,
+        server_onupdate=FetchedValue(),
+        sort_order=5,
+        comment="When the row was last updated; kept by a trigger.",
+    )
+    scheduled_at: Mapped[datetime | None] = mapped_column(
+        WHEN,
+        sort_order=5,
+        comment=(
+            "Not to be claimed before this time (delay or backoff); NULL means ready now, "
+            "and it becomes NULL once due."
+        ),
+    )
+    attempt: Mapped[int] = mapped_column(
+        server_default=text("0"),
+        sort_order=5,
+        comment=("Fencing token: +1 at each claim, never reset. An outcome counts only with the current value."),
+    )
+    worker_id: Mapped[int | None] = mapped_column(
+        BigInteger,
+        sort_order=5,
+        comment="The worker that holds the task, or that has still to be told that it no longer does.",
+    )
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(
+        WHEN, sort_order=5, comment="When cancelling was asked for while it was running; it can only end failed."
+    )
+    attempt_errors: Mapped[list[dict[str, Any]]] = mapped_column(
+        FrozenJsonb,
+        server_default=text("'[]'"),
+        sort_order=5,
+        comment="The last 20 failures: array of {attempt, at, worker_id, error_class, message}.",
+    )
+    progress: Mapped[float | None] = mapped_column(
+        Real,
+        sort_order=5,
+        comment="How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.",
+    )
+    progress_note: Mapped[str | None] = mapped_column(
+        Text, sort_order=5, comment="What the handler of the latest attempt says of its progress."
+    )
+
+    @validates("result", "attempt_errors")
+    def _freeze(self, _name: str, value: Any) -> Any:
+        return frozen(value)
+
+
+def task_constraints_and_indexes() -> tuple[Any, ...]:
+    """What the table `content_generation_tasks` has besides its columns."""
+    return (
+        UniqueConstraint("task_id", name=conv("content_generation_tasks_task_id_key")),
+        CheckConstraint(
+            "status IN ('pending', 'processing', 'completed', 'failed', 'timeout')",
+            name=conv("content_generation_tasks_status_check"),
+        ),
+        CheckConstraint("priority BETWEEN 1 AND 10", name=conv("content_generation_tasks_priority_check")),
+        CheckConstraint("retry_count >= 0", name=conv("content_generation_tasks_retry_count_check")),
+        CheckConstraint("max_retries >= 0", name=conv("content_generation_tasks_max_retries_check")),
+        CheckConstraint("attempt >= 0", name=conv("content_generation_tasks_attempt_check")),
+        CheckConstraint(
+            "status <> 'processing' OR started_at IS NOT NULL",
+            name=conv("content_generation_tasks_started_at_check"),
+        ),
+        CheckConstraint(
+            "status <> 'completed' OR completed_at IS NOT NULL",
+            name=conv("content_generation_tasks_completed_at_check"),
+        ),
+        CheckConstraint(
+            "result IS NULL OR result::jsonb IS NOT NULL", name=conv("content_generation_tasks_result_check")
+        ),
+        CheckConstraint(
+            "jsonb_typeof(attempt_errors) = 'array'", name=conv("content_generation_tasks_attempt_errors_check")
+        ),
+        Index(conv("content_generation_tasks_status_idx"), "status"),
+        Index(conv("content_generation_tasks_account_id_idx"), "account_id"),
+        Index(conv("content_generation_tasks_submitted_at_idx"), "submitted_at"),
+        Index(
+            conv("content_generation_tasks_content_id_idx"),
+            "content_id",
+            postgresql_where=text("content_id IS NOT NULL"),
+        ),
+        Index(
+            conv("content_generation_tasks_ready_idx"),
+            text("priority DESC"),
+            "submitted_at",
+            "id",
+            postgresql_where=text("status = 'pending' AND scheduled_at IS NULL"),
+        ),
+        Index(
+            conv("content_generation_tasks_scheduled_idx"),
+            "scheduled_at",
+            postgresql_where=text("status = 'pending' AND scheduled_at IS NOT NULL"),
+        ),
+        Index(
+            conv("content_generation_tasks_deadline_idx"),
+            "timeout_at",
+            postgresql_where=text("timeout_at IS NOT NULL AND status IN ('pending', 'processing')"),
+        ),
+        Index(
+            conv("content_generation_tasks_held_idx"),
+            "worker_id",
+            postgresql_where=text("status = 'processing' AND worker_id IS NOT NULL"),
+        ),
+        Index(
+            conv("content_generation_tasks_revoked_idx"),
+            "worker_id",
+            postgresql_where=text(
+                "worker_id IS NOT NULL AND (status <> 'processing' OR cancel_requested_at IS NOT NULL)"
+            ),
+        ),
+        Index(
+            conv("content_generation_tasks_completed_at_idx"),
+            "completed_at",
+            postgresql_where=text("status = 'completed'"),
+        ),
+        {
+            "comment": (
+                "The queue: one row follows one piece of content from its submission to its end. "
+                "A producer names account_id and whatever else it likes; every other column has a default."
+            )
+        },
+    )
+
+
+def _schema_of(cls: Any) -> str:
+    """The schema that its __table_args__ name, with a dot; SQLAlchemy itself takes the one of the MetaData."""
+    arguments = cls.__table_args__
+    options = arguments if isinstance(arguments, dict) else arguments[-1]
+    schema = options.get("schema") if isinstance(options, dict) else None
+    return f"{schema}." if schema else ""
