@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
+import contentq
 import psycopg
 import pytest
 
@@ -270,11 +271,9 @@ def test_filter_of_the_host_decides_about_the_rest(empty_dsn: str, autogenerate:
 def test_other_tables_of_these_names_are_the_hosts_where_a_schema_is_named(
     empty_dsn: str, autogenerate: Autogenerate
 ) -> None:
-    migrated(empty_dsn, None)
+    contentq.migrate(empty_dsn, schema="queue")
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA queue")
-        for table in ("accounts", "contents", "content_generation_tasks"):
-            connection.execute(f"ALTER TABLE {table} SET SCHEMA queue".encode())
+        connection.execute(INVOICES)
         connection.execute("CREATE TABLE accounts (id uuid PRIMARY KEY, name text)")
 
     options = "include_schemas=True, include_object=contentq.alembic_filter(schema='queue')"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import contentq
 import psycopg
 import pytest
 from contentq.models import Account, Content, ContentGenerationTask
@@ -28,18 +29,18 @@ def test_models_read_and_write_the_tables_of_a_host(session: Session) -> None:
     task = ContentGenerationTask(account=account, content=content, topic="Tea")
     session.add(task)
     session.commit()
+    account_id, content_id = account.id, content.id
     session.expunge_all()
 
     task = session.scalars(
-        select(ContentGenerationTask).where(ContentGenerationTask.account_id == account.id)
+        select(ContentGenerationTask).where(ContentGenerationTask.account_id == account_id)
     ).one()
     assert task.content is not None
     assert (task.account.name, task.content.title, task.content.review_status) == ("Ada", "Tea", "pending")
     assert task.account.generation_tasks == task.content.generation_tasks == [task]
     assert task.account.contents == [task.content]
-    assert task.account_id == task.account.id
-    assert session.get(Account, task.account_id) is task.account
-    assert session.scalars(select(Content).where(Content.id.in_([content.id, 5]))).one() is task.content
+    assert session.get(Account, account_id) is task.account
+    assert session.scalars(select(Content).where(Content.id.in_([content_id, 5]))).one() is task.content
 
 
 def test_key_that_four_bytes_do_not_hold_is_looked_up_in_any_table(dsn: str) -> None:
@@ -49,14 +50,12 @@ def test_key_that_four_bytes_do_not_hold_is_looked_up_in_any_table(dsn: str) -> 
 
 
 @pytest.fixture
-def elsewhere(dsn: str) -> Engine:
+def elsewhere(empty_dsn: str) -> Engine:
     """The three tables are in schema queue; in public there is another accounts."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA queue")
-        for table in ("accounts", "contents", "content_generation_tasks"):
-            connection.execute(f"ALTER TABLE {table} SET SCHEMA queue".encode())
+    contentq.migrate(empty_dsn, schema="queue")
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE accounts (id uuid PRIMARY KEY, owner text)")
-    return engine_of(dsn)
+    return engine_of(empty_dsn)
 
 
 def test_models_find_their_tables_in_the_schema_that_the_engine_names(elsewhere: Engine) -> None:
@@ -64,8 +63,6 @@ def test_models_find_their_tables_in_the_schema_that_the_engine_names(elsewhere:
     with Session(engine) as session:
         account = Account(name="Ada")
         session.add(ContentGenerationTask(account=account, content=Content(account=account, title="T", body="B")))
-        # The triggers of this version look for the tables in schema public.
-        session.connection().exec_driver_sql("SET LOCAL session_replication_role = replica")
         session.commit()
         session.expunge_all()
 

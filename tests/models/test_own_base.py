@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import psycopg
+import contentq
 import pytest
 from contentq.models import AccountMixin, ContentMixin, TaskMixin
 from sqlalchemy import BigInteger, ForeignKey, Identity, MetaData, String, select
@@ -159,18 +159,14 @@ def test_base_of_the_older_kind(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("named_by", ["metadata", "each class"])
-def test_tables_in_another_schema(dsn: str, named_by: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA queue")
-        for table in ("accounts", "contents", "content_generation_tasks"):
-            connection.execute(f"ALTER TABLE {table} SET SCHEMA queue".encode())
+def test_tables_in_another_schema(empty_dsn: str, named_by: str) -> None:
+    contentq.migrate(empty_dsn, schema="queue")
 
     class Own(DeclarativeBase):
         metadata = MetaData(schema="queue" if named_by == "metadata" else None)
 
     classes = classes_of(Own, BigInteger, None if named_by == "metadata" else "queue")
-    with Session(engine_of(dsn)) as session:
-        session.connection().exec_driver_sql("SET LOCAL session_replication_role = replica")
+    with Session(engine_of(empty_dsn)) as session:
         work_with(session, classes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import psycopg
-from contentq.database.migrations import migrate
+from contentq import migrate
 
 SMALL_KEYS = """
     CREATE TABLE accounts (

@@ -67,9 +67,12 @@ async def explain(connection: Connection, task_id: str) -> list[str]:
     return [row[0] for row in await _rows(connection, calls.explain(task_id))]
 
 
-async def migrate(dsn: str) -> None:
-    """Brings a database to the schema of this version of contentq, in a thread. Raises ContentQueueError."""
-    await asyncio.to_thread(api.migrate, dsn)
+async def migrate(dsn: str, *, schema: str | None = None) -> list[str]:
+    """Brings a database to the schema of this version of contentq, in a thread; returns what it did, a line each.
+
+    schema: where the three tables are to be, public if it is not said. Raises ContentQueueError.
+    """
+    return await asyncio.to_thread(api.migrate, dsn, schema=schema)
 
 
 async def _rows(connection: Connection, call: Call) -> Sequence[Sequence[Any]]:

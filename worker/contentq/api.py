@@ -64,16 +64,17 @@ def explain(connection: Connection, task_id: str) -> list[str]:
     return [row[0] for row in _rows(connection, calls.explain(task_id))]
 
 
-def migrate(dsn: str) -> None:
-    """Brings a database to the schema of this version of contentq; does nothing when it has that already.
+def migrate(dsn: str, *, schema: str | None = None) -> list[str]:
+    """Brings a database to the schema of this version of contentq; returns what it did, a line each.
 
-    dsn: a URL, also one written for SQLAlchemy, or key=value pairs. It is a transaction of its own: all of it, or
-    nothing. Raises ContentQueueError.
+    dsn: a URL, also one written for SQLAlchemy, or key=value pairs. schema: where the three tables are to be,
+    public if it is not said; the database remembers it. It is a transaction of its own: all of it, or nothing.
+    Raises ContentQueueError.
     """
     from contentq.database import dsn as dsns
     from contentq.database import migrations
 
-    migrations.migrate(dsns.normalise(dsn))
+    return migrations.migrate(dsns.normalise(dsn), schema=schema).changes
 
 
 def _rows(connection: Connection, call: Call) -> Sequence[Sequence[Any]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, String, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.elements import conv
 
@@ -52,7 +52,10 @@ class Account(AccountMixin, Base):
     """Whom content is generated for."""
 
     __tablename__ = "accounts"
-    __table_args__ = ({"comment": "Whom content is generated for.", "info": {MODEL: True}},)
+    __table_args__ = (
+        UniqueConstraint("external_id", name=conv("accounts_external_id_key")),
+        {"comment": "Whom content is generated for.", "info": {MODEL: True}},
+    )
 
     id: Mapped[int] = mapped_column(
         Key, Identity(), primary_key=True, comment="Identifier that tasks and contents refer to."

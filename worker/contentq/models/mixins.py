@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CheckConstraint, Numeric
+from sqlalchemy import CheckConstraint, Numeric, Text
 from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship
 from sqlalchemy.sql.elements import conv
 
@@ -25,6 +25,11 @@ class AccountMixin(Row):
         generation_tasks: Mapped[list[Any]]
         contents: Mapped[list[Any]]
 
+    external_id: Mapped[str | None] = mapped_column(
+        Text,
+        sort_order=1,
+        comment="What another system calls the account, such as its uuid; unique where set.",
+    )
     paused_until: Mapped[datetime | None] = mapped_column(
         WHEN,
         sort_order=1,

@@ -12,8 +12,8 @@ from typing import Any, Required, TypedDict
 from contentq.errors import ContentQueueError, InputRefused, SchemaMismatch
 from contentq.queue.columns import COLUMNS, PROBLEM, TIMES
 
-TASKS = "public.content_generation_tasks"
-"""The table of the queue."""
+TASKS = "contentq.tasks"
+"""The view of the queue, whatever schema its table is in."""
 
 MAX_ROWS = 500
 """Tasks in one statement: PostgreSQL takes 65,535 values at most."""
