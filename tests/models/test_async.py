@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,11 +38,11 @@ def test_defaults_and_what_triggers_set_are_there_after_a_commit(dsn: str) -> No
         assert (task.status, task.priority, task.attempt_errors) == ("pending", 5, [])
         before = task.updated_at
 
-        task.status, task.started_at = "processing", datetime.now(timezone.utc)
+        task.status, task.started_at = "processing", datetime.now(UTC)
         await session.commit()
         assert task.updated_at > before
 
-        task.status, task.completed_at = "completed", datetime.now(timezone.utc)
+        task.status, task.completed_at = "completed", datetime.now(UTC)
         task.result = {"success": True}
         await session.commit()
         assert task.result == {"success": True}

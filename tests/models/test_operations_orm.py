@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from contentq.models import Account, ContentGenerationTask
@@ -53,13 +53,13 @@ def test_2_start_and_complete(session: Session, account: Account) -> None:
     created = task.updated_at
 
     task.status = "processing"
-    task.started_at = datetime.now(timezone.utc)
+    task.started_at = datetime.now(UTC)
     session.commit()
     assert task.started_at.utcoffset() == timedelta(0)
     assert task.updated_at > created
 
     task.status = "completed"
-    task.completed_at = datetime.now(timezone.utc)
+    task.completed_at = datetime.now(UTC)
     task.result = {"success": True, "content_id": 123, "word_count": 1500}
     session.commit()
     session.refresh(task)
@@ -76,7 +76,7 @@ def test_3_error_goes_back_to_pending_while_retries_are_left(
     attempts = 0
 
     while task.status == "pending":
-        task.status, task.started_at = "processing", datetime.now(timezone.utc)
+        task.status, task.started_at = "processing", datetime.now(UTC)
         session.commit()
         attempts += 1
         task.status, task.error_message = "failed", "It broke"
@@ -90,7 +90,7 @@ def test_3_error_goes_back_to_pending_while_retries_are_left(
 
 
 def test_4_pending_tasks_in_the_order_of_their_claim(session: Session, account: Account) -> None:
-    day = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    day = datetime(2026, 1, 1, tzinfo=UTC)
     for priority, days in ((5, 1), (9, 2), (5, 0), (9, 1)):
         add(session, account, priority=priority, submitted_at=day + timedelta(days=days))
     add(session, account, status="failed", priority=10)
@@ -143,7 +143,7 @@ def test_7_pages_without_the_large_results(session: Session, account: Account) -
 
 def test_8_overdue_pending_tasks_become_timeout_in_one_statement(session: Session, account: Account) -> None:
     day = timedelta(days=1)
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     overdue = add(session, account, timeout_at=now - day)
     in_time = add(session, account, timeout_at=now + day)
     without = add(session, account)
@@ -164,7 +164,7 @@ def test_9_deadline_ends_running_tasks(session: Session, account: Account) -> No
     task = add(session, account, timeout_at=func.now() + timedelta(minutes=10))
     assert task.timeout_at is not None
     assert task.timeout_at - task.created_at == timedelta(minutes=10)
-    task.status, task.started_at = "processing", datetime.now(timezone.utc)
+    task.status, task.started_at = "processing", datetime.now(UTC)
     session.commit()
     check = (
         update(Task)
@@ -175,7 +175,7 @@ def test_9_deadline_ends_running_tasks(session: Session, account: Account) -> No
     session.execute(check)
     assert task.status == "processing"
 
-    task.timeout_at = datetime(2001, 1, 1, tzinfo=timezone.utc)
+    task.timeout_at = datetime(2001, 1, 1, tzinfo=UTC)
     session.commit()
     session.execute(check)
     session.commit()
@@ -183,7 +183,7 @@ def test_9_deadline_ends_running_tasks(session: Session, account: Account) -> No
 
 
 def test_10_old_completed_tasks_are_deleted(session: Session, account: Account) -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     add(session, account, status="completed", completed_at=now - timedelta(days=31))
     recent = add(session, account, status="completed", completed_at=now - timedelta(days=29))
     failed = add(session, account, status="failed", completed_at=now - timedelta(days=31))

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Required, TypedDict
 
 from contentq.errors import ContentQueueError, InputRefused, SchemaMismatch
-from contentq.queue.columns import COLUMNS, PROBLEM, TIMES
+from contentq.queue.columns import PROBLEM, TIMES
 
 TASKS = "contentq.tasks"
 """The view of the queue, whatever schema its table is in."""
@@ -97,7 +97,7 @@ def _given(task: NewTask, where: str) -> dict[str, Any]:
     given = {name: value for name, value in task.items() if value is not None}
     if unknown := given.keys() - PROBLEM.keys():
         names = ", ".join(sorted(unknown))
-        raise InputRefused(f"{where}a producer cannot set {names}; these can be set: {', '.join(COLUMNS)}")
+        raise InputRefused(f"{where}a producer cannot set {names}; these can be set: {', '.join(PROBLEM)}")
     if "account_id" not in given:
         raise InputRefused(f"{where}account_id is missing; a new account gets one when its session is flushed")
     for name, value in given.items():
@@ -115,12 +115,12 @@ def _problem(name: str, value: Any) -> str | None:
     if not isinstance(value, datetime):
         return f"is {value!r}; it must be a datetime, or a timedelta from now"
     if value.tzinfo is None:
-        return f"is {value!r}, which has no time zone; for UTC: datetime.now(timezone.utc)"
+        return f"is {value!r}, which has no time zone; for UTC: datetime.now(UTC)"
     return None
 
 
 def _insert(tasks: list[dict[str, Any]]) -> Call:
-    columns = [name for name in COLUMNS if any(name in task for task in tasks)]
+    columns = [name for name in PROBLEM if any(name in task for task in tasks)]
     values: dict[str, Any] = {}
     numbers = count()
 
