@@ -17,7 +17,9 @@ whole server, such as roles, is then no other test's business. Only the server o
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -37,8 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure() -> None:
-    """Lets what the tests start be interrupted, also when a script has started the suite in the background."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets what the tests start be interrupted, also when a script has started the suite in the background.
+
+    Gives this run a temporary folder of its own: any start of pytest closes its usual one to other users, and as
+    root the embedded servers of the tests run as such a user.
+    """
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(
+            prefix="contentq-tests-", dir="/tmp" if os.path.isdir("/tmp") else None
+        )
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
