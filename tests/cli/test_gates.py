@@ -144,7 +144,7 @@ def test_resume_tells_what_still_stands_in_the_way(contentq: Run, queue: Queue, 
 
     account = contentq("resume", "--account", "1").out.splitlines()
     assert account[0] == "account 1 goes on"
-    assert re.fullmatch(f"its monthly budget is used up: nothing of it is claimed before {TIME}", account[1])
+    assert re.fullmatch(f"its monthly budget is used up: none of its tasks is claimed before {TIME}", account[1])
     queue.run("UPDATE accounts SET monthly_budget = NULL")
     assert contentq("resume", "--account", "1").out.splitlines()[1:] == [
         "all workers are still paused: contentq resume --all"
@@ -168,7 +168,7 @@ def test_not_exactly_one_subject_is_wrong_usage(contentq: Run, command: str, arg
     outcome = contentq(command, *arguments)
 
     assert outcome.code == 2
-    assert "name one of --gate KEY, --account ID and --all" in outcome.err
+    assert "name one of --gate KEY, --account ACCOUNT and --all" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from contentq.queue import inspection
+from contentq.queue.reading import read_rows
 
 from tests.cli.conftest import Run
 from tests.cli.terminal import on_terminal
@@ -73,15 +73,14 @@ def test_filled_queue_is_counted(contentq: Run, filled: Queue) -> None:
 def test_all_parts_are_of_one_moment(contentq: Run, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = queue.register()
     queue.add()
-    read = inspection._rows
     claimed: list[object] = []
 
     def read_and_let_a_worker_claim(*arguments: Any) -> Any:
-        rows = read(*arguments)
+        rows = read_rows(*arguments)
         claimed.extend(queue.claim(worker))
         return rows
 
-    monkeypatch.setattr(inspection, "_rows", read_and_let_a_worker_claim)
+    monkeypatch.setattr("contentq.queue.inspection.read_rows", read_and_let_a_worker_claim)
 
     found = contentq("stats", "--json").json
 

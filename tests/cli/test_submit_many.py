@@ -213,7 +213,7 @@ BROKEN_CSV = [
     ("topic\nA\n" + "x" * 501, "line 3: topic has 501 characters; at most 500 fit"),
     ("auto_approve\nyes\nmaybe\n", "line 3: auto_approve is 'maybe'; it must be true or false"),
     ("account_id\n\n999\n", "line 3: there is no account 999; add one with: INSERT INTO accounts"),
-    ("account_id\n1\n99999999999\n", "line 3: account_id is '99999999999'"),
+    ("account_id\n1\n99999999999\n", "line 3: there is no account 99999999999"),
     (
         "timeout_at\n2130-01-01\n2020-01-01T00:00:00Z\n",
         "line 3: timeout_at is 2020-01-01 00:00:00+00, which has",
@@ -228,7 +228,7 @@ BROKEN_CSV = [
     ),
     ("scheduled_at,timeout_at\n2130-01-02,2130-01-01\n", "line 2: it is scheduled for 2130-01-02 00:00:00+00"),
     ("topics\nA\n", "line 1: there is no column 'topics' to fill; did you mean topic?"),
-    ("status\npending\n", "line 1: there is no column 'status' to fill (there are account_id,"),
+    ("status\npending\n", "line 1: there is no column 'status' to fill (there are task_id, account_id,"),
     ("topic;tone\nA;dry\n", "line 1 is separated by semicolons; separate the columns by commas"),
     ("topic,tone,topic\nA,dry,B\n", "line 1 names the column topic twice"),
     ('"topic\n', "line 1: the header is not CSV"),
@@ -279,8 +279,8 @@ def test_rows_without_an_account_are_refused(contentq: Run, queue: Queue, writte
     lines = written("tasks.jsonl", '{"topic": "A"}\n')
 
     for_all, for_one = "no account is named: add a column account_id", "line 1: account_id is empty; fill it"
-    _assert_refused(contentq("submit", table), f"{for_all}, or give --account ID", queue)
-    _assert_refused(contentq("submit", lines), f"{for_one}, or give --account ID", queue)
+    _assert_refused(contentq("submit", table), f"{for_all}, or give --account", queue)
+    _assert_refused(contentq("submit", lines), f"{for_one}, or give --account", queue)
 
 
 @pytest.mark.parametrize(

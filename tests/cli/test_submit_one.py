@@ -74,7 +74,7 @@ def test_durations_count_from_the_databases_now(contentq: Run, queue: Queue, acc
     ("arguments", "message"),
     [
         (["--account", "999"], "there is no account 999; add one with: INSERT INTO accounts"),
-        (["--account", "0"], "account_id is '0'; it must be a whole number of 1 or more"),
+        (["--account", "0"], "there is no account 0; ids are from 1"),
         (["--priority", "11"], "priority is '11'; it must be a whole number from 1 to 10"),
         (["--priority", "high"], "priority is 'high'; it must be a whole number from 1 to 10"),
         (["--max-retries", "-1"], "max_retries is '-1'; it must be a whole number of 0 or more"),
@@ -103,7 +103,6 @@ def test_value_that_is_refused_is_explained(
     "arguments",
     [
         [],
-        ["--account", "x"],
         ["--account", "1", "--timeout", "5m", "--timeout-at", "2130-01-01"],
         ["--account", "1", "--delay", "5m", "--schedule-at", "2130-01-01"],
         ["--account", "1", "--timeout", "5"],

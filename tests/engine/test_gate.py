@@ -24,7 +24,7 @@ from contentq.queue.outcomes import (
     Released,
     Snoozed,
 )
-from contentq.queue.task import Task
+from contentq.task import Task
 
 HELD = Held(1, 7, 1, "cgt-7")
 TASK = Task(**{**dict.fromkeys(Task._fields), "id": 7, "retry_count": 0})  # type: ignore[arg-type]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from contentq.handlers.openai.answer import body_of, title_of
+from contentq.handlers.openai.answer import body_of
 
 
 @pytest.mark.parametrize(
@@ -31,28 +33,9 @@ def test_body_is_the_markdown_alone(text: str, body: str) -> None:
     assert body_of(text) == body
 
 
-@pytest.mark.parametrize(
-    ("body", "title"),
-    [
-        ("# Tea\n\n## Leaves", "Tea"),
-        ("A remark.\n\n## Tea ##\n", "Tea"),
-        ("# **Tea**", "Tea"),
-        ("# *Tea* and _more_", "*Tea* and _more_"),
-        (r"# C\# and \*stars\*", "C# and *stars*"),
-        ("```sh\n# boil\n```\n\n# Tea", "Tea"),
-        ("~~~\n# boil\n~~~\n# Tea", "Tea"),
-        ("#hashtag\n\n# Tea", "Tea"),
-        ("#\n# Tea", "Tea"),
-        ("    # code\n# Tea", "Tea"),
-        ("No heading.", "The  topic"),
-        ("", "The  topic"),
-        ("# 茶", "茶"),
-    ],
-)
-def test_title_is_the_first_heading_else_the_topic(body: str, title: str) -> None:
-    assert title_of(body, "The  topic") == (title if title != "The  topic" else "The topic")
+@pytest.mark.parametrize("text", ["<think>" * 150_000, "<think>" + " " * 1_000_000], ids=["many", "long"])
+def test_thoughts_without_an_end_take_no_time(text: str) -> None:
+    begun = time.process_time()
+    body_of(text)
 
-
-@pytest.mark.parametrize("topic", [None, "", " \n"])
-def test_without_heading_and_topic_it_is_untitled(topic: str | None) -> None:
-    assert title_of("Text.", topic) == "Untitled"
+    assert time.process_time() - begun < 2

@@ -58,8 +58,11 @@ def test_context_has_what_a_worker_gives_and_records_progress(make: Any, kind: A
     assert context.reported == [(0.5, None), (None, "nearly")]
 
 
-@pytest.mark.parametrize(("markdown", "title"), [("## A & B\nx", "A & B"), ("\n\nTea", "Tea"), ("", "Untitled")])
-def test_title_of_previous_content_is_its_first_line(markdown: str, title: str) -> None:
+@pytest.mark.parametrize(
+    ("markdown", "title"),
+    [("## A & B\nx", "A & B"), ("Milk\n\n# Tea", "Tea"), ("Tea", "Untitled"), ("", "Untitled")],
+)
+def test_title_of_previous_content_is_its_first_heading(markdown: str, title: str) -> None:
     assert previous_content_of(markdown).title == title
 
 

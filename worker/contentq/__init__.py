@@ -28,33 +28,4 @@ from contentq.errors import (
 )
 from contentq.queue.calls import NewTask
 from contentq.queue.statuses import Status
-from contentq.queue.task import Task
-from contentq.version import __version__
-
-__all__ = [
-    "ContentQueueError",
-    "Context",
-    "GeneratedContent",
-    "HandlerError",
-    "InputRefused",
-    "NewTask",
-    "PermanentError",
-    "PreviousContent",
-    "ProviderUnavailable",
-    "RateLimited",
-    "SchemaMismatch",
-    "Status",
-    "Task",
-    "TemporaryError",
-    "ThreadContext",
-    "__version__",
-    "aio",
-    "alembic_filter",
-    "cancel",
-    "count_words",
-    "explain",
-    "migrate",
-    "requeue",
-    "submit",
-    "submit_many",
-]
+from contentq.task import Task

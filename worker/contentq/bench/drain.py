@@ -14,7 +14,7 @@ from contentq.engine.run_for import run_for
 from contentq.engine.worker import Observer, Worker
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
-from contentq.queue.task import Task
+from contentq.task import Task
 
 CHUNK = 2_000
 """Tasks that are put in with one statement."""

@@ -14,7 +14,7 @@ from contentq.engine.run_for import run_for
 from contentq.engine.worker import Observer, Worker
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
-from contentq.queue.task import Task
+from contentq.task import Task
 
 WARM_UP = 3
 """Tasks before, which do not count: the worker starts up, statements are prepared."""

@@ -66,7 +66,7 @@ def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: timedelt
     from contentq.database import dsn
 
     resolved = dsn.resolve(options.dsn)
-    with _quiet(), _terminated_like_interrupted(), _progress() as tell:
+    with _silence_worker(), _interrupt_on_termination(), _progress() as tell:
         figures = measure(resolved, tasks, samples, seconds.total_seconds(), tell)
     if as_json:
         print_json(_data(figures))
@@ -159,7 +159,7 @@ def _progress() -> Iterator[Tell]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_worker() -> Iterator[None]:
     """What a worker logs of an outage is not for whoever waits for figures: the bench then ends, and says why."""
     levels = {logging.getLogger("contentq"): logging.ERROR, logging.getLogger("psycopg"): logging.ERROR}
     before = {logger: logger.level for logger in levels}
@@ -173,7 +173,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def _interrupt_on_termination() -> Iterator[None]:
     """SIGTERM and SIGHUP end it as Ctrl-C does, so that nothing is left behind."""
 
     def interrupt(number: int, frame: object) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contentq.cli.output import json_option, print_json, print_text
-from contentq.cli.session import connected
+from contentq.cli.session import open_session
 from contentq.cli.unknown import unknown_task
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ def explain(options: GlobalOptions, /, task_id: str, as_json: bool) -> None:
     from contentq.queue import inspection
     from contentq.queue.operations import status_of
 
-    with connected(options) as connection:
+    with open_session(options) as connection:
         status = status_of(connection, task_id)
         if status is None:
             raise unknown_task(connection, task_id)
-        reasons = inspection.explanation(connection, task_id)
+        reasons = inspection.explain(connection, task_id)
     if as_json:
         print_json({"task_id": task_id, "status": status, "reasons": reasons})
         return

@@ -14,7 +14,7 @@ EXIT_INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
 
 
-def explained(error: Exception) -> tuple[str, int] | None:
+def explain_error(error: Exception) -> tuple[str, int] | None:
     """(message, exit code) for an error that a user can do something about; None for a bug."""
     if isinstance(error, ContentQueueError):
         return str(error), error.exit_code

@@ -1,149 +1,171 @@
-"""`contentq pause` and `contentq resume`: no claims of a provider's workers, of an account, or at all."""
+"""`contentq pause` and `contentq resume`: whether tasks of a gate, of an account, or any at all are claimed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import json_option, print_json, print_text, shown
-from contentq.cli.session import connected
+from contentq.cli.output import format_value, json_option, print_json, print_text
+from contentq.cli.session import open_session
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
-
-_NO_GATES = "no live worker has this gate, nor any other"
+    from contentq.queue.reading import Connection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+EVERYONE = "*"
+"""The key of the gate that every worker has."""
 
-def _subject(command: F) -> F:
-    """The options that say what is paused or resumed."""
+
+@dataclass(frozen=True)
+class Subject:
+    """What is paused or resumed: the gate with this key, or the account with this id."""
+
+    gate: str | None
+    account: int | None = None
+
+    @property
+    def name(self) -> str:
+        """In a sentence."""
+        if self.account is not None:
+            return f"account {self.account}"
+        return "claiming" if self.gate == EVERYONE else f"gate {self.gate}"
+
+    @property
+    def option(self) -> str:
+        """On the command line."""
+        if self.account is not None:
+            return f"--account {self.account}"
+        return "--all" if self.gate == EVERYONE else f"--gate {self.gate}"
+
+    @property
+    def is_paused_not_closed(self) -> bool:
+        """Which of the two words people use for it."""
+        return self.account is not None or self.gate == EVERYONE
+
+
+def _subject_options(command: F) -> F:
+    """Adds the options that name what is paused or resumed."""
+    of_account = "The tasks of one account: its id, external:VALUE, or its name."
     command = click.option("--all", "everyone", is_flag=True, help="Every worker.")(command)
-    command = click.option("--account", type=int, metavar="ID", help="The tasks of one account.")(command)
+    command = click.option("--account", metavar="ACCOUNT", help=of_account)(command)
     return click.option("--gate", metavar="KEY", help="The workers with this gate.")(command)
 
 
 @click.command()
-@_subject
-@click.option("--for", "duration", type=DURATION, help="For so long, such as 10m; else until it is resumed.")
-@click.option("--reason", metavar="TEXT", help="Why, for those who look; with --gate and --all.")
+@_subject_options
+@click.option("--for", "duration", type=DURATION, help="For this long, such as 10m; otherwise until resumed.")
+@click.option("--reason", metavar="TEXT", help="Why; shown to whoever looks. With --gate and --all.")
 @json_option
 @click.pass_obj
 def pause(
-    options: GlobalOptions,
-    /,
-    gate: str | None,
-    account: int | None,
-    everyone: bool,
-    duration: timedelta | None,
-    reason: str | None,
-    as_json: bool,
+    options: GlobalOptions, /, duration: timedelta | None, reason: str | None, as_json: bool, **named: Any
 ) -> None:
-    """Claim no more: of a provider, of an account, or at all.
+    """Stop claiming tasks for a gate, an account, or everything.
 
-    What runs goes on. A gate that is closed for longer already stays so; an account's pause is replaced.
+    Tasks that are running go on. A gate that is closed for longer already stays closed; a new pause of an account
+    replaces its old one.
     """
     from contentq.queue import gates
 
-    gate = _one_of(gate, account, everyone)
-    note = None
-    if account is not None and reason is not None:
+    _check_subject(**named)
+    if named["account"] is not None and reason is not None:
         raise click.UsageError("--reason goes with --gate or --all; accounts have none")
-    with connected(options) as connection:
-        if account is not None:
-            until = gates.pause_account(connection, account, duration)
+    note = None
+    with open_session(options) as connection:
+        subject = _find_subject(connection, **named)
+        if subject.account is not None:
+            until = gates.pause_account(connection, subject.account, duration)
         else:
-            assert gate is not None
-            until = gates.close_gate(connection, gate, duration, reason)
-            note = _no_one_has(gate, gates.gates_of_live_workers(connection))
+            assert subject.gate is not None
+            until = gates.close_gate(connection, subject.gate, duration, reason)
+            note = _note_unused_gate(subject.gate, gates.gates_of_live_workers(connection))
     if as_json:
-        print_json({"gate": gate, "account": account, "paused_until": until, "note": note})
+        print_json({"gate": subject.gate, "account": subject.account, "paused_until": until, "note": note})
         return
-    print_text(f"{_name(gate, account)} {_until(until, gate, account)}")
+    print_text(f"{subject.name} {_describe_pause(subject, until)}")
     if note is not None:
         print_text(note, err=True)
 
 
 @click.command()
-@_subject
+@_subject_options
 @json_option
 @click.pass_obj
-def resume(
-    options: GlobalOptions, /, gate: str | None, account: int | None, everyone: bool, as_json: bool
-) -> None:
-    """Claim again what was paused.
+def resume(options: GlobalOptions, /, as_json: bool, **named: Any) -> None:
+    """Claim tasks again after a pause.
 
-    --all ends what pause --all began; gates and accounts that were paused by themselves stay so.
+    --all ends only what pause --all began; gates and accounts that were paused separately stay paused.
     """
     from contentq.queue import gates
 
-    gate = _one_of(gate, account, everyone)
-    used_up = None
-    with connected(options) as connection:
-        if account is not None:
-            was_paused = gates.resume_account(connection, account)
-            used_up = gates.used_up_until(connection, account)
+    _check_subject(**named)
+    over_budget_until = None
+    with open_session(options) as connection:
+        subject = _find_subject(connection, **named)
+        if subject.account is not None:
+            was_paused = gates.resume_account(connection, subject.account)
+            over_budget_until = gates.over_budget_until(connection, subject.account)
         else:
-            assert gate is not None
-            was_paused = gates.open_gate(connection, gate)
+            assert subject.gate is not None
+            was_paused = gates.open_gate(connection, subject.gate)
         still_closed = gates.closed_gates(connection)
     if as_json:
-        print_json({"gate": gate, "account": account, "was_paused": was_paused})
+        print_json({"gate": subject.gate, "account": subject.account, "was_paused": was_paused})
         return
-    print_text(f"{_name(gate, account)} {_resumed(gate, account, was_paused)}")
-    if used_up is not None:
-        click.echo(f"its monthly budget is used up: nothing of it is claimed before {shown(used_up)}")
-    elif gate == gates.EVERYONE and still_closed:
+    print_text(f"{subject.name} {_describe_resumption(subject, was_paused)}")
+    if over_budget_until is not None:
+        click.echo(
+            f"its monthly budget is used up: none of its tasks is claimed before {format_value(over_budget_until)}"
+        )
+    elif subject.gate == EVERYONE and still_closed:
         print_text(f"still closed: {', '.join(still_closed)}")
-    elif gates.EVERYONE in still_closed:
+    elif EVERYONE in still_closed:
         click.echo("all workers are still paused: contentq resume --all")
 
 
-def _one_of(gate: str | None, account: int | None, everyone: bool) -> str | None:
-    """The key of the gate, None for an account. Raises UsageError unless exactly one thing is named."""
-    from contentq.queue.gates import EVERYONE
-
+def _check_subject(gate: str | None, account: str | None, everyone: bool) -> None:
+    """Raises UsageError unless exactly one thing is named."""
     if (gate is not None) + (account is not None) + everyone != 1:
-        raise click.UsageError("name one of --gate KEY, --account ID and --all")
+        raise click.UsageError("name one of --gate KEY, --account ACCOUNT and --all")
     if gate == "":
         raise click.UsageError("--gate needs the key of a gate, such as the host of a provider")
-    return EVERYONE if everyone else gate
 
 
-def _no_one_has(gate: str, there_are: list[str]) -> str | None:
-    """What is to be said of a gate that no live worker has, which may be misspelled; None of another."""
-    from contentq.queue.gates import EVERYONE
-
-    if gate == EVERYONE or gate in there_are:
-        return None
-    return f"no live worker has this gate; there are: {', '.join(there_are)}" if there_are else _NO_GATES
-
-
-def _name(gate: str | None, account: int | None) -> str:
-    from contentq.queue.gates import EVERYONE
+def _find_subject(connection: Connection, gate: str | None, account: str | None, everyone: bool) -> Subject:
+    """What the options name. Raises ContentQueueError when there is no such account."""
+    from contentq.queue.accounts import find_account
 
     if account is not None:
-        return f"account {account}"
-    return "claiming" if gate == EVERYONE else f"gate {gate}"
+        return Subject(None, find_account(connection, account))
+    return Subject(EVERYONE if everyone else gate)
 
 
-def _until(until: datetime | str, gate: str | None, account: int | None) -> str:
-    from contentq.queue.gates import EVERYONE, INFINITY
+def _note_unused_gate(gate: str, there_are: list[str]) -> str | None:
+    """A note for a gate that no live worker has, which may be misspelled; None for another."""
+    if gate == EVERYONE or gate in there_are:
+        return None
+    if not there_are:
+        return "no live worker has this gate, nor any other"
+    return f"no live worker has this gate; there are: {', '.join(there_are)}"
 
-    state = "is paused" if account is not None or gate == EVERYONE else "is closed"
+
+def _describe_pause(subject: Subject, until: datetime | str) -> str:
+    from contentq.queue.reading import INFINITY
+
+    state = "is paused" if subject.is_paused_not_closed else "is closed"
     if until != INFINITY:
-        return f"{state} until {shown(until)}"
-    subject = "--all" if gate == EVERYONE else f"--account {account}" if account is not None else f"--gate {gate}"
-    return f"{state}; to end that: contentq resume {subject}"
+        return f"{state} until {format_value(until)}"
+    return f"{state}; to end that: contentq resume {subject.option}"
 
 
-def _resumed(gate: str | None, account: int | None, was_paused: bool) -> str:
-    from contentq.queue.gates import EVERYONE
-
-    if account is not None or gate == EVERYONE:
+def _describe_resumption(subject: Subject, was_paused: bool) -> str:
+    if subject.is_paused_not_closed:
         return "goes on" if was_paused else "was not paused"
     return "is open again" if was_paused else "was not closed"

@@ -58,13 +58,13 @@ _OPTIONS = (
 
 
 def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options to a command, which hands what it was given to loaded()."""
+    """Adds the options to a command, which hands what it was given to pop_handler()."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def loaded(given: dict[str, Any]) -> Handler:
+def pop_handler(given: dict[str, Any]) -> Handler:
     """Takes these options out of what a command was given; returns the handler. Raises HandlerUnusable."""
     from contentq.handlers.loading import HandlerOptions, load
 

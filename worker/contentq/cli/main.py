@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from contentq.cli.failures import EXIT_INTERRUPTED, explained
+from contentq.cli.failures import EXIT_INTERRUPTED, explain_error
 from contentq.cli.output import print_text
 from contentq.version import __version__
 
@@ -123,7 +123,7 @@ def execute(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        found = explained(error)
+        found = explain_error(error)
         if found is None:
             raise
         message, exit_code = found

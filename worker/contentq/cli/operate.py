@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import counted, json_option, print_json
-from contentq.cli.session import connected
+from contentq.cli.output import count_of, json_option, print_json
+from contentq.cli.session import open_session
 from contentq.cli.unknown import hint_at_id
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def cancel(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> N
     """
     from contentq.queue import operations
 
-    def said(status: str) -> str:
+    def describe(status: str) -> str:
         return "is cancelled" if status == "failed" else "is being stopped by its worker"
 
-    _each(ctx, task_ids, as_json, operations.cancel, said, "only pending and processing tasks are cancelled")
+    _each(ctx, task_ids, as_json, operations.cancel, describe, "only pending and processing tasks are cancelled")
 
 
 @click.command()
@@ -63,7 +63,7 @@ def sweep(options: GlobalOptions, /, as_json: bool) -> None:
     """
     from contentq.queue.operations import rescue_dead_workers, sweep_timeouts
 
-    with connected(options) as connection:
+    with open_session(options) as connection:
         done = {"timed_out": sweep_timeouts(connection), "rescued": rescue_dead_workers(connection)}
     if as_json:
         print_json(done)
@@ -79,12 +79,12 @@ def cleanup(options: GlobalOptions, /, older_than: timedelta, as_json: bool) -> 
     """Delete completed tasks that are old; their content stays."""
     from contentq.queue import operations
 
-    with connected(options) as connection:
+    with open_session(options) as connection:
         deleted = operations.cleanup(connection, older_than)
     if as_json:
         print_json({"deleted": deleted})
     else:
-        click.echo(f"{counted(deleted, 'completed task')} deleted")
+        click.echo(f"{count_of(deleted, 'completed task')} deleted")
 
 
 def _each(
@@ -92,14 +92,14 @@ def _each(
     task_ids: tuple[str, ...],
     as_json: bool,
     operation: Callable[[Any, str], str | None],
-    said: Callable[[str], str],
+    describe: Callable[[str], str],
     rule: str,
 ) -> None:
     """Does it to each task; says what became of it; exit code 1 when one was refused."""
     from contentq.queue.operations import status_of
 
     outcomes: list[dict[str, str | None]] = []
-    with connected(ctx.obj) as connection:
+    with open_session(ctx.obj) as connection:
         for task_id in task_ids:
             status = operation(connection, task_id)
             error = None
@@ -115,7 +115,7 @@ def _each(
     else:
         for each in outcomes:
             if each["status"] is not None:
-                click.echo(f"{each['task_id']} {said(each['status'])}")
+                click.echo(f"{each['task_id']} {describe(each['status'])}")
             else:
                 click.echo(f"Error: {each['task_id']}: {each['error']}", err=True)
     if any(each["error"] for each in outcomes):

@@ -52,7 +52,7 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     """Prints names and values, one a line; the further lines of a value are indented."""
     width = max(len(name) for name in fields)
     for name, value in fields.items():
-        print_text(f"{name:<{width}}  {shown(value)}".replace("\n", "\n" + " " * (width + 2)))
+        print_text(f"{name:<{width}}  {format_value(value)}".replace("\n", "\n" + " " * (width + 2)))
 
 
 def print_text(text: str, err: bool = False) -> None:
@@ -61,12 +61,12 @@ def print_text(text: str, err: bool = False) -> None:
     click.echo(text.translate(_CONTROL) if to_terminal else text, err=err, color=True)
 
 
-def counted(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
     """A number of things: 1 task, 2 tasks."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as people read it."""
     if value is None:
         return "-"
@@ -125,7 +125,7 @@ def _print_plain(title: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _cell(value: Any) -> str:
     """A value on one line."""
-    return " ".join(shown(value).split()) if isinstance(value, str) else shown(value)
+    return " ".join(format_value(value).split()) if isinstance(value, str) else format_value(value)
 
 
 def _is_number(value: Any) -> bool:

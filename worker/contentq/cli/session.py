@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connected(options: GlobalOptions) -> Iterator[psycopg.Connection[TupleRow]]:
+def open_session(options: GlobalOptions) -> Iterator[psycopg.Connection[TupleRow]]:
     """The connection, in autocommit mode. Raises DatabaseUnreachable or SchemaMismatch."""
     from contentq.database import dsn
     from contentq.database.connect import connect

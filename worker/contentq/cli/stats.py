@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentq.cli.output import json_option, print_json, print_table
-from contentq.cli.session import connected
+from contentq.cli.session import open_session
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
@@ -89,7 +89,7 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
     """
     from contentq.queue import inspection
 
-    with connected(options) as connection:
+    with open_session(options) as connection:
         found = inspection.views(connection, PARTS)
     if as_json:
         print_json(found)

@@ -8,64 +8,73 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import counted, json_option, print_json, print_text
-from contentq.cli.session import connected
+from contentq.cli.output import count_of, json_option, print_json, print_text
+from contentq.cli.session import open_session
 from contentq.errors import ContentQueueError, InputRefused
+from contentq.task import SETTABLE
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
+    from contentq.queue.reading import Connection
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 """By the ending of a file's name."""
 
 STDIN = Path("-")
 
-ABOUT = {"topic", "keywords", "category", "requirements", "task_id"}
+ABOUT = {column.name for column in SETTABLE if column.describes}
 """Columns of which one task from options has at least one: an empty task is a mistake."""
 
+FROM_NOW = "_from_now"
+"""The end of the name of an option that gives a time from now."""
 
-@click.command()
+_HELP = f"""Put one task into the queue, or a FILE of tasks.
+
+One task is made from options: --account, and at least one that says what it is about. FILE (- for standard
+input) is CSV, its first line naming the columns, or JSON lines, one object a line; the columns are those of
+the table: {", ".join(column.name for column in SETTABLE)}.
+Options fill in what a record leaves out. It is one transaction: all of it, or nothing. Tasks whose task_id
+exists already are left out and reported.
+
+Exit code 7: the tasks were inserted, but the output could not be written. Do not submit them again.
+"""
+
+
+def _task_options(command: F) -> F:
+    """Adds an option for each column that has one; its value arrives under the name of the column."""
+    for column in reversed(SETTABLE):
+        option = column.option
+        if option is None:
+            continue
+        if column.type == "boolean":
+            command = click.option(option.flag, column.name, is_flag=True, help=option.help)(command)
+            continue
+        command = click.option(option.flag, column.name, metavar=option.metavar, help=option.help)(command)
+        if option.duration is not None:
+            flag, text = option.duration.flag, option.duration.help
+            command = click.option(flag, column.name + FROM_NOW, type=DURATION, help=text)(command)
+    return command
+
+
+@click.command(help=_HELP)
 @click.argument(
     "file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
 @click.option("--format", "file_format", type=click.Choice(["csv", "jsonl"]), help="Of FILE; else by its ending.")
-@click.option("--account", type=int, metavar="ID", help="The account that the task works for.")
-@click.option("--topic", help="Subject, up to 500 characters.")
-@click.option("--keywords", help="Comma-separated.")
-@click.option("--category", help="For the handler, and for workers that claim only some categories.")
-@click.option("--requirements", help="Special instructions to the handler.")
-@click.option("--tone", help="Such as friendly or dry, up to 50 characters; for the handler.")
-@click.option("--priority", help="1 to 10; larger is more urgent.")
-@click.option("--max-retries", help="Retries after the first attempt.")
-@click.option("--timeout", type=DURATION, help="Deadline, from now: 90s, 10m, 2h, 1d.")
-@click.option("--timeout-at", metavar="TIME", help="Deadline: 2030-01-31T12:00:00+00:00.")
-@click.option("--delay", type=DURATION, help="Not before this long from now.")
-@click.option("--schedule-at", metavar="TIME", help="Not before this time.")
-@click.option("--task-id", help="Public identifier; one is made when left out.")
-@click.option("--no-auto-approve", is_flag=True, help="The content is to be reviewed.")
+@_task_options
 @json_option
 @click.pass_obj
 def submit(
-    options: GlobalOptions,
-    /,
-    file: Path | None,
-    file_format: str | None,
-    as_json: bool,
-    **given: Any,
+    options: GlobalOptions, /, file: Path | None, file_format: str | None, as_json: bool, **given: Any
 ) -> None:
-    """Put one task into the queue, or a FILE of tasks.
-
-    One task is made from options: --account, and at least one that says what it is about. FILE (- for standard
-    input) is CSV, its first line naming the columns, or JSON lines, one object a line; the columns are those of
-    the table: account_id, topic, keywords, category, requirements, tone, priority, max_retries, submitted_at,
-    scheduled_at, timeout_at, task_id, auto_approve. Options fill in what a record leaves out. It is one
-    transaction: all of it, or nothing. Tasks whose task_id exists already are left out and reported.
-    """
+    """Puts one task into the queue, or a file of tasks."""
     values = _values(given)
     if file is None:
         _submit_one(options, values, as_json)
@@ -77,24 +86,21 @@ def submit(
 
 def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
     """The columns that the options set: as text, or as a time from now."""
-    for one, other in (("timeout", "timeout_at"), ("delay", "schedule_at")):
-        if given[one] is not None and given[other] is not None:
-            raise click.UsageError(f"--{one} and --{other.replace('_', '-')} exclude each other")
-    columns = {
-        "account_id": None if given["account"] is None else str(given["account"]),
-        "topic": given["topic"],
-        "keywords": given["keywords"],
-        "category": given["category"],
-        "requirements": given["requirements"],
-        "tone": given["tone"],
-        "priority": given["priority"],
-        "max_retries": given["max_retries"],
-        "timeout_at": given["timeout"] if given["timeout_at"] is None else given["timeout_at"],
-        "scheduled_at": given["delay"] if given["schedule_at"] is None else given["schedule_at"],
-        "task_id": given["task_id"],
-        "auto_approve": "false" if given["no_auto_approve"] else None,
-    }
-    return {name: value for name, value in columns.items() if value is not None}
+    values: dict[str, str | timedelta] = {}
+    for column in SETTABLE:
+        option = column.option
+        if option is None:
+            continue
+        value, from_now = given[column.name], given.get(column.name + FROM_NOW)
+        if value is not None and from_now is not None:
+            assert option.duration is not None
+            raise click.UsageError(f"{option.duration.flag} and {option.flag} exclude each other")
+        if isinstance(value, bool):  # a flag that says no
+            value = "false" if value else None
+        chosen = value if from_now is None else from_now
+        if chosen is not None:
+            values[column.name] = chosen
+    return values
 
 
 def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_json: bool) -> None:
@@ -103,8 +109,9 @@ def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_j
     if not ABOUT & values.keys():
         raise click.UsageError("say what the task is about, for instance with --topic, or name a FILE of tasks")
     if "account_id" not in values:
-        raise click.UsageError("name the account with --account ID")
-    with connected(options) as connection:
+        raise click.UsageError("name the account with --account")
+    with open_session(options) as connection:
+        _find_account(connection, values)
         task_id = submit_one(connection, values)
     if task_id is None:
         raise ContentQueueError(f"there is a task {values['task_id']} already; it was left as it is")
@@ -125,11 +132,12 @@ def _submit_many(
     from contentq.queue.submission import submit as submit_rows
 
     with (
-        connected(options) as connection,
-        _says_that_nothing_was_inserted(),
-        _opened(file) as opened,
+        open_session(options) as connection,
+        _report_nothing_inserted(),
+        _open(file) as opened,
         _progress(opened) as inserted,
     ):
+        _find_account(connection, values)
         columns, rows = (from_csv if file_format == "csv" else from_json_lines)(opened)
         done = submit_rows(connection, columns, rows, values, inserted)
     if as_json:
@@ -141,7 +149,7 @@ def _submit_many(
             }
         )
         return
-    click.echo(f"{counted(done.inserted, 'task')} submitted")
+    click.echo(f"{count_of(done.inserted, 'task')} submitted")
     if done.duplicates:
         click.echo(f"{done.duplicates} left out, as their task_id exists already:", err=True)
         for line, task_id in done.first_duplicates:
@@ -150,8 +158,21 @@ def _submit_many(
             click.echo(f"  and {done.duplicates - len(done.first_duplicates)} more", err=True)
 
 
+def _find_account(connection: Connection, values: dict[str, str | timedelta]) -> None:
+    """Puts the id in the place of the account's name. Raises InputRefused when there is no such account."""
+    from contentq.queue.accounts import find_account
+
+    named = values.get("account_id")
+    if named is None:
+        return
+    try:
+        values["account_id"] = str(find_account(connection, str(named)))
+    except ContentQueueError as error:
+        raise InputRefused(str(error)) from None
+
+
 @contextmanager
-def _says_that_nothing_was_inserted() -> Iterator[None]:
+def _report_nothing_inserted() -> Iterator[None]:
     """For whatever is refused, so that no one wonders what became of the lines before."""
     try:
         yield
@@ -166,7 +187,7 @@ def _format_of(file: Path) -> str:
     return found
 
 
-def _opened(file: Path) -> IO[bytes]:
+def _open(file: Path) -> IO[bytes]:
     return open(0, "rb", closefd=False) if file == STDIN else file.open("rb")
 
 
@@ -184,7 +205,7 @@ def _progress(file: IO[bytes]) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         bar = progress.add_task("submitting", total=size, rows=0)
 
-        def inserted(rows: int) -> None:
+        def advance(rows: int) -> None:
             progress.update(bar, rows=rows, completed=file.tell() if size else rows)
 
-        yield inserted
+        yield advance

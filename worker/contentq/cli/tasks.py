@@ -17,9 +17,11 @@ from contentq.cli.output import (
     print_table,
     print_text,
 )
-from contentq.cli.session import connected
+from contentq.cli.session import open_session
 from contentq.cli.unknown import unknown_task
 from contentq.cli.usage import usage_in_words
+from contentq.task import STATUSES
+from contentq.titles import heading_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,12 +33,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STATUSES = ("pending", "processing", "completed", "failed", "timeout")
-
 
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only tasks of this status.")
-@click.option("--account", type=int, metavar="ID", help="Only tasks of this account.")
+@click.option(
+    "--account", metavar="ACCOUNT", help="Only tasks of this account: its id, external:VALUE, or its name."
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
 @click.option("--before", type=int, metavar="ID", help="Only tasks with a smaller id: the next page.")
 @json_option
@@ -45,7 +47,7 @@ def list_tasks(
     options: GlobalOptions,
     /,
     status: str | None,
-    account: int | None,
+    account: str | None,
     limit: int,
     before: int | None,
     as_json: bool,
@@ -55,9 +57,11 @@ def list_tasks(
     age is the time since a task was submitted.
     """
     from contentq.queue import inspection
+    from contentq.queue.accounts import find_account
 
-    with connected(options) as connection:
-        rows = inspection.tasks(connection, status, account, before, limit)
+    with open_session(options) as connection:
+        account_id = None if account is None else find_account(connection, account)
+        rows = inspection.tasks(connection, status, account_id, before, limit)
         now = inspection.now(connection)
     if as_json:
         print_json(rows)
@@ -79,7 +83,7 @@ def show(ctx: click.Context, /, task_id: str, with_content: bool, following: boo
     With --follow, the exit code is 0 when the task was completed and 1 when it ended otherwise; --json then prints
     one object a line.
     """
-    with connected(ctx.obj) as connection:
+    with open_session(ctx.obj) as connection:
         if not following:
             _show(connection, task_id, with_content, as_json)
             return
@@ -94,16 +98,16 @@ def _show(connection: Connection, task_id: str, with_content: bool, as_json: boo
     from contentq.queue import inspection
 
     if as_json:
-        print_json_text(_known(connection, task_id, inspection.task_as_json(connection, task_id, with_content)))
+        print_json_text(_require(connection, task_id, inspection.task_as_json(connection, task_id, with_content)))
         return
-    task = _known(connection, task_id, inspection.task(connection, task_id))
+    task = _require(connection, task_id, inspection.task(connection, task_id))
     errors = task.pop("attempt_errors")
     if task["progress"] is not None:
         task["progress"] = percent(task["progress"])
     cost = usage_in_words(task["result"])
     print_fields({**task, "usage": cost} if cost else task)
     for error in errors:
-        print_text(f"attempt {error['attempt']} at {error['at']}: {_said(error)}")
+        print_text(f"attempt {error['attempt']} at {error['at']}: {_describe_error(error)}")
     if with_content:
         _show_content(connection, task["content_id"], as_json)
 
@@ -118,13 +122,13 @@ def _show_content(connection: Connection, content_id: int | None, as_json: bool)
         _print_content(found)
 
 
-def _known(connection: Connection, task_id: str, found: T | None) -> T:
+def _require(connection: Connection, task_id: str, found: T | None) -> T:
     if found is None:
         raise unknown_task(connection, task_id)
     return found
 
 
-def _said(error: dict[str, Any]) -> str:
+def _describe_error(error: dict[str, Any]) -> str:
     """The message of a failed attempt, after the name of its class unless it begins with that itself."""
     name, message = error["error_class"], error["message"]
     return message if not name or message.partition(":")[0] == name else f"{name}: {message}"
@@ -135,8 +139,7 @@ def _print_content(content: dict[str, Any] | None) -> None:
         click.echo("\nit has no content")
     else:
         click.echo(f"\ncontent {content['id']}, {content['word_count']} words, {content['review_status']}")
-        heading = content["body"].lstrip().partition("\n")[0].lstrip("#").strip()
-        if heading != content["title"]:
+        if heading_of(content["body"]) != content["title"]:
             print_text(f"\n{content['title']}")
         print_text(f"\n{content['body']}")
 

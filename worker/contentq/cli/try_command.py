@@ -12,22 +12,25 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from contentq.cli.durations import DURATION
 from contentq.cli.failures import EXIT_INTERRUPTED
-from contentq.cli.handler_options import handler_options, loaded
+from contentq.cli.handler_options import handler_options, pop_handler
 from contentq.cli.logs import LOG_LEVELS, log_to_stderr
 from contentq.cli.output import json_option, print_text
 from contentq.cli.verdict import Verdict
+from contentq.task import SETTABLE
 
 if TYPE_CHECKING:
     from contentq.content import PreviousContent
     from contentq.handlers.loading import Handler
-    from contentq.queue.task import Task
+    from contentq.task import Task
     from contentq.testing.trial import Trial
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 STDOUT, STDERR = 1, 2
 """File descriptors, as programs inherit them."""
@@ -42,13 +45,17 @@ PROGRESS_INTERVAL = 0.2
 """Seconds, at least, between two lines of progress."""
 
 
+def _text_options(command: F) -> F:
+    """Adds an option for each text that a producer gives a handler."""
+    for column in reversed(SETTABLE):
+        if column.is_claimed and column.is_text and column.option is not None and column.name != "task_id":
+            command = click.option(column.option.flag, column.name, help=column.option.help)(command)
+    return command
+
+
 @click.command("try")
 @handler_options
-@click.option("--topic", help="What the task is about.")
-@click.option("--keywords", help="Comma-separated.")
-@click.option("--category", help="Of the task.")
-@click.option("--requirements", help="Special instructions to the handler.")
-@click.option("--tone", help="Such as friendly or dry.")
+@_text_options
 @click.option("--account", "account_id", type=int, default=1, show_default=True, metavar="ID")
 @click.option("--priority", type=click.IntRange(1, 10), default=5, show_default=True)
 @click.option("--timeout", type=DURATION, help="Deadline, from now: 90s, 10m, 2h, 1d.")
@@ -79,7 +86,7 @@ def try_command(previous_file: Path | None, log_level: str, as_json: bool, **giv
     tracebacks and what the handler prints go to standard error.
     """
     with _Stdout() as stdout:
-        return _try(loaded(given), previous_file, log_level, as_json, stdout, given)
+        return _try(pop_handler(given), previous_file, log_level, as_json, stdout, given)
 
 
 def _try(
@@ -99,7 +106,7 @@ def _try(
     progress = _ProgressLines()
 
     async def attempt() -> int:
-        trial = await _tried(handler, task, previous, progress)
+        trial = await _run_trial(handler, task, previous, progress)
         progress.flush()
         verdict = Verdict(task, trial)
         with stdout.ours():
@@ -122,14 +129,14 @@ def _text_of(file: Path) -> str:
         raise click.UsageError(f"{file} is not UTF-8") from None
 
 
-async def _tried(
+async def _run_trial(
     handler: Handler, task: Task, previous: PreviousContent | None, progress: _ProgressLines
 ) -> Trial:
     from contentq.testing.fakes import FakeContext, FakeThreadContext
-    from contentq.testing.trial import tried
+    from contentq.testing.trial import run_trial
 
     kind = FakeContext if handler.is_async else FakeThreadContext
-    return await tried(handler, kind(task, previous, progress=progress))
+    return await run_trial(handler, kind(task, previous, progress=progress))
 
 
 def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:

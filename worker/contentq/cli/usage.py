@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from contentq.engine.usage import MOST
+from contentq.usage import split_usage
 
 
 def counted_usage(said: object) -> dict[str, Any]:
@@ -18,14 +18,8 @@ def counted_usage(said: object) -> dict[str, Any]:
     """
     if not isinstance(said, Mapping):
         return {}
-    model = said.get("model")
-    found: dict[str, Any] = {"model": model} if isinstance(model, str) and model else {}
-    for name in ("prompt_tokens", "completion_tokens"):
-        if _counts(said.get(name)):
-            found[name] = int(said[name])
-    if _counts(said.get("cost")):
-        found["cost"] = said["cost"]
-    return found
+    counted, _ = split_usage(said)
+    return {name: int(value) if name.endswith("_tokens") else value for name, value in counted.items()}
 
 
 def usage_in_words(result: str | None) -> str | None:
@@ -47,10 +41,6 @@ def usage_in_words(result: str | None) -> str | None:
     if not counts:
         return None
     return ", ".join([found["model"], *counts] if "model" in found else counts)
-
-
-def _counts(value: object) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
 def _number(value: int | Decimal) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contentq.cli.output import counted, print_json, print_text
+from contentq.cli.output import count_of, print_json, print_text
 from contentq.cli.usage import counted_usage
 
 if TYPE_CHECKING:
-    from contentq.queue.task import Task
+    from contentq.task import Task
     from contentq.testing.trial import Trial
 
 
@@ -69,7 +69,7 @@ class Verdict:
         """For people: the content or the result, then what it took; what would go wrong, to standard error."""
         if self._content is not None:
             print_text(self._content["title"])
-            print_text(f"{counted(self._content['word_count'], 'word')}\n\n{self._content['body'].strip()}\n")
+            print_text(f"{count_of(self._content['word_count'], 'word')}\n\n{self._content['body'].strip()}\n")
             if self._result.keys() - self._usage.keys():
                 print_json(self._result)
         elif self.is_completed:

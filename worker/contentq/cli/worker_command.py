@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contentq.cli.handler_options import handler_options, loaded
+from contentq.cli.handler_options import handler_options, pop_handler
 from contentq.cli.logs import LOG_LEVELS, log_to_stderr
 from contentq.errors import EXIT_RELEASED
 
@@ -93,7 +93,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     categories: tuple[str, ...] = given.pop("categories")
     listen_dsn: str | None = given.pop("listen_dsn")
     dsn = dsns.resolve(obj.dsn)
-    handler = loaded(given)
+    handler = pop_handler(given)
     gate: str | None = given.pop("gate")
     if given.pop("no_gate"):
         if gate is not None:

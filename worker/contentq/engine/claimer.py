@@ -20,7 +20,7 @@ from contentq.engine.reporter import Reporter
 from contentq.engine.runner import Runner
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
-from contentq.queue.task import Task
+from contentq.task import Task
 
 log = logging.getLogger("contentq.worker")
 

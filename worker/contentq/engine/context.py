@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from contentq.content import PreviousContent
-from contentq.queue.task import Task
+from contentq.task import Task
 
 Progress = Callable[[float | None, str | None], None]
 """Told how far an attempt is: the fraction done, from 0 to 1, and a note."""

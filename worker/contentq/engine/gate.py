@@ -16,7 +16,7 @@ from datetime import timedelta
 from contentq.engine.pace import Pace
 from contentq.queue.contract import ClosedGate
 from contentq.queue.outcomes import CANCELLED, Closing, Completed, Failed, Outcome, Snoozed, Stored
-from contentq.queue.task import Task
+from contentq.task import Task
 
 log = logging.getLogger("contentq.worker")
 

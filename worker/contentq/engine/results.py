@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent, count_words
-from contentq.engine.storable import as_number, as_text
 from contentq.engine.usage import usage_in, usage_of, usage_of_outcome
 from contentq.errors import (
     HandlerError,
@@ -25,6 +24,7 @@ from contentq.errors import (
     as_timedelta,
 )
 from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
+from contentq.storable import as_number, as_text
 
 TITLE_LENGTH = 500
 """Characters that contents.title holds (spec)."""

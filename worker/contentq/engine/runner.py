@@ -20,7 +20,7 @@ from contentq.engine.threads import HandlerThreads
 from contentq.errors import HandlerError
 from contentq.handlers.loading import Handler
 from contentq.queue.outcomes import CANCELLED, Failed, Held, Outcome, Overdue, Released, Returned
-from contentq.queue.task import Task
+from contentq.task import Task
 
 log = logging.getLogger("contentq.worker")
 

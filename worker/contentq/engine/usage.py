@@ -11,16 +11,11 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-from contentq.engine.storable import as_number, as_text
 from contentq.queue.outcomes import Completed, Held, Stored
+from contentq.storable import as_number, as_text
+from contentq.usage import AMOUNTS, MEMBERS, MODEL, split_usage
 
 log = logging.getLogger("contentq.worker")
-
-MODEL = "model"
-AMOUNTS = ("prompt_tokens", "completion_tokens", "cost")
-
-MOST = 1e12
-"""The largest amount that the database counts (sql/functions/usage_amount.sql)."""
 
 
 def usage_of(held: Held, said: object) -> str | None:
@@ -47,7 +42,7 @@ def usage_in(held: Held, result: Mapping[Any, Any]) -> str | None:
     """The same of a result that cannot be stored; most results say nothing of a cost, and need not."""
     if not any(name in result for name in AMOUNTS):
         return None
-    return usage_of(held, {name: result[name] for name in (MODEL, *AMOUNTS) if name in result})
+    return usage_of(held, {name: result[name] for name in MEMBERS if name in result})
 
 
 def usage_of_outcome(outcome: Completed | Stored) -> str | None:
@@ -61,26 +56,9 @@ def usage_of_outcome(outcome: Completed | Stored) -> str | None:
 
 def _usable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], list[str]]:
     """The members that can be counted, and what is to be said of those that cannot."""
-    usage: dict[str, str | int | float] = {}
-    dropped: list[str] = []
-    model = members.get(MODEL)
-    if isinstance(model, str):
-        usage[MODEL] = as_text(model)
-    elif model is not None:
-        dropped.append(f"{MODEL}={_shown(model)}")
-    for name in AMOUNTS:
-        value = members.get(name)
-        if value is None:
-            continue
-        try:
-            number = as_number(value)
-        except Exception:
-            number = -1
-        if 0 <= number <= MOST:
-            usage[name] = number
-        else:
-            dropped.append(f"{name}={_shown(value)}")
-    return usage, dropped
+    counted, ignored = split_usage(members)
+    usage = {name: as_text(value) if name == MODEL else as_number(value) for name, value in counted.items()}
+    return usage, [f"{name}={_shown(value)}" for name, value in ignored.items()]
 
 
 def _shown(value: object) -> str:

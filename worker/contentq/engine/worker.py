@@ -25,7 +25,7 @@ from contentq.engine.runner import Runner, Stop
 from contentq.handlers.loading import Handler
 from contentq.queue import contract
 from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Snoozed, Stored
-from contentq.queue.task import Task
+from contentq.task import Task
 from contentq.version import __version__
 
 log = logging.getLogger("contentq.worker")

@@ -29,7 +29,7 @@ def environment(folder: Path | None = None) -> jinja2.Environment:
 
 
 @contextmanager
-def faults_named(names: Sequence[str]) -> Iterator[None]:
+def name_faults(names: Sequence[str]) -> Iterator[None]:
     """Makes of an error in one of these templates a PermanentError that names the file and the line.
 
     An OSError is let through: the folder may be back soon.
@@ -42,10 +42,10 @@ def faults_named(names: Sequence[str]) -> Iterator[None]:
         if isinstance(error, OSError) and not isinstance(error, jinja2.TemplateError):
             raise
         place = _place(error) or " or ".join(names)
-        raise PermanentError(f"template {place}: {_said(error)}") from error
+        raise PermanentError(f"template {place}: {_describe(error)}") from error
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, jinja2.TemplateSyntaxError | jinja2.UndefinedError):
         return error.message or "it is broken"
     return f"{type(error).__name__}: {error}"

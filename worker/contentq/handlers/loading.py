@@ -101,7 +101,7 @@ def load(name: str, options: HandlerOptions | None = None) -> Handler:
                 f"handler {name!r}: there is no module {error.name!r} in {here} or among the installed packages"
             ) from None
         raise HandlerUnusable(
-            f"handler {name!r}: importing {module_name} failed: {_said(error)}{_where(error)}"
+            f"handler {name!r}: importing {module_name} failed: {_describe(error)}{_where(error)}"
         ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -158,7 +158,7 @@ def _is_async(function: Any) -> bool:
     )
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """An error on one line; of a syntax error without its place, which _where() tells."""
     message = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{type(error).__name__}: {' '.join(message.split())}"

@@ -2,7 +2,7 @@
 
 It serves to try everything out, and to fall back on. A template folder of the user's comes before the one
 that ships; the template is, in this order, `<category>.md.j2`, `draft.zh.md.j2` when the topic is Chinese,
-or `draft.md.j2`. The first line of what it renders, a Markdown heading, becomes the title.
+or `draft.md.j2`. The first heading of what it renders becomes the title.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from contentq.content import GeneratedContent
 from contentq.handlers import jinja_templates
 from contentq.handlers.categories import slug
 from contentq.handlers.jinja_checks import check_syntax
-from contentq.queue.task import Task
+from contentq.task import Task
+from contentq.titles import UNTITLED, title_of
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _JAPANESE_OR_KOREAN = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 _FULL_STOP = re.compile(r"(?<![.…])(?<!\.\w)[.。]$")  # but not that of "…" or "U.S."
 _BULLET = re.compile(r"^(?:[-*](?:\s|$)|[•·]|\d+(?:[.)]\s|、))\s*")
 _MARKUP = re.compile(r"[\\`*<\[~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|(?<!\S)#")
-_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 class TemplateHandler:
@@ -42,7 +42,7 @@ class TemplateHandler:
     def __call__(self, task: Task, context: Any) -> GeneratedContent:
         """Renders the draft. Raises PermanentError, naming template and line, when the template is at fault."""
         names = _names(task)
-        with jinja_templates.faults_named(names):
+        with jinja_templates.name_faults(names):
             text = self._templates.select_template(names).render(
                 task=task,
                 topic=_topic(task),
@@ -53,7 +53,7 @@ class TemplateHandler:
                 pick=_Picker(task),
             )
         body = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-        return GeneratedContent(title=_title(body), body=body, result={"handler": "template"})
+        return GeneratedContent(title=title_of(body, _topic(task)), body=body, result={"handler": "template"})
 
 
 def template_handler(folder: Path | None = None) -> Callable[[Task, Any], Any]:
@@ -98,15 +98,10 @@ def _names(task: Task) -> list[str]:
 
 def _topic(task: Task) -> str:
     """The topic in one line, without the full stop that a heading does not have."""
-    return _FULL_STOP.sub("", " ".join((task.topic or "").split())).rstrip(" ,;:，；：、") or "Untitled"
+    return _FULL_STOP.sub("", " ".join((task.topic or "").split())).rstrip(" ,;:，；：、") or UNTITLED
 
 
 def _sentences(text: str | None) -> list[str]:
     """Requirements as a list: one a line or separated by semicolons, without bullets and numbers of their own."""
     parts = (_BULLET.sub("", part.strip()) for part in re.split(r"[\n;；]+", text or ""))
     return [part for part in parts if part]
-
-
-def _title(body: str) -> str:
-    """The first line as text: without the marks of a heading and of plain()."""
-    return _ESCAPED.sub(r"\1", re.sub(r"^#+\s*", "", body.partition("\n")[0]).strip()) or "Untitled"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import psycopg
-from psycopg.rows import TupleRow
+from contentq.queue.reading import Connection, read_value
 
 _COUNT = """
     SELECT count(*)
@@ -14,7 +13,6 @@ _COUNT = """
       AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))"""
 
 
-def count_waiting(connection: psycopg.Connection[TupleRow], categories: Sequence[str] | None) -> int:
+def count_waiting(connection: Connection, categories: Sequence[str] | None) -> int:
     """The number of tasks that could be claimed now."""
-    row = connection.execute(_COUNT, {"categories": list(categories) if categories else None}).fetchone()
-    return 0 if row is None else int(row[0])
+    return int(read_value(connection, _COUNT, {"categories": list(categories) if categories else None}))

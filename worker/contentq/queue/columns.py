@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
-LARGEST_INTEGER = 2_147_483_647
+from contentq.task import LARGEST_INTEGER, SETTABLE, Column
 
 _TIME_EXAMPLE = "2030-01-31T12:00:00+00:00 (without an offset: UTC)"
 
@@ -34,7 +34,7 @@ def _integer(least: int, most: int) -> Callable[[str], str | None]:
             fits = least <= int(text) <= most
         except ValueError:
             fits = False
-        return None if fits else f"is {_quoted(text)}; it must be a whole number {range_}"
+        return None if fits else f"is {_quote(text)}; it must be a whole number {range_}"
 
     return problem
 
@@ -43,42 +43,38 @@ def _time(text: str) -> str | None:
     try:
         datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
     except ValueError:
-        return f"is {_quoted(text)}; it must be a time such as {_TIME_EXAMPLE}"
+        return f"is {_quote(text)}; it must be a time such as {_TIME_EXAMPLE}"
     return None
 
 
 def _boolean(text: str) -> str | None:
     if text.strip().lower() in ("true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0"):
         return None
-    return f"is {_quoted(text)}; it must be true or false"
+    return f"is {_quote(text)}; it must be true or false"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:39]}…")
 
 
-PROBLEM: dict[str, Callable[[str], str | None]] = {
-    "account_id": _integer(1, LARGEST_INTEGER),
-    "topic": _text(500, "say what the task is about"),
-    "keywords": _text(500),
-    "category": _text(100),
-    "requirements": _text(None),
-    "tone": _text(50),
-    "priority": _integer(1, 10),
-    "max_retries": _integer(0, LARGEST_INTEGER),
-    "submitted_at": _time,
-    "scheduled_at": _time,
-    "timeout_at": _time,
-    "task_id": _text(100, "leave it out, and one is made"),
-    "auto_approve": _boolean,
-}
+def _check_of(column: Column) -> Callable[[str], str | None]:
+    if column.is_time:
+        return _time
+    if column.type == "boolean":
+        return _boolean
+    if column.least is not None and column.most is not None:
+        return _integer(column.least, column.most)
+    return _text(column.length, column.when_empty)
+
+
+PROBLEM: dict[str, Callable[[str], str | None]] = {column.name: _check_of(column) for column in SETTABLE}
 """By column: what is wrong with a text as its value, None when nothing is (spec.md section 1)."""
 
-COLUMNS = tuple(PROBLEM)
+NAMES = tuple(PROBLEM)
 """The columns that a producer may set."""
 
-TIMES = tuple(name for name, problem in PROBLEM.items() if problem is _time)
+TIMES = tuple(column.name for column in SETTABLE if column.is_time)
 """Those that hold a time."""
 
 BEGINS_WITH_A_YEAR = re.compile(r"\s*\d{4}").match
-"""Quick to say of a time that it is none that depends on when it is read, such as tomorrow, or infinite."""
+"""Cheap check that a time is absolute, not `tomorrow` or `infinity`."""

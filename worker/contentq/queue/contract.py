@@ -15,8 +15,9 @@ from psycopg.rows import TupleRow
 
 from contentq.content import PreviousContent
 from contentq.errors import ContentQueueError
+from contentq.queue.claimed import CLAIMED, task_of
 from contentq.queue.outcomes import Closing, Completed, Failed, Held, Progressed, Released, Snoozed, Stored
-from contentq.queue.task import COLUMNS, Task, from_row
+from contentq.task import Task
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
@@ -30,7 +31,7 @@ _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
-WITH_PREVIOUS = f"""{COLUMNS},
+WITH_PREVIOUS = f"""{CLAIMED},
     CASE WHEN t.content_id IS NOT NULL
          THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
                FROM public.contents AS c
@@ -188,7 +189,7 @@ def claimed(
 ) -> Claimed:
     """The tasks of rows of WITH_PREVIOUS."""
     previous = {row[0]: PreviousContent(*row[-1]) for row in rows if row[-1] is not None}
-    return Claimed([from_row(row[:-1]) for row in rows], previous, more_in, gate)
+    return Claimed([task_of(row[:-1]) for row in rows], previous, more_in, gate)
 
 
 async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple[int, int]]) -> list[int]:

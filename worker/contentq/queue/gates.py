@@ -5,18 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
-from psycopg.rows import TupleRow
-
 from contentq.errors import ContentQueueError
-from contentq.queue.inspection import TimeLoader
-
-Connection = psycopg.Connection[TupleRow]
-
-EVERYONE = "*"
-"""The key of the gate that every worker has."""
-
-INFINITY = "infinity"
+from contentq.queue.reading import Connection, read_value, read_values
 
 _CLOSE = "SELECT contentq.close_gate(%s, coalesce(clock_timestamp() + %s::interval, 'infinity'), %s)"
 _OPEN = "SELECT contentq.open_gate(%s)"
@@ -38,7 +28,7 @@ _RESUME = """
     FROM (SELECT id, paused_until FROM public.accounts WHERE id = %s FOR NO KEY UPDATE) AS before
     WHERE a.id = before.id
     RETURNING coalesce(before.paused_until > clock_timestamp(), false)"""
-_USED_UP = """
+_OVER_BUDGET = """
     SELECT over_budget_until
     FROM contentq.blocked_accounts
     WHERE account_id = %s
@@ -50,22 +40,22 @@ def close_gate(connection: Connection, key: str, duration: timedelta | None, rea
 
     It stays closed for longer when it was. The answer is a text where Python has no such time, such as infinity.
     """
-    return _value(connection, _CLOSE, [key, duration, reason])  # type: ignore[no-any-return]
+    return read_value(connection, _CLOSE, [key, duration, reason])  # type: ignore[no-any-return]
 
 
 def open_gate(connection: Connection, key: str) -> bool:
     """Opens a gate; whether it was closed."""
-    return bool(_value(connection, _OPEN, [key]))
+    return bool(read_value(connection, _OPEN, [key]))
 
 
 def closed_gates(connection: Connection) -> list[str]:
     """The keys of the gates that are closed now."""
-    return [row[0] for row in connection.execute(_CLOSED).fetchall()]
+    return read_values(connection, _CLOSED)
 
 
 def gates_of_live_workers(connection: Connection) -> list[str]:
     """The keys of the gates that live workers have, each once."""
-    return [row[0] for row in connection.execute(_OF_LIVE_WORKERS).fetchall()]
+    return read_values(connection, _OF_LIVE_WORKERS)
 
 
 def pause_account(connection: Connection, account: int, duration: timedelta | None) -> datetime | str:
@@ -73,7 +63,7 @@ def pause_account(connection: Connection, account: int, duration: timedelta | No
 
     Raises ContentQueueError when there is no such account.
     """
-    return _of_account(account, _value(connection, _PAUSE, [duration, account]))  # type: ignore[no-any-return]
+    return _of_account(account, read_value(connection, _PAUSE, [duration, account]))  # type: ignore[no-any-return]
 
 
 def resume_account(connection: Connection, account: int) -> bool:
@@ -81,22 +71,15 @@ def resume_account(connection: Connection, account: int) -> bool:
 
     Raises ContentQueueError when there is no such account.
     """
-    return bool(_of_account(account, _value(connection, _RESUME, [account])))
+    return bool(_of_account(account, read_value(connection, _RESUME, [account])))
 
 
-def used_up_until(connection: Connection, account: int) -> datetime | str | None:
+def over_budget_until(connection: Connection, account: int) -> datetime | str | None:
     """Until when an account waits since its monthly budget is used up; None when it is not."""
-    return _value(connection, _USED_UP, [account])  # type: ignore[no-any-return]
+    return read_value(connection, _OVER_BUDGET, [account])  # type: ignore[no-any-return]
 
 
 def _of_account(account: int, value: Any) -> Any:
     if value is None:
         raise ContentQueueError(f"there is no account {account}")
     return value
-
-
-def _value(connection: Connection, query: str, values: list[Any]) -> Any:
-    with connection.cursor() as cursor:
-        cursor.adapters.register_loader("timestamptz", TimeLoader)
-        row = cursor.execute(query.encode(), values).fetchone()
-    return None if row is None else row[0]

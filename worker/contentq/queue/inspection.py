@@ -8,10 +8,9 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import TupleRow, dict_row
-from psycopg.types.datetime import TimestamptzLoader
 
-Connection = psycopg.Connection[TupleRow]
+from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
+from contentq.task import COLUMNS, Column
 
 VIEWS = (
     "queue_overview",
@@ -27,10 +26,16 @@ VIEWS = (
     "usage_by_day",
 )
 
-_LIST = """
-    SELECT id, task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve,
-           retry_count, max_retries, attempt, worker_id, content_id, submitted_at, scheduled_at, started_at,
-           completed_at, timeout_at, cancel_requested_at, progress, progress_note, error_message
+_EXPRESSIONS = {"result": "result::text AS result"}
+"""How columns are read that psycopg would not give as they were stored."""
+
+
+def _select_list(columns: Iterable[Column]) -> str:
+    return ", ".join(_EXPRESSIONS.get(column.name, column.name) for column in columns)
+
+
+_LIST = f"""
+    SELECT {_select_list(column for column in COLUMNS if column.is_listed)}
     FROM public.content_generation_tasks
     WHERE (%(status)s::text IS NULL OR status = %(status)s)
       AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
@@ -38,11 +43,8 @@ _LIST = """
     ORDER BY id DESC
     LIMIT %(limit)s"""
 
-_SHOW = """
-    SELECT id, task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve,
-           retry_count, max_retries, attempt, worker_id, content_id, submitted_at, scheduled_at, started_at,
-           completed_at, timeout_at, cancel_requested_at, created_at, updated_at, progress, progress_note,
-           error_message, result::text AS result, attempt_errors
+_SHOW = f"""
+    SELECT {_select_list(COLUMNS)}
     FROM public.content_generation_tasks
     WHERE task_id = %s"""
 
@@ -79,46 +81,45 @@ def tasks(
     connection: Connection, status: str | None, account: int | None, before: int | None, limit: int
 ) -> list[dict[str, Any]]:
     """Tasks, newest first, without their results; before: only ids below this one, to page on."""
-    return _rows(connection, _LIST, {"status": status, "account": account, "before": before, "limit": limit})
+    return read_rows(connection, _LIST, {"status": status, "account": account, "before": before, "limit": limit})
 
 
 def task(connection: Connection, task_id: str) -> dict[str, Any] | None:
     """All columns of one task, its result as the text that was stored; None when there is no such task."""
-    return next(iter(_rows(connection, _SHOW, [task_id])), None)
+    return read_row(connection, _SHOW, [task_id])
 
 
 def task_id_of(connection: Connection, id_: int) -> str | None:
     """The task_id of the task with this id; None when there is no such task."""
-    row = connection.execute(_TASK_ID, [id_]).fetchone()
-    return None if row is None else str(row[0])
+    found: str | None = read_value(connection, _TASK_ID, [id_])
+    return found
 
 
 def state(connection: Connection, task_id: str) -> dict[str, Any] | None:
     """What changes of a task while it runs, and the time in the database; None when there is no such task."""
-    return next(iter(_rows(connection, _STATE, [task_id])), None)
+    return read_row(connection, _STATE, [task_id])
 
 
-def explanation(connection: Connection, task_id: str) -> list[str]:
+def explain(connection: Connection, task_id: str) -> list[str]:
     """Why a task is not running, or what became of it: a line for each reason."""
-    rows = _rows(connection, "SELECT line FROM contentq.explain(%s) AS e (line)", [task_id])
-    return [row["line"] for row in rows]
+    return read_values(connection, "SELECT line FROM contentq.explain(%s) AS e (line)", [task_id])
 
 
 def content(connection: Connection, content_id: int | None) -> dict[str, Any] | None:
     """One piece of content; None when there is none."""
-    return next(iter(_rows(connection, _CONTENT, [content_id])), None)
+    return read_row(connection, _CONTENT, [content_id])
 
 
 def task_as_json(connection: Connection, task_id: str, with_content: bool) -> str | None:
     """A task as PostgreSQL writes it in JSON, its result as it was stored, to the last digit of its numbers."""
-    query = _SHOW_JSON_WITH_CONTENT if with_content else _SHOW_JSON
-    row = connection.execute(query, [task_id]).fetchone()
-    return None if row is None else str(row[0])
+    found: str | None = read_value(connection, _SHOW_JSON_WITH_CONTENT if with_content else _SHOW_JSON, [task_id])
+    return found
 
 
 def now(connection: Connection) -> datetime:
     """The time by the database's clock."""
-    return next(iter(_rows(connection, "SELECT clock_timestamp() AS now")))["now"]  # type: ignore[no-any-return]
+    found: datetime = read_value(connection, "SELECT clock_timestamp()")
+    return found
 
 
 def views(connection: Connection, names: Iterable[str], limit: int = 20) -> dict[str, list[dict[str, Any]]]:
@@ -126,21 +127,4 @@ def views(connection: Connection, names: Iterable[str], limit: int = 20) -> dict
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():
-        return {name: _rows(connection, _VIEW.format(sql.Identifier(name), limit)) for name in names}
-
-
-def _rows(connection: Connection, query: Any, values: Any = None) -> list[dict[str, Any]]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.adapters.register_loader("timestamptz", TimeLoader)
-        return cursor.execute(query, values).fetchall()
-
-
-class TimeLoader(TimestamptzLoader):
-    """Takes a time that Python cannot hold, such as infinity, as text."""
-
-    def load(self, data: Any) -> Any:
-        """Reads what PostgreSQL sent."""
-        try:
-            return super().load(data)
-        except psycopg.DataError:
-            return bytes(data).decode()
+        return {name: read_rows(connection, _VIEW.format(sql.Identifier(name), limit)) for name in names}

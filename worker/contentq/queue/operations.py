@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import psycopg
-from psycopg.rows import TupleRow
-
-Connection = psycopg.Connection[TupleRow]
+from contentq.queue.reading import Connection, read_value
 
 BATCH = 1000
 """Rows in one call; each is a transaction of its own, so that no lock is held for long."""
@@ -51,15 +48,14 @@ def cleanup(connection: Connection, older_than: timedelta) -> int:
 
 
 def _text(connection: Connection, query: str, *values: str | None) -> str | None:
-    row = connection.execute(query, values).fetchone()
-    return None if row is None or row[0] is None else str(row[0])
+    found: str | None = read_value(connection, query, values)
+    return found
 
 
 def _until_done(connection: Connection, query: str, values: list[object]) -> int:
     total = 0
     while True:
-        row = connection.execute(query, values).fetchone()
-        changed = 0 if row is None else int(row[0])
+        changed = int(read_value(connection, query, values) or 0)
         total += changed
         if changed < BATCH:
             return total

@@ -10,7 +10,7 @@ from functools import partial
 from typing import IO, Any
 
 from contentq.errors import InputRefused
-from contentq.queue.columns import COLUMNS
+from contentq.queue.columns import NAMES
 from contentq.queue.submission import Row
 
 LONGEST = 10_000_000
@@ -36,7 +36,7 @@ def from_csv(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
 
 def from_json_lines(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
     """All columns that there are, and the rows: one JSON object a line. Raises InputRefused."""
-    return list(COLUMNS), _json_rows(file)
+    return list(NAMES), _json_rows(file)
 
 
 def _csv_rows(reader: Any, width: int) -> Iterator[Row]:
@@ -63,7 +63,7 @@ def _json_rows(file: IO[bytes]) -> Iterator[Row]:
     decode: Callable[[str], Any] = json.JSONDecoder(
         parse_int=str, parse_float=str, parse_constant=_no_constant
     ).decode
-    places = {name: place for place, name in enumerate(COLUMNS)}
+    places = {name: place for place, name in enumerate(NAMES)}
     for line, text in enumerate(_lines(file), 1):
         if not text.strip():
             continue
@@ -109,7 +109,7 @@ def _check_header(header: Sequence[str]) -> None:
     for place, name in enumerate(header):
         if name in header[:place]:
             raise InputRefused(f"line 1 names the column {name} twice; leave one of them out")
-        if name in COLUMNS:
+        if name in NAMES:
             continue
         for separator, called in _OTHER_SEPARATORS.items():
             if len(header) == 1 and separator in name:
@@ -118,9 +118,9 @@ def _check_header(header: Sequence[str]) -> None:
 
 
 def _unknown_column(name: str) -> str:
-    close = get_close_matches(name.lower(), COLUMNS, 1)
+    close = get_close_matches(name.lower(), NAMES, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    return f"there is no column {name[:60]!r} to fill{hint} (there are {', '.join(COLUMNS)})"
+    return f"there is no column {name[:60]!r} to fill{hint} (there are {', '.join(NAMES)})"
 
 
 def _as_text(name: str, value: object) -> str:
@@ -136,7 +136,7 @@ def _as_text(name: str, value: object) -> str:
 
 
 def _check_characters(line: int, row: Row) -> None:
-    for name, value in zip(COLUMNS, row, strict=True):
+    for name, value in zip(NAMES, row, strict=True):
         if "\x00" in value:
             raise InputRefused(f"line {line}: {name} holds a NUL character; remove it")
         try:

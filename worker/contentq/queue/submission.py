@@ -21,7 +21,8 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from contentq.errors import InputRefused
-from contentq.queue.columns import BEGINS_WITH_A_YEAR, COLUMNS, PROBLEM, TIMES
+from contentq.queue.columns import BEGINS_WITH_A_YEAR, NAMES, PROBLEM, TIMES
+from contentq.task import LARGEST_ID, SETTABLE, Column
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -108,7 +109,7 @@ def _all_or_nothing(connection: Connection) -> Iterator[None]:
 
 def _check(columns: Sequence[str], defaults: Mapping[str, Default]) -> None:
     if "account_id" not in columns and "account_id" not in defaults:
-        raise InputRefused("no account is named: add a column account_id, or give --account ID")
+        raise InputRefused("no account is named: add a column account_id, or give --account")
     for name, value in defaults.items():
         if isinstance(value, timedelta):
             continue
@@ -135,17 +136,16 @@ class _Intake:
         self._times = [place for place, name in enumerate(columns) if name in TIMES]
         # A time without an offset means the same everywhere, and 01/02/2030 nothing at all.
         connection.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
+        names = _names(NAMES)
         connection.execute(_CREATE_INCOMING)
-        names = sql.SQL(", ").join(map(sql.Identifier, [*columns, "line"]))
-        self._copy = sql.SQL("COPY pg_temp.incoming ({}) FROM STDIN (NULL '')").format(names)
-        self._problems = sql.SQL(_PROBLEMS).format(self._resolved(_CHECKED, defaults), MOST_SHOWN)
-        names = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
-        self._insert = sql.SQL(_INSERT).format(names=names, resolved=self._resolved(COLUMNS, defaults))
+        self._copy = sql.SQL("COPY pg_temp.incoming ({}) FROM STDIN (NULL '')").format(_names([*columns, "line"]))
+        self._problems = sql.SQL(_PROBLEMS).format(self._select_resolved(_CHECKED, defaults), MOST_SHOWN)
+        self._insert = sql.SQL(_INSERT).format(names=names, resolved=self._select_resolved(NAMES, defaults))
         self._insert_new = sql.SQL(_INSERT_NEW).format(insert=self._insert)
 
     def take(self, batch: list[Row]) -> list[tuple[int, str]]:
         """Inserts a batch; returns (line, task_id) of those that were there already. Raises InputRefused."""
-        undated = self._undated(batch)
+        undated = self._find_undated(batch)
         if undated:
             raise _refusal(undated)
         try:
@@ -153,7 +153,7 @@ class _Intake:
                 for row in batch:
                     copy.write_row(row)
         except psycopg.DataError as error:
-            raise _refusal(self._explained(batch, error)) from None
+            raise _refusal(self._explain(batch, error)) from None
         self._refuse_problems(lines=True)
         duplicates: list[tuple[int, str]] = []
         if self._has_ids(batch):
@@ -172,13 +172,13 @@ class _Intake:
         ).fetchone()
         return None if found is None else str(found[0])
 
-    def _resolved(self, columns: Sequence[str], defaults: Mapping[str, Default]) -> sql.Composed:
+    def _select_resolved(self, columns: Sequence[str], defaults: Mapping[str, Default]) -> sql.Composed:
         """Selects what is to be inserted: the value of the row, else the option's, else the table's default."""
         of_table: dict[str, str] = dict(self._connection.execute(_DEFAULTS).fetchall())
+        given = {name: _expression(default) for name, default in defaults.items()}
         values = [
             sql.SQL("coalesce({name}, {default}) AS {name}").format(
-                name=sql.Identifier(name),
-                default=_expression(defaults[name]) if name in defaults else _trusted(of_table.get(name, "NULL")),
+                name=sql.Identifier(name), default=given.get(name, _from_catalog(of_table.get(name, "NULL")))
             )
             for name in columns
         ]
@@ -197,7 +197,7 @@ class _Intake:
         place = self._columns.index("task_id")
         return any(row[place] for row in batch)
 
-    def _undated(self, batch: list[Row]) -> list[str]:
+    def _find_undated(self, batch: list[Row]) -> list[str]:
         """What is wrong with times that PostgreSQL would take for something: tomorrow, 12:00 today, infinity."""
         problems = (
             f"line {row[-1]}: {self._columns[place]} {PROBLEM[self._columns[place]](row[place])}"
@@ -207,7 +207,7 @@ class _Intake:
         )
         return list(islice(problems, MOST_SHOWN))
 
-    def _explained(self, batch: list[Row], error: psycopg.DataError) -> list[str]:
+    def _explain(self, batch: list[Row], error: psycopg.DataError) -> list[str]:
         """What is wrong with the first rows of a batch that PostgreSQL has refused to copy."""
         problems: list[str] = []
         for row in batch:
@@ -236,15 +236,24 @@ def _expression(default: Default) -> sql.Composable:
     return sql.Literal(default)
 
 
-def _trusted(expression: str) -> sql.SQL:
+def _names(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def _from_catalog(expression: str) -> sql.SQL:
     """An expression that comes from PostgreSQL's own catalog."""
     return sql.SQL(expression)
 
 
-_CREATE_INCOMING = """
+def _incoming(column: Column) -> str:
+    """A column of the table for incoming rows: as that of the queue, but wide enough for any id."""
+    is_id = column.most == LARGEST_ID
+    return f"{column.name}::bigint AS {column.name}" if is_id else column.name
+
+
+_CREATE_INCOMING = f"""
     CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS
-    SELECT 0 AS line, account_id, topic, keywords, category, requirements, tone, priority, max_retries,
-           submitted_at, scheduled_at, timeout_at, task_id, auto_approve
+    SELECT 0 AS line, {", ".join(_incoming(column) for column in SETTABLE)}
     FROM public.content_generation_tasks
     WITH NO DATA"""
 
@@ -263,7 +272,7 @@ _PROBLEMS = """
     CROSS JOIN LATERAL (
         SELECT CASE
             WHEN r.account_id IS NULL THEN
-                'account_id is empty; fill it, or give --account ID'
+                'account_id is empty; fill it, or give --account'
             WHEN a.id IS NULL THEN
                 format('there is no account %s; add one with: INSERT INTO accounts (name) VALUES (''…'') '
                        'RETURNING id', r.account_id)

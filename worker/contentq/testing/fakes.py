@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +11,8 @@ from psycopg.rows import TupleRow
 from contentq.content import PreviousContent, count_words
 from contentq.engine.context import Context, Progress, ThreadContext
 from contentq.errors import NoDatabase
-from contentq.queue.task import Task
+from contentq.task import Task
+from contentq.titles import title_of
 
 Reports = list[tuple[float | None, str | None]]
 """What a handler has told context.progress(), in order: (fraction, note)."""
@@ -26,57 +26,48 @@ _NO_DATABASE = (
 def make_task(
     topic: str | None = None,
     *,
-    keywords: str | None = None,
-    category: str | None = None,
-    requirements: str | None = None,
-    tone: str | None = None,
-    account_id: int = 1,
-    priority: int = 5,
     timeout: float | timedelta | None = None,
-    attempt: int = 1,
-    retry_count: int | None = None,
-    max_retries: int = 3,
     previous_error: str | None = None,
-    content_id: int | None = None,
-    auto_approve: bool = True,
-    id: int = 1,
-    task_id: str = "task-made-up",
+    **columns: Any,
 ) -> Task:
     """A task as if it had just been claimed.
 
-    timeout: seconds (or a timedelta) until its deadline. retry_count: left out, each attempt before this one was
-    a retry. previous_error: the error_message.
+    timeout: seconds (or a timedelta) until its deadline. previous_error: the error_message. columns: fields of
+    Task by their names. Without a retry_count, each attempt before this one was a retry. Raises TypeError for a
+    field that Task does not have.
     """
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     now = datetime.now(UTC)
-    return Task(
-        id=id,
-        attempt=attempt,
-        task_id=task_id,
-        account_id=account_id,
-        topic=topic,
-        keywords=keywords,
-        category=category,
-        requirements=requirements,
-        tone=tone,
-        priority=priority,
-        retry_count=min(attempt - 1, max_retries) if retry_count is None else retry_count,
-        max_retries=max_retries,
-        submitted_at=now,
-        started_at=now,
-        timeout_at=None if seconds is None else now + timedelta(seconds=seconds),
-        auto_approve=auto_approve,
-        content_id=content_id,
-        error_message=previous_error,
-        seconds_left=seconds,
-    )
+    attempt, max_retries = columns.get("attempt", 1), columns.get("max_retries", 3)
+    fields: dict[str, Any] = {
+        **dict.fromkeys(Task._fields),
+        "id": 1,
+        "attempt": attempt,
+        "task_id": "task-made-up",
+        "account_id": 1,
+        "topic": topic,
+        "priority": 5,
+        "retry_count": min(attempt - 1, max_retries),
+        "max_retries": max_retries,
+        "submitted_at": now,
+        "started_at": now,
+        "timeout_at": None if seconds is None else now + timedelta(seconds=seconds),
+        "auto_approve": True,
+        "error_message": previous_error,
+        "seconds_left": seconds,
+    }
+    unknown = columns.keys() - fields.keys()
+    if unknown:
+        raise TypeError(f"a task has no field {', '.join(sorted(unknown))}; it has {', '.join(Task._fields)}")
+    return Task(**{**fields, **columns})
 
 
 def previous_content_of(markdown: str) -> PreviousContent:
-    """A Markdown text as what an earlier attempt has produced and a reviewer has rejected; its first line is the
-    title."""
-    title = re.sub(r"^#+\s*", "", markdown.strip().partition("\n")[0]).strip()
-    return PreviousContent(1, title or "Untitled", markdown, count_words(markdown), "rejected")
+    """A Markdown text as what an earlier attempt has produced and a reviewer has rejected.
+
+    Its first heading is the title.
+    """
+    return PreviousContent(1, title_of(markdown), markdown, count_words(markdown), "rejected")
 
 
 class FakeContext(Context):
@@ -97,7 +88,7 @@ class FakeContext(Context):
             return connection
 
         self.reported: Reports = []
-        super().__init__(task, open_connection, previous_content, _recorded(self.reported, progress))
+        super().__init__(task, open_connection, previous_content, _record_to(self.reported, progress))
 
 
 class FakeThreadContext(ThreadContext):
@@ -118,7 +109,7 @@ class FakeThreadContext(ThreadContext):
             return connection
 
         self.reported: Reports = []
-        super().__init__(task, open_connection, previous_content, _recorded(self.reported, progress))
+        super().__init__(task, open_connection, previous_content, _record_to(self.reported, progress))
 
 
 def make_context(
@@ -149,7 +140,7 @@ def _content(given: PreviousContent | str | None) -> PreviousContent | None:
     return previous_content_of(given) if isinstance(given, str) else given
 
 
-def _recorded(reports: Reports, progress: Progress | None) -> Progress:
+def _record_to(reports: Reports, progress: Progress | None) -> Progress:
     def record(fraction: float | None, note: str | None) -> None:
         reports.append((fraction, note))
         if progress is not None:

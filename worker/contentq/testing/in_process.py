@@ -107,7 +107,8 @@ async def run_task_async(dsn: str, handler: Any, task_id: str | int, *, timeout:
     with connect(dsn, APPLICATION) as connection:
         if not ended and worker.counts.claimed and not _was_reported(worker.counts):
             raise DidNotEnd(
-                f"task {task.task_id} did not end within {timeout:g} s, and was given back; {_stopped(found)}"
+                f"task {task.task_id} did not end within {timeout:g} s, and was given back; "
+                f"{_describe_stop(found)}"
             )
         if not worker.counts.claimed:
             now = _pending(connection, task.id)
@@ -156,7 +157,7 @@ async def run_until_empty_async(
     worker.check()
     if not await _work(dsn, worker, timeout):
         with connect(dsn, APPLICATION) as connection:
-            unfinished = _unfinished(connection)
+            unfinished = _describe_unfinished(connection)
         if unfinished:
             raise DidNotEnd(f"the queue was not empty after {timeout:g} s: {unfinished}")
     return worker.counts
@@ -222,7 +223,7 @@ def _was_reported(counts: Counts) -> bool:
     return any((counts.completed, *others))
 
 
-def _stopped(handler: Handler) -> str:
+def _describe_stop(handler: Handler) -> str:
     return (
         "its handler was cancelled"
         if handler.is_async
@@ -230,7 +231,7 @@ def _stopped(handler: Handler) -> str:
     )
 
 
-def _unfinished(connection: psycopg.Connection[TupleRow]) -> str:
+def _describe_unfinished(connection: psycopg.Connection[TupleRow]) -> str:
     """What still waits or runs; nothing when the last handlers have blocked the loop, and ended after all."""
     rows = connection.execute(_UNFINISHED, [SHOWN]).fetchall()
     tasks = [

@@ -37,7 +37,7 @@ class Trial:
     """Whether the handler still runs, past its deadline."""
 
 
-async def tried(handler: Handler, context: FakeContext | FakeThreadContext) -> Trial:
+async def run_trial(handler: Handler, context: FakeContext | FakeThreadContext) -> Trial:
     """Runs a handler on the task of a context, until its deadline.
 
     handler and context must be both for coroutines, or both for threads. Raises NoDatabase when the handler asks

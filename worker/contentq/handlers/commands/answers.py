@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from contentq.content import GeneratedContent
 from contentq.errors import PermanentError
+from contentq.titles import title_of
+from contentq.usage import MEMBERS
 
 Answer = GeneratedContent | dict[str, Any] | None
 
-USAGE = ("model", "prompt_tokens", "completion_tokens", "cost")
-"""Members that say what an attempt has cost."""
-
 _OWN = ("title", "body", "word_count", "result")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
-_ALL_BOLD = re.compile(r"(\*\*|__)(.+)\1$")
-_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 def answer_of(stdout: bytes, topic: str | None) -> Answer:
@@ -41,7 +35,7 @@ def answer_of(stdout: bytes, topic: str | None) -> Answer:
         return _answer_of_object(_object(stripped), topic)
     if stripped.startswith("[") and _is_json(stripped):
         raise PermanentError("the program's output is a JSON array; it must be an object, or Markdown")
-    return GeneratedContent(title=heading(stripped) or _title_of(topic), body=text.strip("\r\n") + "\n")
+    return GeneratedContent(title=title_of(stripped, topic), body=text.strip("\r\n") + "\n")
 
 
 def object_or_nothing(stdout: bytes) -> dict[str, Any]:
@@ -55,31 +49,7 @@ def object_or_nothing(stdout: bytes) -> dict[str, Any]:
 
 def usage_of(members: dict[str, Any]) -> dict[str, Any] | None:
     """Those of these members that say what an attempt has cost; None for none."""
-    return {name: members[name] for name in USAGE if name in members} or None
-
-
-def heading(markdown: str) -> str | None:
-    """The first heading as plain text, as far as emphasis of all of it and escapes go; None when there is none."""
-    fence: str | None = None
-    before = ""
-    for line in markdown.splitlines():
-        opened = _FENCE.match(line)
-        if fence is not None:
-            if opened and opened[1].startswith(fence):
-                fence = None
-        elif opened:
-            fence = opened[1]
-        elif found := _HEADING.match(line):
-            return _plain(found[1])
-        elif before.strip() and re.fullmatch(r" {0,3}=+[ \t]*", line):
-            return _plain(before.strip())
-        before = line
-    return None
-
-
-def _plain(text: str) -> str:
-    bold = _ALL_BOLD.match(text)
-    return _ESCAPED.sub(r"\1", bold[2] if bold else text)
+    return {name: members[name] for name in MEMBERS if name in members} or None
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -122,15 +92,11 @@ def _answer_of_object(members: dict[str, Any], topic: str | None) -> Answer:
     if not str(body).strip():
         raise PermanentError("member body of the program's output is empty", usage=usage)
     return GeneratedContent(
-        title=str(title).strip() or _title_of(topic),
+        title=str(title).strip() or title_of("", topic),
         body=str(body),
         word_count=words,
         result=extra,
     )
-
-
-def _title_of(topic: str | None) -> str:
-    return " ".join((topic or "").split()) or "Untitled"
 
 
 def _kind(value: Any) -> str:

@@ -20,7 +20,7 @@ from contentq.handlers.commands.answers import Answer, answer_of
 from contentq.handlers.commands.exits import error_of
 from contentq.handlers.commands.stderr import Lines
 from contentq.handlers.commands.stdin import line_of
-from contentq.queue.task import Task
+from contentq.task import Task
 
 log = logging.getLogger("contentq.handlers.command")
 
@@ -44,13 +44,13 @@ class CommandHandler:
         if not command:
             raise HandlerUnusable("the handler command needs a program: add --command './write.sh'")
         self._command = tuple(command)
-        self._environment = _allowed(os.environ, environment)
+        self._environment = _select_environment(os.environ, environment)
         _check(command[0], self._environment.get("PATH", os.defpath))
 
     async def __call__(self, task: Task, context: Any) -> Answer:
         """What the program has made. Raises TemporaryError, RateLimited or PermanentError, as it has ended."""
 
-        def heard(line: str) -> bool:
+        def hear(line: str) -> bool:
             progress = _PROGRESS.match(line)
             if progress:
                 context.progress(min(float(progress[1]), 1.0), progress[2] or None)
@@ -58,7 +58,7 @@ class CommandHandler:
             log.info("task=%s attempt=%d %s", task.task_id, task.attempt, line)
             return True
 
-        stderr = Lines(heard)
+        stderr = Lines(hear)
         try:
             ended = await processes.run(
                 self._command,
@@ -79,7 +79,7 @@ class CommandHandler:
         return answer_of(ended.stdout, task.topic)
 
 
-def _allowed(environment: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:
+def _select_environment(environment: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:
     """The variables that a program gets. Raises HandlerUnusable for a name that can be none."""
     for name in asked:
         if "=" in name:

@@ -7,7 +7,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from contentq.queue.task import Task
+from contentq.task import Task
+
+_LEFT_OUT = ("started_at", "content_id", "error_message")
+"""Fields of Task that a program has no use for, or gets under another name."""
 
 
 def line_of(task: Task, context: Any) -> bytes:
@@ -16,29 +19,15 @@ def line_of(task: Task, context: Any) -> bytes:
     Members are written as `"name": value`, one space after the colon, which a Bash script may count on.
     """
     seconds_left = context.seconds_left()
-    members = {
-        "id": task.id,
-        "task_id": task.task_id,
-        "attempt": task.attempt,
-        "account_id": task.account_id,
-        "topic": task.topic,
-        "keywords": task.keywords,
+    members = {name: _member(value) for name, value in task._asdict().items() if name not in _LEFT_OUT}
+    members |= {
         "keyword_list": task.keyword_list,
-        "category": task.category,
-        "requirements": task.requirements,
-        "tone": task.tone,
-        "priority": task.priority,
-        "retry_count": task.retry_count,
-        "max_retries": task.max_retries,
-        "submitted_at": _iso(task.submitted_at),
-        "timeout_at": _iso(task.timeout_at),
         "seconds_left": None if seconds_left is None else round(seconds_left, 3),
-        "auto_approve": task.auto_approve,
         "previous_error": context.previous_error,
         "previous_content": None if context.previous_content is None else asdict(context.previous_content),
     }
     return (json.dumps(members, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+def _member(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

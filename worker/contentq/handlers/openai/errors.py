@@ -72,7 +72,7 @@ class Failures:
             said = self._short(error)
             return ProviderUnavailable(f"{host} sent what is not an answer: {said}", usage=spent)
         if isinstance(error, openai.APIError):
-            return self._refused(error, settings, spent)
+            return self._refusal(error, settings, spent)
         return error
 
     def of_answer(self, received: Received) -> HandlerError:
@@ -96,7 +96,7 @@ class Failures:
     def _where_to_look(self) -> str:
         return f"the address is {self._at.base_url}: check base_url in the settings, or OPENAI_BASE_URL"
 
-    def _refused(
+    def _refusal(
         self, error: openai.APIError, settings: OpenAISettings, spent: Mapping[str, Any] | None
     ) -> HandlerError:
         """Of an answer with an error's status, or with an error in the middle of the stream."""

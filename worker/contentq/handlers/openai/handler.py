@@ -16,7 +16,7 @@ import openai
 
 from contentq.content import GeneratedContent
 from contentq.errors import PermanentError, ProviderUnavailable, RateLimited, TemporaryError
-from contentq.handlers.openai.answer import body_of, title_of
+from contentq.handlers.openai.answer import body_of
 from contentq.handlers.openai.client import check_environment, endpoint, make_client, quieten
 from contentq.handlers.openai.errors import Failures
 from contentq.handlers.openai.prompt import Message, Prompt
@@ -24,7 +24,8 @@ from contentq.handlers.openai.scrubbing import Scrubber
 from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai.settings import read as read_settings
 from contentq.handlers.openai.stream import MalformedAnswer, Received
-from contentq.queue.task import Task
+from contentq.task import Task
+from contentq.titles import title_of
 
 log = logging.getLogger("contentq.handlers.openai")
 
@@ -98,7 +99,7 @@ class OpenAIHandler:
                     raise
             if received.finish_reason == ERROR:
                 raise self._failures.of_answer(received)
-            body = self._scrub.text(_accepted(received, settings, earlier, self._scrub))
+            body = self._scrub.text(_accept(received, settings, earlier, self._scrub))
         except asyncio.TimeoutError:
             seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
             late = f"{self._at.host} has not ended its answer within {seconds}"
@@ -143,7 +144,7 @@ class OpenAIHandler:
                         told = time.monotonic()
                         context.progress(None, f"{received.characters:,} characters")
             if received.finish_reason is None:
-                raise MalformedAnswer(_unfinished(received, stream.response.headers.get("content-type")))
+                raise MalformedAnswer(_describe_unfinished(received, stream.response.headers.get("content-type")))
         except Exception as error:
             failure = self._failures.of(error, settings, received)
             if received.finish_reason == ERROR or not (
@@ -182,7 +183,7 @@ async def _chunks(stream: openai.AsyncStream[Any], received: Received) -> AsyncI
         yield chunk
 
 
-def _accepted(received: Received, settings: OpenAISettings, earlier: list[str], scrub: Scrubber) -> str:
+def _accept(received: Received, settings: OpenAISettings, earlier: list[str], scrub: Scrubber) -> str:
     """The body of an answer that has come to its end. Raises what is wrong with it.
 
     earlier: what was wrong with those before it, if anything.
@@ -226,7 +227,7 @@ def _remembering(message: str, flaws: list[str]) -> str:
     return f"{message} (before that, {others})" if others else message
 
 
-def _unfinished(received: Received, content_type: str | None) -> str:
+def _describe_unfinished(received: Received, content_type: str | None) -> str:
     if received.characters:
         return f"the stream ended after {received.characters:,} characters, before the answer did"
     if content_type and not content_type.startswith("text/event-stream"):

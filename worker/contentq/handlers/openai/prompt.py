@@ -18,7 +18,7 @@ from contentq.handlers import jinja_templates
 from contentq.handlers.categories import slug
 from contentq.handlers.jinja_checks import check_syntax
 from contentq.handlers.openai.blocks import check_blocks
-from contentq.queue.task import Task
+from contentq.task import Task
 
 ROLES = ("system", "user")
 
@@ -53,7 +53,7 @@ class Prompt:
     def render(self, task: Task, context: Any) -> list[Message]:
         """As messages()."""
         names = _names(task)
-        with jinja_templates.faults_named(names):
+        with jinja_templates.name_faults(names):
             template = self._templates.select_template(names)
             values = template.new_context(_values(task, context))
             try:

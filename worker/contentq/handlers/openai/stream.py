@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contentq.handlers.openai.settings import OpenAISettings
-
-MOST_TOKENS = 10**12
-"""More than any call has: a server that counts more has not counted."""
+from contentq.usage import MOST
 
 
 class MalformedAnswer(Exception):
@@ -88,4 +86,4 @@ class Received:
 
 
 def _is_count(number: Any) -> bool:
-    return type(number) is int and 0 <= number <= MOST_TOKENS  # True is an int as well
+    return type(number) is int and 0 <= number <= MOST  # True is an int as well

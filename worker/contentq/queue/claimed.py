@@ -1,0 +1,41 @@
+"""A row that was claimed, as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from contentq.task import COLUMNS, Task
+
+_TIMES = {column.name for column in COLUMNS if column.is_time}
+_PLACES = tuple(place for place, name in enumerate(Task._fields) if name in _TIMES)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+_COMPUTED = {
+    "seconds_left": "CASE WHEN isfinite(timeout_at) THEN "
+    "extract(epoch FROM timeout_at - clock_timestamp())::float8 END"
+}
+
+CLAIMED = ", ".join(
+    f"extract(epoch FROM {name})::float8" if name in _TIMES else _COMPUTED.get(name, name) for name in Task._fields
+)
+"""What a claim selects, in the order of the fields of Task; times in seconds since 1970, which can always be read:
+whatever a producer has put there, and whatever the database's DateStyle and time zone are."""
+
+
+def task_of(row: Sequence[Any]) -> Task:
+    """The task of a row of CLAIMED."""
+    values = list(row)
+    for place in _PLACES:
+        if values[place] is not None:
+            values[place] = _time(values[place])
+    return Task._make(values)
+
+
+def _time(seconds: float) -> datetime:
+    """A time; one that Python cannot hold, such as infinity, becomes the last or the first that it can."""
+    try:
+        return _EPOCH + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        return (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=timezone.utc)

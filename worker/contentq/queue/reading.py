@@ -1,0 +1,97 @@
+"""Reading rows, whatever DateStyle and IntervalStyle the database has.
+
+psycopg reads times that arrive as text only in PostgreSQL's ISO style. A setting of the session would not help:
+through a pooler in transaction mode sessions are shared. These answers arrive in binary, which no setting changes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import RowFactory, TupleRow, dict_row, tuple_row
+from psycopg.types.datetime import TimestamptzBinaryLoader
+from psycopg.types.numeric import Float4BinaryLoader
+
+Connection = psycopg.Connection[TupleRow]
+
+Values = Sequence[Any] | Mapping[str, Any] | None
+
+Statement = str | sql.Composed
+
+INFINITY = "infinity"
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
+"""Of PostgreSQL's binary times: https://www.postgresql.org/docs/current/datatype-datetime.html"""
+
+_PERIOD = timedelta(days=146_097) // timedelta(microseconds=1)
+"""Microseconds of 400 years, after which the calendar repeats."""
+
+
+def read_rows(connection: Connection, query: Statement, values: Values = None) -> list[dict[str, Any]]:
+    """All rows of a query, by the names of its columns."""
+    return _execute(connection, dict_row, query, values).fetchall()
+
+
+def read_row(connection: Connection, query: Statement, values: Values = None) -> dict[str, Any] | None:
+    """The first row of a query; None when there is none."""
+    return _execute(connection, dict_row, query, values).fetchone()
+
+
+def read_value(connection: Connection, query: Statement, values: Values = None) -> Any:
+    """The first column of the first row; None when there is no row."""
+    row = _execute(connection, tuple_row, query, values).fetchone()
+    return None if row is None else row[0]
+
+
+def read_values(connection: Connection, query: Statement, values: Values = None) -> list[Any]:
+    """The first column of every row."""
+    return [row[0] for row in _execute(connection, tuple_row, query, values).fetchall()]
+
+
+def _execute(
+    connection: Connection, row_factory: RowFactory[Any], query: Statement, values: Values
+) -> psycopg.Cursor[Any]:
+    cursor = connection.cursor(binary=True, row_factory=row_factory)
+    cursor.adapters.register_loader("timestamptz", TimeLoader)
+    cursor.adapters.register_loader("float4", RealLoader)
+    return cursor.execute(query.encode() if isinstance(query, str) else query, values)
+
+
+class TimeLoader(TimestamptzBinaryLoader):
+    """Takes a time that Python cannot hold, such as infinity, as text."""
+
+    def load(self, data: Any) -> Any:
+        """Reads what PostgreSQL sent."""
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return _far_time(struct.unpack("!q", data)[0])
+
+
+class RealLoader(Float4BinaryLoader):
+    """Takes a number of single precision as its shortest decimal fraction: 0.1, not 0.10000000149."""
+
+    def load(self, data: Any) -> float:
+        """Reads what PostgreSQL sent."""
+        number: float = super().load(data)
+        for digits in range(6, 9):
+            shorter = float(f"{number:.{digits}g}")
+            if struct.pack("!f", shorter) == bytes(data):
+                return shorter
+        return number
+
+
+def _far_time(microseconds: int) -> str:
+    """A time before the year 1 or after the year 9999, as PostgreSQL writes it."""
+    if microseconds in (2**63 - 1, -(2**63)):
+        return INFINITY if microseconds > 0 else f"-{INFINITY}"
+    periods, rest = divmod(microseconds, _PERIOD)
+    within = _EPOCH + timedelta(microseconds=rest)
+    year = within.year + 400 * periods
+    shown = f"{year if year > 0 else 1 - year:04}-{within:%m-%d %H:%M:%S}+00"
+    return shown if year > 0 else f"{shown} BC"

@@ -1,0 +1,76 @@
+"""The title of a Markdown text, in time proportional to its length: a model's answer may be anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+UNTITLED = "Untitled"
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_EMPHASIS = ("**", "__", "*", "_")
+_MOST_HASHES = 6
+_MOST_INDENT = 3
+
+
+def title_of(markdown: str, topic: str | None = None) -> str:
+    """The first heading as plain text, else the topic on one line, else `Untitled`."""
+    return heading_of(markdown) or " ".join((topic or "").split()) or UNTITLED
+
+
+def heading_of(markdown: str) -> str | None:
+    """The first heading that is not empty, as plain text: without emphasis of all of it, and without backslashes.
+
+    A heading begins with up to six #, or is underlined with =. None when there is none outside of code.
+    """
+    before = ""
+    for line in _outside_code(markdown):
+        heading = _heading_text(line)
+        if heading is None and before and _is_underline(line):
+            heading = before
+        title = _plain(heading) if heading else ""
+        if title:
+            return title
+        before = line.strip()
+    return None
+
+
+def _outside_code(markdown: str) -> Iterator[str]:
+    """The lines that are in no fenced block."""
+    fence: str | None = None
+    for line in markdown.splitlines():
+        if fence is not None:
+            bare = line.strip()
+            if bare.startswith(fence) and not bare.strip(fence[0]):
+                fence = None
+        elif opened := _FENCE.match(line):
+            fence = opened[1]
+        else:
+            yield line
+
+
+def _heading_text(line: str) -> str | None:
+    """What a line with # before it says; None for another."""
+    text = line.lstrip(" ")
+    hashes = len(text) - len(text.lstrip("#"))
+    after = text[hashes:]
+    if len(line) - len(text) > _MOST_INDENT or not 1 <= hashes <= _MOST_HASHES or after[:1] not in ("", " ", "\t"):
+        return None
+    after = after.strip()
+    closed = after.rstrip("#")
+    return closed.rstrip() if closed[-1:] in ("", " ", "\t") else after
+
+
+def _is_underline(line: str) -> bool:
+    text = line.strip()
+    return bool(text) and not text.strip("=") and len(line) - len(line.lstrip(" ")) <= _MOST_INDENT
+
+
+def _plain(heading: str) -> str:
+    text = heading.strip()
+    for mark in _EMPHASIS:
+        inside = text[len(mark) : -len(mark)]
+        if inside and text == f"{mark}{inside}{mark}" and mark not in inside:
+            text = inside
+    return _ESCAPED.sub(r"\1", text).strip()
