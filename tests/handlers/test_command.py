@@ -18,7 +18,7 @@ from contentq.content import GeneratedContent, PreviousContent
 from contentq.errors import HandlerError, HandlerUnusable, PermanentError, RateLimited, TemporaryError
 from contentq.handlers.commands import handler as command
 from contentq.handlers.commands.handler import CommandHandler
-from contentq.handlers.loading import HandlerOptions, load
+from contentq.handlers.loading import load
 
 from tests.handlers.programs import Heard, Script, context, run
 from tests.support.tasks import NOW, task
@@ -250,12 +250,12 @@ def test_no_descriptor_of_the_worker_reaches_the_program(script: Script, tmp_pat
 
 def refusal(*words: str, environment: tuple[str, ...] = (), name: str = "command") -> str:
     with pytest.raises(HandlerUnusable) as caught:
-        load(name, HandlerOptions(command=words, environment=environment))
+        load(name, command=words, environment=environment)
     return str(caught.value)
 
 
 def test_handler_is_found_by_its_name(script: Script) -> None:
-    handler = load("command", HandlerOptions(command=(script("echo '# Soup'"),)))
+    handler = load("command", command=(script("echo '# Soup'"),))
 
     assert (handler.name, handler.is_async) == ("command", True)
     assert run(handler.call).title == "Soup"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from contentq.errors import HandlerUnusable
-from contentq.handlers.loading import HandlerOptions, load, wrap
+from contentq.handlers.loading import load, wrap
 
 Write = Callable[[str, str], Path]
 
@@ -217,31 +217,31 @@ def test_module_of_the_current_folder_comes_before_an_installed_one(
 
 
 def test_built_in_handler_takes_the_folder_of_templates(tmp_path: Path) -> None:
-    assert (load("template").name, load("template", HandlerOptions(templates=tmp_path)).is_async) == (
+    assert (load("template").name, load("template", templates=tmp_path).is_async) == (
         "template",
         False,
     )
     with pytest.raises(HandlerUnusable, match="is not a folder"):
-        load("template", HandlerOptions(templates=tmp_path / "nowhere"))
+        load("template", templates=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
     ("options", "name", "said"),
     [
-        (HandlerOptions(settings=Path("x")), "template", "--settings is for the handler openai"),
-        (HandlerOptions(settings=Path("x")), "command", "--settings is for the handler openai"),
-        (HandlerOptions(settings=Path("x")), "ours:write", "--settings is for the handler openai"),
-        (HandlerOptions(templates=Path("x")), "command", "--templates is for the handlers template and openai"),
-        (HandlerOptions(templates=Path("x")), "ours:write", "--templates is for the handlers template and openai"),
-        (HandlerOptions(command=("x",)), "openai", "--command is for the handler command"),
-        (HandlerOptions(environment=("x",)), "template", "--env is for the handler command"),
+        ({"settings": Path("x")}, "template", "--settings is for the handler openai"),
+        ({"settings": Path("x")}, "command", "--settings is for the handler openai"),
+        ({"settings": Path("x")}, "ours:write", "--settings is for the handler openai"),
+        ({"templates": Path("x")}, "command", "--templates is for the handlers template and openai"),
+        ({"templates": Path("x")}, "ours:write", "--templates is for the handlers template and openai"),
+        ({"command": ("x",)}, "openai", "--command is for the handler command"),
+        ({"environment": ("x",)}, "template", "--env is for the handler command"),
     ],
 )
 def test_option_of_another_handler_is_refused_with_whose_it_is(
-    options: HandlerOptions, name: str, said: str
+    options: dict[str, Any], name: str, said: str
 ) -> None:
     with pytest.raises(HandlerUnusable) as caught:
-        load(name, options)
+        load(name, **options)
 
     whose = " or ".join(f"--handler {taker}" for taker in ("template", "openai", "command") if f" {taker}" in said)
     assert str(caught.value) == f"{said}, not for {name!r}: add {whose}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from contentq import GeneratedContent, PermanentError, TemporaryError
-from contentq.handlers.loading import HandlerOptions, load
+from contentq.handlers.loading import load
 from contentq.handlers.openai import handler as openai_handler
 from contentq.handlers.openai.handler import OpenAIHandler
 
@@ -313,7 +313,7 @@ def test_model_without_a_price_is_told_of_once_at_the_start(
 ) -> None:
     settings_file.write_text(settings)
 
-    load("openai", HandlerOptions(settings=settings_file)).introduce()
+    load("openai", settings=settings_file).introduce()
 
     told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     said = " has no price in the settings: its cost is not counted, and no budget sees it"

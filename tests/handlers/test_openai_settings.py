@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from contentq.errors import HandlerUnusable
-from contentq.handlers.loading import HandlerOptions, load
+from contentq.handlers.loading import load
 from contentq.handlers.openai import settings as openai_settings
 from contentq.handlers.openai.client import endpoint
 from contentq.handlers.openai.settings import ModelSettings, OpenAISettings, Price
@@ -52,8 +52,11 @@ def test_every_setting_is_read(settings_file: Path) -> None:
         max_characters=50_000,
         timeout=90.0,
         chunk_timeout=12.5,
-        prices={"large": Price(0.25, 2)},
-        categories={"blog": ModelSettings("small", 0), "slow-food": ModelSettings(max_tokens=99)},
+        prices={"large": Price(input=0.25, output=2)},
+        categories={
+            "blog": ModelSettings(model="small", temperature=0),
+            "slow-food": ModelSettings(max_tokens=99),
+        },
     )
     assert read(settings_file, "") == openai_settings.read(None) == OpenAISettings()
 
@@ -70,7 +73,10 @@ def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("modle = 'x'", "modle: there is no such setting; there are: model, temperature, max_tokens, base_url"),
+        (
+            "modle = 'x'",
+            "modle: there is no such setting; did you mean model? There are: model, base_url, temperature, max_tokens",
+        ),
         ("model = 3", "model: must be a text, not a number"),
         ("model = ' '", "model: must be a text, not an empty one"),
         ("temperature = 'warm'", "temperature: must be a number, not a text"),
@@ -86,20 +92,20 @@ def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> No
         ("base_url = 'http://h:x/v1'", "base_url: must have a number as its port"),
         ("base_url = 'https://[me:secret@h/v1'", "base_url: must be an address such as "),
         ("base_url = 'https://me:secret@h/v1'", "base_url: must not hold a user name or a password"),
-        ("prices = 3", "prices: must be a table of tables"),
-        ("prices.large = 3", "prices: must be a table of tables"),
-        ("prices.large.input = 3", 'prices."large": needs both input and output'),
+        ("prices = 3", "prices: must be a table, not a number"),
+        ("prices.large = 3", "prices.large: must be a table, not a number"),
+        ("prices.large.input = 3", "prices.large.output: is missing; a price has input and output"),
         ("[prices.'gpt-5.4']\ninput = 1\noutput = -1", 'prices."gpt-5.4".output: must be 0 or more'),
-        ("[prices.large]\ninput = 1\noutput = 1\ncached = 1", 'prices."large".cached: there is no such setting'),
+        ("[prices.large]\ninput = 1\noutput = 1\ncached = 1", "prices.large.cached: there is no such setting"),
         (
             "[prices.gpt-5.4-mini]\ninput = 1\noutput = 2",
-            'prices."gpt-5".4-mini: write a name that has dots in quotes: [prices."gpt-5.4-mini"]',
+            'prices.gpt-5.4-mini: write a name that has dots in quotes: [prices."gpt-5.4-mini"]',
         ),
-        ("[prices.a.5.4]\ninput = 1", 'prices."a".5: write a name that has dots in quotes: [prices."a.5.4"]'),
+        ("[prices.a.5.4]\ninput = 1", 'prices.a.5: write a name that has dots in quotes: [prices."a.5.4"]'),
         ("[categories.a.b]", 'categories.a.b: write a name that has dots in quotes: [categories."a.b"]'),
         ("[categories.blog]\ntimeout = 3", "categories.blog.timeout: there is no such setting; there are: model,"),
-        ("categories.blog = 'small'", "categories: must be a table of tables"),
-        ("[categories.blog]\n[categories.Blog]", "categories.Blog: is there twice"),
+        ("categories.blog = 'small'", "categories.blog: must be a table, not a text"),
+        ("[categories.blog]\n[categories.Blog]", "categories: 'Blog' is there twice"),
     ],
 )
 def test_wrong_setting_is_named_with_its_file(settings_file: Path, text: str, said: str) -> None:
@@ -210,7 +216,7 @@ def test_handler_is_loaded_with_its_gate(monkeypatch: pytest.MonkeyPatch, settin
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     settings_file.write_text("base_url = 'https://llm.example.com/v1'")
 
-    handler = load("openai", HandlerOptions(settings=settings_file))
+    handler = load("openai", settings=settings_file)
 
     assert (handler.name, handler.is_async, handler.gate) == ("openai", True, "llm.example.com")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from contentq.engine.options import WorkerOptions
 from contentq.engine.worker import Worker
-from contentq.handlers.loading import HandlerOptions, load
+from contentq.handlers.loading import load
 
 from tests.handlers.conftest import KEY
 from tests.support.databases import Connection
@@ -28,7 +28,7 @@ def queue(database: Connection) -> Queue:
 
 def work_off(dsn: str, settings: Path | None = None) -> None:
     async def work() -> None:
-        handler = load("openai", HandlerOptions(settings=settings))
+        handler = load("openai", settings=settings)
         await Worker(dsn, handler, WorkerOptions(concurrency=10, until_empty=True)).run()
         await handler.call.close()  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""The options that name a handler and set what can be set about those that ship with contentq."""
+"""The options that name a handler, and those of the handlers that ship (handlers/registry.py)."""
 
 from __future__ import annotations
 
@@ -9,72 +9,65 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contentq.handlers.registry import BUILT_IN, Kind, Setting, all_settings
+
 if TYPE_CHECKING:
     from contentq.handlers.loading import Handler
 
-
-def _split(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(value or ""))
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} cannot be split into words: {error}") from None
+    _WordsType = click.ParamType[tuple[str, ...]]
+else:
+    _WordsType = click.ParamType
 
 
-_OPTIONS = (
-    click.option(
+class _Words(_WordsType):
+    """A command in one argument; its value is a tuple of words."""
+
+    name = "command"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Splits the text as a shell does."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(shlex.split(value))
+        except ValueError as error:
+            self.fail(f"{value!r} cannot be split into words: {error}", param, ctx)
+
+
+def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options to a command, which hands what it was given to pop_handler()."""
+    for setting, takers in reversed(all_settings().items()):
+        command = _option_of(setting, takers)(command)
+    ships = "; ".join(f"`{name}`, which {handler.summary}" for name, handler in reversed(BUILT_IN.items()))
+    return click.option(
         "--handler",
         "handler_name",
         default="template",
         show_default=True,
         metavar="MODULE:FUNCTION",
-        help="What to run on each task: a function of yours; `openai`, which asks a model; `command`, any "
-        "program; or `template`, which writes a draft without network.",
-    ),
-    click.option(
-        "--templates",
-        type=click.Path(path_type=Path),
-        help="Folder of Jinja2 templates that come before those that ship (template, openai).",
-    ),
-    click.option(
-        "--settings",
-        type=click.Path(path_type=Path),
-        help="File in TOML with model, prices and what else can be set (openai).",
-    ),
-    click.option(
-        "--command",
-        callback=_split,
-        metavar="'PROGRAM ARGUMENT…'",
-        help="The program to run on each task, quoted as for a shell, though none runs it (command).",
-    ),
-    click.option(
-        "--env",
-        "environment",
-        multiple=True,
-        metavar="NAME",
-        help="An environment variable that the program gets beside PATH, HOME and the like; may be repeated "
-        "(command).",
-    ),
-)
-
-
-def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options to a command, which hands what it was given to pop_handler()."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        help=f"What to run on each task: a function of yours; or {ships}.",
+    )(command)
 
 
 def pop_handler(given: dict[str, Any]) -> Handler:
     """Takes these options out of what a command was given; returns the handler. Raises HandlerUnusable."""
-    from contentq.handlers.loading import HandlerOptions, load
+    from contentq.handlers.loading import load
 
     name: str = given.pop("handler_name")
-    return load(
-        name,
-        HandlerOptions(
-            templates=given.pop("templates"),
-            settings=given.pop("settings"),
-            command=given.pop("command"),
-            environment=given.pop("environment"),
-        ),
+    return load(name, **{setting.name: given.pop(setting.name) for setting in all_settings()})
+
+
+def _option_of(setting: Setting, takers: list[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    types: dict[Kind, click.ParamType[Any]] = {
+        Kind.PATH: click.Path(path_type=Path),
+        Kind.WORDS: _Words(),
+        Kind.NAMES: click.STRING,
+    }
+    return click.option(
+        setting.flag,
+        setting.name,
+        type=types[setting.kind],
+        multiple=setting.kind is Kind.NAMES,
+        metavar=setting.metavar,
+        help=f"{setting.help} ({', '.join(takers)}).",
     )

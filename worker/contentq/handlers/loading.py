@@ -6,17 +6,18 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from contentq.errors import HandlerUnusable
+from contentq.handlers.registry import BUILT_IN, BuiltIn, all_settings
 
 
 def _nothing_to_say() -> None:
-    """The introduction of a handler of which all is known."""
+    """The introduction of a handler that needs none."""
 
 
 @dataclass(frozen=True)
@@ -33,51 +34,16 @@ class Handler:
     """Logs what is worth knowing of it before it is called; for commands, once the log is set up."""
 
 
-@dataclass(frozen=True)
-class HandlerOptions:
-    """What can be set about the handlers that ship with contentq."""
-
-    templates: Path | None = None
-    """Folder of Jinja2 templates that come before those that ship (template, openai)."""
-
-    settings: Path | None = None
-    """File of settings, in TOML (openai)."""
-
-    command: tuple[str, ...] = ()
-    """The program and its arguments (command)."""
-
-    environment: tuple[str, ...] = ()
-    """Names of the environment variables that the program gets beside the usual ones (command)."""
-
-
-BUILT_IN = ("template", "command", "openai")
-
-_OPTIONS = (
-    ("templates", "--templates", ("template", "openai")),
-    ("settings", "--settings", ("openai",)),
-    ("command", "--command", ("command",)),
-    ("environment", "--env", ("command",)),
-)
-"""The attributes of HandlerOptions, what they are called on the command line, and which handlers take them."""
-
-
-def load(name: str, options: HandlerOptions | None = None) -> Handler:
+def load(name: str, **settings: Any) -> Handler:
     """The handler of this name: `module:function`, or one that ships with contentq.
 
-    The module is found as `python -m` finds it, in the current folder first. Raises HandlerUnusable.
+    settings: what is set about a handler that ships, by the names of handlers/registry.py; an empty value counts
+    as left out. A module is found as `python -m` finds it, in the current folder first. Raises HandlerUnusable.
     """
-    options = options or HandlerOptions()
-    _check(options, name)
-    if name == "command":
-        from contentq.handlers.commands.handler import CommandHandler
-
-        return wrap(CommandHandler(options.command, options.environment), name)
-    if name == "template":
-        from contentq.handlers.template import template_handler
-
-        return wrap(template_handler(options.templates), name)
-    if name == "openai":
-        return _openai(options)
+    given = {key: value for key, value in settings.items() if value}
+    _check(given, name)
+    if name in BUILT_IN:
+        return _make(name, BUILT_IN[name], given)
     module_name, separator, attribute = name.partition(":")
     if not (module_name and separator and attribute):
         raise HandlerUnusable(
@@ -86,6 +52,40 @@ def load(name: str, options: HandlerOptions | None = None) -> Handler:
     if module_name.endswith(".py") or "/" in module_name:
         module = Path(module_name).stem
         raise HandlerUnusable(f"{name!r} names a file; run in its folder with --handler {module}:{attribute}")
+    return wrap(_find(name, module_name, attribute), name)
+
+
+def _check(given: Mapping[str, Any], name: str) -> None:
+    """Raises HandlerUnusable when something is set that this handler does not take."""
+    known = {setting.name: (setting, takers) for setting, takers in all_settings().items()}
+    for key in given:
+        setting, takers = known[key]
+        if name not in takers:
+            whose = f"the handler{'s' if len(takers) > 1 else ''} {' and '.join(takers)}"
+            advice = " or ".join(f"--handler {taker}" for taker in takers)
+            raise HandlerUnusable(f"{setting.flag} is for {whose}, not for {name!r}: add {advice}")
+
+
+def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
+    """A handler that ships. Raises HandlerUnusable when a package that it needs is not installed."""
+    module, _, attribute = built_in.factory.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in built_in.packages:
+            raise
+        raise HandlerUnusable(
+            f"the handler {name!r} needs the package {package}, which is not installed: "
+            f"pip install 'contentq[{built_in.extra}]'"
+        ) from None
+    made = factory(**given)
+    introduce = getattr(made, "introduce", _nothing_to_say)
+    return replace(wrap(made, name), gate=getattr(made, "gate", None), introduce=introduce)
+
+
+def _find(name: str, module_name: str, attribute: str) -> Any:
+    """What module:attribute leads to. Raises HandlerUnusable."""
     here = os.getcwd()
     if sys.path[:1] != [here]:
         sys.path.insert(0, here)
@@ -108,7 +108,7 @@ def load(name: str, options: HandlerOptions | None = None) -> Handler:
             where = getattr(sys.modules[module_name], "__file__", None) or "built in"
             raise HandlerUnusable(f"handler {name!r}: module {module_name} ({where}) has no {attribute!r}")
         found = getattr(found, part)
-    return wrap(found, name)
+    return found
 
 
 def wrap(function: Any, name: str | None = None) -> Handler:
@@ -125,29 +125,6 @@ def wrap(function: Any, name: str | None = None) -> Handler:
             f"handler {shown!r} cannot be called with (task, context): it takes {inspect.signature(function)}"
         ) from None
     return Handler(shown, function, _is_async(function))
-
-
-def _check(options: HandlerOptions, name: str) -> None:
-    """Raises HandlerUnusable when something is set that this handler does not take."""
-    for attribute, option, takers in _OPTIONS:
-        if getattr(options, attribute) and name not in takers:
-            whose = f"the handler{'s' if len(takers) > 1 else ''} {' and '.join(takers)}"
-            advice = " or ".join(f"--handler {taker}" for taker in takers)
-            raise HandlerUnusable(f"{option} is for {whose}, not for {name!r}: add {advice}")
-
-
-def _openai(options: HandlerOptions) -> Handler:
-    """The handler `openai`, which needs a package that is not installed with contentq."""
-    try:
-        from contentq.handlers.openai.handler import OpenAIHandler
-    except ModuleNotFoundError as error:
-        if error.name != "openai":
-            raise
-        raise HandlerUnusable(
-            "the handler 'openai' needs the package openai, which is not installed: pip install 'contentq[openai]'"
-        ) from None
-    handler = OpenAIHandler(options.templates, options.settings)
-    return replace(wrap(handler, "openai"), gate=handler.gate, introduce=handler.introduce)
 
 
 def _is_async(function: Any) -> bool:

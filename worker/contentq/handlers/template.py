@@ -56,18 +56,18 @@ class TemplateHandler:
         return GeneratedContent(title=title_of(body, _topic(task)), body=body, result={"handler": "template"})
 
 
-def template_handler(folder: Path | None = None) -> Callable[[Task, Any], Any]:
+def template_handler(templates: Path | None = None) -> Callable[[Task, Any], Any]:
     """The handler, which runs in threads, since a template of the user's may take its time and block others.
 
     Without a folder it is async: the templates that ship take a tenth of a millisecond, less than a change of
     threads.
     """
-    handler = TemplateHandler(folder)
+    handler = TemplateHandler(templates)
 
     async def template(task: Task, context: Any) -> GeneratedContent:
         return handler(task, context)
 
-    return handler if folder is not None else template
+    return handler if templates is not None else template
 
 
 def plain(text: str) -> str:

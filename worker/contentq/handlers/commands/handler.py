@@ -40,7 +40,7 @@ class CommandHandler:
     far as they are set when the worker starts. Raises HandlerUnusable when it could not be started.
     """
 
-    def __init__(self, command: Sequence[str], environment: Sequence[str] = ()) -> None:
+    def __init__(self, command: Sequence[str] = (), environment: Sequence[str] = ()) -> None:
         if not command:
             raise HandlerUnusable("the handler command needs a program: add --command './write.sh'")
         self._command = tuple(command)

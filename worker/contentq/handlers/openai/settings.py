@@ -2,108 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+
+import tomllib
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from contentq.errors import HandlerUnusable
 from contentq.handlers.categories import slug
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-T = TypeVar("T")
 
 _NO_ADDRESS = "must be an address such as https://api.openai.com/v1"
 
 _SECRETS = ("api_key", "apikey", "key", "token", "secret", "password", "openai_api_key", "authorization")
 
-
-@dataclass(frozen=True)
-class Price:
-    """What a model costs, in the currency of your choice for a million tokens."""
-
-    input: float
-    output: float
-
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What a call of so many tokens costs, to the tenth decimal."""
-        return round((prompt_tokens * self.input + completion_tokens * self.output) / 1_000_000, 10)
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """What a category may have of its own."""
-
-    model: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-
-
-@dataclass(frozen=True)
-class OpenAISettings:
-    """What can be set; the attributes are the keys of the file."""
-
-    model: str = "gpt-5.4-mini"
-
-    base_url: str | None = None
-    """Where the API is, up to and with `/v1`; without it OPENAI_BASE_URL, else OpenAI itself."""
-
-    temperature: float | None = None
-    """None leaves it to the provider; some models take none."""
-
-    max_tokens: int | None = None
-    """The longest answer, in tokens; None leaves it to the provider."""
-
-    max_tokens_parameter: str | None = None
-    """The name under which it is sent, `max_tokens` or `max_completion_tokens`; None chooses by the provider."""
-
-    max_characters: int = 1_000_000
-    """The longest answer, in characters; a longer one fails its task."""
-
-    timeout: float = 600.0
-    """Seconds for a whole call."""
-
-    chunk_timeout: float = 180.0
-    """Seconds of silence: until the first piece of the answer, and from one to the next."""
-
-    prices: Mapping[str, Price] = field(default_factory=dict)
-    """By model."""
-
-    categories: Mapping[str, ModelSettings] = field(default_factory=dict)
-    """By category; what is None there is that of all."""
-
-    def of_category(self, category: str | None) -> OpenAISettings:
-        """The settings for a task of this category."""
-        own = self.categories.get(slug(category))
-        if own is None:
-            return self
-        return replace(self, **{name: value for name, value in vars(own).items() if value is not None})
-
-    def unpriced(self) -> list[str]:
-        """The models, each once, that have no price."""
-        models = [self.model, *(own.model for own in self.categories.values() if own.model is not None)]
-        return [model for model in dict.fromkeys(models) if model not in self.prices]
-
-
-def read(file: Path | None) -> OpenAISettings:
-    """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file and key."""
-    if file is None:
-        return OpenAISettings()
-    try:
-        with file.open("rb") as opened:
-            given = tomllib.load(opened)
-    except OSError as error:
-        raise HandlerUnusable(f"the settings {str(file)!r} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # of the syntax, or of the encoding
-        raise HandlerUnusable(f"the settings {str(file)!r} are not TOML: {error}") from None
-    return _Reader(file).settings(given)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+"""A key that TOML takes without quotes."""
 
 
 def without_secrets(url: str) -> str:
@@ -129,156 +47,179 @@ def without_secrets(url: str) -> str:
     return url
 
 
-class _Reader:
-    """Takes settings apart; what is wrong is said with the file and the key."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def settings(self, given: Mapping[str, Any]) -> OpenAISettings:
-        """The whole file."""
-        return OpenAISettings(
-            **self._table(
-                "",
-                given,
-                {
-                    **_MODEL,
-                    "base_url": _url,
-                    "max_tokens_parameter": _choice("max_tokens", "max_completion_tokens"),
-                    "max_characters": _whole,
-                    "timeout": _seconds,
-                    "chunk_timeout": _seconds,
-                    "prices": self._prices,
-                    "categories": self._categories,
-                },
-            )
-        )
-
-    def _prices(self, given: object) -> dict[str, Price]:
-        found = {}
-        for model, price in _tables(given).items():
-            where = f'prices."{model}"'
-            known = self._table(where, price, {"input": _price, "output": _price})
-            if len(known) < 2:
-                raise self._refusal(where, "needs both input and output, the price of a million tokens")
-            found[model] = Price(**known)
-        return found
-
-    def _categories(self, given: object) -> dict[str, ModelSettings]:
-        found: dict[str, ModelSettings] = {}
-        for name, own in _tables(given).items():
-            if not slug(name) or slug(name) in found:
-                raise self._refusal(f"categories.{name}", "is empty" if not slug(name) else "is there twice")
-            found[slug(name)] = ModelSettings(**self._table(f"categories.{name}", own, _MODEL))
-        return found
-
-    def _table(
-        self, where: str, given: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]
-    ) -> dict[str, Any]:
-        read: dict[str, Any] = {}
-        for key, value in given.items():
-            path = f"{where}.{key}" if where else key
-            if key not in known:
-                if key.lower().replace("-", "_") in _SECRETS:
-                    raise self._refusal(path, "keys do not belong into a file; set OPENAI_API_KEY instead")
-                if where and isinstance(value, dict):
-                    raise self._refusal(
-                        path, f"write a name that has dots in quotes: {_quoted(where, key, value)}"
-                    )
-                raise self._refusal(path, f"there is no such setting; there are: {', '.join(known)}")
-            try:
-                read[key] = known[key](value)
-            except ValueError as error:
-                raise self._refusal(path, str(error)) from None
-        return read
-
-    def _refusal(self, key: str, why: str) -> HandlerUnusable:
-        return HandlerUnusable(f"the settings {str(self._file)!r}: {key}: {why}")
+def _by_slug(given: dict[str, ModelSettings]) -> dict[str, ModelSettings]:
+    """Categories by the form in which they are compared. Raises ValueError when two are the same."""
+    found: dict[str, ModelSettings] = {}
+    for name, own in given.items():
+        if not slug(name):
+            raise ValueError(f"the name {name!r} has neither letters nor digits")
+        if slug(name) in found:
+            raise ValueError(f"{name!r} is there twice: upper case, spaces and punctuation make no difference")
+        found[slug(name)] = own
+    return found
 
 
-def _quoted(where: str, key: str, value: Mapping[str, Any]) -> str:
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_NotNegative = Annotated[float, Field(ge=0)]
+_Count = Annotated[int, Field(ge=1)]
+_Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Table(BaseModel):
+    """A table of the file: no key but those that it has, and no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Price(_Table):
+    """What a model costs, in the currency of your choice for a million tokens."""
+
+    input: _NotNegative
+    output: _NotNegative
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What a call of so many tokens costs, to the tenth decimal."""
+        return round((prompt_tokens * self.input + completion_tokens * self.output) / 1_000_000, 10)
+
+
+class ModelSettings(_Table):
+    """What a category may have of its own."""
+
+    model: _Text | None = None
+    temperature: _NotNegative | None = None
+    max_tokens: _Count | None = None
+
+
+class OpenAISettings(_Table):
+    """What can be set; the attributes are the keys of the file."""
+
+    model: _Text = "gpt-5.4-mini"
+
+    base_url: Annotated[_Text, AfterValidator(without_secrets)] | None = None
+    """Where the API is, up to and with `/v1`; without it OPENAI_BASE_URL, else OpenAI itself."""
+
+    temperature: _NotNegative | None = None
+    """None leaves it to the provider; some models take none."""
+
+    max_tokens: _Count | None = None
+    """The longest answer, in tokens; None leaves it to the provider."""
+
+    max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """The name under which it is sent; None chooses by the provider."""
+
+    max_characters: _Count = 1_000_000
+    """The longest answer, in characters; a longer one fails its task."""
+
+    timeout: _Seconds = 600.0
+    """Seconds for a whole call."""
+
+    chunk_timeout: _Seconds = 180.0
+    """Seconds of silence: until the first piece of the answer, and from one to the next."""
+
+    prices: dict[str, Price] = {}
+    """By model."""
+
+    categories: Annotated[dict[str, ModelSettings], AfterValidator(_by_slug)] = {}
+    """By category; what is None there is that of all."""
+
+    def of_category(self, category: str | None) -> OpenAISettings:
+        """The settings for a task of this category."""
+        own = self.categories.get(slug(category))
+        return self if own is None else self.model_copy(update=own.model_dump(exclude_none=True))
+
+    def unpriced(self) -> list[str]:
+        """The models, each once, that have no price."""
+        models = [self.model, *(own.model for own in self.categories.values() if own.model is not None)]
+        return [model for model in dict.fromkeys(models) if model not in self.prices]
+
+
+def read(file: Path | None) -> OpenAISettings:
+    """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file and key."""
+    if file is None:
+        return OpenAISettings()
+    try:
+        with file.open("rb") as opened:
+            given = tomllib.load(opened)
+    except OSError as error:
+        raise HandlerUnusable(f"the settings {str(file)!r} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # of the syntax, or of the encoding
+        raise HandlerUnusable(f"the settings {str(file)!r} are not TOML: {error}") from None
+    try:
+        return OpenAISettings.model_validate(given)
+    except ValidationError as error:
+        # A key that does not exist is often why another is missing.
+        errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        where, why = _path(errors[0]["loc"]), _explain(errors[0])
+    # Not as the cause: the values that pydantic shows may be secrets.
+    raise HandlerUnusable(f"the settings {str(file)!r}: {where}: {why}")
+
+
+def _path(parts: tuple[int | str, ...]) -> str:
+    """A key as TOML writes it."""
+    return ".".join(str(part) if _BARE_KEY.fullmatch(str(part)) else f'"{part}"' for part in parts)
+
+
+def _explain(error: ErrorDetails) -> str:
+    """What is wrong with a value and what is allowed, without the value itself."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _explain_unknown(error["loc"], value)
+    if kind == "missing":
+        return "is missing; a price has input and output, each for a million tokens"
+    wrong_type = {
+        "string_type": "a text",
+        "string_too_short": "a text",
+        "float_type": "a number",
+        "int_type": "a whole number",
+        "model_type": "a table",
+        "dict_type": "a table",
+    }
+    if kind in wrong_type:
+        return f"must be {wrong_type[kind]}, not {_kind_of(value, wrong_type[kind])}"
+    if kind == "finite_number":
+        return "must be a finite number"
+    if kind == "greater_than_equal":
+        return f"must be {context['ge']:g} or more"
+    if kind == "greater_than":
+        return f"must be more than {context['gt']:g} seconds"
+    if kind == "literal_error":
+        return f"must be one of: {context['expected'].replace(chr(39), '').replace(' or ', ', ')}"
+    return str(context.get("error", error["msg"]))
+
+
+def _explain_unknown(path: tuple[int | str, ...], value: object) -> str:
+    *table, key = map(str, path)
+    known = list(_table_at(table).model_fields)
+    if key.lower().replace("-", "_") in _SECRETS:
+        return "keys do not belong into a file; set OPENAI_API_KEY instead"
+    if table and isinstance(value, dict):
+        return f"write a name that has dots in quotes: {_quote_name(table, key, value)}"
+    close = get_close_matches(key.lower().replace("-", "_"), known, 1)
+    hint = f"did you mean {close[0]}? There are" if close else "there are"
+    return f"there is no such setting; {hint}: {', '.join(known)}"
+
+
+def _table_at(path: list[str]) -> type[_Table]:
+    """The model of the table at this path."""
+    if not path:
+        return OpenAISettings
+    return Price if path[0] == "prices" else ModelSettings
+
+
+def _quote_name(table: list[str], key: str, value: Mapping[str, Any]) -> str:
     """The head of a table that TOML has taken for several, since the name in it has dots and no quotes."""
-    table, _, name = where.partition(".")
-    parts = [name.strip('"'), key]
+    parts = [*table[1:], key]
     while len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
         parts.append(next(iter(value)))
         value = inner
-    return f'[{table}."{".".join(parts)}"]'
+    return f'[{table[0]}."{".".join(parts)}"]'
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"must be a text, not {_shown(value)}")
-    return value.strip()
-
-
-def _url(value: object) -> str:
-    return without_secrets(_text(value))
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number, not {_shown(value)}")
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
-
-
-def _temperature(value: object) -> float:
-    return _at_least(0, _number(value))
-
-
-def _price(value: object) -> float:
-    return _at_least(0, _number(value))
-
-
-def _seconds(value: object) -> float:
-    if _number(value) <= 0:
-        raise ValueError("must be more than 0 seconds")
-    return float(_number(value))
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        shown = "a fraction" if isinstance(value, float) else _shown(value)
-        raise ValueError(f"must be a whole number, not {shown}")
-    return int(_at_least(1, value))
-
-
-def _at_least(least: float, value: float) -> float:
-    if value < least:
-        raise ValueError(f"must be {least} or more")
-    return value
-
-
-def _choice(*names: str) -> Callable[[object], str]:
-    def chosen(value: object) -> str:
-        if value not in names:
-            raise ValueError(f"must be one of: {', '.join(names)}")
-        return str(value)
-
-    return chosen
-
-
-def _tables(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict) or not all(isinstance(each, dict) for each in value.values()):
-        raise ValueError("must be a table of tables")
-    return value
-
-
-def _shown(value: object) -> str:
+def _kind_of(value: object, wanted: str) -> str:
     """The kind of a value, not the value itself, which may be anything."""
-    if isinstance(value, str) and not value.strip():
-        return "an empty one"
-    kinds = {
-        bool: "true or false",
-        str: "a text",
-        int: "a number",
-        float: "a number",
-        dict: "a table",
-        list: "a list",
-    }
+    if isinstance(value, str):
+        return "a text" if value.strip() else "an empty one"
+    if isinstance(value, float) and wanted == "a whole number":
+        return "a fraction"
+    kinds = {bool: "true or false", int: "a number", float: "a number", dict: "a table", list: "a list"}
     return next((shown for kind, shown in kinds.items() if isinstance(value, kind)), f"a {type(value).__name__}")
-
-
-_MODEL: dict[str, Callable[[Any], Any]] = {"model": _text, "temperature": _temperature, "max_tokens": _whole}

@@ -1,0 +1,97 @@
+"""The handlers that ship with contentq: each stands here once, with what can be set about it.
+
+The command line takes its options from here, and loading.py makes the handler; its module is imported only then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a setting takes on the command line."""
+
+    PATH = "path"
+    WORDS = "words"
+    """A command, in one argument, quoted as for a shell."""
+    NAMES = "names"
+    """Given once for each name."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Something that can be set about handlers. name: the keyword with which a handler is made."""
+
+    name: str
+    flag: str
+    kind: Kind
+    help: str
+    metavar: str | None = None
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A handler that ships.
+
+    factory: module:callable that makes it from its settings. What it makes may have a gate, the key of that of the
+    provider that it calls, and introduce(), which logs what is worth knowing before it is called.
+    extra: the extra of contentq that installs what it imports; packages: what that is.
+    """
+
+    factory: str
+    summary: str
+    settings: tuple[Setting, ...]
+    extra: str | None = None
+    packages: tuple[str, ...] = ()
+
+
+_TEMPLATES = Setting(
+    "templates", "--templates", Kind.PATH, "Folder of Jinja2 templates that come before those that ship"
+)
+
+BUILT_IN = {
+    "template": BuiltIn(
+        "contentq.handlers.template:template_handler", "writes a draft without network", (_TEMPLATES,)
+    ),
+    "command": BuiltIn(
+        "contentq.handlers.commands.handler:CommandHandler",
+        "runs any program",
+        (
+            Setting(
+                "command",
+                "--command",
+                Kind.WORDS,
+                "The program to run on each task, quoted as for a shell, though none runs it",
+                "'PROGRAM ARGUMENT…'",
+            ),
+            Setting(
+                "environment",
+                "--env",
+                Kind.NAMES,
+                "An environment variable that the program gets beside PATH, HOME and the like; may be repeated",
+                "NAME",
+            ),
+        ),
+    ),
+    "openai": BuiltIn(
+        "contentq.handlers.openai.handler:OpenAIHandler",
+        "asks a model",
+        (
+            _TEMPLATES,
+            Setting("settings", "--settings", Kind.PATH, "File in TOML with model, prices and other settings"),
+        ),
+        extra="openai",
+        packages=("openai", "pydantic", "pydantic_core"),
+    ),
+}
+"""By the name that --handler takes."""
+
+
+def all_settings() -> dict[Setting, list[str]]:
+    """Every setting, each with the names of the handlers that take it."""
+    found: dict[Setting, list[str]] = {}
+    for name, handler in BUILT_IN.items():
+        for setting in handler.settings:
+            found.setdefault(setting, []).append(name)
+    return found
