@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from contentq.bench.scratch import OURS
+from contentq.errors import ContentQueueError
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -30,9 +30,9 @@ QUICK = ["bench", "--tasks", "300", "--samples", "3"]
 LONG = ["bench", "--samples", "100000", "--seconds", "600"]
 
 AT_WORK = {
-    "starting tasks": "query LIKE 'INSERT INTO contentq_bench.%%A topic%%'",
+    "starting tasks": "query LIKE 'INSERT INTO %%A topic%%'",
     "filling the queue": "query LIKE '%%generate_series%%' AND state = 'active'",
-    "draining the queue": "query LIKE '%%contentq_bench.complete(%%'",
+    "draining the queue": "query LIKE '%%contentq.complete(%%'",
 }
 """How a phase of a bench shows in pg_stat_activity."""
 
@@ -49,20 +49,21 @@ def _value(connection: Connection, query: str, *values: Any) -> Any:
     return None if row is None else row[0]
 
 
+_OF_BENCH = (
+    "starts_with(datname, 'contentq_bench_' || (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+"""The condition for what belongs to a scratch database beside the current one."""
+
+
 def _is_clean(connection: Connection) -> bool:
-    """Whether there is no scratch schema, and no lock of a bench."""
-    return not _value(
-        connection,
-        "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'contentq%%bench%%') + "
-        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
-        "(SELECT oid FROM pg_database WHERE datname = current_database()))",
-    )
+    """Whether there is no scratch database beside this one."""
+    return not _value(connection, f"SELECT count(*) FROM pg_database WHERE {_OF_BENCH}")
 
 
 def _until(connection: Connection, condition: str) -> None:
-    """Waits until a bench in this database is so far."""
-    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
-    eventually(lambda: _value(connection, query + " AND pid <> pg_backend_pid()"), within=30)
+    """Waits until a bench of this database is so far."""
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE {_OF_BENCH} AND {condition}"
+    eventually(lambda: _value(connection, query), within=30)
 
 
 def _end(process: subprocess.Popen[bytes]) -> Outcome:
@@ -263,8 +264,8 @@ def test_lost_connections_end_with_3_and_leave_nothing(
     process = start(*_long(phase), DATABASE_URL=empty_dsn)
     _until(plain, AT_WORK[phase])
     plain.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+        f"AND (datname = current_database() OR {_OF_BENCH})"
     )
     outcome = _end(process)
 
@@ -273,16 +274,20 @@ def test_lost_connections_end_with_3_and_leave_nothing(
     assert _is_clean(plain)
 
 
-def test_what_a_killed_bench_has_left_is_dropped_by_the_next(
-    contentq: Run, start: Start, empty_dsn: str, plain: Connection
+def test_what_a_killed_bench_has_left_is_dropped_by_a_later_one(
+    contentq: Run, start: Start, empty_dsn: str, plain: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = start(*LONG, DATABASE_URL=empty_dsn)
     _until(plain, AT_WORK["starting tasks"])
     process.kill()
     process.wait()
-    assert not _is_clean(plain)
-    _until_alone(plain)
+    left = _value(plain, f"SELECT datname FROM pg_database WHERE {_OF_BENCH}")
+    unused = f"SELECT count(*) = 0 FROM pg_stat_activity WHERE {_OF_BENCH}"
+    eventually(lambda: _value(plain, unused))
 
+    assert contentq("--dsn", empty_dsn, *QUICK).code == 0
+    assert _value(plain, "SELECT count(*) FROM pg_database WHERE datname = %s", left) == 1, "it may be starting"
+    monkeypatch.setattr("contentq.bench.scratch.LEFT_AFTER", 0)
     assert contentq("--dsn", empty_dsn, *QUICK).code == 0
     assert _is_clean(plain)
 
@@ -294,89 +299,55 @@ def test_second_bench_at_once_says_so(contentq: Run, start: Start, empty_dsn: st
     second = contentq("--dsn", empty_dsn, *QUICK)
 
     assert second.code == 1
-    assert second.error == "another contentq bench is running in this database; wait until it has ended"
+    assert second.error == "another contentq bench of this database is running; wait until it has ended"
     first.send_signal(signal.SIGINT)
     assert _end(first).code == 130
 
 
-def test_schema_of_someone_else_is_refused_and_left_alone(
-    contentq: Run, empty_dsn: str, plain: Connection
+def test_database_of_a_similar_name_is_left_alone(
+    contentq: Run, empty_dsn: str, plain: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain.execute("CREATE SCHEMA contentq_bench; CREATE TABLE contentq_bench.accounts AS SELECT 'mine' AS name")
-
-    outcome = contentq("--dsn", empty_dsn, *QUICK)
-
-    assert outcome.code == 1
-    assert "there is a schema contentq_bench that contentq bench has not made" in outcome.error
-    assert _value(plain, "SELECT name FROM contentq_bench.accounts") == "mine"
-
-
-def test_schema_that_another_session_reads_is_left_with_a_word(
-    contentq: Run, monkeypatch: pytest.MonkeyPatch, empty_dsn: str, plain: Connection, start: Start
-) -> None:
-    monkeypatch.setattr("contentq.bench.scratch.LOCK_TIMEOUT", 0.1)
-    process = start(*LONG, DATABASE_URL=empty_dsn)
-    _until(plain, AT_WORK["starting tasks"])
-    process.kill()
-    process.wait()
-    with psycopg.connect(empty_dsn) as reading:
-        reading.execute("SELECT count(*) FROM contentq_bench.settings")
-        _until_alone(plain, beside=reading)
-
-        outcome = contentq("--dsn", empty_dsn, *QUICK)
-
-    assert outcome.code == 1
-    assert "another session reads the schema contentq_bench" in outcome.error
-    assert contentq("--dsn", empty_dsn, *QUICK).code == 0
+    monkeypatch.setattr("contentq.bench.scratch.LEFT_AFTER", 0)
+    name = f"contentq_bench_{_value(plain, 'SELECT current_database()')}"
+    plain.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        assert contentq("--dsn", empty_dsn, *QUICK).code == 0
+    finally:
+        plain.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
-def test_user_who_may_not_create_a_schema_is_told_what_to_grant(
+def test_user_who_may_not_create_a_database_is_told_what_to_ask_for(
     empty_dsn: str, plain: Connection, contentq: Run
 ) -> None:
     with _user(plain) as name:
         dsn = make_conninfo(empty_dsn, options=f"-c role={name}")
         refused = contentq("--dsn", dsn, *QUICK)
-        said, _, grant = refused.error.partition(": ")
+        said, _, grant = refused.error.rpartition(": ")
         plain.execute(grant.encode())
         granted = contentq("--dsn", dsn, *QUICK)
 
     assert refused.code == 1
-    assert said.startswith(
-        f"the bench works in a schema of its own, and user {name} may not create one in database "
-    )
-    assert grant.startswith("GRANT CREATE ON DATABASE ")
-    assert granted.code == 0
+    assert said.startswith("the bench makes a database of its own, beside this one, and user ")
+    assert grant == f'ALTER ROLE "{name}" CREATEDB'
+    assert (granted.code, granted.err) == (0, "")
     assert _is_clean(plain)
 
 
-def test_what_a_killed_bench_of_another_user_has_left_names_that_user(
-    contentq: Run, empty_dsn: str, plain: Connection
+def test_half_made_scratch_database_is_not_left(
+    contentq: Run, empty_dsn: str, plain: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain.execute("CREATE SCHEMA contentq_bench")
-    plain.execute(sql.SQL("COMMENT ON SCHEMA contentq_bench IS {}").format(OURS))
-    owner = _value(plain, "SELECT current_user")
-    with _user(plain) as name:
-        database = sql.Identifier(_value(plain, "SELECT current_database()"))
-        plain.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(name)))
-        outcome = contentq("--dsn", make_conninfo(empty_dsn, options=f"-c role={name}"), *QUICK)
+    def fail(dsn: str) -> None:
+        raise ContentQueueError(f"no migration of {dsn}")
 
-    assert outcome.code == 1
-    assert f"a bench of user {owner} that was killed has left the schema contentq_bench" in outcome.error
+    monkeypatch.setattr("contentq.database.migrations.migrate", fail)
 
-
-def test_publication_of_all_tables_is_refused(contentq: Run, empty_dsn: str, plain: Connection) -> None:
-    plain.execute("CREATE PUBLICATION everything FOR ALL TABLES")
-
-    outcome = contentq("--dsn", empty_dsn, *QUICK)
-
-    assert outcome.code == 1
-    assert outcome.error.startswith("the publication everything is FOR ALL TABLES: ")
+    assert "no migration of" in contentq("--dsn", empty_dsn, *QUICK).error
     assert _is_clean(plain)
 
 
 def test_through_a_pooler_only_the_drain_is_measured(contentq: Run, request: pytest.FixtureRequest) -> None:
     with Cluster(next(iter(installed().values())).folder, tcp=True) as cluster:
-        url = Pooler(cluster.dsn(host="127.0.0.1"), request).url
+        url = Pooler(cluster.dsn(host="127.0.0.1"), request, databases="*").url
         found = contentq("--dsn", url, *QUICK, "--json").json
         shown = contentq("--dsn", url, *QUICK)
         with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
@@ -386,6 +357,18 @@ def test_through_a_pooler_only_the_drain_is_measured(contentq: Run, request: pyt
     assert found["insert_to_start"] == {"samples": 0, "median_ms": None, "p99_ms": None}
     assert "insert to start" not in shown.out
     assert "A pooler is in the way, through which no worker can listen" in " ".join(shown.out.split())
+
+
+def test_pooler_that_leads_to_one_database_only_is_told_what_it_needs(
+    contentq: Run, dsn: str, request: pytest.FixtureRequest
+) -> None:
+    with Cluster(next(iter(installed().values())).folder, tcp=True) as cluster:
+        outcome = contentq("--dsn", Pooler(cluster.dsn(host="127.0.0.1"), request).url, *QUICK)
+        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+            assert _is_clean(connection)
+
+    assert outcome.code == 3
+    assert "give a --dsn that leads to the server itself" in outcome.error
 
 
 def test_unreachable_database_ends_with_3_and_shows_no_password(contentq: Run) -> None:
@@ -412,13 +395,6 @@ def _long(phase: str) -> list[str]:
     if phase == "starting tasks":
         return LONG
     return ["bench", "--tasks", "10000000", "--samples", "1", "--seconds", "60" if phase[0] == "f" else "8"]
-
-
-def _until_alone(connection: Connection, beside: Connection | None = None) -> None:
-    """Waits until the server has noticed that the killed process is gone."""
-    known = [connection.info.backend_pid, *([beside.info.backend_pid] if beside else [])]
-    query = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND pid <> ALL (%s)"
-    eventually(lambda: _value(connection, query + " AND backend_type = 'client backend'", known))
 
 
 @contextmanager

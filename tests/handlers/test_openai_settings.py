@@ -75,7 +75,7 @@ def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> No
     [
         (
             "modle = 'x'",
-            "modle: there is no such setting; did you mean model? There are: model, base_url, temperature, max_tokens",
+            "modle: there is no such setting; did you mean model? There are: model, base_url",
         ),
         ("model = 3", "model: must be a text, not a number"),
         ("model = ' '", "model: must be a text, not an empty one"),
@@ -255,8 +255,9 @@ def test_certificates_that_cannot_be_read_stop_the_worker_at_its_start(
         load("openai")
 
 
-def test_without_the_package_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openai", None)
+@pytest.mark.parametrize("package", ["openai", "pydantic"])
+def test_without_a_package_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith("contentq.handlers.openai.")]:
         monkeypatch.delitem(sys.modules, name)
 

@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 _SETTINGS = """\
 [databases]
-{dbname} = host={host} port={port} user={user}
+{databases} = host={host} port={port} user={user}
 
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -32,9 +32,12 @@ default_pool_size = 4
 
 
 class Pooler:
-    """PgBouncer for the rest of a test; skips the test, by name, where it is not installed."""
+    """PgBouncer for the rest of a test; skips the test, by name, where it is not installed.
 
-    def __init__(self, dsn: str, request: pytest.FixtureRequest) -> None:
+    databases: those that it leads to, * for all of the server; else the one of the DSN.
+    """
+
+    def __init__(self, dsn: str, request: pytest.FixtureRequest, databases: str | None = None) -> None:
         program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if program is None:
             pytest.skip("pgbouncer is not installed")
@@ -46,7 +49,9 @@ class Pooler:
         request.addfinalizer(folder.cleanup)
         request.addfinalizer(self.stop)
         settings = Path(folder.name, "pgbouncer.ini")
-        settings.write_text(_SETTINGS.format(**server, listen_port=listen_port))
+        settings.write_text(
+            _SETTINGS.format(**server, databases=databases or server["dbname"], listen_port=listen_port)
+        )
         self._command, self._user = [program, str(settings)], _not_as_root(folder.name)
         self.url = f"postgresql://{server['user']}@127.0.0.1:{listen_port}/{server['dbname']}?sslmode=disable"
         self.start()

@@ -1,1 +1,1 @@
-"""What `contentq bench` measures: a worker at work on a copy of the queue, in a schema of its own."""
+"""What `contentq bench` measures: a worker at work on an empty queue, in a database of its own."""

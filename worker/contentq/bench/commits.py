@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from contentq.bench.latency import PAUSE
-from contentq.bench.scratch import SCHEMA, Connection
+from contentq.bench.scratch import Connection
 
 SAMPLES = 200
 
@@ -18,7 +18,7 @@ WARM_UP = 3
 """Calls before, which do not count."""
 
 _NOTHING = "SELECT 1"
-_UPDATE = f"UPDATE {SCHEMA}.settings SET retention = retention"
+_UPDATE = "UPDATE contentq.settings SET retention = retention"
 """One small row: the least that must be on disk before it is answered."""
 
 
@@ -37,7 +37,7 @@ class Timings:
     gone to rest meanwhile, and take longer."""
 
 
-def timings(connection: Connection, seconds: float) -> Timings:
+def time_commits(connection: Connection, seconds: float) -> Timings:
     """Times them, for so many seconds at most, or little more."""
     each = seconds / 3
     return Timings(

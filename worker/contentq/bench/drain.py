@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contentq.bench.scratch import APPLICATION, SCHEMA, Connection
+from contentq.bench.scratch import APPLICATION, Connection, Scratch
 from contentq.engine.context import Context
 from contentq.engine.options import WorkerOptions
 from contentq.engine.run_for import run_for
@@ -19,15 +19,15 @@ from contentq.task import Task
 CHUNK = 2_000
 """Tasks that are put in with one statement."""
 
-_EMPTY = f"DELETE FROM {SCHEMA}.content_generation_tasks"
-_FILL = f"""
-    INSERT INTO {SCHEMA}.content_generation_tasks (account_id, topic, priority)
+_EMPTY = "DELETE FROM public.content_generation_tasks"
+_FILL = """
+    INSERT INTO public.content_generation_tasks (account_id, topic, priority)
     SELECT 1, 'Topic ' || n, 1 + n %% 10 FROM generate_series(1, %s) AS n"""
 # Rows that were completed together were written by one transaction.
-_DONE = f"""
+_DONE = """
     SELECT count(*), coalesce(extract(epoch FROM max(completed_at) - min(started_at)), 0)::float8,
            count(DISTINCT xmin::text)
-    FROM {SCHEMA}.content_generation_tasks
+    FROM public.content_generation_tasks
     WHERE status = 'completed'"""
 
 
@@ -65,9 +65,7 @@ def fill(connection: Connection, tasks: int, seconds: float) -> int:
     return filled
 
 
-def drain(
-    dsn: str, connection: Connection, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
-) -> Drained:
+def drain(scratch: Scratch, seconds: float, options: WorkerOptions, tell: Callable[[int], None]) -> Drained:
     """Works off what was put in, for so many seconds at most. tell: how many tasks were claimed so far."""
     claims = claimed = 0
     begun = computed = ended = computed_in_all = 0.0
@@ -80,17 +78,17 @@ def drain(
         claimed += len(batch)
         tell(claimed)
 
-    def observe_report(outcome: Outcome, status: str | None) -> None:
+    def observe_report(_outcome: Outcome, _status: str | None) -> None:
         nonlocal ended, computed_in_all
         ended, computed_in_all = time.monotonic(), time.process_time()
 
     observer = Observer(observe_claim, observe_report)
-    worker = Worker(dsn, wrap(_nothing), options, observer)
-    asyncio.run(run_for(dsn, worker, seconds, application=APPLICATION))
-    completed, taken, reports = connection.execute(_DONE).fetchone() or (0, 0.0, 0)
+    worker = Worker(scratch.dsn, wrap(_nothing), options, observer)
+    asyncio.run(run_for(scratch.dsn, worker, seconds, application=APPLICATION))
+    completed, taken, reports = scratch.connection.execute(_DONE).fetchone() or (0, 0.0, 0)
     computing = (computed_in_all - computed) / (ended - begun) if ended > begun else 0.0
     return Drained(completed, taken, claims, reports, min(1.0, computing))
 
 
-async def _nothing(task: Task, context: Context) -> None:
+async def _nothing(_task: Task, _context: Context) -> None:
     """A handler that costs nothing, so that what is measured is the queue."""

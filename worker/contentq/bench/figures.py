@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from contentq.bench import drain, latency
-from contentq.bench.commits import Timings, timings
+from contentq.bench.commits import Timings, time_commits
 from contentq.bench.drain import Drained
-from contentq.bench.scratch import Connection, scratch_schema
+from contentq.bench.scratch import Scratch, scratch_database
 from contentq.engine.options import WorkerOptions
 from contentq.errors import ContentQueueError
 
@@ -130,14 +130,14 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
     """Measures everything, in about so many seconds at most.
 
     tell: what is being done, how much of it is done, of how much.
-    Raises ContentQueueError when the scratch schema cannot be had, or when nothing could be done in time.
+    Raises ContentQueueError when the scratch database cannot be made, or when nothing could be done in time.
     """
-    with scratch_schema(dsn) as connection:
+    with scratch_database(dsn) as scratch:
         give_up = time.monotonic() + seconds
-        server = _server(connection)
+        server = _read_server(scratch)
         options = WorkerOptions(listen=server.is_direct)
         tell("timing commits", 0, 1)
-        timed = timings(connection, SHARES["commits"] * seconds)
+        timed = time_commits(scratch.connection, SHARES["commits"] * seconds)
 
         def tell_started(number: int) -> None:
             tell("starting tasks", number, samples)
@@ -145,30 +145,32 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
         taken: list[float] = []
         if server.is_direct:
             tell_started(0)
-            taken = latency.latencies(dsn, samples, SHARES["latency"] * seconds, options, tell_started)
+            taken = latency.measure_starts(
+                scratch.dsn, samples, SHARES["latency"] * seconds, options, tell_started
+            )
         tell("filling the queue", 0, 1)
-        filled = drain.fill(connection, tasks, SHARES["fill"] * seconds)
+        filled = drain.fill(scratch.connection, tasks, SHARES["fill"] * seconds)
 
         def tell_drained(number: int) -> None:
             tell("draining the queue", number, filled)
 
         tell_drained(0)
         options = WorkerOptions(listen=server.is_direct, until_empty=True)
-        drained = drain.drain(dsn, connection, max(1.0, give_up - time.monotonic()), options, tell_drained)
+        drained = drain.drain(scratch, max(1.0, give_up - time.monotonic()), options, tell_drained)
         if (server.is_direct and not taken) or not drained.completed:
             raise ContentQueueError(f"the database has not done anything in {seconds:g} seconds; give it more")
         return Figures(server, timed, taken, tasks, drained)
 
 
-def _server(connection: Connection) -> Server:
-    row = connection.execute(_SERVER).fetchone()
+def _read_server(scratch: Scratch) -> Server:
+    row = scratch.connection.execute(_SERVER).fetchone()
     assert row is not None
     version, fsync, synchronous_commit, standbys, backend_pid = row
-    info = connection.info
+    info = scratch.connection.info
     return Server(
         info.host,
         info.port,
-        info.dbname,
+        scratch.database,
         info.user,
         version,
         fsync,

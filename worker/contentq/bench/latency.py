@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from contentq.bench.scratch import APPLICATION, SCHEMA
+from contentq.bench.scratch import APPLICATION
 from contentq.database.connect import connect_async
 from contentq.engine.context import Context
 from contentq.engine.options import WorkerOptions
@@ -22,37 +22,31 @@ WARM_UP = 3
 PAUSE = 0.01
 """Seconds between a completion and the next INSERT, so that the worker is idle again."""
 
-_INSERT = f"INSERT INTO {SCHEMA}.content_generation_tasks (account_id, topic) VALUES (1, 'A topic')"
+_INSERT = "INSERT INTO public.content_generation_tasks (account_id, topic) VALUES (1, 'A topic')"
 
 
-def latencies(
+def measure_starts(
     dsn: str, samples: int, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
 ) -> list[float]:
     """Milliseconds from the start of an INSERT to that of its handler, one for each of so many tasks.
 
     Fewer when seconds are over before. tell: how many there are so far.
     """
-    taken: list[float] = []
-    asyncio.run(_measure(dsn, samples, seconds, options, taken, tell))
-    return taken
+    return asyncio.run(_measure(dsn, samples, seconds, options, tell))
 
 
 async def _measure(
-    dsn: str,
-    samples: int,
-    seconds: float,
-    options: WorkerOptions,
-    taken: list[float],
-    tell: Callable[[int], None],
-) -> None:
+    dsn: str, samples: int, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
+) -> list[float]:
+    taken: list[float] = []
     started = 0.0
     completed = asyncio.Event()
 
-    async def start(task: Task, context: Context) -> None:
+    async def start(_task: Task, _context: Context) -> None:
         nonlocal started
         started = time.perf_counter()
 
-    def report(outcome: Outcome, status: str | None) -> None:
+    def report(_outcome: Outcome, _status: str | None) -> None:
         completed.set()
 
     async def insert() -> None:
@@ -69,3 +63,4 @@ async def _measure(
 
     worker = Worker(dsn, wrap(start), options, Observer(reported=report))
     await run_for(dsn, worker, seconds, insert(), application=APPLICATION)
+    return taken

@@ -1,164 +1,169 @@
-"""The scratch schema: an empty copy of the queue, made by the migrations themselves, and gone in the end.
-
-Every statement of contentq names the schemas of what it uses. With these names replaced, the migrations make the
-copy, and a worker works on it without a change. The same goes for what belongs to a whole database: notifications
-have a channel of their own, and advisory locks other keys, so that the real queue notices nothing.
-"""
+"""The scratch database: an empty queue beside the real one, made by the migrations and dropped in the end."""
 
 from __future__ import annotations
 
 import re
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from contentq.database.connect import connect
-from contentq.database.locations import SQL
-from contentq.engine.reconnecting import CURSORS
-from contentq.errors import ContentQueueError
-
-SCHEMA = "contentq_bench"
-
-LOCK_TIMEOUT = 10
-"""Seconds that the schema's end waits for others who are looking at it."""
+from contentq.errors import ContentQueueError, DatabaseUnreachable
 
 APPLICATION = "contentq bench"
 """The name of its connections in pg_stat_activity."""
 
-OURS = "Scratch schema of contentq bench, which drops it in the end."
-"""The comment by which it is known: what a killed run has left has it, a schema of someone else has not."""
+PREFIX = "contentq_bench_"
 
-_NAMES = re.compile(r"\b(?:public|contentq)(?=\.)|\bcontentq(?=_ready\b)|\b1668183153\b")
-_NEW_NAMES = {"public": SCHEMA, "contentq": SCHEMA, "1668183153": "1668183138"}
-"""Schemas, channel, and the first key of the advisory locks of wake_workers()."""
+LEFT_AFTER = 60
+"""Seconds after which a scratch database that no one is connected to was left by a bench that was killed."""
 
-_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('contentq.bench', 0))"
-_STATE = (
-    "SELECT obj_description(oid, 'pg_namespace'), nspowner::regrole::text FROM pg_namespace WHERE nspname = %s"
-)
-_PUBLISHED = "SELECT min(pubname) FROM pg_publication WHERE puballtables"
-_RIGHTS = """
-    SELECT has_database_privilege(current_database(), 'CREATE'), current_user, current_database(),
-           format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user)"""
+_NAME = re.compile(rf"{PREFIX}(\d+)_(\d{{10,}})_[0-9a-f]{{8}}")
+"""The oid of the database beside it, the time at which it was made (seconds since 1970), and chance."""
+
+_HOME = """
+    SELECT current_user::text, rolcreatedb OR rolsuper, pg_backend_pid(), d.oid::bigint,
+           pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, nullif(t.spcname::text, 'pg_default')
+    FROM pg_database AS d
+    JOIN pg_tablespace AS t ON t.oid = d.dattablespace
+    CROSS JOIN pg_roles AS r
+    WHERE d.datname = current_database()
+      AND r.rolname = current_user"""
+_SETTINGS = """
+    SELECT split_part(setting, '=', 1)
+    FROM pg_db_role_setting AS s
+    JOIN pg_database AS d ON d.oid = s.setdatabase
+    CROSS JOIN unnest(s.setconfig) AS setting
+    WHERE d.datname = current_database()
+      AND s.setrole = 0"""
+_SCRATCH_DATABASES = """
+    SELECT d.datname::text, EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datid = d.oid),
+           pg_has_role(d.datdba, 'MEMBER')
+    FROM pg_database AS d
+    WHERE starts_with(d.datname, %s)"""
+_CREATE = """
+    CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}"""
 
 Connection = psycopg.Connection[TupleRow]
 
 
-@cache
-def redirected(statement: str) -> str:
-    """The statement, about the scratch schema instead of the queue."""
-    return _NAMES.sub(lambda found: _NEW_NAMES[found[0]], statement)
+class _Home(NamedTuple):
+    """The database that is to be measured, and the user, as far as its twin depends on them."""
+
+    user: str
+    may_create: bool
+    backend_pid: int
+    oid: int
+    encoding: str
+    collate: str
+    ctype: str
+    tablespace: str | None
 
 
-class RedirectedCursor(psycopg.AsyncCursor[TupleRow]):
-    """Runs every statement on the scratch schema."""
+@dataclass(frozen=True)
+class Scratch:
+    """A scratch database. connection: to it, in autocommit mode. database: the name of the one beside it."""
 
-    async def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
-        """Runs the statement; a text only, since nothing else can be redirected."""
-        assert isinstance(query, str)
-        return await super().execute(redirected(query).encode(), *arguments, **options)
+    dsn: str
+    connection: Connection
+    database: str
 
 
 @contextmanager
-def scratch_schema(dsn: str) -> Iterator[Connection]:
-    """Makes the schema, and drops it in the end; gives a connection, in autocommit mode.
+def scratch_database(dsn: str) -> Iterator[Scratch]:
+    """Makes a database with an empty queue and the settings of the one that the DSN names; drops it in the end.
 
-    A worker that is made meanwhile works in there. Raises ContentQueueError when another bench is running, when
-    a schema of that name is someone else's, or when it may not be made.
+    Raises ContentQueueError when another bench is running, or when no database may be made or reached.
     """
-    with _alone(dsn), connect(dsn, APPLICATION) as connection:
-        _check_rights(connection)
-        _check_publications(connection)
-        _drop(connection)
-        given_back = CURSORS.set(RedirectedCursor)
+    with connect(dsn, APPLICATION) as connection:
+        home = _read_home(connection)
+        _clear_up(connection, home)
+        name = f"{PREFIX}{home.oid}_{int(time.time())}_{secrets.token_hex(4)}"
+        database = connection.info.dbname
+        is_direct = home.backend_pid == connection.info.backend_pid
         try:
-            _create(connection)
-            yield connection
+            _create(connection, name, home)
+            yield from _open(make_conninfo(dsn, dbname=name), database, is_direct)
         except BaseException:
-            # What cannot be dropped now, since the database is lost, the next bench drops.
+            # What cannot be dropped now, since the server is lost, the next bench drops.
             with suppress(psycopg.Error, ContentQueueError):
-                _drop_anew(dsn)
+                _drop_anew(dsn, name)
             raise
-        else:
-            _drop_anew(dsn)
-        finally:
-            CURSORS.reset(given_back)
+        _drop_anew(dsn, name)
 
 
-@contextmanager
-def _alone(dsn: str) -> Iterator[None]:
-    """Holds the lock that only one bench in a database can have, in a transaction: a pooler respects that, too."""
-    with connect(dsn, APPLICATION) as connection, connection.transaction():
-        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        row = connection.execute(_LOCK).fetchone()
-        if row is None or not row[0]:
-            raise ContentQueueError("another contentq bench is running in this database; wait until it has ended")
-        yield
-
-
-def _check_rights(connection: Connection) -> None:
-    """Raises ContentQueueError, with what to grant, where no schema may be made."""
-    may_create, user, database, grant = connection.execute(_RIGHTS).fetchone() or (True, "", "", "")
-    if not may_create:
+def _read_home(connection: Connection) -> _Home:
+    """Raises ContentQueueError, with what to grant, where the user may not create databases."""
+    row = connection.execute(_HOME).fetchone()
+    assert row is not None
+    home = _Home(*row)
+    if not home.may_create:
+        role = sql.Identifier(home.user).as_string(connection)
         raise ContentQueueError(
-            f"the bench works in a schema of its own, and user {user} may not create one in database {database}; "
-            f"have the owner of the database run: {grant}"
+            f"the bench makes a database of its own, beside this one, and user {home.user} may not create any; "
+            f"have an administrator run: ALTER ROLE {role} CREATEDB"
         )
+    return home
 
 
-def _check_publications(connection: Connection) -> None:
-    """Raises ContentQueueError where the scratch tables would be replicated to databases that lack them."""
-    row = connection.execute(_PUBLISHED).fetchone()
-    if row is not None and row[0] is not None:
-        raise ContentQueueError(
-            f"the publication {row[0]} is FOR ALL TABLES: the bench's own would be replicated, too, and stop "
-            "subscribers that do not have them; measure a database without such a publication"
-        )
+def _clear_up(connection: Connection, home: _Home) -> None:
+    """Drops what killed runs have left. Raises ContentQueueError when another bench is running."""
+    for name, is_used, is_ours in connection.execute(_SCRATCH_DATABASES, [PREFIX]).fetchall():
+        found = _NAME.fullmatch(name)
+        if found is None:
+            continue
+        if is_used and int(found[1]) == home.oid:
+            raise ContentQueueError("another contentq bench of this database is running; wait until it has ended")
+        if is_ours and not is_used and time.time() - int(found[2]) >= LEFT_AFTER:
+            _drop(connection, name)
 
 
-def _drop_anew(dsn: str) -> None:
+def _create(connection: Connection, name: str, home: _Home) -> None:
+    options = (home.encoding, home.collate, home.ctype)
+    create = sql.SQL(_CREATE).format(sql.Identifier(name), *map(sql.Literal, options))
+    if home.tablespace is not None:
+        create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(home.tablespace))
+    connection.execute(create)
+    for (setting,) in connection.execute(_SETTINGS).fetchall():
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            parts = sql.SQL(".").join(map(sql.Identifier, setting.split(".")))
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} SET {} FROM CURRENT").format(sql.Identifier(name), parts)
+            )
+
+
+def _open(dsn: str, database: str, is_direct: bool) -> Iterator[Scratch]:
+    from contentq.database.migrations import migrate
+
+    try:
+        migrate(dsn)
+        connection = connect(dsn, APPLICATION)
+    except DatabaseUnreachable as error:
+        if is_direct:
+            raise
+        raise DatabaseUnreachable(
+            "the bench makes a database of its own, and the pooler does not lead to it; give a --dsn that leads "
+            f"to the server itself, or have the pooler pass on any database (* = in PgBouncer): {error}"
+        ) from None
+    with connection:
+        connection.execute("INSERT INTO public.accounts (id, name) VALUES (1, 'contentq bench')")
+        yield Scratch(dsn, connection, database)
+
+
+def _drop_anew(dsn: str, name: str) -> None:
     """Drops it over a new connection: the one that was used may be lost, or in the middle of a statement."""
     with connect(dsn, APPLICATION) as connection:
-        _drop(connection)
+        _drop(connection, name)
 
 
-def _drop(connection: Connection) -> None:
-    """Drops the schema, if it is there. Raises ContentQueueError when it is someone else's."""
-    row = connection.execute(_STATE, [SCHEMA]).fetchone()
-    if row is None:
-        return
-    comment, owner = row
-    if comment != OURS:
-        raise ContentQueueError(
-            f"there is a schema {SCHEMA} that contentq bench has not made; it works in a schema of this name, "
-            "and leaves yours alone: rename it, or measure another database"
-        )
-    try:
-        with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'")
-            connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
-    except psycopg.errors.LockNotAvailable:
-        raise ContentQueueError(
-            f"another session reads the schema {SCHEMA}, pg_dump perhaps, so that it is left; the next bench "
-            f"drops it, or you do: DROP SCHEMA {SCHEMA} CASCADE"
-        ) from None
-    except psycopg.errors.InsufficientPrivilege:
-        raise ContentQueueError(
-            f"a bench of user {owner} that was killed has left the schema {SCHEMA}; run the bench as that user, "
-            f"or have it run: DROP SCHEMA {SCHEMA} CASCADE"
-        ) from None
-
-
-def _create(connection: Connection) -> None:
-    """Makes the schema with a queue in it, all or nothing."""
-    with connection.transaction():
-        connection.execute(f"CREATE SCHEMA {SCHEMA}")
-        connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(SCHEMA), OURS))
-        for file in sorted((SQL / "migrations").glob("*.up.sql")):
-            connection.execute(redirected(file.read_text(encoding="utf-8")).encode())
-        connection.execute(f"INSERT INTO {SCHEMA}.accounts (id, name) VALUES (1, 'contentq bench')")
+def _drop(connection: Connection, name: str) -> None:
+    """Drops it, also while a pooler still holds connections to it."""
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -58,8 +58,9 @@ WIDEST = 100
 def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: timedelta, as_json: bool) -> None:
     """Measure what the database gives: tasks a second, time to start.
 
-    A worker works off tasks that do nothing, in a schema of its own, contentq_bench, which is dropped in the end.
-    The queue itself is neither touched nor needed; but the database is busy meanwhile.
+    A worker works off tasks that do nothing, in a database of its own on the same server, which is dropped in the
+    end: the user needs the right CREATEDB. Your queue is neither touched nor needed; but the server is busy
+    meanwhile.
     """
     from contentq.bench.figures import measure
     from contentq.bench.verdict import NO_BREAK, verdict
@@ -138,7 +139,7 @@ def _data(figures: Figures) -> dict[str, Any]:
 def _progress() -> Iterator[Tell]:
     """A bar for what is being measured, on a terminal. It is drawn when it is told something, and not between."""
     if not sys.stderr.isatty():
-        yield lambda what, done, of: None
+        yield lambda *_: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -176,7 +177,7 @@ def _silence_worker() -> Iterator[None]:
 def _interrupt_on_termination() -> Iterator[None]:
     """SIGTERM and SIGHUP end it as Ctrl-C does, so that nothing is left behind."""
 
-    def interrupt(number: int, frame: object) -> None:
+    def interrupt(_number: int, _frame: object) -> None:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script has started it in the background
             signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)

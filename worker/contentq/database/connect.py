@@ -52,21 +52,15 @@ def connect(dsn: str, application_name: str = "contentq") -> psycopg.Connection[
 
 
 async def connect_async(
-    dsn: str,
-    application_name: str = "contentq",
-    *,
-    prepare: bool = False,
-    cursor_factory: type[psycopg.AsyncCursor[TupleRow]] | None = None,
+    dsn: str, application_name: str = "contentq", *, prepare: bool = False
 ) -> psycopg.AsyncConnection[TupleRow]:
     """An asyncio connection in autocommit mode. prepare: whether its statements may be prepared by name.
 
-    cursor_factory: what runs its statements, if not psycopg's own. Raises DatabaseUnreachable.
+    Raises DatabaseUnreachable.
     """
     options: _Options = {**_OPTIONS, "prepare_threshold": PREPARE_AFTER if prepare else None}
     try:
-        return await psycopg.AsyncConnection.connect(
-            **connection_parameters(dsn, application_name), **options, cursor_factory=cursor_factory
-        )
+        return await psycopg.AsyncConnection.connect(**connection_parameters(dsn, application_name), **options)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(_unreachable(dsn, error)) from None
 

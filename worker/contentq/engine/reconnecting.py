@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from contextvars import ContextVar
 from typing import Any
 
 import psycopg
@@ -37,10 +36,6 @@ WATCH_INTERVAL = 1.0
 SUSPECT_TIMEOUT = 4.0
 """Seconds for a call while another connection to the same database is known to have lost its peer."""
 
-CURSORS: ContextVar[type[psycopg.AsyncCursor[TupleRow]] | None] = ContextVar("CURSORS", default=None)
-"""What runs the statements of the links that are made in this context, if not psycopg's own cursors: contentq
-bench has its worker work on tables of its own that way."""
-
 
 class ReconnectingConnection:
     """One named connection to the database, for the calls of one asyncio task.
@@ -62,7 +57,6 @@ class ReconnectingConnection:
         self._read_from = -1
         self._ended: asyncio.Future[None] | None = None
         self._purpose = purpose
-        self._cursors = CURSORS.get()
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._failures = 0
         self._lost_at = 0.0
@@ -87,9 +81,7 @@ class ReconnectingConnection:
         self._stop_reading()
         is_new = not self.is_open
         if is_new:
-            self._connection = await connect_async(
-                self._dsn, f"contentq {self._purpose}", prepare=self._prepare, cursor_factory=self._cursors
-            )
+            self._connection = await connect_async(self._dsn, f"contentq {self._purpose}", prepare=self._prepare)
             self._connection.add_notice_handler(_log_warning)
         connection = self._connection
         assert connection is not None
