@@ -22,12 +22,12 @@ NEED_SCHEMA = [
     ["show", "task-1"],
     ["show", "task-1", "--follow"],
     ["explain", "task-1"],
-    ["retry", "task-1"],
+    ["requeue", "task-1"],
     ["cancel", "task-1"],
     ["pause", "--all"],
     ["resume", "--all"],
     ["stats"],
-    ["sweep"],
+    ["maintain"],
     ["cleanup"],
 ]
 
@@ -48,7 +48,7 @@ def test_empty_dsn_is_wrong_usage_and_not_some_other_database(
     outcome = contentq("--dsn", empty, *command)
 
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.rstrip().endswith("it is empty; is the variable set that it comes from?")
+    assert outcome.err.rstrip().endswith("the value is empty; is the environment variable set?")
 
 
 def test_empty_variable_is_as_good_as_none(start: Start, dsn: str, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_help_names_every_command_and_every_exit_code(contentq: Run) -> None:
     assert (shown.code, shown.err) == (0, "")
     assert all(f"\n  {name} " in shown.out for name in COMMANDS)
     assert [line.split()[0] for line in shown.out.partition("Exit codes:\n")[2].splitlines()] == [
-        *"0123456",
+        *"01234567",
         "130",
     ]
 

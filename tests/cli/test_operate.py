@@ -1,4 +1,4 @@
-"""contentq retry, cancel, sweep and cleanup."""
+"""contentq requeue, cancel, maintain and cleanup."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tasks(queue: Queue) -> dict[str, int]:
 
 
 def test_retry_puts_tasks_back_with_all_their_retries(contentq: Run, queue: Queue, tasks: dict[str, int]) -> None:
-    outcome = contentq("retry", "failed", "timeout")
+    outcome = contentq("requeue", "failed", "timeout")
 
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == "failed is pending again\ntimeout is pending again\n"
@@ -34,7 +34,7 @@ def test_retry_puts_tasks_back_with_all_their_retries(contentq: Run, queue: Queu
 
 
 def test_retry_with_a_note_tells_the_handler(contentq: Run, queue: Queue, tasks: dict[str, int]) -> None:
-    assert contentq("retry", "failed", "timeout", "--note", "Name the source").code == 0
+    assert contentq("requeue", "failed", "timeout", "--note", "Name the source").code == 0
 
     assert {queue.row(tasks[name])["error_message"] for name in ("failed", "timeout")} == {"Name the source"}
 
@@ -44,7 +44,7 @@ def test_retry_puts_a_task_with_rejected_content_back(contentq: Run, queue: Queu
     queue.store(task.worker, [task])
     queue.run("UPDATE contents SET review_status = 'rejected'")
 
-    assert contentq("retry", "post-7", "--note", "Too long").out == "post-7 is pending again\n"
+    assert contentq("requeue", "post-7", "--note", "Too long").out == "post-7 is pending again\n"
 
     row = queue.row(task.id)
     assert (row["status"], row["error_message"], row["content_id"] is None) == ("pending", "Too long", False)
@@ -63,8 +63,8 @@ def test_cancel_ends_what_waits_and_stops_what_runs(contentq: Run, queue: Queue,
 @pytest.mark.parametrize(
     ("command", "good", "refused", "rule"),
     [
-        ("retry", "failed", "processing", RETRY_RULE),
-        ("retry", "failed", "completed", RETRY_RULE),
+        ("requeue", "failed", "processing", RETRY_RULE),
+        ("requeue", "failed", "completed", RETRY_RULE),
         ("cancel", "pending", "completed", "only pending and processing tasks are cancelled"),
         ("cancel", "pending", "timeout", "only pending and processing tasks are cancelled"),
     ],
@@ -84,7 +84,7 @@ def test_what_is_refused_is_told_and_the_others_are_done(
 
 
 @pytest.mark.parametrize(
-    ("command", "good", "after"), [("retry", "failed", "pending"), ("cancel", "pending", "failed")]
+    ("command", "good", "after"), [("requeue", "failed", "pending"), ("cancel", "pending", "failed")]
 )
 def test_json_has_what_became_of_each(
     contentq: Run, tasks: dict[str, int], command: str, good: str, after: str
@@ -92,7 +92,7 @@ def test_json_has_what_became_of_each(
     assert contentq(command, good, "--json").json == [{"task_id": good, "status": after, "error": None}]
 
 
-@pytest.mark.parametrize("command", ["retry", "cancel"])
+@pytest.mark.parametrize("command", ["requeue", "cancel"])
 def test_id_in_place_of_a_task_id_is_recognised(contentq: Run, queue: Queue, command: str) -> None:
     id_ = queue.add(task_id="post-7")
 
@@ -113,7 +113,7 @@ def test_sweep_ends_overdue_tasks_and_takes_back_those_of_silent_workers(content
     waits = queue.add(timeout_at="2130-01-01")
     queue.silence(held.worker)
 
-    outcome = contentq("sweep")
+    outcome = contentq("maintain")
 
     assert (outcome.code, outcome.out, outcome.err) == (0, "2 timed out, 1 rescued\n", "")
     assert [queue.status(id_) for id_ in (*overdue, waits)] == ["timeout", "timeout", "pending"]
@@ -127,8 +127,8 @@ def test_sweep_ends_more_tasks_than_go_into_one_batch(contentq: Run, queue: Queu
         queue.account,
     )
 
-    assert contentq("sweep", "--json").json == {"timed_out": 2001, "rescued": 0}
-    assert contentq("sweep", "--json").json == {"timed_out": 0, "rescued": 0}
+    assert contentq("maintain", "--json").json == {"timed_out": 2001, "rescued": 0}
+    assert contentq("maintain", "--json").json == {"timed_out": 0, "rescued": 0}
 
 
 def test_cleanup_deletes_old_completed_tasks(contentq: Run, queue: Queue) -> None:

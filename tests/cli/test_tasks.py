@@ -319,3 +319,24 @@ def test_progress_of_a_running_task_is_shown(contentq: Run, queue: Queue) -> Non
 
     assert "\nprogress             38 %\nprogress_note        writing\n" in shown
     assert contentq("show", "post-7", "--json").json["progress"] == 0.375
+
+
+def test_values_that_no_worker_writes_are_shown_all_the_same(contentq: Run, queue: Queue) -> None:
+    """Whoever may UPDATE can put anything there, until a constraint forbids it."""
+    for constraint in queue.values(
+        "SELECT conname FROM pg_constraint WHERE contype = 'c' "
+        "AND conrelid = 'public.content_generation_tasks'::regclass"
+    ):
+        queue.run(f"ALTER TABLE content_generation_tasks DROP CONSTRAINT {constraint}")
+    queue.add(task_id="", progress="NaN", attempt_errors='[1, "x", null, {}, {"message": 7}]')
+    queue.add(task_id="odd", progress="Infinity", result='{"cost": 1e-100000, "prompt_tokens": 3}')
+
+    shown = contentq("show", "")
+
+    assert shown.code == 0
+    assert shown.out.splitlines()[-5:-2] == ["attempt ?: 1", 'attempt ?: "x"', "attempt ?: null"]
+    assert [row["progress"] for row in contentq("list", "--json").json] == [None, None]
+    assert contentq("list").code == 0
+    assert "3 tokens in, cost 0" in contentq("show", "odd").out
+    assert contentq("explain", "").code == 0
+    assert contentq("cancel", "").code == 0

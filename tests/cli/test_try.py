@@ -347,7 +347,7 @@ def test_unexpected_exception_is_shown_with_the_traceback_of_the_users_code(
 
     assert (shown.code, shown.out) == (1, "")
     lines = shown.err.splitlines()
-    assert lines[0] == "The handler, which is code of yours, has raised this:"
+    assert lines[0] == "Your handler raised an unexpected exception:"
     assert lines[2] == "Traceback (most recent call last):"
     assert "handlers.py" in lines[3]
     assert error in lines
@@ -447,7 +447,7 @@ def test_handler_that_does_not_end_at_its_deadline_is_left_behind(
 
     assert process.returncode == 1
     assert b"as timeout: Task execution timeout" in err
-    assert (b"The handler still runs" in err) == (handler != "blocks_a_thread")
+    assert (b"The handler is still running" in err) == (handler != "blocks_a_thread")
     assert time.monotonic() - began < 20
 
 

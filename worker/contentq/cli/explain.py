@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def explain(options: GlobalOptions, /, task_id: str, as_json: bool) -> None:
-    """Tell why a task is not running, or what became of it.
+    """Show why a task is not running, or what became of it.
 
-    Not due, paused, budget used up, gate closed, no worker, all full, others ahead of it: one line for each.
+    One line for each reason: not due, paused, budget used up, gate closed, no worker, all workers busy, or other
+    tasks first.
     """
     from contentq.queue import inspection
     from contentq.queue.operations import status_of

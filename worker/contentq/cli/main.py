@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from contentq.cli.failures import EXIT_INTERRUPTED, explain_error
-from contentq.cli.output import print_text
+from contentq.cli.streams import abandon_output, open_standard_streams, print_error
 from contentq.version import __version__
 
 EXIT_CODES = """\b
@@ -23,6 +23,7 @@ Exit codes:
     4  the schema is not migrated, or older or newer than this program
     5  the input was refused; nothing was inserted
     6  a worker was stopped and gave running tasks back
+    7  the tasks were inserted, but the output could not be written
   130  interrupted with Ctrl-C; contentq bench also with SIGTERM or SIGHUP
 """
 
@@ -34,17 +35,20 @@ COMMANDS = {
     "list": "contentq.cli.tasks:list_tasks",
     "show": "contentq.cli.tasks:show",
     "explain": "contentq.cli.explain:explain",
-    "retry": "contentq.cli.operate:retry",
+    "requeue": "contentq.cli.operate:requeue",
     "cancel": "contentq.cli.operate:cancel",
     "pause": "contentq.cli.gates:pause",
     "resume": "contentq.cli.gates:resume",
     "stats": "contentq.cli.stats:stats",
-    "sweep": "contentq.cli.operate:sweep",
+    "maintain": "contentq.cli.operate:maintain",
     "cleanup": "contentq.cli.operate:cleanup",
     "bench": "contentq.cli.bench:bench",
     "db": "contentq.cli.db:db",
 }
 """Where each subcommand is; it is imported only when it is wanted, so that `contentq --help` is quick."""
+
+ALIASES = {"retry": "requeue"}
+"""Other names of subcommands."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,10 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports one."""
-        if cmd_name not in COMMANDS:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = COMMANDS[name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
@@ -84,7 +89,7 @@ class Commands(click.Group):
 def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Refuses what comes of a variable that is not set: another database than the one that was meant."""
     if value is not None and not value.strip():
-        raise click.BadParameter("it is empty; is the variable set that it comes from?", ctx, param)
+        raise click.BadParameter("the value is empty; is the environment variable set?", ctx, param)
     return value
 
 
@@ -104,6 +109,7 @@ def main(ctx: click.Context, /, dsn: str | None) -> None:
 
 def run() -> None:
     """Runs the command line; the process ends with one of the documented exit codes."""
+    open_standard_streams()
     sys.exit(execute(sys.argv[1:]))
 
 
@@ -113,26 +119,27 @@ def execute(arguments: list[str]) -> int:
         outcome: Any = main.main(arguments, prog_name="contentq", standalone_mode=False)
         sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        print_error("interrupted")
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        _told_where_dsn_goes(error).show()
+        with suppress(OSError):
+            _hint_at_dsn(error).show()
         return error.exit_code
     except (ReaderGone, BrokenPipeError):
-        # Whoever read the output has seen enough; the interpreter must not flush into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_output()  # whoever read it has seen enough
         return 0
     except Exception as error:
         found = explain_error(error)
         if found is None:
             raise
         message, exit_code = found
-        print_text(f"Error: {message}", err=True)
+        print_error(f"Error: {message}")
+        abandon_output()
         return exit_code
     return outcome if isinstance(outcome, int) else 0
 
 
-def _told_where_dsn_goes(error: click.ClickException) -> click.ClickException:
+def _hint_at_dsn(error: click.ClickException) -> click.ClickException:
     """The error; for a --dsn after the command, one that says that it goes before."""
     if not isinstance(error, click.NoSuchOption) or error.option_name != "--dsn" or error.ctx is None:
         return error

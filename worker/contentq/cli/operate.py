@@ -1,4 +1,4 @@
-"""`contentq retry`, `cancel`, `sweep` and `cleanup`: changing tasks that exist."""
+"""`contentq requeue`, `cancel`, `maintain` and `cleanup`: changing tasks that exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import count_of, json_option, print_json
+from contentq.cli.output import count_of, json_option, print_json, print_text
 from contentq.cli.session import open_session
 from contentq.cli.unknown import hint_at_id
 
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
-@click.option("--note", metavar="TEXT", help="What the handler is to know: it is the error of the attempt before.")
+@click.option("--note", metavar="TEXT", help="For the handler, which reads it as the error of the last attempt.")
 @json_option
 @click.pass_context
-def retry(ctx: click.Context, /, task_ids: tuple[str, ...], note: str | None, as_json: bool) -> None:
-    """Put tasks back, with all their retries.
+def requeue(ctx: click.Context, /, task_ids: tuple[str, ...], note: str | None, as_json: bool) -> None:
+    """Put tasks back into the queue, with all their retries. Also: contentq retry.
 
-    Those that have failed or timed out; and completed ones whose content was rejected, for a revision.
+    This works for tasks that failed or timed out, and for completed tasks whose content was rejected.
     """
-    from contentq.queue.operations import requeue
+    from contentq.queue import operations
 
-    def operation(connection: Any, task_id: str) -> str | None:
-        return requeue(connection, task_id, note)
-
-    rule = "only failed and timeout tasks are put back, and completed ones whose content was rejected"
-    _each(ctx, task_ids, as_json, operation, lambda status: "is pending again", rule)
+    outcomes = _change_each(
+        ctx,
+        task_ids,
+        lambda connection, task_id: operations.requeue(connection, task_id, note),
+        "only failed and timeout tasks are put back, and completed ones whose content was rejected",
+    )
+    _print_outcomes(ctx, outcomes, as_json, {"pending": "is pending again"})
 
 
 @click.command()
@@ -41,25 +43,25 @@ def retry(ctx: click.Context, /, task_ids: tuple[str, ...], note: str | None, as
 @json_option
 @click.pass_context
 def cancel(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> None:
-    """Cancel tasks that wait or run.
+    """Cancel tasks that are pending or processing.
 
-    Those that wait end at once, those that run within seconds.
+    Pending tasks end at once, running tasks within seconds.
     """
     from contentq.queue import operations
 
-    def describe(status: str) -> str:
-        return "is cancelled" if status == "failed" else "is being stopped by its worker"
-
-    _each(ctx, task_ids, as_json, operations.cancel, describe, "only pending and processing tasks are cancelled")
+    rule = "only pending and processing tasks are cancelled"
+    outcomes = _change_each(ctx, task_ids, operations.cancel, rule)
+    words = {"failed": "is cancelled", "processing": "is being stopped by its worker"}
+    _print_outcomes(ctx, outcomes, as_json, words)
 
 
 @click.command()
 @json_option
 @click.pass_obj
-def sweep(options: GlobalOptions, /, as_json: bool) -> None:
-    """End overdue tasks, and take tasks back from silent workers.
+def maintain(options: GlobalOptions, /, as_json: bool) -> None:
+    """End overdue tasks, and rescue tasks of dead workers.
 
-    Running workers do this all the time; the command is for queues that have none, and for cron.
+    Running workers do this all the time; use the command for queues without workers, and from cron.
     """
     from contentq.queue.operations import rescue_dead_workers, sweep_timeouts
 
@@ -87,21 +89,16 @@ def cleanup(options: GlobalOptions, /, older_than: timedelta, as_json: bool) -> 
         click.echo(f"{count_of(deleted, 'completed task')} deleted")
 
 
-def _each(
-    ctx: click.Context,
-    task_ids: tuple[str, ...],
-    as_json: bool,
-    operation: Callable[[Any, str], str | None],
-    describe: Callable[[str], str],
-    rule: str,
-) -> None:
-    """Does it to each task; says what became of it; exit code 1 when one was refused."""
+def _change_each(
+    ctx: click.Context, task_ids: tuple[str, ...], change: Callable[[Any, str], str | None], rule: str
+) -> list[dict[str, str | None]]:
+    """Changes each task; returns its new status, or why it was refused. rule: which tasks can be changed."""
     from contentq.queue.operations import status_of
 
     outcomes: list[dict[str, str | None]] = []
     with open_session(ctx.obj) as connection:
         for task_id in task_ids:
-            status = operation(connection, task_id)
+            status = change(connection, task_id)
             error = None
             if status is None:
                 found = status_of(connection, task_id)
@@ -110,13 +107,20 @@ def _each(
                 else:
                     error = f"it is {found}; {rule}"
             outcomes.append({"task_id": task_id, "status": status, "error": error})
+    return outcomes
+
+
+def _print_outcomes(
+    ctx: click.Context, outcomes: list[dict[str, str | None]], as_json: bool, words: dict[str, str]
+) -> None:
+    """Prints what became of each task; exit code 1 when one was refused. words: by new status."""
     if as_json:
         print_json(outcomes)
     else:
         for each in outcomes:
             if each["status"] is not None:
-                click.echo(f"{each['task_id']} {describe(each['status'])}")
+                print_text(f"{each['task_id']} {words[each['status']]}")
             else:
-                click.echo(f"Error: {each['task_id']}: {each['error']}", err=True)
+                print_text(f"Error: {each['task_id']}: {each['error']}", err=True)
     if any(each["error"] for each in outcomes):
         ctx.exit(1)

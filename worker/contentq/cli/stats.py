@@ -81,10 +81,10 @@ GIVE_WAY = {
 @json_option
 @click.pass_obj
 def stats(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show how many tasks are where, who works, and how fast.
+    """Show task counts, workers and throughput.
 
-    All at one moment; at most 20 rows of each. When there are any, also the gates that are closed, the accounts
-    that are paused or have used up their budget, and what was used this month, by account and by model. With
+    All figures are from one moment, with at most 20 rows of each kind. Closed gates, accounts that are paused or
+    over their budget, and the usage of this month by account and by model are shown when there are any. With
     --json, oldest_age and up are in seconds.
     """
     from contentq.queue import inspection

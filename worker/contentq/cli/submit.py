@@ -15,12 +15,14 @@ import click
 from contentq.cli.durations import DURATION
 from contentq.cli.output import count_of, json_option, print_json, print_text
 from contentq.cli.session import open_session
+from contentq.cli.streams import answering, check_output
 from contentq.errors import ContentQueueError, InputRefused
 from contentq.task import SETTABLE
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
     from contentq.queue.reading import Connection
+    from contentq.queue.submission import Submitted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -110,15 +112,17 @@ def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_j
         raise click.UsageError("say what the task is about, for instance with --topic, or name a FILE of tasks")
     if "account_id" not in values:
         raise click.UsageError("name the account with --account")
+    check_output("nothing was inserted")
     with open_session(options) as connection:
         _find_account(connection, values)
         task_id = submit_one(connection, values)
     if task_id is None:
         raise ContentQueueError(f"there is a task {values['task_id']} already; it was left as it is")
-    if as_json:
-        print_json({"task_id": task_id})
-    else:
-        click.echo(task_id)
+    with answering(f"task {task_id} was inserted"):
+        if as_json:
+            print_json({"task_id": task_id})
+        else:
+            click.echo(task_id)
 
 
 def _submit_many(
@@ -131,6 +135,7 @@ def _submit_many(
     from contentq.queue.records import from_csv, from_json_lines
     from contentq.queue.submission import submit as submit_rows
 
+    check_output("nothing was inserted")
     with (
         open_session(options) as connection,
         _report_nothing_inserted(),
@@ -140,6 +145,11 @@ def _submit_many(
         _find_account(connection, values)
         columns, rows = (from_csv if file_format == "csv" else from_json_lines)(opened)
         done = submit_rows(connection, columns, rows, values, inserted)
+    with answering(f"{count_of(done.inserted, 'task')} inserted"):
+        _print_answer(done, as_json)
+
+
+def _print_answer(done: Submitted, as_json: bool) -> None:
     if as_json:
         print_json(
             {

@@ -107,7 +107,7 @@ def _show(connection: Connection, task_id: str, with_content: bool, as_json: boo
     cost = usage_in_words(task["result"])
     print_fields({**task, "usage": cost} if cost else task)
     for error in errors:
-        print_text(f"attempt {error['attempt']} at {error['at']}: {_describe_error(error)}")
+        print_text(_describe_error(error))
     if with_content:
         _show_content(connection, task["content_id"], as_json)
 
@@ -128,10 +128,16 @@ def _require(connection: Connection, task_id: str, found: T | None) -> T:
     return found
 
 
-def _describe_error(error: dict[str, Any]) -> str:
-    """The message of a failed attempt, after the name of its class unless it begins with that itself."""
-    name, message = error["error_class"], error["message"]
-    return message if not name or message.partition(":")[0] == name else f"{name}: {message}"
+def _describe_error(error: Any) -> str:
+    """A failed attempt in a line: its message, after the name of its class unless it begins with that itself.
+
+    Whatever else has been put into attempt_errors by hand is shown as it is.
+    """
+    if not isinstance(error, dict):
+        return f"attempt ?: {json.dumps(error, ensure_ascii=False)}"
+    name, message = error.get("error_class"), str(error.get("message"))
+    said = message if not name or message.partition(":")[0] == name else f"{name}: {message}"
+    return f"attempt {error.get('attempt', '?')} at {error.get('at', '?')}: {said}"
 
 
 def _print_content(content: dict[str, Any] | None) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 from contentq.usage import split_usage
 
+_LEAST_SHOWN = Decimal("1e-12")
+"""Costs below this are shown as 0; written out, 1e-100000 would fill the screen."""
+
 
 def counted_usage(said: object) -> dict[str, Any]:
     """What the database counts of what was said of tokens and cost: model, prompt_tokens, completion_tokens, cost.
@@ -44,4 +47,6 @@ def usage_in_words(result: str | None) -> str | None:
 
 
 def _number(value: int | Decimal) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,f}" if value >= _LEAST_SHOWN else "0"

@@ -91,13 +91,13 @@ class Verdict:
         self._print_traceback()
         print_text(f"The task would be {self._effect}: {self._message}", err=True)
         if self._trial.goes_on:
-            click.echo("The handler still runs, and is left behind: in a worker it would keep its slot.", err=True)
+            click.echo("The handler is still running, and is left; in a worker it would keep its slot.", err=True)
 
     def _print_traceback(self) -> None:
         from contentq.engine.results import traceback_of
 
         if self._is_unexpected and self._trial.error is not None and self._message:
-            click.echo("The handler, which is code of yours, has raised this:\n", err=True)
+            click.echo("Your handler raised an unexpected exception:\n", err=True)
             print_text(f"{traceback_of(self._trial.error)}\n", err=True)
 
     def _taken(self) -> str:

@@ -6,6 +6,7 @@ through a pooler in transaction mode sessions are shared. These answers arrive i
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -76,9 +77,11 @@ class TimeLoader(TimestamptzBinaryLoader):
 class RealLoader(Float4BinaryLoader):
     """Takes a number of single precision as its shortest decimal fraction: 0.1, not 0.10000000149."""
 
-    def load(self, data: Any) -> float:
-        """Reads what PostgreSQL sent."""
+    def load(self, data: Any) -> Any:
+        """Reads what PostgreSQL sent; None for what is no number, or infinite, which JSON does not have."""
         number: float = super().load(data)
+        if not math.isfinite(number):
+            return None
         for digits in range(6, 9):
             shorter = float(f"{number:.{digits}g}")
             if struct.pack("!f", shorter) == bytes(data):
