@@ -28,10 +28,13 @@ PARTS = {
 ONLY_WHEN_ANY = ("gate_status", "paused_accounts", "usage_by_account", "usage_by_model")
 """Those of which nothing is shown when there is nothing."""
 
+HEADINGS = {"account_id": "account", "oldest_age": "oldest", "heartbeat_age_s": "heartbeat_s"}
+"""Shorter headings of columns, so that 80 characters are enough."""
+
 COLUMNS = {
     "gate_status": {"key": "gate", "opens_at": "closed until", "workers": "workers", "reason": "reason"},
     "worker_status": {
-        name: name
+        name: HEADINGS.get(name, name)
         for name in (
             "id",
             "hostname",
@@ -99,11 +102,11 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
     for number, name in enumerate(parts):
         if number:
             click.echo()
-        rows = [_shown_columns(name, row) for row in found[name]]
+        rows = [_choose_columns(name, row) for row in found[name]]
         print_table(PARTS[name], rows, f"{PARTS[name]}: none", give_way=GIVE_WAY.get(name, []))
 
 
-def _shown_columns(view: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _choose_columns(view: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
     if view not in COLUMNS:
-        return row
+        return {HEADINGS.get(name, name): value for name, value in row.items()}
     return {heading: row[column] for column, heading in COLUMNS[view].items()}

@@ -12,8 +12,8 @@ EXTERNAL = "external:"
 MOST_SHOWN = 5
 """Ids of accounts of one name that a message lists."""
 
-_BY_EXTERNAL_ID = "SELECT id FROM public.accounts WHERE external_id = %s"
-_BY_NAME = "SELECT id FROM public.accounts WHERE name = %s ORDER BY id LIMIT %s"
+_BY_EXTERNAL_ID = "SELECT id FROM contentq.accounts WHERE external_id = %s"
+_BY_NAME = "SELECT id FROM contentq.accounts WHERE name = %s ORDER BY id LIMIT %s"
 
 
 def find_account(connection: Connection, named: str) -> int:

@@ -8,7 +8,7 @@ from contentq.queue.reading import Connection, read_value
 
 _COUNT = """
     SELECT count(*)
-    FROM public.content_generation_tasks
+    FROM contentq.tasks
     WHERE status = 'pending' AND (scheduled_at IS NULL OR scheduled_at <= clock_timestamp())
       AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))"""
 

@@ -34,7 +34,7 @@ _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
 WITH_PREVIOUS = f"""{CLAIMED},
     CASE WHEN t.content_id IS NOT NULL
          THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
-               FROM public.contents AS c
+               FROM contentq.contents AS c
                WHERE c.id = t.content_id)
     END"""
 """What a claim selects of a task t: its columns, and its earlier content."""
@@ -55,35 +55,35 @@ _CLAIM = f"""
             WHERE g.closed IS NOT NULL)"""
 """The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and the
 gate that was in the way."""
-_RECONCILE = "SELECT contentq.reconcile(%s, %s::integer[], %s::integer[])"
+_RECONCILE = "SELECT contentq.reconcile(%s, %s::bigint[], %s::integer[])"
 _WAITING = """
     SELECT EXISTS (
-        SELECT FROM public.content_generation_tasks
+        SELECT FROM contentq.tasks
         WHERE status = 'pending' AND (scheduled_at IS NULL OR attempt > 0)
           AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.blocked_accounts
                                        WHERE greatest(paused_until, over_budget_until) > clock_timestamp()))
           AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))
     )"""
-_COMPLETE = "SELECT contentq.complete(%s, %s::integer[], %s::integer[], %s::text[])"
+_COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::text[])"
 _STORE = """
-    SELECT contentq.store(%s, %s::integer[], %s::integer[], %s::text[], %s::text[], %s::integer[], %s::text[])"""
+    SELECT contentq.store(%s, %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::integer[], %s::text[])"""
 _FAIL = """
     SELECT r.id, r.attempt,
            contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
-    FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[])
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[])
         AS r (id, attempt, message, permanent, retry_after, error_class)
     ORDER BY r.id"""
 _SNOOZE = """
     SELECT r.id, r.attempt, 'pending'
     FROM (SELECT *
-          FROM unnest(%s::integer[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
+          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
           ORDER BY u.id) AS r
     WHERE contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
 _CHARGED = """
     WITH reported (id, attempt, status) AS MATERIALIZED ({report}),
     charged AS (
         SELECT contentq.record_usage(%s, array_agg(u.id), array_agg(u.usage))
-        FROM unnest(%s::integer[], %s::integer[], %s::text[]) AS u (id, attempt, usage)
+        FROM unnest(%s::bigint[], %s::integer[], %s::text[]) AS u (id, attempt, usage)
         JOIN reported AS r ON r.id = u.id AND r.attempt = u.attempt
         WHERE u.usage IS NOT NULL
           AND r.status IS NOT NULL
@@ -95,16 +95,16 @@ _CHARGED = """
 """A report, and of the attempts whose report counted what they have cost."""
 _CLOSE_GATE = "SELECT contentq.close_gate(%s, clock_timestamp() + %s, %s, %s)"
 _PROGRESS = """
-    SELECT contentq.report_progress(%s, %s::integer[], %s::integer[], %s::real[], %s::text[])"""
+    SELECT contentq.report_progress(%s, %s::bigint[], %s::integer[], %s::real[], %s::text[])"""
 _LOCKED = """
-    SELECT t.id FROM public.content_generation_tasks AS t WHERE t.id = ANY (%s::integer[])
+    SELECT t.id FROM contentq.tasks AS t WHERE t.id = ANY (%s::bigint[])
     EXCEPT ALL
     SELECT f.id
-    FROM (SELECT id FROM public.content_generation_tasks
-          WHERE id = ANY (%s::integer[])
+    FROM (SELECT id FROM contentq.tasks
+          WHERE id = ANY (%s::bigint[])
           ORDER BY id
           FOR NO KEY UPDATE SKIP LOCKED) AS f"""
-_RELEASE = "SELECT contentq.release(%s, %s::integer[], %s::integer[])"
+_RELEASE = "SELECT contentq.release(%s, %s::bigint[], %s::integer[])"
 
 
 class NotRegistered(ContentQueueError):

@@ -18,14 +18,14 @@ _OF_LIVE_WORKERS = """
       AND gate IS NOT NULL
     ORDER BY gate"""
 _PAUSE = """
-    UPDATE public.accounts
+    UPDATE contentq.accounts
     SET paused_until = coalesce(clock_timestamp() + %s::interval, 'infinity')
     WHERE id = %s
     RETURNING paused_until"""
 _RESUME = """
-    UPDATE public.accounts AS a
+    UPDATE contentq.accounts AS a
     SET paused_until = NULL
-    FROM (SELECT id, paused_until FROM public.accounts WHERE id = %s FOR NO KEY UPDATE) AS before
+    FROM (SELECT id, paused_until FROM contentq.accounts WHERE id = %s FOR NO KEY UPDATE) AS before
     WHERE a.id = before.id
     RETURNING coalesce(before.paused_until > clock_timestamp(), false)"""
 _OVER_BUDGET = """

@@ -36,7 +36,7 @@ def _select_list(columns: Iterable[Column]) -> str:
 
 _LIST = f"""
     SELECT {_select_list(column for column in COLUMNS if column.is_listed)}
-    FROM public.content_generation_tasks
+    FROM contentq.tasks
     WHERE (%(status)s::text IS NULL OR status = %(status)s)
       AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
       AND (%(before)s::bigint IS NULL OR id < %(before)s)
@@ -45,22 +45,22 @@ _LIST = f"""
 
 _SHOW = f"""
     SELECT {_select_list(COLUMNS)}
-    FROM public.content_generation_tasks
+    FROM contentq.tasks
     WHERE task_id = %s"""
 
-_TASK_ID = "SELECT task_id FROM public.content_generation_tasks WHERE id = %s"
+_TASK_ID = "SELECT task_id FROM contentq.tasks WHERE id = %s"
 
 _STATE = """
     SELECT clock_timestamp() AS at, task_id, status, attempt, progress, progress_note AS note, scheduled_at,
            error_message AS error, content_id
-    FROM public.content_generation_tasks
+    FROM contentq.tasks
     WHERE task_id = %s"""
 
-_CONTENT = "SELECT id, title, body, word_count, review_status FROM public.contents WHERE id = %s"
+_CONTENT = "SELECT id, title, body, word_count, review_status FROM contentq.contents WHERE id = %s"
 
 _SHOW_JSON = """
     SELECT row_to_json(t)::text
-    FROM public.content_generation_tasks AS t
+    FROM contentq.tasks AS t
     WHERE t.task_id = %s"""
 
 _SHOW_JSON_WITH_CONTENT = """
@@ -68,9 +68,9 @@ _SHOW_JSON_WITH_CONTENT = """
     FROM (
         SELECT t.*, (SELECT row_to_json(c)
                      FROM (SELECT id, title, body, word_count, review_status
-                           FROM public.contents
+                           FROM contentq.contents
                            WHERE id = t.content_id) AS c) AS content
-        FROM public.content_generation_tasks AS t
+        FROM contentq.tasks AS t
         WHERE t.task_id = %s
     ) AS r"""
 

@@ -17,11 +17,11 @@ from contentq.queue.contract import WITH_PREVIOUS, Claimed, claimed
 
 _FIND = """
     SELECT id, task_id, status, coalesce(timeout_at <= clock_timestamp(), false)
-    FROM public.content_generation_tasks
+    FROM contentq.tasks
     WHERE CASE WHEN %(id)s::bigint IS NULL THEN task_id = %(task_id)s ELSE id = %(id)s END"""
 
 _CLAIM = f"""
-    UPDATE public.content_generation_tasks AS t
+    UPDATE contentq.tasks AS t
     SET status = 'processing',
         started_at = clock_timestamp(),
         attempt = t.attempt + 1,
@@ -33,7 +33,7 @@ _CLAIM = f"""
         progress_note = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = (SELECT c.id
-                  FROM public.content_generation_tasks AS c
+                  FROM contentq.tasks AS c
                   WHERE c.id = %(id)s
                     AND c.status = 'pending'
                     AND (c.timeout_at IS NULL OR c.timeout_at > clock_timestamp())
@@ -44,12 +44,12 @@ _CLAIM = f"""
 
 # The tasks that a worker with --until-empty waits for; see contract.anything_waits().
 _MAKE_READY = """
-    UPDATE public.content_generation_tasks AS t
+    UPDATE contentq.tasks AS t
     SET scheduled_at = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = ANY (ARRAY(
         SELECT c.id
-        FROM public.content_generation_tasks AS c
+        FROM contentq.tasks AS c
         WHERE c.status = 'pending'
           AND c.scheduled_at IS NOT NULL
           AND c.attempt > 0

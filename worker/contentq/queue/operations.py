@@ -9,7 +9,7 @@ from contentq.queue.reading import Connection, read_value
 BATCH = 1000
 """Rows in one call; each is a transaction of its own, so that no lock is held for long."""
 
-_STATUS = "SELECT status FROM public.content_generation_tasks WHERE task_id = %s"
+_STATUS = "SELECT status FROM contentq.tasks WHERE task_id = %s"
 
 
 def cancel(connection: Connection, task_id: str) -> str | None:

@@ -254,21 +254,22 @@ def _incoming(column: Column) -> str:
 _CREATE_INCOMING = f"""
     CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS
     SELECT 0 AS line, {", ".join(_incoming(column) for column in SETTABLE)}
-    FROM public.content_generation_tasks
+    FROM contentq.tasks
     WITH NO DATA"""
 
 _DEFAULTS = """
     SELECT a.attname, pg_get_expr(d.adbin, d.adrelid)
     FROM pg_attribute AS a
     JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE a.attrelid = 'public.content_generation_tasks'::regclass"""
+    JOIN contentq.tables AS t ON t.table_name = 'content_generation_tasks'
+    WHERE a.attrelid = format('%I.%I', t.schema_name, t.table_name)::regclass"""
 
 _CHECKED = ("account_id", "priority", "max_retries", "scheduled_at", "timeout_at")
 
 _PROBLEMS = """
     SELECT r.line, p.problem
     FROM ({}) AS r
-    LEFT JOIN public.accounts AS a ON a.id = r.account_id
+    LEFT JOIN contentq.accounts AS a ON a.id = r.account_id
     CROSS JOIN LATERAL (
         SELECT CASE
             WHEN r.account_id IS NULL THEN
@@ -293,7 +294,7 @@ _PROBLEMS = """
     LIMIT {}"""
 
 _INSERT = """
-    INSERT INTO public.content_generation_tasks ({names})
+    INSERT INTO contentq.tasks ({names})
     SELECT {names} FROM ({resolved}) AS r ORDER BY r.line"""
 
 _INSERT_NEW = """

@@ -46,7 +46,7 @@ SHOWN = 3
 
 _UNFINISHED = """
     SELECT task_id, status, attempt, error_message, count(*) OVER ()
-    FROM public.content_generation_tasks
+    FROM contentq.tasks
     WHERE status = 'processing'
        OR (status = 'pending' AND (scheduled_at IS NULL OR attempt > 0))
     ORDER BY id
