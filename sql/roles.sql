@@ -40,6 +40,13 @@ GRANT USAGE ON SCHEMA public, contentq
 GRANT SELECT ON public.content_generation_tasks, public.accounts, public.contents, contentq.alembic_version
     TO contentq_producer, contentq_worker, contentq_operator, contentq_reader;
 
+-- Programs name the tables by these views, whatever schema they are in: the rights are those to the tables.
+GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables
+    TO contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+GRANT INSERT ON contentq.tasks TO contentq_producer;
+GRANT UPDATE (status) ON contentq.tasks TO contentq_worker;  -- to see which rows are locked
+GRANT UPDATE (paused_until, monthly_budget) ON contentq.accounts TO contentq_operator;
+
 -- Not by column: object-relational mappers name every column of a table when they insert.
 GRANT INSERT ON public.content_generation_tasks TO contentq_producer;
 

@@ -99,7 +99,7 @@ def test_none_at_all(call: Caller) -> None:
     [
         ({"priority": 11}, "priority is '11'; it must be a whole number from 1 to 10"),
         ({"topic": "x" * 501}, "topic has 501 characters; at most 500 fit"),
-        ({"status": "failed"}, "a producer cannot set status; these can be set: account_id, topic"),
+        ({"status": "failed"}, "a producer cannot set status; these can be set: task_id, account_id"),
         ({"account_id": None}, "account_id is missing"),
         ({"timeout_at": datetime(2031, 1, 1)}, "timeout_at .* has no time zone"),
         ({"timeout_at": "tomorrow"}, "timeout_at is 'tomorrow'; it must be a datetime, or a timedelta from now"),

@@ -67,9 +67,8 @@ def test_large_ids_are_looked_up(contentq: Run, number: int) -> None:
 
 
 def test_id_that_no_column_holds_is_refused(contentq: Run) -> None:
-    assert contentq("list", "--account", str(2**63)).error.startswith(
-        f"there is no account {2**63}; ids are from 1"
-    )
+    refused = f"there is no account {2**63}; ids are from 1"
+    assert contentq("list", "--account", str(2**63)).error.startswith(refused)
 
 
 def test_task_of_an_account_with_a_large_id_goes_all_the_way(program: Run, empty_dsn: str, contentq: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_times_are_read_and_written_as_ever(contentq: Run, styled: Queue, accoun
     assert first["submitted_at"] == "infinity"
     assert first["started_at"] == "-infinity"
     assert first["completed_at"] == "20000-01-01 00:00:00+00"
-    assert datetime.fromisoformat(listed["timeout_at"]) == datetime(2130, 2, 1, 12, tzinfo=timezone.utc)
+    assert datetime.fromisoformat(listed["timeout_at"]) == datetime(2130, 2, 1, 12, tzinfo=UTC)
     submitted, scheduled = (datetime.fromisoformat(listed[name]) for name in ("submitted_at", "scheduled_at"))
     assert timedelta(hours=2) <= scheduled - submitted < timedelta(hours=2, minutes=1)
     assert (contentq("list").code, contentq("show", "far").code) == (0, 0)
@@ -46,7 +46,7 @@ def test_pauses_last_as_long_as_was_said(contentq: Run, styled: Queue, account: 
     for subject in (["--account", account], ["--gate", "api.example"], ["--all"]):
         found = contentq("pause", *subject, "--for", "10m", "--json").json
 
-        left = datetime.fromisoformat(found["paused_until"]) - datetime.now(timezone.utc)
+        left = datetime.fromisoformat(found["paused_until"]) - datetime.now(UTC)
         assert timedelta(minutes=9) < left <= timedelta(minutes=10)
         assert contentq("pause", *subject).code == 0
         assert contentq("resume", *subject).code == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contentq import Context, Task, ThreadContext
@@ -21,7 +21,7 @@ async def nothing(task: Task, context: Context) -> None:
 
 
 def test_tasks_start_by_priority_then_by_age(work_off: WorkOff, insert: Insert) -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     insert(topic="low", priority=1, submitted_at=now - timedelta(hours=9))
     insert(topic="new", priority=5, submitted_at=now)
     insert(topic="old", priority=5, submitted_at=now - timedelta(hours=1))
@@ -60,7 +60,7 @@ def test_worker_that_does_not_listen_polls(
 
 def test_scheduled_task_starts_at_its_time(start_worker: StartWorker, insert: Insert, row: Row) -> None:
     start_worker(nothing, poll=60)
-    id_ = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=1))
+    id_ = insert(scheduled_at=datetime.now(UTC) + timedelta(seconds=1))
     due = row(id_).scheduled_at
     eventually(lambda: row(id_).status == "completed", within=10)
     assert timedelta(0) <= row(id_).started_at - due < timedelta(seconds=0.9)
@@ -69,7 +69,7 @@ def test_scheduled_task_starts_at_its_time(start_worker: StartWorker, insert: In
 def test_until_empty_leaves_what_a_producer_scheduled_for_later(
     work_off: WorkOff, insert: Insert, row: Row
 ) -> None:
-    later = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(days=1))
+    later = insert(scheduled_at=datetime.now(UTC) + timedelta(days=1))
     now = insert()
     work_off(nothing)
     assert (row(now).status, row(later).status) == ("completed", "pending")

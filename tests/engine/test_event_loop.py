@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import threading
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -110,7 +110,7 @@ def test_deadline_of_a_task_that_blocks_the_event_loop_passes_all_the_same(
     start_worker: StartWorker, insert: Insert, row: Row
 ) -> None:
     handler = Blocking()
-    id_ = insert(topic="blocks", timeout_at=datetime.now(timezone.utc) + timedelta(seconds=1))
+    id_ = insert(topic="blocks", timeout_at=datetime.now(UTC) + timedelta(seconds=1))
     running = start_worker(handler)
     assert handler.running.wait(10)
 

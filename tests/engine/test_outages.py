@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -99,7 +99,7 @@ def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
         return None
 
     monkeypatch.setattr(contract, "claim", counted)
-    id_ = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=0.5))
+    id_ = insert(scheduled_at=datetime.now(UTC) + timedelta(seconds=0.5))
     other = connect()
     with other.transaction():
         other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])

@@ -388,10 +388,10 @@ def test_times_that_python_cannot_hold_are_read_all_the_same(
 
     endless = insert(timeout_at="infinity", submitted_at="-infinity")
     far = insert(timeout_at="9999-12-31 23:59:59+00", submitted_at="4713-01-01 00:00:00+00 BC")
-    plain = insert(timeout_at=datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc))
+    plain = insert(timeout_at=datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC))
     work_off(handler)
     assert {endless, far, plain} == seen.keys()
     assert database.execute("SELECT DISTINCT status FROM content_generation_tasks").fetchall() == [("completed",)]
-    assert seen[plain].timeout_at == datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)
+    assert seen[plain].timeout_at == datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
     assert seen[endless].seconds_left is None
     assert (seen[plain].seconds_left or 0) > 0

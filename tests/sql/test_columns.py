@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from contentq.cli.submit import submit
 from contentq.queue.claimed import CLAIMED
-from contentq.task import COLUMNS, NOT_COLUMNS, SETTABLE, Column, Task
+from contentq.task import COLUMNS, NOT_COLUMNS, SETTABLE, Column, NewTask, Task
 
 from tests.support.databases import Connection
 
@@ -56,6 +56,10 @@ def test_handler_sees_columns_with_the_types_that_they_have(table: dict[str, tup
         # A claimed task has been started, whatever the column allows.
         optional = not not_null and name != "started_at"
         assert hints[name] == (expected | None if optional else expected), name
+
+
+def test_python_api_takes_what_a_producer_may_set() -> None:
+    assert set(NewTask.__annotations__) == {column.name for column in SETTABLE}
 
 
 def test_claim_selects_each_field_once(database: Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -23,7 +23,7 @@ def test_task_has_the_defaults_of_the_table() -> None:
     assert (task.topic, task.priority, task.max_retries, task.retry_count, task.attempt) == ("Tea", 5, 3, 0, 1)
     assert (task.timeout_at, task.seconds_left, task.error_message, task.auto_approve) == (None, None, None, True)
     assert not task.is_last_attempt
-    assert task.submitted_at <= datetime.now(timezone.utc)
+    assert task.submitted_at <= datetime.now(UTC)
 
 
 def test_task_of_a_later_attempt_has_charged_retries() -> None:

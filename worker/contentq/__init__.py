@@ -26,6 +26,33 @@ from contentq.errors import (
     SchemaMismatch,
     TemporaryError,
 )
-from contentq.queue.calls import NewTask
-from contentq.queue.statuses import Status
-from contentq.task import Task
+from contentq.task import NewTask, Status, Task
+from contentq.version import __version__
+
+__all__ = [
+    "ContentQueueError",
+    "Context",
+    "GeneratedContent",
+    "HandlerError",
+    "InputRefused",
+    "NewTask",
+    "PermanentError",
+    "PreviousContent",
+    "ProviderUnavailable",
+    "RateLimited",
+    "SchemaMismatch",
+    "Status",
+    "Task",
+    "TemporaryError",
+    "ThreadContext",
+    "__version__",
+    "aio",
+    "alembic_filter",
+    "cancel",
+    "count_words",
+    "explain",
+    "migrate",
+    "requeue",
+    "submit",
+    "submit_many",
+]

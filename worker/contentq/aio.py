@@ -14,8 +14,8 @@ from psycopg.rows import tuple_row
 
 from contentq import api
 from contentq.queue import calls
-from contentq.queue.calls import Call, NewTask, Submission
-from contentq.queue.statuses import Status
+from contentq.queue.calls import Call, Submission
+from contentq.task import NewTask, Status
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session

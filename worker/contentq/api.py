@@ -12,8 +12,8 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from contentq.queue import calls
-from contentq.queue.calls import Call, NewTask, Submission
-from contentq.queue.statuses import Status
+from contentq.queue.calls import Call, Submission
+from contentq.task import NewTask, Status
 
 if TYPE_CHECKING:
     import sqlalchemy

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple, Required, TypeAlias, TypedDict, get_args
 
-STATUSES = ("pending", "processing", "completed", "failed", "timeout")
-"""All that a task can be (spec.md section 2)."""
+Status: TypeAlias = Literal["pending", "processing", "completed", "failed", "timeout"]
+"""What a task may be in (spec.md section 2)."""
+
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 LARGEST_INTEGER = 2_147_483_647
 """What a column of type integer holds."""
@@ -54,6 +56,27 @@ class Task(NamedTuple):
     def is_last_attempt(self) -> bool:
         """Whether a temporary error would end it: no retry is left."""
         return self.retry_count >= self.max_retries
+
+
+class NewTask(TypedDict, total=False):
+    """The columns that a producer may set; one that is None, or left out, gets its default.
+
+    A time is a datetime with a time zone, or a timedelta: so long from now, by the database's clock.
+    """
+
+    account_id: Required[int]
+    topic: str | None
+    keywords: str | None
+    category: str | None
+    requirements: str | None
+    tone: str | None
+    priority: int | None
+    max_retries: int | None
+    submitted_at: datetime | timedelta | None
+    scheduled_at: datetime | timedelta | None
+    timeout_at: datetime | timedelta | None
+    task_id: str | None
+    auto_approve: bool | None
 
 
 NOT_COLUMNS = ("seconds_left",)

@@ -20,7 +20,7 @@ from contentq.autogenerate import MODEL
 from contentq.models.mixins import AccountMixin, ContentMixin
 from contentq.models.task_mixin import TaskMixin
 from contentq.models.types import NOW, WHEN, Key
-from contentq.queue.statuses import Status
+from contentq.task import Status
 
 __all__ = [
     "Account",

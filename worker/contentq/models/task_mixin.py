@@ -25,7 +25,7 @@ from sqlalchemy.sql.elements import conv
 from contentq.models.beside import Row, class_beside
 from contentq.models.frozen import frozen
 from contentq.models.types import NOW, WHEN, FrozenJson, FrozenJsonb, Key, Real
-from contentq.queue.statuses import Status
+from contentq.task import Status
 
 
 class TaskMixin(Row):

@@ -7,37 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Required, TypedDict
+from typing import Any
 
 from contentq.errors import ContentQueueError, InputRefused, SchemaMismatch
 from contentq.queue.columns import PROBLEM, TIMES
+from contentq.task import NewTask
 
 TASKS = "contentq.tasks"
 """The view of the queue, whatever schema its table is in."""
 
 MAX_ROWS = 500
 """Tasks in one statement: PostgreSQL takes 65,535 values at most."""
-
-
-class NewTask(TypedDict, total=False):
-    """The columns that a producer may set; one that is None, or left out, gets its default.
-
-    A time is a datetime with a time zone, or a timedelta: so long from now, by the database's clock.
-    """
-
-    account_id: Required[int]
-    topic: str | None
-    keywords: str | None
-    category: str | None
-    requirements: str | None
-    tone: str | None
-    priority: int | None
-    max_retries: int | None
-    submitted_at: datetime | timedelta | None
-    scheduled_at: datetime | timedelta | None
-    timeout_at: datetime | timedelta | None
-    task_id: str | None
-    auto_approve: bool | None
 
 
 @dataclass(frozen=True)

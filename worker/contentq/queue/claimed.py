@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contentq.task import COLUMNS, Task
 
 _TIMES = {column.name for column in COLUMNS if column.is_time}
 _PLACES = tuple(place for place, name in enumerate(Task._fields) if name in _TIMES)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _COMPUTED = {
     "seconds_left": "CASE WHEN isfinite(timeout_at) THEN "
@@ -38,4 +38,4 @@ def _time(seconds: float) -> datetime:
     try:
         return _EPOCH + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
-        return (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=timezone.utc)
+        return (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=UTC)

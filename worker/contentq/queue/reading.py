@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -26,7 +26,7 @@ Statement = str | sql.Composed
 
 INFINITY = "infinity"
 
-_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Of PostgreSQL's binary times: https://www.postgresql.org/docs/current/datatype-datetime.html"""
 
 _PERIOD = timedelta(days=146_097) // timedelta(microseconds=1)

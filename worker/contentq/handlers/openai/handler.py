@@ -94,13 +94,13 @@ class OpenAIHandler:
         try:
             try:
                 await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 if not received.is_complete:
                     raise
             if received.finish_reason == ERROR:
                 raise self._failures.of_answer(received)
             body = self._scrub.text(_accept(received, settings, earlier, self._scrub))
-        except asyncio.TimeoutError:
+        except TimeoutError:
             seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
             late = f"{self._at.host} has not ended its answer within {seconds}"
             raise ProviderUnavailable(_remembering(late, earlier), usage=received.spent) from None
@@ -176,7 +176,7 @@ async def _chunks(stream: openai.AsyncStream[Any], received: Received) -> AsyncI
             chunk = await asyncio.wait_for(stream.__anext__(), COUNT_TIMEOUT if received.is_complete else None)
         except StopAsyncIteration:
             return
-        except asyncio.TimeoutError:
+        except TimeoutError:
             if not received.is_complete:
                 raise
             return

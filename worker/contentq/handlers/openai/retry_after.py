@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT = 3600.0
@@ -89,6 +89,6 @@ def _date(text: str | None) -> float | None:
     """Seconds since 1970; a date without a zone is in UTC, as HTTP has it."""
     try:
         date: datetime = parsedate_to_datetime(text or "")
-        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
