@@ -14,31 +14,31 @@ async def nothing(task: Task, context: Context) -> None:
     """Does nothing, so that what is measured is the queue."""
 
 
-async def writes(task: Task, context: Context) -> GeneratedContent:
+async def writes(task: Task, _context: Context) -> GeneratedContent:
     """Returns content that costs nothing to make, so that what is measured is storing it."""
     return GeneratedContent(title=task.topic or "", body=BODY, word_count=160)
 
 
-async def started(task: Task, context: Context) -> dict[str, int]:
+async def started(_task: Task, _context: Context) -> dict[str, int]:
     """Says when it started, by the clock that all processes of a machine share."""
     return {"started_ns": time.monotonic_ns()}
 
 
-async def sleeps(task: Task, context: Context) -> None:
+async def sleeps(_task: Task, _context: Context) -> None:
     """Waits for a second, as for an answer of a model."""
     await asyncio.sleep(1)
 
 
-async def sleeps_long(task: Task, context: Context) -> None:
+async def sleeps_long(_task: Task, _context: Context) -> None:
     """Waits for five seconds, as for a long answer."""
     await asyncio.sleep(5)
 
 
-async def naps(task: Task, context: Context) -> None:
+async def naps(_task: Task, _context: Context) -> None:
     """Waits for a twentieth of a second, as for a quick answer."""
     await asyncio.sleep(0.05)
 
 
-def blocks(task: Task, context: ThreadContext) -> None:
+def blocks(_task: Task, _context: ThreadContext) -> None:
     """Blocks its thread for a tenth of a second."""
     time.sleep(0.1)

@@ -30,7 +30,7 @@ INSERT = "INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'l
 
 
 def _latency(on: Bed) -> Iterator[Reading]:
-    other = on.beside("bare", lambda made: None)
+    other = on.beside("bare", lambda _made: None)
     on.fill(0)
     other.fill(0)
     with on.worker("tests.bench.handlers:started", registered=True), _bare(other) as claimed_ns:

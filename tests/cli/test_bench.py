@@ -213,7 +213,8 @@ def test_time_limit_ends_the_drain_and_the_figures_are_of_what_was_done(contentq
     assert "The drain was stopped when its time was over (--seconds)." in " ".join(shown.out.split())
 
 
-def test_settings_that_make_the_figures_meaningless_are_named(contentq: Run, dsn: str, queue: Queue) -> None:
+@pytest.mark.usefixtures("dsn")
+def test_settings_that_make_the_figures_meaningless_are_named(contentq: Run, queue: Queue) -> None:
     database = queue.value("SELECT current_database()")
     queue.run(f'ALTER DATABASE "{database}" SET synchronous_commit = off')
 
@@ -359,8 +360,9 @@ def test_through_a_pooler_only_the_drain_is_measured(contentq: Run, request: pyt
     assert "A pooler is in the way, through which no worker can listen" in " ".join(shown.out.split())
 
 
+@pytest.mark.usefixtures("dsn")
 def test_pooler_that_leads_to_one_database_only_is_told_what_it_needs(
-    contentq: Run, dsn: str, request: pytest.FixtureRequest
+    contentq: Run, request: pytest.FixtureRequest
 ) -> None:
     with Cluster(next(iter(installed().values())).folder, tcp=True) as cluster:
         outcome = contentq("--dsn", Pooler(cluster.dsn(host="127.0.0.1"), request).url, *QUICK)

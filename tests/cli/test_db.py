@@ -64,6 +64,7 @@ def started(home: Path) -> Iterator[Outcome]:
 @pytest.fixture
 def db(home: Path, started: Outcome) -> Db:
     """Runs `contentq db` while the server runs."""
+    assert started.code == 0
     return _db_in(home)
 
 

@@ -26,7 +26,7 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def do(*steps: Callable[[], object]) -> None:
         left = iter(steps)
-        monkeypatch.setattr("contentq.cli.follow.sleep", lambda seconds: next(left)())
+        monkeypatch.setattr("contentq.cli.follow.sleep", lambda _seconds: next(left)())
 
     return do
 

@@ -34,6 +34,8 @@ def test_what_is_paused_is_not_claimed_until_it_is_resumed(
     assert len(queue.claim(waiting)) == 1
 
 
+@pytest.mark.usefixtures("queue")
+@pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize(
     ("subject", "paused", "resumed"),
     [
@@ -43,13 +45,14 @@ def test_what_is_paused_is_not_claimed_until_it_is_resumed(
     ],
 )
 def test_pause_says_until_when_and_how_to_end_it(
-    contentq: Run, queue: Queue, waiting: int, subject: list[str], paused: str, resumed: str
+    contentq: Run, subject: list[str], paused: str, resumed: str
 ) -> None:
     assert contentq("pause", *subject).out == f"{paused}; to end that: contentq resume {' '.join(subject)}\n"
     assert contentq("resume", *subject).out == f"{resumed}\n"
     assert re.fullmatch(f"{paused} until {TIME}\n", contentq("pause", *subject, "--for", "1h30m").out)
 
 
+@pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize(
     ("subject", "said"),
     [
@@ -58,14 +61,15 @@ def test_pause_says_until_when_and_how_to_end_it(
         (SUBJECTS[2], "claiming was not paused"),
     ],
 )
-def test_resume_of_what_was_not_paused_says_so(contentq: Run, waiting: int, subject: list[str], said: str) -> None:
+def test_resume_of_what_was_not_paused_says_so(contentq: Run, subject: list[str], said: str) -> None:
     outcome = contentq("resume", *subject)
 
     assert (outcome.code, outcome.out) == (0, f"{said}\n")
 
 
+@pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_json_has_the_subject_and_the_time(contentq: Run, waiting: int, subject: list[str]) -> None:
+def test_json_has_the_subject_and_the_time(contentq: Run, subject: list[str]) -> None:
     named = {
         "gate": {"--gate": "api.example", "--all": "*"}.get(subject[0]),
         "account": 1 if subject[0] == "--account" else None,
@@ -79,7 +83,8 @@ def test_json_has_the_subject_and_the_time(contentq: Run, waiting: int, subject:
     assert contentq("pause", *subject, "--json").json == {**named, "paused_until": "infinity", "note": None}
 
 
-def test_pause_lasts_as_long_as_was_said(contentq: Run, queue: Queue, waiting: int) -> None:
+@pytest.mark.usefixtures("waiting")
+def test_pause_lasts_as_long_as_was_said(contentq: Run, queue: Queue) -> None:
     for subject in SUBJECTS:
         contentq("pause", *subject, "--for", "2h")
 
@@ -130,14 +135,16 @@ def test_gate_that_is_closed_for_longer_stays_so_and_that_is_said(contentq: Run,
     assert queue.values("SELECT reason FROM contentq.gates") == ["The bill is not paid"]
 
 
-def test_pause_of_an_account_can_be_shortened(contentq: Run, queue: Queue, waiting: int) -> None:
+@pytest.mark.usefixtures("waiting")
+def test_pause_of_an_account_can_be_shortened(contentq: Run, queue: Queue) -> None:
     contentq("pause", "--account", "1")
     contentq("pause", "--account", "1", "--for", "1s")
 
     assert queue.value("SELECT paused_until < clock_timestamp() + interval '2 seconds' FROM accounts")
 
 
-def test_resume_tells_what_still_stands_in_the_way(contentq: Run, queue: Queue, waiting: int) -> None:
+@pytest.mark.usefixtures("waiting")
+def test_resume_tells_what_still_stands_in_the_way(contentq: Run, queue: Queue) -> None:
     for subject in SUBJECTS:
         contentq("pause", *subject)
     queue.run("UPDATE accounts SET monthly_budget = 0")

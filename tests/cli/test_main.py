@@ -51,7 +51,8 @@ def test_empty_dsn_is_wrong_usage_and_not_some_other_database(
     assert outcome.err.rstrip().endswith("the value is empty; is the environment variable set?")
 
 
-def test_empty_variable_is_as_good_as_none(start: Start, dsn: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("dsn")
+def test_empty_variable_is_as_good_as_none(start: Start, tmp_path: Path) -> None:
     process = start("stats", DATABASE_URL="", CONTENTQ_HOME=str(tmp_path))
     _, err = process.communicate(timeout=60)
 

@@ -33,7 +33,8 @@ def test_json_has_both_revisions(contentq: Run, empty_dsn: str) -> None:
     assert contentq("--dsn", empty_dsn, "migrate", "--json").json == {"before": HEAD, "after": HEAD}
 
 
-def test_sql_needs_no_database(start: Start, queue: Queue) -> None:
+@pytest.mark.usefixtures("queue")
+def test_sql_needs_no_database(start: Start) -> None:
     out, err = start("migrate", "--sql").communicate(timeout=60)
 
     assert err == b""

@@ -83,12 +83,11 @@ def test_what_is_refused_is_told_and_the_others_are_done(
     assert queue.row(tasks[refused]) == before
 
 
+@pytest.mark.usefixtures("tasks")
 @pytest.mark.parametrize(
     ("command", "good", "after"), [("requeue", "failed", "pending"), ("cancel", "pending", "failed")]
 )
-def test_json_has_what_became_of_each(
-    contentq: Run, tasks: dict[str, int], command: str, good: str, after: str
-) -> None:
+def test_json_has_what_became_of_each(contentq: Run, command: str, good: str, after: str) -> None:
     assert contentq(command, good, "--json").json == [{"task_id": good, "status": after, "error": None}]
 
 

@@ -60,7 +60,8 @@ def test_json_of_an_empty_queue_has_every_part(contentq: Run) -> None:
     assert not any(found.values())
 
 
-def test_filled_queue_is_counted(contentq: Run, filled: Queue) -> None:
+@pytest.mark.usefixtures("filled")
+def test_filled_queue_is_counted(contentq: Run) -> None:
     blocks = [block.splitlines() for block in contentq("stats").out.split("\n\n")]
 
     assert [block[0] for block in blocks] == ["tasks", "backlog by account", "workers", "completed by minute"]
@@ -90,7 +91,8 @@ def test_all_parts_are_of_one_moment(contentq: Run, queue: Queue, monkeypatch: p
     assert [(row["state"], row["busy"]) for row in found["worker_status"]] == [("idle", 0)]
 
 
-def test_json_has_numbers_and_seconds(contentq: Run, filled: Queue) -> None:
+@pytest.mark.usefixtures("filled")
+def test_json_has_numbers_and_seconds(contentq: Run) -> None:
     found = contentq("stats", "--json").json
 
     pending = found["queue_overview"][0]
@@ -102,7 +104,8 @@ def test_json_has_numbers_and_seconds(contentq: Run, filled: Queue) -> None:
     assert [(row["per_second"], row["wait_s"], row["run_s"]) for row in found["throughput"]] == [(2.0, 1.0, 2.0)]
 
 
-def test_eighty_columns_are_enough_for_what_matters(dsn: str, filled: Queue) -> None:
+@pytest.mark.usefixtures("filled")
+def test_eighty_columns_are_enough_for_what_matters(dsn: str) -> None:
     code, shown = on_terminal("stats", columns=80, DATABASE_URL=dsn)
 
     assert code == 0, shown
@@ -131,7 +134,8 @@ def spending(filled: Queue) -> Queue:
     return filled
 
 
-def test_gates_pauses_and_usage_are_shown_when_there_are_any(contentq: Run, spending: Queue) -> None:
+@pytest.mark.usefixtures("spending")
+def test_gates_pauses_and_usage_are_shown_when_there_are_any(contentq: Run) -> None:
     blocks = [block.splitlines() for block in contentq("stats").out.split("\n\n")]
 
     by_heading = {block[0]: [line.split() for line in block[1:]] for block in blocks}
@@ -151,8 +155,9 @@ def test_gates_pauses_and_usage_are_shown_when_there_are_any(contentq: Run, spen
     ]
 
 
+@pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("heading", HEADINGS.values())
-def test_nothing_is_said_of_what_there_is_not(contentq: Run, filled: Queue, heading: str) -> None:
+def test_nothing_is_said_of_what_there_is_not(contentq: Run, heading: str) -> None:
     assert heading not in contentq("stats").out
 
 
@@ -168,7 +173,8 @@ def test_json_has_gates_pauses_and_usage_with_all_their_columns(contentq: Run, s
     assert [row["used_up"] for row in found["usage_by_account"]] == [True]
 
 
-def test_eighty_columns_are_enough_for_gates_and_usage_too(dsn: str, spending: Queue) -> None:
+@pytest.mark.usefixtures("spending")
+def test_eighty_columns_are_enough_for_gates_and_usage_too(dsn: str) -> None:
     code, shown = on_terminal("stats", columns=80, DATABASE_URL=dsn)
 
     assert code == 0, shown

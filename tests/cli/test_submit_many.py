@@ -51,8 +51,9 @@ def test_csv_and_json_lines_say_the_same(contentq: Run, queue: Queue, account: s
         queue.run("DELETE FROM content_generation_tasks")
 
 
+@pytest.mark.usefixtures("queue")
 @pytest.mark.parametrize("name", ["tasks.csv", "TASKS.CSV", "tasks.jsonl", "tasks.ndjson"])
-def test_ending_tells_the_format(contentq: Run, queue: Queue, account: str, written: Written, name: str) -> None:
+def test_ending_tells_the_format(contentq: Run, account: str, written: Written, name: str) -> None:
     content = "topic\nA\n" if name.lower().endswith("csv") else '{"topic": "A"}\n'
 
     assert contentq("submit", written(name, content), "--account", account).out == "1 task submitted\n"
@@ -170,8 +171,9 @@ def test_task_ids_that_exist_are_left_out_and_told(
     assert _topics(queue) == ["as it was", "A\n", "C"]
 
 
+@pytest.mark.usefixtures("queue")
 def test_duplicates_in_another_batch_are_found_and_not_all_are_told(
-    contentq: Run, queue: Queue, account: str, written: Written
+    contentq: Run, account: str, written: Written
 ) -> None:
     ids = [f"post-{number}" for number in (*range(BATCH), *range(12))]
     file = written("tasks.csv", "\n".join(["task_id", *ids]))
@@ -351,7 +353,8 @@ def test_twenty_thousand_rows_go_in_by_one_transaction_in_the_order_of_the_lines
     assert queue.value("SELECT count(DISTINCT xmin::text) FROM content_generation_tasks") == 1
 
 
-def test_progress_is_shown_on_a_terminal(dsn: str, queue: Queue, account: str, written: Written) -> None:
+@pytest.mark.usefixtures("queue")
+def test_progress_is_shown_on_a_terminal(dsn: str, account: str, written: Written) -> None:
     file = written("tasks.csv", "topic\n" + "A\n" * 2 * BATCH)
 
     code, shown = on_terminal("submit", file, "--account", account, DATABASE_URL=dsn)

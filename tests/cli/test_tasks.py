@@ -243,10 +243,9 @@ def test_time_that_python_cannot_hold_is_shown(contentq: Run, queue: Queue) -> N
     assert "timeout_at           20000-01-01" in contentq("show", "post-7").out
 
 
+@pytest.mark.usefixtures("drafted")
 @pytest.mark.parametrize("command", [["list"], ["show", "post-7"], ["show", "post-7", "--content"]])
-def test_text_of_a_task_does_not_steer_the_terminal(
-    dsn: str, queue: Queue, drafted: str, command: list[str]
-) -> None:
+def test_text_of_a_task_does_not_steer_the_terminal(dsn: str, queue: Queue, command: list[str]) -> None:
     queue.run("UPDATE contents SET title = %s, body = %s", STEERING, STEERING)
     queue.run(
         "UPDATE content_generation_tasks SET topic = %s, error_message = %s, "

@@ -204,6 +204,7 @@ def attempt(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
 
     def run(*arguments: str, stdin: str | bytes = b"") -> Outcome:
+        assert not stdin, "a trial reads nothing"
         handler, *options = arguments
         capsys.readouterr()
         code = execute(["try", "--handler", f"handlers:{handler}", *options])

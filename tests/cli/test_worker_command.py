@@ -353,9 +353,8 @@ def test_setting_that_makes_no_sense_is_wrong_usage(contentq: Run, options: list
         (["--gate", "", "--no-gate"], "give --gate or --no-gate, not both"),
     ],
 )
-def test_gate_that_makes_no_sense_ends_with_2(
-    contentq: Run, inside: Path, options: list[str], message: str
-) -> None:
+@pytest.mark.usefixtures("inside")
+def test_gate_that_makes_no_sense_ends_with_2(contentq: Run, options: list[str], message: str) -> None:
     outcome = contentq("worker", "--handler", "handlers:write", *options)
 
     assert outcome.code == 2

@@ -48,6 +48,7 @@ class Ask(Protocol):
 @pytest.fixture
 def ask(provider: providers.Provider, settings_file: Path) -> Ask:
     """Runs the handler once, on a task with these columns, with these settings; returns or raises what it does."""
+    del provider  # the environment leads to it
 
     def asked(settings: str = "", *, templates: Path | None = None, **columns: Any) -> GeneratedContent:
         settings_file.write_text(settings, encoding="utf-8")

@@ -157,20 +157,20 @@ def test_handler_may_be_in_a_package_a_class_or_an_object(write: Write) -> None:
 
 
 class Plain:
-    def __call__(self, task: Any, context: Any) -> str:
+    def __call__(self, _task: Any, _context: Any) -> str:
         return "written"
 
 
 class Async:
-    async def __call__(self, task: Any, context: Any) -> str:
+    async def __call__(self, _task: Any, _context: Any) -> str:
         return "written"
 
 
-async def with_a_model(model: str, task: Any, context: Any) -> str:
+async def with_a_model(model: str, _task: Any, _context: Any) -> str:
     return model
 
 
-def plain_with_a_model(model: str, task: Any, context: Any) -> str:
+def plain_with_a_model(model: str, _task: Any, _context: Any) -> str:
     return model
 
 
@@ -184,7 +184,7 @@ def plain_with_a_model(model: str, task: Any, context: Any) -> str:
         (functools.partial(plain_with_a_model, "written"), False),
         (functools.partial(functools.partial(with_a_model), "written"), True),
         (functools.partial(Async()), True),
-        (lambda task, context: "written", False),
+        (lambda _task, _context: "written", False),
     ],
     ids=[
         "object",

@@ -293,6 +293,7 @@ CATEGORIES = "[categories.a]\nmodel = 'small'\n[categories.b]\nmodel = 'small'\n
 NONE = "no model has a price in the settings: cost is not counted, and no budget sees it"
 
 
+@pytest.mark.usefixtures("provider")
 @pytest.mark.parametrize(
     ("settings", "warnings"),
     [
@@ -305,7 +306,6 @@ NONE = "no model has a price in the settings: cost is not counted, and no budget
     ],
 )
 def test_model_without_a_price_is_told_of_once_at_the_start(
-    provider: Provider,
     settings_file: Path,
     caplog: pytest.LogCaptureFixture,
     settings: str,

@@ -105,8 +105,9 @@ def test_redirect_is_named_as_far_as_it_holds_no_secret(
     assert f" said 302: it redirects to {place}, and " in str(failure(ask))
 
 
+@pytest.mark.usefixtures("provider")
 def test_wrong_key_is_told_with_what_to_check_and_without_the_key(
-    provider: Provider, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "a-wrong-one")
     caught = failure(ask)

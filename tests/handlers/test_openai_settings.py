@@ -244,8 +244,9 @@ def test_proxy_that_cannot_be_used_stops_the_worker_at_its_start(
     assert provider.opened == 0
 
 
+@pytest.mark.usefixtures("provider")
 def test_certificates_that_cannot_be_read_stop_the_worker_at_its_start(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
 

@@ -35,9 +35,8 @@ def work_off(dsn: str, settings: Path | None = None) -> None:
     asyncio.run(work())
 
 
-def test_task_becomes_an_article_with_its_cost(
-    provider: Provider, dsn: str, queue: Queue, settings_file: Path
-) -> None:
+@pytest.mark.usefixtures("provider")
+def test_task_becomes_an_article_with_its_cost(dsn: str, queue: Queue, settings_file: Path) -> None:
     settings_file.write_text("model = 'large'\n[prices.large]\ninput = 1\noutput = 2\n")
     id_ = queue.add(topic="Tea", auto_approve=False)
 
@@ -101,9 +100,8 @@ def test_key_is_in_no_row_result_log_or_message(
     assert "attempt failed" in caplog.text
 
 
-def test_client_does_not_log_every_call(
-    provider: Provider, dsn: str, queue: Queue, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.usefixtures("provider")
+def test_client_does_not_log_every_call(dsn: str, queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     queue.add(topic="Tea")
 

@@ -19,7 +19,7 @@ async def nothing(job: Job) -> None:
     """Does nothing, so that what is measured is the queue."""
 
 
-async def started(job: Job) -> None:
+async def started(_job: Job) -> None:
     """Says when it started, by the clock that all processes of a machine share."""
     print(time.monotonic_ns(), flush=True)
 

@@ -72,11 +72,11 @@ class Commands(click.Group):
         except BrokenPipeError as error:
             raise ReaderGone from error
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """Their names."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports one."""
         name = ALIASES.get(cmd_name, cmd_name)
         if name not in COMMANDS:

@@ -205,7 +205,7 @@ def _open(file: Path) -> IO[bytes]:
 def _progress(file: IO[bytes]) -> Iterator[Callable[[int], None]]:
     """A bar over the bytes of the file, on a terminal."""
     if not sys.stderr.isatty():
-        yield lambda rows: None
+        yield lambda _rows: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

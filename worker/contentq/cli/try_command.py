@@ -149,7 +149,7 @@ def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
         exits[-1].daemon = True
         exits[-1].start()
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         if exits:
             _leave(EXIT_INTERRUPTED)
         exit_soon(EXIT_INTERRUPTED)

@@ -39,7 +39,7 @@ class TemplateHandler:
         if folder is not None:
             check_syntax(self._templates, (each.name for each in folder.glob("*.md.j2")))
 
-    def __call__(self, task: Task, context: Any) -> GeneratedContent:
+    def __call__(self, task: Task, _context: Any) -> GeneratedContent:
         """Renders the draft. Raises PermanentError, naming template and line, when the template is at fault."""
         names = _names(task)
         with jinja_templates.name_faults(names):

@@ -54,7 +54,7 @@ def submit(
     columns: Sequence[str],
     rows: Iterable[Row],
     defaults: Mapping[str, Default],
-    inserted: Callable[[int], None] = lambda number: None,
+    inserted: Callable[[int], None] = lambda _number: None,
 ) -> Submitted:
     """Inserts the rows in one transaction; those whose task_id exists already are left out and counted.
 

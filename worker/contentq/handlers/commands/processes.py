@@ -175,7 +175,7 @@ class _Program(asyncio.SubprocessProtocol):
         elif not self.too_large:
             self.stdout += data
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+    def pipe_connection_lost(self, fd: int, _exc: Exception | None) -> None:
         """No process holds this end of its output any more."""
         self._open.discard(fd)
         if not self._open:
@@ -188,7 +188,7 @@ class _Program(asyncio.SubprocessProtocol):
         if self._unwanted and self._transport is not None:
             self._transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """It has ended, and all is closed."""
         self._lost.set()
 
