@@ -45,6 +45,12 @@ class InputRefused(ContentQueueError):
     exit_code = 5
 
 
+class AnswerLost(ContentQueueError):
+    """Something was done that must not be done twice, and the answer that says so could not be written."""
+
+    exit_code = 7
+
+
 class HandlerUnusable(ContentQueueError):
     """A handler path does not lead to a handler."""
 

@@ -9,13 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from contentq.cli.output import print_text
-from contentq.errors import ContentQueueError
-
-
-class AnswerLost(ContentQueueError):
-    """Something was done that must not be done twice, and the answer that says so could not be written."""
-
-    exit_code = 7
+from contentq.errors import AnswerLost, ContentQueueError
 
 
 def open_standard_streams() -> None:
