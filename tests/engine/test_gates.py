@@ -16,8 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 from contentq import Context, HandlerError, PermanentError, ProviderUnavailable, RateLimited, Task, TemporaryError
+from contentq.database import database as databases
 from contentq.database.connect import connect_async
-from contentq.engine import reconnecting
 from contentq.engine.worker import Ending
 from contentq.queue import contract
 from contentq.queue.outcomes import Failed, Held
@@ -611,7 +611,7 @@ def test_refusal_that_is_reported_late_closes_the_gate_for_what_is_left_of_its_t
             raise psycopg.OperationalError("the database is away")
         return await connect_async(*arguments, **named)
 
-    monkeypatch.setattr(reconnecting, "connect_async", refusing)
+    monkeypatch.setattr(databases, "connect_async", refusing)
     go = threading.Event()
 
     async def handler(task: Task, context: Context) -> None:

@@ -176,7 +176,7 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
     id_ = insert()
     assert started.wait(10)
     running.worker._heartbeat.stop()
-    with pytest.raises(RuntimeError, match="heart has ended"):
+    with pytest.raises(RuntimeError, match="heartbeat has ended"):
         running.ending()
     assert (row(id_).status, row(id_).retry_count) == ("pending", 0)
 
@@ -196,7 +196,7 @@ def test_idle_worker_replaces_its_connection_as_soon_as_another_got_no_answer(
         return None if found is None else int(found[0])
 
     running = start_worker(nothing, poll=60)
-    before = eventually(lambda: running.worker._claimer._sleeping and backend())
+    before = eventually(lambda: running.worker._wake_up.is_sleeping and backend())
 
     running._loop.call_soon_threadsafe(running.worker._claimer.suspect)
 

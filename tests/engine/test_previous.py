@@ -140,13 +140,13 @@ def test_content_that_someone_has_deleted_is_not_found(
     running = start_worker(author, listen=False, poll=60)
     eventually(lambda: database.execute("SELECT FROM contentq.workers").fetchone() is not None)
     id_ = insert(auto_approve=False)
-    running._loop.call_soon_threadsafe(running.worker._claimer.wake)
+    running._loop.call_soon_threadsafe(running.worker._wake_up.signal)
     eventually(lambda: row(id_).status == "completed")
     database.execute(REJECT)
     database.execute(REQUEUE, [None, id_])
     database.execute("UPDATE content_generation_tasks SET content_id = NULL")
     database.execute("DELETE FROM contents")
-    running._loop.call_soon_threadsafe(running.worker._claimer.wake)
+    running._loop.call_soon_threadsafe(running.worker._wake_up.signal)
 
     eventually(lambda: len(author.found) == 2)
 

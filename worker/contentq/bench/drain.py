@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contentq.bench.scratch import APPLICATION, SCHEMA, Connection
+from contentq.database.database import Database
 from contentq.engine.context import Context
 from contentq.engine.options import WorkerOptions
 from contentq.engine.run_for import run_for
-from contentq.engine.worker import Observer, Worker
+from contentq.engine.tally import Observer
+from contentq.engine.worker import Worker
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
 from contentq.queue.task import Task
@@ -66,7 +68,7 @@ def fill(connection: Connection, tasks: int, seconds: float) -> int:
 
 
 def drain(
-    dsn: str, connection: Connection, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
+    database: Database, connection: Connection, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
 ) -> Drained:
     """Works off what was put in, for so many seconds at most. tell: how many tasks were claimed so far."""
     claims = claimed = 0
@@ -85,8 +87,8 @@ def drain(
         ended, computed_in_all = time.monotonic(), time.process_time()
 
     observer = Observer(observe_claim, observe_report)
-    worker = Worker(dsn, wrap(_nothing), options, observer)
-    asyncio.run(run_for(dsn, worker, seconds, application=APPLICATION))
+    worker = Worker(database, wrap(_nothing), options, observer=observer)
+    asyncio.run(run_for(database, worker, seconds, application=APPLICATION))
     completed, taken, reports = connection.execute(_DONE).fetchone() or (0, 0.0, 0)
     computing = (computed_in_all - computed) / (ended - begun) if ended > begun else 0.0
     return Drained(completed, taken, claims, reports, min(1.0, computing))

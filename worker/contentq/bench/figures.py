@@ -13,6 +13,7 @@ from contentq.bench import drain, latency
 from contentq.bench.commits import Timings, timings
 from contentq.bench.drain import Drained
 from contentq.bench.scratch import Connection, scratch_schema
+from contentq.database.database import Database
 from contentq.engine.options import WorkerOptions
 from contentq.errors import ContentQueueError
 
@@ -135,7 +136,7 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
     with scratch_schema(dsn) as connection:
         give_up = time.monotonic() + seconds
         server = _server(connection)
-        options = WorkerOptions(listen=server.is_direct)
+        database = Database(dsn, listen=server.is_direct)
         tell("timing commits", 0, 1)
         timed = timings(connection, SHARES["commits"] * seconds)
 
@@ -145,7 +146,8 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
         taken: list[float] = []
         if server.is_direct:
             tell_started(0)
-            taken = latency.latencies(dsn, samples, SHARES["latency"] * seconds, options, tell_started)
+            share = SHARES["latency"] * seconds
+            taken = latency.latencies(database, samples, share, WorkerOptions(), tell_started)
         tell("filling the queue", 0, 1)
         filled = drain.fill(connection, tasks, SHARES["fill"] * seconds)
 
@@ -153,8 +155,8 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
             tell("draining the queue", number, filled)
 
         tell_drained(0)
-        options = WorkerOptions(listen=server.is_direct, until_empty=True)
-        drained = drain.drain(dsn, connection, max(1.0, give_up - time.monotonic()), options, tell_drained)
+        options = WorkerOptions(until_empty=True)
+        drained = drain.drain(database, connection, max(1.0, give_up - time.monotonic()), options, tell_drained)
         if (server.is_direct and not taken) or not drained.completed:
             raise ContentQueueError(f"the database has not done anything in {seconds:g} seconds; give it more")
         return Figures(server, timed, taken, tasks, drained)

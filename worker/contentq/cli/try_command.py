@@ -126,10 +126,10 @@ async def _tried(
     handler: Handler, task: Task, previous: PreviousContent | None, progress: _ProgressLines
 ) -> Trial:
     from contentq.testing.fakes import FakeContext, FakeThreadContext
-    from contentq.testing.trial import tried
+    from contentq.testing.trial import run_trial
 
     kind = FakeContext if handler.is_async else FakeThreadContext
-    return await tried(handler, kind(task, previous, progress=progress))
+    return await run_trial(handler, kind(task, previous, progress=progress))
 
 
 def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
@@ -225,9 +225,9 @@ class _ProgressLines:
 
     def __call__(self, fraction: float | None, note: str | None) -> None:
         """What a handler tells, as a worker would note it; what is None stays as it was."""
-        from contentq.engine.progress import cleaned
+        from contentq.engine.progress import clean
 
-        share, said = cleaned(fraction, note)
+        share, said = clean(fraction, note)
         with self._lock:
             self._now = (
                 self._now[0] if share is None else share,

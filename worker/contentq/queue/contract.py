@@ -28,7 +28,11 @@ NOT_REGISTERED = "CQ001"
 _REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s)"
 _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
-_HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
+_HEARTBEAT = """
+    SELECT NULL, NULL, extract(epoch FROM statement_timestamp())::float8
+    UNION ALL
+    SELECT id, attempt, NULL
+    FROM contentq.heartbeat(%s, %s, %s::bigint[], %s::integer[], to_timestamp(%s::float8))"""
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
 WITH_PREVIOUS = f"""{COLUMNS},
     CASE WHEN t.content_id IS NOT NULL
@@ -54,7 +58,6 @@ _CLAIM = f"""
             WHERE g.closed IS NOT NULL)"""
 """The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and the
 gate that was in the way."""
-_RECONCILE = "SELECT contentq.reconcile(%s, %s::integer[], %s::integer[])"
 _WAITING = """
     SELECT EXISTS (
         SELECT FROM public.content_generation_tasks
@@ -122,6 +125,16 @@ class ClosedGate(NamedTuple):
     half_open: bool
 
 
+class Beat(NamedTuple):
+    """The answer to a heartbeat.
+
+    to_stop: (id, attempt) of tasks that the worker should stop. at: when it was made, by the database's clock.
+    """
+
+    to_stop: list[tuple[int, int]]
+    at: float
+
+
 class Claimed(NamedTuple):
     """What a claim has brought.
 
@@ -152,13 +165,21 @@ async def deregister_worker(connection: Connection, worker_id: int) -> list[int]
     return await _ids(connection, DEREGISTER, [worker_id])
 
 
-async def heartbeat(connection: Connection, worker_id: int, busy: int) -> list[tuple[int, int]]:
-    """Keeps the worker alive; returns (id, attempt) of tasks that it should stop. Raises NotRegistered."""
+async def heartbeat(
+    connection: Connection, worker_id: int, held: Sequence[tuple[int, int]], complete_until: float | None
+) -> Beat:
+    """Keeps the worker alive and tells which tasks it should stop. Raises NotRegistered.
+
+    held: (id, attempt) of each task that the worker holds. complete_until: the time of an earlier heartbeat up to
+    which held is complete: whatever else was claimed for the worker until then is released; None for nothing.
+    """
+    ids, attempts = _integers(id_ for id_, _ in held), _integers(attempt for _, attempt in held)
     try:
-        cursor = await connection.execute(_HEARTBEAT, [worker_id, busy])
+        cursor = await connection.execute(_HEARTBEAT, [worker_id, len(held), ids, attempts, complete_until])
     except psycopg.Error as error:
         raise _registered_or(error) from None
-    return [(row[0], row[1]) for row in await cursor.fetchall()]
+    (*_, at), *rows = await cursor.fetchall()
+    return Beat([(row[0], row[1]) for row in rows], at)
 
 
 async def maintain(connection: Connection) -> float:
@@ -189,15 +210,6 @@ def claimed(
     """The tasks of rows of WITH_PREVIOUS."""
     previous = {row[0]: PreviousContent(*row[-1]) for row in rows if row[-1] is not None}
     return Claimed([from_row(row[:-1]) for row in rows], previous, more_in, gate)
-
-
-async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple[int, int]]) -> list[int]:
-    """Releases tasks that the database thinks the worker holds and that are not among held; their ids.
-
-    held: (id, attempt) of each task that the worker knows of.
-    """
-    values = [worker_id, _integers(id_ for id_, _ in held), _integers(attempt for _, attempt in held)]
-    return await _ids(connection, _RECONCILE, values)
 
 
 async def anything_waits(connection: Connection, categories: Sequence[str] | None) -> bool:
