@@ -30,6 +30,9 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    held_ids bigint[];
+    held_attempts integer[];
+    held_since timestamptz[];
     unknown bigint[];
     unknown_ids bigint[];
     unknown_attempts integer[];
@@ -42,16 +45,19 @@ BEGIN
         PERFORM contentq.raise_not_registered(heartbeat.worker_id);
     END IF;
 
+    IF heartbeat.ids IS NOT NULL THEN
+        SELECT array_agg(h.id), array_agg(h.attempt), array_agg(h.started_at)
+        INTO held_ids, held_attempts, held_since
+        FROM contentq.held_attempts(heartbeat.worker_id) AS h;
+    END IF;
+
     IF heartbeat.complete_until IS NOT NULL THEN
         unknown := ARRAY(
             SELECT u.id
             FROM (
-                -- A range, which only the index on the holders of tasks has; = would make any index do.
-                SELECT t.id::bigint, t.attempt
-                FROM public.content_generation_tasks AS t
-                WHERE t.worker_id BETWEEN heartbeat.worker_id AND heartbeat.worker_id
-                  AND t.status = 'processing'
-                  AND t.started_at < heartbeat.complete_until
+                SELECT h.id, h.attempt
+                FROM unnest(held_ids, held_attempts, held_since) AS h (id, attempt, started_at)
+                WHERE h.started_at < heartbeat.complete_until
                 EXCEPT
                 SELECT l.id, l.attempt
                 FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
@@ -97,10 +103,8 @@ BEGIN
         SELECT l.id, l.attempt
         FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
         EXCEPT
-        SELECT t.id::bigint, t.attempt
-        FROM public.content_generation_tasks AS t
-        WHERE t.worker_id BETWEEN heartbeat.worker_id AND heartbeat.worker_id
-          AND t.status = 'processing'
+        SELECT h.id, h.attempt
+        FROM unnest(held_ids, held_attempts) AS h (id, attempt)
     )
     SELECT d.id::bigint, d.attempt
     FROM told AS d

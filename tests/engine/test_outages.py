@@ -43,17 +43,13 @@ def test_task_whose_claim_was_not_heard_is_released(
     async def handler(task: Task, context: Context) -> None:
         return None
 
-    def terminate(which: str) -> None:
-        eventually(lambda: database.execute(TERMINATE, [which]).fetchone() != (0,), within=10)
-
-    start_worker(handler, listen=False, poll=60)
+    start_worker(handler, poll=60, heartbeat=0.2)
     worker = eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
     # What the database has done when the answer to a claim is lost on the way.
     with database.transaction():
         id_ = insert()
         database.execute("SELECT FROM contentq.claim(%s, 1)", worker)
-    terminate("contentq claim")
-    terminate("contentq heartbeat")  # once it is back, the worker looks for tasks
+    eventually(lambda: database.execute(TERMINATE, ["contentq claim"]).fetchone() != (0,), within=10)
     eventually(lambda: row(id_).status == "completed", within=10)
     assert (row(id_).attempt, row(id_).retry_count) == (2, 0)
 

@@ -168,6 +168,19 @@ class Queue:
         rows = self.rows("SELECT * FROM contentq.heartbeat(%s, %s)", worker, busy)
         return sorted((row["id"], row["attempt"]) for row in rows)
 
+    def heartbeat_with(
+        self, worker: int, held: Sequence[Held], complete_until: Any = None
+    ) -> list[tuple[int, int]]:
+        """The same of a worker that says what it holds, complete for all that was claimed until then."""
+        query = "SELECT * FROM contentq.heartbeat(%s, NULL, %s::bigint[], %s::integer[], %s)"
+        ids, attempts = [task.id for task in held], [task.attempt for task in held]
+        rows = self.rows(query, worker, ids, attempts, complete_until)
+        return sorted((row["id"], row["attempt"]) for row in rows)
+
+    def now(self) -> Any:
+        """The time, by the clock of the database."""
+        return self.value("SELECT clock_timestamp()")
+
     def cancel(self, id_: int) -> str | None:
         """Cancels a task; returns its new status."""
         status = self.value("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", id_)
