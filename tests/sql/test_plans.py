@@ -114,6 +114,10 @@ CALLS = {
     "claim beside an old snapshot": (
         f"{REMEMBER.format(categories='NULL', held=HELD_ACCOUNTS)}; SELECT contentq.claim({{worker}}, 10)"
     ),
+    "claim of named tasks": (
+        "SELECT contentq.claim({worker}, 10, NULL, "
+        "ARRAY(SELECT id FROM content_generation_tasks WHERE task_id = 'task-waiting')::bigint[])"
+    ),
     "cleanup": "SELECT contentq.cleanup('30 days', 10)",
     "complete": "SELECT contentq.complete({worker}, {ids}, {attempts})",
     "complete with usage": "SELECT contentq.complete({worker}, {ids}, {attempts}, {usages})",
@@ -140,6 +144,7 @@ INDEXES = {
     "claim": {"scheduled_idx", "ready_idx", "pkey"},
     # The planner looks up the first and the last time of an index when it has one to compare them with.
     "claim beside an old snapshot": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
+    "claim of named tasks": {"pkey", "task_id_key"},
     "cleanup": {"completed_at_idx", "pkey"},
     "complete": {"pkey"},
     "complete with usage": {"pkey"},

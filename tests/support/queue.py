@@ -104,6 +104,11 @@ class Queue:
         """Claims tasks; returns their rows."""
         return self.rows("SELECT * FROM contentq.claim(%s, %s, %s)", worker, max_tasks, categories)
 
+    def claim_named(self, worker: int, task_ids: Sequence[int], max_tasks: int = 1000) -> list[int]:
+        """Claims these tasks; returns the ids of those that were to be had."""
+        query = "SELECT id FROM contentq.claim(%s, %s, NULL, %s::bigint[])"
+        return [row["id"] for row in self.rows(query, worker, max_tasks, list(task_ids))]
+
     def running(self, worker: int | None = None, **columns: Any) -> Held:
         """Inserts a task and lets a worker claim it, a new one unless it is named."""
         id_ = self.add(**columns)

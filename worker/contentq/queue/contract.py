@@ -34,17 +34,15 @@ _HEARTBEAT = """
     SELECT id, attempt, NULL
     FROM contentq.heartbeat(%s, %s, %s::bigint[], %s::integer[], to_timestamp(%s::float8))"""
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
-WITH_PREVIOUS = f"""{COLUMNS},
-    CASE WHEN t.content_id IS NOT NULL
-         THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
-               FROM public.contents AS c
-               WHERE c.id = t.content_id)
-    END"""
-"""What a claim selects of a task t: its columns, and its earlier content."""
-
 _CLAIM = f"""
-    SELECT {WITH_PREVIOUS}, NULL, NULL
-    FROM contentq.claim(%s, %s, %s) AS t
+    SELECT {COLUMNS},
+           CASE WHEN t.content_id IS NOT NULL
+                THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
+                      FROM public.contents AS c
+                      WHERE c.id = t.content_id)
+           END,
+           NULL, NULL
+    FROM contentq.claim(%s, %s, %s, %s::bigint[]) AS t
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
            extract(epoch FROM contentq.next_claim_in())::float8,
@@ -193,23 +191,25 @@ async def listen(connection: Connection) -> None:
 
 
 async def claim(
-    connection: Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
+    connection: Connection,
+    worker_id: int,
+    max_tasks: int,
+    categories: Sequence[str] | None,
+    task_ids: Sequence[int] | None = None,
 ) -> Claimed:
-    """Claims up to max_tasks tasks, most urgent first. Raises NotRegistered."""
+    """Claims up to max_tasks tasks, most urgent first. Raises NotRegistered.
+
+    task_ids: only these, whatever they wait for.
+    """
+    named = None if task_ids is None else _integers(task_ids)
     try:
-        cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories)])
+        cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories), named])
     except psycopg.Error as error:
         raise _registered_or(error) from None
-    *rows, last = await cursor.fetchall()
-    return claimed([row[:-2] for row in rows], last[-2], None if last[-1] is None else ClosedGate(*last[-1]))
-
-
-def claimed(
-    rows: Sequence[Sequence[Any]], more_in: float | None = None, gate: ClosedGate | None = None
-) -> Claimed:
-    """The tasks of rows of WITH_PREVIOUS."""
-    previous = {row[0]: PreviousContent(*row[-1]) for row in rows if row[-1] is not None}
-    return Claimed([from_row(row[:-1]) for row in rows], previous, more_in, gate)
+    *rows, (*_, more_in, gate) = await cursor.fetchall()
+    previous = {row[0]: PreviousContent(*row[-3]) for row in rows if row[-3] is not None}
+    tasks = [from_row(row[:-3]) for row in rows]
+    return Claimed(tasks, previous, more_in, None if gate is None else ClosedGate(*gate))
 
 
 async def anything_waits(connection: Connection, categories: Sequence[str] | None) -> bool:

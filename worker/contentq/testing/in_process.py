@@ -28,8 +28,9 @@ from contentq.engine.timings import Timings
 from contentq.engine.worker import Worker
 from contentq.errors import DatabaseUnreachable, DidNotEnd, NotRunnable
 from contentq.handlers.loading import Handler, load, wrap
-from contentq.queue import contract, inspection, one_task, operations
-from contentq.queue.one_task import AtOnce, OneTask
+from contentq.queue import contract, inspection, operations
+from contentq.testing import sources
+from contentq.testing.sources import AtOnce, OneTask
 
 T = TypeVar("T")
 
@@ -188,8 +189,8 @@ async def _work(database: Database, worker: Worker, timeout: float) -> bool:
         raise DatabaseUnreachable(f"the connection to the database was lost: {said}") from None
 
 
-def _pending(connection: psycopg.Connection[TupleRow], task_id: str | int) -> one_task.Found:
-    task = one_task.find(connection, task_id)
+def _pending(connection: psycopg.Connection[TupleRow], task_id: str | int) -> sources.Found:
+    task = sources.find(connection, task_id)
     if task is None:
         raise NotRunnable(
             f"there is no task {task_id}; if the test has inserted it, the transaction is to be committed first"
