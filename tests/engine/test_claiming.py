@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contentq import Context, Task, ThreadContext
@@ -16,19 +16,19 @@ from tests.support.waiting import eventually
 WorkOff = Callable[..., Any]
 
 
-async def nothing(task: Task, context: Context) -> None:
+async def nothing(_task: Task, _context: Context) -> None:
     return None
 
 
 def test_tasks_start_by_priority_then_by_age(work_off: WorkOff, insert: Insert) -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     insert(topic="low", priority=1, submitted_at=now - timedelta(hours=9))
     insert(topic="new", priority=5, submitted_at=now)
     insert(topic="old", priority=5, submitted_at=now - timedelta(hours=1))
     insert(topic="urgent", priority=10, submitted_at=now)
     started: list[str | None] = []
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         started.append(task.topic)
 
     work_off(handler, concurrency=1)
@@ -60,7 +60,7 @@ def test_worker_that_does_not_listen_polls(
 
 def test_scheduled_task_starts_at_its_time(start_worker: StartWorker, insert: Insert, row: Row) -> None:
     start_worker(nothing, poll=60)
-    id_ = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=1))
+    id_ = insert(scheduled_at=datetime.now(UTC) + timedelta(seconds=1))
     due = row(id_).scheduled_at
     eventually(lambda: row(id_).status == "completed", within=10)
     assert timedelta(0) <= row(id_).started_at - due < timedelta(seconds=0.9)
@@ -69,7 +69,7 @@ def test_scheduled_task_starts_at_its_time(start_worker: StartWorker, insert: In
 def test_until_empty_leaves_what_a_producer_scheduled_for_later(
     work_off: WorkOff, insert: Insert, row: Row
 ) -> None:
-    later = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(days=1))
+    later = insert(scheduled_at=datetime.now(UTC) + timedelta(days=1))
     now = insert()
     work_off(nothing)
     assert (row(now).status, row(later).status) == ("completed", "pending")
@@ -81,13 +81,13 @@ def test_only_the_named_categories_are_claimed(work_off: WorkOff, insert: Insert
     assert [row(id_).status for id_ in (wanted, other, none)] == ["completed", "pending", "pending"]
 
 
-def test_no_more_run_at_once_than_there_are_slots(work_off: WorkOff, insert: Insert, database: Database) -> None:
+def test_no_more_run_at_once_than_there_are_slots(work_off: WorkOff, insert: Insert) -> None:
     for _ in range(40):
         insert()
     at_once: list[int] = []
     running = 0
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, _context: ThreadContext) -> None:
         nonlocal running
         running += 1
         at_once.append(running)
@@ -107,7 +107,7 @@ def test_three_workers_share_the_work_and_start_each_task_once(
     )
     started: list[int] = []
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         started.append(task.id)
 
     workers = [start_worker(handler, until_empty=True) for _ in range(3)]
@@ -127,7 +127,7 @@ def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
     id_ = insert()
     database.execute("UPDATE content_generation_tasks SET timeout_at = clock_timestamp() + interval '0.5 seconds'")
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, _context: ThreadContext) -> None:
         eventually(lambda: row(id_).status == "timeout")
         heard = database.execute("SELECT heartbeat_at FROM contentq.workers").fetchone()
         # By then the worker has long seen that there is nothing more to claim.

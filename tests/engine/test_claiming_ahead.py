@@ -12,7 +12,7 @@ from contentq import Context, Task, ThreadContext
 from contentq.engine.worker import Ending
 from contentq.queue import contract
 
-from tests.engine.conftest import Database, Row, StartWorker
+from tests.engine.conftest import Database, StartWorker
 from tests.support.waiting import eventually
 
 FILL = """
@@ -34,7 +34,7 @@ class Gate:
         self.begun: Counter[int] = Counter()
         self.opened, self.opened_first = asyncio.Event(), asyncio.Event()
 
-    async def __call__(self, task: Task, context: Context) -> None:
+    async def __call__(self, task: Task, _context: Context) -> None:
         self.running += 1
         self.most = max(self.most, self.running)
         self.begun[task.id] += 1
@@ -166,7 +166,7 @@ def test_deadline_of_a_task_that_waits_for_a_slot_is_kept(
 
 
 def test_cancelled_task_that_waits_for_a_slot_never_begins(
-    start_worker: StartWorker, database: Database, account: int, row: Row
+    start_worker: StartWorker, database: Database, account: int
 ) -> None:
     gate = Gate()
     database.execute(FILL, [account, "wait", None, 10])
@@ -187,7 +187,7 @@ def test_cancelled_task_that_waits_for_a_slot_never_begins(
 def test_threads_are_claimed_ahead_too(start_worker: StartWorker, database: Database, account: int) -> None:
     go_on, lock, most, running = threading.Event(), threading.Lock(), 0, 0
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, _context: ThreadContext) -> None:
         nonlocal most, running
         with lock:
             running += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def test_deadline_kills_the_whole_group(
     start_worker: StartWorker, insert: Insert, row: Row, trace: Trace, program: Program
 ) -> None:
     start_worker(program(ENDLESS))
-    id_ = insert(timeout_at=datetime.now(timezone.utc) + timedelta(seconds=1.5))
+    id_ = insert(timeout_at=datetime.now(UTC) + timedelta(seconds=1.5))
     eventually(trace.is_held)
 
     eventually(lambda: row(id_).status == "timeout")

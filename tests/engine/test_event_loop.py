@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import threading
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ class Blocking:
         self.running = threading.Event()
         self.let_go = threading.Event()
 
-    async def __call__(self, task: Task, context: Context) -> dict[str, Any]:
+    async def __call__(self, task: Task, _context: Context) -> dict[str, Any]:
         if task.topic == "blocks":
             self.running.set()
             assert self.let_go.wait(30)
@@ -97,7 +97,7 @@ def test_deadline_of_a_task_that_blocks_the_event_loop_passes_all_the_same(
     start_worker: StartWorker, insert: Insert, row: Row
 ) -> None:
     handler = Blocking()
-    id_ = insert(topic="blocks", timeout_at=datetime.now(timezone.utc) + timedelta(seconds=1))
+    id_ = insert(topic="blocks", timeout_at=datetime.now(UTC) + timedelta(seconds=1))
     running = start_worker(handler, heartbeat=0.2)
     assert handler.running.wait(10)
 
@@ -114,10 +114,10 @@ def test_handler_that_awaits_or_runs_in_a_thread_is_not_warned_of(
 ) -> None:
     let_go = threading.Event()
 
-    def plainly(task: Task, context: ThreadContext) -> None:
+    def plainly(_task: Task, _context: ThreadContext) -> None:
         assert let_go.wait(30)
 
-    async def async_(task: Task, context: Context) -> None:
+    async def async_(_task: Task, _context: Context) -> None:
         await asyncio.to_thread(let_go.wait, 30)
 
     start_worker(plainly if plain else async_, heartbeat=0.2)

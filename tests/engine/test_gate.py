@@ -91,7 +91,7 @@ def begin(gate: Gate) -> int:
     if number:
         assert gate.pace is not None
         gate.learn_open(time.monotonic())
-        gate.pace.record_begun(number, time.monotonic(), is_limiting=True)
+        gate.pace.record_start(number, time.monotonic(), is_limiting=True)
     return number
 
 
@@ -151,7 +151,8 @@ def test_gate_of_another_provider_is_closed_and_not_its_own(gate: Gate) -> None:
     assert gate.pace.rate == FIRST_RATE
 
 
-def test_worker_without_a_gate_only_puts_off_each_a_little_differently(clock: Clock) -> None:
+@pytest.mark.usefixtures("clock")
+def test_worker_without_a_gate_only_puts_off_each_a_little_differently() -> None:
     gate = Gate(None)
 
     delays = {seconds(refused(gate, 20)) for _ in range(20)}
@@ -195,7 +196,8 @@ def test_gate_is_closed_for_an_hour_at_most_and_then_one_is_to_try(gate: Gate) -
     assert failed.retry_after == timedelta(seconds=rules.LONGEST_CLOSING)
 
 
-def test_worker_without_a_gate_closes_that_which_its_handler_names(clock: Clock) -> None:
+@pytest.mark.usefixtures("clock")
+def test_worker_without_a_gate_closes_that_which_its_handler_names() -> None:
     assert closed_for(refused(Gate(None), 20, key="images")) == pytest.approx(20)
 
 

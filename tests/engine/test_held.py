@@ -40,7 +40,7 @@ def test_task_is_kept_whose_claim_has_taken_effect_and_is_not_answered_yet(
             await asyncio.to_thread(go.wait, 30)
         return claimed
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         return None
 
     monkeypatch.setattr(contract, "claim", answer_late)
@@ -60,7 +60,7 @@ def test_running_task_that_someone_has_put_back_is_stopped(
 ) -> None:
     stopped = threading.Event()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         if task.attempt == 1:
             try:
                 await asyncio.Event().wait()

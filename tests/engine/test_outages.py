@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ TERMINATE = """
 def test_worker_goes_on_when_its_connections_are_terminated(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, which: str
 ) -> None:
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         return None
 
     start_worker(handler, poll=60)
@@ -40,7 +40,7 @@ def test_worker_goes_on_when_its_connections_are_terminated(
 def test_task_whose_claim_was_not_heard_is_released(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         return None
 
     start_worker(handler, poll=60, heartbeat=0.2)
@@ -59,7 +59,7 @@ def test_row_that_someone_has_locked_holds_up_no_other_report(
 ) -> None:
     go = threading.Event()
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, _context: ThreadContext) -> None:
         go.wait(30)
 
     start_worker(handler)
@@ -91,11 +91,11 @@ def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
         looks += 1
         return await claim(*arguments)
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         return None
 
     monkeypatch.setattr(contract, "claim", counted)
-    id_ = insert(scheduled_at=datetime.now(timezone.utc) + timedelta(seconds=0.5))
+    id_ = insert(scheduled_at=datetime.now(UTC) + timedelta(seconds=0.5))
     other = connect()
     with other.transaction():
         other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
@@ -111,7 +111,7 @@ def test_rows_that_someone_has_locked_hold_up_neither_reports_nor_claims(
 ) -> None:
     go = threading.Event()
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(task: Task, _context: ThreadContext) -> None:
         if task.topic == "waits":
             go.wait(30)
 
@@ -135,12 +135,12 @@ def test_row_that_someone_has_locked_does_not_cost_a_handler_its_own_transaction
 ) -> None:
     started, go = threading.Event(), threading.Event()
 
-    async def async_(task: Task, context: Context) -> None:
+    async def async_(_task: Task, context: Context) -> None:
         await (await context.connection()).execute("SELECT")
         started.set()
         await asyncio.to_thread(go.wait, 30)
 
-    def plainly(task: Task, context: ThreadContext) -> None:
+    def plainly(_task: Task, context: ThreadContext) -> None:
         context.connection().execute("SELECT")
         started.set()
         go.wait(30)
@@ -164,7 +164,7 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
 ) -> None:
     started = threading.Event()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         started.set()
         await asyncio.Event().wait()
 
@@ -180,7 +180,7 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
 def test_idle_worker_replaces_its_connection_as_soon_as_another_got_no_answer(
     start_worker: StartWorker, database: Database
 ) -> None:
-    async def nothing(task: Task, context: Context) -> None:
+    async def nothing(_task: Task, _context: Context) -> None:
         return None
 
     def backend() -> int | None:

@@ -21,7 +21,7 @@ def run(pace: Pace, start: float, seconds: float, free: int = 1000) -> list[floa
             return began
         number = min(free, pace.allows(now))
         if number:
-            pace.record_begun(number, now, is_limiting=True)
+            pace.record_start(number, now, is_limiting=True)
             began += [now] * number
 
 
@@ -38,7 +38,7 @@ def test_first_task_begins_at_once_and_the_rest_at_the_first_rate() -> None:
 
     assert pace.allows(0.0) == 1
     assert pace.wait(0.0) == 0
-    pace.record_begun(1, 0.0, is_limiting=True)
+    pace.record_start(1, 0.0, is_limiting=True)
 
     assert pace.allows(0.0) == 0
     assert pace.wait(0.0) == pytest.approx(1 / rules.FIRST_RATE)
@@ -60,7 +60,7 @@ def test_rate_does_not_grow_while_something_else_limits() -> None:
     pace = Pace(0.0)
 
     for tenth in range(100):
-        pace.record_begun(1, tenth / 2, is_limiting=False)
+        pace.record_start(1, tenth / 2, is_limiting=False)
 
     assert pace.rate == rules.FIRST_RATE
 
@@ -68,11 +68,11 @@ def test_rate_does_not_grow_while_something_else_limits() -> None:
 def test_rate_does_not_grow_while_nothing_begins() -> None:
     # Its slots are full, or the database is away for an hour.
     pace = Pace(0.0)
-    pace.record_begun(1, 0.0, is_limiting=True)
+    pace.record_start(1, 0.0, is_limiting=True)
 
     for second in range(1, 3600):
         pace.allows(float(second))
-    pace.record_begun(1, 3600.0, is_limiting=True)
+    pace.record_start(1, 3600.0, is_limiting=True)
 
     assert pace.rate <= 2 * rules.FIRST_RATE
 
@@ -88,11 +88,11 @@ def test_hour_of_waiting_is_no_reason_for_a_burst() -> None:
 @pytest.mark.parametrize("later", [-1000.0, 0.0, 1e-9, 1e9])
 def test_clock_that_jumps_does_no_harm(later: float) -> None:
     pace = settled(20.0, now=1000.0)
-    pace.record_begun(1, 1001.0, is_limiting=True)
+    pace.record_start(1, 1001.0, is_limiting=True)
     pace.close(1002.0, 1001.0, half_open=False)
 
     now = 1001.0 + later
-    pace.record_begun(pace.allows(now), now, is_limiting=True)
+    pace.record_start(pace.allows(now), now, is_limiting=True)
     pace.record_refusal(now, now)
 
     assert rules.LOWEST_RATE <= pace.rate <= 40
@@ -146,7 +146,7 @@ def test_it_never_falls_below_the_lowest_rate_and_comes_back_from_there() -> Non
     now = 0.0
     for _ in range(200):
         now += 60
-        pace.record_begun(1, now, is_limiting=True)
+        pace.record_start(1, now, is_limiting=True)
         pace.record_refusal(now, now)
         assert pace.rate >= rules.LOWEST_RATE
 
@@ -162,7 +162,7 @@ def test_at_a_low_rate_it_at_most_doubles_from_one_task_to_the_next() -> None:
     now = 0.0
     while now < 600:
         now += pace.wait(now) + 0.001
-        pace.record_begun(pace.allows(now), now, is_limiting=True)
+        pace.record_start(pace.allows(now), now, is_limiting=True)
         rates.append(pace.rate)
 
     assert max(later / earlier for earlier, later in pairwise(rates)) <= 2
@@ -175,7 +175,7 @@ def test_high_rate_does_not_mean_as_many_claims() -> None:
     while now < 1.0:
         number = pace.allows(now)
         if number:
-            pace.record_begun(number, now, is_limiting=False)
+            pace.record_start(number, now, is_limiting=False)
             claims += 1
             now += 0.002  # what a claim takes
         else:
@@ -200,7 +200,7 @@ def test_shorter_closing_does_not_end_a_longer_one() -> None:
     pace.close(3.0, 2.0, half_open=False)
 
     assert pace.is_closed(30.0)
-    pace.record_begun(pace.allows(31.5), 31.5, is_limiting=True)
+    pace.record_start(pace.allows(31.5), 31.5, is_limiting=True)
     assert pace.allows(31.9) == 0  # it is still to be tried with one
 
 
@@ -229,7 +229,7 @@ def test_after_a_long_closing_it_begins_with_few_and_doubles() -> None:
 def test_ramp_of_a_low_rate_does_not_take_longer_than_the_ramp() -> None:
     pace = settled(1.0)
     pace.close(30.0, 1.0, half_open=False)
-    pace.record_begun(pace.allows(30.0), 30.0, is_limiting=True)
+    pace.record_start(pace.allows(30.0), 30.0, is_limiting=True)
 
     began = run(pace, 30.0, 10.0)
 
@@ -266,7 +266,7 @@ class TestProbe:
         """One whose half_open has begun at 10."""
         pace = self.closed()
         assert pace.allows(10.0) == 1
-        pace.record_begun(1, 10.0, is_limiting=True)
+        pace.record_start(1, 10.0, is_limiting=True)
         return pace
 
     def test_one_task_begins_and_no_other(self) -> None:
@@ -277,10 +277,10 @@ class TestProbe:
 
     def test_it_waits_for_a_task_when_there_is_none(self) -> None:
         pace = self.closed()
-        pace.record_begun(0, 10.0, is_limiting=False)
+        pace.record_start(0, 10.0, is_limiting=False)
 
         assert pace.allows(1000.0) == 1
-        pace.record_begun(1, 1000.0, is_limiting=False)
+        pace.record_start(1, 1000.0, is_limiting=False)
         assert pace.allows(1001.0) == 0
 
     def test_when_it_went_well_the_ramp_begins(self) -> None:
@@ -296,7 +296,7 @@ class TestProbe:
     def test_tasks_that_began_earlier_show_nothing(self) -> None:
         pace = self.closed()
         assert not pace.record_success(0.5, 5.0)
-        pace.record_begun(1, 10.0, is_limiting=True)
+        pace.record_start(1, 10.0, is_limiting=True)
         assert not pace.record_success(0.5, 10.2)
         assert not pace.record_undecided(0.5)
 
@@ -308,7 +308,7 @@ class TestProbe:
         assert pace.record_undecided(10.0)
 
         assert pace.allows(10.5) == 1
-        pace.record_begun(1, 10.5, is_limiting=True)
+        pace.record_start(1, 10.5, is_limiting=True)
         assert pace.allows(10.6) == 0
 
     def test_when_it_takes_long_that_is_taken_for_well(self) -> None:
@@ -323,7 +323,7 @@ class TestProbe:
         for _ in range(50):
             pace.close(now + 30, now, half_open=True)
             now += 30.1
-            pace.record_begun(pace.allows(now), now, is_limiting=True)
+            pace.record_start(pace.allows(now), now, is_limiting=True)
         pace.record_success(now, now)
 
         assert len(run(pace, now, 10)) >= 7
@@ -332,7 +332,7 @@ class TestProbe:
         pace = self.begun()
         before = pace.rate
         for now in (15.1, 15.2, 15.3):
-            pace.record_begun(1, now, is_limiting=True)
+            pace.record_start(1, now, is_limiting=True)
 
         assert pace.rate == before
 
@@ -398,7 +398,7 @@ def test_three_workers_use_what_a_provider_takes_and_are_seldom_refused(seed: in
                 was_closed[worker] = False
                 allowed = pace.allows(now)
                 if allowed:
-                    pace.record_begun(allowed, now, is_limiting=True)
+                    pace.record_start(allowed, now, is_limiting=True)
                 for _ in range(allowed):
                     later(now + call_time * chance.uniform(0.5, 1.0), worker, "call", now)
             later(now + max(0.002, pace.wait(now)), worker, "look")

@@ -21,7 +21,7 @@ class Author:
         self.doings = list(doings)
         self.found: list[tuple[str | None, PreviousContent | None]] = []
 
-    async def __call__(self, task: Task, context: Context) -> Any:
+    async def __call__(self, _task: Task, context: Context) -> Any:
         self.found.append((context.previous_error, context.previous_content))
         doing = self.doings.pop(0)
         if isinstance(doing, Exception):
@@ -30,7 +30,7 @@ class Author:
 
 
 class PlainAuthor(Author):
-    def __call__(self, task: Task, context: ThreadContext) -> Any:  # type: ignore[override]
+    def __call__(self, _task: Task, context: ThreadContext) -> Any:  # type: ignore[override]
         self.found.append((context.previous_error, context.previous_content))
         return self.doings.pop(0)
 

@@ -46,7 +46,7 @@ class Talker:
     def __init__(self) -> None:
         self.said: asyncio.Queue[tuple[Any, Any] | None] = asyncio.Queue()
 
-    async def __call__(self, task: Task, context: Context) -> None:
+    async def __call__(self, _task: Task, context: Context) -> None:
         while (each := await self.said.get()) is not None:
             context.progress(*each)
 
@@ -61,7 +61,7 @@ def test_last_value_wins_and_it_is_written_once_a_second(
 ) -> None:
     ended_at = 0.0
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, context: Context) -> None:
         nonlocal ended_at
         until = time.monotonic() + 3.3
         while (left := until - time.monotonic()) > 0:
@@ -85,7 +85,7 @@ def test_last_value_wins_and_it_is_written_once_a_second(
 def test_progress_of_a_plain_function_is_written_too(start_worker: StartWorker, insert: Insert, row: Row) -> None:
     go = threading.Event()
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, context: ThreadContext) -> None:
         context.progress(0.25, "reading")
         threads = [threading.Thread(target=context.progress, args=[0.5, "writing"]) for _ in range(3)]
         for thread in threads:
@@ -173,7 +173,7 @@ def test_after_the_end_nothing_is_written(
 ) -> None:
     kept: list[Context] = []
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, context: Context) -> None:
         kept.append(context)
         context.progress(0.5, "too late")
 
@@ -196,7 +196,7 @@ def test_progress_of_an_attempt_is_not_taken_for_that_of_the_next(
     contexts: list[ThreadContext] = []
     go = threading.Event()
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, context: ThreadContext) -> None:
         contexts.append(context)
         go.wait(30)
 
@@ -226,7 +226,7 @@ def test_progress_of_a_thread_that_was_left_behind_does_not_fail() -> None:
 
 
 def test_row_that_someone_has_locked_holds_up_nothing(
-    start_worker: StartWorker, insert: Insert, row: Row, database: Database, connect: Any
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Any
 ) -> None:
     talker = Talker()
     worker = start_worker(talker)
@@ -248,7 +248,7 @@ def test_thousand_handlers_that_never_stop_talking_cost_a_statement_a_second(
     handlers, calls = 1000, 200
     spent = 0.0
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, context: Context) -> None:
         nonlocal spent
         for part in range(10):
             began = time.thread_time()

@@ -155,7 +155,7 @@ def _signals_stop(running: Worker, watchdog: Watchdog, timings: Timings) -> Iter
     loop = asyncio.get_running_loop()
     seen = 0
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
         nonlocal seen
         seen += 1
         if seen > 2:
@@ -215,7 +215,7 @@ def _progress(database: Database, categories: tuple[str, ...] | None) -> Iterato
             if claimed > waiting:
                 progress.update(bar, total=claimed)
 
-        def on_reported(outcome: Any, status: str | None) -> None:
+        def on_reported(_outcome: Any, _status: str | None) -> None:
             nonlocal ended
             ended += 1
             rate = ended / max(time.monotonic() - started, 0.001)

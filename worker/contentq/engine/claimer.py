@@ -101,7 +101,7 @@ class Claimer:
             self._gate.learn_open(asked_at)
             if self._gate.pace is not None:
                 is_limiting = self._is_limited and len(claimed.tasks) == max_tasks
-                self._gate.pace.record_begun(len(claimed.tasks), time.monotonic(), is_limiting=is_limiting)
+                self._gate.pace.record_start(len(claimed.tasks), time.monotonic(), is_limiting=is_limiting)
         return claimed
 
     async def rest(self, more_in: float | None) -> None:

@@ -101,7 +101,7 @@ class Pace:
         seconds = max(0.001, (self._together(now) - self._tokens) / self._effective_rate(now))
         return min(seconds, RAMP_LOOK) if now < self._ramp_from + RAMP else seconds
 
-    def record_begun(self, tasks: int, now: float, *, is_limiting: bool) -> None:
+    def record_start(self, tasks: int, now: float, *, is_limiting: bool) -> None:
         """So many tasks begin now. is_limiting: more would have, but for the pace; only then the rate grows."""
         self._count(now)
         if tasks and is_limiting and self._is_limiting and not self._probing:

@@ -191,17 +191,17 @@ class ReconnectingConnection:
             loop = asyncio.get_running_loop()
             with suppress(psycopg.Error, OSError):  # someone has closed it under us; the next call will find out
                 self._read_from = connection.fileno()
-                loop.add_reader(self._read_from, self._arrived)
+                loop.add_reader(self._read_from, self._read_arrived)
                 self._reading = loop
             # The end of the last answer may have come together with a notification.
-            self._arrived()
+            self._read_arrived()
 
     def _stop_reading(self) -> None:
         if self._reading is not None:
             self._reading.remove_reader(self._read_from)
             self._reading = None
 
-    def _arrived(self) -> None:
+    def _read_arrived(self) -> None:
         """Something has arrived on the idle connection."""
         connection = self._connection
         assert connection is not None

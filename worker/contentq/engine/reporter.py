@@ -19,7 +19,7 @@ from contentq.engine.database_errors import is_answer, is_outage, is_refusal, is
 from contentq.engine.gate import Gate
 from contentq.engine.progress import ProgressNotes
 from contentq.engine.reconnecting import ReconnectingConnection
-from contentq.engine.results import refused, refused_by_database
+from contentq.engine.results import refusal, refusal_by_database
 from contentq.engine.timings import Timings
 from contentq.queue import contract
 from contentq.queue.outcomes import (
@@ -239,11 +239,11 @@ class Reporter:
         if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
             await self._report_group([replace(outcome, usage=None)])
         elif isinstance(outcome, Completed | Stored):
-            await self._report_group([refused_by_database(outcome, text)])
+            await self._report_group([refusal_by_database(outcome, text)])
         elif isinstance(outcome, Snoozed):
             await self._report_group([Failed(held, f"it could not be snoozed: {text}", "ReportRefused")])
         elif isinstance(outcome, Failed) and outcome.message != UNSTORABLE:
-            await self._report_group([refused(held, UNSTORABLE)])
+            await self._report_group([refusal(held, UNSTORABLE)])
         else:
             # The worker does not hold it any more: the next heartbeat releases it.
             self._answered(outcome, None)

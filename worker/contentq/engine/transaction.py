@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.database_errors import one_line
 from contentq.engine.reconnecting import cut
-from contentq.engine.results import refused_by_database
+from contentq.engine.results import refusal_by_database
 from contentq.engine.usage import usage_of_outcome
 from contentq.queue.contract import completion_call
 from contentq.queue.outcomes import Completed, Failed, Outcome, Stored
@@ -40,7 +40,7 @@ async def finish(
         committed(outcome, "completed" if counted else None)
     except (psycopg.Error, UnicodeError) as error:
         assert isinstance(outcome, Completed | Stored)
-        return _not_committed(outcome, error)
+        return _outcome_of_failed_commit(outcome, error)
     finally:
         await connections.close_async(connection)
     return None
@@ -68,7 +68,7 @@ def finish_in_thread(
         committed(outcome, "completed" if counted else None)
     except (psycopg.Error, UnicodeError) as error:
         assert isinstance(outcome, Completed | Stored)
-        return _not_committed(outcome, error)
+        return _outcome_of_failed_commit(outcome, error)
     finally:
         connections.close(connection)
     return None
@@ -94,9 +94,9 @@ def _complete_in_thread(connection: psycopg.Connection[TupleRow], outcome: Compl
             continue
 
 
-def _not_committed(outcome: Completed | Stored, error: Exception) -> Outcome:
+def _outcome_of_failed_commit(outcome: Completed | Stored, error: Exception) -> Outcome:
     """The attempt failed after all. Should the commit have taken effect, this report will not count."""
     if isinstance(error, psycopg.DataError | UnicodeError):
-        return refused_by_database(outcome, one_line(error))
+        return refusal_by_database(outcome, one_line(error))
     message = f"the handler's transaction was not committed: {one_line(error)}"
     return Failed(outcome.held, message, type(error).__name__, usage=usage_of_outcome(outcome))

@@ -33,9 +33,9 @@ def usage_of(held: Held, said: object) -> str | None:
             return None
         members = dict(said)  # type: ignore[call-overload]
     except Exception:
-        _warn(held, [f"{_shown(said)} is no mapping"])
+        _warn(held, [f"{_short_repr(said)} is no mapping"])
         return None
-    usage, dropped = _usable(members)
+    usage, dropped = _pick_countable(members)
     if not usage and not dropped:
         dropped = [f"there is none of {', '.join(AMOUNTS)}"]
     if dropped:
@@ -59,7 +59,7 @@ def usage_of_outcome(outcome: Completed | Stored) -> str | None:
         return None
 
 
-def _usable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], list[str]]:
+def _pick_countable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], list[str]]:
     """The members that can be counted, and what is to be said of those that cannot."""
     usage: dict[str, str | int | float] = {}
     dropped: list[str] = []
@@ -67,7 +67,7 @@ def _usable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], l
     if isinstance(model, str):
         usage[MODEL] = as_text(model)
     elif model is not None:
-        dropped.append(f"{MODEL}={_shown(model)}")
+        dropped.append(f"{MODEL}={_short_repr(model)}")
     for name in AMOUNTS:
         value = members.get(name)
         if value is None:
@@ -79,11 +79,11 @@ def _usable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], l
         if 0 <= number <= MOST:
             usage[name] = number
         else:
-            dropped.append(f"{name}={_shown(value)}")
+            dropped.append(f"{name}={_short_repr(value)}")
     return usage, dropped
 
 
-def _shown(value: object) -> str:
+def _short_repr(value: object) -> str:
     """A value in a few characters, whatever its __repr__ does."""
     try:
         return reprlib.repr(value)

@@ -97,7 +97,7 @@ class FakeContext(Context):
             return connection
 
         self.reported: Reports = []
-        super().__init__(task, open_connection, previous_content, _recorded(self.reported, progress))
+        super().__init__(task, open_connection, previous_content, _recorder(self.reported, progress))
 
 
 class FakeThreadContext(ThreadContext):
@@ -118,7 +118,7 @@ class FakeThreadContext(ThreadContext):
             return connection
 
         self.reported: Reports = []
-        super().__init__(task, open_connection, previous_content, _recorded(self.reported, progress))
+        super().__init__(task, open_connection, previous_content, _recorder(self.reported, progress))
 
 
 def make_context(
@@ -149,7 +149,7 @@ def _content(given: PreviousContent | str | None) -> PreviousContent | None:
     return previous_content_of(given) if isinstance(given, str) else given
 
 
-def _recorded(reports: Reports, progress: Progress | None) -> Progress:
+def _recorder(reports: Reports, progress: Progress | None) -> Progress:
     def record(fraction: float | None, note: str | None) -> None:
         reports.append((fraction, note))
         if progress is not None:

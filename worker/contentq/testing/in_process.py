@@ -102,19 +102,18 @@ async def run_task_async(dsn: str, handler: Any, task_id: str | int, *, timeout:
         if task.is_overdue:
             # As in any queue, the housekeeping comes before the claim.
             operations.sweep_timeouts(connection)
-            return _ran(connection, task.task_id)
+            return _read_row(connection, task.task_id)
     source = OneTask(task.id)
     worker = _worker(database, found, source, concurrency=1)
     ended = await _work(database, worker, timeout)
     with database.connect(APPLICATION) as connection:
         if not ended and worker.counts.claimed and not _was_reported(worker.counts):
-            raise DidNotEnd(
-                f"task {task.task_id} did not end within {timeout:g} s, and was given back; {_stopped(found)}"
-            )
+            late = f"task {task.task_id} did not end within {timeout:g} s, and was given back"
+            raise DidNotEnd(f"{late}; {_say_what_stops(found)}")
         if not worker.counts.claimed:
             now = _pending(connection, task.id)
             raise NotRunnable(f"task {now.task_id} could not be claimed: another session has locked its row")
-        return _ran(connection, task.task_id)
+        return _read_row(connection, task.task_id)
 
 
 def run_until_empty(
@@ -158,7 +157,7 @@ async def run_until_empty_async(
     database.check(APPLICATION)
     if not await _work(database, worker, timeout):
         with database.connect(APPLICATION) as connection:
-            unfinished = _unfinished(connection)
+            unfinished = _name_unfinished(connection)
         if unfinished:
             raise DidNotEnd(f"the queue was not empty after {timeout:g} s: {unfinished}")
     return worker.counts
@@ -200,7 +199,7 @@ def _pending(connection: psycopg.Connection[TupleRow], task_id: str | int) -> so
     return task
 
 
-def _ran(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask:
+def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask:
     row = inspection.task(connection, task_id)
     if row is None:
         raise NotRunnable(f"task {task_id} was deleted while it ran")
@@ -224,7 +223,7 @@ def _was_reported(counts: Counts) -> bool:
     return any((counts.completed, *others))
 
 
-def _stopped(handler: Handler) -> str:
+def _say_what_stops(handler: Handler) -> str:
     return (
         "its handler was cancelled"
         if handler.is_async
@@ -232,7 +231,7 @@ def _stopped(handler: Handler) -> str:
     )
 
 
-def _unfinished(connection: psycopg.Connection[TupleRow]) -> str:
+def _name_unfinished(connection: psycopg.Connection[TupleRow]) -> str:
     """What still waits or runs; nothing when the last handlers have blocked the loop, and ended after all."""
     rows = connection.execute(_UNFINISHED, [SHOWN]).fetchall()
     tasks = [
