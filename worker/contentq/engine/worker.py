@@ -122,6 +122,8 @@ class Worker:
         while not self._stop_asked.is_set():
             worker_id = await self._registration.wait()
             room = await self._claimer.wait_for_room()
+            if self._stop_asked.is_set():
+                break  # a slot that became free since then is not filled again
             try:
                 claimed = await self._claim_and_start(worker_id, room)
                 if len(claimed.tasks) == room:
