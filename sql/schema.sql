@@ -405,9 +405,9 @@ COMMENT ON COLUMN public.content_generation_tasks.progress IS 'How far the lates
 
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS 'What the handler of the latest attempt says of its progress.';
 
--- Name: claim(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: claim(bigint, integer, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[] DEFAULT NULL::text[]) RETURNS SETOF public.content_generation_tasks
+CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[] DEFAULT NULL::text[], task_ids bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF public.content_generation_tasks
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
@@ -443,7 +443,7 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(claim.worker_id);
     END IF;
-    IF closed IS NOT NULL THEN
+    IF closed IS NOT NULL AND claim.task_ids IS NULL THEN
         PERFORM set_config('contentq.gate', closed::text, false);
         RETURN;
     ELSIF current_setting('contentq.gate', true) <> '' THEN
@@ -453,31 +453,46 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
-    IF (SELECT t.scheduled_at
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NOT NULL
-          AND t.scheduled_at <= now_
-        ORDER BY t.scheduled_at
-        LIMIT 1) IS NOT NULL
-        AND contentq.promote_scheduled() > claim.max_tasks
-    THEN
-        PERFORM contentq.notify_ready();
-    END IF;
-
-    chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
-    IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-        -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
-        IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
-            AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+    IF claim.task_ids IS NOT NULL THEN
+        chosen := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (claim.task_ids)
+              AND t.status = 'pending'
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+              AND t.attempt < 2147483647
+              AND (claim.categories IS NULL OR t.category = ANY (claim.categories))
+            ORDER BY t.id
+            LIMIT claim.max_tasks
+            FOR UPDATE SKIP LOCKED
+        );
+    ELSE
+        -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+        IF (SELECT t.scheduled_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NOT NULL
+              AND t.scheduled_at <= now_
+            ORDER BY t.scheduled_at
+            LIMIT 1) IS NOT NULL
+            AND contentq.promote_scheduled() > claim.max_tasks
         THEN
-            vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+            PERFORM contentq.notify_ready();
         END IF;
-        PERFORM set_config(
-            'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
-    ELSIF looks <> '' THEN
-        PERFORM set_config('contentq.look_again', '', false);
+
+        chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
+        IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
+            -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
+            IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
+                AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+            THEN
+                vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+            END IF;
+            PERFORM set_config(
+                'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
+        ELSIF looks <> '' THEN
+            PERFORM set_config('contentq.look_again', '', false);
+        END IF;
     END IF;
     IF cardinality(chosen) = 0 THEN
         RETURN;
@@ -490,6 +505,7 @@ BEGIN
             started_at = clock_timestamp(),
             attempt = t.attempt + 1,
             worker_id = claim.worker_id,
+            scheduled_at = NULL,
             completed_at = NULL,
             cancel_requested_at = NULL,
             progress = NULL,
@@ -504,9 +520,9 @@ BEGIN
 END;
 $_$;
 
--- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is the fencing token to report with. Raises CQ001 when the worker is not registered.';
+COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for. Raises CQ001 when the worker is not registered.';
 
 -- Name: cleanup(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -674,7 +690,10 @@ CREATE FUNCTION contentq.deregister_worker(worker_id bigint) RETURNS SETOF bigin
     SET lock_timeout TO '3s'
     AS $$
 BEGIN
-    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}', '{}');
+    RETURN QUERY
+    SELECT contentq.release(deregister_worker.worker_id, array_agg(h.id), array_agg(h.attempt))
+    FROM contentq.held_attempts(deregister_worker.worker_id) AS h
+    HAVING count(*) > 0;
 
     PERFORM contentq.forget_worker(deregister_worker.worker_id);
 END;
@@ -1074,18 +1093,26 @@ $$;
 
 COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
 
--- Name: heartbeat(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer) RETURNS TABLE(id bigint, attempt integer)
+CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer, ids bigint[] DEFAULT NULL::bigint[], attempts integer[] DEFAULT NULL::integer[], complete_until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(id bigint, attempt integer)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '2s'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column
+DECLARE
+    held_ids bigint[];
+    held_attempts integer[];
+    held_since timestamptz[];
+    unknown bigint[];
+    unknown_ids bigint[];
+    unknown_attempts integer[];
 BEGIN
     UPDATE contentq.workers AS w
     SET heartbeat_at = clock_timestamp(),
@@ -1093,6 +1120,43 @@ BEGIN
     WHERE w.id = heartbeat.worker_id;
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(heartbeat.worker_id);
+    END IF;
+
+    IF heartbeat.ids IS NOT NULL THEN
+        SELECT array_agg(h.id), array_agg(h.attempt), array_agg(h.started_at)
+        INTO held_ids, held_attempts, held_since
+        FROM contentq.held_attempts(heartbeat.worker_id) AS h;
+    END IF;
+
+    IF heartbeat.complete_until IS NOT NULL THEN
+        unknown := ARRAY(
+            SELECT u.id
+            FROM (
+                SELECT h.id, h.attempt
+                FROM unnest(held_ids, held_attempts, held_since) AS h (id, attempt, started_at)
+                WHERE h.started_at < heartbeat.complete_until
+                EXCEPT
+                SELECT l.id, l.attempt
+                FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
+            ) AS u
+            LIMIT 1000
+        );
+        -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
+        IF cardinality(unknown) > 0 THEN
+            SELECT array_agg(r.id), array_agg(r.attempt)
+            INTO unknown_ids, unknown_attempts
+            FROM (
+                SELECT t.id, t.attempt
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = ANY (unknown)
+                  AND t.started_at < heartbeat.complete_until
+                ORDER BY t.id
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) AS r;
+            PERFORM contentq.release(heartbeat.worker_id, unknown_ids, unknown_attempts);
+            RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them',
+                heartbeat.worker_id, coalesce(cardinality(unknown_ids), 0);
+        END IF;
     END IF;
 
     RETURN QUERY
@@ -1111,21 +1175,58 @@ BEGIN
         FROM revoked AS r
         WHERE t.id = r.id
         RETURNING t.id, t.attempt
+    ),
+    not_held AS MATERIALIZED (
+        SELECT l.id, l.attempt
+        FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
+        EXCEPT
+        SELECT h.id, h.attempt
+        FROM unnest(held_ids, held_attempts) AS h (id, attempt)
     )
     SELECT d.id::bigint, d.attempt
     FROM told AS d
-    UNION ALL
+    UNION
     SELECT t.id::bigint, t.attempt
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = heartbeat.worker_id
       AND t.status || '' = 'processing'
-      AND t.cancel_requested_at IS NOT NULL;
+      AND t.cancel_requested_at IS NOT NULL
+    UNION
+    -- Not one that this attempt has ended: its report may have been answered since the list was made.
+    SELECT n.id, n.attempt
+    FROM not_held AS n
+    LEFT JOIN public.content_generation_tasks AS t ON t.id = n.id
+    WHERE t.id IS NULL
+       OR t.status IN ('pending', 'processing')
+       OR t.attempt <> n.attempt;
 END;
 $$;
 
--- Name: FUNCTION heartbeat(worker_id bigint, busy integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. Raises CQ001 when it is not registered.';
+COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. ids, attempts: the attempts that it holds, complete for all that was claimed until complete_until; others of its tasks from before then are released. Raises CQ001 when it is not registered.';
+
+-- Name: held_attempts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.held_attempts(worker_id bigint) RETURNS TABLE(id bigint, attempt integer, started_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+    -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+    SELECT t.id::bigint, t.attempt, t.started_at
+    FROM public.content_generation_tasks AS t
+    WHERE t.worker_id BETWEEN held_attempts.worker_id AND held_attempts.worker_id
+      AND t.status = 'processing'
+    ORDER BY t.worker_id;
+$$;
+
+-- Name: FUNCTION held_attempts(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.held_attempts(worker_id bigint) IS 'Internal: the attempts that a worker holds, with the time of their claims.';
 
 -- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1360,35 +1461,6 @@ $$;
 -- Name: FUNCTION raise_not_registered(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker.';
-
--- Name: reconcile(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.reconcile(worker_id bigint, ids bigint[], attempts integer[]) RETURNS SETOF bigint
-    LANGUAGE sql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
-    SET enable_sort TO 'off'
-    SET jit TO 'off'
-    AS $$
-    SELECT contentq.release(reconcile.worker_id, array_agg(h.id), array_agg(h.attempt))
-    FROM (
-        -- A range and an order that only the index on the holders of tasks has; = would make any index do.
-        SELECT t.id::bigint AS id, t.attempt
-        FROM public.content_generation_tasks AS t
-        WHERE t.worker_id BETWEEN reconcile.worker_id AND reconcile.worker_id
-          AND t.status = 'processing'
-        ORDER BY t.worker_id
-    ) AS h
-    WHERE (h.id, h.attempt) NOT IN (SELECT r.id, r.attempt
-                                    FROM unnest(reconcile.ids, reconcile.attempts) AS r (id, attempt)
-                                    WHERE r.id IS NOT NULL AND r.attempt IS NOT NULL)
-    HAVING count(*) > 0;
-$$;
-
--- Name: FUNCTION reconcile(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.reconcile(worker_id bigint, ids bigint[], attempts integer[]) IS 'Releases the tasks recorded as held by this worker that are not among the attempts that it knows of (ids with their attempts); returns their ids. To be called while no claim of the worker is under way.';
 
 -- Name: record_failure(bigint, text, text, boolean, interval); Type: FUNCTION; Schema: contentq; Owner: -
 

@@ -3,6 +3,8 @@
 -- Locks: the tasks that it takes, skipping those that others are taking (so it never waits).
 -- Returns: the claimed tasks, in order, as they are now: processing, attempt one higher. None while the gate of
 --          the worker, or the gate *, is closed; the setting contentq.gate then says until when and why.
+--          With task_ids: those of these tasks that are pending. Who names tasks has decided that they start: neither
+--          gates nor scheduled_at nor what is held of their accounts keeps them from it.
 -- Raises: CQ001 when the worker is not registered (any more).
 --
 -- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated
@@ -11,7 +13,8 @@
 CREATE OR REPLACE FUNCTION contentq.claim(
     worker_id bigint,
     max_tasks integer,
-    categories text[] DEFAULT NULL
+    categories text[] DEFAULT NULL,
+    task_ids bigint[] DEFAULT NULL
 )
 RETURNS SETOF public.content_generation_tasks
 LANGUAGE plpgsql
@@ -49,7 +52,7 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(claim.worker_id);
     END IF;
-    IF closed IS NOT NULL THEN
+    IF closed IS NOT NULL AND claim.task_ids IS NULL THEN
         PERFORM set_config('contentq.gate', closed::text, false);
         RETURN;
     ELSIF current_setting('contentq.gate', true) <> '' THEN
@@ -59,31 +62,46 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
-    IF (SELECT t.scheduled_at
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NOT NULL
-          AND t.scheduled_at <= now_
-        ORDER BY t.scheduled_at
-        LIMIT 1) IS NOT NULL
-        AND contentq.promote_scheduled() > claim.max_tasks
-    THEN
-        PERFORM contentq.notify_ready();
-    END IF;
-
-    chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
-    IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-        -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
-        IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
-            AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+    IF claim.task_ids IS NOT NULL THEN
+        chosen := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (claim.task_ids)
+              AND t.status = 'pending'
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+              AND t.attempt < 2147483647
+              AND (claim.categories IS NULL OR t.category = ANY (claim.categories))
+            ORDER BY t.id
+            LIMIT claim.max_tasks
+            FOR UPDATE SKIP LOCKED
+        );
+    ELSE
+        -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+        IF (SELECT t.scheduled_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NOT NULL
+              AND t.scheduled_at <= now_
+            ORDER BY t.scheduled_at
+            LIMIT 1) IS NOT NULL
+            AND contentq.promote_scheduled() > claim.max_tasks
         THEN
-            vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+            PERFORM contentq.notify_ready();
         END IF;
-        PERFORM set_config(
-            'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
-    ELSIF looks <> '' THEN
-        PERFORM set_config('contentq.look_again', '', false);
+
+        chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
+        IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
+            -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
+            IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
+                AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
+            THEN
+                vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
+            END IF;
+            PERFORM set_config(
+                'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
+        ELSIF looks <> '' THEN
+            PERFORM set_config('contentq.look_again', '', false);
+        END IF;
     END IF;
     IF cardinality(chosen) = 0 THEN
         RETURN;
@@ -96,6 +114,7 @@ BEGIN
             started_at = clock_timestamp(),
             attempt = t.attempt + 1,
             worker_id = claim.worker_id,
+            scheduled_at = NULL,
             completed_at = NULL,
             cancel_requested_at = NULL,
             progress = NULL,
@@ -110,7 +129,8 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.claim(bigint, integer, text[]) IS
+COMMENT ON FUNCTION contentq.claim(bigint, integer, text[], bigint[]) IS
     'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order '
     'priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is '
-    'the fencing token to report with. Raises CQ001 when the worker is not registered.';
+    'the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for. '
+    'Raises CQ001 when the worker is not registered.';

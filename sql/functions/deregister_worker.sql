@@ -8,7 +8,10 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
 BEGIN
-    RETURN QUERY SELECT contentq.reconcile(deregister_worker.worker_id, '{}', '{}');
+    RETURN QUERY
+    SELECT contentq.release(deregister_worker.worker_id, array_agg(h.id), array_agg(h.attempt))
+    FROM contentq.held_attempts(deregister_worker.worker_id) AS h
+    HAVING count(*) > 0;
 
     PERFORM contentq.forget_worker(deregister_worker.worker_id);
 END;

@@ -1,21 +1,41 @@
--- Keeps a worker alive and tells it which tasks to stop.
+-- Keeps a worker alive, tells it which tasks to stop, and releases those that it does not know of.
 -- Called by: every worker, every 2 seconds.
--- Locks: its own row; rows of tasks to be told about in id order, skipping those that others hold, so
+-- Locks: its own row; rows of tasks to be told about or released in id order, skipping those that others hold, so
 --        that nobody's open transaction can make a live worker look dead.
--- Returns: (id, attempt) of tasks that it should stop: cancelled ones, at every call until they end; and
---          ones no longer its own (swept, or changed by hand), once.
+-- Returns: (id, attempt) of tasks that it should stop: cancelled ones, and ones that it lists and no longer holds, at
+--          every call until they end; and ones no longer its own (swept, or changed by hand), once.
 -- Raises: CQ001 when the worker is not registered (any more).
-CREATE OR REPLACE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL)
+--
+-- A claim may take effect although its answer is lost on the way. Such a task would be held for as long as the worker
+-- lives; so what was claimed until complete_until and is not listed is released, 1000 tasks a call. A claim that is
+-- under way must not be judged: complete_until is the time of an earlier statement, and every claim that was sent
+-- before the answer to that statement must have been answered when the list is made.
+-- EXCEPT compares in linear time whatever plan a session has cached; NOT IN, planned on an empty table, does not.
+CREATE OR REPLACE FUNCTION contentq.heartbeat(
+    worker_id bigint,
+    busy integer DEFAULT NULL,
+    ids bigint[] DEFAULT NULL,
+    attempts integer[] DEFAULT NULL,
+    complete_until timestamptz DEFAULT NULL
+)
 RETURNS TABLE (id bigint, attempt integer)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
 SET enable_seqscan = off
+SET enable_bitmapscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $$
 #variable_conflict use_column
+DECLARE
+    held_ids bigint[];
+    held_attempts integer[];
+    held_since timestamptz[];
+    unknown bigint[];
+    unknown_ids bigint[];
+    unknown_attempts integer[];
 BEGIN
     UPDATE contentq.workers AS w
     SET heartbeat_at = clock_timestamp(),
@@ -23,6 +43,43 @@ BEGIN
     WHERE w.id = heartbeat.worker_id;
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(heartbeat.worker_id);
+    END IF;
+
+    IF heartbeat.ids IS NOT NULL THEN
+        SELECT array_agg(h.id), array_agg(h.attempt), array_agg(h.started_at)
+        INTO held_ids, held_attempts, held_since
+        FROM contentq.held_attempts(heartbeat.worker_id) AS h;
+    END IF;
+
+    IF heartbeat.complete_until IS NOT NULL THEN
+        unknown := ARRAY(
+            SELECT u.id
+            FROM (
+                SELECT h.id, h.attempt
+                FROM unnest(held_ids, held_attempts, held_since) AS h (id, attempt, started_at)
+                WHERE h.started_at < heartbeat.complete_until
+                EXCEPT
+                SELECT l.id, l.attempt
+                FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
+            ) AS u
+            LIMIT 1000
+        );
+        -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
+        IF cardinality(unknown) > 0 THEN
+            SELECT array_agg(r.id), array_agg(r.attempt)
+            INTO unknown_ids, unknown_attempts
+            FROM (
+                SELECT t.id, t.attempt
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = ANY (unknown)
+                  AND t.started_at < heartbeat.complete_until
+                ORDER BY t.id
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) AS r;
+            PERFORM contentq.release(heartbeat.worker_id, unknown_ids, unknown_attempts);
+            RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them',
+                heartbeat.worker_id, coalesce(cardinality(unknown_ids), 0);
+        END IF;
     END IF;
 
     RETURN QUERY
@@ -41,19 +98,35 @@ BEGIN
         FROM revoked AS r
         WHERE t.id = r.id
         RETURNING t.id, t.attempt
+    ),
+    not_held AS MATERIALIZED (
+        SELECT l.id, l.attempt
+        FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
+        EXCEPT
+        SELECT h.id, h.attempt
+        FROM unnest(held_ids, held_attempts) AS h (id, attempt)
     )
     SELECT d.id::bigint, d.attempt
     FROM told AS d
-    UNION ALL
+    UNION
     SELECT t.id::bigint, t.attempt
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id = heartbeat.worker_id
       AND t.status || '' = 'processing'
-      AND t.cancel_requested_at IS NOT NULL;
+      AND t.cancel_requested_at IS NOT NULL
+    UNION
+    -- Not one that this attempt has ended: its report may have been answered since the list was made.
+    SELECT n.id, n.attempt
+    FROM not_held AS n
+    LEFT JOIN public.content_generation_tasks AS t ON t.id = n.id
+    WHERE t.id IS NULL
+       OR t.status IN ('pending', 'processing')
+       OR t.attempt <> n.attempt;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.heartbeat(bigint, integer) IS
+COMMENT ON FUNCTION contentq.heartbeat(bigint, integer, bigint[], integer[], timestamptz) IS
     'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the '
-    'tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. '
-    'Raises CQ001 when it is not registered.';
+    'tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. ids, attempts: the '
+    'attempts that it holds, complete for all that was claimed until complete_until; others of its tasks from before '
+    'then are released. Raises CQ001 when it is not registered.';

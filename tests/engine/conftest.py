@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any, Protocol
 
 import psycopg
 import pytest
+from contentq.database import database as databases
 from contentq.engine.options import WorkerOptions
+from contentq.engine.timings import Timings
 from contentq.engine.worker import Ending, Worker
 from contentq.handlers.loading import wrap
 from psycopg.rows import TupleRow
@@ -25,8 +28,11 @@ class RunningWorker:
     def __init__(self, dsn: str, handler: Any, **options: Any) -> None:
         self._ended: Future[Ending] = Future()
         self._ready = threading.Event()
-        self._dsn, self._handler = dsn, handler
-        self._options = WorkerOptions(**{"concurrency": 10, "grace": 5.0, **options})
+        self._handler = handler
+        options = {"concurrency": 10, "grace": 5.0, **options}
+        self._database = databases.Database(dsn, **_take(databases.Database, options))
+        self._timings = Timings(**_take(Timings, options))
+        self._options = WorkerOptions(**options)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         assert self._ready.wait(10)
@@ -51,7 +57,9 @@ class RunningWorker:
     def _run(self) -> None:
         async def main() -> Ending:
             self._loop = asyncio.get_running_loop()
-            self.worker = Worker(self._dsn, wrap(self._handler, "tests:handler"), self._options)
+            self.worker = Worker(
+                self._database, wrap(self._handler, "tests:handler"), self._options, timings=self._timings
+            )
             self._ready.set()
             return await self.worker.run()
 
@@ -61,7 +69,14 @@ class RunningWorker:
             self._ended.set_exception(error)
 
 
+def _take(kind: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Takes the options out that are fields of this class."""
+    return {field.name: options.pop(field.name) for field in fields(kind) if field.name in options}
+
+
 class StartWorker(Protocol):
+    """options: fields of WorkerOptions, of Timings, and of contentq's Database."""
+
     def __call__(self, handler: Any, **options: Any) -> RunningWorker: ...
 
 

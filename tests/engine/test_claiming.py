@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 WorkOff = Callable[..., Any]
 
 
-async def nothing(task: Task, context: Context) -> None:
+async def nothing(_task: Task, _context: Context) -> None:
     return None
 
 
@@ -28,7 +28,7 @@ def test_tasks_start_by_priority_then_by_age(work_off: WorkOff, insert: Insert) 
     insert(topic="urgent", priority=10, submitted_at=now)
     started: list[str | None] = []
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         started.append(task.topic)
 
     work_off(handler, concurrency=1)
@@ -81,13 +81,13 @@ def test_only_the_named_categories_are_claimed(work_off: WorkOff, insert: Insert
     assert [row(id_).status for id_ in (wanted, other, none)] == ["completed", "pending", "pending"]
 
 
-def test_no_more_run_at_once_than_there_are_slots(work_off: WorkOff, insert: Insert, database: Database) -> None:
+def test_no_more_run_at_once_than_there_are_slots(work_off: WorkOff, insert: Insert) -> None:
     for _ in range(40):
         insert()
     at_once: list[int] = []
     running = 0
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, _context: ThreadContext) -> None:
         nonlocal running
         running += 1
         at_once.append(running)
@@ -107,7 +107,7 @@ def test_three_workers_share_the_work_and_start_each_task_once(
     )
     started: list[int] = []
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         started.append(task.id)
 
     workers = [start_worker(handler, until_empty=True) for _ in range(3)]
@@ -127,7 +127,7 @@ def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
     id_ = insert()
     database.execute("UPDATE content_generation_tasks SET timeout_at = clock_timestamp() + interval '0.5 seconds'")
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, _context: ThreadContext) -> None:
         eventually(lambda: row(id_).status == "timeout")
         heard = database.execute("SELECT heartbeat_at FROM contentq.workers").fetchone()
         # By then the worker has long seen that there is nothing more to claim.

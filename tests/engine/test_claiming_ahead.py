@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from contentq import Context, Task, ThreadContext
-from contentq.engine import runner
 from contentq.engine.worker import Ending
 from contentq.queue import contract
 
-from tests.engine.conftest import Database, Row, StartWorker
+from tests.engine.conftest import Database, StartWorker
 from tests.support.waiting import eventually
 
 FILL = """
@@ -35,7 +34,7 @@ class Gate:
         self.begun: Counter[int] = Counter()
         self.opened, self.opened_first = asyncio.Event(), asyncio.Event()
 
-    async def __call__(self, task: Task, context: Context) -> None:
+    async def __call__(self, task: Task, _context: Context) -> None:
         self.running += 1
         self.most = max(self.most, self.running)
         self.begun[task.id] += 1
@@ -48,20 +47,17 @@ class Gate:
             self.running -= 1
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every worker takes its handlers to be quick, whatever this machine is up to, and is patient."""
-    monkeypatch.setattr(runner, "QUICK", 10.0)
-    monkeypatch.setattr(runner, "PATIENCE", 60.0)
+QUICK = {"quick_handler": 10.0, "ahead_patience": 60.0}
+"""The worker takes its handlers to be quick, whatever this machine is up to, and is patient."""
 
 
 def test_quick_handlers_are_claimed_ahead_but_no_more_run_than_there_are_slots(
-    quick: None, start_worker: StartWorker, database: Database, account: int
+    start_worker: StartWorker, database: Database, account: int
 ) -> None:
     gate = Gate()
     database.execute(FILL, [account, "wait", None, 50])
 
-    worker = start_worker(gate, concurrency=10)
+    worker = start_worker(gate, concurrency=10, **QUICK)
 
     eventually(lambda: statuses(database) == {"processing": 40, "pending": 10} and gate.running == 10)
     assert {execution.task.id for execution in worker.worker._runner.running()} == set(gate.begun)
@@ -86,14 +82,12 @@ def test_slow_handlers_are_claimed_for_free_slots_only(
 
 
 def test_tasks_that_wait_too_long_for_a_slot_are_given_back_with_nothing_charged(
-    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database, account: int
+    start_worker: StartWorker, database: Database, account: int
 ) -> None:
-    monkeypatch.setattr(runner, "QUICK", 10.0)
-    monkeypatch.setattr(runner.Runner, "_lose_patience", _never_quick_again(runner.Runner._lose_patience))
     gate = Gate()
     database.execute(FILL, [account, "wait", None, 50])
 
-    worker = start_worker(gate, concurrency=10)
+    worker = start_worker(gate, concurrency=10, quick_handler=10.0)
 
     eventually(lambda: statuses(database) == {"processing": 10, "pending": 40} and gate.running == 10)
     charged = "SELECT id FROM content_generation_tasks WHERE retry_count > 0 OR error_message IS NOT NULL"
@@ -104,15 +98,12 @@ def test_tasks_that_wait_too_long_for_a_slot_are_given_back_with_nothing_charged
 
 
 def test_tasks_are_given_back_also_when_the_first_of_those_that_waited_has_begun(
-    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker, database: Database, account: int
+    start_worker: StartWorker, database: Database, account: int
 ) -> None:
-    monkeypatch.setattr(runner, "QUICK", 10.0)
-    monkeypatch.setattr(runner, "PATIENCE", 2.0)
-    monkeypatch.setattr(runner.Runner, "_lose_patience", _never_quick_again(runner.Runner._lose_patience))
     gate = Gate()
     database.execute(FILL, [account, "wait first", None, 1])
     database.execute(FILL, [account, "wait", None, 39])
-    worker = start_worker(gate, concurrency=10)
+    worker = start_worker(gate, concurrency=10, quick_handler=10.0, ahead_patience=2.0)
     eventually(lambda: gate.running == 10)
 
     worker._loop.call_soon_threadsafe(gate.opened_first.set)
@@ -123,14 +114,14 @@ def test_tasks_are_given_back_also_when_the_first_of_those_that_waited_has_begun
 
 
 def test_task_on_its_last_attempt_does_not_wait_for_a_slot(
-    quick: None, start_worker: StartWorker, database: Database, account: int
+    start_worker: StartWorker, database: Database, account: int
 ) -> None:
     gate = Gate()
     database.execute(FILL, [account, "wait", None, 50])
     first = "SELECT min(id) FROM content_generation_tasks"
     database.execute(f"UPDATE content_generation_tasks SET max_retries = 0 WHERE id >= ({first}) + 25")
 
-    worker = start_worker(gate, concurrency=10)
+    worker = start_worker(gate, concurrency=10, **QUICK)
 
     # The first 25 may wait; of the others none has been claimed for longer than it took to give it back.
     last = "SELECT DISTINCT status FROM content_generation_tasks WHERE max_retries = 0 AND attempt > 0"
@@ -142,20 +133,12 @@ def test_task_on_its_last_attempt_does_not_wait_for_a_slot(
     assert database.execute(charged).fetchall() == []
 
 
-def _never_quick_again(lose_patience: Any) -> Any:
-    def lose(self: runner.Runner, oldest: runner.Execution) -> None:
-        lose_patience(self, oldest)
-        self._longest = 100.0
-
-    return lose
-
-
 def test_worker_that_stops_gives_back_what_waits_and_ends_what_runs(
-    quick: None, start_worker: StartWorker, database: Database, account: int
+    start_worker: StartWorker, database: Database, account: int
 ) -> None:
     gate = Gate()
     database.execute(FILL, [account, "wait", None, 50])
-    worker = start_worker(gate, concurrency=10)
+    worker = start_worker(gate, concurrency=10, **QUICK)
     eventually(lambda: statuses(database) == {"processing": 40, "pending": 10})
 
     worker.stop()
@@ -167,11 +150,11 @@ def test_worker_that_stops_gives_back_what_waits_and_ends_what_runs(
 
 
 def test_deadline_of_a_task_that_waits_for_a_slot_is_kept(
-    quick: None, start_worker: StartWorker, database: Database, account: int
+    start_worker: StartWorker, database: Database, account: int
 ) -> None:
     gate = Gate()
     database.execute(FILL, [account, "wait", None, 10])
-    worker = start_worker(gate, concurrency=10)
+    worker = start_worker(gate, concurrency=10, **QUICK)
     eventually(lambda: gate.running == 10)
 
     database.execute(FILL, [account, "late", 1, 5])
@@ -183,11 +166,11 @@ def test_deadline_of_a_task_that_waits_for_a_slot_is_kept(
 
 
 def test_cancelled_task_that_waits_for_a_slot_never_begins(
-    quick: None, start_worker: StartWorker, database: Database, account: int, row: Row
+    start_worker: StartWorker, database: Database, account: int
 ) -> None:
     gate = Gate()
     database.execute(FILL, [account, "wait", None, 10])
-    worker = start_worker(gate, concurrency=10)
+    worker = start_worker(gate, concurrency=10, **QUICK)
     eventually(lambda: gate.running == 10)
     database.execute(FILL, [account, "unwanted", None, 1])
     eventually(lambda: statuses(database) == {"processing": 11})
@@ -201,12 +184,10 @@ def test_cancelled_task_that_waits_for_a_slot_never_begins(
     assert len(gate.begun) == 10
 
 
-def test_threads_are_claimed_ahead_too(
-    quick: None, start_worker: StartWorker, database: Database, account: int
-) -> None:
+def test_threads_are_claimed_ahead_too(start_worker: StartWorker, database: Database, account: int) -> None:
     go_on, lock, most, running = threading.Event(), threading.Lock(), 0, 0
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, _context: ThreadContext) -> None:
         nonlocal most, running
         with lock:
             running += 1
@@ -216,7 +197,7 @@ def test_threads_are_claimed_ahead_too(
             running -= 1
 
     database.execute(FILL, [account, "wait", None, 20])
-    start_worker(handler, concurrency=3)
+    start_worker(handler, concurrency=3, **QUICK)
 
     eventually(lambda: statuses(database) == {"processing": 12, "pending": 8} and running == 3)
     go_on.set()
@@ -254,12 +235,12 @@ def test_worker_without_a_free_slot_reads_its_notifications(
     database.execute(FILL, [account, "wait", None, 2])
     worker = start_worker(gate, concurrency=1)
     eventually(lambda: gate.running == 1)
-    claimer = worker.worker._claimer
-    claimer._woken = False
+    wake_up = worker.worker._wake_up
+    wake_up.clear()
 
     database.execute(FILL, [account, "wait", None, 1])
 
-    eventually(lambda: claimer._woken)
+    eventually(lambda: wake_up.is_signalled)
     assert statuses(database) == {"processing": 1, "pending": 2}
     worker._loop.call_soon_threadsafe(gate.opened.set)
     eventually(lambda: statuses(database) == {"completed": 3})

@@ -11,15 +11,9 @@ from typing import Any
 
 import pytest
 from contentq import Context, Task, ThreadContext
-from contentq.engine import heartbeat
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
-
-
-@pytest.fixture(autouse=True)
-def _quick_heart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_INTERVAL", 0.2)
 
 
 class Blocking:
@@ -29,7 +23,7 @@ class Blocking:
         self.running = threading.Event()
         self.let_go = threading.Event()
 
-    async def __call__(self, task: Task, context: Context) -> dict[str, Any]:
+    async def __call__(self, task: Task, _context: Context) -> dict[str, Any]:
         if task.topic == "blocks":
             self.running.set()
             assert self.let_go.wait(30)
@@ -68,11 +62,10 @@ def test_task_that_blocks_the_event_loop_is_named_and_completes(
 
 
 def test_each_time_that_the_event_loop_is_blocked_is_warned_of(
-    start_worker: StartWorker, insert: Insert, warnings: Any, monkeypatch: pytest.MonkeyPatch
+    start_worker: StartWorker, insert: Insert, warnings: Any
 ) -> None:
-    monkeypatch.setattr(heartbeat, "BLOCKED_WARNING", 0.5)
     handler = Blocking()
-    start_worker(handler, concurrency=1)
+    start_worker(handler, concurrency=1, blocked_warning=0.5)
     for number in (1, 2):
         insert(task_id=f"post-{number}", topic="blocks")
         eventually(lambda number=number: len(warnings()) == number)  # type: ignore[misc]
@@ -82,16 +75,10 @@ def test_each_time_that_the_event_loop_is_blocked_is_warned_of(
 
 
 def test_heart_goes_on_beating_while_the_event_loop_is_blocked_and_one_warning_is_enough(
-    start_worker: StartWorker,
-    insert: Insert,
-    row: Row,
-    database: Database,
-    warnings: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, warnings: Any
 ) -> None:
-    monkeypatch.setattr(heartbeat, "BLOCKED_WARNING", 0.5)
     handler = Blocking()
-    start_worker(handler)
+    start_worker(handler, heartbeat=0.2, blocked_warning=0.5)
     id_ = insert(topic="blocks")
     assert handler.running.wait(10)
     blocked_since = database.execute("SELECT clock_timestamp()").fetchone()
@@ -111,7 +98,7 @@ def test_deadline_of_a_task_that_blocks_the_event_loop_passes_all_the_same(
 ) -> None:
     handler = Blocking()
     id_ = insert(topic="blocks", timeout_at=datetime.now(UTC) + timedelta(seconds=1))
-    running = start_worker(handler)
+    running = start_worker(handler, heartbeat=0.2)
     assert handler.running.wait(10)
 
     eventually(lambda: row(id_).status == "timeout")
@@ -127,13 +114,13 @@ def test_handler_that_awaits_or_runs_in_a_thread_is_not_warned_of(
 ) -> None:
     let_go = threading.Event()
 
-    def plainly(task: Task, context: ThreadContext) -> None:
+    def plainly(_task: Task, _context: ThreadContext) -> None:
         assert let_go.wait(30)
 
-    async def async_(task: Task, context: Context) -> None:
+    async def async_(_task: Task, _context: Context) -> None:
         await asyncio.to_thread(let_go.wait, 30)
 
-    start_worker(plainly if plain else async_)
+    start_worker(plainly if plain else async_, heartbeat=0.2)
     id_ = insert()
     eventually(lambda: row(id_).status == "processing")
     started = row(id_).started_at

@@ -90,15 +90,15 @@ def begin(gate: Gate) -> int:
     number = gate.allows(10)
     if number:
         assert gate.pace is not None
-        gate.found_open(time.monotonic())
-        gate.pace.begun(number, time.monotonic(), is_limiting=True)
+        gate.learn_open(time.monotonic())
+        gate.pace.record_start(number, time.monotonic(), is_limiting=True)
     return number
 
 
-def told(gate: Gate, outcome: Outcome) -> None:
+def confirm_closing(gate: Gate, outcome: Outcome) -> None:
     assert isinstance(outcome, Snoozed | Failed)
     assert outcome.closing is not None
-    gate.told(outcome.closing)
+    gate.confirm_closing(outcome.closing)
 
 
 def test_provider_that_says_for_how_long_is_taken_at_its_word(gate: Gate) -> None:
@@ -151,7 +151,8 @@ def test_gate_of_another_provider_is_closed_and_not_its_own(gate: Gate) -> None:
     assert gate.pace.rate == FIRST_RATE
 
 
-def test_worker_without_a_gate_only_puts_off_each_a_little_differently(clock: Clock) -> None:
+@pytest.mark.usefixtures("clock")
+def test_worker_without_a_gate_only_puts_off_each_a_little_differently() -> None:
     gate = Gate(None)
 
     delays = {seconds(refused(gate, 20)) for _ in range(20)}
@@ -195,7 +196,8 @@ def test_gate_is_closed_for_an_hour_at_most_and_then_one_is_to_try(gate: Gate) -
     assert failed.retry_after == timedelta(seconds=rules.LONGEST_CLOSING)
 
 
-def test_worker_without_a_gate_closes_that_which_its_handler_names(clock: Clock) -> None:
+@pytest.mark.usefixtures("clock")
+def test_worker_without_a_gate_closes_that_which_its_handler_names() -> None:
     assert closed_for(refused(Gate(None), 20, key="images")) == pytest.approx(20)
 
 
@@ -210,14 +212,14 @@ def test_nothing_begins_until_the_database_knows_and_then_it_is_asked_for_one(ga
     outcome = refused(gate, 20)
     assert gate.allows(10) == 0
 
-    told(gate, outcome)
+    confirm_closing(gate, outcome)
 
     assert gate.allows(10) == 1
-    gate.found_closed(ClosedGate("openai", 20.0, "slow down", False))
+    gate.learn_closed(ClosedGate("openai", 20.0, "slow down", False))
     assert gate.is_closed
     assert gate.allows(10) == 1
     clock.now += 5
-    gate.found_open(clock.now)
+    gate.learn_open(clock.now)
     assert [gate.is_closed] == [False]
     clock.now += 5
     assert gate.allows(10) >= 1
@@ -227,11 +229,11 @@ def test_claim_from_before_the_closing_does_not_open_it(gate: Gate, clock: Clock
     asked_at = clock.now
     clock.now += 0.01
     outcome = refused(gate, 20)
-    gate.found_open(asked_at)
+    gate.learn_open(asked_at)
     assert gate.allows(10) == 0
     clock.now += 0.01
-    told(gate, outcome)
-    gate.found_open(asked_at)
+    confirm_closing(gate, outcome)
+    gate.learn_open(asked_at)
     assert gate.pace is not None
 
     assert gate.pace.is_closed(clock.now)
@@ -247,28 +249,28 @@ def test_closing_that_the_database_was_never_told_of_ends_all_the_same(gate: Gat
 
 def test_refusal_that_another_worker_got_cuts_the_rate_once(gate: Gate, clock: Clock) -> None:
     assert gate.pace is not None
-    gate.found_closed(ClosedGate("openai", 1.0, "slow down", False))
+    gate.learn_closed(ClosedGate("openai", 1.0, "slow down", False))
     cut = gate.pace.rate
     assert cut < FIRST_RATE
     for _ in range(5):  # others that were under way are refused as well, and it is found closed again and again
         clock.now += 1.01
-        gate.found_closed(ClosedGate("openai", 1.0, "slow down", False))
+        gate.learn_closed(ClosedGate("openai", 1.0, "slow down", False))
     assert gate.pace.rate == cut
     clock.now += 1.01
-    gate.found_open(clock.now)
+    gate.learn_open(clock.now)
 
-    gate.found_closed(ClosedGate("openai", 1.0, "slow down", False))
+    gate.learn_closed(ClosedGate("openai", 1.0, "slow down", False))
 
     assert gate.pace.rate < cut
 
 
 def test_own_refusal_that_is_found_in_the_database_cuts_no_second_time(gate: Gate, clock: Clock) -> None:
     assert gate.pace is not None
-    told(gate, refused(gate, 20))
+    confirm_closing(gate, refused(gate, 20))
     cut = gate.pace.rate
     clock.now += 0.1
 
-    gate.found_closed(ClosedGate("openai", 19.9, "slow down", False))
+    gate.learn_closed(ClosedGate("openai", 19.9, "slow down", False))
 
     assert gate.pace.rate == cut
 
@@ -285,7 +287,7 @@ def test_own_refusal_that_is_found_in_the_database_cuts_no_second_time(gate: Gat
 def test_what_is_no_refusal_does_not_cut_the_rate(gate: Gate, clock: Clock, found: ClosedGate) -> None:
     assert gate.pace is not None
     for _ in range(3):
-        gate.found_closed(found)
+        gate.learn_closed(found)
         clock.now += 100
 
     assert gate.pace.rate == FIRST_RATE
@@ -372,7 +374,7 @@ def _outage(gate: Gate, clock: Clock, seconds: float) -> list[float]:
     for _ in range(rules.OUTAGE):
         outcome = unanswered(gate)
     while clock.now < end:
-        told(gate, outcome)
+        confirm_closing(gate, outcome)
         closings.append(closed_for(outcome))
         clock.now += closings[-1] + 0.01
         assert begin(gate) == 1
@@ -419,7 +421,7 @@ def test_stream_that_was_open_before_the_outage_does_not_end_it(gate: Gate, cloc
     clock.now += 1
     for _ in range(3):
         outcome = unanswered(gate)
-    told(gate, outcome)
+    confirm_closing(gate, outcome)
     clock.now += 0.1
 
     well(gate, began=began)
@@ -433,7 +435,7 @@ def test_stream_that_was_open_before_the_outage_does_not_end_it(gate: Gate, cloc
 def test_worker_that_was_only_told_of_the_outage_closes_at_the_first_failure_of_its_own(
     gate: Gate, clock: Clock
 ) -> None:
-    gate.found_closed(ClosedGate("openai", 2.0, "502", True))
+    gate.learn_closed(ClosedGate("openai", 2.0, "502", True))
     clock.now += 2.1
     assert begin(gate) == 1
     clock.now += 0.1
@@ -497,7 +499,7 @@ def test_attempt_that_is_stopped_says_nothing_of_the_provider(gate: Gate) -> Non
 
 def test_reasons_are_logged_on_one_line(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    gate.found_closed(ClosedGate("openai", 2.0, "slow\ndown " + "x" * 1000, False))
+    gate.learn_closed(ClosedGate("openai", 2.0, "slow\ndown " + "x" * 1000, False))
     failed = Failed(HELD, "502\n<html>", "ProviderUnavailable", is_outage=True)
     for _ in range(3):
         gate.judge(failed, TASK, time.monotonic())
@@ -511,7 +513,7 @@ def test_wait_ends_as_soon_as_the_provider_is_back() -> None:
     async def main() -> float:
         gate = Gate("openai")
         assert gate.pace is not None
-        gate.found_closed(ClosedGate("openai", 0.0, None, True))
+        gate.learn_closed(ClosedGate("openai", 0.0, None, True))
         assert begin(gate) == 1
         began = time.monotonic()
         asyncio.get_running_loop().call_later(0.05, well, gate)
@@ -526,7 +528,7 @@ def test_wait_ends_as_soon_as_the_database_knows() -> None:
         gate = Gate("openai")
         outcome = refused(gate, 60)
         began = time.monotonic()
-        asyncio.get_running_loop().call_later(0.05, told, gate, outcome)
+        asyncio.get_running_loop().call_later(0.05, confirm_closing, gate, outcome)
         await gate.wait(30)
         assert gate.allows(10) == 1
         return time.monotonic() - began

@@ -16,8 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 from contentq import Context, HandlerError, PermanentError, ProviderUnavailable, RateLimited, Task, TemporaryError
+from contentq.database import database as databases
 from contentq.database.connect import connect_async
-from contentq.engine import reconnecting
 from contentq.engine.worker import Ending
 from contentq.queue import contract
 from contentq.queue.outcomes import Failed, Held
@@ -39,7 +39,7 @@ class Provider:
         self.error: Exception | None = None
         self.began: list[tuple[float, int]] = []
 
-    async def __call__(self, task: Task, context: Context) -> None:
+    async def __call__(self, task: Task, _context: Context) -> None:
         self.began.append((time.monotonic(), task.id))
         if self.error is not None:
             raise self.error
@@ -109,7 +109,7 @@ def test_what_runs_goes_on_while_the_gate_is_closed(
 ) -> None:
     go = threading.Event()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         if task.topic == "refused":
             raise RateLimited(retry_after=30)
         await asyncio.to_thread(go.wait, 30)
@@ -127,17 +127,17 @@ def test_what_runs_goes_on_while_the_gate_is_closed(
 
 
 @pytest.mark.parametrize("key", ["p", "*"])
-@pytest.mark.parametrize("until", [3600, float("inf")])
+@pytest.mark.parametrize("until", ["2100-01-01", "infinity"])
 def test_operator_closes_and_opens_and_it_starts_at_once(
     start_worker: StartWorker,
     insert: Insert,
     row: Row,
     database: Database,
     key: str,
-    until: float,
+    until: str,
     claims: list[int],
 ) -> None:
-    database.execute("SELECT contentq.close_gate(%s, 'infinity', 'Sunday')", [key])
+    database.execute("SELECT contentq.close_gate(%s, %s::timestamptz, 'Sunday')", [key, until])
     start_worker(Provider(), gate="p", poll=60)
     eventually(lambda: len(claims) == 1)
     id_ = insert()
@@ -200,7 +200,7 @@ def test_worker_wakes_when_the_gate_opens_by_itself(
 
 
 def test_provider_that_does_not_answer_is_tried_with_one_task_and_then_work_comes_back(
-    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+    start_worker: StartWorker, insert: Insert, database: Database
 ) -> None:
     provider = Provider()
     provider.error = ProviderUnavailable("502", retry_after=0)
@@ -246,7 +246,7 @@ def test_probe_waits_for_a_task_when_the_queue_is_empty(
     go = threading.Event()
     began: list[int] = []
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         began.append(task.id)
         await asyncio.to_thread(go.wait, 30)
 
@@ -268,7 +268,7 @@ def test_probe_that_is_cancelled_lets_another_be_tried(
     database.execute("SELECT contentq.close_gate('p', clock_timestamp() + interval '0.5 seconds', 'outage', true)")
     began: list[float] = []
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         began.append(time.monotonic())
         if task.topic == "hangs":
             await asyncio.Event().wait()
@@ -285,7 +285,7 @@ def test_probe_that_is_cancelled_lets_another_be_tried(
 
 
 def raising(error: Exception) -> Any:
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         raise error
 
     return handler
@@ -337,7 +337,7 @@ def test_what_a_failed_attempt_has_cost_is_charged_once(
 def test_several_that_fail_at_once_are_each_charged_once(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         usage = {**SPENT, "prompt_tokens": task.id} if task.id % 2 else None
         raise PermanentError("no", usage=usage)
 
@@ -361,7 +361,7 @@ def test_report_that_is_refused_charges_nothing(
 ) -> None:
     go = threading.Event()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         if task.attempt == 1:
             await asyncio.to_thread(go.wait, 30)
             raise error("late", usage=SPENT)
@@ -474,7 +474,7 @@ def test_until_empty_with_nothing_to_do_ends_although_the_gate_is_closed(
 
 
 def test_worker_stops_at_once_while_it_waits_for_its_pace(
-    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+    start_worker: StartWorker, insert: Insert, row: Row
 ) -> None:
     provider = Provider()
     provider.error = RateLimited(retry_after=3600)
@@ -584,7 +584,7 @@ def test_report_that_is_made_again_does_not_close_the_gate_again(
     monkeypatch.setattr(contract, "close_gate", counted)
     go = threading.Event()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         await asyncio.to_thread(go.wait, 30)
         raise RateLimited("slow down", retry_after=2)
 
@@ -611,10 +611,10 @@ def test_refusal_that_is_reported_late_closes_the_gate_for_what_is_left_of_its_t
             raise psycopg.OperationalError("the database is away")
         return await connect_async(*arguments, **named)
 
-    monkeypatch.setattr(reconnecting, "connect_async", refusing)
+    monkeypatch.setattr(databases, "connect_async", refusing)
     go = threading.Event()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         await asyncio.to_thread(go.wait, 30)
         raise RateLimited("slow down", retry_after=2)
 
@@ -707,7 +707,7 @@ def test_pace_grows_also_when_there_is_but_one_slot(
 
 
 def test_stale_attempt_beside_the_valid_one_of_the_same_task_is_not_charged(
-    insert: Insert, row: Row, database: Database, dsn: str
+    insert: Insert, database: Database, dsn: str
 ) -> None:
     id_ = insert()
     held = "SELECT contentq.register_worker('here', 1, 1, 'h')"
@@ -729,7 +729,7 @@ def test_stale_attempt_beside_the_valid_one_of_the_same_task_is_not_charged(
 def test_results_keep_their_own_usage(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:
-    async def handler(task: Task, context: Context) -> dict[str, Any]:
+    async def handler(_task: Task, _context: Context) -> dict[str, Any]:
         return {"text": "done", **SPENT}
 
     start_worker(handler, gate="p")

@@ -20,7 +20,7 @@ STATEMENTS_PER_HEARTBEAT = 2.5
 statement a second."""
 
 
-async def nothing(task: Task, context: Context) -> None:
+async def nothing(_task: Task, _context: Context) -> None:
     return None
 
 

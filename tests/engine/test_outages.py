@@ -24,7 +24,7 @@ TERMINATE = """
 def test_worker_goes_on_when_its_connections_are_terminated(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, which: str
 ) -> None:
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         return None
 
     start_worker(handler, poll=60)
@@ -40,20 +40,16 @@ def test_worker_goes_on_when_its_connections_are_terminated(
 def test_task_whose_claim_was_not_heard_is_released(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         return None
 
-    def terminate(which: str) -> None:
-        eventually(lambda: database.execute(TERMINATE, [which]).fetchone() != (0,), within=10)
-
-    start_worker(handler, listen=False, poll=60)
+    start_worker(handler, poll=60, heartbeat=0.2)
     worker = eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
     # What the database has done when the answer to a claim is lost on the way.
     with database.transaction():
         id_ = insert()
         database.execute("SELECT FROM contentq.claim(%s, 1)", worker)
-    terminate("contentq claim")
-    terminate("contentq heartbeat")  # once it is back, the worker looks for tasks
+    eventually(lambda: database.execute(TERMINATE, ["contentq claim"]).fetchone() != (0,), within=10)
     eventually(lambda: row(id_).status == "completed", within=10)
     assert (row(id_).attempt, row(id_).retry_count) == (2, 0)
 
@@ -63,7 +59,7 @@ def test_row_that_someone_has_locked_holds_up_no_other_report(
 ) -> None:
     go = threading.Event()
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, _context: ThreadContext) -> None:
         go.wait(30)
 
     start_worker(handler)
@@ -95,7 +91,7 @@ def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
         looks += 1
         return await claim(*arguments)
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         return None
 
     monkeypatch.setattr(contract, "claim", counted)
@@ -115,7 +111,7 @@ def test_rows_that_someone_has_locked_hold_up_neither_reports_nor_claims(
 ) -> None:
     go = threading.Event()
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(task: Task, _context: ThreadContext) -> None:
         if task.topic == "waits":
             go.wait(30)
 
@@ -139,12 +135,12 @@ def test_row_that_someone_has_locked_does_not_cost_a_handler_its_own_transaction
 ) -> None:
     started, go = threading.Event(), threading.Event()
 
-    async def async_(task: Task, context: Context) -> None:
+    async def async_(_task: Task, context: Context) -> None:
         await (await context.connection()).execute("SELECT")
         started.set()
         await asyncio.to_thread(go.wait, 30)
 
-    def plainly(task: Task, context: ThreadContext) -> None:
+    def plainly(_task: Task, context: ThreadContext) -> None:
         context.connection().execute("SELECT")
         started.set()
         go.wait(30)
@@ -168,7 +164,7 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
 ) -> None:
     started = threading.Event()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         started.set()
         await asyncio.Event().wait()
 
@@ -176,7 +172,7 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
     id_ = insert()
     assert started.wait(10)
     running.worker._heartbeat.stop()
-    with pytest.raises(RuntimeError, match="heart has ended"):
+    with pytest.raises(RuntimeError, match="heartbeat has ended"):
         running.ending()
     assert (row(id_).status, row(id_).retry_count) == ("pending", 0)
 
@@ -184,7 +180,7 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
 def test_idle_worker_replaces_its_connection_as_soon_as_another_got_no_answer(
     start_worker: StartWorker, database: Database
 ) -> None:
-    async def nothing(task: Task, context: Context) -> None:
+    async def nothing(_task: Task, _context: Context) -> None:
         return None
 
     def backend() -> int | None:
@@ -196,7 +192,7 @@ def test_idle_worker_replaces_its_connection_as_soon_as_another_got_no_answer(
         return None if found is None else int(found[0])
 
     running = start_worker(nothing, poll=60)
-    before = eventually(lambda: running.worker._claimer._sleeping and backend())
+    before = eventually(lambda: running.worker._wake_up.is_sleeping and backend())
 
     running._loop.call_soon_threadsafe(running.worker._claimer.suspect)
 

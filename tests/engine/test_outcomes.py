@@ -37,21 +37,21 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def returning(value: Any) -> Callable[[Task, ThreadContext], Any]:
-    def handler(task: Task, context: ThreadContext) -> Any:
+    def handler(_task: Task, _context: ThreadContext) -> Any:
         return value
 
     return handler
 
 
 def raising(error: BaseException) -> Any:
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         raise error
 
     return handler
 
 
 def test_dict_of_an_async_handler_becomes_the_result(work_off: WorkOff, insert: Insert, row: Row) -> None:
-    async def handler(task: Task, context: Context) -> dict[str, Any]:
+    async def handler(task: Task, _context: Context) -> dict[str, Any]:
         return {"topic": task.topic, "keywords": task.keyword_list, "note": "中文 \\u0000 is text"}
 
     id_ = insert(topic="Queues", keywords="a, b,")
@@ -118,7 +118,7 @@ def test_value_that_cannot_be_stored_fails_its_task_and_no_other(
 ) -> None:
     bad, good = insert(topic="bad"), [insert(topic="good") for _ in range(5)]
 
-    def handler(task: Task, context: ThreadContext) -> Any:
+    def handler(task: Task, _context: ThreadContext) -> Any:
         return value if task.topic == "bad" else {"ok": True}
 
     work_off(handler)
@@ -138,7 +138,7 @@ def test_result_that_only_postgresql_refuses_fails_its_task_and_no_other(
     database.execute("ALTER TABLE contents ADD CONSTRAINT contents_body_check CHECK (body <> 'refused')")
     tasks = [insert(topic=str(n)) for n in range(8)]
 
-    async def handler(task: Task, context: Context) -> GeneratedContent:
+    async def handler(task: Task, _context: Context) -> GeneratedContent:
         return GeneratedContent("t", "refused" if task.topic == "5" else "fine")
 
     work_off(handler)
@@ -161,7 +161,7 @@ def test_retry_comes_after_the_backoff_and_not_after_the_poll(
     database.execute("UPDATE contentq.settings SET backoff_base = '100 milliseconds'")
     id_ = insert()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         if task.attempt < 3:
             raise RuntimeError("once more")
 
@@ -180,7 +180,7 @@ def test_permanent_error_fails_at_once(work_off: WorkOff, insert: Insert, row: R
 def test_rate_limited_task_is_snoozed_and_not_charged(work_off: WorkOff, insert: Insert, row: Row) -> None:
     id_ = insert(max_retries=0)
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         if task.attempt < 3:
             raise RateLimited("429", retry_after=0.1)
 
@@ -207,7 +207,7 @@ def test_rate_limited_task_is_snoozed_and_not_charged(work_off: WorkOff, insert:
 def test_whatever_a_handler_raises_ends_its_task_and_not_the_worker(
     work_off: WorkOff, insert: Insert, row: Row, error: BaseException, said: str, plain: bool
 ) -> None:
-    def plainly(task: Task, context: ThreadContext) -> None:
+    def plainly(task: Task, _context: ThreadContext) -> None:
         if task.topic == "bad":
             raise error
 
@@ -225,10 +225,10 @@ def test_whatever_a_handler_raises_ends_its_task_and_not_the_worker(
 def test_unexpected_error_tells_its_place_in_the_row_and_its_traceback_in_the_log(
     work_off: WorkOff, insert: Insert, row: Row, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def answer(task: Task) -> str:
+    def answer(_task: Task) -> str:
         return {"error": "no choices"}["choices"]
 
-    async def handler(task: Task, context: Context) -> dict[str, str]:
+    async def handler(task: Task, _context: Context) -> dict[str, str]:
         return {"text": json.loads(answer(task))}
 
     id_ = insert(max_retries=0, task_id="task-buggy")
@@ -242,7 +242,7 @@ def test_unexpected_error_tells_its_place_in_the_row_and_its_traceback_in_the_lo
 def test_error_inside_a_library_tells_where_the_handler_called_it(
     work_off: WorkOff, insert: Insert, row: Row
 ) -> None:
-    async def handler(task: Task, context: Context) -> dict[str, str]:
+    async def handler(_task: Task, _context: Context) -> dict[str, str]:
         return dict(json.loads("no JSON"))
 
     id_ = insert(max_retries=0)
@@ -334,7 +334,7 @@ class Numbered(TemporaryError):
 def test_error_of_the_users_own_making_is_as_good_as_any(
     start_worker: StartWorker, insert: Insert, row: Row, error: TemporaryError, plain: bool
 ) -> None:
-    def plainly(task: Task, context: ThreadContext) -> None:
+    def plainly(task: Task, _context: ThreadContext) -> None:
         if task.topic == "bad" and task.attempt == 1:
             raise error
 
@@ -357,7 +357,7 @@ def test_outcome_that_the_database_refuses_for_reasons_of_its_own_fails_its_task
     )
     database.execute("CREATE TRIGGER refuse BEFORE INSERT ON contents FOR EACH ROW EXECUTE FUNCTION refuse()")
 
-    async def handler(task: Task, context: Context) -> GeneratedContent:
+    async def handler(task: Task, _context: Context) -> GeneratedContent:
         return GeneratedContent(task.topic or "", "text")
 
     bad, good = insert(topic="bad"), [insert() for _ in range(5)]
@@ -383,7 +383,7 @@ def test_times_that_python_cannot_hold_are_read_all_the_same(
     )
     seen: dict[int, Task] = {}
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(task: Task, _context: Context) -> None:
         seen[task.id] = task
 
     endless = insert(timeout_at="infinity", submitted_at="-infinity")

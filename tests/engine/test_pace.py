@@ -21,7 +21,7 @@ def run(pace: Pace, start: float, seconds: float, free: int = 1000) -> list[floa
             return began
         number = min(free, pace.allows(now))
         if number:
-            pace.begun(number, now, is_limiting=True)
+            pace.record_start(number, now, is_limiting=True)
             began += [now] * number
 
 
@@ -29,7 +29,7 @@ def settled(rate: float = 20.0, now: float = 0.0) -> Pace:
     """A pace that was refused twice, the last time now: it is just below this rate."""
     pace = Pace(now)
     pace._rate = rate / rules.FIRST_CUT
-    pace.refused(now, now)
+    pace.record_refusal(now, now)
     return pace
 
 
@@ -38,7 +38,7 @@ def test_first_task_begins_at_once_and_the_rest_at_the_first_rate() -> None:
 
     assert pace.allows(0.0) == 1
     assert pace.wait(0.0) == 0
-    pace.begun(1, 0.0, is_limiting=True)
+    pace.record_start(1, 0.0, is_limiting=True)
 
     assert pace.allows(0.0) == 0
     assert pace.wait(0.0) == pytest.approx(1 / rules.FIRST_RATE)
@@ -60,7 +60,7 @@ def test_rate_does_not_grow_while_something_else_limits() -> None:
     pace = Pace(0.0)
 
     for tenth in range(100):
-        pace.begun(1, tenth / 2, is_limiting=False)
+        pace.record_start(1, tenth / 2, is_limiting=False)
 
     assert pace.rate == rules.FIRST_RATE
 
@@ -68,11 +68,11 @@ def test_rate_does_not_grow_while_something_else_limits() -> None:
 def test_rate_does_not_grow_while_nothing_begins() -> None:
     # Its slots are full, or the database is away for an hour.
     pace = Pace(0.0)
-    pace.begun(1, 0.0, is_limiting=True)
+    pace.record_start(1, 0.0, is_limiting=True)
 
     for second in range(1, 3600):
         pace.allows(float(second))
-    pace.begun(1, 3600.0, is_limiting=True)
+    pace.record_start(1, 3600.0, is_limiting=True)
 
     assert pace.rate <= 2 * rules.FIRST_RATE
 
@@ -88,12 +88,12 @@ def test_hour_of_waiting_is_no_reason_for_a_burst() -> None:
 @pytest.mark.parametrize("later", [-1000.0, 0.0, 1e-9, 1e9])
 def test_clock_that_jumps_does_no_harm(later: float) -> None:
     pace = settled(20.0, now=1000.0)
-    pace.begun(1, 1001.0, is_limiting=True)
-    pace.closed(1002.0, 1001.0, half_open=False)
+    pace.record_start(1, 1001.0, is_limiting=True)
+    pace.close(1002.0, 1001.0, half_open=False)
 
     now = 1001.0 + later
-    pace.begun(pace.allows(now), now, is_limiting=True)
-    pace.refused(now, now)
+    pace.record_start(pace.allows(now), now, is_limiting=True)
+    pace.record_refusal(now, now)
 
     assert rules.LOWEST_RATE <= pace.rate <= 40
     assert 0 <= pace.wait(now) < 1e4
@@ -105,7 +105,7 @@ def test_first_refusal_halves_the_rate_and_the_peak_is_below_it() -> None:
     run(pace, 0.0, 3.0)
     before = pace.rate
 
-    pace.refused(3.0, 3.0)
+    pace.record_refusal(3.0, 3.0)
 
     assert before * 0.4 < pace.rate <= before * rules.FIRST_CUT
 
@@ -116,14 +116,14 @@ def test_refusals_of_calls_that_began_before_the_cut_cut_once() -> None:
     run(pace, 0.0, now)
     before = pace.rate
 
-    pace.refused(now - 1, now)
+    pace.record_refusal(now - 1, now)
     once = pace.rate
     for tenth in range(1, 20):
-        pace.refused(now - tenth / 20, now + tenth / 10)
+        pace.record_refusal(now - tenth / 20, now + tenth / 10)
 
     assert once == pytest.approx(before * rules.CUT)
     assert pace.rate == once
-    pace.refused(now + 0.1, now + 2)
+    pace.record_refusal(now + 0.1, now + 2)
     assert pace.rate < once
 
 
@@ -146,8 +146,8 @@ def test_it_never_falls_below_the_lowest_rate_and_comes_back_from_there() -> Non
     now = 0.0
     for _ in range(200):
         now += 60
-        pace.begun(1, now, is_limiting=True)
-        pace.refused(now, now)
+        pace.record_start(1, now, is_limiting=True)
+        pace.record_refusal(now, now)
         assert pace.rate >= rules.LOWEST_RATE
 
     began = run(pace, now, 600)
@@ -162,7 +162,7 @@ def test_at_a_low_rate_it_at_most_doubles_from_one_task_to_the_next() -> None:
     now = 0.0
     while now < 600:
         now += pace.wait(now) + 0.001
-        pace.begun(pace.allows(now), now, is_limiting=True)
+        pace.record_start(pace.allows(now), now, is_limiting=True)
         rates.append(pace.rate)
 
     assert max(later / earlier for earlier, later in pairwise(rates)) <= 2
@@ -175,7 +175,7 @@ def test_high_rate_does_not_mean_as_many_claims() -> None:
     while now < 1.0:
         number = pace.allows(now)
         if number:
-            pace.begun(number, now, is_limiting=False)
+            pace.record_start(number, now, is_limiting=False)
             claims += 1
             now += 0.002  # what a claim takes
         else:
@@ -186,7 +186,7 @@ def test_high_rate_does_not_mean_as_many_claims() -> None:
 
 def test_nothing_begins_while_it_is_closed() -> None:
     pace = settled(20.0)
-    pace.closed(31.0, 1.0, half_open=False)
+    pace.close(31.0, 1.0, half_open=False)
 
     assert pace.is_closed(30.9)
     assert pace.allows(30.9) == 0
@@ -196,17 +196,17 @@ def test_nothing_begins_while_it_is_closed() -> None:
 
 def test_shorter_closing_does_not_end_a_longer_one() -> None:
     pace = settled(20.0)
-    pace.closed(31.0, 1.0, half_open=True)
-    pace.closed(3.0, 2.0, half_open=False)
+    pace.close(31.0, 1.0, half_open=True)
+    pace.close(3.0, 2.0, half_open=False)
 
     assert pace.is_closed(30.0)
-    pace.begun(pace.allows(31.5), 31.5, is_limiting=True)
+    pace.record_start(pace.allows(31.5), 31.5, is_limiting=True)
     assert pace.allows(31.9) == 0  # it is still to be tried with one
 
 
 def test_after_a_short_closing_it_goes_on_as_before() -> None:
     pace = settled(20.0)
-    pace.closed(1.5, 0.5, half_open=False)
+    pace.close(1.5, 0.5, half_open=False)
 
     began = run(pace, 1.5, 1.0)
 
@@ -216,7 +216,7 @@ def test_after_a_short_closing_it_goes_on_as_before() -> None:
 def test_after_a_long_closing_it_begins_with_few_and_doubles() -> None:
     pace = settled(80.0)
     full = pace.rate
-    pace.closed(30.0, 1.0, half_open=False)
+    pace.close(30.0, 1.0, half_open=False)
 
     began = run(pace, 30.0, 3.0)
 
@@ -228,8 +228,8 @@ def test_after_a_long_closing_it_begins_with_few_and_doubles() -> None:
 
 def test_ramp_of_a_low_rate_does_not_take_longer_than_the_ramp() -> None:
     pace = settled(1.0)
-    pace.closed(30.0, 1.0, half_open=False)
-    pace.begun(pace.allows(30.0), 30.0, is_limiting=True)
+    pace.close(30.0, 1.0, half_open=False)
+    pace.record_start(pace.allows(30.0), 30.0, is_limiting=True)
 
     began = run(pace, 30.0, 10.0)
 
@@ -239,8 +239,8 @@ def test_ramp_of_a_low_rate_does_not_take_longer_than_the_ramp() -> None:
 
 def test_opening_before_its_time_ends_the_closing_gently() -> None:
     pace = settled(80.0)
-    pace.closed(float("inf"), 1.0, half_open=False)
-    pace.opened(5.0)
+    pace.close(float("inf"), 1.0, half_open=False)
+    pace.open(5.0)
 
     assert not pace.is_closed(5.0)
     assert len(run(pace, 5.0, 0.5)) < 80 / 2 / 4
@@ -249,7 +249,7 @@ def test_opening_before_its_time_ends_the_closing_gently() -> None:
 def test_opening_of_what_is_not_closed_changes_nothing() -> None:
     pace = settled(80.0)
     allowed = pace.allows(1.0)
-    pace.opened(1.0)
+    pace.open(1.0)
 
     assert allowed == pace.allows(1.0) == int(rules.BURST * pace.rate)
 
@@ -259,14 +259,14 @@ class TestProbe:
 
     def closed(self) -> Pace:
         pace = settled(80.0)
-        pace.closed(10.0, 1.0, half_open=True)
+        pace.close(10.0, 1.0, half_open=True)
         return pace
 
     def begun(self) -> Pace:
         """One whose half_open has begun at 10."""
         pace = self.closed()
         assert pace.allows(10.0) == 1
-        pace.begun(1, 10.0, is_limiting=True)
+        pace.record_start(1, 10.0, is_limiting=True)
         return pace
 
     def test_one_task_begins_and_no_other(self) -> None:
@@ -277,16 +277,16 @@ class TestProbe:
 
     def test_it_waits_for_a_task_when_there_is_none(self) -> None:
         pace = self.closed()
-        pace.begun(0, 10.0, is_limiting=False)
+        pace.record_start(0, 10.0, is_limiting=False)
 
         assert pace.allows(1000.0) == 1
-        pace.begun(1, 1000.0, is_limiting=False)
+        pace.record_start(1, 1000.0, is_limiting=False)
         assert pace.allows(1001.0) == 0
 
     def test_when_it_went_well_the_ramp_begins(self) -> None:
         pace = self.begun()
 
-        assert pace.went_well(10.0, 10.4)
+        assert pace.record_success(10.0, 10.4)
         began = run(pace, 10.4, 3.0)
 
         assert began[0] < 10.6
@@ -295,36 +295,36 @@ class TestProbe:
 
     def test_tasks_that_began_earlier_show_nothing(self) -> None:
         pace = self.closed()
-        assert not pace.went_well(0.5, 5.0)
-        pace.begun(1, 10.0, is_limiting=True)
-        assert not pace.went_well(0.5, 10.2)
-        assert not pace.undecided(0.5)
+        assert not pace.record_success(0.5, 5.0)
+        pace.record_start(1, 10.0, is_limiting=True)
+        assert not pace.record_success(0.5, 10.2)
+        assert not pace.record_undecided(0.5)
 
         assert pace.allows(10.5) == 0
 
     def test_when_it_shows_nothing_another_is_tried(self) -> None:
         pace = self.begun()
 
-        assert pace.undecided(10.0)
+        assert pace.record_undecided(10.0)
 
         assert pace.allows(10.5) == 1
-        pace.begun(1, 10.5, is_limiting=True)
+        pace.record_start(1, 10.5, is_limiting=True)
         assert pace.allows(10.6) == 0
 
     def test_when_it_takes_long_that_is_taken_for_well(self) -> None:
         pace = self.begun()
 
         assert pace.allows(10.0 + rules.PROBE_PATIENCE) >= 1
-        assert not pace.went_well(10.0, 16.0)
+        assert not pace.record_success(10.0, 16.0)
 
     def test_many_of_them_in_a_long_outage_leave_no_debt(self) -> None:
         pace = settled(1.0)
         now = 10.0
         for _ in range(50):
-            pace.closed(now + 30, now, half_open=True)
+            pace.close(now + 30, now, half_open=True)
             now += 30.1
-            pace.begun(pace.allows(now), now, is_limiting=True)
-        pace.went_well(now, now)
+            pace.record_start(pace.allows(now), now, is_limiting=True)
+        pace.record_success(now, now)
 
         assert len(run(pace, now, 10)) >= 7
 
@@ -332,7 +332,7 @@ class TestProbe:
         pace = self.begun()
         before = pace.rate
         for now in (15.1, 15.2, 15.3):
-            pace.begun(1, now, is_limiting=True)
+            pace.record_start(1, now, is_limiting=True)
 
         assert pace.rate == before
 
@@ -385,20 +385,20 @@ def test_three_workers_use_what_a_provider_takes_and_are_seldom_refused(seed: in
             if wait is not None:
                 later(now + 0.05, worker, "refused", began)
         elif what == "refused":
-            pace.refused(began, now)
-            pace.closed(now + 0.05, now, half_open=False)
+            pace.record_refusal(began, now)
+            pace.close(now + 0.05, now, half_open=False)
             gate_until[0] = max(gate_until[0], now + 0.05)
         else:
             if now < gate_until[0]:
                 if not was_closed[worker] and not pace.is_closed(now):
-                    pace.refused(now, now)
-                pace.closed(gate_until[0], now, half_open=False)
+                    pace.record_refusal(now, now)
+                pace.close(gate_until[0], now, half_open=False)
                 was_closed[worker] = True
             else:
                 was_closed[worker] = False
                 allowed = pace.allows(now)
                 if allowed:
-                    pace.begun(allowed, now, is_limiting=True)
+                    pace.record_start(allowed, now, is_limiting=True)
                 for _ in range(allowed):
                     later(now + call_time * chance.uniform(0.5, 1.0), worker, "call", now)
             later(now + max(0.002, pace.wait(now)), worker, "look")

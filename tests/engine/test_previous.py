@@ -21,7 +21,7 @@ class Author:
         self.doings = list(doings)
         self.found: list[tuple[str | None, PreviousContent | None]] = []
 
-    async def __call__(self, task: Task, context: Context) -> Any:
+    async def __call__(self, _task: Task, context: Context) -> Any:
         self.found.append((context.previous_error, context.previous_content))
         doing = self.doings.pop(0)
         if isinstance(doing, Exception):
@@ -30,7 +30,7 @@ class Author:
 
 
 class PlainAuthor(Author):
-    def __call__(self, task: Task, context: ThreadContext) -> Any:  # type: ignore[override]
+    def __call__(self, _task: Task, context: ThreadContext) -> Any:  # type: ignore[override]
         self.found.append((context.previous_error, context.previous_content))
         return self.doings.pop(0)
 
@@ -140,13 +140,13 @@ def test_content_that_someone_has_deleted_is_not_found(
     running = start_worker(author, listen=False, poll=60)
     eventually(lambda: database.execute("SELECT FROM contentq.workers").fetchone() is not None)
     id_ = insert(auto_approve=False)
-    running._loop.call_soon_threadsafe(running.worker._claimer.wake)
+    running._loop.call_soon_threadsafe(running.worker._wake_up.signal)
     eventually(lambda: row(id_).status == "completed")
     database.execute(REJECT)
     database.execute(REQUEUE, [None, id_])
     database.execute("UPDATE content_generation_tasks SET content_id = NULL")
     database.execute("DELETE FROM contents")
-    running._loop.call_soon_threadsafe(running.worker._claimer.wake)
+    running._loop.call_soon_threadsafe(running.worker._wake_up.signal)
 
     eventually(lambda: len(author.found) == 2)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from contentq import Context, Task, ThreadContext
-from contentq.engine import progress
 from contentq.engine.progress import NOTE_LENGTH, ProgressNotes
+from contentq.engine.timings import Timings
 from contentq.queue import contract
 from contentq.queue.outcomes import Held
 
@@ -46,7 +46,7 @@ class Talker:
     def __init__(self) -> None:
         self.said: asyncio.Queue[tuple[Any, Any] | None] = asyncio.Queue()
 
-    async def __call__(self, task: Task, context: Context) -> None:
+    async def __call__(self, _task: Task, context: Context) -> None:
         while (each := await self.said.get()) is not None:
             context.progress(*each)
 
@@ -61,7 +61,7 @@ def test_last_value_wins_and_it_is_written_once_a_second(
 ) -> None:
     ended_at = 0.0
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, context: Context) -> None:
         nonlocal ended_at
         until = time.monotonic() + 3.3
         while (left := until - time.monotonic()) > 0:
@@ -79,13 +79,13 @@ def test_last_value_wins_and_it_is_written_once_a_second(
     eventually(lambda: row(id_).status == "completed")
     assert 3 <= len(written.at) <= 5
     apart = [later - earlier for earlier, later in pairwise(written.at)]
-    assert min(apart) >= progress.INTERVAL * 0.95
+    assert min(apart) >= Timings().progress * 0.95
 
 
 def test_progress_of_a_plain_function_is_written_too(start_worker: StartWorker, insert: Insert, row: Row) -> None:
     go = threading.Event()
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, context: ThreadContext) -> None:
         context.progress(0.25, "reading")
         threads = [threading.Thread(target=context.progress, args=[0.5, "writing"]) for _ in range(3)]
         for thread in threads:
@@ -132,7 +132,7 @@ GARBAGE: Any = [float("nan"), "much", b"x", [], {}, 1j, object(), Unspeakable()]
 )
 def test_fraction_is_brought_between_0_and_1_and_garbage_is_left_out(fraction: Any, kept: float | None) -> None:
     async def main() -> None:
-        notes = ProgressNotes(lambda: None)
+        notes = ProgressNotes(lambda: None, 1.0)
         notes.note(Held(1, 1, 1, "t"), fraction, None)
         assert [note.fraction for note in notes.take()] == [kept]
 
@@ -157,7 +157,7 @@ def test_huge_number_is_left_out(start_worker: StartWorker, insert: Insert, row:
 
 def test_notes_of_any_kind_can_be_stored() -> None:
     async def main() -> None:
-        notes = ProgressNotes(lambda: None)
+        notes = ProgressNotes(lambda: None, 1.0)
         said: list[Any] = [3, b"bytes", Unspeakable(), ["a"], ""]
         for number, each in enumerate(said):
             notes.note(Held(1, number, 1, "t"), None, each)
@@ -173,7 +173,7 @@ def test_after_the_end_nothing_is_written(
 ) -> None:
     kept: list[Context] = []
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, context: Context) -> None:
         kept.append(context)
         context.progress(0.5, "too late")
 
@@ -196,7 +196,7 @@ def test_progress_of_an_attempt_is_not_taken_for_that_of_the_next(
     contexts: list[ThreadContext] = []
     go = threading.Event()
 
-    def handler(task: Task, context: ThreadContext) -> None:
+    def handler(_task: Task, context: ThreadContext) -> None:
         contexts.append(context)
         go.wait(30)
 
@@ -218,7 +218,7 @@ def test_progress_of_an_attempt_is_not_taken_for_that_of_the_next(
 
 def test_progress_of_a_thread_that_was_left_behind_does_not_fail() -> None:
     async def make() -> ProgressNotes:
-        return ProgressNotes(lambda: None)
+        return ProgressNotes(lambda: None, 1.0)
 
     notes = asyncio.run(make())
 
@@ -226,7 +226,7 @@ def test_progress_of_a_thread_that_was_left_behind_does_not_fail() -> None:
 
 
 def test_row_that_someone_has_locked_holds_up_nothing(
-    start_worker: StartWorker, insert: Insert, row: Row, database: Database, connect: Any
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Any
 ) -> None:
     talker = Talker()
     worker = start_worker(talker)
@@ -236,7 +236,7 @@ def test_row_that_someone_has_locked_holds_up_nothing(
     with other.transaction():
         other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
         tell(worker, talker, (0.25, "lost"))
-        eventually(lambda: not worker.worker._reporter.notes._is_due_soon)
+        eventually(lambda: not worker.worker._reporter.notes._is_scheduled)
     tell(worker, talker, (0.5, None))
     eventually(lambda: row(id_).progress == 0.5)
     tell(worker, talker, None)
@@ -248,7 +248,7 @@ def test_thousand_handlers_that_never_stop_talking_cost_a_statement_a_second(
     handlers, calls = 1000, 200
     spent = 0.0
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, context: Context) -> None:
         nonlocal spent
         for part in range(10):
             began = time.thread_time()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import select
 
+from contentq.database import database as databases
 from contentq.engine.reconnecting import ReconnectingConnection
+from contentq.engine.timings import Timings
 
 from tests.engine.conftest import Database
 
@@ -18,7 +20,7 @@ def test_notification_that_came_together_with_the_end_of_an_answer_is_heard(dsn:
             nonlocal heard
             heard += 1
 
-        link = ReconnectingConnection(dsn, "test", heard=count)
+        link = ReconnectingConnection(databases.Database(dsn), "test", Timings(), heard=count)
         async with link.calling() as connection:
             database.execute("NOTIFY contentq_ready")
             assert select.select([connection.fileno()], [], [], 10)[0]
@@ -33,7 +35,7 @@ def test_notification_that_came_together_with_the_end_of_an_answer_is_heard(dsn:
 def test_end_of_an_idle_connection_is_told_at_once(dsn: str, database: Database) -> None:
     async def hear() -> None:
         told = asyncio.Event()
-        link = ReconnectingConnection(dsn, "test", heard=told.set)
+        link = ReconnectingConnection(databases.Database(dsn), "test", Timings(), heard=told.set)
         async with link.calling() as connection:
             pid = connection.info.backend_pid
         database.execute("SELECT pg_terminate_backend(%s)", [pid])

@@ -28,7 +28,7 @@ class Endless:
         self.running = threading.Event()
         self.cancelled = threading.Event()
 
-    async def __call__(self, task: Task, context: Context) -> None:
+    async def __call__(self, _task: Task, _context: Context) -> None:
         self.running.set()
         try:
             await asyncio.Event().wait()
@@ -45,7 +45,7 @@ class Deaf:
         self.let_go = threading.Event()
         self.context: ThreadContext | None = None
 
-    def __call__(self, task: Task, context: ThreadContext) -> dict[str, bool]:
+    def __call__(self, _task: Task, context: ThreadContext) -> dict[str, bool]:
         self.context = context
         self.running.set()
         assert self.let_go.wait(30)
@@ -84,7 +84,7 @@ def test_handler_that_blocks_the_event_loop_starves_neither_heartbeat_nor_deadli
     caplog.set_level(logging.WARNING, "contentq.worker")
     let_go = threading.Event()
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         let_go.wait(30)  # blocks the loop, which is the point
 
     start_worker(handler)
@@ -220,7 +220,7 @@ def test_stop_at_full_load_leaves_nothing_held(
         "INSERT INTO content_generation_tasks (account_id) SELECT %s FROM generate_series(1, 5000)", [account]
     )
 
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         await asyncio.sleep(0)
 
     running = start_worker(handler, concurrency=100)
@@ -240,7 +240,7 @@ def test_handler_that_returns_when_it_is_cancelled_has_ended_well(
 ) -> None:
     started = threading.Event()
 
-    async def handler(task: Task, context: Context) -> dict[str, str]:
+    async def handler(_task: Task, context: Context) -> dict[str, str]:
         started.set()
         try:
             await asyncio.Event().wait()

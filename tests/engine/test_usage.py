@@ -17,7 +17,7 @@ USAGE = "SELECT attempts, prompt_tokens, cost::float8 FROM contentq.usage"
 
 
 def raising(error: Exception) -> Any:
-    async def handler(task: Task, context: Context) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
         raise error
 
     return handler
@@ -81,7 +81,7 @@ def test_each_member_of_usage_counts_for_itself(
 def test_what_a_result_that_cannot_be_stored_has_cost_is_charged(
     start_worker: StartWorker, insert: Insert, database: Database, value: Any
 ) -> None:
-    async def handler(task: Task, context: Context) -> Any:
+    async def handler(_task: Task, _context: Context) -> Any:
         return value
 
     start_worker(handler)
@@ -100,7 +100,7 @@ def test_what_a_result_that_postgresql_refuses_has_cost_is_charged(
     database.execute("ALTER TABLE contents ADD CHECK (body <> 'refused')")
     database.execute("ALTER TABLE content_generation_tasks ADD CHECK (result->>'model' <> 'm')")
 
-    async def handler(task: Task, context: Context) -> Any:
+    async def handler(_task: Task, context: Context) -> Any:
         if in_transaction:
             await context.connection()
         return value
@@ -114,7 +114,7 @@ def test_what_a_result_that_postgresql_refuses_has_cost_is_charged(
 
 
 def test_result_may_hold_decimals(start_worker: StartWorker, insert: Insert, row: Row, database: Database) -> None:
-    async def handler(task: Task, context: Context) -> dict[str, Any]:
+    async def handler(_task: Task, _context: Context) -> dict[str, Any]:
         return {"cost": Decimal("0.10"), "prompt_tokens": Decimal("12"), "id": Decimal(10**20 + 1)}
 
     start_worker(handler)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from contentq.database.database import Database
 from contentq.engine.options import WorkerOptions
 from contentq.engine.worker import Worker
 from contentq.handlers.loading import load
@@ -29,7 +30,7 @@ def queue(database: Connection) -> Queue:
 def work_off(dsn: str, settings: Path | None = None) -> None:
     async def work() -> None:
         handler = load("openai", settings=settings)
-        await Worker(dsn, handler, WorkerOptions(concurrency=10, until_empty=True)).run()
+        await Worker(Database(dsn), handler, WorkerOptions(concurrency=10, until_empty=True)).run()
         await handler.call.close()  # type: ignore[attr-defined]
 
     asyncio.run(work())

@@ -289,19 +289,27 @@ class Contract(RuleBasedStateMachine):
 
     @precondition(lambda self: self.alive)
     @rule(which=WHICH, knowing=st.lists(WHICH, max_size=3), late=RARELY)
-    def reconcile(self, which: int, knowing: list[int], late: bool) -> None:
-        worker, known = self.worker(which), [self.task(n) for n in knowing]
-        query = "SELECT contentq.reconcile(%s, %s::integer[], %s::integer[])"
-        released = self.ids(query, worker, known, [self.model[id_].attempt - late for id_ in known])
-        if late:
-            known = []
+    def heartbeat_with_a_list(self, which: int, knowing: list[int], late: bool) -> None:
+        worker, ids = self.worker(which), {self.task(n) for n in knowing}
+        listed = {id_: self.model[id_].attempt - late for id_ in ids}
+        query = "SELECT id FROM contentq.heartbeat(%s, 1, %s::bigint[], %s::integer[], clock_timestamp())"
+        told = self.ids(query, worker, list(listed), list(listed.values()))
         expected = set()
         for id_, task in self.model.items():
-            unknown = task.worker == worker and task.status == "processing" and id_ not in known
-            if unknown and not task.overtaken():
-                task.leave("pending")
+            if task.worker == worker and task.status != "processing":
                 expected.add(id_)
-        assert released == expected
+                task.worker = None
+            elif task.worker == worker and task.attempt != listed.get(id_):
+                if not task.overtaken():
+                    task.leave("pending")
+            elif task.worker == worker and task.cancelled:
+                expected.add(id_)
+        for id_, attempt in listed.items():
+            task = self.model[id_]
+            may_go_on = task.status in ("pending", "processing") or task.attempt != attempt
+            if may_go_on and not task.held_by(worker, attempt):
+                expected.add(id_)
+        assert told == expected
 
     def deadline_passes(self, which: int) -> None:
         id_ = self.task(which)

@@ -182,3 +182,54 @@ def test_claim_that_is_rolled_back_leaves_the_task_for_others(queue: Queue, work
 
     after = queue.row(task)
     assert after == before
+
+
+def test_named_tasks_are_claimed_and_no_others(queue: Queue, worker: int) -> None:
+    urgent, named, also_named = queue.add(priority=10), queue.add(priority=1), queue.add(priority=2)
+
+    assert queue.claim_named(worker, [named, also_named]) == [also_named, named]
+
+    assert [queue.status(id_) for id_ in (urgent, named)] == ["pending", "processing"]
+    assert (queue.row(named)["attempt"], queue.row(named)["worker_id"]) == (1, worker)
+
+
+def test_named_task_is_claimed_whatever_it_waits_for(queue: Queue, worker: int) -> None:
+    id_ = queue.add(scheduled_at="infinity")
+    queue.run("UPDATE accounts SET paused_until = 'infinity'")
+    queue.close_gate("*")
+
+    assert queue.claim_named(worker, [id_]) == [id_]
+
+    assert queue.row(id_)["scheduled_at"] is None
+
+
+def test_named_tasks_that_are_not_pending_or_are_overdue_are_not_claimed(queue: Queue, worker: int) -> None:
+    running, overdue = queue.running(), queue.add(timeout_at="2001-01-01")
+    ended = queue.add(status="completed", completed_at="2001-01-01")
+
+    assert queue.claim_named(worker, [running.id, overdue, ended, 2_000_000_000]) == []
+    assert queue.claim_named(worker, []) == []
+
+
+def test_no_more_named_tasks_are_claimed_than_asked_for(queue: Queue, worker: int) -> None:
+    ids = [queue.add() for _ in range(3)]
+
+    assert queue.claim_named(worker, ids, max_tasks=2) == ids[:2]
+
+
+def test_named_task_that_someone_has_locked_is_not_waited_for(
+    queue: Queue, worker: int, connect_queue: Callable[[], Queue]
+) -> None:
+    id_ = queue.add()
+    other = connect_queue()
+    with other.connection.transaction():
+        other.run("SELECT FROM content_generation_tasks FOR UPDATE")
+        queue.run("SET lock_timeout = '1ms'")
+        assert queue.claim_named(worker, [id_]) == []
+
+
+def test_unregistered_worker_claims_no_named_task(queue: Queue) -> None:
+    with pytest.raises(psycopg.Error) as refused:
+        queue.claim_named(999, [queue.add()])
+
+    assert refused.value.sqlstate == "CQ001"

@@ -1,4 +1,4 @@
-"""heartbeat(): what a live worker is told to stop."""
+"""heartbeat(): what a live worker is told to stop, and what it gives back without knowing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from tests.support.queue import Queue
+from tests.support.queue import Held, Queue
+
+
+def claimed(queue: Queue, worker: int, count: int) -> list[Held]:
+    for _ in range(count):
+        queue.add()
+    return [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, count)]
 
 
 def test_heartbeat_counts_as_a_sign_of_life(queue: Queue, worker: int) -> None:
@@ -85,3 +91,117 @@ def test_heartbeat_does_not_wait_for_a_task_that_someone_has_locked(
 
         assert queue.heartbeat(task.worker) == []
     assert queue.heartbeat(task.worker) == [(task.id, 1)]
+
+
+def test_tasks_that_the_worker_does_not_know_of_are_released(queue: Queue, worker: int) -> None:
+    tasks = claimed(queue, worker, 4)
+    known = [tasks[0], tasks[2]]
+
+    assert queue.heartbeat_with(worker, known, queue.now()) == []
+
+    assert [queue.status(task.id) for task in tasks] == ["processing", "pending", "processing", "pending"]
+    assert {queue.row(task.id)["retry_count"] for task in tasks} == {0}
+
+
+def test_task_that_was_claimed_after_the_list_was_complete_is_kept(queue: Queue, worker: int) -> None:
+    (earlier,) = claimed(queue, worker, 1)
+    complete_until = queue.now()
+    (later,) = claimed(queue, worker, 1)
+
+    assert queue.heartbeat_with(worker, [], complete_until) == []
+
+    assert [queue.status(task.id) for task in (earlier, later)] == ["pending", "processing"]
+
+
+def test_nothing_is_released_while_the_list_is_not_complete(queue: Queue, worker: int) -> None:
+    (task,) = claimed(queue, worker, 1)
+    before = queue.row(task.id)
+
+    assert queue.heartbeat_with(worker, []) == []
+
+    assert queue.row(task.id) == before
+
+
+def test_attempt_that_the_worker_does_not_know_of_is_released_though_it_runs_an_earlier_one(queue: Queue) -> None:
+    earlier = queue.running()
+    queue.set(earlier.id, status="pending")
+    queue.claim(earlier.worker)
+
+    assert queue.heartbeat_with(earlier.worker, [earlier], queue.now()) == [(earlier.id, earlier.attempt)]
+
+    assert queue.status(earlier.id) == "pending"
+
+
+def test_list_of_one_worker_leaves_the_tasks_of_others_alone(queue: Queue, worker: int) -> None:
+    other = queue.running()
+    by_hand = queue.add(status="processing", started_at="2001-01-01")
+    before = [queue.row(id_) for id_ in (other.id, by_hand)]
+
+    assert queue.heartbeat_with(worker, [], queue.now()) == []
+
+    assert [queue.row(id_) for id_ in (other.id, by_hand)] == before
+
+
+def test_task_that_the_worker_does_not_know_of_and_was_cancelled_ends_failed(queue: Queue) -> None:
+    task = queue.running()
+    queue.cancel(task.id)
+
+    queue.heartbeat_with(task.worker, [], queue.now())
+
+    assert (queue.status(task.id), queue.row(task.id)["error_message"]) == ("failed", "Task cancelled")
+
+
+def test_locked_task_that_the_worker_does_not_know_of_is_released_later(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    task = queue.running()
+    other = connect_queue()
+    with other.connection.transaction():
+        other.run("SELECT FROM content_generation_tasks FOR UPDATE")
+        queue.run("SET lock_timeout = '1ms'")
+        queue.heartbeat_with(task.worker, [], queue.now())
+        assert queue.status(task.id) == "processing"
+
+    queue.heartbeat_with(task.worker, [], queue.now())
+
+    assert queue.status(task.id) == "pending"
+
+
+def test_listed_task_that_the_worker_no_longer_holds_is_told(queue: Queue) -> None:
+    held, released, taken, deleted = (queue.running() for _ in range(4))
+    worker = held.worker
+    queue.run("UPDATE content_generation_tasks SET worker_id = %s", worker)
+    queue.release(worker, [Held(worker, released.id, released.attempt)])
+    queue.set(taken.id, worker_id=queue.register())
+    queue.run("DELETE FROM content_generation_tasks WHERE id = %s", deleted.id)
+
+    told = queue.heartbeat_with(worker, [held, released, taken, deleted])
+
+    assert told == [(task.id, 1) for task in (released, taken, deleted)]
+
+
+def test_listed_attempt_that_has_ended_is_not_told(queue: Queue) -> None:
+    task = queue.running()
+    queue.complete(task.worker, [task])
+
+    assert queue.heartbeat_with(task.worker, [task], queue.now()) == []
+
+
+@pytest.mark.parametrize("known", [0, 20_000])
+def test_cost_of_a_long_list_is_linear_also_in_a_session_that_has_planned_on_an_empty_table(
+    queue: Queue, worker: int, known: int
+) -> None:
+    queue.run("SET plan_cache_mode = force_generic_plan")
+    queue.heartbeat_with(worker, [], queue.now())
+    ids = queue.values(
+        "INSERT INTO content_generation_tasks (account_id, status, started_at, attempt, worker_id) "
+        "SELECT %s, 'processing', '2001-01-01', 1, %s FROM generate_series(1, 20000) RETURNING id",
+        queue.account,
+        worker,
+    )
+    queue.run("SET statement_timeout = '4s'")  # comparing each with each takes some 40
+
+    queue.heartbeat_with(worker, [Held(worker, id_, 1) for id_ in ids[:known]], queue.now())
+
+    released = queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'pending'")
+    assert released == (0 if known else 1000)

@@ -114,6 +114,10 @@ CALLS = {
     "claim beside an old snapshot": (
         f"{REMEMBER.format(categories='NULL', held=HELD_ACCOUNTS)}; SELECT contentq.claim({{worker}}, 10)"
     ),
+    "claim of named tasks": (
+        "SELECT contentq.claim({worker}, 10, NULL, "
+        "ARRAY(SELECT id FROM content_generation_tasks WHERE task_id = 'task-waiting')::bigint[])"
+    ),
     "cleanup": "SELECT contentq.cleanup('30 days', 10)",
     "complete": "SELECT contentq.complete({worker}, {ids}, {attempts})",
     "complete with usage": "SELECT contentq.complete({worker}, {ids}, {attempts}, {usages})",
@@ -121,12 +125,12 @@ CALLS = {
     "deregister_worker": "SELECT contentq.deregister_worker({worker})",
     "fail": "SELECT contentq.fail({worker}, ({ids})[1], 1, 'It broke')",
     "heartbeat": "SELECT contentq.heartbeat({worker})",
+    "heartbeat with a list": "SELECT contentq.heartbeat({worker}, 95, ({ids})[6:], ({attempts})[6:], 'infinity')",
     "maintain": "SELECT contentq.maintain()",
     "next_claim_in": "SELECT contentq.next_claim_in()",
     "promote_scheduled": "SELECT contentq.promote_scheduled(10)",
     "record_usage": "SELECT contentq.record_usage({worker}, {ids}, {usages})",
     "report_progress": "SELECT contentq.report_progress({worker}, {ids}, {attempts}, {attempts}::real[], {texts})",
-    "reconcile": "SELECT contentq.reconcile({worker}, ({ids})[6:], ({attempts})[6:])",
     "release": "SELECT contentq.release({worker}, {ids}, {attempts})",
     "requeue": "SELECT contentq.requeue('task-failed')",
     "rescue_dead_workers": "SELECT contentq.rescue_dead_workers()",
@@ -140,6 +144,7 @@ INDEXES = {
     "claim": {"scheduled_idx", "ready_idx", "pkey"},
     # The planner looks up the first and the last time of an index when it has one to compare them with.
     "claim beside an old snapshot": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
+    "claim of named tasks": {"pkey", "task_id_key"},
     "cleanup": {"completed_at_idx", "pkey"},
     "complete": {"pkey"},
     "complete with usage": {"pkey"},
@@ -147,12 +152,12 @@ INDEXES = {
     "deregister_worker": {"held_idx", "revoked_idx", "pkey"},
     "fail": {"pkey"},
     "heartbeat": {"revoked_idx", "pkey"},
+    "heartbeat with a list": {"revoked_idx", "held_idx", "pkey"},
     "maintain": {"deadline_idx", "scheduled_idx", "held_idx", "revoked_idx", "completed_at_idx", "pkey"},
     "next_claim_in": {"scheduled_idx"},
     "promote_scheduled": {"scheduled_idx", "pkey"},
     "record_usage": {"pkey"},
     "report_progress": {"pkey"},
-    "reconcile": {"held_idx", "pkey"},
     "release": {"pkey"},
     "requeue": {"task_id_key"},
     "rescue_dead_workers": {"held_idx", "revoked_idx", "pkey"},

@@ -75,7 +75,7 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None
     assert queue.snooze(held[snoozed])
     assert queue.release(worker, [held[released]]) == [released]
     assert queue.value("SELECT contentq.next_claim_in()") is not None
-    assert queue.values("SELECT contentq.reconcile(%s, %s, %s)", worker, [swept], [1]) == []
+    assert queue.heartbeat_with(worker, [held[swept]], queue.now()) == []
     queue.run("UPDATE contentq.workers SET heartbeat_at = '2001-01-01' WHERE id <> %s", worker)
     queue.run("UPDATE contentq.maintenance SET watched_since = '2001-01-01', ran_at = clock_timestamp()")
     queue.value("SELECT contentq.maintain()")

@@ -104,6 +104,11 @@ class Queue:
         """Claims tasks; returns their rows."""
         return self.rows("SELECT * FROM contentq.claim(%s, %s, %s)", worker, max_tasks, categories)
 
+    def claim_named(self, worker: int, task_ids: Sequence[int], max_tasks: int = 1000) -> list[int]:
+        """Claims these tasks; returns the ids of those that were to be had."""
+        query = "SELECT id FROM contentq.claim(%s, %s, NULL, %s::bigint[])"
+        return [row["id"] for row in self.rows(query, worker, max_tasks, list(task_ids))]
+
     def running(self, worker: int | None = None, **columns: Any) -> Held:
         """Inserts a task and lets a worker claim it, a new one unless it is named."""
         id_ = self.add(**columns)
@@ -167,6 +172,19 @@ class Queue:
         """Beats a worker's heart; returns (id, attempt) of what it should stop, sorted."""
         rows = self.rows("SELECT * FROM contentq.heartbeat(%s, %s)", worker, busy)
         return sorted((row["id"], row["attempt"]) for row in rows)
+
+    def heartbeat_with(
+        self, worker: int, held: Sequence[Held], complete_until: Any = None
+    ) -> list[tuple[int, int]]:
+        """The same of a worker that says what it holds, complete for all that was claimed until then."""
+        query = "SELECT * FROM contentq.heartbeat(%s, NULL, %s::bigint[], %s::integer[], %s)"
+        ids, attempts = [task.id for task in held], [task.attempt for task in held]
+        rows = self.rows(query, worker, ids, attempts, complete_until)
+        return sorted((row["id"], row["attempt"]) for row in rows)
+
+    def now(self) -> Any:
+        """The time, by the clock of the database."""
+        return self.value("SELECT clock_timestamp()")
 
     def cancel(self, id_: int) -> str | None:
         """Cancels a task; returns its new status."""

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contentq.bench.scratch import APPLICATION, Connection, Scratch
+from contentq.bench.scratch import APPLICATION, Connection
+from contentq.database.database import Database
 from contentq.engine.context import Context
 from contentq.engine.options import WorkerOptions
 from contentq.engine.run_for import run_for
-from contentq.engine.worker import Observer, Worker
+from contentq.engine.tally import Observer
+from contentq.engine.worker import Worker
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
 from contentq.task import Task
@@ -65,7 +67,9 @@ def fill(connection: Connection, tasks: int, seconds: float) -> int:
     return filled
 
 
-def drain(scratch: Scratch, seconds: float, options: WorkerOptions, tell: Callable[[int], None]) -> Drained:
+def drain(
+    database: Database, connection: Connection, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
+) -> Drained:
     """Works off what was put in, for so many seconds at most. tell: how many tasks were claimed so far."""
     claims = claimed = 0
     begun = computed = ended = computed_in_all = 0.0
@@ -83,9 +87,9 @@ def drain(scratch: Scratch, seconds: float, options: WorkerOptions, tell: Callab
         ended, computed_in_all = time.monotonic(), time.process_time()
 
     observer = Observer(observe_claim, observe_report)
-    worker = Worker(scratch.dsn, wrap(_nothing), options, observer)
-    asyncio.run(run_for(scratch.dsn, worker, seconds, application=APPLICATION))
-    completed, taken, reports = scratch.connection.execute(_DONE).fetchone() or (0, 0.0, 0)
+    worker = Worker(database, wrap(_nothing), options, observer=observer)
+    asyncio.run(run_for(database, worker, seconds, application=APPLICATION))
+    completed, taken, reports = connection.execute(_DONE).fetchone() or (0, 0.0, 0)
     computing = (computed_in_all - computed) / (ended - begun) if ended > begun else 0.0
     return Drained(completed, taken, claims, reports, min(1.0, computing))
 

@@ -13,6 +13,7 @@ from contentq.bench import drain, latency
 from contentq.bench.commits import Timings, time_commits
 from contentq.bench.drain import Drained
 from contentq.bench.scratch import Scratch, scratch_database
+from contentq.database.database import Database
 from contentq.engine.options import WorkerOptions
 from contentq.errors import ContentQueueError
 
@@ -135,7 +136,7 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
     with scratch_database(dsn) as scratch:
         give_up = time.monotonic() + seconds
         server = _read_server(scratch)
-        options = WorkerOptions(listen=server.is_direct)
+        database = Database(scratch.dsn, listen=server.is_direct)
         tell("timing commits", 0, 1)
         timed = time_commits(scratch.connection, SHARES["commits"] * seconds)
 
@@ -146,7 +147,7 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
         if server.is_direct:
             tell_started(0)
             taken = latency.measure_starts(
-                scratch.dsn, samples, SHARES["latency"] * seconds, options, tell_started
+                database, samples, SHARES["latency"] * seconds, WorkerOptions(), tell_started
             )
         tell("filling the queue", 0, 1)
         filled = drain.fill(scratch.connection, tasks, SHARES["fill"] * seconds)
@@ -155,8 +156,10 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
             tell("draining the queue", number, filled)
 
         tell_drained(0)
-        options = WorkerOptions(listen=server.is_direct, until_empty=True)
-        drained = drain.drain(scratch, max(1.0, give_up - time.monotonic()), options, tell_drained)
+        options = WorkerOptions(until_empty=True)
+        drained = drain.drain(
+            database, scratch.connection, max(1.0, give_up - time.monotonic()), options, tell_drained
+        )
         if (server.is_direct and not taken) or not drained.completed:
             raise ContentQueueError(f"the database has not done anything in {seconds:g} seconds; give it more")
         return Figures(server, timed, taken, tasks, drained)

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 
 from contentq.bench.scratch import APPLICATION
-from contentq.database.connect import connect_async
+from contentq.database.database import Database
 from contentq.engine.context import Context
 from contentq.engine.options import WorkerOptions
 from contentq.engine.run_for import run_for
-from contentq.engine.worker import Observer, Worker
+from contentq.engine.tally import Observer
+from contentq.engine.worker import Worker
 from contentq.handlers.loading import wrap
 from contentq.queue.outcomes import Outcome
 from contentq.task import Task
@@ -26,17 +27,17 @@ _INSERT = "INSERT INTO public.content_generation_tasks (account_id, topic) VALUE
 
 
 def measure_starts(
-    dsn: str, samples: int, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
+    database: Database, samples: int, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
 ) -> list[float]:
     """Milliseconds from the start of an INSERT to that of its handler, one for each of so many tasks.
 
     Fewer when seconds are over before. tell: how many there are so far.
     """
-    return asyncio.run(_measure(dsn, samples, seconds, options, tell))
+    return asyncio.run(_measure(database, samples, seconds, options, tell))
 
 
 async def _measure(
-    dsn: str, samples: int, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
+    database: Database, samples: int, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
 ) -> list[float]:
     taken: list[float] = []
     started = 0.0
@@ -50,7 +51,7 @@ async def _measure(
         completed.set()
 
     async def insert() -> None:
-        async with await connect_async(dsn, APPLICATION, prepare=True) as connection:
+        async with await database.connect_async(APPLICATION, prepare=True) as connection:
             for number in range(WARM_UP + samples):
                 completed.clear()
                 begun = time.perf_counter()
@@ -61,6 +62,6 @@ async def _measure(
                     tell(len(taken))
                 await asyncio.sleep(PAUSE)
 
-    worker = Worker(dsn, wrap(start), options, Observer(reported=report))
-    await run_for(dsn, worker, seconds, insert(), application=APPLICATION)
+    worker = Worker(database, wrap(start), options, observer=Observer(reported=report))
+    await run_for(database, worker, seconds, insert(), application=APPLICATION)
     return taken

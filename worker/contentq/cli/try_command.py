@@ -232,9 +232,9 @@ class _ProgressLines:
 
     def __call__(self, fraction: float | None, note: str | None) -> None:
         """What a handler tells, as a worker would note it; what is None stays as it was."""
-        from contentq.engine.progress import cleaned
+        from contentq.engine.progress import clean
 
-        share, said = cleaned(fraction, note)
+        share, said = clean(fraction, note)
         with self._lock:
             self._now = (
                 self._now[0] if share is None else share,

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,13 @@ from contentq.cli.logs import LOG_LEVELS, log_to_stderr
 from contentq.errors import EXIT_RELEASED
 
 if TYPE_CHECKING:
+    from contentq.database.database import Database
     from contentq.engine.options import WorkerOptions
+    from contentq.engine.tally import Counts, Observer
+    from contentq.engine.timings import Timings
     from contentq.engine.watchdog import Watchdog
-    from contentq.engine.worker import Counts, Observer, Worker
+    from contentq.engine.worker import Worker
+    from contentq.handlers.loading import Handler
 
 
 @click.command()
@@ -86,13 +90,19 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     ended; 6: some of it was given back.
     """
     from contentq.database import dsn as dsns
+    from contentq.database.database import Database
     from contentq.engine.options import WorkerOptions
+    from contentq.engine.timings import Timings
 
     log_level: str = given.pop("log_level")
-    no_listen: bool = given.pop("no_listen")
     categories: tuple[str, ...] = given.pop("categories")
     listen_dsn: str | None = given.pop("listen_dsn")
-    dsn = dsns.resolve(obj.dsn)
+    database = Database(
+        dsns.resolve(obj.dsn),
+        listen_dsn=dsns.normalise(listen_dsn) if listen_dsn else None,
+        listen=not given.pop("no_listen"),
+    )
+    timings = Timings(grace=given.pop("grace"), poll=given.pop("poll"))
     handler = pop_handler(given)
     gate: str | None = given.pop("gate")
     if given.pop("no_gate"):
@@ -105,27 +115,27 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     options = WorkerOptions(
         categories=categories or None,
         gate=gate,
-        listen=not no_listen,
-        listen_dsn=dsns.normalise(listen_dsn) if listen_dsn else None,
         **given,
     )
     show_bar = progress if progress is not None else options.until_empty and sys.stderr.isatty()
     log_to_stderr("warning" if show_bar and log_level == "info" else log_level)
     handler.introduce()
 
-    asyncio.run(_work(dsn, handler, options, show_bar))
+    asyncio.run(_work(database, handler, options, timings, show_bar))
 
 
-async def _work(dsn: str, handler: Any, options: WorkerOptions, show_bar: bool) -> None:
+async def _work(
+    database: Database, handler: Handler, options: WorkerOptions, timings: Timings, show_bar: bool
+) -> None:
     from contentq.engine.watchdog import Watchdog
     from contentq.engine.worker import Ending, Worker
 
     started = time.monotonic()
-    with _progress(dsn, options.categories) if show_bar else _no_progress() as observer:
-        running = Worker(dsn, handler, options, observer)
-        running.check()
-        watchdog = Watchdog(dsn, lambda: running.worker_id)
-        with _only_its_end_stops_the_loop(), _signals_stop(running, watchdog, options.grace):
+    database.check("contentq worker")
+    with _progress(database, options.categories) if show_bar else nullcontext() as observer:
+        running = Worker(database, handler, options, timings=timings, observer=observer)
+        watchdog = Watchdog(database, lambda: running.worker_id, timings)
+        with _only_its_end_stops_the_loop(), _signals_stop(running, watchdog, timings):
             try:
                 ending = await running.run()
             except Exception:
@@ -140,20 +150,18 @@ async def _work(dsn: str, handler: Any, options: WorkerOptions, show_bar: bool) 
 
 
 @contextmanager
-def _signals_stop(running: Worker, watchdog: Watchdog, grace: float) -> Iterator[None]:
+def _signals_stop(running: Worker, watchdog: Watchdog, timings: Timings) -> Iterator[None]:
     """SIGTERM and SIGINT stop the worker: the first gracefully, the second at once, the third without a word."""
-    from contentq.engine.worker import WIND_UP_TIMEOUT
-
     loop = asyncio.get_running_loop()
     seen = 0
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
         nonlocal seen
         seen += 1
         if seen > 2:
             os._exit(128 + number)
         loop.call_soon_threadsafe(running.stop)
-        watchdog.arm(WIND_UP_TIMEOUT + (grace if seen == 1 else 0))
+        watchdog.arm(timings.wind_up + (timings.grace if seen == 1 else 0))
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -179,23 +187,15 @@ def _only_its_end_stops_the_loop() -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress() -> Iterator[None]:
-    yield None
-
-
-@contextmanager
-def _progress(dsn: str, categories: tuple[str, ...] | None) -> Iterator[Observer]:
+def _progress(database: Database, categories: tuple[str, ...] | None) -> Iterator[Observer]:
     """A bar over the tasks that wait now, and whatever comes on top."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from contentq.database.connect import connect
-    from contentq.database.revisions import require_head
-    from contentq.engine.worker import Observer
+    from contentq.engine.tally import Observer
     from contentq.queue.backlog import count_waiting
 
-    with connect(dsn, "contentq worker") as connection:
-        require_head(connection)
+    with database.connect("contentq worker") as connection:
         waiting = count_waiting(connection, categories)
     columns = (
         TextColumn("{task.description}"),
@@ -215,7 +215,7 @@ def _progress(dsn: str, categories: tuple[str, ...] | None) -> Iterator[Observer
             if claimed > waiting:
                 progress.update(bar, total=claimed)
 
-        def on_reported(outcome: Any, status: str | None) -> None:
+        def on_reported(_outcome: Any, _status: str | None) -> None:
             nonlocal ended
             ended += 1
             rate = ended / max(time.monotonic() - started, 0.001)

@@ -11,12 +11,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from contentq.database.connect import connect, connect_async
+from contentq.database.database import Database
+from contentq.engine.timings import Timings
 
 log = logging.getLogger("contentq.worker")
-
-LONG_WAIT = 5.0
-"""Seconds of waiting for a connection that are worth a warning."""
 
 _HINT = (
     "a handler waits for a connection for over %g s: all %d are held by others; ask for ctx.connection() only at "
@@ -31,8 +29,10 @@ class HandlerConnections:
     that was idle across a restart of the database would be dead.
     """
 
-    def __init__(self, dsn: str, most: int) -> None:
-        self._dsn = dsn
+    def __init__(self, database: Database, most: int, timings: Timings) -> None:
+        self._database = database
+        self._warn_after = timings.connection_warning
+        self.commit_timeout = timings.commit
         self._most = most
         self._free = threading.Semaphore(most)
 
@@ -42,10 +42,10 @@ class HandlerConnections:
         while not self._free.acquire(blocking=False):
             await asyncio.sleep(0.01)
             waited += 0.01
-            if LONG_WAIT <= waited < LONG_WAIT + 0.01:
-                log.warning(_HINT, LONG_WAIT, self._most)
+            if self._warn_after <= waited < self._warn_after + 0.01:
+                log.warning(_HINT, self._warn_after, self._most)
         try:
-            connection = await connect_async(self._dsn, "contentq handler")
+            connection = await self._database.connect_async("contentq handler")
             await connection.set_autocommit(False)
         except BaseException:
             self._free.release()
@@ -54,11 +54,11 @@ class HandlerConnections:
 
     def open(self) -> psycopg.Connection[TupleRow]:
         """A connection for a thread. Raises DatabaseUnreachable."""
-        if not self._free.acquire(timeout=LONG_WAIT):
-            log.warning(_HINT, LONG_WAIT, self._most)
+        if not self._free.acquire(timeout=self._warn_after):
+            log.warning(_HINT, self._warn_after, self._most)
             self._free.acquire()
         try:
-            connection = connect(self._dsn, "contentq handler")
+            connection = self._database.connect("contentq handler")
             connection.autocommit = False
         except BaseException:
             self._free.release()

@@ -16,7 +16,7 @@ Progress = Callable[[float | None, str | None], None]
 """Told how far an attempt is: the fraction done, from 0 to 1, and a note."""
 
 
-def _unheard(fraction: float | None, note: str | None) -> None:
+def _ignore_progress(fraction: float | None, note: str | None) -> None:
     """What becomes of progress when no one wants to know."""
 
 
@@ -79,7 +79,7 @@ class Context(_Attempt):
         task: Task,
         open_connection: Callable[[], Awaitable[psycopg.AsyncConnection[TupleRow]]],
         previous_content: PreviousContent | None = None,
-        progress: Progress = _unheard,
+        progress: Progress = _ignore_progress,
     ) -> None:
         super().__init__(task, previous_content, progress)
         self._open = open_connection
@@ -106,7 +106,7 @@ class ThreadContext(_Attempt):
         task: Task,
         open_connection: Callable[[], psycopg.Connection[TupleRow]],
         previous_content: PreviousContent | None = None,
-        progress: Progress = _unheard,
+        progress: Progress = _ignore_progress,
     ) -> None:
         super().__init__(task, previous_content, progress)
         self._open = open_connection

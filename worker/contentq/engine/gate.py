@@ -62,7 +62,7 @@ queue was empty."""
 LOGGED = 300
 """Characters of a reason that go to the log."""
 
-_NEVER, _UNTOLD = float("-inf"), float("inf")
+_NEVER, _UNKNOWN = float("-inf"), float("inf")
 
 
 class Gate:
@@ -72,7 +72,7 @@ class Gate:
         self.key = key
         self._pace = None if key is None else Pace(time.monotonic())
         self._closed: str | None = None
-        self._told_at = _NEVER
+        self._known_at = _NEVER
         self._refusals = 0
         self._unanswered = 0
         self._answered = 0
@@ -99,7 +99,7 @@ class Gate:
         if self._pace is None:
             return free
         now = time.monotonic()
-        if self._pace.is_closed(now) and now >= self._told_at:
+        if self._pace.is_closed(now) and now >= self._known_at:
             return min(1, free)
         return min(free, self._pace.allows(now))
 
@@ -116,55 +116,57 @@ class Gate:
             timer.cancel()
             self._waiting = None
 
-    def told(self, closing: Closing) -> None:
+    def confirm_closing(self, closing: Closing) -> None:
         """The database has been told that a gate is closed."""
         if closing.key == self.key:
-            self._told_at = time.monotonic()
+            self._known_at = time.monotonic()
             self._end_wait()
 
-    def found_closed(self, gate: ClosedGate) -> None:
+    def learn_closed(self, gate: ClosedGate) -> None:
         """A claim was told that the gate, or every worker's, is closed."""
         was_open, self._closed = self._closed is None, gate.key
         if was_open:
-            log.info("gate closed key=%s %s reason=%s", gate.key, _said(gate.seconds), _one_line(gate.reason))
+            log.info(
+                "gate closed key=%s %s reason=%s", gate.key, _duration_text(gate.seconds), _one_line(gate.reason)
+            )
         if self._pace is None:
             return
         now = time.monotonic()
-        self._told_at = min(self._told_at, now)
+        self._known_at = min(self._known_at, now)
         if gate.half_open and gate.key == self.key:
             self._trouble_at = now
             if self._outage_began is None:
                 self._outage_began = now
         elif was_open and gate.seconds is not None and gate.key == self.key and not self._pace.is_closed(now):
             # Another worker was refused. Without an end, it is an operator who has closed it.
-            self._pace.refused(now, now)
+            self._pace.record_refusal(now, now)
         seconds = LONGEST_DELAY if gate.seconds is None else gate.seconds
-        self._pace.closed(now + seconds, now, half_open=gate.half_open)
+        self._pace.close(now + seconds, now, half_open=gate.half_open)
 
-    def found_open(self, asked_at: float) -> None:
+    def learn_open(self, asked_at: float) -> None:
         """A claim that was made then (time.monotonic()) was let through."""
         if self._closed is not None:
             log.info("gate open key=%s", self._closed)
             self._closed = None
         # The answer may be older than what has closed it since.
-        if self._pace is not None and asked_at >= self._told_at:
-            self._pace.opened(time.monotonic())
+        if self._pace is not None and asked_at >= self._known_at:
+            self._pace.open(time.monotonic())
 
     def judge(self, outcome: Outcome, task: Task, began: float) -> Outcome:
         """The outcome of an attempt that began then (time.monotonic()), with what it means for the gate."""
         if isinstance(outcome, Snoozed):
-            return self._refused(outcome, began)
+            return self._judge_refusal(outcome, began)
         if isinstance(outcome, Failed) and outcome.is_outage:
-            return self._no_answer(outcome, task, began)
+            return self._judge_no_answer(outcome, task, began)
         if isinstance(outcome, Completed | Stored) or (
             isinstance(outcome, Failed) and outcome.error_class != CANCELLED
         ):
-            self.went_well(began)
-        elif self._pace is not None and self._pace.undecided(began):
+            self.record_success(began)
+        elif self._pace is not None and self._pace.record_undecided(began):
             self._end_wait()
         return outcome
 
-    def went_well(self, began: float) -> None:
+    def record_success(self, began: float) -> None:
         """An attempt that began then has ended, in a way that the provider is not to blame for.
 
         What began before the trouble says nothing about its end: a stream that was open goes on.
@@ -179,10 +181,10 @@ class Gate:
         if self._outage_began is not None:
             log.info("the provider is back gate=%s after=%.1fs", self.key, now - self._outage_began)
             self._outage_began = None
-        if self._pace.went_well(began, now):
+        if self._pace.record_success(began, now):
             self._end_wait()
 
-    def _refused(self, outcome: Snoozed, began: float) -> Outcome:
+    def _judge_refusal(self, outcome: Snoozed, began: float) -> Outcome:
         now = time.monotonic()
         self._unanswered = 0
         if began >= self._trouble_at:
@@ -198,14 +200,14 @@ class Gate:
         is_cut_short = seconds < delay.total_seconds()
         closing = None if key is None else Closing(key, now + seconds, outcome.message, half_open=is_cut_short)
         if is_paced and self._pace is not None:
-            self._pace.refused(began, now)
+            self._pace.record_refusal(began, now)
             self._close(now, seconds, half_open=is_cut_short)
         else:
             # Nothing else keeps them from coming back at the same moment.
             delay *= random.uniform(1, 1 + JITTER)
         return replace(outcome, delay=delay, closing=closing)
 
-    def _no_answer(self, outcome: Failed, task: Task, began: float) -> Outcome:
+    def _judge_no_answer(self, outcome: Failed, task: Task, began: float) -> Outcome:
         if self._pace is None or self.key is None:
             return outcome
         now = time.monotonic()
@@ -239,9 +241,9 @@ class Gate:
     def _close(self, now: float, seconds: float, *, half_open: bool) -> None:
         """Closes it for this worker, and until the database is told, whatever that says."""
         assert self._pace is not None
-        self._pace.closed(now + seconds, now, half_open=half_open)
+        self._pace.close(now + seconds, now, half_open=half_open)
         if seconds > 0:
-            self._told_at = _UNTOLD
+            self._known_at = _UNKNOWN
         self._end_wait()
 
     def _end_wait(self) -> None:
@@ -253,5 +255,5 @@ def _one_line(text: str | None) -> str:
     return " ".join((text or "").split())[:LOGGED]
 
 
-def _said(seconds: float | None) -> str:
+def _duration_text(seconds: float | None) -> str:
     return "until someone opens it" if seconds is None else f"for={seconds:.1f}s"

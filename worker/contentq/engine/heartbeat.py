@@ -1,8 +1,8 @@
-"""The heartbeat: a thread with a connection of its own that registers the worker, beats its heart, and does the
-housekeeping. It also listens when the way of the claims leads through a pooler.
+"""The heartbeat: a thread with a connection of its own that registers the worker, tells the database what the
+worker holds and the worker what to stop, and does maintenance. It listens when the claims go through a pooler.
 
-It is a thread because a handler may block the event loop; the worker must not look dead for it, and the
-deadlines of tasks must pass all the same.
+It is a thread because a handler may block the event loop: the worker must not look dead, and the deadlines of
+tasks must pass all the same.
 """
 
 from __future__ import annotations
@@ -14,41 +14,25 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import psycopg
 
-from contentq.engine.reconnecting import ReconnectingConnection, one_line
+from contentq.database.database import Database
+from contentq.engine.database_errors import one_line
+from contentq.engine.held import HeldTasks
+from contentq.engine.loop_watch import LoopWatch
+from contentq.engine.reconnecting import ReconnectingConnection
+from contentq.engine.timings import Timings
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
 
 log = logging.getLogger("contentq.worker")
 
-HEARTBEAT_INTERVAL = 2.0
-"""Seconds between heartbeats (design: 10 seconds of silence mean death)."""
-
-HEARTBEAT_TIMEOUT = 4.0
-"""Seconds after which a heartbeat without an answer is given up, and the connection with it."""
-
-MAINTENANCE_RETRY = 4.0
-"""Seconds until the housekeeping is tried again after it failed."""
-
-STOP_TIMEOUT = 5.0
-"""Seconds that the thread gets to end."""
-
-DEADLINE_MARGIN = 0.25
-"""Seconds past a deadline at which the housekeeping comes for it; the worker stops async handlers before."""
-
-LONGEST_WAIT = 0.5
-"""Seconds of waiting between looks at whether something is due."""
-
-BLOCKED_WARNING = 1.0
-"""Seconds of silence of the event loop after which the task that blocks it is named."""
-
 
 @dataclass(frozen=True)
 class HeartbeatListener:
-    """What the heartbeat tells, in its own thread."""
+    """What the heartbeat has called on the worker's event loop."""
 
     registered: Callable[[int], None]
     given_up: Callable[[int], None]
@@ -56,10 +40,6 @@ class HeartbeatListener:
     silent: Callable[[], None]
     """The database did not answer in time; the other connections may be dead as well."""
     stop_tasks: Callable[[list[tuple[int, int]]], None]
-    busy: Callable[[], int]
-    """Asked: how many tasks the worker holds."""
-    blocked_by: Callable[[], str]
-    """Asked, when the event loop is blocked: what runs on it."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +55,39 @@ class Identity:
 
 
 class Heartbeat:
-    """The thread; start it once, stop it once."""
+    """The thread; start it once, on the worker's event loop, and stop it once.
 
-    def __init__(self, dsn: str, identity: Identity, listener: HeartbeatListener, *, listen: bool) -> None:
-        self._link = ReconnectingConnection(dsn, "heartbeat", heard=listener.woken if listen else None)
+    held: what the worker holds. watch: looks after the worker's event loop meanwhile.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        held: HeldTasks,
+        listener: HeartbeatListener,
+        watch: LoopWatch,
+        timings: Timings,
+    ) -> None:
+        self._link = ReconnectingConnection(
+            database.direct(),
+            "heartbeat",
+            timings,
+            heard=self._wake if database.listen and not database.is_direct else None,
+        )
         self._identity = identity
-        self._tell = listener
+        self._held = held
+        self._listener = listener
+        self._watch = watch
+        self._timings = timings
+        self._worker_loop = asyncio.get_running_loop()
         self._worker_id: int | None = None
-        self._loop_alive_at = time.monotonic()
+        self._last_beat: tuple[float, float] | None = None
         self._loop = asyncio.new_event_loop()
         self._beating: asyncio.Task[None] | None = None
         self._maintain_at = 0.0
-        self._ending = False
-        self._leaving = False
+        self._is_ending = False
+        self._is_leaving = False
         self._registering = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name="contentq-heartbeat", daemon=True)
 
@@ -97,48 +97,49 @@ class Heartbeat:
 
     def stop(self) -> None:
         """Ends the thread and closes its connection; returns when both are done."""
-        self._ending = True
+        self._is_ending = True
         if self.is_alive:
             with suppress(RuntimeError):  # it has just ended by itself
                 self._loop.call_soon_threadsafe(self._end)
-        self._thread.join(STOP_TIMEOUT)
+        self._thread.join(self._timings.heartbeat_stop)
 
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def loop_is_alive(self) -> None:
-        """Called by the worker's event loop, several times a second, as long as nothing blocks it."""
-        self._loop_alive_at = time.monotonic()
-
-    def deadline_in(self, seconds: float) -> None:
+    def expect_deadline(self, seconds: float) -> None:
         """A task with this deadline was claimed: its row is to be ended then, whatever its handler does."""
-        due = time.monotonic() + seconds + DEADLINE_MARGIN
-
-        def bring_forward() -> None:
-            self._maintain_at = min(self._maintain_at, due)
-
+        due = time.monotonic() + seconds + self._timings.maintenance_margin
         with suppress(RuntimeError):  # the thread has ended
-            self._loop.call_soon_threadsafe(bring_forward)
+            self._loop.call_soon_threadsafe(self._maintain_by, due)
 
     async def register_no_more(self) -> None:
         """Returns when a registration that was under way has been told; none begins afterwards.
 
         Without it, a worker that is stopped as it starts would leave a row that looks like a dead worker's.
         """
-        settling = self._settle()
+        ending = self._end_registering()
         try:
-            settled = asyncio.run_coroutine_threadsafe(settling, self._loop)
+            ended = asyncio.run_coroutine_threadsafe(ending, self._loop)
         except RuntimeError:  # the thread has ended
-            settling.close()
+            ending.close()
         else:
-            await asyncio.wrap_future(settled)
+            await asyncio.wrap_future(ended)
 
-    async def _settle(self) -> None:
-        self._leaving = True
+    async def _end_registering(self) -> None:
+        self._is_leaving = True
         async with self._registering:
             pass
+
+    def _tell(self, call: Callable[..., None], *values: object) -> None:
+        self._worker_loop.call_soon_threadsafe(call, *values)
+
+    def _wake(self) -> None:
+        self._tell(self._listener.woken)
+
+    def _maintain_by(self, due: float) -> None:
+        self._maintain_at = min(self._maintain_at, due)
 
     def _end(self) -> None:
         self._link.cut()
@@ -155,63 +156,50 @@ class Heartbeat:
         self._loop.close()
 
     async def _beat_for_ever(self) -> None:
-        watching = asyncio.ensure_future(self._watch_the_loop())
+        watching = asyncio.ensure_future(self._watch.run())
         try:
-            while not self._ending:
+            while not self._is_ending:
                 try:
                     await self._beat_until_lost()
                 except NotRegistered:
-                    log.error(
-                        "worker given up worker=%s: it was not heard in time; its tasks belong to others now",
-                        self._worker_id,
-                    )
-                    given_up, self._worker_id = self._worker_id, None
-                    if given_up is not None:
-                        self._tell.given_up(given_up)
+                    self._give_up()
                 except Exception as error:
                     if self._link.timed_out:
-                        self._tell.silent()
+                        self._tell(self._listener.silent)
                     await self._link.back_off(error)
+                self._last_beat = None  # the next server's clock may be another
         finally:
             watching.cancel()
 
     async def _beat_until_lost(self) -> None:
         """Registers if need be, then beats and listens on one connection for as long as it lasts."""
-        async with self._link.calling(HEARTBEAT_TIMEOUT) as connection:
-            if self._worker_id is None and not self._leaving:
+        async with self._link.calling(self._timings.heartbeat_timeout) as connection:
+            if self._worker_id is None and not self._is_leaving:
                 await self._register(connection)
             else:
                 await self._beat(connection)
         # Whatever was notified while nobody listened is found by looking.
-        self._tell.woken()
+        self._wake()
 
-        next_beat = time.monotonic() + HEARTBEAT_INTERVAL
+        next_beat = time.monotonic() + self._timings.heartbeat
         self._maintain_at = time.monotonic()
         while self._link.is_open:
             now = time.monotonic()
             if now >= next_beat:
-                async with self._link.calling(HEARTBEAT_TIMEOUT) as connection:
+                async with self._link.calling(self._timings.heartbeat_timeout) as connection:
                     await self._beat(connection)
-                next_beat = now + HEARTBEAT_INTERVAL
+                next_beat = now + self._timings.heartbeat
             elif now >= self._maintain_at:
-                self._maintain_at = now + MAINTENANCE_RETRY
-                again = time.monotonic() + await self._maintain()
-                self._maintain_at = min(self._maintain_at, again)
+                self._maintain_at = now + self._timings.maintenance_retry
+                self._maintain_by(time.monotonic() + await self._maintain())
             else:
-                await self._link.idle(min(next_beat, self._maintain_at, now + LONGEST_WAIT) - now)
+                due = min(next_beat, self._maintain_at, now + self._timings.longest_idle)
+                await self._link.idle(due - now)
 
     async def _register(self, connection: contract.Connection) -> None:
         async with self._registering:
-            self._worker_id = await contract.register_worker(
-                connection,
-                self._identity.hostname,
-                self._identity.pid,
-                self._identity.slots,
-                self._identity.handler,
-                self._identity.gate,
-                self._identity.version,
-            )
-            self._tell.registered(self._worker_id)
+            self._worker_id = await contract.register_worker(connection, *astuple(self._identity))
+            self._tell(self._listener.registered, self._worker_id)
         log.info(
             "registered worker=%s handler=%s slots=%d",
             self._worker_id,
@@ -219,37 +207,34 @@ class Heartbeat:
             self._identity.slots,
         )
 
+    def _give_up(self) -> None:
+        log.error(
+            "worker given up worker=%s: it was not heard in time; its tasks belong to others now", self._worker_id
+        )
+        given_up, self._worker_id = self._worker_id, None
+        if given_up is not None:
+            self._tell(self._listener.given_up, given_up)
+
     async def _beat(self, connection: contract.Connection) -> None:
+        """Reports what the worker holds, complete up to the last beat, and stops what is not its own."""
         if self._worker_id is None:
             return  # it leaves, and had not been registered
-        to_stop = await contract.heartbeat(connection, self._worker_id, self._tell.busy())
-        if to_stop:
-            self._tell.stop_tasks(to_stop)
+        beat_at, answered_at = self._last_beat or (None, 0.0)
+        held, is_complete = self._held.list(claimed_before=answered_at)
+        beat = await contract.heartbeat(
+            connection, self._worker_id, held, complete_until=beat_at if is_complete else None
+        )
+        self._last_beat = beat.at, time.monotonic()
+        if beat.to_stop:
+            self._tell(self._listener.stop_tasks, beat.to_stop)
 
     async def _maintain(self) -> float:
-        """Does the housekeeping; returns the seconds until the next. Its failure does not stop the heart."""
+        """Does the maintenance; returns the seconds until the next. Its failure does not stop the heartbeat."""
         try:
-            async with self._link.calling(HEARTBEAT_TIMEOUT) as connection:
+            async with self._link.calling(self._timings.heartbeat_timeout) as connection:
                 return await contract.maintain(connection)
         except psycopg.Error as error:
             if not self._link.is_open:
                 raise
-            log.error("housekeeping failed error=%s", one_line(error))
-            return MAINTENANCE_RETRY * random.uniform(0.8, 1.2)
-
-    async def _watch_the_loop(self) -> None:
-        """Says which task blocks the event loop, once each time."""
-        warned = False
-        while True:
-            await asyncio.sleep(BLOCKED_WARNING / 4)
-            silent = time.monotonic() - self._loop_alive_at
-            if silent < BLOCKED_WARNING:
-                warned = False
-            elif not warned:
-                warned = True
-                log.warning(
-                    "event loop blocked for %.1f s by %s: no other task of this worker can go on; make the "
-                    "handler a plain function (it then runs in a thread), or await what blocks",
-                    silent,
-                    self._tell.blocked_by(),
-                )
+            log.error("maintenance failed error=%s", one_line(error))
+            return self._timings.maintenance_retry * random.uniform(0.8, 1.2)

@@ -26,25 +26,8 @@ class WorkerOptions:
     until_empty: bool = False
     """Stop when nothing waits any more and all that was claimed has ended."""
 
-    grace: float = 30.0
-    """Seconds that running tasks get to end after the first signal to stop."""
-
-    poll: float = 5.0
-    """Seconds between claims of an idle worker that nothing has woken."""
-
-    listen_dsn: str | None = None
-    """DSN for the connection that listens and beats the heart, when the main one leads through a pooler."""
-
-    listen: bool = True
-    """Whether to LISTEN; without it, only polling finds new tasks."""
-
     handler_connections: int = 1
     """Most connections that handlers may hold at once through their context."""
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether the DSN leads to the server itself: through a pooler no worker could listen on it."""
-        return self.listen and self.listen_dsn is None
 
     hostname: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)

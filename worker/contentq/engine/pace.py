@@ -101,7 +101,7 @@ class Pace:
         seconds = max(0.001, (self._together(now) - self._tokens) / self._effective_rate(now))
         return min(seconds, RAMP_LOOK) if now < self._ramp_from + RAMP else seconds
 
-    def begun(self, tasks: int, now: float, *, is_limiting: bool) -> None:
+    def record_start(self, tasks: int, now: float, *, is_limiting: bool) -> None:
         """So many tasks begin now. is_limiting: more would have, but for the pace; only then the rate grows."""
         self._count(now)
         if tasks and is_limiting and self._is_limiting and not self._probing:
@@ -113,26 +113,26 @@ class Pace:
         if self._probing and tasks and self._probe_begun_at is None:
             self._probe_begun_at = now
 
-    def went_well(self, began: float, now: float) -> bool:
+    def record_success(self, began: float, now: float) -> bool:
         """A task that began then has ended well; whether it was to show that the provider is back."""
         if self._is_probe(began):
             self._end_probe(now)
             return True
         return False
 
-    def undecided(self, began: float) -> bool:
+    def record_undecided(self, began: float) -> bool:
         """A task that began then has ended and shown nothing; whether another is to show it now."""
         if self._is_probe(began):
             self._probe_begun_at = None
             return True
         return False
 
-    def refused(self, began: float, now: float) -> None:
+    def record_refusal(self, began: float, now: float) -> None:
         """The provider has refused the call of a task that began then, since there were too many."""
         if began >= self._cut_at:
             self._cut(now)
 
-    def closed(self, until: float, now: float, *, half_open: bool) -> None:
+    def close(self, until: float, now: float, *, half_open: bool) -> None:
         """The gate is closed until then; if it is for longer already, it stays so.
 
         half_open: afterwards one task is to show whether the provider is back.
@@ -145,7 +145,7 @@ class Pace:
         self._closed_until = until
         self._probing, self._probe_begun_at = half_open, None
 
-    def opened(self, now: float) -> None:
+    def open(self, now: float) -> None:
         """The gate is open, whatever was known of it before."""
         if self.is_closed(now):
             self._closed_until = now

@@ -11,38 +11,39 @@ from typing import Any
 from contentq.engine.results import error_text
 from contentq.queue.outcomes import Held, Progressed
 
-INTERVAL = 1.0
-"""Seconds, at least, between two reports of progress."""
-
 NOTE_LENGTH = 500
 """Characters of a note that are kept."""
 
 
 class ProgressNotes:
-    """Takes notes from any thread; due: called on the event loop when they should be written."""
+    """Takes notes from any thread.
 
-    def __init__(self, due: Callable[[], None]) -> None:
-        self._due = due
+    write: called on the event loop when they should be written, interval seconds after the first of them.
+    """
+
+    def __init__(self, write: Callable[[], None], interval: float) -> None:
+        self._write = write
+        self._interval = interval
         self._loop = asyncio.get_running_loop()
         self._notes: dict[Held, Progressed] = {}
-        self._is_due_soon = False
+        self._is_scheduled = False
 
     def note(self, held: Held, fraction: float | None, note: str | None) -> None:
-        """An attempt is so far, as cleaned() has it."""
+        """An attempt is so far, as clean() has it."""
         earlier = self._notes.get(held)
-        share, said = cleaned(fraction, note)
+        share, said = clean(fraction, note)
         if earlier is not None:
             share = earlier.fraction if share is None else share
             said = earlier.note if said is None else said
         self._notes[held] = Progressed(held, share, said)
-        if not self._is_due_soon:
-            self._is_due_soon = True
+        if not self._is_scheduled:
+            self._is_scheduled = True
             with suppress(RuntimeError):  # the worker has ended, and this is a thread that it has left behind
-                self._loop.call_soon_threadsafe(self._loop.call_later, INTERVAL, self._due)
+                self._loop.call_soon_threadsafe(self._loop.call_later, self._interval, self._write)
 
     def take(self) -> list[Progressed]:
         """What was noted since it was taken the last time."""
-        self._is_due_soon = False
+        self._is_scheduled = False
         taken = []
         while self._notes:
             try:
@@ -52,15 +53,15 @@ class ProgressNotes:
         return taken
 
 
-def cleaned(fraction: object, note: object) -> tuple[float | None, str | None]:
+def clean(fraction: object, note: object) -> tuple[float | None, str | None]:
     """What is kept of what a handler has said, whatever it was: a fraction from 0 to 1, and a text to store.
 
     What is no number is left out; a note is cut.
     """
-    return _share(fraction), None if note is None else _said(note)
+    return _fraction_of(fraction), None if note is None else _text_of(note)
 
 
-def _share(fraction: Any) -> float | None:
+def _fraction_of(fraction: Any) -> float | None:
     try:
         share = None if fraction is None else float(fraction)
     except Exception:
@@ -68,6 +69,6 @@ def _share(fraction: Any) -> float | None:
     return None if share is None or math.isnan(share) else min(max(share, 0.0), 1.0)
 
 
-def _said(note: object) -> str:
+def _text_of(note: object) -> str:
     start = note[:NOTE_LENGTH] if isinstance(note, str) else note
     return error_text(start)[:NOTE_LENGTH]

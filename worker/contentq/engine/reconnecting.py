@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -16,25 +15,12 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from contentq.database.connect import connect_async
-from contentq.errors import DatabaseUnreachable
+from contentq.database.database import Database
+from contentq.engine.database_errors import is_outage, is_read_only, one_line
+from contentq.engine.timings import Timings
 from contentq.queue import contract
 
 log = logging.getLogger("contentq.worker")
-
-FIRST_DELAY = 0.05
-LONGEST_DELAY = 1.0
-"""Seconds of backoff between attempts to connect; short, since a database that is back should be used at once,
-and jittered, since a whole fleet waits for it."""
-
-CALL_TIMEOUT = 15.0
-"""Seconds for one call; a call that takes longer has most likely lost its peer."""
-
-WATCH_INTERVAL = 1.0
-"""Seconds between looks at the connection of a call under way."""
-
-SUSPECT_TIMEOUT = 4.0
-"""Seconds for a call while another connection to the same database is known to have lost its peer."""
 
 
 class ReconnectingConnection:
@@ -47,12 +33,19 @@ class ReconnectingConnection:
     """
 
     def __init__(
-        self, dsn: str, purpose: str, *, prepare: bool = False, heard: Callable[[], None] | None = None
+        self,
+        database: Database,
+        purpose: str,
+        timings: Timings,
+        *,
+        prepare: bool = False,
+        heard: Callable[[], None] | None = None,
     ) -> None:
-        self._dsn = dsn
-        self._prepare = prepare
+        self._database = database
+        self._timings = timings
+        self._prepare = prepare and database.is_direct
         self._heard = heard
-        self._told_of_pooler = False
+        self._warned_of_pooler = False
         self._reading: asyncio.AbstractEventLoop | None = None
         self._read_from = -1
         self._ended: asyncio.Future[None] | None = None
@@ -69,8 +62,8 @@ class ReconnectingConnection:
         self._suspect = False
 
     @asynccontextmanager
-    async def calling(self, timeout: float = CALL_TIMEOUT) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
-        """The connection, opened if need be, for calls that end within timeout seconds.
+    async def calling(self, timeout: float | None = None) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
+        """The connection, opened if need be, for calls that end within timeout seconds (timings.call).
 
         Raises what `is_outage` recognises when the database cannot be reached or is lost on the way; the
         connection is then closed, and whether the calls took effect is not known.
@@ -81,13 +74,16 @@ class ReconnectingConnection:
         self._stop_reading()
         is_new = not self.is_open
         if is_new:
-            self._connection = await connect_async(self._dsn, f"contentq {self._purpose}", prepare=self._prepare)
+            self._connection = await self._database.connect_async(
+                f"contentq {self._purpose}", prepare=self._prepare
+            )
             self._connection.add_notice_handler(_log_warning)
         connection = self._connection
         assert connection is not None
         self._timed_out = self._closed_under_it = False
         self._caller = asyncio.current_task()
-        self._give_up_at = asyncio.get_running_loop().time() + timeout
+        limit = self._timings.call if timeout is None else timeout
+        self._give_up_at = asyncio.get_running_loop().time() + limit
         self._watch()
         try:
             if is_new:
@@ -123,7 +119,7 @@ class ReconnectingConnection:
     def suspect(self) -> None:
         """Another connection to the database got no answer: this one is given little time, or replaced if idle."""
         self._suspect = True
-        self._give_up_at -= CALL_TIMEOUT - SUSPECT_TIMEOUT
+        self._give_up_at -= self._timings.call - self._timings.suspect_call
 
     async def back_off(self, error: BaseException) -> None:
         """Says what went wrong, if it is news, and waits a moment: longer each time, with jitter."""
@@ -138,9 +134,10 @@ class ReconnectingConnection:
                 log.error("call failed, trying again connection=%s error=%s", self._purpose, text)
                 log.debug("the traceback of that", exc_info=error)
             self._last_error = text
-        if lost_its_place(error):
+        if is_read_only(error):
             await self.close()
-        await asyncio.sleep(random.uniform(0.5, 1.0) * min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures))
+        longest = min(self._timings.longest_backoff, self._timings.first_backoff * 2 ** (self._failures - 1))
+        await asyncio.sleep(random.uniform(0.5, 1.0) * longest)
 
     async def idle(self, seconds: float) -> None:
         """Waits for so long. Raises OperationalError as soon as the idle connection has ended."""
@@ -165,8 +162,8 @@ class ReconnectingConnection:
             is_direct = await leads_to_the_server(connection)
             if not is_direct and self._prepare:
                 self._prepare, connection.prepare_threshold = False, None
-            if not is_direct and self._heard is not None and not self._told_of_pooler:
-                self._told_of_pooler = True
+            if not is_direct and self._heard is not None and not self._warned_of_pooler:
+                self._warned_of_pooler = True
                 log.warning(
                     "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
                     "new tasks; give --listen-dsn with a direct way, or --no-listen"
@@ -188,31 +185,31 @@ class ReconnectingConnection:
             loop = asyncio.get_running_loop()
             with suppress(psycopg.Error, OSError):  # someone has closed it under us; the next call will find out
                 self._read_from = connection.fileno()
-                loop.add_reader(self._read_from, self._arrived)
+                loop.add_reader(self._read_from, self._read_arrived)
                 self._reading = loop
             # The end of the last answer may have come together with a notification.
-            self._arrived()
+            self._read_arrived()
 
     def _stop_reading(self) -> None:
         if self._reading is not None:
             self._reading.remove_reader(self._read_from)
             self._reading = None
 
-    def _arrived(self) -> None:
+    def _read_arrived(self) -> None:
         """Something has arrived on the idle connection."""
         connection = self._connection
         assert connection is not None
-        told = False
+        is_news = False
         try:
             connection.pgconn.consume_input()
             while connection.pgconn.notifies() is not None:
-                told = True
+                is_news = True
         except psycopg.Error:
             self._stop_reading()
-            told = True
+            is_news = True
             if self._ended is not None and not self._ended.done():
                 self._ended.set_result(None)
-        if told and self._heard is not None:
+        if is_news and self._heard is not None:
             self._heard()
 
     def _watch(self) -> None:
@@ -228,7 +225,7 @@ class ReconnectingConnection:
         if left <= 0:
             self._timed_out = True
             self.cut()
-        self._watching = loop.call_later(min(max(left, 0.1), WATCH_INTERVAL), self._watch)
+        self._watching = loop.call_later(min(max(left, 0.1), self._timings.call_check), self._watch)
 
     def _stop_watching(self) -> None:
         if self._watching is not None:
@@ -236,9 +233,9 @@ class ReconnectingConnection:
         self._watching = self._caller = None
 
     def _is_cancelled(self) -> bool:
-        """Whether someone else has cancelled the caller, too; before Python 3.11 there is no telling."""
+        """Whether someone else has cancelled the caller, too."""
         caller = asyncio.current_task()
-        return sys.version_info >= (3, 11) and caller is not None and caller.uncancel() > 0
+        return caller is not None and caller.uncancel() > 0
 
     async def close(self) -> None:
         """Closes the connection; the next call opens another."""
@@ -251,38 +248,6 @@ class ReconnectingConnection:
 
 _PREPARED_ELSEWHERE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
 """What comes of statements prepared by name when each transaction may be on another server connection."""
-
-
-def is_outage(error: BaseException) -> bool:
-    """Whether an error is about reaching the database or its state of health, not about what was asked.
-
-    Such a call may be made again, and will work some time: no connection, a shutdown or failover, too many
-    connections, a full disk, a lock that could not be had, a deadlock.
-    """
-    if isinstance(error, DatabaseUnreachable | OSError):
-        return True
-    if not isinstance(error, psycopg.Error):
-        return False
-    # 08 connection, 25006 read-only (a standby after a failover), 40 rollback, 53 resources, 55P03 lock,
-    # 57 operator intervention, 58 system error, XX internal error.
-    state = error.sqlstate
-    if state is None:
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return state[:2] in ("08", "40", "53", "57", "58", "XX") or state in ("25006", "25P03", "55P03")
-
-
-def lost_its_place(error: BaseException) -> bool:
-    """Whether a connection that still works leads to the wrong server: one that is read-only."""
-    return isinstance(error, psycopg.Error) and error.sqlstate == "25006"
-
-
-def one_line(error: BaseException) -> str:
-    """An error's class and text in one line, whatever its __str__ does."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = "(its text cannot be had)"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 async def leads_to_the_server(connection: psycopg.AsyncConnection[TupleRow]) -> bool:

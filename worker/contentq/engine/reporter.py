@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 import psycopg
 
+from contentq.database.database import Database
+from contentq.engine.database_errors import is_answer, is_outage, is_refusal, is_unknown, one_line
+from contentq.engine.gate import Gate
 from contentq.engine.progress import ProgressNotes
-from contentq.engine.reconnecting import CALL_TIMEOUT, ReconnectingConnection, is_outage, one_line
-from contentq.engine.results import refused, refused_by_database
+from contentq.engine.reconnecting import ReconnectingConnection
+from contentq.engine.results import refusal, refusal_by_database
+from contentq.engine.timings import Timings
 from contentq.queue import contract
 from contentq.queue.outcomes import (
     Closing,
     Completed,
     Failed,
+    Held,
     Outcome,
     Overdue,
     Released,
@@ -29,6 +34,7 @@ from contentq.queue.outcomes import (
     Snoozed,
     Stored,
 )
+from contentq.task import Task
 
 log = logging.getLogger("contentq.worker")
 
@@ -42,66 +48,69 @@ BYTES_PER_SECOND = 1_000_000
 """The slowest transfer of large results that a report still waits for."""
 
 SPLIT_AFTER = 4
-"""Vain attempts after which a group is halved: one of it may be what breaks the connection."""
+"""Failed attempts after which a group is halved: one of it may be what breaks the connection."""
 
 UNSTORABLE = "its error message cannot be stored"
 """What becomes of an error message that PostgreSQL refuses."""
-
-ASIDE = 5.0
-"""Seconds until outcomes are reported again that would have held up others."""
 
 
 class Reporter:
     """Holds every outcome until the database has given a definite answer to it.
 
-    reported: told each, and the task's new status (None when it did not count). closed: told each gate that was
-    closed.
+    answered: told each outcome, and the task's new status (None when it did not count). closes_gates: whether
+    outcomes may close gates.
     """
 
     def __init__(
         self,
-        dsn: str,
-        reported: Callable[[Outcome, str | None], None],
-        closed: Callable[[Closing], None],
+        database: Database,
+        gate: Gate,
+        answered: Callable[[Outcome, str | None], None],
+        timings: Timings,
         *,
-        prepare: bool = False,
+        closes_gates: bool,
     ) -> None:
-        self._link = ReconnectingConnection(dsn, "report", prepare=prepare)
-        self.notes = ProgressNotes(self._progress_is_due)
-        self._progress_due = False
-        self._reported = reported
-        self._closed = closed
+        self._link = ReconnectingConnection(database, "report", timings, prepare=True)
+        self._gate = gate
+        self._answered = answered
+        self._timings = timings
+        self._closes_gates = closes_gates
+        self.notes = ProgressNotes(self._request_progress, timings.progress)
+        self._is_progress_due = False
         self._waiting: list[Outcome] = []
         self._under_way: list[Outcome] = []
         self._aside: list[Outcome] = []
         self._arrived = asyncio.Event()
-        self._all_done = asyncio.Event()
-        self._all_done.set()
+        self._became_fewer = asyncio.Event()
 
-    def add(self, outcome: Outcome) -> None:
-        """Takes an outcome to report."""
-        self._waiting.append(outcome)
-        self._arrived.set()
-        self._all_done.clear()
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._under_way) + len(self._aside)
+
+    def add_ended(self, outcome: Outcome, task: Task, began: float) -> None:
+        """An attempt has ended with this outcome, which the gate judges before it is reported."""
+        outcome = self._gate.judge(outcome, task, began)
+        if not self._closes_gates and isinstance(outcome, Failed | Snoozed):
+            outcome = replace(outcome, closing=None)
+        self._add([outcome])
+
+    def add_committed(self, outcome: Outcome, status: str | None, began: float) -> None:
+        """An attempt was completed in the handler's own transaction: there is nothing left to report."""
+        self._gate.record_success(began)
+        self._answered(outcome, status)
+
+    def add_progress(self, held: Held, fraction: float | None, note: str | None) -> None:
+        """An attempt has come this far; called from any thread."""
+        self.notes.note(held, fraction, note)
 
     def suspect(self) -> None:
         """The connection may be dead: another one got no answer."""
         self._link.suspect()
 
-    def __len__(self) -> int:
-        return len(self._waiting) + len(self._under_way) + len(self._aside)
-
-    def held(self) -> Iterable[tuple[int, int]]:
-        """(id, attempt) of the tasks whose outcomes are not reported yet."""
-        return (
-            (outcome.held.id, outcome.held.attempt)
-            for outcomes in (self._under_way, self._waiting, self._aside)
-            for outcome in outcomes
-        )
-
-    async def all_done(self) -> None:
-        """Waits until everything is reported."""
-        await self._all_done.wait()
+    async def wait_until_at_most(self, number: int) -> None:
+        """Waits until at most so many outcomes are not reported yet."""
+        while len(self) > number:
+            self._became_fewer.clear()
+            await self._became_fewer.wait()
 
     async def run(self) -> None:
         """Reports until cancelled."""
@@ -114,29 +123,65 @@ class Reporter:
                 await self._report(self._under_way)
                 self._under_way = []
                 await self._report_progress()
-                if not len(self):
-                    self._all_done.set()
+                self._became_fewer.set()
         finally:
             await self._link.close()
 
-    def _progress_is_due(self) -> None:
-        self._progress_due = True
+    def _add(self, outcomes: Sequence[Outcome]) -> None:
+        self._waiting += outcomes
         self._arrived.set()
 
-    async def _report_progress(self) -> None:
-        """Writes what handlers have said of their progress, if it is time. What cannot be written is forgotten."""
-        if not self._progress_due:
-            return
-        self._progress_due = False
-        notes = sorted(self.notes.take(), key=lambda note: note.held)
-        for worker_id, group in groupby(notes, key=lambda note: note.held.worker_id):
+    def _next_group(self) -> list[Outcome]:
+        size = number = 0
+        for outcome in self._waiting[:GROUP]:
+            size += _size([outcome])
+            if number and size > GROUP_BYTES:
+                break
+            number += 1
+        group, self._waiting = self._waiting[:number], self._waiting[number:]
+        return group
+
+    async def _report(self, outcomes: Sequence[Outcome]) -> None:
+        for _, group in groupby(sorted(outcomes, key=_kind), key=_kind):
+            await self._report_group(list(group))
+
+    async def _report_group(self, group: list[Outcome]) -> None:
+        """Reports outcomes of one kind and one worker id, again and again until there is an answer."""
+        failures = 0
+        while group:
             try:
-                async with self._link.calling() as connection:
-                    await contract.report_progress(connection, worker_id, list(group))
+                async with self._link.calling(self._timings.call + _size(group) / BYTES_PER_SECOND) as connection:
+                    group = await self._close_gates(connection, group)
+                    counted = await _call(connection, group)
+                break
             except Exception as error:
-                if is_outage(error):
-                    return  # the next report says so
-                log.error("progress not written error=%s", one_line(error))
+                failures += 1
+                if isinstance(error, psycopg.errors.LockNotAvailable):
+                    reportable = await self._without_locked(group)
+                    if len(reportable) < len(group):
+                        group = reportable
+                        continue
+                if await self._is_dealt_with(group, error, failures):
+                    return
+                await self._link.back_off(error)
+        for outcome in group:
+            self._answered(outcome, counted.get(outcome.held.id))
+
+    async def _is_dealt_with(self, group: list[Outcome], error: Exception, failures: int) -> bool:
+        """After a failed report: splits the group, or does without. Whether it need not be made again."""
+        is_locked = isinstance(error, psycopg.errors.LockNotAvailable)
+        if len(group) > 1 and (failures >= SPLIT_AFTER or is_refusal(error) or is_locked):
+            middle = len(group) // 2
+            await self._report_group(group[:middle])
+            await self._report_group(group[middle:])
+            return True
+        if is_refusal(error) or (failures >= SPLIT_AFTER and is_unknown(error)):
+            await self._report_refused(group[0], error)
+            return True
+        if is_locked or (failures >= SPLIT_AFTER and is_answer(error)):
+            self._set_aside(group, one_line(error))
+            return True
+        return False
 
     async def _close_gates(self, connection: contract.Connection, group: list[Outcome]) -> list[Outcome]:
         """Closes the gates that outcomes want closed, each once and for the longest time of all.
@@ -155,58 +200,12 @@ class Reporter:
         for closing in closings.values():
             try:
                 await contract.close_gate(connection, closing)
-                self._closed(closing)
+                self._gate.confirm_closing(closing)
             except (psycopg.Error, UnicodeError) as error:
                 if is_outage(error) or not self._link.is_open:
                     raise
                 log.error("gate not closed key=%r error=%s", closing.key, one_line(error))
         return [replace(each, closing=None) if isinstance(each, Failed | Snoozed) else each for each in group]
-
-    def _next_group(self) -> list[Outcome]:
-        size = number = 0
-        for outcome in self._waiting[:GROUP]:
-            size += _size([outcome])
-            if number and size > GROUP_BYTES:
-                break
-            number += 1
-        group, self._waiting = self._waiting[:number], self._waiting[number:]
-        return group
-
-    async def _report(self, outcomes: Sequence[Outcome]) -> None:
-        def kind(outcome: Outcome) -> tuple[str, int]:
-            return type(outcome).__name__, outcome.held.worker_id
-
-        for _, group in groupby(sorted(outcomes, key=kind), key=kind):
-            await self._report_group(list(group))
-
-    async def _report_group(self, group: list[Outcome]) -> None:
-        """Reports outcomes of one kind and one worker id, again and again until there is an answer."""
-        attempts = 0
-        while group:
-            try:
-                async with self._link.calling(CALL_TIMEOUT + _size(group) / BYTES_PER_SECOND) as connection:
-                    group = await self._close_gates(connection, group)
-                    counted = await _call(connection, group)
-                break
-            except Exception as error:
-                attempts += 1
-                if isinstance(error, psycopg.errors.LockNotAvailable):
-                    group = await self._without_locked(group)
-                    continue
-                if len(group) > 1 and (attempts >= SPLIT_AFTER or _is_refusal(error)):
-                    middle = len(group) // 2
-                    await self._report_group(group[:middle])
-                    await self._report_group(group[middle:])
-                    return
-                if _is_refusal(error) or (attempts >= SPLIT_AFTER and _is_unknown(error)):
-                    await self._report_refused(group[0], error)
-                    return
-                if attempts >= SPLIT_AFTER and _is_answer(error):
-                    self._set_aside(group, one_line(error))
-                    return
-                await self._link.back_off(error)
-        for outcome in group:
-            self._reported(outcome, counted.get(outcome.held.id))
 
     async def _without_locked(self, group: list[Outcome]) -> list[Outcome]:
         """Sets aside the outcomes whose tasks' rows other sessions have locked; returns the others."""
@@ -224,32 +223,49 @@ class Reporter:
         if not outcomes:
             return
         log.warning("reports held up tasks=%d first=%s: %s", len(outcomes), outcomes[0].held.task_id, why)
-        named = {outcome.held for outcome in outcomes}
-        self._under_way = [outcome for outcome in self._under_way if outcome.held not in named]
+        self._under_way = _without(self._under_way, outcomes)
         self._aside += outcomes
+        asyncio.get_running_loop().call_later(self._timings.set_aside, self._take_back, outcomes)
 
-        def again() -> None:
-            self._aside = [outcome for outcome in self._aside if outcome.held not in named]
-            for outcome in outcomes:
-                self.add(outcome)
-
-        asyncio.get_running_loop().call_later(ASIDE, again)
+    def _take_back(self, outcomes: list[Outcome]) -> None:
+        """Reports again what was set aside."""
+        self._aside = _without(self._aside, outcomes)
+        self._add(outcomes)
 
     async def _report_refused(self, outcome: Outcome, error: Exception) -> None:
         """PostgreSQL refuses this outcome, and would refuse it again: reports that, if there is a way to."""
-        held, said = outcome.held, one_line(error)
-        log.error("report refused task=%s attempt=%d error=%s", held.task_id, held.attempt, said)
+        held, text = outcome.held, one_line(error)
+        log.error("report refused task=%s attempt=%d error=%s", held.task_id, held.attempt, text)
         if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
             await self._report_group([replace(outcome, usage=None)])
         elif isinstance(outcome, Completed | Stored):
-            await self._report_group([refused_by_database(outcome, said)])
+            await self._report_group([refusal_by_database(outcome, text)])
         elif isinstance(outcome, Snoozed):
-            await self._report_group([Failed(held, f"it could not be snoozed: {said}", "ReportRefused")])
+            await self._report_group([Failed(held, f"it could not be snoozed: {text}", "ReportRefused")])
         elif isinstance(outcome, Failed) and outcome.message != UNSTORABLE:
-            await self._report_group([refused(held, UNSTORABLE)])
+            await self._report_group([refusal(held, UNSTORABLE)])
         else:
-            # Nobody holds it any more: it is released when the worker reconciles, or leaves.
-            self._reported(outcome, None)
+            # The worker does not hold it any more: the next heartbeat releases it.
+            self._answered(outcome, None)
+
+    def _request_progress(self) -> None:
+        self._is_progress_due = True
+        self._arrived.set()
+
+    async def _report_progress(self) -> None:
+        """Writes the progress of attempts, if it is time. What cannot be written is forgotten."""
+        if not self._is_progress_due:
+            return
+        self._is_progress_due = False
+        notes = sorted(self.notes.take(), key=lambda note: note.held)
+        for worker_id, group in groupby(notes, key=lambda note: note.held.worker_id):
+            try:
+                async with self._link.calling() as connection:
+                    await contract.report_progress(connection, worker_id, list(group))
+            except Exception as error:
+                if is_outage(error):
+                    return  # the next report says so
+                log.error("progress not written error=%s", one_line(error))
 
 
 async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[int, str]:
@@ -270,28 +286,14 @@ async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[i
     return dict.fromkeys(await call(connection, worker_id, group), status)
 
 
-def _is_refusal(error: Exception) -> bool:
-    """Whether the error is about the data that was sent; sent again, it would be refused again.
-
-    It is not when the database is out of reach or out of order, nor when its schema or its rights are not what
-    they should be (classes 26, 28, 3D, 3F and 42): then it can be sent again once that is mended.
-    """
-    if isinstance(error, UnicodeError):
-        return True
-    if not isinstance(error, psycopg.Error) or is_outage(error):
-        return False
-    return (error.sqlstate or "")[:2] not in ("26", "28", "3D", "3F", "42")
+def _kind(outcome: Outcome) -> tuple[str, int]:
+    """What one report has in common."""
+    return type(outcome).__name__, outcome.held.worker_id
 
 
-def _is_answer(error: Exception) -> bool:
-    """Whether the error is an answer of a database that is there, and not one that is going or coming."""
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    return state is not None and state[:2] != "08" and state not in ("25006", "57P01", "57P02", "57P03", "53300")
-
-
-def _is_unknown(error: Exception) -> bool:
-    """Whether the error comes neither from the database nor from the way to it."""
-    return not isinstance(error, psycopg.Error) and not is_outage(error)
+def _without(outcomes: list[Outcome], others: list[Outcome]) -> list[Outcome]:
+    names = {outcome.held for outcome in others}
+    return [outcome for outcome in outcomes if outcome.held not in names]
 
 
 def _size(group: Sequence[Outcome]) -> int:

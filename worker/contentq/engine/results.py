@@ -60,16 +60,16 @@ def outcome_of(held: Held, value: Any) -> Outcome:
         if value is None:
             return Completed(held, _SUCCESS)
         if isinstance(value, GeneratedContent):
-            return _stored(held, value)
+            return _outcome_of_content(held, value)
         if isinstance(value, Mapping):
             return Completed(held, _as_json(dict(value)))
     except (TypeError, ValueError, RecursionError) as error:
         message = f"what the handler returned cannot be stored as JSON: {error_text(error)}"
-        return refused(held, message, _usage_in(held, value))
+        return refusal(held, message, _usage_in(held, value))
     if inspect.iscoroutine(value):
         value.close()
-        return refused(held, "the handler returned a coroutine; write it as `async def`, so that it is awaited")
-    return refused(
+        return refusal(held, "the handler returned a coroutine; write it as `async def`, so that it is awaited")
+    return refusal(
         held,
         f"the handler returned {_article(type(value).__name__)}; it must return a dict (the result), "
         "GeneratedContent (content to store) or None",
@@ -117,7 +117,7 @@ def traceback_of(error: BaseException) -> str:
     return text if len(text) <= TRACEBACK_LENGTH else f"{text[:half]}\n…\n{text[-half:]}"
 
 
-def refused(held: Held, message: str, usage: str | None = None) -> Failed:
+def refusal(held: Held, message: str, usage: str | None = None) -> Failed:
     """The outcome of a task whose handler returned something that cannot be stored: trying again is no use.
 
     usage: what it has cost all the same.
@@ -125,9 +125,9 @@ def refused(held: Held, message: str, usage: str | None = None) -> Failed:
     return Failed(held, message, "ResultRefused", permanent=True, usage=usage)
 
 
-def refused_by_database(outcome: Completed | Stored, said: str) -> Failed:
+def refusal_by_database(outcome: Completed | Stored, said: str) -> Failed:
     """The outcome of a task whose result PostgreSQL has refused."""
-    return refused(outcome.held, f"PostgreSQL refused the result: {said}", usage_of_outcome(outcome))
+    return refusal(outcome.held, f"PostgreSQL refused the result: {said}", usage_of_outcome(outcome))
 
 
 def _delay(error: BaseException) -> timedelta | None:
@@ -179,15 +179,15 @@ def _place(error: BaseException) -> str:
     return f" ({os.path.basename(file)}:{line}, in {function})"
 
 
-def _stored(held: Held, content: GeneratedContent) -> Outcome:
+def _outcome_of_content(held: Held, content: GeneratedContent) -> Outcome:
     def refuse(message: str) -> Failed:
-        return refused(held, message, _usage_in(held, content))
+        return refusal(held, message, _usage_in(held, content))
 
     texts: list[tuple[str, Any]] = [("title", content.title), ("body", content.body)]
     for name, text in texts:
         if not isinstance(text, str):
             return refuse(f"the {name} of the content is {_article(type(text).__name__)}, not a str")
-        problem = _unstorable(text)
+        problem = _storing_problem(text)
         if problem:
             return refuse(f"the {name} of the content cannot be stored: {problem}")
     extra = {name: value for name, value in dict(content.result or {}).items() if name not in _OWN}
@@ -207,13 +207,13 @@ def _as_json(value: dict[str, Any]) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=as_number)
     if "\\u0000" in text and _ESCAPED_NUL.search(text):
         raise ValueError(r"it holds the character \u0000, which PostgreSQL cannot store")
-    problem = _unstorable(text)
+    problem = _storing_problem(text)
     if problem:
         raise ValueError(problem)
     return text
 
 
-def _unstorable(text: str) -> str | None:
+def _storing_problem(text: str) -> str | None:
     if "\x00" in text:
         return r"it holds the character \u0000, which PostgreSQL cannot store"
     try:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from contentq.database.connect import connect_async
+from contentq.database.database import Database
 from contentq.engine.worker import Worker
 
 
 async def run_for(
-    dsn: str,
+    database: Database,
     worker: Worker,
     seconds: float,
     beside: Coroutine[Any, Any, None] | None = None,
@@ -23,7 +23,9 @@ async def run_for(
     Raises OperationalError as soon as the database is lost: the worker itself would wait until it is back.
     """
     running = asyncio.create_task(worker.run())
-    others = [asyncio.create_task(each) for each in (_until_lost(dsn, application), beside) if each is not None]
+    others = [
+        asyncio.create_task(each) for each in (_wait_until_lost(database, application), beside) if each is not None
+    ]
     everything: set[asyncio.Task[Any]] = {running, *others}
     try:
         await asyncio.wait(everything, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -49,7 +51,7 @@ async def _leave(worker: Worker, running: asyncio.Task[Any]) -> None:
     await running
 
 
-async def _until_lost(dsn: str, application: str) -> None:
-    async with await connect_async(dsn, application) as connection:
+async def _wait_until_lost(database: Database, application: str) -> None:
+    async with await database.connect_async(application) as connection:
         async for _ in connection.notifies():
             pass

@@ -43,7 +43,7 @@ class HandlerThreads:
                 self._started += 1
         future: asyncio.Future[Any] = self._loop.create_future()
         self._unfinished += 1
-        future.add_done_callback(self._finished)
+        future.add_done_callback(self._count_down)
         self._jobs.put((function, future))
         return future
 
@@ -52,7 +52,7 @@ class HandlerThreads:
         for _ in range(self._started):
             self._jobs.put(None)
 
-    def _finished(self, _future: asyncio.Future[Any]) -> None:
+    def _count_down(self, _future: asyncio.Future[Any]) -> None:
         self._unfinished -= 1
 
     def _work(self) -> None:
@@ -61,7 +61,7 @@ class HandlerThreads:
             try:
                 settle, value = future.set_result, function()
             except BaseException as error:
-                settle, value = future.set_exception, _storable(error)
+                settle, value = future.set_exception, _without_stop_iteration(error)
             try:
                 self._loop.call_soon_threadsafe(_settle, future, settle, value)
             except RuntimeError:
@@ -73,7 +73,7 @@ def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: A
         settle(value)
 
 
-def _storable(error: BaseException) -> BaseException:
+def _without_stop_iteration(error: BaseException) -> BaseException:
     """A future refuses StopIteration, which a plain function may well raise."""
     if isinstance(error, StopIteration):
         replaced = RuntimeError(f"StopIteration: {error.value!r}")

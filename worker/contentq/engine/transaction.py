@@ -10,39 +10,37 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from contentq.engine.connections import HandlerConnections
-from contentq.engine.reconnecting import cut, one_line
-from contentq.engine.results import refused_by_database
+from contentq.engine.database_errors import one_line
+from contentq.engine.reconnecting import cut
+from contentq.engine.results import refusal_by_database
 from contentq.engine.usage import usage_of_outcome
 from contentq.queue.contract import completion_call
 from contentq.queue.outcomes import Completed, Failed, Outcome, Stored
 
-COMMIT_TIMEOUT = 60.0
-"""Seconds for the completion and the commit; after them the peer is taken to be gone."""
-
-Settled = Callable[[Outcome, str | None], None]
+Committed = Callable[[Outcome, str | None], None]
 
 
 async def finish(
     connection: psycopg.AsyncConnection[TupleRow],
     outcome: Outcome | None,
     connections: HandlerConnections,
-    settled: Settled,
+    committed: Committed,
 ) -> Outcome | None:
     """Commits the handler's work and the completion, both or neither; returns what is left to report."""
     try:
         if not isinstance(outcome, Completed | Stored):
             return outcome
-        cutting = asyncio.get_running_loop().call_later(COMMIT_TIMEOUT, cut, connection)
+        cutting = asyncio.get_running_loop().call_later(connections.commit_timeout, cut, connection)
         try:
             counted = await _complete(connection, outcome)
             if counted:
                 await connection.commit()
         finally:
             cutting.cancel()
-        settled(outcome, "completed" if counted else None)
+        committed(outcome, "completed" if counted else None)
     except (psycopg.Error, UnicodeError) as error:
         assert isinstance(outcome, Completed | Stored)
-        return _not_committed(outcome, error)
+        return _outcome_of_failed_commit(outcome, error)
     finally:
         await connections.close_async(connection)
     return None
@@ -52,13 +50,13 @@ def finish_in_thread(
     connection: psycopg.Connection[TupleRow],
     outcome: Outcome | None,
     connections: HandlerConnections,
-    settled: Settled,
+    committed: Committed,
 ) -> Outcome | None:
     """The same for a handler that runs in a thread."""
     try:
         if not isinstance(outcome, Completed | Stored):
             return outcome
-        cutting = threading.Timer(COMMIT_TIMEOUT, cut, [connection])
+        cutting = threading.Timer(connections.commit_timeout, cut, [connection])
         cutting.daemon = True
         cutting.start()
         try:
@@ -67,10 +65,10 @@ def finish_in_thread(
                 connection.commit()
         finally:
             cutting.cancel()
-        settled(outcome, "completed" if counted else None)
+        committed(outcome, "completed" if counted else None)
     except (psycopg.Error, UnicodeError) as error:
         assert isinstance(outcome, Completed | Stored)
-        return _not_committed(outcome, error)
+        return _outcome_of_failed_commit(outcome, error)
     finally:
         connections.close(connection)
     return None
@@ -96,9 +94,9 @@ def _complete_in_thread(connection: psycopg.Connection[TupleRow], outcome: Compl
             continue
 
 
-def _not_committed(outcome: Completed | Stored, error: Exception) -> Outcome:
+def _outcome_of_failed_commit(outcome: Completed | Stored, error: Exception) -> Outcome:
     """The attempt failed after all. Should the commit have taken effect, this report will not count."""
     if isinstance(error, psycopg.DataError | UnicodeError):
-        return refused_by_database(outcome, one_line(error))
+        return refusal_by_database(outcome, one_line(error))
     message = f"the handler's transaction was not committed: {one_line(error)}"
     return Failed(outcome.held, message, type(error).__name__, usage=usage_of_outcome(outcome))

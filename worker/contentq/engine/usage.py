@@ -28,9 +28,9 @@ def usage_of(held: Held, said: object) -> str | None:
             return None
         members = dict(said)  # type: ignore[call-overload]
     except Exception:
-        _warn(held, [f"{_shown(said)} is no mapping"])
+        _warn(held, [f"{_short_repr(said)} is no mapping"])
         return None
-    usage, dropped = _usable(members)
+    usage, dropped = _pick_countable(members)
     if not usage and not dropped:
         dropped = [f"there is none of {', '.join(AMOUNTS)}"]
     if dropped:
@@ -54,14 +54,14 @@ def usage_of_outcome(outcome: Completed | Stored) -> str | None:
         return None
 
 
-def _usable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], list[str]]:
+def _pick_countable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], list[str]]:
     """The members that can be counted, and what is to be said of those that cannot."""
     counted, ignored = split_usage(members)
     usage = {name: as_text(value) if name == MODEL else as_number(value) for name, value in counted.items()}
-    return usage, [f"{name}={_shown(value)}" for name, value in ignored.items()]
+    return usage, [f"{name}={_short_repr(value)}" for name, value in ignored.items()]
 
 
-def _shown(value: object) -> str:
+def _short_repr(value: object) -> str:
     """A value in a few characters, whatever its __repr__ does."""
     try:
         return reprlib.repr(value)

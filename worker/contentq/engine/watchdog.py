@@ -13,28 +13,22 @@ import sys
 import threading
 from collections.abc import Callable
 
-from contentq.database.connect import connect
-from contentq.engine.reconnecting import one_line
+from contentq.database.database import Database
+from contentq.engine.database_errors import one_line
+from contentq.engine.timings import Timings
 from contentq.errors import EXIT_RELEASED
 from contentq.queue.contract import DEREGISTER
 
 log = logging.getLogger("contentq.worker")
 
 
-RELEASE_TIMEOUT = 10.0
-"""Seconds that the release of its tasks may take; the process ends with or without it."""
-
-
-LEFT_BEHIND_TIMEOUT = 5.0
-"""Seconds for threads and tasks of handlers to end after the worker itself has."""
-
-
 class Watchdog:
     """Arm it when the worker is told to stop; tell it when the worker has stopped."""
 
-    def __init__(self, dsn: str, worker_id: Callable[[], int | None]) -> None:
-        self._dsn = dsn
+    def __init__(self, database: Database, worker_id: Callable[[], int | None], timings: Timings) -> None:
+        self._database = database
         self._worker_id = worker_id
+        self._timings = timings
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
         self._exit_code: int | None = None
@@ -52,7 +46,7 @@ class Watchdog:
     def leave(self, exit_code: int) -> None:
         """The worker has ended by itself; what handlers have left behind does not keep the process for long."""
         self._exit_code = exit_code
-        self.arm(LEFT_BEHIND_TIMEOUT)
+        self.arm(self._timings.left_behind)
 
     def _end_the_process(self) -> None:
         if self._exit_code is not None:
@@ -63,13 +57,13 @@ class Watchdog:
         if worker_id is not None:
             releasing = threading.Thread(target=self._release, args=[worker_id], daemon=True)
             releasing.start()
-            releasing.join(RELEASE_TIMEOUT)
+            releasing.join(self._timings.watchdog_release)
         sys.stderr.flush()
         os._exit(EXIT_RELEASED)
 
     def _release(self, worker_id: int) -> None:
         try:
-            with connect(self._dsn, "contentq farewell") as connection:
+            with self._database.connect("contentq farewell") as connection:
                 connection.execute(DEREGISTER, [worker_id])
         except Exception as error:
             log.error("tasks were not released, they will be rescued error=%s", one_line(error))

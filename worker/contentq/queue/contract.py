@@ -29,19 +29,21 @@ NOT_REGISTERED = "CQ001"
 _REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s)"
 _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
-_HEARTBEAT = "SELECT id, attempt FROM contentq.heartbeat(%s, %s)"
+_HEARTBEAT = """
+    SELECT NULL, NULL, extract(epoch FROM statement_timestamp())::float8
+    UNION ALL
+    SELECT id, attempt, NULL
+    FROM contentq.heartbeat(%s, %s, %s::bigint[], %s::integer[], to_timestamp(%s::float8))"""
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
-WITH_PREVIOUS = f"""{CLAIMED},
-    CASE WHEN t.content_id IS NOT NULL
-         THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
-               FROM contentq.contents AS c
-               WHERE c.id = t.content_id)
-    END"""
-"""What a claim selects of a task t: its columns, and its earlier content."""
-
 _CLAIM = f"""
-    SELECT {WITH_PREVIOUS}, NULL, NULL
-    FROM contentq.claim(%s, %s, %s) AS t
+    SELECT {CLAIMED},
+           CASE WHEN t.content_id IS NOT NULL
+                THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
+                      FROM contentq.contents AS c
+                      WHERE c.id = t.content_id)
+           END,
+           NULL, NULL
+    FROM contentq.claim(%s, %s, %s, %s::bigint[]) AS t
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
            extract(epoch FROM contentq.next_claim_in())::float8,
@@ -55,7 +57,6 @@ _CLAIM = f"""
             WHERE g.closed IS NOT NULL)"""
 """The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and the
 gate that was in the way."""
-_RECONCILE = "SELECT contentq.reconcile(%s, %s::bigint[], %s::integer[])"
 _WAITING = """
     SELECT EXISTS (
         SELECT FROM contentq.tasks
@@ -123,6 +124,16 @@ class ClosedGate(NamedTuple):
     half_open: bool
 
 
+class Beat(NamedTuple):
+    """The answer to a heartbeat.
+
+    to_stop: (id, attempt) of tasks that the worker should stop. at: when it was made, by the database's clock.
+    """
+
+    to_stop: list[tuple[int, int]]
+    at: float
+
+
 class Claimed(NamedTuple):
     """What a claim has brought.
 
@@ -153,13 +164,21 @@ async def deregister_worker(connection: Connection, worker_id: int) -> list[int]
     return await _ids(connection, DEREGISTER, [worker_id])
 
 
-async def heartbeat(connection: Connection, worker_id: int, busy: int) -> list[tuple[int, int]]:
-    """Keeps the worker alive; returns (id, attempt) of tasks that it should stop. Raises NotRegistered."""
+async def heartbeat(
+    connection: Connection, worker_id: int, held: Sequence[tuple[int, int]], complete_until: float | None
+) -> Beat:
+    """Keeps the worker alive and tells which tasks it should stop. Raises NotRegistered.
+
+    held: (id, attempt) of each task that the worker holds. complete_until: the time of an earlier heartbeat up to
+    which held is complete: whatever else was claimed for the worker until then is released; None for nothing.
+    """
+    ids, attempts = _integers(id_ for id_, _ in held), _integers(attempt for _, attempt in held)
     try:
-        cursor = await connection.execute(_HEARTBEAT, [worker_id, busy])
+        cursor = await connection.execute(_HEARTBEAT, [worker_id, len(held), ids, attempts, complete_until])
     except psycopg.Error as error:
         raise _registered_or(error) from None
-    return [(row[0], row[1]) for row in await cursor.fetchall()]
+    (*_, at), *rows = await cursor.fetchall()
+    return Beat([(row[0], row[1]) for row in rows], at)
 
 
 async def maintain(connection: Connection) -> float:
@@ -173,32 +192,25 @@ async def listen(connection: Connection) -> None:
 
 
 async def claim(
-    connection: Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
+    connection: Connection,
+    worker_id: int,
+    max_tasks: int,
+    categories: Sequence[str] | None,
+    task_ids: Sequence[int] | None = None,
 ) -> Claimed:
-    """Claims up to max_tasks tasks, most urgent first. Raises NotRegistered."""
+    """Claims up to max_tasks tasks, most urgent first. Raises NotRegistered.
+
+    task_ids: only these, whatever they wait for.
+    """
+    named = None if task_ids is None else _integers(task_ids)
     try:
-        cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories)])
+        cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories), named])
     except psycopg.Error as error:
         raise _registered_or(error) from None
-    *rows, last = await cursor.fetchall()
-    return claimed([row[:-2] for row in rows], last[-2], None if last[-1] is None else ClosedGate(*last[-1]))
-
-
-def claimed(
-    rows: Sequence[Sequence[Any]], more_in: float | None = None, gate: ClosedGate | None = None
-) -> Claimed:
-    """The tasks of rows of WITH_PREVIOUS."""
-    previous = {row[0]: PreviousContent(*row[-1]) for row in rows if row[-1] is not None}
-    return Claimed([task_of(row[:-1]) for row in rows], previous, more_in, gate)
-
-
-async def reconcile(connection: Connection, worker_id: int, held: Sequence[tuple[int, int]]) -> list[int]:
-    """Releases tasks that the database thinks the worker holds and that are not among held; their ids.
-
-    held: (id, attempt) of each task that the worker knows of.
-    """
-    values = [worker_id, _integers(id_ for id_, _ in held), _integers(attempt for _, attempt in held)]
-    return await _ids(connection, _RECONCILE, values)
+    *rows, (*_, more_in, gate) = await cursor.fetchall()
+    previous = {row[0]: PreviousContent(*row[-3]) for row in rows if row[-3] is not None}
+    tasks = [task_of(row[:-3]) for row in rows]
+    return Claimed(tasks, previous, more_in, None if gate is None else ClosedGate(*gate))
 
 
 async def anything_waits(connection: Connection, categories: Sequence[str] | None) -> bool:

@@ -17,7 +17,7 @@ On a database of yours, migrated, through the real queue:
 Each of the two that need a database has a twin to be awaited: run_task_async, run_until_empty_async.
 """
 
-from contentq.engine.worker import Counts
+from contentq.engine.tally import Counts
 from contentq.testing.fakes import (
     FakeContext,
     FakeThreadContext,

@@ -18,17 +18,19 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from contentq.content import PreviousContent
-from contentq.database.connect import connect
+from contentq.database.database import Database
 from contentq.database.dsn import normalise
-from contentq.database.revisions import require_head
 from contentq.engine.claimer import Source
 from contentq.engine.options import WorkerOptions
 from contentq.engine.run_for import run_for
-from contentq.engine.worker import Counts, Worker
+from contentq.engine.tally import Counts
+from contentq.engine.timings import Timings
+from contentq.engine.worker import Worker
 from contentq.errors import DatabaseUnreachable, DidNotEnd, NotRunnable
 from contentq.handlers.loading import Handler, load, wrap
-from contentq.queue import contract, inspection, one_task, operations
-from contentq.queue.one_task import AtOnce, OneTask
+from contentq.queue import contract, inspection, operations
+from contentq.testing import sources
+from contentq.testing.sources import AtOnce, OneTask
 
 T = TypeVar("T")
 
@@ -93,18 +95,18 @@ def run_task(dsn: str, handler: Any, task_id: str | int, *, timeout: float = TIM
 
 async def run_task_async(dsn: str, handler: Any, task_id: str | int, *, timeout: float = TIMEOUT) -> RanTask:
     """run_task() for tests that are coroutines."""
-    dsn, found = normalise(dsn), _handler(handler)
-    with connect(dsn, APPLICATION) as connection:
-        require_head(connection)
+    database, found = Database(normalise(dsn), listen=False), _handler(handler)
+    database.check(APPLICATION)
+    with database.connect(APPLICATION) as connection:
         task = _pending(connection, task_id)
         if task.is_overdue:
             # As in any queue, the housekeeping comes before the claim.
             operations.sweep_timeouts(connection)
-            return _ran(connection, task.task_id)
+            return _read_row(connection, task.task_id)
     source = OneTask(task.id)
-    worker = _worker(dsn, found, source, concurrency=1)
-    ended = await _work(dsn, worker, timeout)
-    with connect(dsn, APPLICATION) as connection:
+    worker = _worker(database, found, source, concurrency=1)
+    ended = await _work(database, worker, timeout)
+    with database.connect(APPLICATION) as connection:
         if not ended and worker.counts.claimed and not _was_reported(worker.counts):
             raise DidNotEnd(
                 f"task {task.task_id} did not end within {timeout:g} s, and was given back; "
@@ -113,7 +115,7 @@ async def run_task_async(dsn: str, handler: Any, task_id: str | int, *, timeout:
         if not worker.counts.claimed:
             now = _pending(connection, task.id)
             raise NotRunnable(f"task {now.task_id} could not be claimed: another session has locked its row")
-        return _ran(connection, task.task_id)
+        return _read_row(connection, task.task_id)
 
 
 def run_until_empty(
@@ -152,11 +154,11 @@ async def run_until_empty_async(
     timeout: float = TIMEOUT,
 ) -> Counts:
     """run_until_empty() for tests that are coroutines."""
-    dsn, found = normalise(dsn), _handler(handler)
-    worker = _worker(dsn, found, AtOnce() if at_once else contract, concurrency)
-    worker.check()
-    if not await _work(dsn, worker, timeout):
-        with connect(dsn, APPLICATION) as connection:
+    database, found = Database(normalise(dsn), listen=False), _handler(handler)
+    worker = _worker(database, found, AtOnce() if at_once else contract, concurrency)
+    database.check(APPLICATION)
+    if not await _work(database, worker, timeout):
+        with database.connect(APPLICATION) as connection:
             unfinished = _describe_unfinished(connection)
         if unfinished:
             raise DidNotEnd(f"the queue was not empty after {timeout:g} s: {unfinished}")
@@ -174,22 +176,22 @@ def _handler(handler: Any) -> Handler:
     return load(handler) if isinstance(handler, str) else wrap(handler)
 
 
-def _worker(dsn: str, handler: Handler, source: Source, concurrency: int) -> Worker:
-    options = WorkerOptions(concurrency=concurrency, until_empty=True, poll=POLL, listen=False, closes_gates=False)
-    return Worker(dsn, handler, options, source=source)
+def _worker(database: Database, handler: Handler, source: Source, concurrency: int) -> Worker:
+    options = WorkerOptions(concurrency=concurrency, until_empty=True, closes_gates=False)
+    return Worker(database, handler, options, timings=Timings(poll=POLL), source=source)
 
 
-async def _work(dsn: str, worker: Worker, timeout: float) -> bool:
+async def _work(database: Database, worker: Worker, timeout: float) -> bool:
     """Lets it work; returns whether it has ended in time. Raises DatabaseUnreachable."""
     try:
-        return await run_for(dsn, worker, timeout, application=APPLICATION)
+        return await run_for(database, worker, timeout, application=APPLICATION)
     except psycopg.OperationalError as error:
         said = " ".join(str(error).split())
         raise DatabaseUnreachable(f"the connection to the database was lost: {said}") from None
 
 
-def _pending(connection: psycopg.Connection[TupleRow], task_id: str | int) -> one_task.Found:
-    task = one_task.find(connection, task_id)
+def _pending(connection: psycopg.Connection[TupleRow], task_id: str | int) -> sources.Found:
+    task = sources.find(connection, task_id)
     if task is None:
         raise NotRunnable(
             f"there is no task {task_id}; if the test has inserted it, the transaction is to be committed first"
@@ -199,7 +201,7 @@ def _pending(connection: psycopg.Connection[TupleRow], task_id: str | int) -> on
     return task
 
 
-def _ran(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask:
+def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask:
     row = inspection.task(connection, task_id)
     if row is None:
         raise NotRunnable(f"task {task_id} was deleted while it ran")

@@ -10,8 +10,8 @@ from typing import Any
 
 from contentq.engine import forks
 from contentq.engine.results import failure_of, outcome_of
-from contentq.engine.runner import DEADLINE_MARGIN
 from contentq.engine.threads import HandlerThreads
+from contentq.engine.timings import Timings
 from contentq.errors import NoDatabase
 from contentq.handlers.loading import Handler
 from contentq.queue.outcomes import Held, Outcome, Overdue
@@ -48,7 +48,7 @@ async def run_trial(handler: Handler, context: FakeContext | FakeThreadContext) 
     began = time.monotonic()
     attempt = _attempt(handler, context)
     attempt.add_done_callback(_retrieve)
-    left = None if task.seconds_left is None else task.seconds_left + DEADLINE_MARGIN
+    left = None if task.seconds_left is None else task.seconds_left + Timings().deadline_margin
     await asyncio.wait({attempt}, timeout=left)
     is_overdue = (context.seconds_left() or 0) < 0
     if not attempt.done():

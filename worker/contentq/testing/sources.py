@@ -1,8 +1,4 @@
-"""Claims for tests: exactly one task, whatever else waits; or all that waits, without its waiting.
-
-They are by the rules of contentq.claim() (sql/functions/claim.sql), but for the time that a task was put off to;
-and the one task is claimed whether or not a gate is closed or its account is held.
-"""
+"""What a worker claims inside a test: exactly one task; or all that waits, without its waiting."""
 
 from __future__ import annotations
 
@@ -13,34 +9,12 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from contentq.queue import contract
-from contentq.queue.contract import WITH_PREVIOUS, Claimed, claimed
+from contentq.queue.contract import Claimed
 
 _FIND = """
     SELECT id, task_id, status, coalesce(timeout_at <= clock_timestamp(), false)
     FROM contentq.tasks
     WHERE CASE WHEN %(id)s::bigint IS NULL THEN task_id = %(task_id)s ELSE id = %(id)s END"""
-
-_CLAIM = f"""
-    UPDATE contentq.tasks AS t
-    SET status = 'processing',
-        started_at = clock_timestamp(),
-        attempt = t.attempt + 1,
-        worker_id = %(worker_id)s,
-        scheduled_at = NULL,
-        completed_at = NULL,
-        cancel_requested_at = NULL,
-        progress = NULL,
-        progress_note = NULL,
-        updated_at = CURRENT_TIMESTAMP
-    WHERE t.id = (SELECT c.id
-                  FROM contentq.tasks AS c
-                  WHERE c.id = %(id)s
-                    AND c.status = 'pending'
-                    AND (c.timeout_at IS NULL OR c.timeout_at > clock_timestamp())
-                    AND c.attempt < 2147483647
-                    AND EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = %(worker_id)s)
-                  FOR UPDATE SKIP LOCKED)
-    RETURNING {WITH_PREVIOUS}"""
 
 # The tasks that a worker with --until-empty waits for; see contract.anything_waits().
 _MAKE_READY = """
@@ -80,22 +54,20 @@ class OneTask:
 
     def __init__(self, id_: int) -> None:
         self._id = id_
-        self._asked = False
+        self._is_asked = False
 
     async def claim(
         self, connection: contract.Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
     ) -> Claimed:
         """Claims the task, the first time; nothing when it cannot be had, or is locked by another session."""
-        if self._asked or max_tasks < 1:
-            return claimed([])
-        cursor = await connection.execute(_CLAIM, {"worker_id": worker_id, "id": self._id})
-        row = await cursor.fetchone()
-        self._asked = True
-        return claimed([] if row is None else [row])
+        wanted = [] if self._is_asked else [self._id]
+        claimed = await contract.claim(connection, worker_id, max_tasks, categories, wanted)
+        self._is_asked = True
+        return claimed
 
-    async def anything_waits(self, connection: contract.Connection, categories: Sequence[str] | None) -> bool:
+    async def anything_waits(self, _connection: contract.Connection, _categories: Sequence[str] | None) -> bool:
         """Whether it is still to be claimed."""
-        return not self._asked
+        return not self._is_asked
 
 
 class AtOnce:

@@ -1,0 +1,23 @@
+-- The attempts that a worker holds, as its rows say.
+-- Called by: heartbeat() and deregister_worker().
+-- Locks: nothing. Returns: one row for each.
+CREATE OR REPLACE FUNCTION contentq.held_attempts(worker_id bigint)
+RETURNS TABLE (id bigint, attempt integer, started_at timestamptz)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+    -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+    SELECT t.id::bigint, t.attempt, t.started_at
+    FROM public.content_generation_tasks AS t
+    WHERE t.worker_id BETWEEN held_attempts.worker_id AND held_attempts.worker_id
+      AND t.status = 'processing'
+    ORDER BY t.worker_id;
+$$;
+
+COMMENT ON FUNCTION contentq.held_attempts(bigint) IS
+    'Internal: the attempts that a worker holds, with the time of their claims.';

@@ -1,0 +1,88 @@
+"""What a worker holds, as its heartbeat says: nothing that it runs, claims or reports is taken for unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+from contentq import Context, Task
+from contentq.engine.held import HeldTasks
+from contentq.queue import contract
+
+from tests.engine.conftest import Database, Insert, Row, StartWorker
+from tests.support.waiting import eventually
+
+HEARD = "SELECT heartbeat_at FROM contentq.workers"
+
+
+def wait_for_heartbeats(database: Database, number: int) -> None:
+    seen = set()
+
+    def have_been_made() -> bool:
+        seen.add(database.execute(HEARD).fetchone())
+        return len(seen) > number
+
+    eventually(have_been_made)
+
+
+def test_task_is_kept_whose_claim_has_taken_effect_and_is_not_answered_yet(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, has_claimed, go = contract.claim, threading.Event(), threading.Event()
+
+    async def answer_late(*arguments: Any) -> Any:
+        claimed = await claim(*arguments)
+        if claimed.tasks:
+            has_claimed.set()
+            await asyncio.to_thread(go.wait, 30)
+        return claimed
+
+    async def handler(_task: Task, _context: Context) -> None:
+        return None
+
+    monkeypatch.setattr(contract, "claim", answer_late)
+    start_worker(handler, heartbeat=0.1)
+    id_ = insert()
+    assert has_claimed.wait(10)
+
+    wait_for_heartbeats(database, 5)
+    go.set()
+
+    eventually(lambda: row(id_).status == "completed")
+    assert row(id_).attempt == 1
+
+
+def test_running_task_that_someone_has_put_back_is_stopped(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    stopped = threading.Event()
+
+    async def handler(task: Task, _context: Context) -> None:
+        if task.attempt == 1:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.set()
+
+    start_worker(handler, heartbeat=0.2)
+    id_ = insert()
+    eventually(lambda: row(id_).status == "processing")
+
+    database.execute("UPDATE content_generation_tasks SET status = 'pending', worker_id = NULL")
+
+    assert stopped.wait(10)
+    eventually(lambda: row(id_).status == "completed")
+    assert row(id_).attempt == 2
+
+
+def test_list_is_not_complete_while_a_claim_from_before_is_under_way() -> None:
+    held = HeldTasks()
+    before = time.monotonic()
+    with held.claiming():
+        after = time.monotonic()
+        assert held.list(claimed_before=before) == ([], True)
+        assert held.list(claimed_before=after + 1) == ([], False)
+    assert held.list(claimed_before=after + 1) == ([], True)

@@ -1,0 +1,51 @@
+"""The database of a program: where it is, and how connections to it are opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from contentq.database.connect import connect, connect_async
+from contentq.database.revisions import require_head
+
+
+@dataclass(frozen=True)
+class Database:
+    """Opens the connections of one program to one database."""
+
+    dsn: str
+
+    listen_dsn: str | None = None
+    """A direct way to the same database, for LISTEN and heartbeats, when dsn leads through a pooler."""
+
+    listen: bool = True
+    """Whether to LISTEN; without it, only polling finds new tasks."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether dsn leads to the server itself: then claims may listen, and statements may be prepared."""
+        return self.listen and self.listen_dsn is None
+
+    def direct(self) -> Database:
+        """The same database without the pooler, as far as a way around it is known."""
+        return self if self.listen_dsn is None else replace(self, dsn=self.listen_dsn, listen_dsn=None)
+
+    def connect(self, application_name: str) -> psycopg.Connection[TupleRow]:
+        """A connection in autocommit mode. Raises DatabaseUnreachable."""
+        return connect(self.dsn, application_name)
+
+    async def connect_async(
+        self, application_name: str, *, prepare: bool = False
+    ) -> psycopg.AsyncConnection[TupleRow]:
+        """An asyncio connection in autocommit mode. Raises DatabaseUnreachable.
+
+        prepare: whether its statements may be prepared by name, which needs a direct way.
+        """
+        return await connect_async(self.dsn, application_name, prepare=prepare)
+
+    def check(self, application_name: str) -> None:
+        """Raises DatabaseUnreachable or SchemaMismatch, so that a mistake shows before anything is started."""
+        with self.connect(application_name) as connection:
+            require_head(connection)

@@ -1,0 +1,84 @@
+"""Claims more tasks than there are free slots while handlers take milliseconds (docs/decisions/0009).
+
+Then the time goes into claims and reports, and both go on at once. The tasks wait here for a slot, at most for
+a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from contentq.engine.execution import Execution
+from contentq.engine.timings import Timings
+
+AHEAD = 3
+"""Tasks for each slot that are claimed ahead."""
+
+FORGETTING = 0.98
+"""What each handler that ends leaves of the longest duration in mind: one of a second counts for 230 tasks."""
+
+
+class ClaimingAhead:
+    """The tasks that wait for a slot, and how many more of them to claim.
+
+    give_back: called with a task that is to be given back. is_allowed: without it, nothing is claimed ahead.
+    """
+
+    def __init__(self, timings: Timings, give_back: Callable[[Execution], None], *, is_allowed: bool) -> None:
+        self._timings = timings
+        self._give_back = give_back
+        self._is_allowed = is_allowed
+        self._waiting: deque[Execution] = deque()
+        self._longest = 1.0
+        self._paused_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def per_slot(self) -> int:
+        """How many tasks may wait for each slot now."""
+        is_quick = self._longest < self._timings.quick_handler
+        return AHEAD if self._is_allowed and is_quick and time.monotonic() >= self._paused_until else 0
+
+    def add(self, execution: Execution) -> None:
+        """Has a task wait for a slot."""
+        self._waiting.append(execution)
+        if execution.task.is_last_attempt:
+            # Were the worker killed now, the rescue would end it as failed although it has never begun.
+            self._paused_until = time.monotonic() + self._timings.ahead_pause
+            self._give_back(execution)
+        self._start_timer()
+
+    def pop(self) -> Execution | None:
+        """The task that has waited longest; None when none waits."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def remove(self, execution: Execution) -> None:
+        """A waiting task was stopped."""
+        self._waiting.remove(execution)
+
+    def give_back_all(self) -> None:
+        """Gives back every task that waits."""
+        while self._waiting:
+            self._give_back(self._waiting[-1])
+
+    def record_duration(self, seconds: float) -> None:
+        """A handler has ended after this time."""
+        self._longest = max(seconds, FORGETTING * self._longest)
+
+    def _start_timer(self) -> None:
+        if self._timer is None and self._waiting:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._timings.ahead_patience, self._end_patience, self._waiting[0])
+
+    def _end_patience(self, oldest: Execution) -> None:
+        """Gives everything back if the task that was the first then still waits."""
+        self._timer = None
+        if oldest in self._waiting:
+            self._longest = self._timings.quick_handler + self._timings.ahead_patience
+            self.give_back_all()
+        self._start_timer()

@@ -1,0 +1,61 @@
+"""The attempts that a worker holds, as the heartbeat reports them to the database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from contentq.queue.outcomes import Held
+from contentq.task import Task
+
+
+class HeldTasks:
+    """Every attempt from the answer to its claim until the answer to its report.
+
+    The event loop keeps it; the heartbeat's thread reads it, also while a handler blocks the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._attempts: set[tuple[int, int]] = set()
+        self._claim_sent_at: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Surrounds a claim, from before it is sent until its tasks were added."""
+        with self._lock:
+            self._claim_sent_at = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._claim_sent_at = None
+
+    def add(self, task: Task) -> None:
+        """The answer to a claim has brought this task."""
+        with self._lock:
+            self._attempts.add((task.id, task.attempt))
+
+    def discard(self, held: Held) -> None:
+        """The database has answered the report of this attempt."""
+        with self._lock:
+            self._attempts.discard((held.id, held.attempt))
+
+    def clear(self) -> None:
+        """The database has given the worker up: it holds nothing any more."""
+        with self._lock:
+            self._attempts.clear()
+
+    def list(self, claimed_before: float) -> tuple[list[tuple[int, int]], bool]:
+        """(id, attempt) of what is held, and whether that includes all claims sent before this time.
+
+        claimed_before: of time.monotonic(). A claim under way may have taken effect; its tasks are not known yet.
+        """
+        with self._lock:
+            is_complete = self._claim_sent_at is None or self._claim_sent_at >= claimed_before
+            return list(self._attempts), is_complete

@@ -1,0 +1,98 @@
+"""What a worker has done so far: counted, logged, and told to an observer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Snoozed, Stored
+from contentq.task import Task
+
+log = logging.getLogger("contentq.worker")
+
+LOGGED_MESSAGE = 300
+"""Characters of an error that go to the log; the row has the whole of it."""
+
+
+def _ignore(*_values: object) -> None:
+    """What an observer does that is not interested."""
+
+
+@dataclass
+class Counts:
+    """What a worker has done so far."""
+
+    claimed: int = 0
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    snoozed: int = 0
+    """Tasks that were put off because a provider refused a call, with no retry charged."""
+    timed_out: int = 0
+    released: int = 0
+    """Tasks that were given back unfinished."""
+    refused: int = 0
+    """Outcomes that did not count: the task was taken over, cancelled or past its deadline."""
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={number}" for name, number in asdict(self).items() if number)
+
+
+@dataclass
+class Observer:
+    """Who is told what happens in a worker; every part may be left out."""
+
+    claimed: Callable[[list[Task]], None] = _ignore
+    reported: Callable[[Outcome, str | None], None] = _ignore
+
+
+class Tally:
+    """Counts claims and answered reports."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.counts = Counts()
+        self._observer = observer
+
+    def add_claimed(self, tasks: list[Task]) -> None:
+        """These tasks were claimed."""
+        self.counts.claimed += len(tasks)
+        self._observer.claimed(tasks)
+
+    def add_reported(self, outcome: Outcome, status: str | None) -> None:
+        """The database has answered the report of an outcome. status: None when it did not count."""
+        counter = _counter(outcome, status)
+        if counter is not None:
+            setattr(self.counts, counter, getattr(self.counts, counter) + 1)
+        if isinstance(outcome, Failed) and status is not None:
+            log.log(
+                logging.INFO if status == "pending" else logging.WARNING,
+                "attempt failed task=%s attempt=%d status=%s error=%s",
+                outcome.held.task_id,
+                outcome.held.attempt,
+                status,
+                " ".join(outcome.message[:LOGGED_MESSAGE].split()),
+            )
+        elif counter == "refused":
+            log.log(
+                logging.WARNING if isinstance(outcome, Completed | Stored) else logging.DEBUG,
+                "outcome refused task=%s attempt=%d: no longer held by this worker in this attempt",
+                outcome.held.task_id,
+                outcome.held.attempt,
+            )
+        self._observer.reported(outcome, status)
+
+
+def _counter(outcome: Outcome, status: str | None) -> str | None:
+    """The field of Counts that an answered report adds to; None for a task that was given back before it began."""
+    if isinstance(outcome, Overdue):
+        return "timed_out" if status is None else "retried"
+    if status is None:
+        return "refused"
+    if isinstance(outcome, Returned):
+        return None
+    if isinstance(outcome, Released):
+        return "released"
+    if status == "pending":
+        return "snoozed" if isinstance(outcome, Snoozed) else "retried"
+    return {"completed": "completed", "failed": "failed", "timeout": "timed_out"}.get(status, "refused")
