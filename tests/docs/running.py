@@ -19,8 +19,8 @@ from tests.docs.markdown import Block
 from tests.support import programs
 from tests.support.waiting import eventually
 
-TIMEOUT = 180
-"""Seconds for one block, downloads included."""
+TIMEOUT = 600
+"""Seconds for one block, downloads included: a bound for what hangs, not for what is slow."""
 
 GO_SOURCES = Path("/usr/share/gocode")
 """Where Debian's packages of Go libraries are."""
