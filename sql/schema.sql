@@ -141,9 +141,9 @@ DECLARE
         ELSE interval '1 second'
     END;
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
-    heads jsonb := '{}';
+    heads jsonb := jsonb '{}';
     head record;
-    chosen bigint[] := '{}';
+    chosen bigint[] := ARRAY[]::bigint[];
     took interval;
 BEGIN
     IF memory IS NOT NULL
@@ -1236,7 +1236,7 @@ CREATE FUNCTION contentq.maintain() RETURNS interval
     SET lock_timeout TO '2s'
     AS $$
 DECLARE
-    longest_wait constant interval := '4 seconds';
+    longest_wait constant interval := interval '4 seconds';
     batch constant integer := 1000;
     now_ constant timestamptz := clock_timestamp();
     settings contentq.settings;

@@ -41,9 +41,9 @@ DECLARE
         ELSE interval '1 second'
     END;
     memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
-    heads jsonb := '{}';
+    heads jsonb := jsonb '{}';
     head record;
-    chosen bigint[] := '{}';
+    chosen bigint[] := ARRAY[]::bigint[];
     took interval;
 BEGIN
     IF memory IS NOT NULL

@@ -16,7 +16,7 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
 AS $$
 DECLARE
-    longest_wait constant interval := '4 seconds';
+    longest_wait constant interval := interval '4 seconds';
     batch constant integer := 1000;
     now_ constant timestamptz := clock_timestamp();
     settings contentq.settings;

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.docs.markdown import Section
-from tests.docs.running import Run
+from tests.docs.running import INSTALL_TIMEOUT, TIMEOUT, Run
 from tests.packaging.building import environment_to_install_into
 from tests.support import pooler, programs, provider
 from tests.support.cluster import Cluster
@@ -70,7 +70,7 @@ def run(
             environment |= _database(request)
         if "provider" in section.options:
             environment |= _provider(request)
-        running = Run(folder, environment, node_modules)
+        running = Run(folder, environment, node_modules, INSTALL_TIMEOUT if section.installs else TIMEOUT)
         started.append(running)
         if "pooler" in section.options:
             environment["POOLER_URL"] = pooler.Pooler(environment["DATABASE_URL"], request).url

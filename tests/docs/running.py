@@ -20,7 +20,10 @@ from tests.support import programs
 from tests.support.waiting import eventually
 
 TIMEOUT = 180
-"""Seconds for one block, downloads included."""
+"""Seconds for one block."""
+
+INSTALL_TIMEOUT = 600
+"""Seconds for one block of a section that downloads or compiles: a bound for what hangs, not for what is slow."""
 
 GO_SOURCES = Path("/usr/share/gocode")
 """Where Debian's packages of Go libraries are."""
@@ -31,8 +34,11 @@ JDBC_DRIVER = Path("/usr/share/java/postgresql.jar")
 class Run:
     """The folder, the environment and the background processes of one section."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], node_modules: Callable[[], Path]) -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], node_modules: Callable[[], Path], timeout: float
+    ) -> None:
         self.folder = folder
+        self.timeout = timeout
         self.environment = environment
         self.node_modules = node_modules
         self._background: list[subprocess.Popen[bytes]] = []
@@ -54,7 +60,7 @@ class Run:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
+            timeout=self.timeout,
             check=False,
         )
         if done.returncode != 0:
@@ -84,7 +90,7 @@ class Run:
                 pytest.fail(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
             return until in text
 
-        eventually(has_printed, within=TIMEOUT)
+        eventually(has_printed, within=self.timeout)
 
     def stop(self) -> None:
         """Ends the background processes."""

@@ -24,6 +24,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return building.copy_of_the_project(tmp_path_factory.mktemp("checkout") / "contentq")
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
+    return building.build(project, tmp_path_factory.mktemp("sdist"), "--sdist")
+
+
+@pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs in an environment into which the wheel was installed."""
     return building.environment_with_wheel(tmp_path_factory) / "bin"
@@ -52,9 +62,7 @@ def test_wheel_holds_the_package_with_its_migrations_and_sql_and_nothing_else(wh
     assert {"contentq/py.typed", "contentq/sql/roles.sql", "contentq/alembic/env.py"} <= names
 
 
-def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    project = building.copy_of_the_project(tmp_path / "project")
-    sdist = building.build(project, tmp_path / "sdist", "--sdist")
+def test_sdist_builds_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     (tmp_path / "unpacked").mkdir()
     building.run(["tar", "-xf", str(sdist)], cwd=tmp_path / "unpacked")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
@@ -63,9 +71,7 @@ def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     assert _contents(rebuilt) == _contents(wheel)
 
 
-def test_sdist_holds_what_a_checkout_holds(tmp_path: Path) -> None:
-    project = building.copy_of_the_project(tmp_path / "project")
-    sdist = building.build(project, tmp_path / "sdist", "--sdist")
+def test_sdist_holds_what_a_checkout_holds(project: Path, sdist: Path) -> None:
     with tarfile.open(sdist) as opened:
         packed = {name.partition("/")[2] for name in opened.getnames()}
     copied = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
