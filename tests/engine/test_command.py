@@ -62,7 +62,7 @@ def test_no_output_is_a_success(work_off: WorkOff, insert: Insert, row: Row, pro
         ("kill -KILL $$", "failed", 2, 1, "/bin/sh was killed by SIGKILL (out of memory?)"),
     ],
 )
-def test_failure_is_in_the_row(
+def test_failure_is_in_the_row(  # noqa: PLR0913 (fixtures and one row of the table)
     work_off: WorkOff,
     insert: Insert,
     row: Row,

@@ -359,7 +359,9 @@ class Provider:
 
 @pytest.mark.parametrize("call_time", [0.0, 0.3, 2.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_three_workers_use_what_a_provider_takes_and_are_seldom_refused(seed: int, call_time: float) -> None:
+def test_three_workers_use_what_a_provider_takes_and_are_seldom_refused(  # noqa: C901 (it plays a fleet)
+    seed: int, call_time: float
+) -> None:
     chance = random.Random(seed)
     provider = Provider(rate=20.0, burst=20.0)
     paces = [Pace(0.0) for _ in range(3)]

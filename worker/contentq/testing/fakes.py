@@ -23,7 +23,7 @@ _NO_DATABASE = (
 )
 
 
-def make_task(  # noqa: PLR0913 (its arguments are the columns of a task)
+def make_task(
     topic: str | None = None,
     *,
     timeout: float | timedelta | None = None,
