@@ -1,5 +1,7 @@
 """Runs the revisions on one connection and in one transaction, one migration at a time in each database."""
 
+import psycopg
+import sqlalchemy
 from alembic import context
 from alembic.util import CommandError
 from contentq.database import migrations
@@ -10,7 +12,9 @@ try:
         migrations.print_revisions(context)
     else:
         migrations.run_revisions(context)
-except ContentQueueError as error:
-    if context.config.attributes.get("dsn"):
+except (ContentQueueError, sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
+    attributes = context.config.attributes
+    if attributes.get("dsn"):  # migrate() has called, which explains errors itself
         raise
-    raise CommandError(str(error)) from None
+    known = error if isinstance(error, ContentQueueError) else migrations.explained(error, attributes)
+    raise CommandError(str(known)) from None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import psycopg
 import pytest
-from contentq.database.locations import SQL
 
-from tests.support.programs import client
 from tests.support.queue import Held, Queue
+from tests.support.roles import applied_roles, apply_roles
 from tests.support.servers import Server
 
 ROLES = ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader"]
@@ -21,24 +19,11 @@ PRIVILEGES = """
     WHERE c.relnamespace IN ('contentq'::regnamespace, 'public'::regnamespace) ORDER BY 1"""
 
 
-def apply_roles(dsn: str) -> None:
-    command = [str(client("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", str(SQL / "roles.sql")]
-    subprocess.run(command, capture_output=True, text=True, check=True)
-
-
 @pytest.fixture
 def administrator(queue: Queue, server: Server, dsn: str) -> Iterator[Queue]:
-    """The roles, applied to the test's database and gone again afterwards, for they belong to the whole server."""
-    if not queue.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
-        pytest.skip("the user of CONTENTQ_TEST_DSN may not make roles and act as them")
-    with server.databases.alone():
-        known = queue.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", ROLES)
-        apply_roles(dsn)
+    """The roles, applied to the test's database, and a superuser who can act as them."""
+    with applied_roles(queue, server, dsn):
         yield queue
-        queue.run("RESET ROLE")
-        for role in set(ROLES) - set(known):
-            queue.run(f"DROP OWNED BY {role}")
-            queue.run(f"DROP ROLE {role}")
 
 
 def test_producer_submits_and_reads_results(administrator: Queue) -> None:

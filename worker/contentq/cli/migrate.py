@@ -65,7 +65,7 @@ def migrate(
         _ask_before_going_back(resolved, revision)
     done = migrations.migrate(resolved, revision, lock_timeout, schema=schema)
     if as_json:
-        print_json({"before": done.before, "after": done.after, "changes": done.changes})
+        print_json({"before": done.before, "after": done.after, "changes": done.changes, "notes": done.notes})
         return
     if done.before == done.after:
         click.echo(f"already at revision {done.after or 'base'}")
@@ -73,6 +73,8 @@ def migrate(
         click.echo(f"migrated from {done.before or 'base'} to {done.after or 'base'}")
     for change in done.changes:
         click.echo(change)
+    for note in done.notes:
+        click.echo(f"note: {note}", err=True)
 
 
 def _ask_before_going_back(dsn: str, revision: str) -> None:
@@ -94,10 +96,16 @@ def _ask_before_going_back(dsn: str, revision: str) -> None:
 
 def _dropped(created: list[str]) -> str:
     """What is lost on the way to the base; tables that contentq did not create stay."""
-    kept = [name for name in ("accounts", "contents", "content_generation_tasks") if name not in created]
+    tables = ("accounts", "contents", "content_generation_tasks")
+    kept = [name for name in tables if name not in created]
+    created = [name for name in tables if name in created]
     parts = [
-        f"the tables {', '.join(created)} with all their rows" if created else "",
-        f"what contentq added to {', '.join(kept)} (their rows stay)" if kept else "",
+        f"the table{'s' * (len(created) > 1)} {_listed(created)} with all their rows" if created else "",
+        f"what contentq added to {_listed(kept)}, whose rows stay" if kept else "",
         "usage, gates and settings",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -3,6 +3,7 @@
 They are *repeatable*: no revision holds a copy of one. Table `contentq.definitions` remembers two digests of each:
 of the text that it was created from, and of what the catalogue then said of it. So one that this version of
 contentq defines differently can be told from one that someone has changed, and both from one that is in order.
+Whatever else is in schema contentq is someone else's, and is left alone.
 """
 
 from __future__ import annotations
@@ -27,61 +28,95 @@ _PUBLIC = re.compile(r"\bpublic\.")
 _TRIGGER = re.compile(r"^CREATE (?:CONSTRAINT )?TRIGGER (\w+)\s.*?\bON public\.(\w+)", re.DOTALL | re.MULTILINE)
 
 CATALOGUE = """
-    SELECT 'function' AS kind, p.proname::text AS name, p.oid::regprocedure::text AS identity,
+    SELECT 'function' AS kind, p.proname::text AS name, p.oid::regprocedure::text AS identity, p.oid,
+           p.xmin::text AS version,
            md5(pg_get_functiondef(p.oid) || coalesce(obj_description(p.oid, 'pg_proc'), '')) AS digest
     FROM pg_proc AS p
     WHERE p.pronamespace = to_regnamespace('contentq')
       AND p.prokind = 'f'
     UNION ALL
-    SELECT 'view', c.relname, c.oid::regclass::text,
+    SELECT 'view', c.relname, c.oid::regclass::text, c.oid, c.xmin::text,
            md5(concat_ws('|', pg_get_viewdef(c.oid), c.reloptions, obj_description(c.oid, 'pg_class')))
     FROM pg_class AS c
     WHERE c.relnamespace = to_regnamespace('contentq')
       AND c.relkind = 'v'
     UNION ALL
     SELECT 'trigger', c.relname || '.' || t.tgname, concat(quote_ident(t.tgname), ' ON ', t.tgrelid::regclass),
+           t.oid, t.xmin::text,
            md5(concat_ws('|', pg_get_triggerdef(t.oid), t.tgenabled, obj_description(t.oid, 'pg_trigger')))
     FROM pg_trigger AS t
     JOIN pg_class AS c ON c.oid = t.tgrelid
     JOIN pg_proc AS p ON p.oid = t.tgfoid
     WHERE p.pronamespace = to_regnamespace('contentq')
-      AND NOT t.tgisinternal"""
-"""What there is: kind, name, how DROP names it, and a digest of its definition and comment."""
+      AND NOT t.tgisinternal
+      AND t.tgparentid = 0"""
+"""What there is: kind, name, how DROP names it, oid, version of its row, and a digest of its definition and comment.
+Several functions can have one name."""
 
 _KNOWN = "SELECT kind, name, source, installed FROM contentq.definitions"
 _HAS_TABLE = "SELECT to_regclass('contentq.definitions') IS NOT NULL"
-_REMEMBER = f"""
+_REMEMBER = """
     INSERT INTO contentq.definitions AS d (kind, name, source, installed)
-    SELECT c.kind, c.name, u.source, c.digest
-    FROM ({CATALOGUE}) AS c
-    JOIN unnest(%s::text[], %s::text[], %s::text[]) AS u (kind, name, source)
-        ON u.kind = c.kind AND u.name = c.name
+    SELECT u.*
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS u
     ON CONFLICT ON CONSTRAINT definitions_pkey DO UPDATE
     SET source = excluded.source,
         installed = excluded.installed"""
+_REMEMBER_ALL = f"""
+    INSERT INTO contentq.definitions (kind, name, source, installed)
+    SELECT c.kind, c.name, u.source, c.digest
+    FROM ({CATALOGUE}) AS c
+    JOIN unnest({{}}::text[], {{}}::text[], {{}}::text[]) AS u (kind, name, source)
+        ON u.kind = c.kind AND u.name = c.name"""
+_DROPPED = f"""
+            SELECT c.identity
+            FROM ({CATALOGUE}) AS c
+            JOIN contentq.definitions AS d ON d.kind = c.kind AND d.name = c.name
+            WHERE true"""
 
 _GRANTS = """
-    SELECT o.kind, o.name, a.grantee::regrole::text, a.privilege_type, a.is_grantable
+    SELECT o.kind, o.name, o.identity, o.col, a.grantee::regrole::text, a.privilege_type, a.is_grantable
     FROM (
-        SELECT 'function' AS kind, p.proname::text AS name, p.proacl AS acl, p.proowner AS owner
+        SELECT 'function' AS kind, p.proname::text AS name, p.oid::regprocedure::text AS identity, NULL AS col,
+               p.proacl AS acl, p.proowner AS owner
         FROM pg_proc AS p
         WHERE p.pronamespace = to_regnamespace('contentq')
+          AND p.prokind = 'f'
         UNION ALL
-        SELECT 'view', c.relname, c.relacl, c.relowner
+        SELECT 'view', c.relname, c.oid::regclass::text, NULL, c.relacl, c.relowner
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('contentq')
           AND c.relkind = 'v'
+        UNION ALL
+        SELECT 'view', c.relname, c.oid::regclass::text, a.attname, a.attacl, c.relowner
+        FROM pg_class AS c
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
+        WHERE c.relnamespace = to_regnamespace('contentq')
+          AND c.relkind = 'v'
     ) AS o
-    CROSS JOIN LATERAL aclexplode(o.acl) AS a
-    WHERE a.grantee <> o.owner"""
-"""Rights that were granted on functions and views; those that had none granted or revoked are not in it."""
+    LEFT JOIN LATERAL aclexplode(o.acl) AS a ON a.grantee <> o.owner
+    WHERE o.acl IS NOT NULL"""
+"""Rights on functions, views and columns of views, where any were granted or revoked; no grantee: all were revoked."""
+
+_COLUMNS = """
+    SELECT c.oid::regclass::text, a.attname::text
+    FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = to_regnamespace('contentq')
+      AND c.relkind = 'v'"""
 
 _BLOCK_ACCOUNTS = """
     SELECT contentq.block_account(a.id)
-    FROM contentq.accounts AS a
-    WHERE a.paused_until IS NOT NULL
-       OR a.monthly_budget IS NOT NULL"""
-"""Accounts that were paused, or had a budget, before there were triggers."""
+    FROM (
+        SELECT a.id
+        FROM contentq.accounts AS a
+        WHERE a.paused_until IS NOT NULL
+           OR a.monthly_budget IS NOT NULL
+        UNION
+        SELECT b.account_id
+        FROM contentq.blocked_accounts AS b
+    ) AS a"""
+"""Accounts whose pause or budget was set, changed or removed while there were no triggers."""
 
 _CANNOT_BE_REPLACED = (
     psycopg.errors.InvalidFunctionDefinition,
@@ -150,20 +185,36 @@ def create_all_sql(schema: str) -> str:
     return (
         "SET LOCAL check_function_bodies = off;\n\n"
         + "\n".join(each.text for each in wanted)
-        + _REMEMBER.replace("%s", "{}").format(*arrays)
+        + _REMEMBER_ALL.format(*arrays)
         + f";\n{_BLOCK_ACCOUNTS};\n"
     )
 
 
 def drop_all_sql() -> str:
-    """SQL that drops all of them, whatever their version; for someone else to run."""
+    """SQL that drops all that were created, whatever their version; for someone else to run."""
     loops = "\n".join(
-        f"    FOR identity IN SELECT c.identity FROM ({CATALOGUE}) AS c WHERE c.kind = '{kind}' LOOP\n"
+        "    FOR identity IN\n"
+        f"        EXECUTE $query${_DROPPED} AND c.kind = '{kind}'$query$\n"
+        "    LOOP\n"
         f"        EXECUTE 'DROP {kind.upper()} ' || identity;\n"
         "    END LOOP;"
         for kind in _ORDER
     )
-    return f"DO $$\nDECLARE\n    identity text;\nBEGIN\n{loops}\nEND;\n$$;\n"
+    return (
+        "DO $$\nDECLARE\n    identity text;\nBEGIN\n"
+        "    IF to_regclass('contentq.definitions') IS NULL THEN\n        RETURN;\n    END IF;\n"
+        f"{loops}\n    DELETE FROM contentq.definitions;\nEND;\n$$;\n"
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """One function, view or trigger as it is in the database."""
+
+    identity: str
+    oid: int
+    version: str
+    digest: str
 
 
 class Installer:
@@ -181,73 +232,116 @@ class Installer:
         if self.has_dropped:
             return
         self.has_dropped = True
+        known, present = self._known(), self._present()
         self._grants = self._connection.execute(_GRANTS).fetchall()
-        known = self._known()
-        present = self._present()
-        for kind in _ORDER:
-            names = [
-                identity
-                for key, (identity, _) in present.items()
-                if key[0] == kind and (key in known or key in self._wanted)
-            ]
-            if kind == "trigger":
-                for name in names:
-                    self._execute(f"DROP TRIGGER {name}")
-            elif names:
-                self._execute(f"DROP {kind.upper()} {', '.join(names)}")
+        self._drop({key: self._own(key, known, present) for key in present})
         if self._has_table():
             self._execute("DELETE FROM contentq.definitions")
 
     def create_all(self) -> None:
         """Creates all of them; there is none."""
-        self._create(self._wanted.values())
+        self._create(self._wanted, {})
         self._give_back_grants()
         self._execute(_BLOCK_ACCOUNTS)
 
     def repair(self) -> list[str]:
         """Restores what is missing or was changed; says what, one line each."""
-        known, present = self._known(), self._present()
-        missing = [key for key in self._wanted if key not in present]
-        outdated = [
+        known, before = self._known(), self._present()
+        wrong = [
             key
             for key, each in self._wanted.items()
-            if key in present and (key not in known or known[key][0] != each.source)
+            if key not in known
+            or known[key][0] != each.source
+            or known[key][1] not in [found.digest for found in before.get(key, [])]
         ]
-        changed = [
-            key
-            for key in self._wanted
-            if key in present and key not in outdated and known[key][1] != present[key][1]
-        ]
-        unwanted = [key for key in present if key in known and key not in self._wanted]
-        if not (missing or outdated or changed or unwanted):
+        unwanted = [key for key in known if key not in self._wanted]
+        if not wrong and not unwanted:
             return []
-        try:
-            with self._connection.transaction():
-                for kind, name in unwanted:
-                    self._execute(f"DROP {kind.upper()} {present[kind, name][0]}")
-                self._forget(unwanted)
-                wrong = {*missing, *outdated, *changed}
-                for key in wrong:
-                    if key[0] == "trigger" and key in present:
-                        self._execute(f"DROP TRIGGER {present[key][0]}")
-                self._create([each for key, each in self._wanted.items() if key in wrong])
-        except _CANNOT_BE_REPLACED:
-            self.drop_all()
-            self.create_all()
+        self._grants = self._connection.execute(_GRANTS).fetchall()
+        own = {key: self._own(key, known, before) for key in before}
+        # What can be is replaced, so that what a host has built on it stays; the rest has to be dropped first.
+        triggers = [key for key in wrong if key[0] == "trigger"]
+        for dropped, created in ((triggers, wrong), (wrong, wrong), (list(before), list(self._wanted))):
+            try:
+                with self._connection.transaction():
+                    self._drop({key: own[key] for key in {*dropped, *unwanted} if key in own})
+                    self._forget(unwanted)
+                    self._create(created, own)
+                    self._give_back_grants()
+                break
+            except _CANNOT_BE_REPLACED:
+                if created != wrong:
+                    raise
+        if triggers:
+            self._execute(_BLOCK_ACCOUNTS)
         return [
-            *(f"created {kind} {name}" for kind, name in missing),
-            *(f"updated {kind} {name}" for kind, name in outdated),
-            *(f"restored {kind} {name}, which was changed" for kind, name in changed),
-            *(f"dropped {kind} {name}" for kind, name in unwanted),
+            *self._told(wrong, known, before, self._present()),
+            *(f"dropped {kind} {name}" for kind, name in unwanted if own.get((kind, name))),
         ]
 
-    def _create(self, wanted: Iterable[Definition]) -> None:
-        wanted = list(wanted)
+    def _told(
+        self,
+        wrong: list[Name],
+        known: dict[Name, tuple[str, str]],
+        before: dict[Name, list[Found]],
+        after: dict[Name, list[Found]],
+    ) -> list[str]:
+        """What became of those that were not in order; nothing of those that turned out to be the same."""
+        lines = []
+        for key in wrong:
+            kind, name = key
+            digests = {found.digest for found in before.get(key, [])}
+            if key not in before:
+                lines.append(f"created {kind} {name}")
+            elif digests != {found.digest for found in after[key]}:
+                is_of_this_version = key in known and known[key][0] == self._wanted[key].source
+                lines.append(
+                    f"restored {kind} {name}, which was changed"
+                    if is_of_this_version
+                    else f"updated {kind} {name}"
+                )
+        return lines
+
+    def _own(self, key: Name, known: dict[Name, tuple[str, str]], present: dict[Name, list[Found]]) -> list[Found]:
+        """Which of those of a name were created by contentq: a host may have added another with other arguments."""
+        if known and key not in known or not known and key not in self._wanted:
+            return []
+        found = present.get(key, [])
+        return [each for each in found if key in known and each.digest == known[key][1]] or found
+
+    def _drop(self, found: dict[Name, list[Found]]) -> None:
+        for kind in _ORDER:
+            names = [each.identity for key, entries in found.items() if key[0] == kind for each in entries]
+            if kind == "trigger":
+                for name in names:
+                    self._execute(f"DROP TRIGGER {name}")
+            elif names:
+                self._execute(f"DROP {kind.upper()} {', '.join(names)}")
+
+    def _create(self, names: Iterable[Name], own: dict[Name, list[Found]]) -> None:
+        """Creates or replaces them, and drops those of our own that one with other arguments has replaced."""
+        names = list(names)
+        before = {(found.oid, found.version) for entries in self._present().values() for found in entries}
         self._execute("SET LOCAL check_function_bodies = off")
-        for each in wanted:
-            self._execute(each.text)
-        values = [[each.kind for each in wanted], [each.name for each in wanted], [each.source for each in wanted]]
-        self._connection.execute(_REMEMBER, values)
+        for name in names:
+            self._execute(self._wanted[name].text)
+        after = self._present()
+        made = {
+            name: next(found for found in after[name] if (found.oid, found.version) not in before)
+            for name in names
+        }
+        for name in names:
+            replaced = {found.oid for found in own.get(name, [])} - {made[name].oid}
+            self._drop({name: [found for found in after[name] if found.oid in replaced]})
+        self._connection.execute(
+            _REMEMBER,
+            [
+                [kind for kind, _ in names],
+                [name for _, name in names],
+                [self._wanted[name].source for name in names],
+                [made[name].digest for name in names],
+            ],
+        )
 
     def _forget(self, names: Iterable[Name]) -> None:
         for kind, name in names:
@@ -256,15 +350,27 @@ class Installer:
             )
 
     def _give_back_grants(self) -> None:
-        present = self._present()
-        granted = [row for row in self._grants if (row[0], row[1]) in present]
-        for kind, name in {(row[0], row[1]) for row in granted if row[0] == "function"}:
-            self._execute(f"REVOKE ALL ON FUNCTION {present[kind, name][0]} FROM PUBLIC")
-        for kind, name, grantee, privilege, grantable in granted:
-            target = f"FUNCTION {present[kind, name][0]}" if kind == "function" else present[kind, name][0]
+        """Grants what was granted before, on those that have the same name now and whatever arguments."""
+        known, present = self._known(), self._present()
+        columns = set(self._connection.execute(_COLUMNS).fetchall())
+        have = set(self._connection.execute(_GRANTS).fetchall())
+        lost = [row for row in self._grants if row not in have]
+        places = {
+            (row[0], row[1]): own[0].identity
+            for row in lost
+            if (own := self._own((row[0], row[1]), known, present))
+        }
+        for (kind, _), place in places.items():
+            if kind == "function":
+                self._execute(f"REVOKE ALL ON FUNCTION {place} FROM PUBLIC")
+        for kind, name, _, column, grantee, privilege, grantable in lost:
+            place = places.get((kind, name), "")
+            if not place or grantee is None or column is not None and (place, column) not in columns:
+                continue
+            target = f"FUNCTION {place}" if kind == "function" else place
+            right = privilege if column is None else f'{privilege} ("{column}")'
             to = "PUBLIC" if grantee == "-" else grantee
-            self._execute(f"GRANT {privilege} ON {target} TO {to}{' WITH GRANT OPTION' if grantable else ''}")
-        self._grants = []
+            self._execute(f"GRANT {right} ON {target} TO {to}{' WITH GRANT OPTION' if grantable else ''}")
 
     def _known(self) -> dict[Name, tuple[str, str]]:
         """The digests that were remembered: of the text, and of what the catalogue said."""
@@ -272,9 +378,12 @@ class Installer:
             return {}
         return {(row[0], row[1]): (row[2], row[3]) for row in self._connection.execute(_KNOWN)}
 
-    def _present(self) -> dict[Name, tuple[str, str]]:
-        """What there is: how DROP names it, and its digest."""
-        return {(row[0], row[1]): (row[2], row[3]) for row in self._connection.execute(CATALOGUE)}
+    def _present(self) -> dict[Name, list[Found]]:
+        """What there is, by kind and name."""
+        found: dict[Name, list[Found]] = {}
+        for kind, name, identity, oid, version, digest in self._connection.execute(CATALOGUE):
+            found.setdefault((kind, name), []).append(Found(identity, oid, version, digest))
+        return found
 
     def _has_table(self) -> bool:
         row = self._connection.execute(_HAS_TABLE).fetchone()

@@ -29,6 +29,31 @@ _RIGHTS = """
         SELECT n.oid, n.nspacl::text FROM pg_namespace AS n WHERE n.nspname IN ('contentq', %(schema)s)
     ) AS o"""
 
+_REMOVE = """
+DO $$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT format('REVOKE ALL ON SCHEMA %I FROM %I', n.nspname, r.rolname)
+        FROM pg_namespace AS n, aclexplode(n.nspacl) AS a, pg_roles AS r
+        WHERE n.nspname = '{schema}'
+          AND r.oid = a.grantee
+          AND r.rolname IN ({roles})
+        UNION
+        SELECT format('REVOKE ALL ON %s FROM %I', c.oid::regclass, r.rolname)
+        FROM pg_class AS c, pg_namespace AS n, pg_roles AS r
+        WHERE n.oid = c.relnamespace
+          AND n.nspname = '{schema}'
+          AND c.relname IN ('accounts', 'contents', 'content_generation_tasks')
+          AND r.rolname IN ({roles})
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END;
+$$;
+"""
+
 
 def grants_sql(schema: str) -> str:
     """What sql/roles.sql does, as statements for a transaction that has begun."""
@@ -50,3 +75,19 @@ def apply_grants(connection: psycopg.Connection[TupleRow], schema: str) -> list[
             raise psycopg.Rollback(applying)
         changes.append("restored the rights of the roles of sql/roles.sql")
     return changes
+
+
+def remove_grants_sql(schema: str) -> str:
+    """SQL that takes away what the roles may do with tables, and in a schema, that stay."""
+    return _REMOVE.format(schema=schema, roles=", ".join(f"'{role}'" for role in ROLES))
+
+
+def remove_grants(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
+    """Takes away what the roles may do in the schema of the tables, which stays; says that the roles stay, too."""
+    values = {"roles": list(ROLES), "schema": schema}
+    connection.execute(remove_grants_sql(schema).encode())
+    found = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY (%(roles)s)", values).fetchall()
+    if not found:
+        return []
+    names = ", ".join(sorted(str(row[0]) for row in found))
+    return [f"the roles {names} stay, since they belong to the whole server: DROP ROLE {names}"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from contentq.database import definitions
 from contentq.database import dsn as dsns
 from contentq.database.connect import connect
 from contentq.database.definitions import DEFAULT_SCHEMA, Installer, in_schema
-from contentq.database.grants import apply_grants
+from contentq.database.grants import apply_grants, remove_grants, remove_grants_sql
 from contentq.database.locations import ALEMBIC, SQL
 from contentq.database.revisions import current_revision, known_revisions, newer, tables_schema
 from contentq.errors import ContentQueueError
@@ -57,6 +58,12 @@ CREATE TABLE IF NOT EXISTS contentq.alembic_version (
 _SEARCH_PATH = "SET LOCAL search_path = pg_catalog, pg_temp;\n"
 _LOCK = "LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE;\n"
 """What makes two migrations wait for each other. Who may only read cannot hold it."""
+
+_OWNER = """
+    SELECT pg_catalog.pg_get_userbyid(coalesce(
+        (SELECT n.nspowner FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'contentq'),
+        (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())))"""
+"""Who may migrate: the owner of what is there, else that of the database."""
 
 _FORGET = """
 DO $$
@@ -96,6 +103,9 @@ class Migrated:
     changes: list[str] = field(default_factory=list)
     """What was taken over, created, updated or restored, a line each; empty when everything was in order."""
 
+    notes: list[str] = field(default_factory=list)
+    """What else one should know, a line each."""
+
 
 def migrate(
     dsn: str,
@@ -122,10 +132,9 @@ def migrate(
                 script.run_env()
             break
         except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
-            cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
             # Another one has just created the schema: this one can wait for it now.
-            if not (attempt == 1 and isinstance(cause, psycopg.errors.UniqueViolation)):
-                raise _explain(cause, lock_timeout) from error
+            if not (attempt == 1 and isinstance(_cause(error), psycopg.errors.UniqueViolation)):
+                raise explained(error, config.attributes) from error
     return done
 
 
@@ -176,9 +185,10 @@ def run_revisions(environment: Any) -> None:
         creator=lambda: _plain_connection(dsn),
         poolclass=sqlalchemy.pool.NullPool,
     )
-    lock_timeout = attributes.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)
+    lock_timeout = attributes.setdefault("lock_timeout", DEFAULT_LOCK_TIMEOUT)
     with engine.connect() as connection, connection.begin():
         raw: Any = connection.connection.dbapi_connection
+        attributes["owner"] = raw.execute(_OWNER).fetchone()[0]
         _execute(connection, f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)};\n{_SEARCH_PATH}")
         schema = _begin(raw, _wanted_schema(environment))
         attributes["schema"] = schema
@@ -200,6 +210,8 @@ def run_revisions(environment: Any) -> None:
         environment.run_migrations()
         done.after = current_revision(raw)
         if done.after is None:
+            if done.before is not None:
+                done.notes += remove_grants(raw, schema)
             _execute(connection, _FORGET.format(schema=schema, comment=_SCHEMA_COMMENT))
         elif done.after == known[-1] and _is_asked_to_migrate(environment):
             if installer.has_dropped:
@@ -294,7 +306,7 @@ def print_revisions(environment: Any) -> None:
         if target == _revisions(script)[-1] or target == "head":
             print_sql(definitions.create_all_sql(schema))
         elif target in (None, "base"):
-            print_sql(_FORGET.format(schema=schema, comment=_SCHEMA_COMMENT))
+            print_sql(remove_grants_sql(schema) + _FORGET.format(schema=schema, comment=_SCHEMA_COMMENT))
 
 
 def _create_schema(schema: str) -> str:
@@ -398,16 +410,27 @@ def _migration_context() -> MigrationContext:
     return context
 
 
-def _explain(cause: BaseException | None, lock_timeout: float) -> ContentQueueError:
+def _cause(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
+
+
+def explained(error: Exception, attributes: Mapping[str, Any]) -> ContentQueueError:
+    """The error of PostgreSQL that has ended a migration, with what to do. attributes: of the configuration."""
+    cause = _cause(error)
     if isinstance(cause, psycopg.errors.LockNotAvailable):
         return ContentQueueError(
-            f"the migration waited {lock_timeout:g} seconds for a lock that another session holds and gave up, "
-            "with nothing changed; run it again when that session has ended, or with a longer --lock-timeout"
+            f"the migration waited {attributes['lock_timeout']:g} seconds for a lock that another session holds and "
+            "gave up, with nothing changed; run it again when that session has ended, or with a longer --lock-timeout"
         )
     if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
         return ContentQueueError(
             f"the migration stopped, with nothing changed: objects of yours depend on contentq's: "
             f"{cause.diag.message_detail or cause}; drop them, migrate, and create them again"
+        )
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return ContentQueueError(
+            f"the migration stopped, with nothing changed: {cause.diag.message_primary}; run it as "
+            f"{attributes['owner']}, or have that user grant the right"
         )
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
         parts = [cause.diag.message_primary, cause.diag.message_hint or ""]
