@@ -2183,7 +2183,7 @@ CREATE VIEW contentq.backlog_by_account AS
     date_trunc('second'::text, (clock_timestamp() - min(t.submitted_at) FILTER (WHERE ((t.status)::text = 'pending'::text)))) AS oldest_age
    FROM (public.content_generation_tasks t
      JOIN public.accounts a ON ((a.id = t.account_id)))
-  WHERE ((t.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[]))
+  WHERE ((t.status)::text = ANY ('{pending,processing}'::text[]))
   GROUP BY t.account_id, a.name
   ORDER BY (count(*) FILTER (WHERE ((t.status)::text = 'pending'::text))) DESC, t.account_id;
 
@@ -2489,7 +2489,7 @@ CREATE VIEW contentq.recent_failures AS
     date_trunc('second'::text, updated_at) AS ended_at,
     "left"(error_message, 60) AS error
    FROM public.content_generation_tasks t
-  WHERE ((status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[]))
+  WHERE ((status)::text = ANY ('{failed,timeout}'::text[]))
   ORDER BY updated_at DESC, id DESC;
 
 -- Name: VIEW recent_failures; Type: COMMENT; Schema: contentq; Owner: -
@@ -2888,10 +2888,18 @@ ALTER TABLE ONLY public.accounts
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
+-- Name: CONSTRAINT accounts_pkey ON accounts; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON CONSTRAINT accounts_pkey ON public.accounts IS 'The table was created by contentq migrate.';
+
 -- Name: content_generation_tasks content_generation_tasks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.content_generation_tasks
     ADD CONSTRAINT content_generation_tasks_pkey PRIMARY KEY (id);
+
+-- Name: CONSTRAINT content_generation_tasks_pkey ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON CONSTRAINT content_generation_tasks_pkey ON public.content_generation_tasks IS 'The table was created by contentq migrate.';
 
 -- Name: content_generation_tasks content_generation_tasks_task_id_key; Type: CONSTRAINT; Schema: public; Owner: -
 
@@ -2902,6 +2910,10 @@ ALTER TABLE ONLY public.content_generation_tasks
 
 ALTER TABLE ONLY public.contents
     ADD CONSTRAINT contents_pkey PRIMARY KEY (id);
+
+-- Name: CONSTRAINT contents_pkey ON contents; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
 
 -- Name: usage_day_idx; Type: INDEX; Schema: contentq; Owner: -
 

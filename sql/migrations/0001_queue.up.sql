@@ -231,9 +231,26 @@ BEGIN
     WHERE c.relkind NOT IN ('r', 'p');
     problems := problems || coalesce(found, '{}');
 
+    SELECT array_agg(
+        CASE WHEN c.relkind = 'p' AND t.tab = 'content_generation_tasks'
+             THEN 'content_generation_tasks is partitioned, and its id and task_id must be unique in all of it'
+             ELSE format('%s belongs to %s: run contentq migrate as a member of this role, or ALTER TABLE public.%s '
+                         'OWNER TO %I', t.tab, c.relowner::regrole, t.tab, current_user)
+        END
+        ORDER BY t.position)
+    INTO found
+    FROM contentq.needed_tables AS t
+    JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.tab)
+    WHERE c.relkind = 'p' AND t.tab = 'content_generation_tasks'
+       OR c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE');
+    problems := problems || coalesce(found, '{}');
+
     -- Columns that are missing, and those of a type that cannot be used. A domain is what it is made of.
     SELECT array_agg(
         CASE
+            WHEN a.attname IS NULL AND o.attname IS NOT NULL
+            THEN format('%s has a column %I and none of the name %s: ALTER TABLE public.%s RENAME %I TO %s',
+                        n.tab, o.attname, n.col, n.tab, o.attname, n.col)
             WHEN a.attname IS NULL
             THEN format('%s has no column %s (%s)', n.tab, n.col, replace(n.typ, 'key of ' || n.tab, 'integer'))
             WHEN n.col = 'id' OR n.typ LIKE 'key of %'
@@ -252,19 +269,37 @@ BEGIN
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = n.col AND NOT a.attisdropped
     LEFT JOIN pg_type AS d ON d.oid = a.atttypid
     LEFT JOIN pg_type AS y ON y.oid = coalesce(nullif(d.typbasetype, 0), d.oid)
+    LEFT JOIN LATERAL (
+        SELECT other.attname
+        FROM pg_attribute AS other
+        WHERE other.attrelid = c.oid
+          AND other.attnum > 0
+          AND NOT other.attisdropped
+          AND lower(other.attname) = n.col
+        LIMIT 1
+    ) AS o ON a.attname IS NULL
     WHERE (a.attname IS NULL AND n.is_required)
        OR y.typname <> ALL (n.kinds);
     problems := problems || coalesce(found, '{}');
 
+    -- A title is cut to what its column says that it holds; what a domain says is not looked at then.
     SELECT array_agg(format('%s.%s holds %s characters and must hold %s: ALTER TABLE public.%s ALTER COLUMN %s TYPE %s',
-                            n.tab, n.col, a.atttypmod - 4, n.min_length, n.tab, n.col, n.typ)
-                     ORDER BY n.position)
+                            l.tab, l.col, l.found, l.needed, l.tab, l.col, l.typ)
+                     ORDER BY l.position)
     INTO found
-    FROM contentq.needed_columns AS n
-    JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || n.tab) AND a.attname = n.col AND NOT a.attisdropped
-    JOIN pg_type AS y ON y.oid = a.atttypid AND y.typname = ANY (n.kinds)
-    WHERE a.atttypmod >= 4
-      AND a.atttypmod - 4 < n.min_length;
+    FROM (
+        SELECT n.*, coalesce(nullif(a.atttypmod, -1), d.typtypmod) - 4 AS found,
+               CASE WHEN n.tab = 'contents' AND n.col = 'title' AND d.typtype = 'd' THEN 500 ELSE n.min_length END AS needed
+        FROM contentq.needed_columns AS n
+        JOIN pg_attribute AS a
+            ON a.attrelid = to_regclass('public.' || n.tab)
+            AND a.attname = n.col
+            AND NOT a.attisdropped
+        JOIN pg_type AS d ON d.oid = a.atttypid
+        JOIN pg_type AS y ON y.oid = coalesce(nullif(d.typbasetype, 0), d.oid) AND y.typname = ANY (n.kinds)
+    ) AS l
+    WHERE l.found >= 0
+      AND l.found < l.needed;
     problems := problems || coalesce(found, '{}');
 
     -- What others refer to must be unique. A task table without a primary key is given one.
@@ -425,6 +460,24 @@ BEGIN
         END LOOP;
     END IF;
 
+    -- What triggers, rules and policies of contents refuse: a content is stored, and undone.
+    IF problems = '{}' AND to_regclass('public.contents') IS NOT NULL AND to_regclass('public.accounts') IS NOT NULL THEN
+        BEGIN
+            FOR each IN
+                EXECUTE 'INSERT INTO public.contents (account_id, title, body, word_count, review_status) '
+                        'SELECT a.id, ''Title'', ''Text.'', 1, ''pending'' FROM public.accounts AS a LIMIT 1 RETURNING id'
+            LOOP
+                SET CONSTRAINTS ALL IMMEDIATE;
+            END LOOP;
+            RAISE EXCEPTION USING ERRCODE = 'CQ000';
+        EXCEPTION
+            WHEN SQLSTATE 'CQ000' THEN
+                NULL;
+            WHEN OTHERS THEN
+                problems := problems || format('a content could not be stored: %s', SQLERRM);
+        END;
+    END IF;
+
     IF problems <> '{}' THEN
         RAISE EXCEPTION E'tables that are there already do not fit:\n%', array_to_string(problems, E'\n')
             USING ERRCODE = 'CQ010',
@@ -443,6 +496,7 @@ DECLARE
     created boolean;
     typ text;
     added text[];
+    mark constant text := 'The table was created by contentq migrate.';
 BEGIN
     FOR one IN SELECT t.* FROM contentq.needed_tables AS t ORDER BY t.position LOOP
         added := '{}';
@@ -452,8 +506,14 @@ BEGIN
             EXECUTE format('COMMENT ON TABLE public.%I IS %L', one.tab, one.meaning);
         END IF;
         rel := to_regclass('public.' || one.tab);
-        -- A table of contentq's that was restored from a dump carries its comment.
-        created := created OR coalesce(obj_description(rel, 'pg_class') = one.meaning, false);
+        -- A table of contentq's that was restored from a dump carries a comment on its primary key.
+        created := created OR EXISTS (
+            SELECT
+            FROM pg_constraint AS c
+            WHERE c.conrelid = rel
+              AND c.contype = 'p'
+              AND obj_description(c.oid, 'pg_constraint') = mark
+        );
 
         FOR each IN
             SELECT n.*, a.attnum, a.attnotnull, a.atthasdef, a.attidentity
@@ -500,6 +560,8 @@ BEGIN
             FROM contentq.needed_constraints AS n
             WHERE n.tab = one.tab
               AND (created OR n.on_existing)
+              -- A partitioned table can have no such one.
+              AND NOT (n.col = 'external_id' AND (SELECT c.relkind = 'p' FROM pg_class AS c WHERE c.oid = rel))
               -- Of a host's accounts, only the columns that were added are checked.
               AND (created OR n.tab <> 'accounts'
                    OR format('ALTER TABLE public.accounts DROP COLUMN IF EXISTS %I', n.col) = ANY (added))
@@ -523,11 +585,19 @@ BEGIN
               )
             ORDER BY n.position
         LOOP
-            IF each.kind = 'pkey' THEN
+            IF each.kind = 'pkey' AND EXISTS (
+                SELECT FROM pg_constraint AS c WHERE c.conrelid = rel AND c.contype = 'p')
+            THEN
+                each.name := each.tab || '_id_key';
+                each.definition := 'UNIQUE (id)';
+            ELSIF each.kind = 'pkey' THEN
                 each.name := each.tab || '_pkey';
             END IF;
             EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I %s', one.tab, each.name, each.definition);
             added := added || format('ALTER TABLE public.%I DROP CONSTRAINT IF EXISTS %I', one.tab, each.name);
+            IF created AND each.kind = 'pkey' THEN
+                EXECUTE format('COMMENT ON CONSTRAINT %I ON public.%I IS %L', each.name, one.tab, mark);
+            END IF;
         END LOOP;
 
         FOR each IN

@@ -10,7 +10,7 @@ SELECT
     date_trunc('second', clock_timestamp() - min(t.submitted_at) FILTER (WHERE t.status = 'pending')) AS oldest_age
 FROM public.content_generation_tasks AS t
 JOIN public.accounts AS a ON a.id = t.account_id
-WHERE t.status IN ('pending', 'processing')
+WHERE t.status = ANY ('{pending,processing}')
 GROUP BY t.account_id, a.name
 ORDER BY pending DESC, t.account_id;
 

@@ -9,7 +9,7 @@ SELECT
     date_trunc('second', t.updated_at) AS ended_at,
     left(t.error_message, 60) AS error
 FROM public.content_generation_tasks AS t
-WHERE t.status IN ('failed', 'timeout')
+WHERE t.status = ANY ('{failed,timeout}')
 ORDER BY t.updated_at DESC, t.id DESC;
 
 COMMENT ON VIEW contentq.recent_failures IS

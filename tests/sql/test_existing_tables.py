@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from contentq.database.migrations import migrate
 from contentq.errors import ContentQueueError
+from psycopg.conninfo import make_conninfo
 
-from tests.support.queue import Queue
+from tests.support.queue import Held, Queue
+from tests.support.servers import Server
 
 ACCOUNTS = "CREATE TABLE accounts (id bigint PRIMARY KEY, name text, plan text NOT NULL)"
 CONTENTS = """
@@ -92,10 +94,11 @@ def test_keys_beyond_four_bytes_work_in_every_function(empty_dsn: str, bare: Que
 
     task = bare.running(account_id=large)
     assert bare.store(task.worker, [task], extras=['{"cost": 2, "model": "m"}']) == [task.id]
-    assert bare.row(task.id)["content_id"] == large
+    content = bare.row(task.id)["content_id"]
+    assert content >= large
     assert bare.usage()[0]["account_id"] == large
     second = bare.running(account_id=large)
-    assert bare.complete(second.worker, [second], content_ids=[large]) == [second.id]
+    assert bare.complete(second.worker, [second], content_ids=[content]) == [second.id]
     bare.run("UPDATE accounts SET paused_until = 'infinity', monthly_budget = 1 WHERE id = %s", large)
     assert bare.blocked_accounts() == [large]
     assert bare.claim(bare.register()) == []
@@ -196,6 +199,125 @@ def test_columns_of_pauses_and_budgets_that_were_there_are_used(empty_dsn: str, 
     ]
 
 
+def test_tables_of_any_make_are_used(empty_dsn: str, bare: Queue) -> None:
+    """Domains, identities that are always generated, columns in another order, a primary key other than id."""
+    bare.run(
+        """
+        CREATE DOMAIN key AS bigint CHECK (VALUE > 0);
+        CREATE DOMAIN state AS varchar(40);
+        CREATE TABLE accounts ("Plan" text, name text, dropped text, id key PRIMARY KEY);
+        ALTER TABLE accounts DROP COLUMN dropped;
+        CREATE TABLE contents (
+            review_status state, word_count integer, body text, title varchar(20), account_id key,
+            id bigint GENERATED ALWAYS AS IDENTITY UNIQUE, site uuid DEFAULT gen_random_uuid(),
+            PRIMARY KEY (site, id)
+        );
+        CREATE TABLE content_generation_tasks (
+            result json, "Tenant" text NOT NULL, status state, id integer GENERATED ALWAYS AS IDENTITY,
+            task_id varchar(100) PRIMARY KEY, account_id key NOT NULL
+        );
+        INSERT INTO accounts VALUES ('free', 'Ada', 7);
+        INSERT INTO content_generation_tasks ("Tenant", status, task_id, account_id) VALUES ('t', 'pending', 'a', 7)
+        """
+    )
+
+    migrate(empty_dsn)
+    assert migrate(empty_dsn).changes == []
+
+    (claimed,) = bare.claim(worker := bare.register())
+    assert (claimed["task_id"], claimed["account_id"], claimed["attempt"]) == ("a", 7, 1)
+    task = Held(worker, claimed["id"], claimed["attempt"])
+    assert bare.store(worker, [task], titles=["A title that is longer than twenty characters"]) == [task.id]
+    assert bare.values("SELECT review_status || ': ' || title FROM contents") == ["approved: A title that is long"]
+    assert bare.values("SELECT review_status FROM contentq.contents") == ["approved"]
+
+
+def test_accounts_and_contents_that_are_partitioned_are_used(empty_dsn: str, bare: Queue) -> None:
+    for statement in CONTENTS, ACCOUNTS:
+        bare.run(statement + " PARTITION BY HASH (id)")
+    for table in ("accounts", "contents"):
+        bare.run(f"CREATE TABLE {table}_0 PARTITION OF {table} FOR VALUES WITH (MODULUS 2, REMAINDER 0)")
+        bare.run(f"CREATE TABLE {table}_1 PARTITION OF {table} FOR VALUES WITH (MODULUS 2, REMAINDER 1)")
+    bare.run("INSERT INTO accounts SELECT n, 'Ada', 'free' FROM generate_series(1, 9) AS n")
+
+    migrate(empty_dsn)
+    assert migrate(empty_dsn).changes == []
+
+    bare.run("UPDATE accounts SET paused_until = 'infinity' WHERE id > 1")
+    assert bare.blocked_accounts() == [2, 3, 4, 5, 6, 7, 8, 9]
+    task = bare.running(account_id=1)
+    assert bare.store(task.worker, [task]) == [task.id]
+    migrate(empty_dsn, "base")
+    assert bare.value("SELECT count(*) FROM accounts") == 9
+
+
+def test_columns_that_only_the_producers_of_a_host_can_fill_are_named(empty_dsn: str, bare: Queue) -> None:
+    bare.run(HOST)
+    bare.run(TASKS)
+    bare.run("ALTER TABLE content_generation_tasks ADD tenant text DEFAULT 'a' NOT NULL")
+    bare.run("ALTER TABLE content_generation_tasks ALTER tenant DROP DEFAULT")
+
+    assert migrate(empty_dsn).notes == [
+        "content_generation_tasks.tenant is NOT NULL without a default: contentq submit cannot insert tasks, only "
+        "producers that fill it can"
+    ]
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_row_security_is_said(empty_dsn: str, bare: Queue, forced: bool) -> None:
+    bare.run(HOST)
+    bare.run("ALTER TABLE accounts ENABLE ROW LEVEL SECURITY")
+    if forced:
+        bare.run("ALTER TABLE accounts FORCE ROW LEVEL SECURITY")
+
+    for _ in range(2):
+        assert migrate(empty_dsn).notes == [
+            "row level security is on for accounts: a worker, and whoever submits, sees and changes only the rows "
+            "that a policy gives to its role; see docs/adopting.md"
+        ]
+
+
+def test_tables_of_another_role_are_refused(empty_dsn: str, bare: Queue, server: Server) -> None:
+    name = bare.connection.info.dbname
+    with server.databases.alone():
+        bare.run(f"CREATE ROLE {name}_host")
+        bare.run(f"CREATE ROLE {name}_dba LOGIN PASSWORD 'dba'")
+        try:
+            bare.run(HOST)
+            bare.run(f"ALTER TABLE accounts OWNER TO {name}_host")
+            bare.run(f"GRANT ALL ON DATABASE {name} TO {name}_dba")
+            bare.run(f"GRANT ALL ON SCHEMA public TO {name}_dba")
+            bare.run(f"ALTER TABLE contents OWNER TO {name}_dba")
+
+            with pytest.raises(ContentQueueError) as refused:
+                migrate(make_conninfo(empty_dsn, user=f"{name}_dba", password="dba"))
+
+            assert refused.match(
+                f"accounts belongs to {name}_host: run contentq migrate as a member of this role, or ALTER TABLE "
+                f"public.accounts OWNER TO {name}_dba"
+            )
+            bare.run(f"GRANT {name}_host TO {name}_dba")
+            migrate(make_conninfo(empty_dsn, user=f"{name}_dba", password="dba"))
+        finally:
+            bare.run(f"DROP OWNED BY {name}_host, {name}_dba CASCADE")
+            bare.run(f"DROP ROLE {name}_host, {name}_dba")
+
+
+def test_one_who_may_create_nothing_is_told_who_may(empty_dsn: str, bare: Queue, server: Server) -> None:
+    name = f"{bare.connection.info.dbname}_guest"
+    with server.databases.alone():
+        bare.run(f"CREATE ROLE {name} LOGIN PASSWORD 'guest'")
+        try:
+            with pytest.raises(ContentQueueError) as refused:
+                migrate(make_conninfo(empty_dsn, user=name, password="guest"))
+        finally:
+            bare.run(f"DROP ROLE {name}")
+
+    owner = bare.value("SELECT current_user")
+    assert refused.match("permission denied for database")
+    assert refused.match(f"run it as {owner}, or have that user grant the right")
+
+
 def test_title_is_cut_to_what_the_table_holds(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     migrate(empty_dsn)
@@ -237,6 +359,34 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
                 "ALTER COLUMN monthly_budget TYPE numeric",
                 "accounts.id is neither the primary key nor unique: "
                 "ALTER TABLE public.accounts ADD PRIMARY KEY (id)",
+            ],
+        ),
+        (
+            HOST
+            + """;
+            CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no tenant''; END';
+            CREATE CONSTRAINT TRIGGER tenant AFTER INSERT ON contents DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION no()""",
+            ["a content could not be stored: no tenant"],
+        ),
+        (
+            """
+            CREATE DOMAIN short AS varchar(100);
+            CREATE TABLE accounts (id integer PRIMARY KEY, "Name" text NOT NULL);
+            CREATE TABLE contents (id serial PRIMARY KEY, account_id integer, title short, body short,
+                                   word_count integer, review_status text, "publishAt" date NOT NULL);
+            CREATE TABLE content_generation_tasks (id integer, task_id text, account_id integer, status text)
+            PARTITION BY LIST (status)""",
+            [
+                "content_generation_tasks is partitioned, and its id and task_id must be unique in all of it",
+                'accounts has a column "Name" and none of the name name: ALTER TABLE public.accounts RENAME "Name" '
+                "TO name",
+                "contents.title holds 100 characters and must hold 500: ALTER TABLE public.contents "
+                "ALTER COLUMN title TYPE varchar(500)",
+                "contents.body holds 100 characters and must hold 1000000: ALTER TABLE public.contents "
+                "ALTER COLUMN body TYPE text",
+                "contents.publishAt is NOT NULL without a default, and contentq does not fill it: ALTER TABLE "
+                'public.contents ALTER COLUMN "publishAt" SET DEFAULT ..., or DROP NOT NULL',
             ],
         ),
         (
@@ -314,7 +464,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             ],
         ),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_everything_that_does_not_fit_is_named_before_anything_is_changed(
     empty_dsn: str, bare: Queue, tables: str, problems: list[str]

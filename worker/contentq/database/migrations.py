@@ -220,6 +220,7 @@ def run_revisions(environment: Any) -> None:
             else:
                 done.changes += installer.repair()
             done.changes += apply_grants(raw, schema)
+            done.notes += _notes(raw)
 
 
 def _metadata(schema: str) -> sqlalchemy.MetaData:
@@ -352,6 +353,45 @@ def _taken_over(connection: psycopg.Connection[TupleRow]) -> list[str]:
         f"took over table {name}, which was there" + (f" (additions: {number})" if number else "")
         for name, number in rows
     ]
+
+
+_UNFILLED = """
+    SELECT a.attname
+    FROM pg_attribute AS a
+    JOIN contentq.tables AS t ON t.table_name = 'content_generation_tasks'
+    JOIN pg_type AS y ON y.oid = a.atttypid
+    WHERE a.attrelid = to_regclass(format('%I.%I', t.schema_name, t.table_name))
+      AND a.attnum > 0
+      AND NOT a.attisdropped
+      AND (a.attnotnull OR y.typnotnull)
+      AND NOT a.atthasdef
+      AND y.typdefault IS NULL
+      AND a.attidentity = ''
+      AND a.attname <> 'account_id'
+    ORDER BY a.attnum"""
+_SECURED = """
+    SELECT t.table_name
+    FROM contentq.tables AS t
+    JOIN pg_class AS c ON c.oid = to_regclass(format('%I.%I', t.schema_name, t.table_name))
+    WHERE c.relrowsecurity
+    ORDER BY t.table_name"""
+
+
+def _notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
+    """What works otherwise than one may expect, though nothing is wrong with it."""
+    unfilled = [str(row[0]) for row in connection.execute(_UNFILLED)]
+    secured = [str(row[0]) for row in connection.execute(_SECURED)]
+    notes = [
+        f"content_generation_tasks.{name} is NOT NULL without a default: contentq submit cannot insert tasks, only "
+        "producers that fill it can"
+        for name in unfilled
+    ]
+    if secured:
+        notes.append(
+            f"row level security is on for {', '.join(secured)}: a worker, and whoever submits, sees and changes only "
+            "the rows that a policy gives to its role; see docs/adopting.md"
+        )
+    return notes
 
 
 def _steps_to(script: ScriptDirectory, target: str) -> Any:
