@@ -8,7 +8,8 @@ The server, first of these:
 3. A throwaway cluster of PostgreSQL 18 from the embedded wheel, without the wheel one of the system's programs.
 
 With --all, the tests in tests/sql also run on a throwaway cluster of every other major version that is installed
-(`-k postgresql-16` picks one), and the tests marked `installs` run at all.
+(`-k postgresql-16` picks one) and, on the first server, with the tables in a schema of their own (`-k schema`
+picks that), and the tests marked `installs` run at all.
 
 In a parallel run (`-n 2`) each process starts servers of its own, which takes a second each: what belongs to a
 whole server, such as roles, is then no other test's business. Only the server of CONTENTQ_TEST_DSN is everyone's.
@@ -57,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     servers = servers_of(config)
-    others = [str(server.major) for server in servers.all if server is not servers.default]
+    others = [server.name for server in servers.all if server is not servers.default]
     also = f"; tests/sql also on {', '.join(others)}" if others else ""
     note = [f"note: {servers.note}; an embedded server takes its place"] if servers.note else []
     return [f"server: {servers.default.description}{also}", *note]

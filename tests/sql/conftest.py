@@ -1,4 +1,7 @@
-"""Runs each test of this folder on every server of the run."""
+"""Runs each test of this folder on every server of the run, and once with the tables in a schema of their own.
+
+Tests that begin with a database without tables, or that are marked `in_public`, say themselves where these are.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from contextlib import closing
 
 import pytest
 from contentq.database.connect import connect as open_connection
+from contentq.database.definitions import DEFAULT_SCHEMA
 
 from tests.support.databases import Connection
 from tests.support.queue import Queue
@@ -15,8 +19,17 @@ from tests.support.servers import Server, Servers, servers_of
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
-        names = [server.name for server in servers_of(metafunc.config).all]
+        says_where = "empty_dsn" in metafunc.fixturenames or _is_in_public(metafunc)
+        names = [
+            server.name
+            for server in servers_of(metafunc.config).all
+            if server.schema == DEFAULT_SCHEMA or not says_where
+        ]
         metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+def _is_in_public(metafunc: pytest.Metafunc) -> bool:
+    return any(marker.name == "in_public" for marker in metafunc.definition.iter_markers())
 
 
 @pytest.fixture(scope="session")

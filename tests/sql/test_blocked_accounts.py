@@ -321,6 +321,7 @@ def host_application(queue: Queue) -> Iterator[str]:
     queue.run(f'DROP ROLE "{name}"')
 
 
+@pytest.mark.in_public  # where everyone may look
 def test_host_application_without_a_right_on_the_machinery_keeps_its_accounts(
     queue: Queue, host_application: str
 ) -> None:

@@ -10,12 +10,12 @@ from tests.support.queue import Queue
 UNCOMMENTED = {
     "relations": """
         SELECT c.oid::regclass::text FROM pg_class AS c
-        WHERE c.relnamespace IN ('contentq'::regnamespace, 'public'::regnamespace) AND c.relkind IN ('r', 'v')
+        WHERE c.relnamespace::regnamespace::text IN ('contentq', 'public', 'content_queue') AND c.relkind IN ('r', 'v')
           AND c.relname <> 'alembic_version' AND obj_description(c.oid, 'pg_class') IS NULL""",
     "columns": """
         SELECT format('%s.%s', c.oid::regclass, a.attname) FROM pg_class AS c
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE c.relnamespace IN ('contentq'::regnamespace, 'public'::regnamespace) AND c.relkind = 'r'
+        WHERE c.relnamespace::regnamespace::text IN ('contentq', 'public', 'content_queue') AND c.relkind = 'r'
           AND c.relname <> 'alembic_version' AND col_description(c.oid, a.attnum) IS NULL""",
     "functions": """
         SELECT p.oid::regprocedure::text FROM pg_proc AS p

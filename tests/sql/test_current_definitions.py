@@ -24,6 +24,7 @@ def test_each_has_a_file_of_its_own_name(database: Connection, kind: str) -> Non
     assert [name for name, _, _ in KINDS[kind](database)] == [file.stem for file in files(kind)]
 
 
+@pytest.mark.in_public
 def test_files_are_what_a_migrated_database_has(database: Connection) -> None:
     query = f"SELECT kind, name, identity, digest FROM ({CATALOGUE}) AS c".encode()
     before = database.execute(query).fetchall()

@@ -25,7 +25,7 @@ def relations(queue: Queue) -> list[str]:
     """Everything in the schemas that migrations touch."""
     return queue.values(
         "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'v', 'S') "
-        "AND relnamespace::regnamespace::text IN ('public', 'contentq') ORDER BY 1"
+        "AND relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq') ORDER BY 1"
     )
 
 
@@ -40,7 +40,7 @@ def test_empty_database_is_brought_to_the_head(empty_dsn: str, bare: Queue) -> N
 
 def test_migrating_twice_changes_nothing(dsn: str, database: Connection) -> None:
     before = dump(dsn)
-    identity = "SELECT oid, xmin FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'contentq')"
+    identity = "SELECT oid, xmin FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq')"
     rows = database.execute(identity).fetchall()
 
     assert migrate(dsn) == Migrated(HEAD, HEAD)

@@ -26,7 +26,7 @@ TASKS = "content_generation_tasks"
 def objects(queue: Queue) -> list[tuple[int, str]]:
     """What identifies each relation, function and trigger, and changes with each change of it."""
     rows = queue.rows(
-        "SELECT oid, xmin::text FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'contentq') "
+        "SELECT oid, xmin::text FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq') "
         "UNION ALL SELECT oid, xmin::text FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace "
         "UNION ALL SELECT oid, xmin::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2"
     )
@@ -234,7 +234,7 @@ def test_view_of_a_host_that_is_in_the_way_is_named(dsn: str, queue: Queue) -> N
         migrate(dsn)
 
     assert "nothing changed" in str(refused.value)
-    assert "view public.dashboard depends on view contentq.throughput" in str(refused.value)
+    assert "dashboard depends on view contentq.throughput" in str(refused.value)
     assert dump(dsn) == before
 
 

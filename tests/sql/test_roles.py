@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import psycopg
 import pytest
+from contentq.database.locations import SQL
+from psycopg.conninfo import make_conninfo
 
+from tests.support.programs import client
 from tests.support.queue import Held, Queue
 from tests.support.roles import applied_roles, apply_roles
 from tests.support.servers import Server
@@ -16,7 +20,7 @@ ROLES = ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_
 PRIVILEGES = """
     SELECT c.oid::regclass::text || '.' || coalesce(a.attname, '*'), coalesce(a.attacl, c.relacl)::text
     FROM pg_class AS c LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attacl IS NOT NULL
-    WHERE c.relnamespace IN ('contentq'::regnamespace, 'public'::regnamespace) ORDER BY 1"""
+    WHERE c.relnamespace::regnamespace::text IN ('contentq', 'public', 'content_queue') ORDER BY 1"""
 
 
 @pytest.fixture
@@ -110,7 +114,7 @@ def test_operator_does_everything_that_an_operator_does(administrator: Queue) ->
 def test_operator_and_reader_read_everything(administrator: Queue, role: str) -> None:
     relations = administrator.values(
         "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'v') "
-        "AND relnamespace IN ('contentq'::regnamespace, 'public'::regnamespace)"
+        "AND relnamespace::regnamespace::text IN ('contentq', 'public', 'content_queue')"
     )
     administrator.run(f"SET ROLE {role}")
 
@@ -231,6 +235,7 @@ def test_roles_cannot_log_in(administrator: Queue) -> None:
     )
 
 
+@pytest.mark.in_public  # where everyone may look
 def test_producer_needs_no_right_on_the_machinery(administrator: Queue) -> None:
     account = administrator.account
     name = administrator.value("SELECT 'contentq_test_' || current_database()")
@@ -245,3 +250,27 @@ def test_producer_needs_no_right_on_the_machinery(administrator: Queue) -> None:
         administrator.run(f'DROP ROLE "{name}"')
 
     assert administrator.value("SELECT count(*) FROM content_generation_tasks") == 1
+
+
+def test_owner_who_may_not_create_roles_is_told_so_in_one_sentence(queue: Queue, server: Server, dsn: str) -> None:
+    name = f"{queue.connection.info.dbname}_owner"
+    with server.databases.alone():
+        if queue.values("SELECT FROM pg_roles WHERE rolname = 'contentq_worker'"):
+            pytest.skip("the server has the roles already")
+        queue.run(f"CREATE ROLE {name} LOGIN PASSWORD 'owner'")
+        try:
+            queue.run(f"GRANT USAGE ON SCHEMA contentq TO {name}")
+            command = [str(client("psql")), "-X", "-q", "-d", make_conninfo(dsn, user=name, password="owner")]
+            done = subprocess.run(
+                [*command, "-f", str(SQL / "roles.sql")], capture_output=True, text=True, check=False
+            )
+        finally:
+            queue.run(f"DROP OWNED BY {name}")
+            queue.run(f"DROP ROLE {name}")
+
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.partition("ERROR:  ")[2] == (
+        f"{name} may not create roles: let a superuser run this file, or create contentq_operator, contentq_producer, "
+        "contentq_reader, contentq_worker first"
+    )

@@ -144,7 +144,7 @@ def test_deadline_that_passes_while_content_is_stored_comes_too_late(queue: Queu
     queue.run("""
         CREATE FUNCTION pass_deadlines() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            UPDATE public.content_generation_tasks SET timeout_at = clock_timestamp();
+            UPDATE contentq.tasks SET timeout_at = clock_timestamp();
             RETURN NEW;
         END;
         $$""")

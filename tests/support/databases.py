@@ -9,6 +9,7 @@ from itertools import count
 from secrets import token_hex
 
 import psycopg
+from contentq.database.definitions import DEFAULT_SCHEMA
 from contentq.database.migrations import migrate
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
@@ -17,10 +18,14 @@ Connection = psycopg.Connection[TupleRow]
 
 
 class Databases:
-    """Makes and drops databases on a server, whose DSN must carry the right to do so."""
+    """Makes and drops databases on a server, whose DSN must carry the right to do so.
 
-    def __init__(self, server_dsn: str) -> None:
-        self._server_dsn = server_dsn
+    schema: where the tables of migrated databases are, which SQL that names none finds there.
+    """
+
+    def __init__(self, server_dsn: str, schema: str = DEFAULT_SCHEMA) -> None:
+        self.server_dsn = server_dsn
+        self._schema = schema
         self._connection: Connection | None = None
         self._prefix = f"contentq_test_{os.getpid()}_{token_hex(3)}"
         self._numbers = count(1)
@@ -29,12 +34,19 @@ class Databases:
 
     def dsn(self, name: str) -> str:
         """The DSN of a database on this server."""
-        return conninfo.make_conninfo(self._server_dsn, dbname=name)
+        return conninfo.make_conninfo(self.server_dsn, dbname=name)
 
     @contextmanager
     def migrated(self) -> Iterator[str]:
         """A migrated database without rows, a clone of the template; gives its DSN."""
         with self._database(self._migrated_template()) as dsn:
+            if self._schema != DEFAULT_SCHEMA:
+                # A setting of the template's would not be copied.
+                self._execute(
+                    sql.SQL("ALTER DATABASE {} SET search_path = {}, public").format(
+                        sql.Identifier(conninfo.conninfo_to_dict(dsn)["dbname"]), sql.Identifier(self._schema)
+                    )
+                )
             yield dsn
 
     @contextmanager
@@ -76,7 +88,7 @@ class Databases:
         if self._template is None:
             name = f"{self._prefix}_template"
             self._create(name, "template0")
-            migrate(self.dsn(name))
+            migrate(self.dsn(name), schema=self._schema)
             # No one connects to it from now on, not even autovacuum, so that it can be copied at any time.
             closed = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name))
             self._execute(closed)
@@ -103,5 +115,5 @@ class Databases:
     @property
     def _server(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(self._server_dsn, autocommit=True)
+            self._connection = psycopg.connect(self.server_dsn, autocommit=True)
         return self._connection

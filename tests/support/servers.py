@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import TracebackType
 
 import psycopg
 import pytest
 from contentq.database import embedded
+from contentq.database.definitions import DEFAULT_SCHEMA
 from contentq.database.dsn import normalise
 from psycopg.conninfo import conninfo_to_dict
 
@@ -22,9 +23,17 @@ from tests.support.programs import Programs, installed
 class Server:
     """A server of one major version, and the databases that the tests make on it."""
 
-    def __init__(self, major: int, origin: str, opened: Callable[[], AbstractContextManager[str]]) -> None:
+    def __init__(
+        self,
+        major: int,
+        origin: str,
+        opened: Callable[[], AbstractContextManager[str]],
+        schema: str = DEFAULT_SCHEMA,
+    ) -> None:
         self.major = major
-        self.name = f"postgresql-{major}"
+        self.schema = schema
+        self.name = f"postgresql-{major}" + ("" if schema == DEFAULT_SCHEMA else "-schema")
+        self.origin = origin
         self.description = f"PostgreSQL {major} from {origin}"
         self._opened = opened
         self._running = ExitStack()
@@ -38,12 +47,16 @@ class Server:
             raise RuntimeError(f"{self.description} did not start: {self._failure}") from None
         if self._databases is None:
             try:
-                self._databases = Databases(self._running.enter_context(self._opened()))
+                self._databases = Databases(self._running.enter_context(self._opened()), self.schema)
             except Exception as failure:
                 self._failure = failure
                 raise
             self._running.callback(self._databases.close)
         return self._databases
+
+    def in_schema(self) -> Server:
+        """The same server, for tests whose tables are in a schema of their own."""
+        return Server(self.major, self.origin, lambda: nullcontext(self.databases.server_dsn), OWN_SCHEMA)
 
     def close(self) -> None:
         """Drops the databases and stops the server, if it was started."""
@@ -56,7 +69,7 @@ class Servers:
 
     def __init__(self, default: Server, others: list[Server], note: str | None = None) -> None:
         self.default = default
-        self.all = sorted([default, *others], key=lambda server: server.major, reverse=True)
+        self.all = sorted([*others, default], key=lambda server: server.major, reverse=True)
         self.note = note
         """Why the default is not the one that would have come first; None when it is."""
 
@@ -69,6 +82,9 @@ class Servers:
         for server in self.all:
             server.close()
 
+
+OWN_SCHEMA = "content_queue"
+"""Where the tables are that are not in public."""
 
 _SERVERS = pytest.StashKey[Servers]()
 _ENGINE = pytest.StashKey[str | None]()
@@ -94,8 +110,10 @@ def _choose(config: pytest.Config) -> Servers:
     """Looks for servers: see tests/conftest.py for the order."""
     local = {major: _local(programs) for major, programs in installed().items()}
     default, note = _default(config, local)
+    if not config.getoption(EVERY_VERSION):
+        return Servers(default, [], note)
     others = [server for major, server in local.items() if major != default.major]
-    return Servers(default, others if config.getoption(EVERY_VERSION) else [], note)
+    return Servers(default, [default.in_schema(), *others], note)
 
 
 def _default(config: pytest.Config, local: dict[int, Server]) -> tuple[Server, str | None]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from psycopg.rows import TupleRow
 
-from contentq.database.definitions import in_schema
 from contentq.database.locations import SQL
 
 ROLES = ("contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader")
@@ -55,10 +56,10 @@ $$;
 """
 
 
-def grants_sql(schema: str) -> str:
-    """What sql/roles.sql does, as statements for a transaction that has begun."""
+def grants_sql() -> str:
+    """What sql/roles.sql does, as statements for a transaction that has begun; without what is psql's own."""
     text = (SQL / "roles.sql").read_text(encoding="utf-8")
-    return in_schema(text.replace("\nBEGIN;\n", "\n", 1).replace("\nCOMMIT;\n", "\n", 1), schema)
+    return re.sub(r"^(\\.*|BEGIN;|COMMIT;)$", "", text, flags=re.MULTILINE)
 
 
 def apply_grants(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
@@ -70,7 +71,7 @@ def apply_grants(connection: psycopg.Connection[TupleRow], schema: str) -> list[
     before = connection.execute(_RIGHTS, values).fetchone()
     changes: list[str] = []
     with connection.transaction() as applying:
-        connection.execute(grants_sql(schema).encode())
+        connection.execute(grants_sql().encode())
         if connection.execute(_RIGHTS, values).fetchone() == before:
             raise psycopg.Rollback(applying)
         changes.append("restored the rights of the roles of sql/roles.sql")

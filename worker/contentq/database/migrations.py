@@ -460,7 +460,8 @@ def explained(error: Exception, attributes: Mapping[str, Any]) -> ContentQueueEr
     if isinstance(cause, psycopg.errors.LockNotAvailable):
         return ContentQueueError(
             f"the migration waited {attributes['lock_timeout']:g} seconds for a lock that another session holds and "
-            "gave up, with nothing changed; run it again when that session has ended, or with a longer --lock-timeout"
+            "gave up, with nothing changed; run it again when that session has ended, or with a longer "
+            "--lock-timeout"
         )
     if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
         return ContentQueueError(
