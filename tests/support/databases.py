@@ -44,7 +44,7 @@ class Databases:
                 # A setting of the template's would not be copied.
                 self._execute(
                     sql.SQL("ALTER DATABASE {} SET search_path = {}, public").format(
-                        sql.Identifier(conninfo.conninfo_to_dict(dsn)["dbname"]), sql.Identifier(self._schema)
+                        sql.Identifier(str(conninfo.conninfo_to_dict(dsn)["dbname"])), sql.Identifier(self._schema)
                     )
                 )
             yield dsn

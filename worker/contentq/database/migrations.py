@@ -388,8 +388,8 @@ def _notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
     ]
     if secured:
         notes.append(
-            f"row level security is on for {', '.join(secured)}: a worker, and whoever submits, sees and changes only "
-            "the rows that a policy gives to its role; see docs/adopting.md"
+            f"row level security is on for {', '.join(secured)}: a worker, and whoever submits, sees and changes "
+            "only the rows that a policy gives to its role; see docs/adopting.md"
         )
     return notes
 
@@ -459,8 +459,8 @@ def explained(error: Exception, attributes: Mapping[str, Any]) -> ContentQueueEr
     cause = _cause(error)
     if isinstance(cause, psycopg.errors.LockNotAvailable):
         return ContentQueueError(
-            f"the migration waited {attributes['lock_timeout']:g} seconds for a lock that another session holds and "
-            "gave up, with nothing changed; run it again when that session has ended, or with a longer "
+            f"the migration waited {attributes['lock_timeout']:g} seconds for a lock that another session holds "
+            "and gave up, with nothing changed; run it again when that session has ended, or with a longer "
             "--lock-timeout"
         )
     if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
