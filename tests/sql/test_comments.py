@@ -10,7 +10,8 @@ from tests.support.queue import Queue
 UNCOMMENTED = {
     "relations": """
         SELECT c.oid::regclass::text FROM pg_class AS c
-        WHERE c.relnamespace::regnamespace::text IN ('contentq', 'public', 'content_queue') AND c.relkind IN ('r', 'v')
+        WHERE c.relnamespace::regnamespace::text IN ('contentq', 'public', 'content_queue')
+          AND c.relkind IN ('r', 'v')
           AND c.relname <> 'alembic_version' AND obj_description(c.oid, 'pg_class') IS NULL""",
     "columns": """
         SELECT format('%s.%s', c.oid::regclass, a.attname) FROM pg_class AS c

@@ -217,7 +217,8 @@ def test_tables_of_any_make_are_used(empty_dsn: str, bare: Queue) -> None:
             task_id varchar(100) PRIMARY KEY, account_id key NOT NULL
         );
         INSERT INTO accounts VALUES ('free', 'Ada', 7);
-        INSERT INTO content_generation_tasks ("Tenant", status, task_id, account_id) VALUES ('t', 'pending', 'a', 7)
+        INSERT INTO content_generation_tasks ("Tenant", status, task_id, account_id)
+        VALUES ('t', 'pending', 'a', 7)
         """
     )
 
@@ -379,8 +380,8 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             PARTITION BY LIST (status)""",
             [
                 "content_generation_tasks is partitioned, and its id and task_id must be unique in all of it",
-                'accounts has a column "Name" and none of the name name: ALTER TABLE public.accounts RENAME "Name" '
-                "TO name",
+                'accounts has a column "Name" and none of the name name: ALTER TABLE public.accounts '
+                'RENAME "Name" TO name',
                 "contents.title holds 100 characters and must hold 500: ALTER TABLE public.contents "
                 "ALTER COLUMN title TYPE varchar(500)",
                 "contents.body holds 100 characters and must hold 1000000: ALTER TABLE public.contents "

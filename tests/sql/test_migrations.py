@@ -40,7 +40,10 @@ def test_empty_database_is_brought_to_the_head(empty_dsn: str, bare: Queue) -> N
 
 def test_migrating_twice_changes_nothing(dsn: str, database: Connection) -> None:
     before = dump(dsn)
-    identity = "SELECT oid, xmin FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq')"
+    identity = (
+        "SELECT oid, xmin FROM pg_class "
+        "WHERE relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq')"
+    )
     rows = database.execute(identity).fetchall()
 
     assert migrate(dsn) == Migrated(HEAD, HEAD)

@@ -1,4 +1,4 @@
-"""migrate() at the head is the repair: what is missing or was changed is restored and said, and nothing else touched."""
+"""migrate() at the head is the repair: what is missing or was changed is restored and said, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ TASKS = "content_generation_tasks"
 def objects(queue: Queue) -> list[tuple[int, str]]:
     """What identifies each relation, function and trigger, and changes with each change of it."""
     rows = queue.rows(
-        "SELECT oid, xmin::text FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq') "
+        "SELECT oid, xmin::text FROM pg_class "
+        "WHERE relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq') "
         "UNION ALL SELECT oid, xmin::text FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace "
         "UNION ALL SELECT oid, xmin::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2"
     )
@@ -101,7 +102,8 @@ def test_everything_that_is_gone_comes_back(dsn: str, queue: Queue) -> None:
     before = dump(dsn)
     for kind in ("VIEW", "FUNCTION"):
         for name in queue.values(
-            "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'contentq'::regnamespace AND relkind = 'v'"
+            "SELECT oid::regclass::text FROM pg_class "
+            "WHERE relnamespace = 'contentq'::regnamespace AND relkind = 'v'"
             if kind == "VIEW"
             else "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace"
         ):

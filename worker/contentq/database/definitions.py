@@ -50,7 +50,7 @@ CATALOGUE = """
     WHERE p.pronamespace = to_regnamespace('contentq')
       AND NOT t.tgisinternal
       AND t.tgparentid = 0"""
-"""What there is: kind, name, how DROP names it, oid, version of its row, and a digest of its definition and comment.
+"""What there is: kind, name, how DROP names it, oid, version of its row, and a digest of definition and comment.
 Several functions can have one name."""
 
 _KNOWN = "SELECT kind, name, source, installed FROM contentq.definitions"
@@ -96,7 +96,7 @@ _GRANTS = """
     ) AS o
     LEFT JOIN LATERAL aclexplode(o.acl) AS a ON a.grantee <> o.owner
     WHERE o.acl IS NOT NULL"""
-"""Rights on functions, views and columns of views, where any were granted or revoked; no grantee: all were revoked."""
+"""Rights on functions, views and columns of views, where any were granted or revoked; no grantee: none is left."""
 
 _COLUMNS = """
     SELECT c.oid::regclass::text, a.attname::text
@@ -303,8 +303,8 @@ class Installer:
         return lines
 
     def _own(self, key: Name, known: dict[Name, tuple[str, str]], present: dict[Name, list[Found]]) -> list[Found]:
-        """Which of those of a name were created by contentq: a host may have added another with other arguments."""
-        if known and key not in known or not known and key not in self._wanted:
+        """Which of those of a name contentq has created: a host may have added one with other arguments."""
+        if (known and key not in known) or (not known and key not in self._wanted):
             return []
         found = present.get(key, [])
         return [each for each in found if key in known and each.digest == known[key][1]] or found
@@ -365,7 +365,7 @@ class Installer:
                 self._execute(f"REVOKE ALL ON FUNCTION {place} FROM PUBLIC")
         for kind, name, _, column, grantee, privilege, grantable in lost:
             place = places.get((kind, name), "")
-            if not place or grantee is None or column is not None and (place, column) not in columns:
+            if not place or grantee is None or (column is not None and (place, column) not in columns):
                 continue
             target = f"FUNCTION {place}" if kind == "function" else place
             right = privilege if column is None else f'{privilege} ("{column}")'

@@ -382,8 +382,8 @@ def _notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
     unfilled = [str(row[0]) for row in connection.execute(_UNFILLED)]
     secured = [str(row[0]) for row in connection.execute(_SECURED)]
     notes = [
-        f"content_generation_tasks.{name} is NOT NULL without a default: contentq submit cannot insert tasks, only "
-        "producers that fill it can"
+        f"content_generation_tasks.{name} is NOT NULL without a default: contentq submit cannot insert tasks, "
+        "only producers that fill it can"
         for name in unfilled
     ]
     if secured:
