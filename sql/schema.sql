@@ -1590,6 +1590,8 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
+    SELECT contentq.warn_of_row_security();
+
     INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
     VALUES (
         register_worker.hostname,
@@ -2095,7 +2097,9 @@ CREATE FUNCTION contentq.wake_workers() RETURNS trigger
     AS $$
 BEGIN
     -- As notify_ready(), which a producer may have no right to call.
-    IF pg_notification_queue_usage() < 0.5
+    -- A session that has said so does without: a transaction that has notified cannot be prepared for a two-phase commit.
+    IF current_setting('contentq.notify', true) IS DISTINCT FROM 'off'
+        AND pg_notification_queue_usage() < 0.5
         AND (NOT pg_try_advisory_xact_lock_shared(1668183153, 0)
              OR pg_try_advisory_xact_lock(
                  1668183153, 1 + (floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000000)::integer))
@@ -2109,6 +2113,31 @@ $$;
 -- Name: FUNCTION wake_workers(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks; one of several that commit at the same time does it for all.';
+
+-- Name: warn_of_row_security(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.warn_of_row_security() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    secured constant text := concat_ws(
+        ', ',
+        CASE WHEN row_security_active('public.content_generation_tasks') THEN 'content_generation_tasks' END,
+        CASE WHEN row_security_active('public.accounts') THEN 'accounts' END,
+        CASE WHEN row_security_active('public.contents') THEN 'contents' END
+    );
+BEGIN
+    IF secured <> '' THEN
+        RAISE WARNING 'row level security is in force for %: % sees only the rows that a policy gives to it; '
+                      'give it a policy for all rows, or BYPASSRLS', secured, current_user;
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION warn_of_row_security(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.warn_of_row_security() IS 'Raises a warning when row level security keeps rows of the tables from the caller.';
 
 -- Name: accounts; Type: TABLE; Schema: public; Owner: -
 

@@ -14,6 +14,8 @@ LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
+    SELECT contentq.warn_of_row_security();
+
     INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
     VALUES (
         register_worker.hostname,

@@ -15,7 +15,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- As notify_ready(), which a producer may have no right to call.
-    IF pg_notification_queue_usage() < 0.5
+    -- A session that has said so does without: a transaction that has notified cannot be prepared for a two-phase commit.
+    IF current_setting('contentq.notify', true) IS DISTINCT FROM 'off'
+        AND pg_notification_queue_usage() < 0.5
         AND (NOT pg_try_advisory_xact_lock_shared(1668183153, 0)
              OR pg_try_advisory_xact_lock(
                  1668183153, 1 + (floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000000)::integer))

@@ -16,7 +16,7 @@ LIMIT 20
 \echo Next to be claimed:
 SELECT id, priority AS prio, account_id AS account, to_char(submitted_at, 'MM-DD HH24:MI:SS') AS submitted,
        left(line, CASE WHEN octet_length(left(line, 24)) > 32 THEN 12 ELSE 24 END) AS topic
-FROM content_generation_tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
+FROM contentq.tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
 WHERE status = 'pending' AND scheduled_at IS NULL
   AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.blocked_accounts
                                WHERE greatest(paused_until, over_budget_until) > clock_timestamp()))

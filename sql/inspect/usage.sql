@@ -1,6 +1,6 @@
 -- What was used this month (UTC): by account, by model, and by day over the last 31; budgets.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/usage.sql
--- Set a budget with: UPDATE accounts SET monthly_budget = 50 WHERE id = ...; (NULL: no limit)
+-- Set a budget with: UPDATE contentq.accounts SET monthly_budget = 50 WHERE id = ...; (NULL: no limit)
 -- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 \echo By account:
 SELECT account_id AS id, left(line, CASE WHEN octet_length(left(line, 10)) > 12 THEN 5 ELSE 10 END) AS name,

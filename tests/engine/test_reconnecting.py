@@ -43,3 +43,21 @@ def test_end_of_an_idle_connection_is_told_at_once(dsn: str, database: Database)
         assert not link.is_open
 
     asyncio.run(hear())
+
+
+def test_server_that_ends_idle_sessions_leaves_those_of_a_worker_alone(dsn: str, database: Database) -> None:
+    name = database.info.dbname
+    database.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '1min'".encode())
+
+    async def timeout_of(link: ReconnectingConnection) -> str:
+        async with link.calling() as connection:
+            row = await (await connection.execute("SHOW idle_session_timeout")).fetchone()
+        await link.close()
+        assert row is not None
+        return str(row[0])
+
+    for link in (
+        ReconnectingConnection(dsn, "test", prepare=True),
+        ReconnectingConnection(dsn, "test", heard=lambda: None),
+    ):
+        assert asyncio.run(timeout_of(link)) == "0"

@@ -242,5 +242,25 @@ def test_reasons_of_a_task_are_shown_before_the_task(full: Queue, show: Show) ->
     ]
 
 
+def test_why_without_a_task_says_how_it_is_named(dsn: str) -> None:
+    script = str(SQL / "inspect" / "why.sql")
+    command = [str(client("psql")), "-X", "-v", "ON_ERROR_STOP=1", dsn, "-f", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == (
+        'Name the task: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql\n',
+        "",
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_find_the_tables_whatever_the_search_path(dsn: str, show: Show, script: str, queue: Queue) -> None:
+    queue.run(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET search_path = pg_catalog', current_database()); END $$"
+    )
+
+    show(script)
+
+
 def test_task_that_there_is_not_has_a_reason_too(queue: Queue, show: Show) -> None:
     assert f"there is no task {TASK}" in show("why.sql")

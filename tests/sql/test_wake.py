@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from tests.support.queue import Queue
@@ -234,3 +235,28 @@ def test_claims_leave_the_lock_of_producers_alone(queue: Queue, worker: int) -> 
     queue.claim(worker, 10)
 
     assert queue.rows("SELECT * FROM pg_locks WHERE locktype = 'advisory' AND classid = 1668183153") == []
+
+
+def test_producer_that_opts_out_can_commit_in_two_phases(queue: Queue, listener: Queue) -> None:
+    """Its tasks are found by polling; the session is as before when it opts in again."""
+    if queue.value("SHOW max_prepared_transactions") == "0":
+        pytest.skip("the server of CONTENTQ_TEST_DSN prepares no transactions")
+    account = queue.account
+    insert = "INSERT INTO content_generation_tasks (account_id) VALUES (%s)"
+    queue.run("SET contentq.notify = off")
+    queue.run("BEGIN")
+    queue.run(insert, account)
+    queue.run("PREPARE TRANSACTION 'contentq test'")
+    queue.run("COMMIT PREPARED 'contentq test'")
+
+    assert heard(listener) == []
+    assert queue.value("SELECT count(*) FROM content_generation_tasks") == 1
+
+    queue.run("RESET contentq.notify")
+    queue.run("BEGIN")
+    queue.run(insert, account)
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        queue.run("PREPARE TRANSACTION 'contentq test'")
+    queue.run("ROLLBACK")
+    queue.add()
+    assert heard(listener) == [""]

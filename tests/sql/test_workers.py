@@ -87,3 +87,30 @@ def test_worker_that_leaves_takes_its_mark_from_tasks_that_were_taken_away(queue
 
 def test_unknown_worker_can_leave(queue: Queue) -> None:
     assert deregister(queue, 999) == []
+
+
+def test_worker_that_row_security_keeps_from_rows_is_warned(queue: Queue) -> None:
+    """Not one whom it does not concern."""
+    said: list[str] = []
+    queue.connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
+    queue.run("ALTER TABLE accounts ENABLE ROW LEVEL SECURITY")
+    queue.register()
+    assert said == []
+
+    name = queue.value("SELECT 'contentq_test_' || current_database()")
+    queue.run(f"CREATE ROLE {name}")
+    try:
+        queue.run(f"GRANT ALL ON contentq.workers TO {name}")
+        queue.run(f"GRANT USAGE ON SCHEMA contentq TO {name}")
+        queue.run("ALTER TABLE content_generation_tasks ENABLE ROW LEVEL SECURITY")
+        queue.run(f"SET ROLE {name}")
+        queue.register()
+    finally:
+        queue.run("RESET ROLE")
+        queue.run(f"DROP OWNED BY {name}")
+        queue.run(f"DROP ROLE {name}")
+
+    assert said == [
+        f"row level security is in force for content_generation_tasks, accounts: {name} sees only the rows that a "
+        "policy gives to it; give it a policy for all rows, or BYPASSRLS"
+    ]

@@ -28,6 +28,7 @@ QUICK: Mapping[str, str] = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_wal_size": "128MB",
+    "max_prepared_transactions": "10",
 }
 """Settings for a cluster whose data nobody will miss; it is kept in memory where there is room."""
 

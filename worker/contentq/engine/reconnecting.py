@@ -160,6 +160,8 @@ class ReconnectingConnection:
         """Finds out what a new connection is good for, and listens on it."""
         if self._prepare or self._heard is not None:
             is_direct = await leads_to_the_server(connection)
+            if is_direct:
+                await contract.stay_open(connection)
             if not is_direct and self._prepare:
                 self._prepare, connection.prepare_threshold = False, None
             if not is_direct and self._heard is not None and not self._warned_of_pooler:

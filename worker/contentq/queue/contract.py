@@ -186,6 +186,11 @@ async def maintain(connection: Connection) -> float:
     return float(await _value(connection, _MAINTAIN, []))
 
 
+async def stay_open(connection: Connection) -> None:
+    """Keeps the server from ending this session when it is idle, whatever the database or the role is set to."""
+    await connection.execute("SET idle_session_timeout = 0")
+
+
 async def listen(connection: Connection) -> None:
     """Asks for the notifications that wake idle workers."""
     await connection.execute(f"LISTEN {READY_CHANNEL}")
