@@ -1583,6 +1583,35 @@ $$;
 
 COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages text[]) IS 'Adds what attempts at these tasks have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. complete() and store() do it with the results by themselves.';
 
+-- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_stale_update() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'task % (id %) was changed since this row was read: %',
+        OLD.task_id,
+        OLD.id,
+        CASE
+            WHEN NEW.attempt < OLD.attempt
+            THEN format('it was claimed, and attempt is %s, not %s', OLD.attempt, NEW.attempt)
+            WHEN OLD.status = 'completed'
+            THEN 'it was completed, and the update would forget what it produced'
+            ELSE format('attempt %s has ended, and only claim() gives a task to a worker', OLD.attempt)
+        END
+        USING ERRCODE = 'CQ002',
+              TABLE = TG_TABLE_NAME,
+              SCHEMA = TG_TABLE_SCHEMA,
+              HINT = 'Write only the columns that you change. Django: save(update_fields=[...]); Hibernate: '
+                     '@DynamicUpdate. To run a task again, call contentq.requeue(), or set status alone.';
+END;
+$$;
+
+-- Name: FUNCTION refuse_stale_update(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_stale_update() IS 'Trigger: raises CQ002 for an UPDATE that writes back a row as it was before the queue changed it.';
+
 -- Name: register_worker(text, integer, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text) RETURNS bigint
@@ -2982,6 +3011,14 @@ CREATE CONSTRAINT TRIGGER accounts_blocked_update AFTER UPDATE ON public.account
 -- Name: TRIGGER accounts_blocked_update ON accounts; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS 'Tells claims of a pause or a budget that was set, changed or removed.';
+
+-- Name: content_generation_tasks content_generation_tasks_stale; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_stale BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN (((new.attempt < old.attempt) OR ((new.attempt = old.attempt) AND (new.worker_id IS DISTINCT FROM old.worker_id) AND (new.worker_id IS NOT NULL)) OR (((old.status)::text = 'completed'::text) AND ((new.status)::text <> 'completed'::text) AND (((new.content_id IS NULL) AND (old.content_id IS NOT NULL)) OR ((new.result IS NULL) AND (old.result IS NOT NULL)))))) EXECUTE FUNCTION contentq.refuse_stale_update();
+
+-- Name: TRIGGER content_generation_tasks_stale ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS 'Refuses updates that write back a row as it was before it was claimed or completed.';
 
 -- Name: content_generation_tasks content_generation_tasks_touch; Type: TRIGGER; Schema: public; Owner: -
 

@@ -9,6 +9,22 @@ CREATE TRIGGER content_generation_tasks_touch
 COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_tasks IS
     'Keeps updated_at on every update; skipped when the statement has set it to CURRENT_TIMESTAMP itself.';
 
+-- An outcome counts for (id, attempt, worker_id): no update but a claim may bring back what once was. The condition is
+-- all that the updates of the queue's own functions pay.
+CREATE TRIGGER content_generation_tasks_stale
+    BEFORE UPDATE ON public.content_generation_tasks
+    FOR EACH ROW
+    WHEN (
+        NEW.attempt < OLD.attempt
+        OR NEW.attempt = OLD.attempt AND NEW.worker_id IS DISTINCT FROM OLD.worker_id AND NEW.worker_id IS NOT NULL
+        OR OLD.status = 'completed' AND NEW.status <> 'completed'
+           AND (NEW.content_id IS NULL AND OLD.content_id IS NOT NULL OR NEW.result IS NULL AND OLD.result IS NOT NULL)
+    )
+    EXECUTE FUNCTION contentq.refuse_stale_update();
+
+COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS
+    'Refuses updates that write back a row as it was before it was claimed or completed.';
+
 -- Deferred triggers are for each row; the condition, which is evaluated when the row is inserted, lets one row of a
 -- transaction pass.
 CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
