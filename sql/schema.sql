@@ -2338,7 +2338,7 @@ COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definitio
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.workers (
-    id bigint NOT NULL,
+    id bigint DEFAULT ((('x'::text || "right"((gen_random_uuid())::text, 10)))::bit(40))::bigint NOT NULL,
     hostname text NOT NULL,
     pid integer NOT NULL,
     started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -2360,7 +2360,7 @@ COMMENT ON TABLE contentq.workers IS 'The workers that are alive, one row each, 
 
 -- Name: COLUMN workers.id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.id IS 'Given at registration, never used twice.';
+COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
 
 -- Name: COLUMN workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2812,22 +2812,11 @@ CREATE VIEW contentq.worker_status AS
      CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy
            FROM public.content_generation_tasks t
           WHERE ((t.worker_id = w.id) AND ((t.status)::text = 'processing'::text))) held)
-  ORDER BY w.id;
+  ORDER BY w.started_at, w.id;
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since the last heartbeat.';
-
--- Name: workers_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
-
-ALTER TABLE contentq.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME contentq.workers_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
 
 -- Name: accounts_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 

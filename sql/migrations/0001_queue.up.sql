@@ -578,8 +578,10 @@ COMMENT ON COLUMN contentq.definitions.name IS 'Its name; of a trigger, with the
 COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it was created from.';
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
 
+-- Random ids, since a sequence is set back with the database when it is restored, while workers that registered later
+-- go on. 40 bits are exact in the numbers of every language, and 13 digits at most.
 CREATE TABLE contentq.workers (
-    id bigint GENERATED ALWAYS AS IDENTITY,
+    id bigint NOT NULL DEFAULT ('x' || right(gen_random_uuid()::text, 10))::bit(40)::bigint,
     hostname text NOT NULL,
     pid integer NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -597,7 +599,7 @@ CREATE TABLE contentq.workers (
 
 COMMENT ON TABLE contentq.workers IS
     'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
-COMMENT ON COLUMN contentq.workers.id IS 'Given at registration, never used twice.';
+COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
 COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
 COMMENT ON COLUMN contentq.workers.pid IS 'Its process id on that machine.';
 COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';

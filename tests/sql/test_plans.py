@@ -205,6 +205,9 @@ class Readings:
 def beside(backlog: str, session: Queue) -> Readings:
     """Builds a backlog in an empty queue, twice, and takes all readings."""
     assert session.account
+    # Ids in turn, so that the backlogs can name the workers.
+    session.run("CREATE SEQUENCE turns")
+    session.run("ALTER TABLE contentq.workers ALTER COLUMN id SET DEFAULT nextval('turns')")
     worker, *_ = [session.register() for _ in range(1 + OTHERS + 1)]
     session.run("UPDATE contentq.workers SET heartbeat_at = 'infinity'")
     # Otherwise maintain() would give the silent one the time to come back.

@@ -1,4 +1,4 @@
-"""An application that reads a row and later writes all its columns back cannot undo what the queue did meanwhile."""
+"""An application that writes back all columns of a row that it read cannot undo what the queue did meanwhile."""
 
 from __future__ import annotations
 
