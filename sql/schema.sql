@@ -1666,10 +1666,6 @@ BEGIN
       AND t.attempt = r.attempt
       AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
     RETURNING t.id::bigint;
-
-    IF FOUND THEN
-        PERFORM contentq.notify_ready();
-    END IF;
 END;
 $$;
 
@@ -1739,9 +1735,6 @@ BEGIN
                           WHERE c.id = t.content_id
                             AND c.review_status = 'rejected'))
     RETURNING t.status INTO new_status;
-    IF FOUND THEN
-        PERFORM contentq.notify_ready();
-    END IF;
     RETURN new_status;
 END;
 $$;
@@ -1857,9 +1850,6 @@ BEGIN
         PERFORM contentq.forget_worker(gone);
     END LOOP;
 
-    IF rescued > 0 THEN
-        PERFORM contentq.notify_ready();
-    END IF;
     RETURN rescued;
 END;
 $$;
@@ -2137,7 +2127,7 @@ $$;
 
 -- Name: FUNCTION wake_workers(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks; one of several that commit at the same time does it for all.';
+COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks or made some ready; one of several that commit at the same time does it for all.';
 
 -- Name: accounts; Type: TABLE; Schema: public; Owner: -
 
@@ -3019,11 +3009,19 @@ COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_t
 
 -- Name: content_generation_tasks content_generation_tasks_wake; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (current_setting('contentq.has_inserted'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_inserted'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (current_setting('contentq.has_woken'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_woken'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
 
 -- Name: TRIGGER content_generation_tasks_wake ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has inserted tasks, at its commit.';
+
+-- Name: content_generation_tasks content_generation_tasks_wake_again; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again AFTER UPDATE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (((old.status)::text <> 'pending'::text) OR (old.scheduled_at > clock_timestamp())) AND COALESCE((new.scheduled_at <= clock_timestamp()), true) AND (current_setting('contentq.has_woken'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_woken'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
+
+-- Name: TRIGGER content_generation_tasks_wake_again ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has made tasks ready, at its commit.';
 
 -- Name: content_generation_tasks content_generation_tasks_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 

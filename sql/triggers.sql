@@ -33,13 +33,31 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
     FOR EACH ROW
     WHEN (
         NEW.status = 'pending'
-        AND current_setting('contentq.has_inserted', true) IS DISTINCT FROM 'yes'
-        AND set_config('contentq.has_inserted', 'yes', true) = 'yes'
+        AND current_setting('contentq.has_woken', true) IS DISTINCT FROM 'yes'
+        AND set_config('contentq.has_woken', 'yes', true) = 'yes'
     )
     EXECUTE FUNCTION contentq.wake_workers();
 
 COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS
     'Wakes idle workers, once a transaction that has inserted tasks, at its commit.';
+
+-- Fires for tasks that were not ready and now are. Those whose time had come were ready already: workers wait for it,
+-- and promote_scheduled() only notes it.
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again
+    AFTER UPDATE ON public.content_generation_tasks
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW
+    WHEN (
+        NEW.status = 'pending'
+        AND (OLD.status <> 'pending' OR OLD.scheduled_at > clock_timestamp())
+        AND coalesce(NEW.scheduled_at <= clock_timestamp(), true)
+        AND current_setting('contentq.has_woken', true) IS DISTINCT FROM 'yes'
+        AND set_config('contentq.has_woken', 'yes', true) = 'yes'
+    )
+    EXECUTE FUNCTION contentq.wake_workers();
+
+COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS
+    'Wakes idle workers, once a transaction that has made tasks ready, at its commit.';
 
 -- Deferred, so that block_account() locks the account only while the transaction commits.
 CREATE CONSTRAINT TRIGGER accounts_blocked_insert

@@ -99,9 +99,6 @@ BEGIN
         PERFORM contentq.forget_worker(gone);
     END LOOP;
 
-    IF rescued > 0 THEN
-        PERFORM contentq.notify_ready();
-    END IF;
     RETURN rescued;
 END;
 $$;

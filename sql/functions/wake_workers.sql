@@ -1,5 +1,6 @@
--- Wakes idle workers when a transaction that has inserted tasks commits.
--- Called by: the deferred trigger content_generation_tasks_wake, once a transaction, right before its commit.
+-- Wakes idle workers when a transaction commits that has inserted tasks or made some ready.
+-- Called by: the deferred triggers content_generation_tasks_wake and ..._wake_again, together once a transaction, right
+--            before its commit.
 -- Locks: two advisory locks of the transaction, which it never waits for. Returns: NULL (it is ignored).
 --
 -- A transaction that notifies holds up every other one that does until its commit is on disk: were each to notify,
@@ -28,4 +29,4 @@ $$;
 
 COMMENT ON FUNCTION contentq.wake_workers() IS
     'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted '
-    'tasks; one of several that commit at the same time does it for all.';
+    'tasks or made some ready; one of several that commit at the same time does it for all.';
