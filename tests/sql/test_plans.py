@@ -79,7 +79,7 @@ BACKLOGS = {
 """Half of the completed ones are older than what cleanup() keeps; the caller has some of those in process."""
 
 SUBJECTS = (
-    "INSERT INTO contentq.blocked_accounts (account_id, paused_until) "
+    "INSERT INTO contentq.account_pauses (account_id, paused_until) "
     "SELECT -n, 'infinity' FROM generate_series(1, 20) AS n",
     f"UPDATE contentq.workers SET heartbeat_at = {NOW} - interval '1 hour' WHERE id = {SILENT}",
     tasks(FEW, priority="1"),
@@ -277,7 +277,7 @@ def test_claim_beside_held_accounts_reads_the_ready_index_and_only_what_is_ahead
     assert queue.account
     paused = queue.add_account(paused_until="infinity")
     queue.run(
-        "INSERT INTO contentq.blocked_accounts (account_id, paused_until) "
+        "INSERT INTO contentq.account_pauses (account_id, paused_until) "
         "SELECT -n, 'infinity' FROM generate_series(2, %s) AS n",
         held,
     )
