@@ -58,6 +58,7 @@ GRANT UPDATE (
 GRANT DELETE ON public.content_generation_tasks TO contentq_worker;
 GRANT INSERT, UPDATE (review_status) ON public.contents TO contentq_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_worker;
+GRANT SELECT, INSERT, DELETE ON contentq.dead_workers TO contentq_worker;
 GRANT SELECT ON contentq.settings TO contentq_worker;
 GRANT SELECT, UPDATE ON contentq.maintenance TO contentq_worker;
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_worker;
@@ -67,6 +68,7 @@ GRANT SELECT ON contentq.blocked_accounts TO contentq_worker;
 
 GRANT UPDATE, DELETE ON public.content_generation_tasks TO contentq_operator;
 GRANT UPDATE, DELETE ON contentq.workers TO contentq_operator;
+GRANT INSERT, DELETE ON contentq.dead_workers TO contentq_operator;
 GRANT UPDATE ON contentq.settings, contentq.maintenance TO contentq_operator;
 GRANT INSERT, UPDATE, DELETE ON contentq.gates TO contentq_operator;
 GRANT INSERT, UPDATE, DELETE ON

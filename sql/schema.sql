@@ -1350,8 +1350,12 @@ BEGIN
                 END IF;
             ELSIF step = 'check budgets' THEN
                 PERFORM contentq.check_budgets();
-            ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
-                done := contentq.cleanup(settings.retention, batch);
+            ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
+                IF settings.retention IS NOT NULL THEN
+                    done := contentq.cleanup(settings.retention, batch);
+                END IF;
+                DELETE FROM contentq.dead_workers AS d
+                WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days');
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
@@ -1863,7 +1867,7 @@ $$;
 
 -- Name: FUNCTION rescue_dead_workers(silence interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged (failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
+COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged (failed when none is left; nothing charged when the worker had been told to stop), and removes those workers. At most 1000 tasks a call; returns how many.';
 
 -- Name: rescue_silent(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1883,6 +1887,9 @@ DECLARE
     lost_id bigint;
     task record;
     holder contentq.workers;
+    who text;
+    taken_ids bigint[];
+    taken_attempts integer[];
     rescued integer := 0;
     gone bigint;
 BEGIN
@@ -1911,9 +1918,16 @@ BEGIN
     END LOOP;
 
     FOREACH lost_id IN ARRAY lost LOOP
+        SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = lost_id;
+        who := format('worker %s, %s', lost_id,
+                      CASE WHEN holder.id IS NULL THEN 'no longer registered'
+                           ELSE format('%s pid %s, silent since %s', holder.hostname, holder.pid,
+                                       date_trunc('second', holder.heartbeat_at)) END);
+        taken_ids := '{}';
+        taken_attempts := '{}';
         FOR task IN
             -- A range and an order that only that index has; = would make any index do.
-            SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
+            SELECT t.id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
               AND t.worker_id BETWEEN lost_id AND lost_id
@@ -1921,26 +1935,20 @@ BEGIN
             LIMIT 1000 - rescued
             FOR NO KEY UPDATE OF t SKIP LOCKED
         LOOP
-            SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
-            -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
-            CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
-
-            IF task.cancel_requested_at IS NOT NULL THEN
-                UPDATE public.content_generation_tasks
-                SET status = 'failed',
-                    error_message = 'Task cancelled',
+            IF task.cancel_requested_at IS NOT NULL OR holder.draining THEN
+                UPDATE public.content_generation_tasks AS t
+                SET status = CASE WHEN t.cancel_requested_at IS NULL THEN 'pending' ELSE 'failed' END,
+                    error_message = CASE WHEN t.cancel_requested_at IS NULL THEN t.error_message
+                                         ELSE 'Task cancelled' END,
                     worker_id = NULL,
                     updated_at = CURRENT_TIMESTAMP
-                WHERE id = task.id;
+                WHERE t.id = task.id;
             ELSE
                 PERFORM contentq.record_failure(
                     task.id,
                     format('The worker that ran attempt %s died (%s); %s',
                         task.attempt,
-                        CASE WHEN holder.id IS NULL
-                             THEN format('worker %s, no longer registered', task.worker_id)
-                             ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
-                                         holder.pid, date_trunc('second', holder.heartbeat_at)) END,
+                        who,
                         CASE WHEN task.retry_count < task.max_retries
                              THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
                              ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
@@ -1949,9 +1957,21 @@ BEGIN
                     interval '0'
                 );
             END IF;
-            rescued := rescued + 1;
+            taken_ids := taken_ids || task.id::bigint;
+            taken_attempts := taken_attempts || task.attempt;
         END LOOP;
-        EXIT WHEN rescued >= 1000;
+        rescued := rescued + cardinality(taken_ids);
+        IF holder.id IS NOT NULL OR cardinality(taken_ids) > 0 THEN
+            INSERT INTO contentq.dead_workers
+                (worker_id, hostname, pid, handler, version, started_at, heartbeat_at, draining, ids, attempts)
+            VALUES
+                (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
+                 holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
+            RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
+                cardinality(taken_ids),
+                who,
+                CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+        END IF;
     END LOOP;
 
     -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
@@ -2487,6 +2507,86 @@ CREATE VIEW contentq.contents WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.contents IS 'Table contents, whatever schema it is in: the columns that contentq knows; can be read and written like it.';
 
+-- Name: dead_workers; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.dead_workers (
+    id bigint NOT NULL,
+    found_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    worker_id bigint NOT NULL,
+    hostname text,
+    pid integer,
+    handler text,
+    version text,
+    started_at timestamp with time zone,
+    heartbeat_at timestamp with time zone,
+    draining boolean NOT NULL,
+    ids bigint[] NOT NULL,
+    attempts integer[] NOT NULL
+);
+
+-- Name: TABLE dead_workers; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.dead_workers IS 'The workers that were found dead, and the tasks that were taken from them; rows are deleted after settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
+
+-- Name: COLUMN dead_workers.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.id IS 'Identifier of the row.';
+
+-- Name: COLUMN dead_workers.found_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.found_at IS 'When its tasks were taken from it.';
+
+-- Name: COLUMN dead_workers.worker_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.worker_id IS 'The id that it was registered with.';
+
+-- Name: COLUMN dead_workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.hostname IS 'The machine it ran on; this and the following are NULL when it was not registered any more.';
+
+-- Name: COLUMN dead_workers.pid; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.pid IS 'Its process id on that machine.';
+
+-- Name: COLUMN dead_workers.handler; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.handler IS 'The handler that it ran.';
+
+-- Name: COLUMN dead_workers.version; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.version IS 'Version of the program.';
+
+-- Name: COLUMN dead_workers.started_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.started_at IS 'When it had registered.';
+
+-- Name: COLUMN dead_workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.heartbeat_at IS 'When it was last heard.';
+
+-- Name: COLUMN dead_workers.draining; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.draining IS 'Whether it had been told to stop: then its tasks were not charged a retry.';
+
+-- Name: COLUMN dead_workers.ids; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.ids IS 'The tasks that were taken from it.';
+
+-- Name: COLUMN dead_workers.attempts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.attempts IS 'The attempts at them that were lost, in the same order.';
+
+-- Name: dead_workers_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.dead_workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.dead_workers_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: definitions; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.definitions (
@@ -2705,6 +2805,28 @@ CREATE VIEW contentq.recent_failures AS
 -- Name: VIEW recent_failures; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout, latest first; put one back with SELECT contentq.requeue(task_id).';
+
+-- Name: rescued_tasks; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.rescued_tasks AS
+ SELECT d.found_at,
+    d.worker_id,
+    d.hostname,
+    d.pid,
+    d.heartbeat_at,
+    (NOT d.draining) AS is_charged,
+    r.id,
+    r.attempt,
+    t.task_id,
+    t.status
+   FROM ((contentq.dead_workers d
+     CROSS JOIN LATERAL UNNEST(d.ids, d.attempts) r(id, attempt))
+     LEFT JOIN public.content_generation_tasks t ON ((t.id = r.id)))
+  ORDER BY d.found_at DESC, d.id DESC, r.id;
+
+-- Name: VIEW rescued_tasks; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.rescued_tasks IS 'Tasks that were taken from dead workers, latest first: when, from whom, whether a retry was charged (not when the worker had been told to stop), and the status of the task now.';
 
 -- Name: running_tasks; Type: VIEW; Schema: contentq; Owner: -
 
@@ -3083,6 +3205,11 @@ ALTER TABLE ONLY contentq.alembic_version
 ALTER TABLE ONLY contentq.budget_checks
     ADD CONSTRAINT budget_checks_pkey PRIMARY KEY (id);
 
+-- Name: dead_workers dead_workers_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.dead_workers
+    ADD CONSTRAINT dead_workers_pkey PRIMARY KEY (id);
+
 -- Name: definitions definitions_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.definitions
@@ -3152,6 +3279,10 @@ ALTER TABLE ONLY public.content_generation_tasks
 
 ALTER TABLE ONLY public.contents
     ADD CONSTRAINT contents_pkey PRIMARY KEY (id);
+
+-- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
 
 -- Name: usage_account_id_day_idx; Type: INDEX; Schema: contentq; Owner: -
 

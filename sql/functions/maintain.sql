@@ -54,8 +54,12 @@ BEGIN
                 END IF;
             ELSIF step = 'check budgets' THEN
                 PERFORM contentq.check_budgets();
-            ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
-                done := contentq.cleanup(settings.retention, batch);
+            ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
+                IF settings.retention IS NOT NULL THEN
+                    done := contentq.cleanup(settings.retention, batch);
+                END IF;
+                DELETE FROM contentq.dead_workers AS d
+                WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days');
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;

@@ -23,5 +23,5 @@ $$;
 
 DROP TABLE
     contentq.usage, contentq.budget_checks, contentq.used_up_budgets, contentq.account_pauses, contentq.gates, contentq.wakeups,
-    contentq.maintenance, contentq.settings, contentq.workers,
+    contentq.maintenance, contentq.settings, contentq.dead_workers, contentq.workers,
     contentq.definitions, contentq.tables;

@@ -611,6 +611,42 @@ COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL
 COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
 COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
 
+CREATE TABLE contentq.dead_workers (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    worker_id bigint NOT NULL,
+    hostname text,
+    pid integer,
+    handler text,
+    version text,
+    started_at timestamptz,
+    heartbeat_at timestamptz,
+    draining boolean NOT NULL,
+    ids bigint[] NOT NULL,
+    attempts integer[] NOT NULL,
+    CONSTRAINT dead_workers_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers (found_at);
+
+COMMENT ON TABLE contentq.dead_workers IS
+    'The workers that were found dead, and the tasks that were taken from them; rows are deleted after '
+    'settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
+COMMENT ON COLUMN contentq.dead_workers.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.dead_workers.found_at IS 'When its tasks were taken from it.';
+COMMENT ON COLUMN contentq.dead_workers.worker_id IS 'The id that it was registered with.';
+COMMENT ON COLUMN contentq.dead_workers.hostname IS
+    'The machine it ran on; this and the following are NULL when it was not registered any more.';
+COMMENT ON COLUMN contentq.dead_workers.pid IS 'Its process id on that machine.';
+COMMENT ON COLUMN contentq.dead_workers.handler IS 'The handler that it ran.';
+COMMENT ON COLUMN contentq.dead_workers.version IS 'Version of the program.';
+COMMENT ON COLUMN contentq.dead_workers.started_at IS 'When it had registered.';
+COMMENT ON COLUMN contentq.dead_workers.heartbeat_at IS 'When it was last heard.';
+COMMENT ON COLUMN contentq.dead_workers.draining IS
+    'Whether it had been told to stop: then its tasks were not charged a retry.';
+COMMENT ON COLUMN contentq.dead_workers.ids IS 'The tasks that were taken from it.';
+COMMENT ON COLUMN contentq.dead_workers.attempts IS 'The attempts at them that were lost, in the same order.';
+
 CREATE TABLE contentq.settings (
     only_row boolean NOT NULL DEFAULT true,
     backoff_base interval NOT NULL DEFAULT '2 seconds',
