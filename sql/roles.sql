@@ -73,15 +73,21 @@ GRANT UPDATE (
 GRANT DELETE ON content_generation_tasks TO contentq_worker;
 GRANT INSERT, UPDATE (review_status) ON contents TO contentq_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_worker;
+GRANT SELECT, INSERT, DELETE ON contentq.dead_workers TO contentq_worker;
 GRANT SELECT ON contentq.settings TO contentq_worker;
 GRANT SELECT, UPDATE ON contentq.maintenance TO contentq_worker;
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.blocked_accounts TO contentq_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_worker;
+GRANT SELECT ON contentq.blocked_accounts TO contentq_worker;
 
 GRANT UPDATE, DELETE ON content_generation_tasks TO contentq_operator;
 GRANT UPDATE, DELETE ON contentq.workers TO contentq_operator;
+GRANT INSERT, DELETE ON contentq.dead_workers TO contentq_operator;
 GRANT UPDATE ON contentq.settings, contentq.maintenance TO contentq_operator;
-GRANT INSERT, UPDATE, DELETE ON contentq.gates, contentq.blocked_accounts TO contentq_operator;
+GRANT INSERT, UPDATE, DELETE ON contentq.gates TO contentq_operator;
+GRANT INSERT, UPDATE, DELETE ON
+    contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_operator;
 GRANT UPDATE (paused_until, monthly_budget) ON accounts TO contentq_operator;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_reader;

@@ -17,7 +17,8 @@ CREATE FUNCTION contentq.account_changed() RETURNS trigger
     AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
-        DELETE FROM contentq.blocked_accounts;
+        DELETE FROM contentq.account_pauses;
+        DELETE FROM contentq.used_up_budgets;
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
@@ -56,31 +57,24 @@ CREATE FUNCTION contentq.block_account(account_id bigint) RETURNS void
     AS $$
 #variable_conflict use_column
 DECLARE
-    now_ constant timestamptz := clock_timestamp();
     paused_until timestamptz;
-    monthly_budget numeric;
-    over_budget_until timestamptz;
 BEGIN
-    SELECT a.paused_until, a.monthly_budget
-    INTO paused_until, monthly_budget
-    FROM public.accounts AS a
-    WHERE a.id = block_account.account_id;
-    IF contentq.spent_this_month(block_account.account_id) >= monthly_budget THEN
-        over_budget_until := (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
-    END IF;
-    IF greatest(paused_until, over_budget_until) > now_ THEN
-        INSERT INTO contentq.blocked_accounts AS h (account_id, paused_until, over_budget_until)
-        VALUES (block_account.account_id, paused_until, over_budget_until)
-        ON CONFLICT ON CONSTRAINT blocked_accounts_pkey DO UPDATE
-        SET paused_until = excluded.paused_until,
-            over_budget_until = excluded.over_budget_until
-        WHERE (h.paused_until, h.over_budget_until) IS DISTINCT FROM (excluded.paused_until, excluded.over_budget_until);
+    SELECT a.paused_until INTO paused_until FROM public.accounts AS a WHERE a.id = block_account.account_id;
+
+    IF paused_until > clock_timestamp() THEN
+        INSERT INTO contentq.account_pauses AS p (account_id, paused_until)
+        VALUES (block_account.account_id, paused_until)
+        ON CONFLICT ON CONSTRAINT account_pauses_pkey DO UPDATE
+        SET paused_until = excluded.paused_until;
     ELSE
-        DELETE FROM contentq.blocked_accounts AS h WHERE h.account_id = block_account.account_id;
+        DELETE FROM contentq.account_pauses AS p WHERE p.account_id = block_account.account_id;
         IF FOUND THEN
             PERFORM contentq.notify_ready();
         END IF;
     END IF;
+
+    PERFORM contentq.check_budget(block_account.account_id);
+    INSERT INTO contentq.budget_checks (account_id) VALUES (block_account.account_id);
 END;
 $$;
 
@@ -110,6 +104,88 @@ $$;
 -- Name: FUNCTION cancel(task_id text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
+
+-- Name: check_budget(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.check_budget(account_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    monthly_budget constant numeric := (
+        SELECT a.monthly_budget
+        FROM public.accounts AS a
+        WHERE a.id = check_budget.account_id
+    );
+BEGIN
+    IF contentq.spent_this_month(check_budget.account_id) >= monthly_budget THEN
+        INSERT INTO contentq.used_up_budgets (account_id, over_budget_until)
+        SELECT check_budget.account_id,
+               (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
+        WHERE NOT EXISTS (
+            SELECT
+            FROM contentq.used_up_budgets AS u
+            WHERE u.account_id = check_budget.account_id
+              AND u.over_budget_until > now_
+        );
+    ELSE
+        DELETE FROM contentq.used_up_budgets
+        WHERE id = ANY (ARRAY(
+            SELECT u.id
+            FROM contentq.used_up_budgets AS u
+            WHERE u.account_id = check_budget.account_id
+            ORDER BY u.id
+            FOR UPDATE SKIP LOCKED
+        ));
+        IF FOUND THEN
+            PERFORM contentq.notify_ready();
+        END IF;
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION check_budget(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.check_budget(account_id bigint) IS 'Internal: notes whether claims leave an account out because it has used up its monthly budget.';
+
+-- Name: check_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.check_budgets() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    noted_account bigint;
+BEGIN
+    FOR noted_account IN SELECT DISTINCT c.account_id FROM contentq.budget_checks AS c LOOP
+        PERFORM contentq.check_budget(noted_account);
+    END LOOP;
+
+    DELETE FROM contentq.budget_checks
+    WHERE id = ANY (ARRAY(
+        SELECT c.id
+        FROM contentq.budget_checks AS c
+        WHERE c.noted_at < clock_timestamp() - interval '10 seconds'
+        ORDER BY c.id
+        FOR UPDATE SKIP LOCKED
+    ));
+
+    DELETE FROM contentq.used_up_budgets
+    WHERE id = ANY (ARRAY(
+        SELECT u.id
+        FROM contentq.used_up_budgets AS u
+        WHERE u.over_budget_until <= clock_timestamp()
+        ORDER BY u.id
+        FOR UPDATE SKIP LOCKED
+    ));
+END;
+$$;
+
+-- Name: FUNCTION check_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.check_budgets() IS 'Internal: looks again at the budgets of accounts that were charged in the last seconds.';
 
 -- Name: choose_ready(integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1246,7 +1322,8 @@ DECLARE
     more boolean := false;
     next_event timestamptz;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('contentq.maintain', 0)) THEN
+    PERFORM FROM contentq.maintenance FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         RETURN longest_wait;
     END IF;
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
@@ -1257,7 +1334,7 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'clean up'] LOOP
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'check budgets', 'clean up'] LOOP
         BEGIN
             done := 0;
             IF step = 'sweep' THEN
@@ -1271,12 +1348,18 @@ BEGIN
                 IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
-            ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
-                done := contentq.cleanup(settings.retention, batch);
+            ELSIF step = 'check budgets' THEN
+                PERFORM contentq.check_budgets();
+            ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
+                IF settings.retention IS NOT NULL THEN
+                    done := contentq.cleanup(settings.retention, batch);
+                END IF;
+                DELETE FROM contentq.dead_workers AS d
+                WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days');
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
-                DELETE FROM contentq.blocked_accounts AS h WHERE greatest(h.paused_until, h.over_budget_until) <= now_;
+                DELETE FROM contentq.account_pauses AS p WHERE p.paused_until <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION
@@ -1516,20 +1599,28 @@ CREATE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages tex
     AS $$
 #variable_conflict use_column
 DECLARE
-    charged bigint[];
+    now_ constant timestamptz := clock_timestamp();
+    today constant date := (now_ AT TIME ZONE 'UTC')::date;
+    all_accounts bigint[];
+    all_models text[];
+    all_attempts bigint[];
+    all_prompt_tokens bigint[];
+    all_completion_tokens bigint[];
+    all_costs numeric[];
+    -- The rows of usage that these are added to; NULL for a new one.
+    all_rows bigint[];
     charged_account bigint;
 BEGIN
-    WITH added AS (
-        INSERT INTO contentq.usage AS u
-            (account_id, day, model, shard, attempts, prompt_tokens, completion_tokens, cost)
+    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
+           array_agg(c.completion_tokens), array_agg(c.cost)
+    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
+    FROM (
         SELECT s.account_id,
-               (clock_timestamp() AT TIME ZONE 'UTC')::date,
                s.model,
-               coalesce(record_usage.worker_id, 0) % 16,
-               count(*),
-               sum(s.prompt_tokens),
-               sum(s.completion_tokens),
-               sum(s.cost)
+               count(*) AS attempts,
+               sum(s.prompt_tokens) AS prompt_tokens,
+               sum(s.completion_tokens) AS completion_tokens,
+               sum(s.cost) AS cost
         FROM (
             SELECT t.account_id,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
@@ -1546,35 +1637,57 @@ BEGIN
         ) AS s
         WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
         GROUP BY s.account_id, s.model
-        ORDER BY s.account_id, s.model
-        ON CONFLICT ON CONSTRAINT usage_pkey DO UPDATE
-        SET attempts = u.attempts + excluded.attempts,
-            prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,
-            completion_tokens = u.completion_tokens + excluded.completion_tokens,
-            cost = u.cost + excluded.cost
-        RETURNING u.account_id
-    )
-    SELECT array_agg(a.account_id) INTO charged FROM added AS a;
-
-    IF charged IS NULL THEN
+    ) AS c;
+    IF all_accounts IS NULL THEN
         RETURN;
     END IF;
-    charged := ARRAY(
+
+    SELECT array_agg(f.id ORDER BY f.place)
+    INTO all_rows
+    FROM (
+        SELECT c.place, (
+            SELECT u.id
+            FROM contentq.usage AS u
+            WHERE u.account_id = c.account_id
+              AND u.day = today
+              AND u.model = c.model
+            LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) AS id
+        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
+    ) AS f;
+
+    UPDATE contentq.usage AS u
+    SET attempts = u.attempts + c.attempts,
+        prompt_tokens = u.prompt_tokens + c.prompt_tokens,
+        completion_tokens = u.completion_tokens + c.completion_tokens,
+        cost = u.cost + c.cost
+    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
+        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
+    WHERE u.id = c.id;
+
+    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
+    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
+    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
+        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
+    WHERE c.id IS NULL;
+
+    FOR charged_account IN
         SELECT a.id
         FROM public.accounts AS a
-        WHERE a.id = ANY (charged)
+        WHERE a.id = ANY (all_accounts)
           AND a.monthly_budget IS NOT NULL
-        ORDER BY a.id
-    );
-    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', l.number))
-    FROM (
-        SELECT DISTINCT c.id % 256 AS number
-        FROM unnest(charged) AS c (id)
-        ORDER BY number
-        OFFSET 0
-    ) AS l;
-    FOREACH charged_account IN ARRAY charged LOOP
-        PERFORM contentq.block_account(charged_account);
+    LOOP
+        PERFORM contentq.check_budget(charged_account);
+        -- Not again at each report: maintain() goes on looking for 10 seconds.
+        INSERT INTO contentq.budget_checks (account_id)
+        SELECT charged_account
+        WHERE NOT EXISTS (
+            SELECT
+            FROM contentq.budget_checks AS c
+            WHERE c.account_id = charged_account
+              AND c.noted_at > now_ - interval '5 seconds'
+        );
     END LOOP;
 END;
 $$;
@@ -1582,6 +1695,35 @@ $$;
 -- Name: FUNCTION record_usage(worker_id bigint, ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages text[]) IS 'Adds what attempts at these tasks have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. complete() and store() do it with the results by themselves.';
+
+-- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_stale_update() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'task % (id %) was changed since this row was read: %',
+        OLD.task_id,
+        OLD.id,
+        CASE
+            WHEN NEW.attempt < OLD.attempt
+            THEN format('it was claimed, and attempt is %s, not %s', OLD.attempt, NEW.attempt)
+            WHEN OLD.status = 'completed'
+            THEN 'it was completed, and the update would forget what it produced'
+            ELSE format('attempt %s has ended, and only claim() gives a task to a worker', OLD.attempt)
+        END
+        USING ERRCODE = 'CQ002',
+              TABLE = TG_TABLE_NAME,
+              SCHEMA = TG_TABLE_SCHEMA,
+              HINT = 'Write only the columns that you change. Django: save(update_fields=[...]); Hibernate: '
+                     '@DynamicUpdate. To run a task again, call contentq.requeue(), or set status alone.';
+END;
+$$;
+
+-- Name: FUNCTION refuse_stale_update(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_stale_update() IS 'Trigger: raises CQ002 for an UPDATE that writes back a row as it was before the queue changed it.';
 
 -- Name: register_worker(text, integer, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1639,10 +1781,6 @@ BEGIN
       AND t.attempt = r.attempt
       AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
     RETURNING t.id::bigint;
-
-    IF FOUND THEN
-        PERFORM contentq.notify_ready();
-    END IF;
 END;
 $$;
 
@@ -1712,9 +1850,6 @@ BEGIN
                           WHERE c.id = t.content_id
                             AND c.review_status = 'rejected'))
     RETURNING t.status INTO new_status;
-    IF FOUND THEN
-        PERFORM contentq.notify_ready();
-    END IF;
     RETURN new_status;
 END;
 $$;
@@ -1734,7 +1869,7 @@ $$;
 
 -- Name: FUNCTION rescue_dead_workers(silence interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged (failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
+COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged (failed when none is left; nothing charged when the worker had been told to stop), and removes those workers. At most 1000 tasks a call; returns how many.';
 
 -- Name: rescue_silent(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1754,6 +1889,9 @@ DECLARE
     lost_id bigint;
     task record;
     holder contentq.workers;
+    who text;
+    taken_ids bigint[];
+    taken_attempts integer[];
     rescued integer := 0;
     gone bigint;
 BEGIN
@@ -1782,9 +1920,16 @@ BEGIN
     END LOOP;
 
     FOREACH lost_id IN ARRAY lost LOOP
+        SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = lost_id;
+        who := format('worker %s, %s', lost_id,
+                      CASE WHEN holder.id IS NULL THEN 'no longer registered'
+                           ELSE format('%s pid %s, silent since %s', holder.hostname, holder.pid,
+                                       date_trunc('second', holder.heartbeat_at)) END);
+        taken_ids := '{}';
+        taken_attempts := '{}';
         FOR task IN
             -- A range and an order that only that index has; = would make any index do.
-            SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
+            SELECT t.id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
               AND t.worker_id BETWEEN lost_id AND lost_id
@@ -1792,26 +1937,20 @@ BEGIN
             LIMIT 1000 - rescued
             FOR NO KEY UPDATE OF t SKIP LOCKED
         LOOP
-            SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
-            -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
-            CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
-
-            IF task.cancel_requested_at IS NOT NULL THEN
-                UPDATE public.content_generation_tasks
-                SET status = 'failed',
-                    error_message = 'Task cancelled',
+            IF task.cancel_requested_at IS NOT NULL OR holder.draining THEN
+                UPDATE public.content_generation_tasks AS t
+                SET status = CASE WHEN t.cancel_requested_at IS NULL THEN 'pending' ELSE 'failed' END,
+                    error_message = CASE WHEN t.cancel_requested_at IS NULL THEN t.error_message
+                                         ELSE 'Task cancelled' END,
                     worker_id = NULL,
                     updated_at = CURRENT_TIMESTAMP
-                WHERE id = task.id;
+                WHERE t.id = task.id;
             ELSE
                 PERFORM contentq.record_failure(
                     task.id,
                     format('The worker that ran attempt %s died (%s); %s',
                         task.attempt,
-                        CASE WHEN holder.id IS NULL
-                             THEN format('worker %s, no longer registered', task.worker_id)
-                             ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
-                                         holder.pid, date_trunc('second', holder.heartbeat_at)) END,
+                        who,
                         CASE WHEN task.retry_count < task.max_retries
                              THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
                              ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
@@ -1820,9 +1959,21 @@ BEGIN
                     interval '0'
                 );
             END IF;
-            rescued := rescued + 1;
+            taken_ids := taken_ids || task.id::bigint;
+            taken_attempts := taken_attempts || task.attempt;
         END LOOP;
-        EXIT WHEN rescued >= 1000;
+        rescued := rescued + cardinality(taken_ids);
+        IF holder.id IS NOT NULL OR cardinality(taken_ids) > 0 THEN
+            INSERT INTO contentq.dead_workers
+                (worker_id, hostname, pid, handler, version, started_at, heartbeat_at, draining, ids, attempts)
+            VALUES
+                (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
+                 holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
+            RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
+                cardinality(taken_ids),
+                who,
+                CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+        END IF;
     END LOOP;
 
     -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
@@ -1830,9 +1981,6 @@ BEGIN
         PERFORM contentq.forget_worker(gone);
     END LOOP;
 
-    IF rescued > 0 THEN
-        PERFORM contentq.notify_ready();
-    END IF;
     RETURN rescued;
 END;
 $$;
@@ -2092,27 +2240,33 @@ COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or 
 -- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.wake_workers() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+DECLARE
+    this_slot constant integer := floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000;
 BEGIN
-    -- As notify_ready(), which a producer may have no right to call.
-    -- A session that has said so does without: a transaction that has notified cannot be prepared for a two-phase commit.
-    IF current_setting('contentq.notify', true) IS DISTINCT FROM 'off'
-        AND pg_notification_queue_usage() < 0.5
-        AND (NOT pg_try_advisory_xact_lock_shared(1668183153, 0)
-             OR pg_try_advisory_xact_lock(
-                 1668183153, 1 + (floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000000)::integer))
-    THEN
-        PERFORM pg_notify('contentq_ready', '');
+    -- A session can say that it does without: a transaction that has notified cannot be prepared for a two-phase commit.
+    IF current_setting('contentq.notify', true) = 'off' OR pg_notification_queue_usage() >= 0.5 THEN
+        RETURN NULL;
     END IF;
+    IF TG_RELID = 'public.content_generation_tasks'::regclass
+        AND pg_try_advisory_xact_lock_shared(1668183153, 0)
+    THEN
+        PERFORM FROM contentq.wakeups AS w WHERE w.slot = this_slot FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND AND EXISTS (SELECT FROM contentq.wakeups AS w WHERE w.slot = this_slot) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    -- As notify_ready().
+    PERFORM pg_notify('contentq_ready', '');
     RETURN NULL;
 END;
 $$;
 
 -- Name: FUNCTION wake_workers(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks; one of several that commit at the same time does it for all.';
+COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks or made some ready; one of several that commit at the same time does it for all.';
 
 -- Name: warn_of_row_security(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2138,6 +2292,25 @@ $$;
 -- Name: FUNCTION warn_of_row_security(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.warn_of_row_security() IS 'Raises a warning when row level security keeps rows of the tables from the caller.';
+
+-- Name: account_pauses; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.account_pauses (
+    account_id bigint NOT NULL,
+    paused_until timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE account_pauses; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.account_pauses IS 'The accounts that are paused, kept by triggers; read blocked_accounts.';
+
+-- Name: COLUMN account_pauses.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.account_pauses.account_id IS 'The account.';
+
+-- Name: COLUMN account_pauses.paused_until; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.account_pauses.paused_until IS 'accounts.paused_until.';
 
 -- Name: accounts; Type: TABLE; Schema: public; Owner: -
 
@@ -2220,29 +2393,85 @@ CREATE VIEW contentq.backlog_by_account AS
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
 
--- Name: blocked_accounts; Type: TABLE; Schema: contentq; Owner: -
+-- Name: used_up_budgets; Type: TABLE; Schema: contentq; Owner: -
 
-CREATE TABLE contentq.blocked_accounts (
+CREATE TABLE contentq.used_up_budgets (
+    id bigint NOT NULL,
     account_id bigint NOT NULL,
-    paused_until timestamp with time zone,
-    over_budget_until timestamp with time zone
+    over_budget_until timestamp with time zone NOT NULL
 );
 
--- Name: TABLE blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: TABLE used_up_budgets; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.blocked_accounts IS 'The accounts whose tasks are not claimed now, kept by triggers: a few rows, which every claim reads.';
+COMMENT ON TABLE contentq.used_up_budgets IS 'The accounts that have used up their budget, sometimes more than once; read blocked_accounts.';
 
--- Name: COLUMN blocked_accounts.account_id; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN used_up_budgets.id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.blocked_accounts.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.used_up_budgets.id IS 'Identifier of the row.';
 
--- Name: COLUMN blocked_accounts.paused_until; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN used_up_budgets.account_id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.blocked_accounts.paused_until IS 'accounts.paused_until.';
+COMMENT ON COLUMN contentq.used_up_budgets.account_id IS 'The account.';
 
--- Name: COLUMN blocked_accounts.over_budget_until; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN used_up_budgets.over_budget_until; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.blocked_accounts.over_budget_until IS 'The first of the next month (UTC), when its budget for this month is used up.';
+COMMENT ON COLUMN contentq.used_up_budgets.over_budget_until IS 'The first of the next month (UTC).';
+
+-- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.blocked_accounts AS
+ SELECT account_id,
+    max(paused_until) AS paused_until,
+    max(over_budget_until) AS over_budget_until
+   FROM ( SELECT p.account_id,
+            p.paused_until,
+            NULL::timestamp with time zone AS over_budget_until
+           FROM contentq.account_pauses p
+        UNION ALL
+         SELECT u.account_id,
+            NULL::timestamp with time zone,
+            u.over_budget_until
+           FROM contentq.used_up_budgets u) b
+  GROUP BY account_id;
+
+-- Name: VIEW blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed, until when: paused, and until the first of the next month (UTC) when the budget for this month is used up. Times that are over are removed now and then.';
+
+-- Name: budget_checks; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.budget_checks (
+    id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+-- Name: TABLE budget_checks; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.budget_checks IS 'The accounts with a budget that were charged, or whose budget was changed, in the last seconds: maintain() looks at them again, for of what is committed at the same time no one sees the whole.';
+
+-- Name: COLUMN budget_checks.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_checks.id IS 'Identifier of the row.';
+
+-- Name: COLUMN budget_checks.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_checks.account_id IS 'The account.';
+
+-- Name: COLUMN budget_checks.noted_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_checks.noted_at IS 'When it was charged; forgotten after 10 seconds.';
+
+-- Name: budget_checks_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.budget_checks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.budget_checks_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 -- Name: contents; Type: TABLE; Schema: public; Owner: -
 
@@ -2306,6 +2535,86 @@ CREATE VIEW contentq.contents WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.contents IS 'Table contents, whatever schema it is in: the columns that contentq knows; can be read and written like it.';
 
+-- Name: dead_workers; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.dead_workers (
+    id bigint NOT NULL,
+    found_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    worker_id bigint NOT NULL,
+    hostname text,
+    pid integer,
+    handler text,
+    version text,
+    started_at timestamp with time zone,
+    heartbeat_at timestamp with time zone,
+    draining boolean NOT NULL,
+    ids bigint[] NOT NULL,
+    attempts integer[] NOT NULL
+);
+
+-- Name: TABLE dead_workers; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.dead_workers IS 'The workers that were found dead, and the tasks that were taken from them; rows are deleted after settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
+
+-- Name: COLUMN dead_workers.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.id IS 'Identifier of the row.';
+
+-- Name: COLUMN dead_workers.found_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.found_at IS 'When its tasks were taken from it.';
+
+-- Name: COLUMN dead_workers.worker_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.worker_id IS 'The id that it was registered with.';
+
+-- Name: COLUMN dead_workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.hostname IS 'The machine it ran on; this and the following are NULL when it was not registered any more.';
+
+-- Name: COLUMN dead_workers.pid; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.pid IS 'Its process id on that machine.';
+
+-- Name: COLUMN dead_workers.handler; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.handler IS 'The handler that it ran.';
+
+-- Name: COLUMN dead_workers.version; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.version IS 'Version of the program.';
+
+-- Name: COLUMN dead_workers.started_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.started_at IS 'When it had registered.';
+
+-- Name: COLUMN dead_workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.heartbeat_at IS 'When it was last heard.';
+
+-- Name: COLUMN dead_workers.draining; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.draining IS 'Whether it had been told to stop: then its tasks were not charged a retry.';
+
+-- Name: COLUMN dead_workers.ids; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.ids IS 'The tasks that were taken from it.';
+
+-- Name: COLUMN dead_workers.attempts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.dead_workers.attempts IS 'The attempts at them that were lost, in the same order.';
+
+-- Name: dead_workers_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.dead_workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.dead_workers_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: definitions; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.definitions (
@@ -2338,7 +2647,7 @@ COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definitio
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.workers (
-    id bigint NOT NULL,
+    id bigint DEFAULT ((('x'::text || "right"((gen_random_uuid())::text, 10)))::bit(40))::bigint NOT NULL,
     hostname text NOT NULL,
     pid integer NOT NULL,
     started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -2360,7 +2669,7 @@ COMMENT ON TABLE contentq.workers IS 'The workers that are alive, one row each, 
 
 -- Name: COLUMN workers.id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.id IS 'Given at registration, never used twice.';
+COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
 
 -- Name: COLUMN workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2525,6 +2834,28 @@ CREATE VIEW contentq.recent_failures AS
 
 COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout, latest first; put one back with SELECT contentq.requeue(task_id).';
 
+-- Name: rescued_tasks; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.rescued_tasks AS
+ SELECT d.found_at,
+    d.worker_id,
+    d.hostname,
+    d.pid,
+    d.heartbeat_at,
+    (NOT d.draining) AS is_charged,
+    r.id,
+    r.attempt,
+    t.task_id,
+    t.status
+   FROM ((contentq.dead_workers d
+     CROSS JOIN LATERAL UNNEST(d.ids, d.attempts) r(id, attempt))
+     LEFT JOIN public.content_generation_tasks t ON ((t.id = r.id)))
+  ORDER BY d.found_at DESC, d.id DESC, r.id;
+
+-- Name: VIEW rescued_tasks; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.rescued_tasks IS 'Tasks that were taken from dead workers, latest first: when, from whom, whether a retry was charged (not when the worker had been told to stop), and the status of the task now.';
+
 -- Name: running_tasks; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.running_tasks AS
@@ -2675,10 +3006,10 @@ COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last 
 -- Name: usage; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.usage (
+    id bigint NOT NULL,
     account_id bigint NOT NULL,
     day date NOT NULL,
     model text NOT NULL,
-    shard smallint NOT NULL,
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
@@ -2688,7 +3019,11 @@ WITH (fillfactor='50');
 
 -- Name: TABLE usage; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day, model, and one of sixteen shards so that workers do not wait for one another. It outlives the tasks.';
+COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so that no report waits for another. It outlives the tasks.';
+
+-- Name: COLUMN usage.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.id IS 'Identifier of the row.';
 
 -- Name: COLUMN usage.account_id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2701,10 +3036,6 @@ COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.
 -- Name: COLUMN usage.model; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
-
--- Name: COLUMN usage.shard; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.usage.shard IS 'Id of the reporting worker modulo 16.';
 
 -- Name: COLUMN usage.attempts; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2787,6 +3118,42 @@ CREATE VIEW contentq.usage_by_model AS
 
 COMMENT ON VIEW contentq.usage_by_model IS 'By model, since the first of this month (UTC): attempts that were charged, tokens, cost.';
 
+-- Name: usage_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.usage ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.usage_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: used_up_budgets_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.used_up_budgets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.used_up_budgets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: wakeups; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.wakeups (
+    slot integer NOT NULL
+);
+
+-- Name: TABLE wakeups; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.wakeups IS 'A row for each twentieth of a second, again and again: of the transactions that submit tasks and commit at the same time, the one that has locked it notifies the workers for all.';
+
+-- Name: COLUMN wakeups.slot; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.wakeups.slot IS 'Twentieths of a second since 1970, modulo 1000.';
+
 -- Name: worker_status; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.worker_status AS
@@ -2812,22 +3179,11 @@ CREATE VIEW contentq.worker_status AS
      CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy
            FROM public.content_generation_tasks t
           WHERE ((t.worker_id = w.id) AND ((t.status)::text = 'processing'::text))) held)
-  ORDER BY w.id;
+  ORDER BY w.started_at, w.id;
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since the last heartbeat.';
-
--- Name: workers_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
-
-ALTER TABLE contentq.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME contentq.workers_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
 
 -- Name: accounts_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 
@@ -2862,15 +3218,25 @@ ALTER TABLE public.contents ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY
     CACHE 1
 );
 
+-- Name: account_pauses account_pauses_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.account_pauses
+    ADD CONSTRAINT account_pauses_pkey PRIMARY KEY (account_id);
+
 -- Name: alembic_version alembic_version_pkc; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
--- Name: blocked_accounts blocked_accounts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+-- Name: budget_checks budget_checks_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
-ALTER TABLE ONLY contentq.blocked_accounts
-    ADD CONSTRAINT blocked_accounts_pkey PRIMARY KEY (account_id);
+ALTER TABLE ONLY contentq.budget_checks
+    ADD CONSTRAINT budget_checks_pkey PRIMARY KEY (id);
+
+-- Name: dead_workers dead_workers_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.dead_workers
+    ADD CONSTRAINT dead_workers_pkey PRIMARY KEY (id);
 
 -- Name: definitions definitions_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -2900,7 +3266,17 @@ ALTER TABLE ONLY contentq.tables
 -- Name: usage usage_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.usage
-    ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, day, model, shard);
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (id);
+
+-- Name: used_up_budgets used_up_budgets_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.used_up_budgets
+    ADD CONSTRAINT used_up_budgets_pkey PRIMARY KEY (id);
+
+-- Name: wakeups wakeups_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.wakeups
+    ADD CONSTRAINT wakeups_pkey PRIMARY KEY (slot);
 
 -- Name: workers workers_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -2943,6 +3319,14 @@ ALTER TABLE ONLY public.contents
 -- Name: CONSTRAINT contents_pkey ON contents; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
+
+-- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
+
+-- Name: usage_account_id_day_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id, day, model);
 
 -- Name: usage_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
@@ -3024,6 +3408,14 @@ CREATE CONSTRAINT TRIGGER accounts_blocked_update AFTER UPDATE ON public.account
 
 COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS 'Tells claims of a pause or a budget that was set, changed or removed.';
 
+-- Name: content_generation_tasks content_generation_tasks_stale; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_stale BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN (((new.attempt < old.attempt) OR ((new.attempt = old.attempt) AND (new.worker_id IS DISTINCT FROM old.worker_id) AND (new.worker_id IS NOT NULL)) OR (((old.status)::text = 'completed'::text) AND ((new.status)::text <> 'completed'::text) AND (((new.content_id IS NULL) AND (old.content_id IS NOT NULL)) OR ((new.result IS NULL) AND (old.result IS NOT NULL)))))) EXECUTE FUNCTION contentq.refuse_stale_update();
+
+-- Name: TRIGGER content_generation_tasks_stale ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS 'Refuses updates that write back a row as it was before it was claimed or completed.';
+
 -- Name: content_generation_tasks content_generation_tasks_touch; Type: TRIGGER; Schema: public; Owner: -
 
 CREATE TRIGGER content_generation_tasks_touch BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN ((new.updated_at IS DISTINCT FROM CURRENT_TIMESTAMP)) EXECUTE FUNCTION contentq.touch_updated_at();
@@ -3034,11 +3426,19 @@ COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_t
 
 -- Name: content_generation_tasks content_generation_tasks_wake; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (current_setting('contentq.has_inserted'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_inserted'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (current_setting('contentq.has_woken'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_woken'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
 
 -- Name: TRIGGER content_generation_tasks_wake ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has inserted tasks, at its commit.';
+
+-- Name: content_generation_tasks content_generation_tasks_wake_again; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again AFTER UPDATE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (((old.status)::text <> 'pending'::text) OR (old.scheduled_at > clock_timestamp())) AND COALESCE((new.scheduled_at <= clock_timestamp()), true) AND (current_setting('contentq.has_woken'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_woken'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
+
+-- Name: TRIGGER content_generation_tasks_wake_again ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has made tasks ready, at its commit.';
 
 -- Name: content_generation_tasks content_generation_tasks_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 

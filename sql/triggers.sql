@@ -9,6 +9,22 @@ CREATE TRIGGER content_generation_tasks_touch
 COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_tasks IS
     'Keeps updated_at on every update; skipped when the statement has set it to CURRENT_TIMESTAMP itself.';
 
+-- An outcome counts for (id, attempt, worker_id): no update but a claim may bring back what once was. The condition is
+-- all that the updates of the queue's own functions pay.
+CREATE TRIGGER content_generation_tasks_stale
+    BEFORE UPDATE ON public.content_generation_tasks
+    FOR EACH ROW
+    WHEN (
+        NEW.attempt < OLD.attempt
+        OR NEW.attempt = OLD.attempt AND NEW.worker_id IS DISTINCT FROM OLD.worker_id AND NEW.worker_id IS NOT NULL
+        OR OLD.status = 'completed' AND NEW.status <> 'completed'
+           AND (NEW.content_id IS NULL AND OLD.content_id IS NOT NULL OR NEW.result IS NULL AND OLD.result IS NOT NULL)
+    )
+    EXECUTE FUNCTION contentq.refuse_stale_update();
+
+COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS
+    'Refuses updates that write back a row as it was before it was claimed or completed.';
+
 -- Deferred triggers are for each row; the condition, which is evaluated when the row is inserted, lets one row of a
 -- transaction pass.
 CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
@@ -17,13 +33,31 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
     FOR EACH ROW
     WHEN (
         NEW.status = 'pending'
-        AND current_setting('contentq.has_inserted', true) IS DISTINCT FROM 'yes'
-        AND set_config('contentq.has_inserted', 'yes', true) = 'yes'
+        AND current_setting('contentq.has_woken', true) IS DISTINCT FROM 'yes'
+        AND set_config('contentq.has_woken', 'yes', true) = 'yes'
     )
     EXECUTE FUNCTION contentq.wake_workers();
 
 COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS
     'Wakes idle workers, once a transaction that has inserted tasks, at its commit.';
+
+-- Fires for tasks that were not ready and now are. Those whose time had come were ready already: workers wait for it,
+-- and promote_scheduled() only notes it.
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again
+    AFTER UPDATE ON public.content_generation_tasks
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW
+    WHEN (
+        NEW.status = 'pending'
+        AND (OLD.status <> 'pending' OR OLD.scheduled_at > clock_timestamp())
+        AND coalesce(NEW.scheduled_at <= clock_timestamp(), true)
+        AND current_setting('contentq.has_woken', true) IS DISTINCT FROM 'yes'
+        AND set_config('contentq.has_woken', 'yes', true) = 'yes'
+    )
+    EXECUTE FUNCTION contentq.wake_workers();
+
+COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS
+    'Wakes idle workers, once a transaction that has made tasks ready, at its commit.';
 
 -- Deferred, so that block_account() locks the account only while the transaction commits.
 CREATE CONSTRAINT TRIGGER accounts_blocked_insert

@@ -1,4 +1,4 @@
--- Keeps blocked_accounts, which claims read, in step with the pauses and budgets in accounts.
+-- Keeps blocked_accounts, the view that claims read, in step with the pauses and budgets in accounts.
 -- Called by: the triggers accounts_blocked_... of accounts, at the commit, so that an operator's open transaction keeps no
 --            worker from reporting; only when a pause or a budget was set, changed or removed, so that programs that
 --            change other columns need no right on schema contentq.
@@ -10,7 +10,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
-        DELETE FROM contentq.blocked_accounts;
+        DELETE FROM contentq.account_pauses;
+        DELETE FROM contentq.used_up_budgets;
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN

@@ -1,6 +1,6 @@
 -- Does what is due of the housekeeping: deadlines, dead workers, scheduled tasks, old tasks.
 -- Called by: every worker, when the time that it returned last has passed; whoever gets there first does it.
--- Locks: an advisory lock of the transaction, so that the others do not wait; then as the functions it calls.
+-- Locks: the row of maintenance, which the others skip instead of waiting; then as the functions it calls.
 -- Returns: the time after which it wants to be called again: until the next deadline or the next possible
 --          death that it knows of, at most 4 seconds.
 -- Raises nothing of what a step raises: it becomes a warning, and the other steps are done all the same.
@@ -26,7 +26,8 @@ DECLARE
     more boolean := false;
     next_event timestamptz;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('contentq.maintain', 0)) THEN
+    PERFORM FROM contentq.maintenance FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         RETURN longest_wait;
     END IF;
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
@@ -37,7 +38,7 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'clean up'] LOOP
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'check budgets', 'clean up'] LOOP
         BEGIN
             done := 0;
             IF step = 'sweep' THEN
@@ -51,12 +52,18 @@ BEGIN
                 IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
-            ELSIF settings.retention IS NOT NULL AND watch.cleaned_at < now_ - interval '1 minute' THEN
-                done := contentq.cleanup(settings.retention, batch);
+            ELSIF step = 'check budgets' THEN
+                PERFORM contentq.check_budgets();
+            ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
+                IF settings.retention IS NOT NULL THEN
+                    done := contentq.cleanup(settings.retention, batch);
+                END IF;
+                DELETE FROM contentq.dead_workers AS d
+                WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days');
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
-                DELETE FROM contentq.blocked_accounts AS h WHERE greatest(h.paused_until, h.over_budget_until) <= now_;
+                DELETE FROM contentq.account_pauses AS p WHERE p.paused_until <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION

@@ -1,5 +1,6 @@
 -- Wakes idle workers: there may be something to claim.
--- Called by: functions that put tasks back.
+-- Called by: functions that find tasks whose time has come, that open gates or that end pauses. Tasks that are put back
+--            wake by the trigger content_generation_tasks_wake_again.
 -- Locks: nothing. Returns: nothing.
 -- When the queue of notifications is half full, because some session listens and never reads, no one is woken:
 -- a full one would refuse the whole transaction. Workers also look by themselves.

@@ -2,11 +2,10 @@
 -- Called by: complete() and store(), with the results; workers, in one statement with fail() and snooze(), for
 --            attempts that have cost something all the same.
 -- Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
--- (numbers) count, and one that has neither tokens nor a cost counts for nothing.
--- Locks: rows of usage in the order of their key. Each worker has a shard of its own, one of sixteen, so that workers
---        do not wait for one another. Then, for accounts with a budget, one of 256 advisory locks each, in their order
---        and until the end of the transaction, so that of two reports at once the second sees what the first has spent.
--- Returns: nothing. Days begin at midnight UTC.
+-- (numbers) count, and one that has neither tokens nor a cost counts for nothing. worker_id says whose attempts they were.
+-- Locks: rows of usage, skipping those that others hold (so it never waits: where no row of an account, day and model is
+--        free, it adds one). Returns: nothing. Days begin at midnight UTC.
+-- Of two reports at once neither sees what the other has spent: maintain() looks at the budgets again a moment later.
 CREATE OR REPLACE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages text[])
 RETURNS void
 LANGUAGE plpgsql
@@ -18,20 +17,28 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    charged bigint[];
+    now_ constant timestamptz := clock_timestamp();
+    today constant date := (now_ AT TIME ZONE 'UTC')::date;
+    all_accounts bigint[];
+    all_models text[];
+    all_attempts bigint[];
+    all_prompt_tokens bigint[];
+    all_completion_tokens bigint[];
+    all_costs numeric[];
+    -- The rows of usage that these are added to; NULL for a new one.
+    all_rows bigint[];
     charged_account bigint;
 BEGIN
-    WITH added AS (
-        INSERT INTO contentq.usage AS u
-            (account_id, day, model, shard, attempts, prompt_tokens, completion_tokens, cost)
+    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
+           array_agg(c.completion_tokens), array_agg(c.cost)
+    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
+    FROM (
         SELECT s.account_id,
-               (clock_timestamp() AT TIME ZONE 'UTC')::date,
                s.model,
-               coalesce(record_usage.worker_id, 0) % 16,
-               count(*),
-               sum(s.prompt_tokens),
-               sum(s.completion_tokens),
-               sum(s.cost)
+               count(*) AS attempts,
+               sum(s.prompt_tokens) AS prompt_tokens,
+               sum(s.completion_tokens) AS completion_tokens,
+               sum(s.cost) AS cost
         FROM (
             SELECT t.account_id,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
@@ -48,35 +55,57 @@ BEGIN
         ) AS s
         WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
         GROUP BY s.account_id, s.model
-        ORDER BY s.account_id, s.model
-        ON CONFLICT ON CONSTRAINT usage_pkey DO UPDATE
-        SET attempts = u.attempts + excluded.attempts,
-            prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,
-            completion_tokens = u.completion_tokens + excluded.completion_tokens,
-            cost = u.cost + excluded.cost
-        RETURNING u.account_id
-    )
-    SELECT array_agg(a.account_id) INTO charged FROM added AS a;
-
-    IF charged IS NULL THEN
+    ) AS c;
+    IF all_accounts IS NULL THEN
         RETURN;
     END IF;
-    charged := ARRAY(
+
+    SELECT array_agg(f.id ORDER BY f.place)
+    INTO all_rows
+    FROM (
+        SELECT c.place, (
+            SELECT u.id
+            FROM contentq.usage AS u
+            WHERE u.account_id = c.account_id
+              AND u.day = today
+              AND u.model = c.model
+            LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) AS id
+        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
+    ) AS f;
+
+    UPDATE contentq.usage AS u
+    SET attempts = u.attempts + c.attempts,
+        prompt_tokens = u.prompt_tokens + c.prompt_tokens,
+        completion_tokens = u.completion_tokens + c.completion_tokens,
+        cost = u.cost + c.cost
+    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
+        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
+    WHERE u.id = c.id;
+
+    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
+    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
+    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
+        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
+    WHERE c.id IS NULL;
+
+    FOR charged_account IN
         SELECT a.id
         FROM public.accounts AS a
-        WHERE a.id = ANY (charged)
+        WHERE a.id = ANY (all_accounts)
           AND a.monthly_budget IS NOT NULL
-        ORDER BY a.id
-    );
-    PERFORM pg_advisory_xact_lock(hashtextextended('contentq.budget', l.number))
-    FROM (
-        SELECT DISTINCT c.id % 256 AS number
-        FROM unnest(charged) AS c (id)
-        ORDER BY number
-        OFFSET 0
-    ) AS l;
-    FOREACH charged_account IN ARRAY charged LOOP
-        PERFORM contentq.block_account(charged_account);
+    LOOP
+        PERFORM contentq.check_budget(charged_account);
+        -- Not again at each report: maintain() goes on looking for 10 seconds.
+        INSERT INTO contentq.budget_checks (account_id)
+        SELECT charged_account
+        WHERE NOT EXISTS (
+            SELECT
+            FROM contentq.budget_checks AS c
+            WHERE c.account_id = charged_account
+              AND c.noted_at > now_ - interval '5 seconds'
+        );
     END LOOP;
 END;
 $$;

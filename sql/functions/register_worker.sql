@@ -1,6 +1,7 @@
 -- Adds a worker and gives it the identifier that it claims with.
 -- Called by: a worker, when it starts and when it was told that it is no longer registered.
--- Locks: nothing that exists. Returns: the worker's id, never used twice.
+-- Locks: nothing that exists. Returns: the worker's id, a random number that is never used twice, also
+--        not after the database was restored to an earlier state.
 CREATE OR REPLACE FUNCTION contentq.register_worker(
     hostname text,
     pid integer,

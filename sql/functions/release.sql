@@ -34,10 +34,6 @@ BEGIN
       AND t.attempt = r.attempt
       AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
     RETURNING t.id::bigint;
-
-    IF FOUND THEN
-        PERFORM contentq.notify_ready();
-    END IF;
 END;
 $$;
 

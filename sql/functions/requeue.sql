@@ -32,9 +32,6 @@ BEGIN
                           WHERE c.id = t.content_id
                             AND c.review_status = 'rejected'))
     RETURNING t.status INTO new_status;
-    IF FOUND THEN
-        PERFORM contentq.notify_ready();
-    END IF;
     RETURN new_status;
 END;
 $$;

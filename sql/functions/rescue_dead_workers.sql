@@ -12,4 +12,4 @@ $$;
 
 COMMENT ON FUNCTION contentq.rescue_dead_workers(interval) IS
     'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged '
-    '(failed when none is left), and removes those workers. At most 1000 tasks a call; returns how many.';
+    '(failed when none is left; nothing charged when the worker had been told to stop), and removes those workers. At most 1000 tasks a call; returns how many.';

@@ -4,8 +4,10 @@
 --        waits). At most 1000 tasks a call; what is left of a removed worker's tasks is nobody's, for the next.
 -- Returns: how many tasks it took back.
 -- Each is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at
--- once. Tasks of a worker that is not registered at all are taken back too. A task set to processing by
--- hand has no worker_id and is left alone.
+-- once. None is charged for a worker that was told to stop and was killed before it could end: it starts no task after
+-- that, so that each such stop spares a task once. Tasks of a worker that is not registered at all are taken back too. A
+-- task set to processing by hand has no worker_id and is left alone.
+-- What was taken from whom is kept in dead_workers, and raised as a warning, which the worker that calls this logs.
 CREATE OR REPLACE FUNCTION contentq.rescue_silent(unheard_since timestamptz)
 RETURNS integer
 LANGUAGE plpgsql
@@ -23,6 +25,9 @@ DECLARE
     lost_id bigint;
     task record;
     holder contentq.workers;
+    who text;
+    taken_ids bigint[];
+    taken_attempts integer[];
     rescued integer := 0;
     gone bigint;
 BEGIN
@@ -51,9 +56,16 @@ BEGIN
     END LOOP;
 
     FOREACH lost_id IN ARRAY lost LOOP
+        SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = lost_id;
+        who := format('worker %s, %s', lost_id,
+                      CASE WHEN holder.id IS NULL THEN 'no longer registered'
+                           ELSE format('%s pid %s, silent since %s', holder.hostname, holder.pid,
+                                       date_trunc('second', holder.heartbeat_at)) END);
+        taken_ids := '{}';
+        taken_attempts := '{}';
         FOR task IN
             -- A range and an order that only that index has; = would make any index do.
-            SELECT t.id, t.worker_id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
+            SELECT t.id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
               AND t.worker_id BETWEEN lost_id AND lost_id
@@ -61,26 +73,20 @@ BEGIN
             LIMIT 1000 - rescued
             FOR NO KEY UPDATE OF t SKIP LOCKED
         LOOP
-            SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = task.worker_id;
-            -- Between the look and the lock someone else may have put the task back, and a live worker claimed it.
-            CONTINUE WHEN holder.id IS NOT NULL AND holder.id <> ALL (dead);
-
-            IF task.cancel_requested_at IS NOT NULL THEN
-                UPDATE public.content_generation_tasks
-                SET status = 'failed',
-                    error_message = 'Task cancelled',
+            IF task.cancel_requested_at IS NOT NULL OR holder.draining THEN
+                UPDATE public.content_generation_tasks AS t
+                SET status = CASE WHEN t.cancel_requested_at IS NULL THEN 'pending' ELSE 'failed' END,
+                    error_message = CASE WHEN t.cancel_requested_at IS NULL THEN t.error_message
+                                         ELSE 'Task cancelled' END,
                     worker_id = NULL,
                     updated_at = CURRENT_TIMESTAMP
-                WHERE id = task.id;
+                WHERE t.id = task.id;
             ELSE
                 PERFORM contentq.record_failure(
                     task.id,
                     format('The worker that ran attempt %s died (%s); %s',
                         task.attempt,
-                        CASE WHEN holder.id IS NULL
-                             THEN format('worker %s, no longer registered', task.worker_id)
-                             ELSE format('worker %s, %s pid %s, silent since %s', holder.id, holder.hostname,
-                                         holder.pid, date_trunc('second', holder.heartbeat_at)) END,
+                        who,
                         CASE WHEN task.retry_count < task.max_retries
                              THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
                              ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
@@ -89,9 +95,21 @@ BEGIN
                     interval '0'
                 );
             END IF;
-            rescued := rescued + 1;
+            taken_ids := taken_ids || task.id::bigint;
+            taken_attempts := taken_attempts || task.attempt;
         END LOOP;
-        EXIT WHEN rescued >= 1000;
+        rescued := rescued + cardinality(taken_ids);
+        IF holder.id IS NOT NULL OR cardinality(taken_ids) > 0 THEN
+            INSERT INTO contentq.dead_workers
+                (worker_id, hostname, pid, handler, version, started_at, heartbeat_at, draining, ids, attempts)
+            VALUES
+                (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
+                 holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
+            RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
+                cardinality(taken_ids),
+                who,
+                CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+        END IF;
     END LOOP;
 
     -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
@@ -99,9 +117,6 @@ BEGIN
         PERFORM contentq.forget_worker(gone);
     END LOOP;
 
-    IF rescued > 0 THEN
-        PERFORM contentq.notify_ready();
-    END IF;
     RETURN rescued;
 END;
 $$;

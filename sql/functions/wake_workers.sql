@@ -1,33 +1,45 @@
--- Wakes idle workers when a transaction that has inserted tasks commits.
--- Called by: the deferred trigger content_generation_tasks_wake, once a transaction, right before its commit.
--- Locks: two advisory locks of the transaction, which it never waits for. Returns: NULL (it is ignored).
+-- Wakes idle workers when a transaction commits that has inserted tasks or made some ready.
+-- Called by: the deferred triggers content_generation_tasks_wake and ..._wake_again, together once a transaction, right
+--            before its commit.
+-- Locks: an advisory lock of the transaction, shared, and a row of wakeups; it waits for neither. Returns: NULL (it is
+--        ignored).
 --
 -- A transaction that notifies holds up every other one that does until its commit is on disk: were each to notify,
--- commits could not share a flush. So one of those that commit at the same time notifies for all. The others are
--- known by the first lock, which all hold until their commits are visible: a claim that comes too early for one of
--- them sees that, and its worker looks again (see claim() and next_claim_in()).
--- The second lock says who notifies. It counts for a twentieth of a second, so that a commit that hangs, or a
--- transaction that goes on after SET CONSTRAINTS IMMEDIATE, keeps none from notifying that comes later.
+-- commits could not share a flush. So one of those that commit at the same time notifies for all: the one that gets
+-- the row of this twentieth of a second. A commit that hangs, or a transaction that goes on after SET CONSTRAINTS
+-- IMMEDIATE, keeps that row, and so none from notifying that comes later. The others are known by the advisory lock,
+-- which all hold until their commits are visible: a claim that comes too early for one of them sees that, and its worker
+-- looks again (see claim() and next_claim_in()).
+-- Anyone who can connect can hold an advisory lock: one that is not to be had makes this notify. That another one
+-- notifies is only believed of a row, which it takes with the rights of the owner: producers need none for it, and no one
+-- else can lock it. As a trigger of another table, which anyone could have, it takes no row.
 CREATE OR REPLACE FUNCTION contentq.wake_workers()
 RETURNS trigger
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    this_slot constant integer := floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000;
 BEGIN
-    -- As notify_ready(), which a producer may have no right to call.
-    -- A session that has said so does without: a transaction that has notified cannot be prepared for a two-phase commit.
-    IF current_setting('contentq.notify', true) IS DISTINCT FROM 'off'
-        AND pg_notification_queue_usage() < 0.5
-        AND (NOT pg_try_advisory_xact_lock_shared(1668183153, 0)
-             OR pg_try_advisory_xact_lock(
-                 1668183153, 1 + (floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000000)::integer))
-    THEN
-        PERFORM pg_notify('contentq_ready', '');
+    -- A session can say that it does without: a transaction that has notified cannot be prepared for a two-phase commit.
+    IF current_setting('contentq.notify', true) = 'off' OR pg_notification_queue_usage() >= 0.5 THEN
+        RETURN NULL;
     END IF;
+    IF TG_RELID = 'public.content_generation_tasks'::regclass
+        AND pg_try_advisory_xact_lock_shared(1668183153, 0)
+    THEN
+        PERFORM FROM contentq.wakeups AS w WHERE w.slot = this_slot FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND AND EXISTS (SELECT FROM contentq.wakeups AS w WHERE w.slot = this_slot) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    -- As notify_ready().
+    PERFORM pg_notify('contentq_ready', '');
     RETURN NULL;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.wake_workers() IS
     'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted '
-    'tasks; one of several that commit at the same time does it for all.';
+    'tasks or made some ready; one of several that commit at the same time does it for all.';

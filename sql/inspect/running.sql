@@ -2,7 +2,7 @@
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/running.sql
 -- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 SELECT id, attempt AS att, running, time_left, worker_id AS worker,
-       left(line, CASE WHEN octet_length(left(line, 20)) > 28 THEN 10 ELSE 20 END) AS topic
+       left(line, CASE WHEN octet_length(left(line, 12)) > 16 THEN 6 ELSE 12 END) AS topic
 FROM contentq.running_tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
 LIMIT 50
 \g (format=wrapped columns=80)

@@ -648,8 +648,10 @@ COMMENT ON COLUMN contentq.definitions.name IS 'Its name; of a trigger, with the
 COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it was created from.';
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
 
+-- Random ids, since a sequence is set back with the database when it is restored, while workers that registered later
+-- go on. 40 bits are exact in the numbers of every language, and 13 digits at most.
 CREATE TABLE contentq.workers (
-    id bigint GENERATED ALWAYS AS IDENTITY,
+    id bigint NOT NULL DEFAULT ('x' || right(gen_random_uuid()::text, 10))::bit(40)::bigint,
     hostname text NOT NULL,
     pid integer NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -667,7 +669,7 @@ CREATE TABLE contentq.workers (
 
 COMMENT ON TABLE contentq.workers IS
     'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
-COMMENT ON COLUMN contentq.workers.id IS 'Given at registration, never used twice.';
+COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
 COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
 COMMENT ON COLUMN contentq.workers.pid IS 'Its process id on that machine.';
 COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';
@@ -678,6 +680,42 @@ COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
 COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
 COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
 COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
+
+CREATE TABLE contentq.dead_workers (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    worker_id bigint NOT NULL,
+    hostname text,
+    pid integer,
+    handler text,
+    version text,
+    started_at timestamptz,
+    heartbeat_at timestamptz,
+    draining boolean NOT NULL,
+    ids bigint[] NOT NULL,
+    attempts integer[] NOT NULL,
+    CONSTRAINT dead_workers_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers (found_at);
+
+COMMENT ON TABLE contentq.dead_workers IS
+    'The workers that were found dead, and the tasks that were taken from them; rows are deleted after '
+    'settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
+COMMENT ON COLUMN contentq.dead_workers.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.dead_workers.found_at IS 'When its tasks were taken from it.';
+COMMENT ON COLUMN contentq.dead_workers.worker_id IS 'The id that it was registered with.';
+COMMENT ON COLUMN contentq.dead_workers.hostname IS
+    'The machine it ran on; this and the following are NULL when it was not registered any more.';
+COMMENT ON COLUMN contentq.dead_workers.pid IS 'Its process id on that machine.';
+COMMENT ON COLUMN contentq.dead_workers.handler IS 'The handler that it ran.';
+COMMENT ON COLUMN contentq.dead_workers.version IS 'Version of the program.';
+COMMENT ON COLUMN contentq.dead_workers.started_at IS 'When it had registered.';
+COMMENT ON COLUMN contentq.dead_workers.heartbeat_at IS 'When it was last heard.';
+COMMENT ON COLUMN contentq.dead_workers.draining IS
+    'Whether it had been told to stop: then its tasks were not charged a retry.';
+COMMENT ON COLUMN contentq.dead_workers.ids IS 'The tasks that were taken from it.';
+COMMENT ON COLUMN contentq.dead_workers.attempts IS 'The attempts at them that were lost, in the same order.';
 
 CREATE TABLE contentq.settings (
     only_row boolean NOT NULL DEFAULT true,
@@ -722,6 +760,18 @@ COMMENT ON COLUMN contentq.maintenance.watched_since IS
     'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
 
+CREATE TABLE contentq.wakeups (
+    slot integer NOT NULL,
+    CONSTRAINT wakeups_pkey PRIMARY KEY (slot)
+);
+
+INSERT INTO contentq.wakeups (slot) SELECT s.slot FROM generate_series(0, 999) AS s (slot);
+
+COMMENT ON TABLE contentq.wakeups IS
+    'A row for each twentieth of a second, again and again: of the transactions that submit tasks and commit at the same '
+    'time, the one that has locked it notifies the workers for all.';
+COMMENT ON COLUMN contentq.wakeups.slot IS 'Twentieths of a second since 1970, modulo 1000.';
+
 CREATE TABLE contentq.gates (
     key text NOT NULL,
     opens_at timestamptz NOT NULL,
@@ -742,41 +792,67 @@ COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin a
 COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
 COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
 
-CREATE TABLE contentq.blocked_accounts (
+-- Who writes where, so that no report of a worker ever waits: pauses are written by triggers of accounts alone; the two
+-- tables after them, and usage, are added to by reports, and neither has a key that two could want to add at once.
+CREATE TABLE contentq.account_pauses (
     account_id bigint NOT NULL,
-    paused_until timestamptz,
-    over_budget_until timestamptz,
-    CONSTRAINT blocked_accounts_pkey PRIMARY KEY (account_id)
+    paused_until timestamptz NOT NULL,
+    CONSTRAINT account_pauses_pkey PRIMARY KEY (account_id)
 );
 
-COMMENT ON TABLE contentq.blocked_accounts IS
-    'The accounts whose tasks are not claimed now, kept by triggers: a few rows, which every claim reads.';
-COMMENT ON COLUMN contentq.blocked_accounts.account_id IS 'The account.';
-COMMENT ON COLUMN contentq.blocked_accounts.paused_until IS 'accounts.paused_until.';
-COMMENT ON COLUMN contentq.blocked_accounts.over_budget_until IS
-    'The first of the next month (UTC), when its budget for this month is used up.';
+COMMENT ON TABLE contentq.account_pauses IS 'The accounts that are paused, kept by triggers; read blocked_accounts.';
+COMMENT ON COLUMN contentq.account_pauses.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.account_pauses.paused_until IS 'accounts.paused_until.';
+
+CREATE TABLE contentq.used_up_budgets (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    account_id bigint NOT NULL,
+    over_budget_until timestamptz NOT NULL,
+    CONSTRAINT used_up_budgets_pkey PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE contentq.used_up_budgets IS
+    'The accounts that have used up their budget, sometimes more than once; read blocked_accounts.';
+COMMENT ON COLUMN contentq.used_up_budgets.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.used_up_budgets.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.used_up_budgets.over_budget_until IS 'The first of the next month (UTC).';
+
+CREATE TABLE contentq.budget_checks (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    account_id bigint NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT budget_checks_pkey PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE contentq.budget_checks IS
+    'The accounts with a budget that were charged, or whose budget was changed, in the last seconds: maintain() looks at '
+    'them again, for of what is committed at the same time no one sees the whole.';
+COMMENT ON COLUMN contentq.budget_checks.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.budget_checks.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.budget_checks.noted_at IS 'When it was charged; forgotten after 10 seconds.';
 
 CREATE TABLE contentq.usage (
+    id bigint GENERATED ALWAYS AS IDENTITY,
     account_id bigint NOT NULL,
     day date NOT NULL,
     model text NOT NULL,
-    shard smallint NOT NULL,
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
     cost numeric NOT NULL,
-    CONSTRAINT usage_pkey PRIMARY KEY (account_id, day, model, shard)
+    CONSTRAINT usage_pkey PRIMARY KEY (id)
 ) WITH (fillfactor = 50);
 
+CREATE INDEX usage_account_id_day_idx ON contentq.usage (account_id, day, model);
 CREATE INDEX usage_day_idx ON contentq.usage (day);
 
 COMMENT ON TABLE contentq.usage IS
-    'What attempts have cost, by account, day, model, and one of sixteen shards so that workers do not wait for one '
-    'another. It outlives the tasks.';
+    'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so '
+    'that no report waits for another. It outlives the tasks.';
+COMMENT ON COLUMN contentq.usage.id IS 'Identifier of the row.';
 COMMENT ON COLUMN contentq.usage.account_id IS 'The account of the tasks.';
 COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.';
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
-COMMENT ON COLUMN contentq.usage.shard IS 'Id of the reporting worker modulo 16.';
 COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
 COMMENT ON COLUMN contentq.usage.prompt_tokens IS 'Tokens that went in.';
 COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';

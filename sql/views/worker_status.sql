@@ -27,7 +27,7 @@ CROSS JOIN LATERAL (
     WHERE t.worker_id = w.id
       AND t.status = 'processing'
 ) AS held
-ORDER BY w.id;
+ORDER BY w.started_at, w.id;
 
 COMMENT ON VIEW contentq.worker_status IS
     'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since '

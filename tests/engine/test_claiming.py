@@ -139,7 +139,7 @@ def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
     assert row(id_).status == "timeout"
 
 
-NOTIFIES = "SELECT count(*) > 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+NOTIFIES = "SELECT count(*) > 0 FROM contentq.wakeups WHERE xmax::text = pg_current_xact_id()::text"
 """Whether a transaction that has inserted tasks, and done what it does before its commit, will notify."""
 
 

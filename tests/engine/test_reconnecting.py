@@ -57,7 +57,7 @@ def test_server_that_ends_idle_sessions_leaves_those_of_a_worker_alone(dsn: str,
         return str(row[0])
 
     for link in (
-        ReconnectingConnection(dsn, "test", prepare=True),
-        ReconnectingConnection(dsn, "test", heard=lambda: None),
+        ReconnectingConnection(databases.Database(dsn), "test", Timings(), prepare=True),
+        ReconnectingConnection(databases.Database(dsn), "test", Timings(), heard=lambda: None),
     ):
         assert asyncio.run(timeout_of(link)) == "0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,7 +14,6 @@ from tests.sql.test_gates import next_claim_in
 from tests.sql.test_wake import heard
 from tests.support.plans import scans
 from tests.support.queue import Queue
-from tests.support.waiting import eventually
 
 PAST, FUTURE = "2001-01-01", "2999-01-01"
 COST = '{"cost": 0.75}'
@@ -57,7 +55,7 @@ def test_pause_ends_by_itself_and_idle_workers_sleep_until_then(queue: Queue, wo
     wait = next_claim_in(queue)
     assert wait is not None
     assert timedelta(minutes=59) < wait <= timedelta(hours=1)
-    queue.run("UPDATE contentq.blocked_accounts SET paused_until = clock_timestamp()")
+    queue.run("UPDATE contentq.account_pauses SET paused_until = clock_timestamp()")
     assert claimed(queue, worker) == [task]
 
 
@@ -137,7 +135,7 @@ def test_account_with_its_budget_used_up_waits_for_the_next_month(queue: Queue) 
         FROM contentq.blocked_accounts"""
     assert queue.value(end_of_month)
     assert queue.value("SELECT contentq.next_claim_in() <= interval '31 days'")
-    queue.run("UPDATE contentq.blocked_accounts SET over_budget_until = clock_timestamp()")
+    queue.run("UPDATE contentq.used_up_budgets SET over_budget_until = clock_timestamp()")
     assert claimed(queue, task.worker) == [next_]
 
 
@@ -221,38 +219,49 @@ def test_completions_charge_the_budget(queue: Queue, count: str) -> None:
 def test_two_charges_at_once_that_only_together_use_up_the_budget_hold_the_account(
     queue: Queue, connect_queue: Callable[[], Queue]
 ) -> None:
-    """Each sees its own part only; the second waits until the first is committed."""
+    """Each sees its own part only, and waits for no one: the housekeeping sees the sum."""
     account = queue.add_account(monthly_budget=1)
     first, second = queue.running(account_id=account), queue.running(account_id=account)
     one, other = connect_queue(), connect_queue()
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    one.run("BEGIN")
-    one.record_usage(first.worker, {first.id: COST})
-    with ThreadPoolExecutor(1) as threads:
-        charged = threads.submit(other.record_usage, second.worker, {second.id: COST})
-        eventually(lambda: queue.value(waiting) == 1)
-        one.run("COMMIT")
-        charged.result()
-
-    assert queue.blocked_accounts() == [account]
-
-
-def test_workers_of_accounts_without_a_budget_do_not_wait_for_one_another(
-    queue: Queue, connect_queue: Callable[[], Queue]
-) -> None:
-    first, second = queue.running(), queue.running()
-    one, other = connect_queue(), connect_queue()
     with one.connection.transaction():
         one.record_usage(first.worker, {first.id: COST})
-        other.run("SET lock_timeout = '1s'")
         other.record_usage(second.worker, {second.id: COST})
+    assert queue.blocked_accounts() == []
 
-    assert [(row["shard"], row["attempts"]) for row in queue.usage()] == [
-        (first.worker % 16, 1),
-        (second.worker % 16, 1),
-    ]
+    queue.value("SELECT contentq.maintain()")
+
+    assert queue.blocked_accounts() == [account]
+    assert [row["attempts"] for row in queue.usage()] == [1, 1]
+
+
+def test_budget_that_is_raised_while_a_report_uses_it_up_goes_on_after_the_housekeeping(
+    queue: Queue, connect_queue: Callable[[], Queue], listener: Queue
+) -> None:
+    account = queue.add_account(monthly_budget=0.5)
+    task = queue.running(account_id=account)
+    one = connect_queue()
+    with one.connection.transaction():
+        one.record_usage(task.worker, {task.id: COST})
+        change(queue, account, monthly_budget=5)
+    assert queue.blocked_accounts() == [account]
+    heard(listener)
+
+    queue.value("SELECT contentq.maintain()")
+
+    assert queue.blocked_accounts() == []
+    assert heard(listener) == [""]
+
+
+def test_budgets_of_accounts_that_are_charged_no_more_are_not_looked_at_for_ever(queue: Queue) -> None:
+    task = queue.running(account_id=queue.add_account(monthly_budget=5))
+    for _ in range(3):
+        queue.record_usage(task.worker, {task.id: COST})
+    queue.value("SELECT contentq.maintain()")
+    assert queue.value("SELECT count(*) FROM contentq.budget_checks") == 1
+
+    queue.run("UPDATE contentq.budget_checks SET noted_at = clock_timestamp() - interval '11 seconds'")
+    queue.value("SELECT contentq.maintain()")
+    assert queue.value("SELECT count(*) FROM contentq.budget_checks") == 0
 
 
 def test_open_transaction_of_an_operator_keeps_no_worker_from_reporting(
@@ -299,7 +308,7 @@ def test_emptied_accounts_leave_nothing_that_would_hold_a_new_one_of_the_same_id
 
 def test_pauses_that_are_over_are_forgotten_by_the_housekeeping(queue: Queue) -> None:
     over, lasting = queue.add_account(paused_until="infinity"), queue.add_account(paused_until="infinity")
-    queue.run("UPDATE contentq.blocked_accounts SET paused_until = %s WHERE account_id = %s", PAST, over)
+    queue.run("UPDATE contentq.account_pauses SET paused_until = %s WHERE account_id = %s", PAST, over)
     queue.run("UPDATE contentq.maintenance SET ran_at = '2001-01-01', cleaned_at = '2001-01-01'")
 
     queue.run("SELECT contentq.maintain()")

@@ -157,7 +157,7 @@ def test_without_a_retention_everything_is_kept(queue: Queue) -> None:
 def test_only_one_of_those_who_call_at_once_does_it(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
     first, task = connect_queue(), queue.add(timeout_at="2001-01-01")
     with first.connection.transaction():
-        first.run("SELECT pg_advisory_xact_lock(hashtextextended('contentq.maintain', 0))")
+        maintain(first)
 
         assert maintain(queue) == LONGEST_WAIT
         assert queue.status(task) == "pending"

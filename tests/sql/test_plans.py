@@ -79,7 +79,7 @@ BACKLOGS = {
 """Half of the completed ones are older than what cleanup() keeps; the caller has some of those in process."""
 
 SUBJECTS = (
-    "INSERT INTO contentq.blocked_accounts (account_id, paused_until) "
+    "INSERT INTO contentq.account_pauses (account_id, paused_until) "
     "SELECT -n, 'infinity' FROM generate_series(1, 20) AS n",
     f"UPDATE contentq.workers SET heartbeat_at = {NOW} - interval '1 hour' WHERE id = {SILENT}",
     tasks(FEW, priority="1"),
@@ -205,6 +205,9 @@ class Readings:
 def beside(backlog: str, session: Queue) -> Readings:
     """Builds a backlog in an empty queue, twice, and takes all readings."""
     assert session.account
+    # Ids in turn, so that the backlogs can name the workers.
+    session.run("CREATE SEQUENCE turns")
+    session.run("ALTER TABLE contentq.workers ALTER COLUMN id SET DEFAULT nextval('turns')")
     worker, *_ = [session.register() for _ in range(1 + OTHERS + 1)]
     session.run("UPDATE contentq.workers SET heartbeat_at = 'infinity'")
     # Otherwise maintain() would give the silent one the time to come back.
@@ -274,7 +277,7 @@ def test_claim_beside_held_accounts_reads_the_ready_index_and_only_what_is_ahead
     assert queue.account
     paused = queue.add_account(paused_until="infinity")
     queue.run(
-        "INSERT INTO contentq.blocked_accounts (account_id, paused_until) "
+        "INSERT INTO contentq.account_pauses (account_id, paused_until) "
         "SELECT -n, 'infinity' FROM generate_series(2, %s) AS n",
         held,
     )

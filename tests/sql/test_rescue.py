@@ -202,3 +202,85 @@ def test_orphan_that_a_live_worker_claims_is_left_to_it(queue: Queue) -> None:
 
     assert queue.rescue() == 0
     assert queue.row(task.id)["worker_id"] == live
+
+
+def test_task_of_a_worker_that_was_told_to_stop_and_killed_is_not_charged(queue: Queue) -> None:
+    task = queue.running(max_retries=0)
+    queue.run("SELECT contentq.drain_worker(%s)", task.worker)
+    queue.silence(task.worker)
+    before = queue.row(task.id)
+
+    assert queue.rescue() == 1
+
+    after = queue.row(task.id)
+    volatile = {name: after[name] for name in ("xmin", "ctid", "updated_at")}
+    assert after == {**before, "status": "pending", "worker_id": None, **volatile}
+    assert queue.heartbeat(queue.register()) == []
+
+
+def test_cancelled_task_of_a_worker_that_was_told_to_stop_ends_failed(queue: Queue) -> None:
+    task = queue.running()
+    queue.cancel(task.id)
+    queue.run("SELECT contentq.drain_worker(%s)", task.worker)
+    queue.silence(task.worker)
+
+    assert queue.rescue() == 1
+
+    row = queue.row(task.id)
+    assert (row["status"], row["error_message"]) == ("failed", "Task cancelled")
+
+
+def rescued_tasks(queue: Queue) -> list[tuple[object, ...]]:
+    query = "SELECT worker_id, hostname, pid, is_charged, id, attempt, status FROM contentq.rescued_tasks"
+    return [tuple(row.values()) for row in queue.rows(query)]
+
+
+def test_what_was_taken_from_whom_is_kept_and_raised_as_a_warning(queue: Queue) -> None:
+    killed, stopping = queue.running(max_retries=0), queue.running()
+    queue.run("SELECT contentq.drain_worker(%s)", stopping.worker)
+    idle = queue.register()
+    queue.running()
+    for worker in (killed.worker, stopping.worker, idle):
+        queue.silence(worker)
+    warnings: list[str] = []
+    queue.connection.add_notice_handler(lambda notice: warnings.append(str(notice.message_primary)))
+
+    queue.rescue()
+
+    assert sorted(rescued_tasks(queue)) == sorted(
+        [
+            (killed.worker, "host", 4711, True, killed.id, 1, "failed"),
+            (stopping.worker, "host", 4711, False, stopping.id, 1, "pending"),
+        ]
+    )
+    (row,) = queue.rows("SELECT * FROM contentq.dead_workers WHERE worker_id = %s", idle)
+    assert (row["ids"], row["handler"], row["version"], row["draining"]) == ([], "template", "1.0", False)
+    assert row["started_at"] > row["heartbeat_at"]
+    assert len(warnings) == 3
+    for worker, count in ((killed.worker, 1), (stopping.worker, 1), (idle, 0)):
+        start = (
+            f"{count} of the tasks of a dead worker were taken back (worker {worker}, host pid 4711, silent since "
+        )
+        (warning,) = (warning for warning in warnings if warning.startswith(start))
+        assert warning.endswith("told to stop") is (worker == stopping.worker)
+
+
+def test_tasks_of_a_worker_that_is_not_registered_are_named_too(queue: Queue) -> None:
+    orphan = queue.add(status="processing", started_at="2001-01-01", worker_id=999, attempt=7)
+
+    queue.rescue()
+
+    assert rescued_tasks(queue) == [(999, None, None, True, orphan, 7, "pending")]
+
+
+def test_dead_workers_are_forgotten_after_the_retention(queue: Queue) -> None:
+    for age, retention, kept in (("29 days", None, 1), ("31 days", None, 0), ("2 days", "1 day", 0)):
+        queue.silence(queue.register())
+        queue.rescue()
+        queue.run("UPDATE contentq.dead_workers SET found_at = clock_timestamp() - %s::interval", age)
+        queue.run("UPDATE contentq.settings SET retention = %s::interval", retention)
+        queue.run("UPDATE contentq.maintenance SET cleaned_at = '2001-01-01'")
+
+        queue.value("SELECT contentq.maintain()")
+
+        assert queue.value("SELECT count(*) FROM contentq.dead_workers") == kept

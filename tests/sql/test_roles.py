@@ -141,7 +141,7 @@ INSERT_CONTENT = "INSERT INTO contents (account_id, title, body) VALUES (1, 'T',
 CHANGE_CONTENT = "UPDATE contents SET body = 'Coffee'"
 DELETE_CONTENTS = "DELETE FROM contents"
 REGISTER = "SELECT contentq.register_worker('host', 1, 1, 'template')"
-CLAIM = "SELECT contentq.claim(1, 1)"
+CLAIM = "SELECT contentq.claim(id, 1) FROM contentq.workers"
 CANCEL = "SELECT contentq.cancel('task-1')"
 REQUEUE = "SELECT contentq.requeue('task-1')"
 SWEEP = "SELECT contentq.sweep_timeouts()"

@@ -32,9 +32,7 @@ def test_completed_task_is_charged_to_its_account_on_this_day_of_utc(queue: Queu
     queue.complete(task.worker, [task], [REPORT])
 
     (row,) = queue.usage()
-    assert row == {**USAGE, "account_id": queue.account, "shard": task.worker % 16, "attempts": 1} | {
-        "cost": Decimal("0.0125")
-    }
+    assert row == {**USAGE, "account_id": queue.account, "attempts": 1} | {"cost": Decimal("0.0125")}
     assert queue.value("SELECT day = (clock_timestamp() AT TIME ZONE 'UTC')::date FROM contentq.usage")
 
 
@@ -132,20 +130,19 @@ def test_only_those_of_a_batch_that_counted_are_charged(queue: Queue, worker: in
     assert totals(queue) == [("small", 2, 200, 40, Decimal("0.0250"))]
 
 
-def test_charges_add_up_by_account_model_and_part(queue: Queue) -> None:
+def test_charges_add_up_by_account_and_model(queue: Queue) -> None:
     tasks = [queue.running(), queue.running(account_id=queue.add_account()), queue.running()]
     other = queue.row(tasks[1].id)["account_id"]
 
     for task in tasks:
-        queue.record_usage(5, {task.id: REPORT})
-    queue.record_usage(5 + 16, {tasks[0].id: REPORT})
-    queue.record_usage(6, {tasks[0].id: REPORT, tasks[2].id: '{"model": "large", "cost": 1}'})
+        queue.record_usage(task.worker, {task.id: REPORT})
+    queue.record_usage(tasks[0].worker, {tasks[0].id: REPORT})
+    queue.record_usage(tasks[1].worker, {tasks[0].id: REPORT, tasks[2].id: '{"model": "large", "cost": 1}'})
 
-    assert [(row["account_id"], row["model"], row["shard"], row["attempts"]) for row in queue.usage()] == [
-        (queue.account, "large", 6, 1),
-        (queue.account, "small", 5, 3),
-        (queue.account, "small", 6, 1),
-        (other, "small", 5, 1),
+    assert [(row["account_id"], row["model"], row["attempts"]) for row in queue.usage()] == [
+        (queue.account, "large", 1),
+        (queue.account, "small", 4),
+        (other, "small", 1),
     ]
     assert queue.value("SELECT sum(cost) FROM contentq.usage") == Decimal("0.0125") * 5 + 1
 
@@ -225,15 +222,20 @@ def fill(queue: Queue) -> int:
     queue.add_account("Unused", monthly_budget=0)
     day = "(clock_timestamp() AT TIME ZONE 'UTC')::date"
     month = f"date_trunc('month', {day})::date"
-    for account, when, model, shard, cost in (
-        (queue.account, day, "large", 1, 1),
-        (queue.account, day, "large", 2, 2),
-        (queue.account, day, "small", 1, 0.5),
-        (other, day, "small", 1, 1),
-        (other, f"{month} - 1", "large", 1, 100),
+    for account, when, model, cost in (
+        (queue.account, day, "large", 1),
+        (queue.account, day, "large", 2),
+        (queue.account, day, "small", 0.5),
+        (other, day, "small", 1),
+        (other, f"{month} - 1", "large", 100),
     ):
         queue.run(
-            f"INSERT INTO contentq.usage VALUES (%s, {when}, %s, %s, 2, 30, 40, %s)", account, model, shard, cost
+            "INSERT INTO contentq.usage "
+            "(account_id, day, model, attempts, prompt_tokens, completion_tokens, cost) "
+            f"VALUES (%s, {when}, %s, 2, 30, 40, %s)",
+            account,
+            model,
+            cost,
         )
     return other
 
@@ -283,7 +285,10 @@ def test_models_are_shown_with_what_they_have_cost_this_month(queue: Queue) -> N
 
 def test_days_are_shown_latest_first(queue: Queue) -> None:
     fill(queue)
-    queue.run("INSERT INTO contentq.usage VALUES (1, '2001-01-01', 'small', 1, 1, 1, 1, 1)")
+    queue.run(
+        "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost) "
+        "VALUES (1, '2001-01-01', 'small', 1, 1, 1, 1)"
+    )
 
     latest, earlier = queue.rows("SELECT * FROM contentq.usage_by_day")
 

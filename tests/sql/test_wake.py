@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from tests.support.queue import Queue
+from tests.support.queue import Held, Queue
 
 END = "end of the test"
 
@@ -259,4 +259,85 @@ def test_producer_that_opts_out_can_commit_in_two_phases(queue: Queue, listener:
         queue.run("PREPARE TRANSACTION 'contentq test'")
     queue.run("ROLLBACK")
     queue.add()
+
+
+@pytest.mark.parametrize(
+    ("columns", "change"),
+    [
+        ({"status": "failed"}, {"status": "pending"}),
+        ({"scheduled_at": "2999-01-01"}, {"scheduled_at": None}),
+        ({"scheduled_at": "2999-01-01"}, {"scheduled_at": "2001-01-01"}),
+        ({"status": "timeout", "scheduled_at": "2001-01-01"}, {"status": "pending"}),
+    ],
+)
+def test_update_that_makes_a_task_ready_wakes(
+    queue: Queue, listener: Queue, columns: dict[str, str], change: dict[str, str | None]
+) -> None:
+    task = queue.add(**columns)
+    heard(listener)
+
+    queue.set(task, **change)
+
+    assert heard(listener) == [""]
+
+
+def test_program_that_keeps_updated_at_itself_wakes_too(queue: Queue, listener: Queue) -> None:
+    task = queue.add(status="failed")
+    heard(listener)
+
+    queue.run("UPDATE content_generation_tasks SET status = 'pending', updated_at = now() WHERE id = %s", task)
+
+    assert heard(listener) == [""]
+
+
+def test_update_of_many_tasks_wakes_once(queue: Queue, listener: Queue) -> None:
+    for _ in range(100):
+        queue.add(status="failed")
+    heard(listener)
+
+    queue.run("UPDATE content_generation_tasks SET status = 'pending'")
+
+    assert heard(listener) == [""]
+
+
+@pytest.mark.parametrize(
+    ("columns", "change"),
+    [
+        ({}, {"priority": 10}),
+        ({"scheduled_at": "2999-01-01"}, {"scheduled_at": "2998-01-01"}),
+        ({"status": "failed", "scheduled_at": "2999-01-01"}, {"status": "pending"}),
+        ({"scheduled_at": "2001-01-01"}, {"scheduled_at": None}),
+        ({}, {"status": "failed"}),
+    ],
+)
+def test_update_that_makes_no_task_ready_wakes_no_one(
+    queue: Queue, listener: Queue, columns: dict[str, str], change: dict[str, str | None]
+) -> None:
+    task = queue.add(**columns)
+    heard(listener)
+
+    queue.set(task, **change)
+
+    assert heard(listener) == []
+
+
+def test_failure_that_is_retried_at_once_wakes_and_one_that_waits_does_not(queue: Queue, listener: Queue) -> None:
+    task = queue.running()
+    heard(listener)
+
+    assert queue.fail(task, retry_after="0 seconds") == "pending"
+    assert heard(listener) == [""]
+
+    (row,) = queue.claim(task.worker)
+    assert queue.fail(Held(task.worker, task.id, row["attempt"]), retry_after="1 hour") == "pending"
+    assert heard(listener) == []
+
+
+def test_pause_of_an_account_that_is_ended_wakes(queue: Queue, listener: Queue) -> None:
+    account = queue.add_account(paused_until="infinity")
+    queue.add(account_id=account)
+    heard(listener)
+
+    queue.run("UPDATE accounts SET paused_until = NULL WHERE id = %s", account)
+
     assert heard(listener) == [""]

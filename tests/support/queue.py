@@ -227,10 +227,10 @@ class Queue:
         self.run("SELECT contentq.record_usage(%s, %s, %s)", worker, list(usages), list(usages.values()))
 
     def usage(self) -> list[Row]:
-        """What was recorded of usage, without the days, in the order of its key."""
+        """What was recorded of usage, without the days, in order."""
         query = (
-            "SELECT account_id, model, shard, attempts, prompt_tokens, completion_tokens, cost "
-            "FROM contentq.usage ORDER BY 1, 2, 3"
+            "SELECT account_id, model, attempts, prompt_tokens, completion_tokens, cost "
+            "FROM contentq.usage ORDER BY account_id, model, id"
         )
         return self.rows(query)
 
