@@ -260,6 +260,8 @@ def test_producer_that_opts_out_can_commit_in_two_phases(queue: Queue, listener:
     queue.run("ROLLBACK")
     queue.add()
 
+    assert heard(listener) == [""]
+
 
 @pytest.mark.parametrize(
     ("columns", "change"),
