@@ -2429,7 +2429,7 @@ CREATE VIEW contentq.blocked_accounts AS
            FROM contentq.account_pauses p
         UNION ALL
          SELECT u.account_id,
-            NULL::timestamp with time zone,
+            NULL::timestamp with time zone AS paused_until,
             u.over_budget_until
            FROM contentq.used_up_budgets u) b
   GROUP BY account_id;

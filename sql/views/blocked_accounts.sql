@@ -8,7 +8,7 @@ FROM (
     SELECT p.account_id, p.paused_until, NULL::timestamptz AS over_budget_until
     FROM contentq.account_pauses AS p
     UNION ALL
-    SELECT u.account_id, NULL, u.over_budget_until
+    SELECT u.account_id, NULL::timestamptz AS paused_until, u.over_budget_until
     FROM contentq.used_up_budgets AS u
 ) AS b
 GROUP BY b.account_id;

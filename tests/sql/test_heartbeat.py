@@ -168,11 +168,11 @@ def test_locked_task_that_the_worker_does_not_know_of_is_released_later(
 
 
 def test_listed_task_that_the_worker_no_longer_holds_is_told(queue: Queue) -> None:
-    held, released, taken, deleted = (queue.running() for _ in range(4))
-    worker = held.worker
-    queue.run("UPDATE content_generation_tasks SET worker_id = %s", worker)
-    queue.release(worker, [Held(worker, released.id, released.attempt)])
-    queue.set(taken.id, worker_id=queue.register())
+    worker = queue.register()
+    held, released, taken, deleted = (queue.running(worker) for _ in range(4))
+    queue.release(worker, [taken])
+    queue.claim(queue.register())
+    queue.release(worker, [released])
     queue.run("DELETE FROM content_generation_tasks WHERE id = %s", deleted.id)
 
     told = queue.heartbeat_with(worker, [held, released, taken, deleted])

@@ -192,18 +192,20 @@ def create_all_sql(schema: str) -> str:
 
 def drop_all_sql() -> str:
     """SQL that drops all that were created, whatever their version; for someone else to run."""
-    loops = "\n".join(
-        "    FOR identity IN\n"
-        f"        EXECUTE $query${_DROPPED} AND c.kind = '{kind}'$query$\n"
+    drops = "\n".join(
+        "    FOR dropped IN\n"
+        # All views at once, since one may read another; a statement drops one trigger.
+        f"        EXECUTE $query$SELECT string_agg(d.identity, ', ') FROM ({_DROPPED} AND c.kind = '{kind}') AS d "
+        f"{'GROUP BY d.identity' if kind == 'trigger' else 'HAVING count(*) > 0'}$query$\n"
         "    LOOP\n"
-        f"        EXECUTE 'DROP {kind.upper()} ' || identity;\n"
+        f"        EXECUTE 'DROP {kind.upper()} ' || dropped;\n"
         "    END LOOP;"
         for kind in _ORDER
     )
     return (
-        "DO $$\nDECLARE\n    identity text;\nBEGIN\n"
+        "DO $$\nDECLARE\n    dropped text;\nBEGIN\n"
         "    IF to_regclass('contentq.definitions') IS NULL THEN\n        RETURN;\n    END IF;\n"
-        f"{loops}\n    DELETE FROM contentq.definitions;\nEND;\n$$;\n"
+        f"{drops}\n    DELETE FROM contentq.definitions;\nEND;\n$$;\n"
     )
 
 
