@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION contentq.block_account(account_id bigint)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -811,6 +811,8 @@ CREATE TABLE contentq.used_up_budgets (
     CONSTRAINT used_up_budgets_pkey PRIMARY KEY (id)
 );
 
+CREATE INDEX used_up_budgets_account_id_idx ON contentq.used_up_budgets (account_id);
+
 COMMENT ON TABLE contentq.used_up_budgets IS
     'The accounts that have used up their budget, sometimes more than once; read blocked_accounts.';
 COMMENT ON COLUMN contentq.used_up_budgets.id IS 'Identifier of the row.';
@@ -823,6 +825,8 @@ CREATE TABLE contentq.budget_checks (
     noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT budget_checks_pkey PRIMARY KEY (id)
 );
+
+CREATE INDEX budget_checks_account_id_idx ON contentq.budget_checks (account_id);
 
 COMMENT ON TABLE contentq.budget_checks IS
     'The accounts with a budget that were charged, or whose budget was changed, in the last seconds: maintain() looks at '
