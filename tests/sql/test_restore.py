@@ -151,5 +151,5 @@ def test_data_alone_goes_into_a_migrated_database(dsn: str, filled: Queue, empty
     assert migrate(empty_dsn) == Migrated(HEAD, HEAD)
     assert rows(bare) == rows(filled)
     assert bare.usage() == filled.usage()
-    assert bare.register() > filled.value("SELECT max(id) FROM contentq.workers")
+    assert bare.register() not in filled.values("SELECT id FROM contentq.workers")
     works(bare)
