@@ -2291,7 +2291,7 @@ $$;
 
 -- Name: FUNCTION warn_of_row_security(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.warn_of_row_security() IS 'Raises a warning when row level security keeps rows of the tables from the caller.';
+COMMENT ON FUNCTION contentq.warn_of_row_security() IS 'Internal: raises a warning when row level security keeps rows of the tables from the caller.';
 
 -- Name: account_pauses; Type: TABLE; Schema: contentq; Owner: -
 

@@ -21,4 +21,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.warn_of_row_security() IS
-    'Raises a warning when row level security keeps rows of the tables from the caller.';
+    'Internal: raises a warning when row level security keeps rows of the tables from the caller.';

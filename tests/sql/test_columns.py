@@ -12,6 +12,8 @@ from contentq.task import COLUMNS, NOT_COLUMNS, SETTABLE, Column, NewTask, Task
 
 from tests.support.databases import Connection
 
+pytestmark = pytest.mark.in_public
+
 TYPES = {
     "integer": int,
     "bigint": int,

@@ -50,7 +50,7 @@ def role(queue: Queue, server: Server, suffix: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("damage", "changes"),
     [
-        ("DROP FUNCTION contentq.claim(bigint, integer, text[], bigint[])", ["created function claim"]),
+        ("DROP FUNCTION contentq.claim", ["created function claim"]),
         ("DROP VIEW contentq.throughput", ["created view throughput"]),
         (f"DROP TRIGGER {TASKS}_wake ON {TASKS}", [f"created trigger {TASKS}.{TASKS}_wake"]),
         (

@@ -101,7 +101,7 @@ def test_worker_that_row_security_keeps_from_rows_is_warned(queue: Queue) -> Non
     queue.run(f"CREATE ROLE {name}")
     try:
         queue.run(f"GRANT ALL ON contentq.workers TO {name}")
-        queue.run(f"GRANT USAGE ON SCHEMA contentq TO {name}")
+        queue.run(f"GRANT USAGE ON SCHEMA contentq, {queue.schema} TO {name}")
         queue.run("ALTER TABLE content_generation_tasks ENABLE ROW LEVEL SECURITY")
         queue.run(f"SET ROLE {name}")
         queue.register()

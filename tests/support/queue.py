@@ -53,6 +53,11 @@ class Queue:
         return self.connection.execute(query.encode(), values).rowcount
 
     @property
+    def schema(self) -> str:
+        """The schema of the tables."""
+        return str(self.value("SELECT schema_name FROM contentq.tables LIMIT 1"))
+
+    @property
     def account(self) -> int:
         """The id of an account, the same at each call."""
         if self._account is None:
