@@ -279,7 +279,8 @@ def test_counting_ends_at_ten_thousand(queue: Queue, idle: int, of_a_paused_acco
         queue.add(account_id=queue.add_account(paused_until="infinity"), priority=10)
 
     assert queue.explain(queue.add()) == [
-        "10000 or more ready tasks are ahead of it (priority, then submitted_at), those of blocked accounts included"
+        "10000 or more ready tasks are ahead of it (priority, then submitted_at), "
+        "those of blocked accounts included"
     ]
 
 
