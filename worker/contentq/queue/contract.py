@@ -221,7 +221,7 @@ async def claim(
 async def anything_waits(connection: Connection, categories: Sequence[str] | None) -> bool:
     """Whether a task is ready, or waits for its retry.
 
-    Tasks that producers scheduled for later do not count, nor do those of blocked accounts.
+    Tasks that producers scheduled for later do not count, nor do those of accounts that are held.
     """
     return bool(await _value(connection, _WAITING, {"categories": _array(categories)}))
 
