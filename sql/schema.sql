@@ -267,7 +267,7 @@ BEGIN
         );
         took := clock_timestamp() - began;
         -- One that has found nothing was not in vain twice: the session sleeps until there may be something. But each
-        -- new task of an account that is held wakes it, and need not make it walk over all the others again.
+        -- new task of a blocked account wakes it, and need not make it walk over all the others again.
         IF took < long OR cardinality(chosen) = 0 AND cardinality(held) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);
@@ -900,11 +900,11 @@ BEGIN
                            date_trunc('second', coalesce(task.completed_at, task.updated_at)));
         IF task.status <> 'completed' THEN
             RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
-            RETURN NEXT format('to put it back: contentq retry, or SELECT contentq.requeue(%L)', task.task_id);
+            RETURN NEXT format('to put it back: contentq requeue, or SELECT contentq.requeue(%L)', task.task_id);
         ELSIF EXISTS (SELECT FROM public.contents AS c WHERE c.id = task.content_id AND c.review_status = 'rejected')
         THEN
-            RETURN NEXT format('its content was rejected; to have it revised: contentq retry --note, or '
-                               'SELECT contentq.requeue(%L, ''what is to be better'')', task.task_id);
+            RETURN NEXT format('its content was rejected; to have it revised: contentq requeue --note, or '
+                               'SELECT contentq.requeue(%L, ''what to improve'')', task.task_id);
         END IF;
         RETURN;
     END IF;
@@ -1019,8 +1019,8 @@ BEGIN
         IF ahead > 0 OR counted = most_counted THEN
             RETURN NEXT CASE
                 WHEN counted = most_counted
-                THEN format('%s or more ready tasks are ahead of it (priority, then submitted_at), those of accounts '
-                            'that are held included', counted)
+                THEN format('%s or more ready tasks are ahead of it (priority, then submitted_at), those of blocked '
+                            'accounts included', counted)
                 ELSE format('%s ready %s ahead of it (priority, then submitted_at)',
                             ahead, CASE WHEN ahead = 1 THEN 'task is' ELSE 'tasks are' END)
             END;

@@ -2,11 +2,11 @@
 -- Called by: claim().
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
 -- Returns: their ids, in order. A task that a producer has given the highest attempt there is, is never chosen,
---          nor is one of an account that is held: paused, or without money left this month.
+--          nor is one of a blocked account: paused, or with its budget for this month used up.
 --
 -- Tasks that were claimed leave dead entries at the head of the ready index. Usually the next scan marks them and
 -- no other walks them again. While some session holds an old snapshot (a report, a dump, a forgotten BEGIN) they
--- cannot be marked, and each claim would walk all of them; as it would all the tasks of an account that is held.
+-- cannot be marked, and each claim would walk all of them; as it would all the tasks of a blocked account.
 -- When a scan has taken long, the session therefore remembers how far it has come in each priority (in the setting
 -- contentq.ready_heads, for twenty times as long as the scan took, a second at most) and begins there. Tasks that become
 -- ready behind that place meanwhile, such as retries, are found by the next whole scan; new ones are found at once, and
@@ -91,7 +91,7 @@ BEGIN
         );
         took := clock_timestamp() - began;
         -- One that has found nothing was not in vain twice: the session sleeps until there may be something. But each
-        -- new task of an account that is held wakes it, and need not make it walk over all the others again.
+        -- new task of a blocked account wakes it, and need not make it walk over all the others again.
         IF took < long OR cardinality(chosen) = 0 AND cardinality(held) = 0 THEN
             IF memory IS NOT NULL THEN
                 PERFORM set_config('contentq.ready_heads', '', false);

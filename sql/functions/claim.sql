@@ -4,7 +4,7 @@
 -- Returns: the claimed tasks, in order, as they are now: processing, attempt one higher. None while the gate of
 --          the worker, or the gate *, is closed; the setting contentq.gate then says until when and why.
 --          With task_ids: those of these tasks that are pending. Who names tasks has decided that they start: neither
---          gates nor scheduled_at nor what is held of their accounts keeps them from it.
+--          gates nor scheduled_at nor a block of their accounts keeps them from it.
 -- Raises: CQ001 when the worker is not registered (any more).
 --
 -- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated

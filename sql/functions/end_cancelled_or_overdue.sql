@@ -1,4 +1,4 @@
--- Ends the tasks among these that were overtaken: cancelled while running (failed) or past their deadline
+-- Ends the tasks among these that were cancelled while running (failed) or are past their deadline
 -- (timeout). Whatever their handler reports no longer counts.
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
 -- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.

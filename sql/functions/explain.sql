@@ -61,11 +61,11 @@ BEGIN
                            date_trunc('second', coalesce(task.completed_at, task.updated_at)));
         IF task.status <> 'completed' THEN
             RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
-            RETURN NEXT format('to put it back: contentq retry, or SELECT contentq.requeue(%L)', task.task_id);
+            RETURN NEXT format('to put it back: contentq requeue, or SELECT contentq.requeue(%L)', task.task_id);
         ELSIF EXISTS (SELECT FROM public.contents AS c WHERE c.id = task.content_id AND c.review_status = 'rejected')
         THEN
-            RETURN NEXT format('its content was rejected; to have it revised: contentq retry --note, or '
-                               'SELECT contentq.requeue(%L, ''what is to be better'')', task.task_id);
+            RETURN NEXT format('its content was rejected; to have it revised: contentq requeue --note, or '
+                               'SELECT contentq.requeue(%L, ''what to improve'')', task.task_id);
         END IF;
         RETURN;
     END IF;
@@ -180,8 +180,8 @@ BEGIN
         IF ahead > 0 OR counted = most_counted THEN
             RETURN NEXT CASE
                 WHEN counted = most_counted
-                THEN format('%s or more ready tasks are ahead of it (priority, then submitted_at), those of accounts '
-                            'that are held included', counted)
+                THEN format('%s or more ready tasks are ahead of it (priority, then submitted_at), those of blocked '
+                            'accounts included', counted)
                 ELSE format('%s ready %s ahead of it (priority, then submitted_at)',
                             ahead, CASE WHEN ahead = 1 THEN 'task is' ELSE 'tasks are' END)
             END;

@@ -1,5 +1,5 @@
 -- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
--- scheduled task becomes ready, until an account is held no more, or until choose_ready() of this session should look
+-- scheduled task becomes ready, until an account is blocked no more, or until choose_ready() of this session should look
 -- at everything again; and 5 milliseconds when its last claim came while tasks were being committed that no one may
 -- have been notified of, twice as long each time that it looked in vain, up to 320. When its last claim found the gate
 -- closed: until that opens, whatever else there is.

@@ -66,6 +66,14 @@ def test_commands_and_options_that_a_document_names_exist(document: Path) -> Non
             assert subcommand in _group("db").commands, f"contentq db {subcommand}"
 
 
+@pytest.mark.parametrize("document", documents(), ids=_name)
+def test_files_of_the_project_that_a_document_names_exist(document: Path) -> None:
+    named = set(
+        re.findall(r"`((?:alembic|docs|sql|tests|worker)/[\w./-]+)`", document.read_text(encoding="utf-8"))
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_performance_lists_every_option_of_make_bench() -> None:
     performance = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(--[a-z-]+)", performance, re.MULTILINE))

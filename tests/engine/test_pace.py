@@ -1,4 +1,4 @@
-"""The rate at which a worker with a gate begins tasks, with made-up times."""
+"""The rate at which a worker with a gate begins tasks, with fake times."""
 
 from __future__ import annotations
 

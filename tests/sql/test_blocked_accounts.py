@@ -347,7 +347,7 @@ def test_host_application_without_a_right_on_the_machinery_keeps_its_accounts(
         change(queue, held, paused_until=None)
 
 
-def test_claims_never_take_more_than_asked_for_beside_held_accounts(
+def test_claims_never_take_more_than_asked_for_beside_blocked_accounts(
     queue: Queue, connect_queue: Callable[[], Queue]
 ) -> None:
     paused = queue.add_account(paused_until="infinity")
@@ -437,7 +437,7 @@ def test_new_tasks_of_a_held_account_do_not_make_idle_workers_walk_over_the_othe
     assert claimed(queue, worker) == [other]
 
 
-def test_what_is_remembered_beside_held_accounts_counts_for_five_seconds_at_most(
+def test_what_is_remembered_beside_blocked_accounts_counts_for_five_seconds_at_most(
     queue: Queue, worker: int
 ) -> None:
     paused = queue.add_account(paused_until="infinity")

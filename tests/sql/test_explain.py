@@ -111,7 +111,7 @@ def test_failed_task_tells_the_reason_and_how_to_put_it_back(
 
     assert re.fullmatch(f"it has ended: {status}, {TIME}", ended)
     assert reason == f"the reason: {said}"
-    assert how == "to put it back: contentq retry, or SELECT contentq.requeue('it''s')"
+    assert how == "to put it back: contentq requeue, or SELECT contentq.requeue('it''s')"
     queue.run(how.partition(", or ")[2])
     assert queue.status(task) == "pending"
 
@@ -124,10 +124,10 @@ def test_completed_task_whose_content_was_rejected_tells_how_to_have_it_revised(
     queue.run("UPDATE contents SET review_status = 'rejected'")
     _, how = queue.explain(task.id)
 
-    assert how.startswith("its content was rejected; to have it revised: contentq retry --note, or SELECT")
+    assert how.startswith("its content was rejected; to have it revised: contentq requeue --note, or SELECT")
     queue.run(how.partition(", or ")[2])
     assert queue.status(task.id) == "pending"
-    assert queue.row(task.id)["error_message"] == "what is to be better"
+    assert queue.row(task.id)["error_message"] == "what to improve"
 
 
 def test_task_past_its_deadline(queue: Queue, idle: int) -> None:
@@ -279,8 +279,8 @@ def test_counting_ends_at_ten_thousand(queue: Queue, idle: int, of_a_paused_acco
         queue.add(account_id=queue.add_account(paused_until="infinity"), priority=10)
 
     assert queue.explain(queue.add()) == [
-        "10000 or more ready tasks are ahead of it (priority, then submitted_at), those of accounts that are held "
-        "included"
+        "10000 or more ready tasks are ahead of it (priority, then submitted_at), "
+        "those of blocked accounts included"
     ]
 
 

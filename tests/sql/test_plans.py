@@ -271,7 +271,7 @@ def test_claim_that_finds_none_of_its_categories_reads_the_ready_ones_once(
 
 @pytest.mark.parametrize("kind", ["custom", "generic"])
 @pytest.mark.parametrize("held", [1, 5000])
-def test_claim_beside_held_accounts_reads_the_ready_index_and_only_what_is_ahead(
+def test_claim_beside_blocked_accounts_reads_the_ready_index_and_only_what_is_ahead(
     queue: Queue, worker: int, kind: str, held: int
 ) -> None:
     assert queue.account

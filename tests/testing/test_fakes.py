@@ -1,4 +1,4 @@
-"""Made-up tasks and contexts are what a handler would get from a worker."""
+"""Fake tasks and contexts are what a handler would get from a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`contentq try`: runs a handler once on a made-up task, without a queue or a database."""
+"""`contentq try`: runs a handler once on a fake task, without a queue or a database."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _text_options(command: F) -> F:
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
 @json_option
 def try_command(previous_file: Path | None, log_level: str, as_json: bool, **given: Any) -> int:
-    """Run a handler once on a made-up task, and show what comes out.
+    """Run a handler once on a fake task, and show what comes out.
 
     There is no queue, and no database: nothing is claimed, stored or retried. What the handler returns is printed,
     with the time it took; what it raises, as what that would do to the task (exit code 1). Progress, logs,

@@ -1,6 +1,6 @@
 """For tests of your own handlers.
 
-Without a database, call the handler with a task and a context that are made up:
+Without a database, call the handler with a fake task and a fake context:
 
     from contentq.testing import make_context, make_task
 

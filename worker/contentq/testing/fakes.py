@@ -43,7 +43,7 @@ def make_task(
         **dict.fromkeys(Task._fields),
         "id": 1,
         "attempt": attempt,
-        "task_id": "task-made-up",
+        "task_id": "task-fake",
         "account_id": 1,
         "topic": topic,
         "priority": 5,
