@@ -714,7 +714,7 @@ BEGIN
         FROM reported AS r
         WHERE t.id = r.id
           AND t.attempt = r.attempt
-          AND coalesce(t.status = 'processing' AND t.worker_id = complete.worker_id, false)
+          AND contentq.is_held(t.status, t.worker_id, complete.worker_id)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
         RETURNING t.id, r.result
@@ -811,7 +811,7 @@ BEGIN
     PERFORM t.id
     FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-    WHERE coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
+    WHERE contentq.is_held(t.status, t.worker_id, end_cancelled_or_overdue.worker_id)
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
@@ -830,7 +830,7 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
+      AND contentq.is_held(t.status, t.worker_id, end_cancelled_or_overdue.worker_id)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id::bigint;
 END;
@@ -1059,7 +1059,7 @@ BEGIN
     FROM public.content_generation_tasks AS t
     WHERE t.id = fail.id
       AND t.attempt = fail.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = fail.worker_id, false)
+      AND contentq.is_held(t.status, t.worker_id, fail.worker_id)
     FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -1303,6 +1303,16 @@ $$;
 -- Name: FUNCTION held_attempts(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.held_attempts(worker_id bigint) IS 'Internal: the attempts that a worker holds, with the time of their claims.';
+
+-- Name: is_held(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN COALESCE(((status = 'processing'::text) AND (holder = worker_id)), false);
+
+-- Name: FUNCTION is_held(status text, holder bigint, worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) IS 'Internal: whether a task with this status and worker_id is held by this worker.';
 
 -- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1779,7 +1789,7 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
+      AND contentq.is_held(t.status, t.worker_id, release.worker_id)
     RETURNING t.id::bigint;
 END;
 $$;
@@ -1805,7 +1815,7 @@ BEGIN
         FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)
             AS r (id, attempt, fraction, note)
         JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-        WHERE coalesce(t.status = 'processing' AND t.worker_id = report_progress.worker_id, false)
+        WHERE contentq.is_held(t.status, t.worker_id, report_progress.worker_id)
         ORDER BY t.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
@@ -2026,7 +2036,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = snooze.worker_id, false);
+      AND contentq.is_held(t.status, t.worker_id, snooze.worker_id);
     RETURN FOUND;
 END;
 $$;
@@ -2092,7 +2102,7 @@ BEGIN
             FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
                 WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
             JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-            WHERE coalesce(t.status = 'processing' AND t.worker_id = store.worker_id, false)
+            WHERE contentq.is_held(t.status, t.worker_id, store.worker_id)
               AND t.cancel_requested_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
             ORDER BY t.id

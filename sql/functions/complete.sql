@@ -6,9 +6,6 @@
 -- Content that content_ids names is approved when the task has auto_approve. What a result says of model, tokens and
 -- cost is added to the usage of the task's account (see record_usage()).
 -- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
--- The coalesce leaves the planner no index but the primary key. By its statistics another one may look as good, and
--- then every report of a worker would read all the tasks that it holds. It is also estimated to hold for half of the
--- tasks: were that one task, reading a whole small table by its ids would look better than looking up each id.
 CREATE OR REPLACE FUNCTION contentq.complete(
     worker_id bigint,
     ids bigint[],
@@ -48,7 +45,7 @@ BEGIN
         FROM reported AS r
         WHERE t.id = r.id
           AND t.attempt = r.attempt
-          AND coalesce(t.status = 'processing' AND t.worker_id = complete.worker_id, false)
+          AND contentq.is_held(t.status, t.worker_id, complete.worker_id)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
         RETURNING t.id, r.result

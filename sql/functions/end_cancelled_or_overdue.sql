@@ -2,7 +2,6 @@
 -- (timeout). Whatever their handler reports no longer counts.
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
 -- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
--- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS SETOF bigint
 LANGUAGE plpgsql
@@ -20,7 +19,7 @@ BEGIN
     PERFORM t.id
     FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-    WHERE coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
+    WHERE contentq.is_held(t.status, t.worker_id, end_cancelled_or_overdue.worker_id)
     ORDER BY t.id
     FOR NO KEY UPDATE OF t;
 
@@ -39,7 +38,7 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = end_cancelled_or_overdue.worker_id, false)
+      AND contentq.is_held(t.status, t.worker_id, end_cancelled_or_overdue.worker_id)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
     RETURNING t.id::bigint;
 END;

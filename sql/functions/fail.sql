@@ -3,7 +3,6 @@
 -- Locks: the task's row. Returns: the new status: pending (a retry is charged), failed, or timeout when its
 --        deadline has passed; NULL when refused, because (worker, attempt) no longer holds.
 -- The retry waits for retry_after when given, else for a random backoff. permanent: no retry.
--- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.fail(
     worker_id bigint,
     id bigint,
@@ -31,7 +30,7 @@ BEGIN
     FROM public.content_generation_tasks AS t
     WHERE t.id = fail.id
       AND t.attempt = fail.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = fail.worker_id, false)
+      AND contentq.is_held(t.status, t.worker_id, fail.worker_id)
     FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;

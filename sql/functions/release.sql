@@ -3,7 +3,6 @@
 -- Locks: the tasks, in id order. Returns: the ids that went back to pending.
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout.
--- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS SETOF bigint
 LANGUAGE plpgsql
@@ -32,7 +31,7 @@ BEGIN
     FROM reported AS r
     WHERE t.id = r.id
       AND t.attempt = r.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = release.worker_id, false)
+      AND contentq.is_held(t.status, t.worker_id, release.worker_id)
     RETURNING t.id::bigint;
 END;
 $$;

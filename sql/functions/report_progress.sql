@@ -4,7 +4,6 @@
 -- Returns: nothing. A fraction is from 0 to 1; what is NULL, or not a number, stays as it was. A task whose
 --          (worker, attempt) no longer holds is left alone. No index has these columns: the update is a heap-only one
 --          wherever the row's page has room for it.
--- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.report_progress(
     worker_id bigint,
     ids bigint[],
@@ -27,7 +26,7 @@ BEGIN
         FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)
             AS r (id, attempt, fraction, note)
         JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-        WHERE coalesce(t.status = 'processing' AND t.worker_id = report_progress.worker_id, false)
+        WHERE contentq.is_held(t.status, t.worker_id, report_progress.worker_id)
         ORDER BY t.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )

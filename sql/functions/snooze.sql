@@ -3,7 +3,6 @@
 -- Called by: workers. Locks: the task's row.
 -- Returns: whether it counted; false when (worker, attempt) no longer holds, or the task was cancelled or is
 --          past its deadline (it is then ended).
--- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
     id bigint,
@@ -28,7 +27,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
-      AND coalesce(t.status = 'processing' AND t.worker_id = snooze.worker_id, false);
+      AND contentq.is_held(t.status, t.worker_id, snooze.worker_id);
     RETURN FOUND;
 END;
 $$;

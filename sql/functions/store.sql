@@ -8,7 +8,6 @@
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
 -- A title is cut to what the table holds. Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
--- For the coalesce see complete().
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,
     ids bigint[],
@@ -57,7 +56,7 @@ BEGIN
             FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
                 WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
             JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
-            WHERE coalesce(t.status = 'processing' AND t.worker_id = store.worker_id, false)
+            WHERE contentq.is_held(t.status, t.worker_id, store.worker_id)
               AND t.cancel_requested_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
             ORDER BY t.id

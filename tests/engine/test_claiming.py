@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from contentq import Context, Task, ThreadContext
 from contentq.engine.worker import Ending
 
@@ -173,3 +175,40 @@ def test_task_of_which_another_transaction_has_notified_is_found_when_it_is_comm
     second.execute("COMMIT")
 
     eventually(lambda: row(silent).status == "completed", within=5)
+
+
+REGISTER = "SELECT contentq.register_worker('host', 4711, 10, 'x')"
+
+
+@pytest.mark.parametrize("silent_since", ["1 hour", "0 seconds"])
+def test_until_empty_rescues_the_tasks_of_a_worker_that_died_and_works_them_off(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, silent_since: str
+) -> None:
+    """Whether it has been dead for long, or dies at this moment and does not look so yet."""
+    dead = database.execute(REGISTER).fetchone()
+    assert dead is not None
+    id_ = insert()
+    database.execute("SELECT contentq.claim(%s, 1)", dead)
+    database.execute("UPDATE contentq.workers SET heartbeat_at = clock_timestamp() - %s::interval", [silent_since])
+
+    assert start_worker(nothing, until_empty=True).ending(within=40) is Ending.DONE
+
+    assert (row(id_).status, row(id_).retry_count) == ("completed", 1)
+
+
+def test_until_empty_does_not_wait_for_the_tasks_of_workers_that_are_alive(
+    start_worker: StartWorker, insert: Insert, row: Row
+) -> None:
+    go = threading.Event()
+
+    def handler(_task: Task, _context: ThreadContext) -> None:
+        go.wait(60)
+
+    start_worker(handler)
+    id_ = insert()
+    eventually(lambda: row(id_).status == "processing", within=10)
+
+    assert start_worker(nothing, until_empty=True).ending(within=15) is Ending.DONE
+
+    assert row(id_).status == "processing"
+    go.set()

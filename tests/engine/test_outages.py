@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from contentq import Context, Task, ThreadContext
+from contentq import Context, GeneratedContent, Task, ThreadContext
 from contentq.queue import contract
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
@@ -73,6 +74,53 @@ def test_row_that_someone_has_locked_holds_up_no_other_report(
         assert row(tasks[2]).status == "processing"
     eventually(lambda: row(tasks[2]).status == "completed", within=20)
     assert row(tasks[2]).attempt == 1
+
+
+def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    account: int,
+    connect: Callable[[], Database],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Content refers to its account, whose row may not be locked by anyone else for that."""
+    go, calls, store = threading.Event(), 0, contract.store
+
+    async def counted(*arguments: Any) -> list[int]:
+        nonlocal calls
+        calls += 1
+        return await store(*arguments)
+
+    def handler(task: Task, _context: ThreadContext) -> GeneratedContent:
+        go.wait(30)
+        return GeneratedContent(title=str(task.topic), body="two words")
+
+    monkeypatch.setattr(contract, "store", counted)
+    other_account = database.execute("INSERT INTO accounts (name) VALUES ('Other') RETURNING id").fetchone()
+    assert other_account is not None
+    start_worker(handler, concurrency=20, set_aside=0.5)
+    held_up = [insert(task_id=f"held-up-{number}", topic="x") for number in range(3)]
+    others = [insert(account_id=other_account[0], topic="x") for _ in range(7)]
+    eventually(lambda: all(row(id_).status == "processing" for id_ in (*held_up, *others)), within=10)
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [account])
+        go.set()
+        eventually(lambda: all(row(id_).status == "completed" for id_ in others), within=30)
+        later = insert(account_id=other_account[0], topic="x")
+        eventually(lambda: row(later).status == "completed", within=10)
+        assert {row(id_).status for id_ in held_up} == {"processing"}
+        eventually(lambda: all(f"report held up task=held-up-{n}" in caplog.text for n in range(3)), within=30)
+        assert 'in relation "accounts")' in caplog.text
+        before, began = calls, time.monotonic()
+        eventually(lambda: time.monotonic() > began + 2, within=10)
+        # Each waits a second for the lock, one after the other.
+        assert calls - before <= 4
+    eventually(lambda: all(row(id_).status == "completed" for id_ in held_up), within=20)
+    assert {row(id_).attempt for id_ in (*held_up, *others)} == {1}
 
 
 def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(

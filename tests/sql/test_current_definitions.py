@@ -55,10 +55,24 @@ def test_sql_is_plain_ascii() -> None:
 def test_each_function_sets_its_search_path(database: Connection) -> None:
     unset = database.execute(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace "
-        "AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)"
+        "AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false) AND prosqlbody IS NULL"
     ).fetchall()
 
     assert unset == []
+
+
+def test_function_without_a_search_path_was_parsed_when_it_was_created_and_becomes_part_of_the_query(
+    database: Connection,
+) -> None:
+    query = "SELECT proname FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace AND prosqlbody IS NOT NULL"
+    assert database.execute(query).fetchall() == [("is_held",)]
+
+    plan = database.execute(
+        "EXPLAIN SELECT FROM content_generation_tasks AS t WHERE contentq.is_held(t.status, t.worker_id, 1)"
+    ).fetchall()
+
+    assert "COALESCE(" in str(plan)
+    assert "is_held" not in str(plan)
 
 
 @pytest.mark.parametrize("file", files("functions"), ids=lambda file: file.stem)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ import click
 
 from contentq.cli.handler_options import handler_options, pop_handler
 from contentq.cli.logs import LOG_LEVELS, log_to_stderr
+from contentq.cli.process_one import leave_process_one
+from contentq.cli.streams import print_error
 from contentq.errors import EXIT_RELEASED
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     log_level: str = given.pop("log_level")
     categories: tuple[str, ...] = given.pop("categories")
     listen_dsn: str | None = given.pop("listen_dsn")
+    leave_process_one()
     database = Database(
         dsns.resolve(obj.dsn),
         listen_dsn=dsns.normalise(listen_dsn) if listen_dsn else None,
@@ -141,10 +144,11 @@ async def _work(
             except Exception:
                 watchdog.leave(1)
                 raise
-    click.echo(_summary(running.counts, time.monotonic() - started), err=True)
+    print_error(_summary(running.counts, time.monotonic() - started))
     if ending is Ending.RELEASED:
         # Handlers that cling to life would keep the interpreter from ending in good order.
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
         os._exit(EXIT_RELEASED)
     watchdog.leave(0)
 
@@ -152,6 +156,8 @@ async def _work(
 @contextmanager
 def _signals_stop(running: Worker, watchdog: Watchdog, timings: Timings) -> Iterator[None]:
     """SIGTERM and SIGINT stop the worker: the first gracefully, the second at once, the third without a word."""
+    from contentq.engine.forks import handle_only_here
+
     loop = asyncio.get_running_loop()
     seen = 0
 
@@ -164,9 +170,11 @@ def _signals_stop(running: Worker, watchdog: Watchdog, timings: Timings) -> Iter
         watchdog.arm(timings.wind_up + (timings.grace if seen == 1 else 0))
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    handle_only_here(before)
     try:
         yield
     finally:
+        handle_only_here(())
         for number, handler in before.items():
             signal.signal(number, handler)
 

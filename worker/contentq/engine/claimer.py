@@ -33,7 +33,9 @@ class Source(Protocol):
     ) -> contract.Claimed:
         """As contract.claim()."""
 
-    async def anything_waits(self, connection: contract.Connection, categories: Sequence[str] | None, /) -> bool:
+    async def anything_waits(
+        self, connection: contract.Connection, categories: Sequence[str] | None, idle_for: float, /
+    ) -> bool:
         """As contract.anything_waits()."""
 
 
@@ -62,6 +64,7 @@ class Claimer:
         self._wake_up = wake_up
         self._timings = timings
         self._is_limited = False
+        self._idle_since: float | None = None
         self._has_logged_waiting = False
 
     def suspect(self) -> None:
@@ -95,6 +98,8 @@ class Claimer:
         async with self._link.calling() as connection:
             asked_at = time.monotonic()
             claimed = await self._source.claim(connection, worker_id, max_tasks, self._options.categories)
+        if claimed.tasks:
+            self._idle_since = None
         if claimed.gate is not None:
             self._gate.learn_closed(claimed.gate)
         else:
@@ -112,6 +117,7 @@ class Claimer:
             seconds = min(seconds, more_in or self._timings.shortest_rest)
         if self._options.until_empty:
             self._log_waiting(more_in)
+            seconds = min(seconds, self._timings.heartbeat)
         if self._gate.is_closed:
             # Every insert wakes it, and it would ask each time.
             rest = min(seconds, self._timings.shortest_rest)
@@ -124,7 +130,10 @@ class Claimer:
         if not self._is_idle():
             return False
         async with self._link.calling() as connection:
-            return not await self._source.anything_waits(connection, self._options.categories)
+            now = time.monotonic()
+            self._idle_since = self._idle_since or now
+            idle_for = now - self._idle_since
+            return not await self._source.anything_waits(connection, self._options.categories, idle_for)
 
     def _is_idle(self) -> bool:
         return not (self._runner.busy or len(self._reporter))

@@ -1,7 +1,8 @@
 """A handler may fork. Its child is a copy of the whole worker, on the same connections and under the same id:
 should it come back from the handler, it must not go on as a second worker.
 
-Children that do not come back, such as those of subprocess and multiprocessing, are left alone.
+Children that do not come back, such as those of subprocess and multiprocessing, are left alone; but what stops the
+worker must stop them, too, and not be handled as if they were the worker.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
+import threading
+from collections.abc import Collection
 from weakref import WeakSet
 
 log = logging.getLogger("contentq.worker")
@@ -17,6 +21,14 @@ EXIT_FORKED = 70
 """Exit code of a child that came back from its handler (EX_SOFTWARE of sysexits.h)."""
 
 _loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+_signals: set[signal.Signals] = set()
+_mask = threading.local()
+
+
+def handle_only_here(signals: Collection[signal.Signals]) -> None:
+    """From now on forked children handle these signals by default, whatever this process does with them."""
+    _signals.clear()
+    _signals.update(signals)
 
 
 def end_children_of(loop: asyncio.AbstractEventLoop) -> None:
@@ -33,10 +45,26 @@ def end_if_forked(pid: int) -> None:
         os._exit(EXIT_FORKED)
 
 
+def _before_fork() -> None:
+    # A signal that comes before the child handles it by default would be lost.
+    _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, _signals)
+
+
+def _after_fork_in_parent() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
+
+
 def _after_fork_in_child() -> None:
+    if _signals:
+        signal.set_wakeup_fd(-1)
+    for number in _signals:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
     for loop in _loops:
         if not loop.is_closed():
             loop.call_soon(end_if_forked, os.getppid())
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -77,14 +79,18 @@ class Reporter:
         self._closes_gates = closes_gates
         self.notes = ProgressNotes(self._request_progress, timings.progress)
         self._is_progress_due = False
+        self._is_aparts_turn = False
         self._waiting: list[Outcome] = []
         self._under_way: list[Outcome] = []
+        self._apart: deque[list[Outcome]] = deque()
         self._aside: list[Outcome] = []
+        self._held_up: dict[Held, _HeldUp] = {}
         self._arrived = asyncio.Event()
         self._became_fewer = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._under_way) + len(self._aside)
+        apart = sum(map(len, self._apart))
+        return len(self._waiting) + len(self._under_way) + len(self._aside) + apart
 
     def add_ended(self, outcome: Outcome, task: Task, began: float) -> None:
         """An attempt has ended with this outcome, which the gate judges before it is reported."""
@@ -118,7 +124,7 @@ class Reporter:
             while True:
                 await self._arrived.wait()
                 self._under_way = self._next_group()
-                if not self._waiting:
+                if not (self._waiting or self._apart):
                     self._arrived.clear()
                 await self._report(self._under_way)
                 self._under_way = []
@@ -132,6 +138,10 @@ class Reporter:
         self._arrived.set()
 
     def _next_group(self) -> list[Outcome]:
+        """All that came in, or, every other time, what cannot be reported together with others."""
+        self._is_aparts_turn = not self._is_aparts_turn
+        if self._apart and (self._is_aparts_turn or not self._waiting):
+            return self._apart.popleft()
         size = number = 0
         for outcome in self._waiting[:GROUP]:
             size += _size([outcome])
@@ -148,6 +158,8 @@ class Reporter:
     async def _report_group(self, group: list[Outcome]) -> None:
         """Reports outcomes of one kind and one worker id, again and again until there is an answer."""
         failures = 0
+        if group[0].held in self._held_up:
+            group = await self._without_locked(group)  # without waiting for a lock that is still there
         while group:
             try:
                 async with self._link.calling(self._timings.call + _size(group) / BYTES_PER_SECOND) as connection:
@@ -165,12 +177,16 @@ class Reporter:
                     return
                 await self._link.back_off(error)
         for outcome in group:
+            self._held_up.pop(outcome.held, None)
             self._answered(outcome, counted.get(outcome.held.id))
 
     async def _is_dealt_with(self, group: list[Outcome], error: Exception, failures: int) -> bool:
         """After a failed report: splits the group, or does without. Whether it need not be made again."""
-        is_locked = isinstance(error, psycopg.errors.LockNotAvailable)
-        if len(group) > 1 and (failures >= SPLIT_AFTER or is_refusal(error) or is_locked):
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            place = (error.diag.context or "").partition("\n")[0][:100]
+            self._narrow_down(group, f"another session holds a lock that it needs ({place})")
+            return True
+        if len(group) > 1 and (failures >= SPLIT_AFTER or is_refusal(error)):
             middle = len(group) // 2
             await self._report_group(group[:middle])
             await self._report_group(group[middle:])
@@ -178,10 +194,20 @@ class Reporter:
         if is_refusal(error) or (failures >= SPLIT_AFTER and is_unknown(error)):
             await self._report_refused(group[0], error)
             return True
-        if is_locked or (failures >= SPLIT_AFTER and is_answer(error)):
+        if failures >= SPLIT_AFTER and is_answer(error):
             self._set_aside(group, one_line(error))
             return True
         return False
+
+    def _narrow_down(self, group: list[Outcome], why: str) -> None:
+        """A lock that is not on these rows keeps one of them from being reported: finds which, in its turn."""
+        if len(group) == 1:
+            self._set_aside(group, why)
+            return
+        self._under_way = _without(self._under_way, group)
+        middle = len(group) // 2
+        self._apart += (group[:middle], group[middle:])
+        self._arrived.set()
 
     async def _close_gates(self, connection: contract.Connection, group: list[Outcome]) -> list[Outcome]:
         """Closes the gates that outcomes want closed, each once and for the longest time of all.
@@ -219,18 +245,32 @@ class Reporter:
         return [each for each in group if each.held.id in free]
 
     def _set_aside(self, outcomes: list[Outcome], why: str) -> None:
-        """These must not hold up the others: they are reported again after a while."""
-        if not outcomes:
-            return
-        log.warning("reports held up tasks=%d first=%s: %s", len(outcomes), outcomes[0].held.task_id, why)
+        """These must not hold up the others: each is reported again by itself, ever later."""
+        now = time.monotonic()
+        for outcome in outcomes:
+            before = self._held_up.get(outcome.held)
+            held_up = _HeldUp(
+                before.since if before else now,
+                min(2 * before.pause, self._timings.longest_set_aside) if before else self._timings.set_aside,
+            )
+            self._held_up[outcome.held] = held_up
+            log.warning(
+                "report held up task=%s attempt=%d for=%.0fs next_in=%.0fs: %s",
+                outcome.held.task_id,
+                outcome.held.attempt,
+                now - held_up.since,
+                held_up.pause,
+                why,
+            )
+            asyncio.get_running_loop().call_later(held_up.pause, self._take_back, outcome)
         self._under_way = _without(self._under_way, outcomes)
         self._aside += outcomes
-        asyncio.get_running_loop().call_later(self._timings.set_aside, self._take_back, outcomes)
 
-    def _take_back(self, outcomes: list[Outcome]) -> None:
+    def _take_back(self, outcome: Outcome) -> None:
         """Reports again what was set aside."""
-        self._aside = _without(self._aside, outcomes)
-        self._add(outcomes)
+        self._aside = _without(self._aside, [outcome])
+        self._apart.append([outcome])
+        self._arrived.set()
 
     async def _report_refused(self, outcome: Outcome, error: Exception) -> None:
         """PostgreSQL refuses this outcome, and would refuse it again: reports that, if there is a way to."""
@@ -246,6 +286,7 @@ class Reporter:
             await self._report_group([refusal(held, UNSTORABLE)])
         else:
             # The worker does not hold it any more: the next heartbeat releases it.
+            self._held_up.pop(held, None)
             self._answered(outcome, None)
 
     def _request_progress(self) -> None:
@@ -266,6 +307,13 @@ class Reporter:
                 if is_outage(error):
                     return  # the next report says so
                 log.error("progress not written error=%s", one_line(error))
+
+
+class _HeldUp(NamedTuple):
+    """Since when (time.monotonic()) an outcome cannot be reported, and the seconds until it is tried again."""
+
+    since: float
+    pause: float
 
 
 async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[int, str]:

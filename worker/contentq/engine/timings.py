@@ -61,7 +61,10 @@ class Timings:
     """Longest backoff between attempts to connect: a database that is back should be used at once."""
 
     set_aside: float = 5.0
-    """Time after which a report is repeated that would have held up other reports."""
+    """Time after which a report is repeated that would have held up others; it doubles with each repetition."""
+
+    longest_set_aside: float = 60.0
+    """Longest time until such a report is repeated."""
 
     # Heartbeat
 

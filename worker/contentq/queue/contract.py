@@ -64,6 +64,12 @@ _WAITING = """
           AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.blocked_accounts
                                        WHERE greatest(paused_until, over_budget_until) > clock_timestamp()))
           AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))
+    ) OR EXISTS (
+        SELECT FROM contentq.tasks AS t
+        LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
+        WHERE t.status = 'processing'
+          AND t.worker_id IS NOT NULL
+          AND coalesce(w.heartbeat_at < clock_timestamp() - make_interval(secs => %(idle_for)s), true)
     )"""
 _COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::text[])"
 _STORE = """
@@ -218,12 +224,14 @@ async def claim(
     return Claimed(tasks, previous, more_in, None if gate is None else ClosedGate(*gate))
 
 
-async def anything_waits(connection: Connection, categories: Sequence[str] | None) -> bool:
-    """Whether a task is ready, or waits for its retry.
+async def anything_waits(connection: Connection, categories: Sequence[str] | None, idle_for: float) -> bool:
+    """Whether a task is ready, waits for its retry, or is held by a worker not heard for idle_for seconds.
 
-    Tasks that producers scheduled for later do not count, nor do those of accounts that are held.
+    Tasks that producers scheduled for later do not count, nor do those of accounts that are held. A worker that
+    waits for something has then heard every other that is alive, and rescues the tasks of those that are not.
     """
-    return bool(await _value(connection, _WAITING, {"categories": _array(categories)}))
+    values = {"categories": _array(categories), "idle_for": idle_for}
+    return bool(await _value(connection, _WAITING, values))
 
 
 async def complete(connection: Connection, worker_id: int, outcomes: Sequence[Completed]) -> list[int]:

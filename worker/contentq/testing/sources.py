@@ -65,7 +65,9 @@ class OneTask:
         self._is_asked = True
         return claimed
 
-    async def anything_waits(self, _connection: contract.Connection, _categories: Sequence[str] | None) -> bool:
+    async def anything_waits(
+        self, _connection: contract.Connection, _categories: Sequence[str] | None, _idle_for: float
+    ) -> bool:
         """Whether it is still to be claimed."""
         return not self._is_asked
 
@@ -80,6 +82,8 @@ class AtOnce:
         await connection.execute(_MAKE_READY)
         return await contract.claim(connection, worker_id, max_tasks, categories)
 
-    async def anything_waits(self, connection: contract.Connection, categories: Sequence[str] | None) -> bool:
+    async def anything_waits(
+        self, connection: contract.Connection, categories: Sequence[str] | None, idle_for: float
+    ) -> bool:
         """As contract.anything_waits()."""
-        return await contract.anything_waits(connection, categories)
+        return await contract.anything_waits(connection, categories, idle_for)

@@ -1,0 +1,42 @@
+"""As process 1 of a container, contentq has a parent of its own: what a real init would do, and a worker cannot.
+
+Whatever handlers leave behind becomes a child of process 1, which must reap it when it has ended, or it stays as a
+zombie. A worker must not: it would take the exit statuses of the programs that its handlers wait for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def leave_process_one() -> None:
+    """Goes on in a child when this is process 1, which forwards signals, reaps, and ends as the child does."""
+    if os.getpid() != 1:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)  # Ctrl-C is to reach it once, from its parent
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    for number in FORWARDED:
+        signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
