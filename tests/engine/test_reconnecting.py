@@ -16,6 +16,9 @@ from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.timings import Timings
 
 from tests.engine.conftest import Database
+from tests.support.cluster import Cluster
+from tests.support.pooler import Pooler
+from tests.support.programs import installed
 from tests.support.waiting import eventually
 
 LINK = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'contentq test'"
@@ -158,7 +161,9 @@ def test_warnings_of_the_database_are_logged_and_its_notices_are_not(
 # New connections
 
 
-@pytest.mark.parametrize("options", [{"prepare": True}, {"heard": lambda: None}], ids=["prepares", "listens"])
+@pytest.mark.parametrize(
+    "options", [{}, {"prepare": True}, {"heard": lambda: None}], ids=["plain", "prepares", "listens"]
+)
 def test_server_that_ends_idle_sessions_leaves_those_of_a_worker_alone(
     run: Run, database: Database, options: dict[str, Any]
 ) -> None:
@@ -170,6 +175,27 @@ def test_server_that_ends_idle_sessions_leaves_those_of_a_worker_alone(
             assert row == ("0",)
 
     run(scene)
+
+
+def test_behind_a_pooler_nothing_is_prepared_and_it_is_said_once_that_nothing_is_heard(
+    run: Run, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(dsn=url, prepare=True, heard=lambda: None)
+        for _ in range(2):
+            async with link.calling() as connection:
+                assert connection.prepare_threshold is None
+                row = await (await connection.execute("SHOW idle_session_timeout")).fetchone()
+                assert row == ("1min",)
+            await link.close()
+
+    with Cluster(next(iter(installed().values())).folder, tcp=True) as cluster:
+        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+            connection.execute("ALTER DATABASE postgres SET idle_session_timeout = '1min'")
+        url = Pooler(cluster.dsn(host="127.0.0.1"), request).url
+        run(scene)
+    said = [record.message for record in caplog.records if record.name == "contentq.worker"]
+    assert [message.partition(":")[0] for message in said] == ["a pooler is in the way"]
 
 
 def test_statement_that_was_prepared_elsewhere_is_prepared_no_more(run: Run) -> None:

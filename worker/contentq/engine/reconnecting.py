@@ -157,13 +157,11 @@ class ReconnectingConnection:
 
     async def _set_up(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
         """Finds out what a new connection is good for, and listens on it."""
-        if self._prepare or self._heard is not None:
-            is_direct = await leads_to_the_server(connection)
-            if is_direct:
-                await contract.stay_open(connection)
-            if not is_direct and self._prepare:
-                self._prepare, connection.prepare_threshold = False, None
-            if not is_direct and self._heard is not None and not self._warned_of_pooler:
+        if await leads_to_the_server(connection):
+            await contract.stay_open(connection)
+        else:
+            self._prepare, connection.prepare_threshold = False, None
+            if self._heard is not None and not self._warned_of_pooler:
                 self._warned_of_pooler = True
                 log.warning(
                     "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
