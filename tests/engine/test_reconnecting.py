@@ -1,63 +1,438 @@
-"""A link reads what the database sends between calls."""
+"""A connection that is expected to break: cut when it hangs, opened again, listening and tidy in between."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
 
+import psycopg
+import pytest
 from contentq.database import database as databases
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.timings import Timings
 
 from tests.engine.conftest import Database
+from tests.support.cluster import Cluster
+from tests.support.pooler import Pooler
+from tests.support.programs import installed
+from tests.support.waiting import eventually
+
+LINK = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'contentq test'"
+BUSY = f"{LINK} AND state = 'active' AND query LIKE '%%pg_sleep%%' AND pid <> pg_backend_pid()"
+
+Link = ReconnectingConnection
+OpenLink = Callable[..., Link]
+Run = Callable[[Callable[[OpenLink], Awaitable[None]]], None]
 
 
-def test_notification_that_came_together_with_the_end_of_an_answer_is_heard(dsn: str, database: Database) -> None:
-    async def hear() -> int:
-        heard = 0
+@pytest.fixture
+def run(dsn: str) -> Run:
+    """Runs a scene on an event loop; the links that it opens are closed afterwards."""
 
-        def count() -> None:
-            nonlocal heard
-            heard += 1
+    def run_scene(scene: Callable[[OpenLink], Awaitable[None]]) -> None:
+        links: list[Link] = []
 
-        link = ReconnectingConnection(databases.Database(dsn), "test", Timings(), heard=count)
+        def open_link(*, dsn: str = dsn, timings: Timings | None = None, **options: Any) -> Link:
+            links.append(Link(databases.Database(dsn), "test", timings or Timings(), **options))
+            return links[-1]
+
+        async def play() -> None:
+            try:
+                async with asyncio.timeout(30):
+                    await scene(open_link)
+            finally:
+                for link in links:
+                    await link.close()
+
+        asyncio.run(play())
+
+    return run_scene
+
+
+async def pid_of(link: Link) -> int:
+    """Which session a call has."""
+    async with link.calling() as connection:
+        return connection.info.backend_pid
+
+
+async def call(link: Link, *statements: str) -> None:
+    """A call with these statements."""
+    async with link.calling() as connection:
+        for statement in statements:
+            await connection.execute(statement.encode())
+
+
+async def hang(link: Link) -> None:
+    """A call that gets no answer."""
+    await call(link, "SELECT pg_sleep(60)")
+
+
+async def until_busy(database: Database, *, is_busy: bool = True) -> None:
+    """Waits until a link is in such a call, or no longer."""
+    await asyncio.to_thread(eventually, lambda: (database.execute(BUSY).fetchone() is not None) is is_busy)
+
+
+# What the database sends between calls
+
+
+def test_notification_that_came_together_with_the_end_of_an_answer_is_heard(run: Run, database: Database) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        heard: list[None] = []
+        link = open_link(heard=lambda: heard.append(None))
         async with link.calling() as connection:
             database.execute("NOTIFY contentq_ready")
             assert select.select([connection.fileno()], [], [], 10)[0]
             connection.pgconn.consume_input()  # as the driver does for an answer; nothing is left to read
-        found = heard
+        assert len(heard) == 1
+
+    run(scene)
+
+
+def test_notification_is_heard_between_calls_however_many_there_were(run: Run, database: Database) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        heard = asyncio.Event()
+        link = open_link(heard=heard.set)
+        for _ in range(3):
+            await pid_of(link)
+            heard.clear()
+            database.execute("NOTIFY contentq_ready")
+            await heard.wait()
+
+    run(scene)
+
+
+def test_connection_that_is_closed_is_not_watched_any_more(run: Run) -> None:
+    """Its file descriptor is another connection's next."""
+
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(heard=lambda: None)
+        async with link.calling() as connection:
+            descriptor = connection.fileno()
         await link.close()
-        return found
+        assert not asyncio.get_running_loop().remove_reader(descriptor)
+        assert connection.closed
 
-    assert asyncio.run(hear()) == 1
+    run(scene)
 
 
-def test_end_of_an_idle_connection_is_told_at_once(dsn: str, database: Database) -> None:
-    async def hear() -> None:
+def test_end_of_an_idle_connection_is_told_at_once(run: Run, database: Database) -> None:
+    async def scene(open_link: OpenLink) -> None:
         told = asyncio.Event()
-        link = ReconnectingConnection(databases.Database(dsn), "test", Timings(), heard=told.set)
-        async with link.calling() as connection:
-            pid = connection.info.backend_pid
-        database.execute("SELECT pg_terminate_backend(%s)", [pid])
-        await asyncio.wait_for(told.wait(), 10)
+        link = open_link(heard=told.set)
+        database.execute("SELECT pg_terminate_backend(%s)", [await pid_of(link)])
+        await told.wait()
         assert not link.is_open
+        assert await pid_of(link)
 
-    asyncio.run(hear())
+    run(scene)
 
 
-def test_server_that_ends_idle_sessions_leaves_those_of_a_worker_alone(dsn: str, database: Database) -> None:
-    name = database.info.dbname
-    database.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '1min'".encode())
+def test_one_who_waits_on_an_idle_connection_is_told_of_its_end(run: Run, database: Database) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link()
+        pid = await pid_of(link)
+        await link.idle(0)
+        waiting = asyncio.ensure_future(link.idle(60))
+        await asyncio.sleep(0)
+        database.execute("SELECT pg_terminate_backend(%s)", [pid])
+        with pytest.raises(psycopg.OperationalError, match="the connection has ended"):
+            await waiting
 
-    async def timeout_of(link: ReconnectingConnection) -> str:
-        async with link.calling() as connection:
+    run(scene)
+
+
+def test_warnings_of_the_database_are_logged_and_its_notices_are_not(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        async with open_link().calling() as connection:
+            await connection.execute("DO $$ BEGIN RAISE NOTICE 'by the way'; RAISE WARNING 'look here'; END $$")
+
+    run(scene)
+    assert [record.getMessage() for record in caplog.records if record.name == "contentq.worker"] == [
+        "the database warns: look here"
+    ]
+
+
+# New connections
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"prepare": True}, {"heard": lambda: None}], ids=["plain", "prepares", "listens"]
+)
+def test_server_that_ends_idle_sessions_leaves_those_of_a_worker_alone(
+    run: Run, database: Database, options: dict[str, Any]
+) -> None:
+    database.execute(f"ALTER DATABASE {database.info.dbname} SET idle_session_timeout = '1min'".encode())
+
+    async def scene(open_link: OpenLink) -> None:
+        async with open_link(**options).calling() as connection:
             row = await (await connection.execute("SHOW idle_session_timeout")).fetchone()
-        await link.close()
-        assert row is not None
-        return str(row[0])
+            assert row == ("0",)
 
-    for link in (
-        ReconnectingConnection(databases.Database(dsn), "test", Timings(), prepare=True),
-        ReconnectingConnection(databases.Database(dsn), "test", Timings(), heard=lambda: None),
-    ):
-        assert asyncio.run(timeout_of(link)) == "0"
+    run(scene)
+
+
+def test_behind_a_pooler_nothing_is_prepared_and_it_is_said_once_that_nothing_is_heard(
+    run: Run, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(dsn=url, prepare=True, heard=lambda: None)
+        for _ in range(2):
+            async with link.calling() as connection:
+                assert connection.prepare_threshold is None
+                row = await (await connection.execute("SHOW idle_session_timeout")).fetchone()
+                assert row == ("1min",)
+            await link.close()
+
+    with Cluster(next(iter(installed().values())).folder, tcp=True) as cluster:
+        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+            connection.execute("ALTER DATABASE postgres SET idle_session_timeout = '1min'")
+        url = Pooler(cluster.dsn(host="127.0.0.1"), request).url
+        run(scene)
+    said = [record.message for record in caplog.records if record.name == "contentq.worker"]
+    assert [message.partition(":")[0] for message in said] == ["a pooler is in the way"]
+
+
+def test_statement_that_was_prepared_elsewhere_is_prepared_no_more(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(prepare=True)
+        async with link.calling() as connection:
+            assert connection.prepare_threshold is not None
+            await connection.execute("SELECT 7", prepare=True)
+            await connection.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
+        with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+            async with link.calling() as connection:
+                await connection.execute("SELECT 7", prepare=True)
+        assert connection.closed
+        async with link.calling() as connection:
+            assert connection.prepare_threshold is None
+
+    run(scene)
+
+
+# Calls that fail
+
+
+def test_statement_that_is_refused_does_not_cost_the_connection(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link()
+        pid = await pid_of(link)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await call(link, "SELECT 1 / 0")
+        assert await pid_of(link) == pid
+
+    run(scene)
+
+
+def test_transaction_that_was_left_open_does_not_reach_the_next_call(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link()
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await call(link, "BEGIN", "SELECT 1 / 0")
+        assert not link.is_open
+        async with link.calling() as connection:
+            assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+    run(scene)
+
+
+def test_call_without_an_answer_is_given_up_and_the_next_has_a_new_connection(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(timings=Timings(call=0.3))
+        pid = await pid_of(link)
+        with pytest.raises(psycopg.OperationalError):
+            await hang(link)
+        assert link.timed_out
+        assert await pid_of(link) != pid
+        assert not link.timed_out
+
+    run(scene)
+
+
+def test_call_that_has_ended_is_not_given_up_later(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(timings=Timings(call=0.2, call_check=0.05))
+        pid = await pid_of(link)
+        # Longer than a call may take.
+        await link.idle(0.5)
+        assert await pid_of(link) == pid
+        async with link.calling(10) as connection:
+            await connection.execute("SELECT pg_sleep(0.5)")
+        assert await pid_of(link) == pid
+
+    run(scene)
+
+
+def test_call_under_way_gets_little_time_once_another_connection_got_no_answer(
+    run: Run, database: Database
+) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(timings=Timings(call=3600, suspect_call=0.1, call_check=0.1))
+        calling = asyncio.ensure_future(hang(link))
+        await until_busy(database)
+        link.suspect()
+        with pytest.raises(psycopg.OperationalError):
+            await calling
+        assert link.timed_out
+
+    run(scene)
+
+
+def test_idle_connection_is_replaced_once_when_another_got_no_answer(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link()
+        before = await pid_of(link)
+        link.suspect()
+        after = await pid_of(link)
+        assert after != before
+        assert await pid_of(link) == after
+
+    run(scene)
+
+
+def test_call_that_got_its_answer_shows_that_the_connection_is_fine(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link()
+        async with link.calling() as connection:
+            link.suspect()
+            await connection.execute("SELECT")
+        assert await pid_of(link) == connection.info.backend_pid
+
+    run(scene)
+
+
+def test_call_whose_connection_a_handler_closes_ends_with_an_error(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(timings=Timings(call_check=0.05))
+
+        async def call_closed() -> None:
+            async with link.calling() as connection:
+                connection.pgconn.finish()
+                await asyncio.Event().wait()
+
+        with pytest.raises(psycopg.OperationalError, match="closed during a call"):
+            await call_closed()
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        assert await pid_of(link)
+
+    run(scene)
+
+
+def test_call_that_is_cancelled_ends_cancelled_and_leaves_nothing_behind(run: Run, database: Database) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(timings=Timings(call_check=0.05))
+        calling = asyncio.ensure_future(hang(link))
+        await until_busy(database)
+        calling.cancel()
+        with suppress(asyncio.CancelledError):
+            await calling
+        assert calling.cancelled()
+        assert await pid_of(link)
+        await until_busy(database, is_busy=False)
+
+    run(scene)
+
+
+def test_call_that_is_cancelled_as_its_connection_is_closed_ends_cancelled(run: Run) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(timings=Timings(call_check=0.05))
+
+        async def call_closed() -> None:
+            async with link.calling() as connection:
+                connection.pgconn.finish()
+                link._watch()
+                calling.cancel()
+                await asyncio.Event().wait()
+
+        calling = asyncio.ensure_future(call_closed())
+        with suppress(asyncio.CancelledError):
+            await calling
+        assert calling.cancelled()
+
+    run(scene)
+
+
+# Trying again
+
+
+@pytest.fixture
+def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited before each further attempt; nothing waits."""
+    rests: list[float] = []
+
+    async def note(seconds: float) -> None:
+        rests.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    return rests
+
+
+LOST = psycopg.OperationalError("no answer")
+
+
+def test_attempts_come_less_and_less_often_until_one_succeeds(run: Run, rests: list[float]) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(timings=Timings(first_backoff=1, longest_backoff=6))
+        for _ in range(2):
+            rests.clear()
+            for _ in range(5):
+                await link.back_off(LOST)
+            for rest, most in zip(rests, [1, 2, 4, 6, 6], strict=True):
+                assert most / 2 <= rest <= most
+            await pid_of(link)
+
+    run(scene)
+
+
+def test_outage_of_hours_is_waited_out(run: Run, rests: list[float]) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link()
+        for _ in range(5000):
+            await link.back_off(LOST)
+        assert max(rests) <= Timings().longest_backoff
+        assert len(set(rests)) > 4900
+
+    run(scene)
+
+
+def test_each_error_is_said_once_and_its_end_too(
+    run: Run, rests: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link()
+        for _ in range(2):
+            for error in (LOST, LOST, psycopg.errors.DivisionByZero("zero"), LOST):
+                await link.back_off(error)
+            await pid_of(link)
+            await pid_of(link)
+
+    run(scene)
+    said = [
+        record.message.partition(" after=")[0] for record in caplog.records if record.name == "contentq.worker"
+    ]
+    lost = "database lost, trying again connection=test error=OperationalError: no answer"
+    failed = "call failed, trying again connection=test error=DivisionByZero: zero"
+    assert said == [lost, failed, lost, "back at work connection=test"] * 2
+
+
+def test_connection_to_a_standby_is_not_used_again(run: Run, rests: list[float]) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link()
+        pid = await pid_of(link)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction) as refused:
+            await call(
+                link, "SET default_transaction_read_only = on", "INSERT INTO accounts (name) VALUES ('Ada')"
+            )
+        await link.back_off(refused.value)
+        assert await pid_of(link) != pid
+
+    run(scene)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
@@ -278,8 +279,10 @@ def test_open_transaction_of_an_operator_keeps_no_worker_from_reporting(
     assert queue.blocked_accounts() == []
 
 
-def test_account_that_is_deleted_is_held_no_more(queue: Queue) -> None:
-    account = queue.add_account(paused_until="infinity")
+@pytest.mark.parametrize("columns", [{"paused_until": "infinity"}, {"monthly_budget": 0}], ids=["paused", "spent"])
+def test_account_that_is_deleted_is_held_no_more(queue: Queue, columns: dict[str, Any]) -> None:
+    account = queue.add_account(**columns)
+    assert queue.blocked_accounts() == [account]
 
     queue.run("DELETE FROM accounts WHERE id = %s", account)
 

@@ -184,7 +184,8 @@ def test_function_of_an_older_version_with_other_arguments_is_replaced(dsn: str,
 
 
 def test_function_of_an_older_version_that_returns_something_else_is_replaced(dsn: str, queue: Queue) -> None:
-    """What depends on it is created anew, too: the trigger of the function."""
+    """What depends on it is created anew, too: the trigger of the function. What is a host's stays."""
+    queue.run("CREATE VIEW contentq.mine AS SELECT 7 AS seven")
     before = dump(dsn)
     queue.run("DROP FUNCTION contentq.forget_worker")
     queue.run("CREATE FUNCTION contentq.forget_worker(worker_id bigint) RETURNS text LANGUAGE sql AS 'SELECT 1'")
@@ -216,6 +217,30 @@ def test_what_a_host_has_put_into_the_schema_is_left_alone(dsn: str, queue: Queu
     assert migrate(dsn) == Migrated(HEAD, HEAD)
 
     assert queue.value("SELECT seven FROM contentq.mine") == queue.value("SELECT contentq.backoff('x')") == 7
+
+
+@pytest.mark.parametrize("change", ["damaged", "older"])
+def test_function_of_a_host_with_the_name_of_one_that_is_restored_is_left_alone(
+    dsn: str, queue: Queue, change: str
+) -> None:
+    queue.run("CREATE FUNCTION contentq.touch_updated_at(word text) RETURNS integer LANGUAGE sql AS 'SELECT 7'")
+    if change == "damaged":
+        queue.run("COMMENT ON FUNCTION contentq.touch_updated_at() IS NULL")
+    else:
+        queue.run("UPDATE contentq.definitions SET source = 'older' WHERE name = 'touch_updated_at'")
+
+    migrate(dsn)
+
+    assert queue.value("SELECT contentq.touch_updated_at('x')") == 7
+    assert migrate(dsn) == Migrated(HEAD, HEAD)
+
+
+def test_what_is_gone_and_no_longer_wanted_is_nothing_to_speak_of(dsn: str, queue: Queue) -> None:
+    queue.run("INSERT INTO contentq.definitions VALUES ('view', 'former', '', '')")
+
+    assert migrate(dsn) == Migrated(HEAD, HEAD)
+
+    assert queue.values("SELECT name FROM contentq.definitions WHERE name = 'former'") == []
 
 
 def test_view_of_a_host_on_one_of_ours_survives_the_repair_of_something_else(dsn: str, queue: Queue) -> None:
@@ -258,6 +283,7 @@ def test_rights_that_a_host_gave_on_views_and_functions_are_kept(dsn: str, queue
         before = queue.rows(rights)
         # A column of another type: the view has to go, and with the function all that depends on either.
         queue.run("ALTER VIEW contentq.throughput RENAME COLUMN wait_s TO seconds")
+        queue.run(f"GRANT SELECT (seconds) ON contentq.throughput TO {app}")  # no such column is left afterwards
         queue.run("DROP FUNCTION contentq.touch_updated_at CASCADE")
         queue.run("CREATE FUNCTION contentq.touch_updated_at() RETURNS text LANGUAGE sql AS 'SELECT 1'")
 
@@ -270,14 +296,27 @@ def test_rights_that_a_host_gave_on_views_and_functions_are_kept(dsn: str, queue
 def test_rights_of_the_roles_are_restored(dsn: str, queue: Queue, server: Server) -> None:
     with applied_roles(queue, server, dsn):
         assert migrate(dsn) == Migrated(HEAD, HEAD)
-        queue.run("REVOKE UPDATE (status) ON content_generation_tasks FROM contentq_worker")
-        queue.run("REVOKE INSERT ON content_generation_tasks FROM contentq_producer")
-        queue.run("GRANT DELETE ON accounts TO contentq_reader")
+        for damage in (
+            "REVOKE UPDATE (status) ON content_generation_tasks FROM contentq_worker",
+            "REVOKE INSERT ON content_generation_tasks FROM contentq_producer",
+            "GRANT DELETE ON accounts TO contentq_reader",
+            "REVOKE SELECT ON contentq.gates FROM contentq_reader",
+            "DO $$ BEGIN EXECUTE format('REVOKE USAGE ON SCHEMA %I FROM contentq_worker', "
+            "(SELECT schema_name FROM contentq.tables LIMIT 1)); END $$",
+        ):
+            queue.connection.execute(damage.encode())
 
-        assert migrate(dsn).changes == ["restored the rights of the roles of sql/roles.sql"]
+            assert migrate(dsn).changes == ["restored the rights of the roles of sql/roles.sql"], damage
 
-        assert queue.value("SELECT has_table_privilege('contentq_producer', 'content_generation_tasks', 'INSERT')")
-        assert not queue.value("SELECT has_table_privilege('contentq_reader', 'accounts', 'DELETE')")
+            assert migrate(dsn) == Migrated(HEAD, HEAD)
+
+
+def test_roles_that_another_database_has_applied_get_no_rights_here(
+    dsn: str, queue: Queue, server: Server
+) -> None:
+    with applied_roles(queue, server, dsn):
+        queue.run("REVOKE ALL ON SCHEMA contentq FROM contentq_producer")
+
         assert migrate(dsn) == Migrated(HEAD, HEAD)
 
 

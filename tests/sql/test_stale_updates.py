@@ -112,6 +112,14 @@ def test_result_without_content_is_not_forgotten_either(queue: Queue) -> None:
     assert "would forget what it produced" in refused(queue, read, SPECIFIED)
 
 
+def test_content_is_not_forgotten_though_the_result_is_kept(queue: Queue) -> None:
+    task = queue.running()
+    queue.store(task.worker, [task])
+
+    with pytest.raises(psycopg.DatabaseError, match="would forget what it produced"):
+        queue.set(task.id, status="pending", content_id=None)
+
+
 def test_row_that_nothing_happened_to_is_written_back(queue: Queue) -> None:
     waiting = queue.add()
 
@@ -147,3 +155,25 @@ def test_content_of_a_completed_task_can_be_deleted(queue: Queue) -> None:
     queue.run("DELETE FROM contents")
 
     assert queue.status(task.id) == "completed"
+
+
+@pytest.mark.parametrize("result", [None, '{"words": 5}'])
+def test_completed_task_that_has_no_content_is_put_back_by_its_status_alone(
+    queue: Queue, worker: int, result: str | None
+) -> None:
+    """Also one that was completed by a plain UPDATE, without a result."""
+    id_ = queue.add(status="completed", completed_at="2001-01-01", result=result)
+
+    queue.set(id_, status="pending")
+
+    assert [row["id"] for row in queue.claim(worker)] == [id_]
+
+
+def test_content_of_a_task_that_was_put_back_can_be_deleted(queue: Queue) -> None:
+    task = queue.running()
+    queue.store(task.worker, [task])
+    queue.set(task.id, status="pending")
+
+    queue.run("DELETE FROM contents")
+
+    assert (queue.status(task.id), queue.row(task.id)["content_id"]) == ("pending", None)

@@ -333,8 +333,10 @@ class Installer:
             for name in names
         }
         for name in names:
-            replaced = {found.oid for found in own.get(name, [])} - {made[name].oid}
-            self._drop({name: [found for found in after[name] if found.oid in replaced]})
+            ours = {found.oid for found in own.get(name, [])}
+            # Where one was replaced in its place, it was ours, and what has other arguments is a host's.
+            if made[name].oid not in ours:
+                self._drop({name: [found for found in after[name] if found.oid in ours]})
         self._connection.execute(
             _REMEMBER,
             [

@@ -51,7 +51,7 @@ class ReconnectingConnection:
         self._ended: asyncio.Future[None] | None = None
         self._purpose = purpose
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
-        self._failures = 0
+        self._backoff = 0.0
         self._lost_at = 0.0
         self._last_error = ""
         self._watching: asyncio.TimerHandle | None = None
@@ -102,9 +102,9 @@ class ReconnectingConnection:
             self._stop_watching()
             self._read()
         self._suspect = False
-        if self._failures:
+        if self._backoff:
             log.info("back at work connection=%s after=%.1fs", self._purpose, time.monotonic() - self._lost_at)
-            self._failures, self._last_error = 0, ""
+            self._backoff, self._last_error = 0.0, ""
 
     @property
     def is_open(self) -> bool:
@@ -123,9 +123,8 @@ class ReconnectingConnection:
 
     async def back_off(self, error: BaseException) -> None:
         """Says what went wrong, if it is news, and waits a moment: longer each time, with jitter."""
-        if self._failures == 0:
+        if not self._backoff:
             self._lost_at = time.monotonic()
-        self._failures += 1
         text = one_line(error)
         if text != self._last_error:
             if is_outage(error):
@@ -136,8 +135,8 @@ class ReconnectingConnection:
             self._last_error = text
         if is_read_only(error):
             await self.close()
-        longest = min(self._timings.longest_backoff, self._timings.first_backoff * 2 ** (self._failures - 1))
-        await asyncio.sleep(random.uniform(0.5, 1.0) * longest)
+        self._backoff = min(2 * self._backoff or self._timings.first_backoff, self._timings.longest_backoff)
+        await asyncio.sleep(random.uniform(0.5, 1.0) * self._backoff)
 
     async def idle(self, seconds: float) -> None:
         """Waits for so long. Raises OperationalError as soon as the idle connection has ended."""
@@ -158,13 +157,11 @@ class ReconnectingConnection:
 
     async def _set_up(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
         """Finds out what a new connection is good for, and listens on it."""
-        if self._prepare or self._heard is not None:
-            is_direct = await leads_to_the_server(connection)
-            if is_direct:
-                await contract.stay_open(connection)
-            if not is_direct and self._prepare:
-                self._prepare, connection.prepare_threshold = False, None
-            if not is_direct and self._heard is not None and not self._warned_of_pooler:
+        if await leads_to_the_server(connection):
+            await contract.stay_open(connection)
+        else:
+            self._prepare, connection.prepare_threshold = False, None
+            if self._heard is not None and not self._warned_of_pooler:
                 self._warned_of_pooler = True
                 log.warning(
                     "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
