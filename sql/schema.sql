@@ -54,6 +54,7 @@ COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay bef
 CREATE FUNCTION contentq.block_account(account_id bigint) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -110,6 +111,7 @@ COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at 
 CREATE FUNCTION contentq.check_budget(account_id bigint) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -3330,6 +3332,10 @@ ALTER TABLE ONLY public.contents
 
 COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
 
+-- Name: budget_checks_account_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX budget_checks_account_id_idx ON contentq.budget_checks USING btree (account_id);
+
 -- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
@@ -3341,6 +3347,10 @@ CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id,
 -- Name: usage_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX usage_day_idx ON contentq.usage USING btree (day);
+
+-- Name: used_up_budgets_account_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX used_up_budgets_account_id_idx ON contentq.used_up_budgets USING btree (account_id);
 
 -- Name: content_generation_tasks_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
