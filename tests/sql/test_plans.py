@@ -1,21 +1,18 @@
 """What a function reads follows from what it does, not from what else is in the table or was there before.
 
-Each backlog is built once a server, and all calls are counted with all plans that a session can come to have: kept
+Beside each backlog all calls are counted with all plans that a session can come to have: kept
 since the table was empty, made without statistics, by statistics older than the backlog, by good ones; each for
 any values ("generic") or for those of one call ("custom").
 """
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Literal
 
 import pytest
-from contentq.database.connect import connect as open_connection
 
 from tests.support.plans import Scans, scans
 from tests.support.queue import Queue
-from tests.support.servers import Server
 
 BULK = 50_000
 """Tasks of a backlog: far more than a call may read. With ten times as many the same plans are chosen."""
@@ -233,18 +230,14 @@ def beside(backlog: str, session: Queue) -> Readings:
     return readings
 
 
-@pytest.fixture(scope="module", params=BACKLOGS)
-def readings(request: pytest.FixtureRequest, server: Server) -> Readings:
-    """What the calls read beside each backlog."""
-    with server.databases.migrated() as dsn, closing(open_connection(dsn, "contentq test")) as connection:
-        return beside(str(request.param), Queue(connection))
+@pytest.mark.parametrize("backlog", BACKLOGS)
+def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(queue: Queue, backlog: str) -> None:
+    readings = beside(backlog, queue)
 
-
-@pytest.mark.parametrize("call", CALLS)
-def test_call_reads_by_its_indexes_and_only_what_it_works_on(readings: Readings, call: str) -> None:
     wrong = [
-        f"{situation}: {read}"
-        for situation, read in readings.of[call].items()
+        f"{call}, {situation}: {read}"
+        for call, read_in in readings.of.items()
+        for situation, read in read_in.items()
         if read.sequential
         or read.rows > EACH * read.changed + BESIDE
         or sum(read.entries.values()) > EACH * read.changed + DEAD
