@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from contentq.database.database import Database
-from contentq.engine.database_errors import is_answer, is_outage, is_refusal, is_unknown, one_line
+from contentq.engine.database_errors import is_out_of_reach, is_outage, is_refusal, is_unknown, one_line
 from contentq.engine.gate import Gate
 from contentq.engine.progress import ProgressNotes
 from contentq.engine.reconnecting import ReconnectingConnection
@@ -178,7 +178,7 @@ class Reporter:
         if is_refusal(error) or (failures >= SPLIT_AFTER and is_unknown(error)):
             await self._report_refused(group[0], error)
             return True
-        if is_locked or (failures >= SPLIT_AFTER and is_answer(error)):
+        if is_locked or (failures >= SPLIT_AFTER and not is_out_of_reach(error)):
             self._set_aside(group, one_line(error))
             return True
         return False
