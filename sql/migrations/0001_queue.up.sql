@@ -315,7 +315,7 @@ BEGIN
           SELECT
           FROM pg_index AS i
           WHERE i.indrelid = a.attrelid
-            AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indkey[0] = a.attnum
+            AND i.indisunique AND i.indimmediate AND i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indkey[0] = a.attnum
       );
     problems := problems || coalesce(found, '{}');
 
@@ -352,7 +352,7 @@ BEGIN
         SELECT i.indexrelid::regclass::text AS name, string_agg(a.attname, ', ' ORDER BY k.place) AS columns
         FROM pg_index AS i
         CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
-        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.place <= i.indnkeyatts
         WHERE i.indrelid = to_regclass('public.contents')
           AND i.indisunique
           AND i.indexprs IS NULL
@@ -460,21 +460,28 @@ BEGIN
         END LOOP;
     END IF;
 
-    -- What triggers, rules and policies of contents refuse: a content is stored, and undone.
+    -- What triggers, rules, policies and unique indexes of contents refuse: two contents that are the same are stored, and
+    -- undone.
     IF problems = '{}' AND to_regclass('public.contents') IS NOT NULL AND to_regclass('public.accounts') IS NOT NULL THEN
         BEGIN
-            FOR each IN
-                EXECUTE 'INSERT INTO public.contents (account_id, title, body, word_count, review_status) '
-                        'SELECT a.id, ''Title'', ''Text.'', 1, ''pending'' FROM public.accounts AS a LIMIT 1 RETURNING id'
-            LOOP
-                SET CONSTRAINTS ALL IMMEDIATE;
+            number := 0;
+            WHILE number < 2 LOOP
+                FOR each IN
+                    EXECUTE 'INSERT INTO public.contents (account_id, title, body, word_count, review_status) '
+                            'SELECT a.id, ''Title'', ''Text.'', 1, ''pending'' FROM public.accounts AS a '
+                            'ORDER BY a.id LIMIT 1 RETURNING id'
+                LOOP
+                    SET CONSTRAINTS ALL IMMEDIATE;
+                END LOOP;
+                number := number + 1;
             END LOOP;
             RAISE EXCEPTION USING ERRCODE = 'CQ000';
         EXCEPTION
             WHEN SQLSTATE 'CQ000' THEN
                 NULL;
             WHEN OTHERS THEN
-                problems := problems || format('a content could not be stored: %s', SQLERRM);
+                problems := problems || format('a %scontent could not be stored: %s',
+                                               CASE WHEN number > 0 THEN 'second ' END, SQLERRM);
         END;
     END IF;
 

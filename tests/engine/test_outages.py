@@ -123,6 +123,35 @@ def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
     assert {row(id_).attempt for id_ in (*held_up, *others)} == {1}
 
 
+def test_report_that_breaks_its_connection_each_time_holds_up_no_other(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    database.execute(
+        "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$"
+    )
+    database.execute(
+        "CREATE TRIGGER crash BEFORE UPDATE ON content_generation_tasks "
+        "FOR EACH ROW WHEN (NEW.status = 'completed' AND NEW.topic = 'crash') EXECUTE FUNCTION crash()"
+    )
+    go = threading.Event()
+
+    def handler(_task: Task, _context: ThreadContext) -> None:
+        go.wait(30)
+
+    start_worker(handler, first_backoff=0.01, longest_backoff=0.05, set_aside=0.1)
+    tasks = [insert(topic="crash" if n == 1 else "fine") for n in range(6)]
+    eventually(lambda: all(row(id_).status == "processing" for id_ in tasks))
+    go.set()
+
+    eventually(lambda: [row(id_).status for id_ in tasks] == ["completed", "processing"] + ["completed"] * 4)
+    later = insert()
+    eventually(lambda: row(later).status == "completed")
+
+    database.execute("DROP TRIGGER crash ON content_generation_tasks")
+    eventually(lambda: row(tasks[1]).status == "completed")
+
+
 def test_due_task_that_someone_has_locked_does_not_make_an_idle_worker_spin(
     start_worker: StartWorker,
     insert: Insert,

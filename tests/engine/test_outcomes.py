@@ -367,6 +367,47 @@ def test_outcome_that_the_database_refuses_for_reasons_of_its_own_fails_its_task
     assert "not this one" in row(bad).error_message
 
 
+@pytest.mark.parametrize(
+    ("refused", "error", "stored"),
+    [
+        ("NEW.error_message ~ 'secret'", PermanentError("a secret"), "its error message cannot be stored"),
+        (
+            "NEW.scheduled_at IS NOT NULL",
+            RateLimited("429", retry_after=9),
+            "it could not be snoozed: RaiseException: no",
+        ),
+    ],
+    ids=["failure", "snooze"],
+)
+def test_report_that_the_database_refuses_ends_its_task_in_another_way(
+    work_off: WorkOff, insert: Insert, row: Row, database: Database, refused: str, error: Exception, stored: str
+) -> None:
+    database.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$"
+    )
+    database.execute(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON content_generation_tasks "
+        f"FOR EACH ROW WHEN ({refused}) EXECUTE FUNCTION refuse()".encode()
+    )
+    id_ = insert(max_retries=0)
+
+    work_off(raising(error))
+
+    assert row(id_).status == "failed"
+    assert row(id_).error_message.startswith(stored)
+
+
+def test_usage_that_the_database_refuses_does_not_cost_the_error_message(
+    work_off: WorkOff, insert: Insert, row: Row, database: Database
+) -> None:
+    database.execute("ALTER TABLE contentq.usage ADD CONSTRAINT usage_cost_check CHECK (cost < 5)")
+    id_ = insert()
+
+    work_off(raising(PermanentError("the topic is forbidden", usage={"cost": 7})))
+
+    assert (row(id_).status, row(id_).error_message) == ("failed", "the topic is forbidden")
+
+
 def test_word_count_that_no_integer_holds_fails_its_task(work_off: WorkOff, insert: Insert, row: Row) -> None:
     id_ = insert()
     work_off(returning(GeneratedContent("t", "b", word_count=3_000_000_000)))

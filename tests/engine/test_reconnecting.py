@@ -97,7 +97,7 @@ def test_notification_is_heard_between_calls_however_many_there_were(run: Run, d
         heard = asyncio.Event()
         link = open_link(heard=heard.set)
         for _ in range(3):
-            await pid_of(link)
+            await call(link, "SELECT")
             heard.clear()
             database.execute("NOTIFY contentq_ready")
             await heard.wait()

@@ -371,6 +371,56 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             ["a content could not be stored: no tenant"],
         ),
         (
+            HOST + "; ALTER TABLE contents ADD slug text NOT NULL UNIQUE DEFAULT ''",
+            [
+                "a second content could not be stored: duplicate key value violates unique constraint "
+                '"contents_slug_key"'
+            ],
+        ),
+        (
+            HOST + "; CREATE UNIQUE INDEX once ON contents (account_id, lower(title))",
+            ['a second content could not be stored: duplicate key value violates unique constraint "once"'],
+        ),
+        (
+            CONTENTS + "; CREATE UNIQUE INDEX once ON contents (account_id) INCLUDE (language)",
+            [
+                "contents has the unique index public.once on (account_id): a second such content could not be "
+                "stored",
+            ],
+        ),
+        (
+            "CREATE TABLE accounts (id integer NOT NULL UNIQUE DEFERRABLE, name text)",
+            [
+                "accounts.id is neither the primary key nor unique: "
+                "ALTER TABLE public.accounts ADD PRIMARY KEY (id)",
+            ],
+        ),
+        (
+            HOST + ";" + TASKS + "; ALTER TABLE content_generation_tasks DROP CONSTRAINT "
+            "content_generation_tasks_account_id_fkey, DROP CONSTRAINT content_generation_tasks_content_id_fkey, "
+            "DROP CONSTRAINT content_generation_tasks_task_id_key; "
+            "UPDATE content_generation_tasks SET account_id = 9, content_id = 9, task_id = 'same' WHERE id > 1; "
+            "ALTER TABLE content_generation_tasks ALTER account_id DROP NOT NULL; "
+            "UPDATE content_generation_tasks SET account_id = NULL, retry_count = -1, max_retries = -1, "
+            "status = 'completed', completed_at = NULL, result = '\"\\u0000\"' WHERE id = 1",
+            [
+                f"content_generation_tasks: rows with {what}; change or delete them"
+                for what in (
+                    "a task_id that another row has, too: 2 (the first has id 2)",
+                    "a negative retry_count: 1 (the first has id 1)",
+                    "a negative max_retries: 1 (the first has id 1)",
+                    "status completed without completed_at: 1 (the first has id 1)",
+                    "no account_id: 1 (the first has id 1)",
+                    "an account_id that no account has: 2 (the first has id 2)",
+                    "a content_id that no content has: 2 (the first has id 2)",
+                )
+            ]
+            + [
+                "content_generation_tasks: a result is JSON that PostgreSQL cannot read: unsupported Unicode "
+                "escape sequence; change it"
+            ],
+        ),
+        (
             """
             CREATE DOMAIN short AS varchar(100);
             CREATE TABLE accounts (id integer PRIMARY KEY, "Name" text NOT NULL);
@@ -465,7 +515,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             ],
         ),
     ],
-    ids=range(11),
+    ids=range(16),
 )
 def test_everything_that_does_not_fit_is_named_before_anything_is_changed(
     empty_dsn: str, bare: Queue, tables: str, problems: list[str]

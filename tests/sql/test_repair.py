@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from contentq.database.definitions import definitions
+from contentq.database.definitions import Installer, definitions
 from contentq.database.migrations import Migrated, migrate
 from contentq.database.revisions import head_revision
 from contentq.errors import ContentQueueError
@@ -150,6 +150,7 @@ def test_migrating_a_database_in_order_waits_for_no_one(dsn: str, queue: Queue, 
 def test_repair_of_a_function_or_a_view_waits_for_no_one_who_uses_the_tables(
     dsn: str, queue: Queue, connect: Connect
 ) -> None:
+    queue.add_account(paused_until="infinity")
     queue.run("DROP VIEW contentq.throughput")
     queue.run("COMMENT ON FUNCTION contentq.claim IS NULL")
     with connect() as other, other.transaction():
@@ -168,8 +169,10 @@ def test_only_what_was_changed_is_touched(dsn: str, queue: Queue) -> None:
 
 
 def test_function_of_an_older_version_with_other_arguments_is_replaced(dsn: str, queue: Queue) -> None:
+    """And not the one that a host has added."""
+    queue.run("CREATE FUNCTION contentq.cleanup(word text) RETURNS integer LANGUAGE sql AS 'SELECT 7'")
     before = dump(dsn)
-    queue.run("DROP FUNCTION contentq.cleanup")
+    queue.run("DROP FUNCTION contentq.cleanup(interval, integer)")
     queue.run(
         "CREATE FUNCTION contentq.cleanup(older_than interval) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'"
     )
@@ -194,6 +197,22 @@ def test_function_of_an_older_version_that_returns_something_else_is_replaced(ds
     assert migrate(dsn).changes == ["updated function forget_worker"]
 
     assert dump(dsn) == before
+
+
+def test_view_that_has_to_be_dropped_although_others_read_it_is_restored(dsn: str, queue: Queue) -> None:
+    """Then all of ours are dropped and created anew, and nothing of a host's."""
+    queue.run("CREATE VIEW contentq.mine AS SELECT 7 AS seven")
+    queue.run("CREATE FUNCTION contentq.mine() RETURNS integer LANGUAGE sql AS 'SELECT 7'")
+    before = dump(dsn)
+    queue.run(
+        "DO $$ BEGIN EXECUTE format('CREATE OR REPLACE VIEW contentq.blocked_accounts AS SELECT v.*, 1 AS more "
+        "FROM (%%s) AS v', rtrim(pg_get_viewdef('contentq.blocked_accounts'::regclass), ';')); END $$"
+    )
+
+    assert migrate(dsn).changes == ["restored view blocked_accounts, which was changed"]
+
+    assert dump(dsn) == before
+    assert migrate(dsn) == Migrated(HEAD, HEAD)
 
 
 def test_what_this_version_no_longer_has_is_dropped(dsn: str, queue: Queue) -> None:
@@ -291,6 +310,20 @@ def test_rights_that_a_host_gave_on_views_and_functions_are_kept(dsn: str, queue
 
         assert queue.rows(rights) == before
         assert queue.value("SELECT has_table_privilege(%s, 'contentq.throughput', 'SELECT')", app)
+
+
+def test_rights_that_a_host_gave_are_kept_when_everything_is_created_anew(queue: Queue, server: Server) -> None:
+    with role(queue, server, "other") as other, queue.connection.transaction():
+        queue.run(f"GRANT SELECT ON contentq.throughput TO {other}")
+        queue.run("REVOKE EXECUTE ON FUNCTION contentq.cancel FROM PUBLIC")
+        installer = Installer(queue.connection, server.schema)
+
+        installer.drop_all()
+        assert queue.value("SELECT to_regclass('contentq.throughput')") is None
+        installer.create_all()
+
+        assert queue.value("SELECT has_table_privilege(%s, 'contentq.throughput', 'SELECT')", other)
+        assert not queue.value("SELECT has_function_privilege(%s, 'contentq.cancel(text)', 'EXECUTE')", other)
 
 
 def test_rights_of_the_roles_are_restored(dsn: str, queue: Queue, server: Server) -> None:

@@ -38,10 +38,9 @@ def is_refusal(error: BaseException) -> bool:
     return (error.sqlstate or "")[:2] not in ("26", "28", "3D", "3F", "42")
 
 
-def is_answer(error: BaseException) -> bool:
-    """Whether the error is an answer of a database that is there, and not one that is going or coming."""
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    return state is not None and state[:2] != "08" and state not in ("25006", "57P01", "57P02", "57P03", "53300")
+def is_out_of_reach(error: BaseException) -> bool:
+    """Whether no primary is there to make calls to; then it is not the call that is to blame."""
+    return isinstance(error, DatabaseUnreachable) or is_read_only(error)
 
 
 def is_unknown(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from contentq.database.database import Database
-from contentq.engine.database_errors import is_answer, is_outage, is_refusal, is_unknown, one_line
+from contentq.engine.database_errors import is_out_of_reach, is_outage, is_refusal, is_unknown, one_line
 from contentq.engine.gate import Gate
 from contentq.engine.progress import ProgressNotes
 from contentq.engine.reconnecting import ReconnectingConnection
@@ -194,7 +194,7 @@ class Reporter:
         if is_refusal(error) or (failures >= SPLIT_AFTER and is_unknown(error)):
             await self._report_refused(group[0], error)
             return True
-        if failures >= SPLIT_AFTER and is_answer(error):
+        if failures >= SPLIT_AFTER and not is_out_of_reach(error):
             self._set_aside(group, one_line(error))
             return True
         return False
