@@ -43,7 +43,6 @@ COLUMNS = {
             "busy",
             "slots",
             "heartbeat_age_s",
-            "up",
             "handler",
             "version",
         )
