@@ -4,7 +4,7 @@ import psycopg
 import sqlalchemy
 from alembic import context
 from alembic.util import CommandError
-from contentq.database import migrations
+from contentq.database import migration_errors, migrations
 from contentq.errors import ContentQueueError
 
 try:
@@ -16,5 +16,5 @@ except (ContentQueueError, sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
     attributes = context.config.attributes
     if attributes.get("dsn"):  # migrate() has called, which explains errors itself
         raise
-    known = error if isinstance(error, ContentQueueError) else migrations.explained(error, attributes)
+    known = error if isinstance(error, ContentQueueError) else migration_errors.explain(error, attributes)
     raise CommandError(str(known)) from None

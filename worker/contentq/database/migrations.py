@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,15 @@ from contentq.database import dsn as dsns
 from contentq.database.connect import connect
 from contentq.database.definitions import DEFAULT_SCHEMA, Installer, in_schema
 from contentq.database.grants import apply_grants, remove_grants, remove_grants_sql
+from contentq.database.host_tables import (
+    SCHEMA_COMMENT,
+    choose_schema,
+    collect_notes,
+    create_schema_sql,
+    describe_taken_over,
+)
 from contentq.database.locations import ALEMBIC, SQL
+from contentq.database.migration_errors import cause_of, explain
 from contentq.database.revisions import current_revision, known_revisions, newer, tables_schema
 from contentq.errors import ContentQueueError
 
@@ -41,9 +48,6 @@ VERSION_SCHEMA = "contentq"
 
 DEFAULT_LOCK_TIMEOUT = 5.0
 """Seconds that a statement of a migration may wait for a lock before the migration gives up."""
-
-_SCHEMA_NAME = re.compile(r"(?!pg_|contentq$|information_schema$)[a-z_][a-z0-9_]{0,62}")
-_SCHEMA_COMMENT = "The tables of contentq."
 
 _CREATE_MACHINERY = """
 CREATE SCHEMA IF NOT EXISTS contentq;
@@ -133,8 +137,8 @@ def migrate(
             break
         except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
             # Another one has just created the schema: this one can wait for it now.
-            if not (attempt == 1 and isinstance(_cause(error), psycopg.errors.UniqueViolation)):
-                raise explained(error, config.attributes) from error
+            if not (attempt == 1 and isinstance(cause_of(error), psycopg.errors.UniqueViolation)):
+                raise explain(error, config.attributes) from error
     return done
 
 
@@ -212,15 +216,15 @@ def run_revisions(environment: Any) -> None:
         if done.after is None:
             if done.before is not None:
                 done.notes += remove_grants(raw, schema)
-            _execute(connection, _FORGET.format(schema=schema, comment=_SCHEMA_COMMENT))
+            _execute(connection, _FORGET.format(schema=schema, comment=SCHEMA_COMMENT))
         elif done.after == known[-1] and _is_asked_to_migrate(environment):
             if installer.has_dropped:
                 installer.create_all()
-                done.changes += _taken_over(raw)
+                done.changes += describe_taken_over(raw)
             else:
                 done.changes += installer.repair()
             done.changes += apply_grants(raw, schema)
-            done.notes += _notes(raw)
+            done.notes += collect_notes(raw)
 
 
 def _metadata(schema: str) -> sqlalchemy.MetaData:
@@ -272,22 +276,22 @@ def _write_step_files(_context: MigrationContext, _heads: Any, directives: list[
 
 def _begin(connection: psycopg.Connection[TupleRow], wanted: str | None) -> str:
     """Takes the lock of migrations; the schema that the tables are in, or are to be in."""
-    _checked_schema(wanted, tables_schema(connection))
+    choose_schema(wanted, tables_schema(connection))
     connection.execute((_CREATE_MACHINERY + _CREATE_VERSION_TABLE + _LOCK).encode())
     # Decided under the lock: another migration may have made the tables meanwhile.
     known = tables_schema(connection)
-    schema = _checked_schema(wanted, known)
+    schema = choose_schema(wanted, known)
     if known is None and schema != DEFAULT_SCHEMA:
         exists = connection.execute("SELECT to_regnamespace(%s) IS NOT NULL", [schema]).fetchone()
         if exists is not None and not exists[0]:
-            connection.execute(_create_schema(schema).encode())
+            connection.execute(create_schema_sql(schema).encode())
     return schema
 
 
 def print_revisions(environment: Any) -> None:
     """Prints the SQL of the revisions that alembic asks for, as one transaction."""
     attributes = environment.config.attributes
-    schema = _checked_schema(_wanted_schema(environment), None)
+    schema = choose_schema(_wanted_schema(environment), None)
     attributes["schema"] = schema
     script = ScriptDirectory.from_config(environment.config)
     target = attributes.get("target") or environment.get_revision_argument()
@@ -301,17 +305,13 @@ def print_revisions(environment: Any) -> None:
     with environment.begin_transaction():
         print_sql(_SEARCH_PATH + _CREATE_MACHINERY)
         if schema != DEFAULT_SCHEMA:
-            print_sql(_create_schema(schema))
+            print_sql(create_schema_sql(schema))
         print_sql(definitions.drop_all_sql())
         environment.run_migrations()
         if target == _revisions(script)[-1] or target == "head":
             print_sql(definitions.create_all_sql(schema))
         elif target in (None, "base"):
-            print_sql(remove_grants_sql(schema) + _FORGET.format(schema=schema, comment=_SCHEMA_COMMENT))
-
-
-def _create_schema(schema: str) -> str:
-    return f"CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS '{_SCHEMA_COMMENT}';"
+            print_sql(remove_grants_sql(schema) + _FORGET.format(schema=schema, comment=SCHEMA_COMMENT))
 
 
 def _wanted_schema(environment: Any) -> str | None:
@@ -319,20 +319,6 @@ def _wanted_schema(environment: Any) -> str | None:
     named: str | None = environment.config.attributes.get("schema")
     given: dict[str, str] = environment.get_x_argument(as_dictionary=True)
     return named or given.get("schema")
-
-
-def _checked_schema(wanted: str | None, known: str | None) -> str:
-    """The schema for the tables: where they are, else where they are wanted. Raises ContentQueueError."""
-    if wanted is not None and not _SCHEMA_NAME.fullmatch(wanted):
-        raise ContentQueueError(
-            f"{wanted!r} cannot be the schema of the tables: use lower-case letters, digits and underscores, at "
-            "most 63 of them, and no name that PostgreSQL or contentq uses itself"
-        )
-    if known is not None and wanted not in (None, known):
-        raise ContentQueueError(
-            f"the tables are in schema {known!r}, not in {wanted!r}: leave --schema out (a database has one queue)"
-        )
-    return known or wanted or DEFAULT_SCHEMA
 
 
 def _require_utf8(connection: psycopg.Connection[TupleRow]) -> None:
@@ -343,55 +329,6 @@ def _require_utf8(connection: psycopg.Connection[TupleRow]) -> None:
             "language; nothing was changed. Use one made with: CREATE DATABASE ... ENCODING 'UTF8' "
             "TEMPLATE template0"
         )
-
-
-def _taken_over(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    rows = connection.execute(
-        "SELECT table_name, cardinality(added) FROM contentq.tables WHERE NOT is_created ORDER BY table_name"
-    ).fetchall()
-    return [
-        f"took over table {name}, which was there" + (f" (additions: {number})" if number else "")
-        for name, number in rows
-    ]
-
-
-_UNFILLED = """
-    SELECT a.attname
-    FROM pg_attribute AS a
-    JOIN contentq.tables AS t ON t.table_name = 'content_generation_tasks'
-    JOIN pg_type AS y ON y.oid = a.atttypid
-    WHERE a.attrelid = to_regclass(format('%I.%I', t.schema_name, t.table_name))
-      AND a.attnum > 0
-      AND NOT a.attisdropped
-      AND (a.attnotnull OR y.typnotnull)
-      AND NOT a.atthasdef
-      AND y.typdefault IS NULL
-      AND a.attidentity = ''
-      AND a.attname <> 'account_id'
-    ORDER BY a.attnum"""
-_SECURED = """
-    SELECT t.table_name
-    FROM contentq.tables AS t
-    JOIN pg_class AS c ON c.oid = to_regclass(format('%I.%I', t.schema_name, t.table_name))
-    WHERE c.relrowsecurity
-    ORDER BY t.table_name"""
-
-
-def _notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    """What works otherwise than one may expect, though nothing is wrong with it."""
-    unfilled = [str(row[0]) for row in connection.execute(_UNFILLED)]
-    secured = [str(row[0]) for row in connection.execute(_SECURED)]
-    notes = [
-        f"content_generation_tasks.{name} is NOT NULL without a default: contentq submit cannot insert tasks, "
-        "only producers that fill it can"
-        for name in unfilled
-    ]
-    if secured:
-        notes.append(
-            f"row level security is on for {', '.join(secured)}: a worker, and whoever submits, sees and changes "
-            "only the rows that a policy gives to its role; see docs/adopting.md"
-        )
-    return notes
 
 
 def _steps_to(script: ScriptDirectory, target: str) -> Any:
@@ -448,34 +385,3 @@ def _migration_context() -> MigrationContext:
 
     context: MigrationContext = op.get_context()
     return context
-
-
-def _cause(error: Exception) -> BaseException | None:
-    return error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
-
-
-def explained(error: Exception, attributes: Mapping[str, Any]) -> ContentQueueError:
-    """The error of PostgreSQL that has ended a migration, with what to do. attributes: of the configuration."""
-    cause = _cause(error)
-    if isinstance(cause, psycopg.errors.LockNotAvailable):
-        return ContentQueueError(
-            f"the migration waited {attributes['lock_timeout']:g} seconds for a lock that another session holds "
-            "and gave up, with nothing changed; run it again when that session has ended, or with a longer "
-            "--lock-timeout"
-        )
-    if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
-        return ContentQueueError(
-            f"the migration stopped, with nothing changed: objects of yours depend on contentq's: "
-            f"{cause.diag.message_detail or cause}; drop them, migrate, and create them again"
-        )
-    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
-        return ContentQueueError(
-            f"the migration stopped, with nothing changed: {cause.diag.message_primary}; run it as "
-            f"{attributes['owner']}, or have that user grant the right"
-        )
-    if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
-        parts = [cause.diag.message_primary, cause.diag.message_hint or ""]
-        separator = ".\n" if "\n" in parts[0] else ". "
-        text = separator.join(re.sub(r"\.$", "", part) for part in parts if part)
-        return ContentQueueError(f"the migration stopped, with nothing changed: {text}")
-    return ContentQueueError(f"the migration stopped, with nothing changed: {cause}")
