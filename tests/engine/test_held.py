@@ -11,6 +11,8 @@ import pytest
 from contentq import Context, Task
 from contentq.engine.held import HeldTasks
 from contentq.queue import contract
+from contentq.queue.outcomes import Held
+from contentq.testing import make_task
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
@@ -86,3 +88,36 @@ def test_list_is_not_complete_while_a_claim_from_before_is_under_way() -> None:
         assert held.list(claimed_before=before) == ([], True)
         assert held.list(claimed_before=after + 1) == ([], False)
     assert held.list(claimed_before=after + 1) == ([], True)
+
+
+def test_what_is_held_is_known_by_its_attempt() -> None:
+    held = HeldTasks()
+    for attempt in (1, 2):
+        held.add(make_task(attempt=attempt))
+    assert sorted(held.list(claimed_before=0)[0]) == [(1, 1), (1, 2)]
+
+    held.discard(Held(7, 1, 1, "task"))
+    assert held.list(claimed_before=0)[0] == [(1, 2)]
+    assert len(held) == 1
+
+    held.clear()
+    assert len(held) == 0
+
+
+def test_maintenance_that_fails_does_not_stop_the_heartbeat_and_is_tried_again(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
+        await asyncio.Event().wait()
+
+    database.execute("ALTER FUNCTION contentq.maintain RENAME TO maintain_later")
+    id_ = insert(timeout_at="2001-01-01")
+    start_worker(handler, heartbeat=0.1, maintenance_retry=0.1)
+
+    eventually(lambda: "maintenance failed error=UndefinedFunction" in caplog.text)
+    wait_for_heartbeats(database, 3)
+    assert "database lost" not in caplog.text
+    assert "call failed" not in caplog.text
+
+    database.execute("ALTER FUNCTION contentq.maintain_later RENAME TO maintain")
+    eventually(lambda: row(id_).status == "timeout")
