@@ -121,3 +121,30 @@ def test_maintenance_that_fails_does_not_stop_the_heartbeat_and_is_tried_again(
 
     database.execute("ALTER FUNCTION contentq.maintain_later RENAME TO maintain")
     eventually(lambda: row(id_).status == "timeout")
+
+
+def test_after_its_connection_was_lost_a_heartbeat_trusts_no_time_of_before(
+    start_worker: StartWorker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server may be another by then, with another clock."""
+    heartbeat, said = contract.heartbeat, list[float | None]()
+
+    async def record(*arguments: Any, **named: Any) -> contract.Beat:
+        said.append(named["complete_until"])
+        return await heartbeat(*arguments, **named)
+
+    async def handler(_task: Task, _context: Context) -> None:
+        return None
+
+    monkeypatch.setattr(contract, "heartbeat", record)
+    start_worker(handler, heartbeat=0.1)
+    eventually(lambda: said[-1:] not in ([], [None]))
+    before = len(said)
+
+    database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'contentq heartbeat'"
+    )
+
+    eventually(lambda: None in said[before:])
+    eventually(lambda: said[-1] is not None)

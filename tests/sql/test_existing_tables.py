@@ -447,6 +447,16 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
                 "public.accounts ALTER COLUMN paused_until TYPE timestamptz USING paused_until AT TIME ZONE 'UTC'",
             ],
         ),
+        (
+            "CREATE DOMAIN needed AS text NOT NULL; CREATE DOMAIN given AS text NOT NULL DEFAULT ''; "
+            "CREATE TABLE contents (id serial PRIMARY KEY, account_id integer, title text, body text, word_count "
+            "integer GENERATED ALWAYS AS (length(body)) STORED, review_status text, note needed, remark given)",
+            [
+                "contents.word_count is a generated column, and contentq writes it",
+                "contents.note is NOT NULL without a default, and contentq does not fill it: ALTER TABLE "
+                "public.contents ALTER COLUMN note SET DEFAULT ..., or DROP NOT NULL",
+            ],
+        ),
         ("CREATE VIEW accounts AS SELECT 1 AS id, 'Ada'::text AS name", ["accounts is not a table"]),
         (
             "CREATE TABLE contents (id integer PRIMARY KEY, account_id integer, title text, word_count smallint, "
@@ -515,7 +525,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             ],
         ),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_everything_that_does_not_fit_is_named_before_anything_is_changed(
     empty_dsn: str, bare: Queue, tables: str, problems: list[str]
