@@ -199,6 +199,29 @@ def test_columns_of_pauses_and_budgets_that_were_there_are_used(empty_dsn: str, 
     ]
 
 
+def test_ids_that_a_host_gave_itself_are_gone_on_with(empty_dsn: str, bare: Queue) -> None:
+    bare.run(HOST)
+    bare.run(TASKS.replace("id serial PRIMARY KEY", "id integer PRIMARY KEY").partition("INSERT")[0])
+    bare.run(
+        "INSERT INTO content_generation_tasks (id, task_id, account_id, status) VALUES (7, 'a', 1, 'pending')"
+    )
+
+    migrate(empty_dsn)
+
+    assert bare.values("INSERT INTO content_generation_tasks (account_id) VALUES (1) RETURNING id") == [8]
+
+
+def test_values_of_a_column_of_accounts_that_was_there_are_for_the_host_to_judge(
+    empty_dsn: str, bare: Queue
+) -> None:
+    bare.run("CREATE TABLE accounts (id bigint PRIMARY KEY, name text, monthly_budget numeric)")
+    bare.run("INSERT INTO accounts VALUES (7, 'Ada', -1)")
+
+    migrate(empty_dsn)
+
+    assert bare.blocked_accounts() == [7]
+
+
 def test_tables_of_any_make_are_used(empty_dsn: str, bare: Queue) -> None:
     """Domains, identities that are always generated, columns in another order, a primary key other than id."""
     bare.run(
