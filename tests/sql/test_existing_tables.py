@@ -160,6 +160,18 @@ def test_index_that_serves_already_is_not_made_twice(empty_dsn: str, bare: Queue
     assert sorted(columns) == ["account_id", "id", "status", "submitted_at", "task_id"]
 
 
+def test_foreign_key_of_another_name_is_not_made_twice(empty_dsn: str, bare: Queue) -> None:
+    bare.run(HOST)
+    bare.run(TASKS.replace("account_id int NOT NULL REFERENCES", "account_id int CONSTRAINT mine REFERENCES"))
+
+    migrate(empty_dsn)
+
+    assert bare.values(
+        "SELECT conname FROM pg_constraint WHERE contype = 'f' "
+        "AND conrelid = 'content_generation_tasks'::regclass AND confrelid = 'accounts'::regclass"
+    ) == ["mine"]
+
+
 def test_way_down_leaves_tables_that_were_there_as_they_were(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS)
