@@ -1332,6 +1332,7 @@ DECLARE
     step text;
     done integer;
     more boolean := false;
+    has_failed boolean := false;
     next_event timestamptz;
 BEGIN
     PERFORM FROM contentq.maintenance FOR NO KEY UPDATE SKIP LOCKED;
@@ -1376,6 +1377,7 @@ BEGIN
             more := more OR done >= batch;
         EXCEPTION
             WHEN OTHERS THEN
+                has_failed := true;
                 RAISE WARNING 'contentq.maintain() could not %: %', step, SQLERRM
                     USING ERRCODE = SQLSTATE;
                 IF step = 'clean up' THEN
@@ -1385,6 +1387,8 @@ BEGIN
     END LOOP;
     IF more THEN
         RETURN interval '0';
+    ELSIF has_failed THEN
+        RETURN longest_wait;
     END IF;
 
     -- A live worker stops its handlers at their deadlines itself; this comes a moment later.

@@ -3,7 +3,8 @@
 -- Locks: the row of maintenance, which the others skip instead of waiting; then as the functions it calls.
 -- Returns: the time after which it wants to be called again: until the next deadline or the next possible
 --          death that it knows of, at most 4 seconds.
--- Raises nothing of what a step raises: it becomes a warning, and the other steps are done all the same.
+-- Raises nothing of what a step raises: it becomes a warning, and the other steps are done all the same. What failed is
+--          most likely to fail again, so that the next call has time.
 --
 -- Silence is evidence of death only while workers could reach the database at all. maintenance.watched_since
 -- is the start of the unbroken time of such calls: after a restart, a failover or a network cut it begins
@@ -24,6 +25,7 @@ DECLARE
     step text;
     done integer;
     more boolean := false;
+    has_failed boolean := false;
     next_event timestamptz;
 BEGIN
     PERFORM FROM contentq.maintenance FOR NO KEY UPDATE SKIP LOCKED;
@@ -68,6 +70,7 @@ BEGIN
             more := more OR done >= batch;
         EXCEPTION
             WHEN OTHERS THEN
+                has_failed := true;
                 RAISE WARNING 'contentq.maintain() could not %: %', step, SQLERRM
                     USING ERRCODE = SQLSTATE;
                 IF step = 'clean up' THEN
@@ -77,6 +80,8 @@ BEGIN
     END LOOP;
     IF more THEN
         RETURN interval '0';
+    ELSIF has_failed THEN
+        RETURN longest_wait;
     END IF;
 
     -- A live worker stops its handlers at their deadlines itself; this comes a moment later.

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 from contentq import Context, Task, ThreadContext
+from contentq.engine.claiming_ahead import AHEAD, ClaimingAhead
+from contentq.engine.execution import Execution
+from contentq.engine.timings import Timings
 from contentq.engine.worker import Ending
 from contentq.queue import contract
+from contentq.testing import make_task
 
 from tests.engine.conftest import Database, StartWorker
 from tests.support.waiting import eventually
@@ -244,3 +248,87 @@ def test_worker_without_a_free_slot_reads_its_notifications(
     assert statuses(database) == {"processing": 1, "pending": 2}
     worker._loop.call_soon_threadsafe(gate.opened.set)
     eventually(lambda: statuses(database) == {"completed": 3})
+
+
+class Attempt:
+    """As much of an execution as waits."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+
+class Waiting:
+    """What claims ahead, on the event loop of the test, and what it gave back."""
+
+    def __init__(self, *, is_allowed: bool = True, **timings: float) -> None:
+        self.given_back: list[Any] = []
+        self.changed = asyncio.Event()
+        self.ahead = ClaimingAhead(Timings(**timings), self._give_back, is_allowed=is_allowed)
+
+    def _give_back(self, execution: Execution) -> None:
+        self.ahead.remove(execution)
+        self.given_back.append(execution)
+        self.changed.set()
+
+    def add(self, *, is_last_attempt: bool = False) -> Any:
+        execution: Any = Attempt(make_task(retry_count=3 if is_last_attempt else 0))
+        self.ahead.add(execution)
+        return execution
+
+
+def test_handlers_count_as_quick_only_after_some_hundred_of_them_were() -> None:
+    ahead = Waiting().ahead
+    ended = 0
+    while ahead.per_slot() == 0:
+        ahead.record_duration(0.001)
+        ended += 1
+    assert ahead.per_slot() == AHEAD
+    assert 200 < ended < 300
+    ahead.record_duration(0.5)
+    ahead.record_duration(0.001)
+    assert ahead.per_slot() == 0
+
+
+def test_nothing_is_claimed_ahead_where_it_is_not_allowed() -> None:
+    assert Waiting(quick_handler=10).ahead.per_slot() == AHEAD
+    assert Waiting(quick_handler=10, is_allowed=False).ahead.per_slot() == 0
+
+
+def test_nothing_is_claimed_ahead_for_a_while_after_a_task_on_its_last_attempt() -> None:
+    async def scene() -> None:
+        waiting = Waiting(quick_handler=10)
+        first = waiting.add()
+        last = waiting.add(is_last_attempt=True)
+        assert waiting.given_back == [last]
+        assert waiting.ahead.per_slot() == 0
+        assert waiting.ahead.pop() is first
+        assert waiting.ahead.pop() is None
+
+    asyncio.run(scene())
+
+
+def test_pause_after_a_task_on_its_last_attempt_ends() -> None:
+    async def scene() -> None:
+        waiting = Waiting(quick_handler=10, ahead_pause=0)
+        waiting.add(is_last_attempt=True)
+        assert waiting.ahead.per_slot() == AHEAD
+
+    asyncio.run(scene())
+
+
+def test_tasks_that_get_their_slots_in_time_are_not_given_back() -> None:
+    async def scene() -> None:
+        waiting = Waiting(quick_handler=10, ahead_patience=0.2)
+        first, second, third = waiting.add(), waiting.add(), waiting.add()
+        assert waiting.ahead.pop() is first
+        at_its_end = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.2, at_its_end.set)
+        await at_its_end.wait()  # of the patience with the first
+        assert waiting.given_back == []
+        assert waiting.ahead.per_slot() == AHEAD
+
+        await waiting.changed.wait()  # and then that with the second
+        assert waiting.given_back == [third, second]
+        assert waiting.ahead.per_slot() == 0
+
+    asyncio.run(scene())

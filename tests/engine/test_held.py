@@ -11,6 +11,8 @@ import pytest
 from contentq import Context, Task
 from contentq.engine.held import HeldTasks
 from contentq.queue import contract
+from contentq.queue.outcomes import Held
+from contentq.testing import make_task
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
@@ -86,3 +88,63 @@ def test_list_is_not_complete_while_a_claim_from_before_is_under_way() -> None:
         assert held.list(claimed_before=before) == ([], True)
         assert held.list(claimed_before=after + 1) == ([], False)
     assert held.list(claimed_before=after + 1) == ([], True)
+
+
+def test_what_is_held_is_known_by_its_attempt() -> None:
+    held = HeldTasks()
+    for attempt in (1, 2):
+        held.add(make_task(attempt=attempt))
+    assert sorted(held.list(claimed_before=0)[0]) == [(1, 1), (1, 2)]
+
+    held.discard(Held(7, 1, 1, "task"))
+    assert held.list(claimed_before=0)[0] == [(1, 2)]
+    assert len(held) == 1
+
+    held.clear()
+    assert len(held) == 0
+
+
+def test_maintenance_that_fails_does_not_stop_the_heartbeat_and_is_tried_again(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
+        await asyncio.Event().wait()
+
+    database.execute("ALTER FUNCTION contentq.maintain RENAME TO maintain_later")
+    id_ = insert(timeout_at="2001-01-01")
+    start_worker(handler, heartbeat=0.1, maintenance_retry=0.1)
+
+    eventually(lambda: "maintenance failed error=UndefinedFunction" in caplog.text)
+    wait_for_heartbeats(database, 3)
+    assert "database lost" not in caplog.text
+    assert "call failed" not in caplog.text
+
+    database.execute("ALTER FUNCTION contentq.maintain_later RENAME TO maintain")
+    eventually(lambda: row(id_).status == "timeout")
+
+
+def test_after_its_connection_was_lost_a_heartbeat_trusts_no_time_of_before(
+    start_worker: StartWorker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server may be another by then, with another clock."""
+    heartbeat, said = contract.heartbeat, list[float | None]()
+
+    async def record(*arguments: Any, **named: Any) -> contract.Beat:
+        said.append(named["complete_until"])
+        return await heartbeat(*arguments, **named)
+
+    async def handler(_task: Task, _context: Context) -> None:
+        return None
+
+    monkeypatch.setattr(contract, "heartbeat", record)
+    start_worker(handler, heartbeat=0.1)
+    eventually(lambda: said[-1:] not in ([], [None]))
+    before = len(said)
+
+    database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'contentq heartbeat'"
+    )
+
+    eventually(lambda: None in said[before:])
+    eventually(lambda: said[-1] is not None)

@@ -160,6 +160,18 @@ def test_index_that_serves_already_is_not_made_twice(empty_dsn: str, bare: Queue
     assert sorted(columns) == ["account_id", "id", "status", "submitted_at", "task_id"]
 
 
+def test_foreign_key_of_another_name_is_not_made_twice(empty_dsn: str, bare: Queue) -> None:
+    bare.run(HOST)
+    bare.run(TASKS.replace("account_id int NOT NULL REFERENCES", "account_id int CONSTRAINT mine REFERENCES"))
+
+    migrate(empty_dsn)
+
+    assert bare.values(
+        "SELECT conname FROM pg_constraint WHERE contype = 'f' "
+        "AND conrelid = 'content_generation_tasks'::regclass AND confrelid = 'accounts'::regclass"
+    ) == ["mine"]
+
+
 def test_way_down_leaves_tables_that_were_there_as_they_were(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS)
@@ -197,6 +209,29 @@ def test_columns_of_pauses_and_budgets_that_were_there_are_used(empty_dsn: str, 
         "monthly_budget",
         "paused_until",
     ]
+
+
+def test_ids_that_a_host_gave_itself_are_gone_on_with(empty_dsn: str, bare: Queue) -> None:
+    bare.run(HOST)
+    bare.run(TASKS.replace("id serial PRIMARY KEY", "id integer PRIMARY KEY").partition("INSERT")[0])
+    bare.run(
+        "INSERT INTO content_generation_tasks (id, task_id, account_id, status) VALUES (7, 'a', 1, 'pending')"
+    )
+
+    migrate(empty_dsn)
+
+    assert bare.values("INSERT INTO content_generation_tasks (account_id) VALUES (1) RETURNING id") == [8]
+
+
+def test_values_of_a_column_of_accounts_that_was_there_are_for_the_host_to_judge(
+    empty_dsn: str, bare: Queue
+) -> None:
+    bare.run("CREATE TABLE accounts (id bigint PRIMARY KEY, name text, monthly_budget numeric)")
+    bare.run("INSERT INTO accounts VALUES (7, 'Ada', -1)")
+
+    migrate(empty_dsn)
+
+    assert bare.blocked_accounts() == [7]
 
 
 def test_tables_of_any_make_are_used(empty_dsn: str, bare: Queue) -> None:
@@ -447,6 +482,16 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
                 "public.accounts ALTER COLUMN paused_until TYPE timestamptz USING paused_until AT TIME ZONE 'UTC'",
             ],
         ),
+        (
+            "CREATE DOMAIN needed AS text NOT NULL; CREATE DOMAIN given AS text NOT NULL DEFAULT ''; "
+            "CREATE TABLE contents (id serial PRIMARY KEY, account_id integer, title text, body text, word_count "
+            "integer GENERATED ALWAYS AS (length(body)) STORED, review_status text, note needed, remark given)",
+            [
+                "contents.word_count is a generated column, and contentq writes it",
+                "contents.note is NOT NULL without a default, and contentq does not fill it: ALTER TABLE "
+                "public.contents ALTER COLUMN note SET DEFAULT ..., or DROP NOT NULL",
+            ],
+        ),
         ("CREATE VIEW accounts AS SELECT 1 AS id, 'Ada'::text AS name", ["accounts is not a table"]),
         (
             "CREATE TABLE contents (id integer PRIMARY KEY, account_id integer, title text, word_count smallint, "
@@ -515,7 +560,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             ],
         ),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_everything_that_does_not_fit_is_named_before_anything_is_changed(
     empty_dsn: str, bare: Queue, tables: str, problems: list[str]

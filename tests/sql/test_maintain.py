@@ -215,3 +215,17 @@ def test_more_work_than_one_call_does_is_gone_on_with_at_once(queue: Queue, colu
     assert (
         queue.value("SELECT count(*) FROM content_generation_tasks WHERE status IN ('pending', 'completed')") == 0
     )
+
+
+def test_step_that_fails_is_said_stops_no_other_and_is_not_tried_again_at_once(queue: Queue) -> None:
+    warnings: list[str | None] = []
+    queue.connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
+    overdue, scheduled = queue.add(timeout_at="2001-01-01"), queue.add(scheduled_at="2001-01-01")
+    queue.run("ALTER TABLE content_generation_tasks ADD CONSTRAINT mine CHECK (status <> 'timeout')")
+
+    assert maintain(queue) == LONGEST_WAIT
+
+    assert len(warnings) == 1
+    assert str(warnings[0]).startswith("contentq.maintain() could not sweep: new row for relation")
+    assert queue.status(overdue) == "pending"
+    assert queue.row(scheduled)["scheduled_at"] is None

@@ -150,7 +150,6 @@ def test_migrating_a_database_in_order_waits_for_no_one(dsn: str, queue: Queue, 
 def test_repair_of_a_function_or_a_view_waits_for_no_one_who_uses_the_tables(
     dsn: str, queue: Queue, connect: Connect
 ) -> None:
-    queue.add_account(paused_until="infinity")
     queue.run("DROP VIEW contentq.throughput")
     queue.run("COMMENT ON FUNCTION contentq.claim IS NULL")
     with connect() as other, other.transaction():
