@@ -202,7 +202,7 @@ def run_revisions(environment: Any) -> None:
             version_table=VERSION_TABLE,
             version_table_schema=VERSION_SCHEMA,
             process_revision_directives=_write_step_files,
-            target_metadata=_metadata(schema),
+            target_metadata=_metadata(),
             include_object=_is_in_the_models,
             compare_server_default=True,
         )
@@ -211,6 +211,9 @@ def run_revisions(environment: Any) -> None:
         known = _revisions(ScriptDirectory.from_config(environment.config))
         if done.before is not None and done.before not in known:
             raise newer(done.before)
+        if not _is_asked_to_migrate(environment):
+            # The models name no schema: their tables are looked for where they are.
+            _execute(connection, f"SET LOCAL search_path = {schema}, pg_catalog, pg_temp")
         environment.run_migrations()
         done.after = current_revision(raw)
         if done.after is None:
@@ -227,16 +230,11 @@ def run_revisions(environment: Any) -> None:
             done.notes += collect_notes(raw)
 
 
-def _metadata(schema: str) -> sqlalchemy.MetaData:
+def _metadata() -> sqlalchemy.MetaData:
     """The models' tables, for `alembic check`."""
     from contentq.models import Base
 
-    if schema == DEFAULT_SCHEMA:
-        return Base.metadata
-    moved = sqlalchemy.MetaData()
-    for table in Base.metadata.sorted_tables:
-        table.to_metadata(moved, schema=schema)
-    return moved
+    return Base.metadata
 
 
 def _is_in_the_models(
@@ -257,8 +255,12 @@ def _is_asked_to_migrate(environment: Any) -> bool:
     return True
 
 
-def _write_step_files(_context: MigrationContext, _heads: Any, directives: list[Any]) -> None:
+def _write_step_files(context: MigrationContext, _heads: Any, directives: list[Any]) -> None:
     """Gives a new revision of `alembic revision` the next number, and writes the SQL files that it will run."""
+    environment = context.environment_context
+    options = environment.config.cmd_opts if environment is not None and environment.config is not None else None
+    if not hasattr(options, "message"):
+        return  # alembic check: there is no revision to be made
     for directive in directives:
         if not directive.upgrade_ops.is_empty():
             raise ContentQueueError(
