@@ -88,6 +88,7 @@ def test_task_of_an_account_with_a_large_id_goes_all_the_way(program: Run, empty
     assert program(*here, "worker", "--until-empty").code == 0
 
     shown = contentq(*here, "show", "post-1", "--json", "--content").json
-    assert (shown["status"], shown["account_id"], shown["content"]["id"]) == ("completed", LARGE, 3_000_000_000)
+    assert (shown["status"], shown["account_id"]) == ("completed", LARGE)
+    assert shown["content"]["id"] >= 3_000_000_000
     assert contentq(*here, "pause", "--account", str(LARGE)).code == 0
     assert contentq(*here, "stats").code == 0

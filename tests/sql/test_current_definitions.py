@@ -26,7 +26,7 @@ def test_each_has_a_file_of_its_own_name(database: Connection, kind: str) -> Non
 
 @pytest.mark.in_public
 def test_files_are_what_a_migrated_database_has(database: Connection) -> None:
-    query = f"SELECT kind, name, identity, digest FROM ({CATALOGUE}) AS c".encode()
+    query = f"SELECT kind, name, identity, digest FROM ({CATALOGUE}) AS c ORDER BY 1, 2".encode()
     before = database.execute(query).fetchall()
 
     for each in definitions():

@@ -11,6 +11,7 @@ from contentq.database.revisions import created_tables, head_revision
 from contentq.models import Base
 
 from tests.docs.markdown import ROOT
+from tests.support import programs
 from tests.support.engines import engine_of
 from tests.support.programs import client
 from tests.support.queue import Queue
@@ -24,11 +25,6 @@ LEFT_OUT = (
     "|used_up_budgets|budget_checks)"
 )
 """What a migrated database has already, or makes anew: for pg_dump --exclude-table-data."""
-
-
-def dumped(dsn: str, *options: str) -> str:
-    command = [str(client("pg_dump")), *options, "--dbname", dsn]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def restored(dsn: str, text: str, *options: str) -> list[str]:
@@ -73,7 +69,7 @@ def works(queue: Queue) -> None:
 def test_whole_dump_restores_a_queue_that_needs_no_repair(
     dsn: str, filled: Queue, empty_dsn: str, bare: Queue
 ) -> None:
-    assert restored(empty_dsn, dumped(dsn)) == []
+    assert restored(empty_dsn, programs.dump(dsn)) == []
 
     assert migrate(empty_dsn) == Migrated(HEAD, HEAD)
 
@@ -84,7 +80,7 @@ def test_whole_dump_restores_a_queue_that_needs_no_repair(
 
 def test_dump_of_schema_public_alone_is_repaired(dsn: str, filled: Queue, empty_dsn: str, bare: Queue) -> None:
     """pg_dump has put the triggers into it, without the functions that they call."""
-    assert restored(empty_dsn, dumped(dsn, "--schema", "public")) != []
+    assert restored(empty_dsn, programs.dump(dsn, "--schema", "public")) != []
 
     migrate(empty_dsn)
 
@@ -102,7 +98,7 @@ def test_dump_of_the_task_table_alone_is_taken_into_an_application(
     bare.run("CREATE TABLE accounts (id integer PRIMARY KEY, name text NOT NULL)")
     bare.run("INSERT INTO accounts SELECT generate_series(1, 2), 'Ada'")
     filled.run("UPDATE content_generation_tasks SET content_id = NULL")
-    restored(empty_dsn, dumped(dsn, "--table", "public.content_generation_tasks"))
+    restored(empty_dsn, programs.dump(dsn, "--table", "public.content_generation_tasks"))
 
     migrate(empty_dsn)
 
@@ -118,7 +114,7 @@ def test_tables_of_a_host_are_still_its_own_after_a_restore(
     queue.run("CREATE TABLE accounts (id integer PRIMARY KEY, name text NOT NULL)")
     queue.run("INSERT INTO accounts VALUES (1, 'Ada')")
     migrate(dsn)
-    restored(empty_dsn, dumped(dsn, "--schema", "public"))
+    restored(empty_dsn, programs.dump(dsn, "--schema", "public"))
 
     migrate(empty_dsn)
     assert created_tables(bare.connection) == ["content_generation_tasks", "contents"]
@@ -145,7 +141,7 @@ def test_data_alone_goes_into_a_migrated_database(dsn: str, filled: Queue, empty
     migrate(empty_dsn)
     assert f"--exclude-table-data='{LEFT_OUT}'" in (ROOT / "docs/adopting.md").read_text(encoding="utf-8")
 
-    text = dumped(dsn, "--data-only", f"--exclude-table-data={LEFT_OUT}")
+    text = programs.dump(dsn, "--data-only", f"--exclude-table-data={LEFT_OUT}")
     assert restored(empty_dsn, text, "-v", "ON_ERROR_STOP=1", "--single-transaction") == []
 
     assert migrate(empty_dsn) == Migrated(HEAD, HEAD)

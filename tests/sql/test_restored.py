@@ -7,6 +7,7 @@ import subprocess
 import psycopg
 import pytest
 
+from tests.support import programs
 from tests.support.programs import client
 from tests.support.queue import Held, Queue
 
@@ -19,8 +20,7 @@ def restore_to(dsn: str, dump: str) -> None:
 
 def dump_of(dsn: str) -> str:
     """What pg_dump makes of a database, to be restored over it."""
-    command = [str(client("pg_dump")), "--clean", "--if-exists", "-d", dsn]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return programs.dump(dsn, "--clean", "--if-exists")
 
 
 def test_workers_from_before_and_after_a_restore_never_share_an_id(queue: Queue, dsn: str) -> None:

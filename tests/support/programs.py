@@ -57,6 +57,13 @@ def client(name: str) -> Path:
     return Path(found)
 
 
+def dump(dsn: str, *options: str) -> str:
+    """What pg_dump prints of a database, for a server of the same version: without what only newer ones know."""
+    command = [str(client("pg_dump")), *options, "--dbname", dsn]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return printed.replace("SET transaction_timeout = 0;\n", "")
+
+
 def _system_folders() -> list[Path]:
     folders = list(Path("/").glob(_SYSTEM_FOLDERS))
     pg_config = shutil.which("pg_config")

@@ -110,7 +110,9 @@ def main(ctx: click.Context, /, dsn: str | None) -> None:
 def run() -> None:
     """Runs the command line; the process ends with one of the documented exit codes."""
     open_standard_streams()
-    sys.exit(execute(sys.argv[1:]))
+    exit_code = execute(sys.argv[1:])
+    abandon_output()
+    sys.exit(exit_code)
 
 
 def execute(arguments: list[str]) -> int:
