@@ -376,7 +376,8 @@ BEGIN
                 (5, 'retry_count', 'a negative retry_count', 'retry_count < 0'),
                 (6, 'max_retries', 'a negative max_retries', 'max_retries < 0'),
                 (7, 'attempt', 'a negative attempt', 'attempt < 0'),
-                (8, 'started_at', 'status processing without started_at', 'status = ''processing'' AND started_at IS NULL'),
+                (8, 'started_at', 'status processing without started_at',
+                 'status = ''processing'' AND started_at IS NULL'),
                 (9, 'completed_at', 'status completed without completed_at',
                  'status = ''completed'' AND completed_at IS NULL'),
                 (10, 'account_id', 'no account_id', 'account_id IS NULL'),
@@ -549,16 +550,21 @@ BEGIN
                 ELSIF each.rule LIKE 'NOT NULL DEFAULT%' AND NOT each.atthasdef THEN
                     EXECUTE format('ALTER TABLE public.%I ALTER COLUMN %I SET %s', one.tab, each.col,
                                    replace(each.rule, 'NOT NULL ', ''));
+                    added := added || format('ALTER TABLE public.%I ALTER COLUMN %I DROP DEFAULT', one.tab, each.col);
                 END IF;
                 IF each.rule LIKE 'NOT NULL%' AND NOT each.attnotnull THEN
                     IF each.rule LIKE 'NOT NULL DEFAULT%' THEN
                         EXECUTE format('UPDATE public.%I SET %I = DEFAULT WHERE %I IS NULL', one.tab, each.col, each.col);
                     END IF;
                     EXECUTE format('ALTER TABLE public.%I ALTER COLUMN %I SET NOT NULL', one.tab, each.col);
+                    added := added || format('ALTER TABLE public.%I ALTER COLUMN %I DROP NOT NULL', one.tab, each.col);
                 END IF;
             END IF;
-            IF each.attnum IS NULL OR created OR one.tab = 'content_generation_tasks' THEN
+            IF each.attnum IS NULL OR created THEN
                 EXECUTE format('COMMENT ON COLUMN public.%I.%I IS %L', one.tab, each.col, each.meaning);
+            ELSIF one.tab = 'content_generation_tasks' AND col_description(rel, each.attnum) IS NULL THEN
+                EXECUTE format('COMMENT ON COLUMN public.%I.%I IS %L', one.tab, each.col, each.meaning);
+                added := added || format('COMMENT ON COLUMN public.%I.%I IS NULL', one.tab, each.col);
             END IF;
         END LOOP;
 

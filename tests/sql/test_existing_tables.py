@@ -176,7 +176,8 @@ def test_way_down_leaves_tables_that_were_there_as_they_were(empty_dsn: str, bar
     bare.run(HOST)
     bare.run(TASKS)
     columns = (
-        "SELECT attrelid::regclass::text, attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped "
+        "SELECT attrelid::regclass::text, attname, attnotnull, atthasdef, col_description(attrelid, attnum) "
+        "FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped "
         "AND attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace) ORDER BY 1, 2"
     )
     indexes = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid::regclass::text !~ 'pg_' ORDER BY 1"
