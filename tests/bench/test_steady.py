@@ -21,6 +21,11 @@ STALL = 1.0
 """Seconds."""
 
 
+BUSY = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"""
+
+
 @pytest.fixture
 def queue(database: Connection) -> Queue:
     return Queue(database)
@@ -35,6 +40,8 @@ def _stalled_worker(dsn: str, queue: Queue) -> Iterator[subprocess.Popen[bytes]]
         try:
             eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers"), within=30)
             worker.send_signal(signal.SIGSTOP)
+            # A claim that it has sent just before would still take what is inserted now.
+            eventually(lambda: not queue.value(BUSY), within=10)
             yield worker
         finally:
             worker.send_signal(signal.SIGCONT)

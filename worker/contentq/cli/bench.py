@@ -74,10 +74,11 @@ def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: timedelt
         return
     server = figures.server
     click.echo(f"contentq {__version__} on PostgreSQL {server.version}")
-    print_text(f"database {server.database} on {_place(server)}, as user {server.user}\n")
+    width = min(shutil.get_terminal_size().columns, WIDEST)
+    place = f"database {server.database} on {_place(server)}, as user {server.user}"
+    print_text(textwrap.fill(place, width, break_long_words=False, break_on_hyphens=False) + "\n")
     print_table(None, _rows(figures), "")
     for paragraph in verdict(figures):
-        width = min(shutil.get_terminal_size().columns, WIDEST)
         lines = textwrap.fill(paragraph, width, break_on_hyphens=False)
         click.echo("\n" + lines.replace(NO_BREAK, " "))
 
