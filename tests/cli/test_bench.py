@@ -124,7 +124,8 @@ def test_place_of_the_database_is_told_and_no_password(contentq: Run, dsn: str, 
     shown = contentq("--dsn", with_password, *QUICK)
     found = contentq("--dsn", with_password, *QUICK, "--json")
 
-    first, second = shown.out.splitlines()[:2]
+    first, *rest = shown.out.partition("\n\n")[0].splitlines()
+    second = " ".join(rest)  # it is wrapped where names are long
     assert re.fullmatch(r"contentq [\d.]+ on PostgreSQL [\d.a-z]+", first)
     assert re.fullmatch(rf"database {name} on \S+, as user {parameters['user']}", second)
     assert str(parameters["host"]) in second
