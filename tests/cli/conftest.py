@@ -90,8 +90,8 @@ def start() -> Iterator[Start]:
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment without what would name a database."""
-    ours = ("PG", "CONTENTQ", "DATABASE_URL")
+    """The environment without what names a database, or hides how Python ends when output cannot be written."""
+    ours = ("PG", "CONTENTQ", "DATABASE_URL", "PYTHONUNBUFFERED")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
