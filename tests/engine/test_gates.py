@@ -53,13 +53,14 @@ def closed_for(database: Database, key: str = "p") -> float:
 
 @pytest.fixture
 def claims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How much each claim of any worker in this process has asked for."""
+    """How much each claim of any worker in this process has asked for, once it has ended."""
     asked: list[int] = []
     claim = contract.claim
 
     async def counted(connection: Any, worker_id: int, max_tasks: int, categories: Any) -> contract.Claimed:
+        claimed = await claim(connection, worker_id, max_tasks, categories)
         asked.append(max_tasks)
-        return await claim(connection, worker_id, max_tasks, categories)
+        return claimed
 
     monkeypatch.setattr(contract, "claim", counted)
     return asked
@@ -152,12 +153,11 @@ def test_operator_closes_and_opens_and_it_starts_at_once(
 def test_gate_of_every_worker_stops_those_without_one(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, claims: list[int]
 ) -> None:
-    start_worker(Provider())
-    registered(database)
+    start_worker(Provider(), poll=60)
+    eventually(lambda: len(claims) == 1)
     database.execute("SELECT contentq.close_gate('*', 'infinity')")
-    before = len(claims)
     id_ = insert()
-    eventually(lambda: len(claims) > before)
+    eventually(lambda: len(claims) >= 2)
     assert row(id_).status == "pending"
 
     database.execute(OPEN, ["*"])
