@@ -39,7 +39,8 @@ BEGIN
         RETURN NEXT format('it is running: attempt %s began %s ago', task.attempt,
                            date_trunc('second', now_ - task.started_at));
         IF task.worker_id IS NULL OR held_by.id IS NULL THEN
-            RETURN NEXT 'no worker holds it: it was set to processing by hand, and only its deadline ends it';
+            RETURN NEXT 'no worker holds it: it was set to processing by hand, and who did that ends it, or its deadline';
+            RETURN NEXT 'when nobody works on it any more: contentq cancel, then contentq requeue';
         ELSIF held_by.is_silent THEN
             RETURN NEXT format('its worker %s (%s, pid %s) was not heard for %s: it will be taken back from it',
                                held_by.id, held_by.hostname, held_by.pid, date_trunc('second', held_by.silence));

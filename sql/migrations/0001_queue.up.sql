@@ -234,8 +234,8 @@ BEGIN
     SELECT array_agg(
         CASE WHEN c.relkind = 'p' AND t.tab = 'content_generation_tasks'
              THEN 'content_generation_tasks is partitioned, and its id and task_id must be unique in all of it'
-             ELSE format('%s belongs to %s: run contentq migrate as a member of this role, or ALTER TABLE public.%s '
-                         'OWNER TO %I', t.tab, c.relowner::regrole, t.tab, current_user)
+             ELSE format(E'%s belongs to %s: run contentq migrate as a member of this role, or:\n'
+                         '    ALTER TABLE public.%s OWNER TO %I;', t.tab, c.relowner::regrole, t.tab, current_user)
         END
         ORDER BY t.position)
     INTO found
@@ -249,7 +249,7 @@ BEGIN
     SELECT array_agg(
         CASE
             WHEN a.attname IS NULL AND o.attname IS NOT NULL
-            THEN format('%s has a column %I and none of the name %s: ALTER TABLE public.%s RENAME %I TO %s',
+            THEN format(E'%s has a column %I and none of the name %s:\n    ALTER TABLE public.%s RENAME %I TO %s;',
                         n.tab, o.attname, n.col, n.tab, o.attname, n.col)
             WHEN a.attname IS NULL
             THEN format('%s has no column %s (%s)', n.tab, n.col, replace(n.typ, 'key of ' || n.tab, 'integer'))
@@ -257,10 +257,12 @@ BEGIN
             THEN format('%s.%s is %s and must be integer or bigint; to keep this table, use contentq migrate '
                         '--schema content_queue, and accounts.external_id there for the key',
                         n.tab, n.col, format_type(a.atttypid, a.atttypmod))
-            ELSE format('%s.%s is %s and must be %s: ALTER TABLE public.%s ALTER COLUMN %s TYPE %s%s',
-                        n.tab, n.col, format_type(a.atttypid, a.atttypmod), n.typ, n.tab, n.col, n.typ,
-                        CASE WHEN y.typname = 'timestamp' THEN format(' USING %s AT TIME ZONE ''UTC''', n.col)
-                             ELSE '' END)
+            ELSE format(E'%s.%s is %s and must be %s%s%s:\n    ALTER TABLE public.%s ALTER COLUMN %s TYPE %s%s;',
+                        n.tab, n.col, format_type(a.atttypid, a.atttypmod), n.typ,
+                        '; drop, and create again afterwards, ' || v.names,
+                        CASE WHEN y.typname = 'timestamp' THEN '; if its times are in UTC' END,
+                        n.tab, n.col, n.typ,
+                        CASE WHEN y.typname = 'timestamp' THEN format(' USING %s AT TIME ZONE ''UTC''', n.col) END)
         END
         ORDER BY n.position)
     INTO found
@@ -278,12 +280,23 @@ BEGIN
           AND lower(other.attname) = n.col
         LIMIT 1
     ) AS o ON a.attname IS NULL
+    LEFT JOIN LATERAL (
+        SELECT string_agg(DISTINCT CASE r.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || r.oid::regclass,
+                          ', ') AS names
+        FROM pg_depend AS p
+        JOIN pg_rewrite AS w ON w.oid = p.objid AND p.classid = 'pg_rewrite'::regclass
+        JOIN pg_class AS r ON r.oid = w.ev_class AND r.relkind IN ('v', 'm')
+        WHERE p.refclassid = 'pg_class'::regclass
+          AND p.refobjid = c.oid
+          AND p.refobjsubid = a.attnum
+    ) AS v ON true
     WHERE (a.attname IS NULL AND n.is_required)
        OR y.typname <> ALL (n.kinds);
     problems := problems || coalesce(found, '{}');
 
     -- A title is cut to what its column says that it holds; what a domain says is not looked at then.
-    SELECT array_agg(format('%s.%s holds %s characters and must hold %s: ALTER TABLE public.%s ALTER COLUMN %s TYPE %s',
+    SELECT array_agg(format(E'%s.%s holds %s characters and must hold %s:\n'
+                            '    ALTER TABLE public.%s ALTER COLUMN %s TYPE %s;',
                             l.tab, l.col, l.found, l.needed, l.tab, l.col, l.typ)
                      ORDER BY l.position)
     INTO found
@@ -303,7 +316,8 @@ BEGIN
     problems := problems || coalesce(found, '{}');
 
     -- What others refer to must be unique. A task table without a primary key is given one.
-    SELECT array_agg(format('%s.id is neither the primary key nor unique: ALTER TABLE public.%s ADD PRIMARY KEY (id)',
+    SELECT array_agg(format(E'%s.id is neither the primary key nor unique:\n'
+                            '    ALTER TABLE public.%s ADD PRIMARY KEY (id);',
                             t.tab, t.tab)
                      ORDER BY t.position)
     INTO found
@@ -324,8 +338,8 @@ BEGIN
         CASE
             WHEN w.is_written
             THEN format('contents.%s is a generated column, and contentq writes it', a.attname)
-            ELSE format('contents.%s is NOT NULL without a default, and contentq does not fill it: '
-                        'ALTER TABLE public.contents ALTER COLUMN %I SET DEFAULT ..., or DROP NOT NULL',
+            ELSE format(E'contents.%s is NOT NULL without a default, and contentq does not fill it; give it a default, or:\n'
+                        '    ALTER TABLE public.contents ALTER COLUMN %I DROP NOT NULL;',
                         a.attname, a.attname)
         END
         ORDER BY a.attnum)
@@ -361,8 +375,10 @@ BEGIN
     ) AS i;
     problems := problems || coalesce(found, '{}');
 
-    -- Rows of a task table that contentq's constraints would refuse.
-    IF to_regclass('public.content_generation_tasks') IS NOT NULL AND problems = '{}' THEN
+    -- Rows of a task table that contentq's constraints would refuse. What cannot be asked, for a type or a column that
+    -- is not there, has been named.
+    IF EXISTS (SELECT FROM pg_class AS c
+               WHERE c.oid = to_regclass('public.content_generation_tasks') AND c.relkind = 'r') THEN
         FOR each IN
             SELECT r.*
             FROM (VALUES
@@ -396,17 +412,25 @@ BEGIN
                 AND NOT a.attisdropped
             ORDER BY r.position
         LOOP
-            EXECUTE 'SELECT count(*), min(t.id)::text FROM public.content_generation_tasks AS t WHERE ' || each.condition
-            INTO number, example;
+            BEGIN
+                EXECUTE 'SELECT count(*), min(t.id)::text FROM public.content_generation_tasks AS t WHERE '
+                        || each.condition
+                INTO number, example;
+            EXCEPTION
+                WHEN syntax_error_or_access_rule_violation OR data_exception THEN
+                    number := 0;
+            END;
             IF number > 0 THEN
-                problems := problems || format('content_generation_tasks: rows with %s: %s (the first has id %s); '
-                                               'change or delete them', each.what, number, example);
+                problems := problems || format(E'content_generation_tasks: rows with %s: %s (the first has id %s); '
+                                               'change or delete them; to see them:\n'
+                                               '    SELECT * FROM public.content_generation_tasks AS t WHERE %s;',
+                                               each.what, number, example, each.condition);
             END IF;
         END LOOP;
         BEGIN
             EXECUTE 'SELECT count(t.result::jsonb) FROM public.content_generation_tasks AS t';
         EXCEPTION
-            WHEN undefined_column THEN
+            WHEN syntax_error_or_access_rule_violation THEN
                 NULL;
             WHEN data_exception OR program_limit_exceeded THEN
                 problems := problems || format('content_generation_tasks: a result is JSON that PostgreSQL cannot read: '
@@ -414,56 +438,60 @@ BEGIN
         END;
     END IF;
 
-    -- What checks and types of the tables that are there refuse, tried on empty copies of them.
-    IF problems = '{}' THEN
-        FOR each IN
-            SELECT 'contents' AS tab, 'review_status' AS col, v.value,
-                   '(account_id, title, body, word_count, review_status)' AS columns,
-                   format('(1, ''Title'', ''Text.'', 1, %L)', v.value) AS row_values
-            FROM (VALUES ('pending'), ('approved'), ('rejected')) AS v (value)
-            UNION ALL
-            SELECT 'contents', 'word_count', '0', '(account_id, title, body, word_count, review_status)',
-                   '(1, ''T'', '''', 0, ''approved'')'
-            UNION ALL
-            SELECT 'content_generation_tasks', 'status', v.value, '(account_id, task_id, status%s)',
-                   format('(1, ''task'', %L%%s)', v.value)
-            FROM (VALUES ('pending'), ('processing'), ('completed'), ('failed'), ('timeout')) AS v (value)
-        LOOP
-            CONTINUE WHEN to_regclass('public.' || each.tab) IS NULL;
-            EXECUTE format('CREATE TABLE contentq.trial (LIKE public.%I INCLUDING CONSTRAINTS INCLUDING DEFAULTS '
-                           'INCLUDING GENERATED)', each.tab);
-            FOR example IN
-                SELECT a.attname
-                FROM pg_attribute AS a
-                WHERE a.attrelid = 'contentq.trial'::regclass
-                  AND a.attnum > 0
-                  AND a.attnotnull
-            LOOP
-                EXECUTE format('ALTER TABLE contentq.trial ALTER COLUMN %I DROP NOT NULL', example);
-            END LOOP;
-            -- No sequence of a default is advanced.
-            ALTER TABLE contentq.trial ALTER COLUMN id DROP DEFAULT;
-            SELECT coalesce(string_agg(', ' || a.attname, '' ORDER BY a.attnum), ''),
-                   repeat(', now()', count(*)::integer)
-            INTO times, values_of_times
+    -- What checks and types of the tables that are there refuse, tried on empty copies of those of which nothing else has
+    -- been named.
+    found := problems;
+    FOR each IN
+        SELECT 'contents' AS tab, 'review_status' AS col, v.value,
+               '(account_id, title, body, word_count, review_status)' AS columns,
+               format('(1, ''Title'', ''Text.'', 1, %L)', v.value) AS row_values
+        FROM (VALUES ('pending'), ('approved'), ('rejected')) AS v (value)
+        UNION ALL
+        SELECT 'contents', 'word_count', '0', '(account_id, title, body, word_count, review_status)',
+               '(1, ''T'', '''', 0, ''approved'')'
+        UNION ALL
+        SELECT 'content_generation_tasks', 'status', v.value, '(account_id, task_id, status%s)',
+               format('(1, ''task'', %L%%s)', v.value)
+        FROM (VALUES ('pending'), ('processing'), ('completed'), ('failed'), ('timeout')) AS v (value)
+    LOOP
+        CONTINUE WHEN to_regclass('public.' || each.tab) IS NULL
+            OR EXISTS (SELECT FROM unnest(found) AS p (problem) WHERE starts_with(p.problem, each.tab));
+        EXECUTE format('CREATE TABLE contentq.trial (LIKE public.%I INCLUDING CONSTRAINTS INCLUDING DEFAULTS '
+                       'INCLUDING GENERATED)', each.tab);
+        FOR example IN
+            SELECT a.attname
             FROM pg_attribute AS a
             WHERE a.attrelid = 'contentq.trial'::regclass
-              AND a.attname IN ('started_at', 'completed_at');
-            BEGIN
-                EXECUTE format('INSERT INTO contentq.trial %s VALUES %s',
-                               replace(each.columns, '%s', times), replace(each.row_values, '%s', values_of_times));
-            EXCEPTION
-                WHEN OTHERS THEN
-                    problems := problems || format('%s refuses %s %L, which contentq writes: %s',
-                                                   each.tab, each.col, each.value, replace(SQLERRM, 'trial', each.tab));
-            END;
-            DROP TABLE contentq.trial;
+              AND a.attnum > 0
+              AND a.attnotnull
+        LOOP
+            EXECUTE format('ALTER TABLE contentq.trial ALTER COLUMN %I DROP NOT NULL', example);
         END LOOP;
-    END IF;
+        -- No sequence of a default is advanced.
+        ALTER TABLE contentq.trial ALTER COLUMN id DROP DEFAULT;
+        SELECT coalesce(string_agg(', ' || a.attname, '' ORDER BY a.attnum), ''),
+               repeat(', now()', count(*)::integer)
+        INTO times, values_of_times
+        FROM pg_attribute AS a
+        WHERE a.attrelid = 'contentq.trial'::regclass
+          AND a.attname IN ('started_at', 'completed_at');
+        BEGIN
+            EXECUTE format('INSERT INTO contentq.trial %s VALUES %s',
+                           replace(each.columns, '%s', times), replace(each.row_values, '%s', values_of_times));
+        EXCEPTION
+            WHEN OTHERS THEN
+                problems := problems || format('%s refuses %s %L, which contentq writes: %s',
+                                               each.tab, each.col, each.value, replace(SQLERRM, 'trial', each.tab));
+        END;
+        DROP TABLE contentq.trial;
+    END LOOP;
 
     -- What triggers, rules, policies and unique indexes of contents refuse: two contents that are the same are stored, and
     -- undone.
-    IF problems = '{}' AND to_regclass('public.contents') IS NOT NULL AND to_regclass('public.accounts') IS NOT NULL THEN
+    IF to_regclass('public.contents') IS NOT NULL AND to_regclass('public.accounts') IS NOT NULL
+        AND NOT EXISTS (SELECT FROM unnest(problems) AS p (problem)
+                        WHERE starts_with(p.problem, 'contents') OR starts_with(p.problem, 'accounts'))
+    THEN
         BEGIN
             number := 0;
             WHILE number < 2 LOOP

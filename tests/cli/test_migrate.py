@@ -65,7 +65,7 @@ def test_json_has_both_revisions_and_the_changes(contentq: Run, empty_dsn: str, 
 
 
 def test_tables_that_do_not_fit_are_named_one_a_line(contentq: Run, empty_dsn: str, bare: Queue) -> None:
-    bare.run("CREATE TABLE accounts (id uuid PRIMARY KEY, title text)")
+    bare.run("CREATE TABLE accounts (id uuid PRIMARY KEY, title text, paused_until date)")
 
     outcome = contentq("--dsn", empty_dsn, "migrate")
 
@@ -74,7 +74,9 @@ def test_tables_that_do_not_fit_are_named_one_a_line(contentq: Run, empty_dsn: s
         "the migration stopped, with nothing changed: tables that are there already do not fit:",
         "accounts.id is uuid and must be integer or bigint; to keep this table, use contentq migrate "
         "--schema content_queue, and accounts.external_id there for the key",
-        "accounts has no column name (varchar(200)).",
+        "accounts has no column name (varchar(200))",
+        "accounts.paused_until is date and must be timestamptz:",
+        "    ALTER TABLE public.accounts ALTER COLUMN paused_until TYPE timestamptz;",
         "Change what is named, or give contentq tables of its own beside these: contentq migrate --schema "
         "content_queue",
     ]
@@ -141,8 +143,10 @@ def test_going_back_is_asked_about_on_a_terminal(dsn: str, answer: str, code: in
 def test_going_back_without_a_terminal_needs_yes(program: Run, dsn: str) -> None:
     outcome = program("migrate", "--to", "base")
 
-    assert (outcome.code, outcome.out) == (2, "")
-    assert f"going back from {HEAD} to base drops {EVERYTHING}; repeat with --yes" in outcome.err
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == (
+        f"Error: going back from {HEAD} to base drops {EVERYTHING}; nothing was changed; repeat with --yes\n"
+    )
     with connect(dsn) as connection:
         assert current_revision(connection) == HEAD
 
@@ -155,10 +159,10 @@ def test_tables_of_a_host_are_not_said_to_be_dropped(
 
     outcome = program("--dsn", empty_dsn, "migrate", "--to", "base")
 
-    assert outcome.code == 2
+    assert outcome.code == 1
     assert (
         "drops the tables contents and content_generation_tasks with all their rows; what contentq added to "
-        "accounts, whose rows stay; usage, gates and settings; repeat with --yes"
+        "accounts, whose rows stay; usage, gates and settings; nothing was changed; repeat with --yes"
     ) in outcome.err
 
 

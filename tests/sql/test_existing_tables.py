@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from contentq.database.migrations import migrate
 from contentq.errors import ContentQueueError
@@ -50,6 +52,9 @@ TASKS = """
 """The table of the specification, made by an ORM whose defaults are its own."""
 
 
+UNFILLED = "is NOT NULL without a default, and contentq does not fill it; give it a default, or"
+
+
 def refusal(dsn: str, queue: Queue) -> list[str]:
     """What is wrong, line by line; nothing has been changed."""
     before = queue.rows(
@@ -62,10 +67,15 @@ def refusal(dsn: str, queue: Queue) -> list[str]:
         "SELECT oid, xmin::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
     )
     assert after == before
-    heading, *lines, hint = str(refused.value).splitlines()
+    # A statement has a line of its own, so that it can be copied.
+    heading, *lines, hint = re.sub(r":\n {4}(.*);(?=\n)", r": \1", str(refused.value)).splitlines()
     assert heading == "the migration stopped, with nothing changed: tables that are there already do not fit:"
     assert hint.endswith("contentq migrate --schema content_queue")
-    return [line.rstrip(".") for line in lines]
+    # What is to be seen by a statement is there, and is left out here.
+    for line in lines:
+        if "to see them: " in line:
+            assert queue.rows(line.partition("to see them: ")[2])
+    return [re.sub("(?<=to see them: ).*", "...", line) for line in lines]
 
 
 def test_accounts_and_contents_that_fit_are_used(empty_dsn: str, bare: Queue) -> None:
@@ -103,6 +113,24 @@ def test_keys_beyond_four_bytes_work_in_every_function(empty_dsn: str, bare: Que
     assert bare.blocked_accounts() == [large]
     assert bare.claim(bare.register()) == []
     assert any(str(large) in line for line in bare.explain(bare.add(account_id=large)))
+
+
+def test_tasks_that_have_not_ended_are_counted_when_their_table_is_taken_over(empty_dsn: str, bare: Queue) -> None:
+    bare.run(HOST)
+    bare.run(TASKS)
+    bare.run(
+        "INSERT INTO content_generation_tasks (task_id, account_id, status, started_at) "
+        "VALUES ('task-4', 1, 'processing', now())"
+    )
+
+    assert migrate(empty_dsn).notes == [
+        "tasks that are pending: 1; workers begin them as soon as they are started",
+        "tasks that are processing: 1; no worker of contentq holds them, and they stay so until your own program "
+        "ends them. When none does, cancel and requeue them: see docs/adopting.md",
+    ]
+    assert migrate(empty_dsn).notes == []
+    assert bare.value("SELECT contentq.cancel('task-4')") == "failed"
+    assert bare.value("SELECT contentq.requeue('task-4')") == "pending"
 
 
 def test_task_table_with_eight_byte_keys_is_taken_over(empty_dsn: str, bare: Queue) -> None:
@@ -291,6 +319,7 @@ def test_accounts_and_contents_that_are_partitioned_are_used(empty_dsn: str, bar
 def test_columns_that_only_the_producers_of_a_host_can_fill_are_named(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS)
+    bare.run("DELETE FROM content_generation_tasks WHERE status = 'pending'")
     bare.run("ALTER TABLE content_generation_tasks ADD tenant text DEFAULT 'a' NOT NULL")
     bare.run("ALTER TABLE content_generation_tasks ALTER tenant DROP DEFAULT")
 
@@ -330,8 +359,8 @@ def test_tables_of_another_role_are_refused(empty_dsn: str, bare: Queue, server:
                 migrate(make_conninfo(empty_dsn, user=f"{name}_dba", password="dba"))
 
             assert refused.match(
-                f"accounts belongs to {name}_host: run contentq migrate as a member of this role, or ALTER TABLE "
-                f"public.accounts OWNER TO {name}_dba"
+                f"accounts belongs to {name}_host: run contentq migrate as a member of this role, or:\n"
+                f"    ALTER TABLE public.accounts OWNER TO {name}_dba"
             )
             bare.run(f"GRANT {name}_host TO {name}_dba")
             migrate(make_conninfo(empty_dsn, user=f"{name}_dba", password="dba"))
@@ -440,7 +469,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             "UPDATE content_generation_tasks SET account_id = NULL, retry_count = -1, max_retries = -1, "
             "status = 'completed', completed_at = NULL, result = '\"\\u0000\"' WHERE id = 1",
             [
-                f"content_generation_tasks: rows with {what}; change or delete them"
+                f"content_generation_tasks: rows with {what}; change or delete them; to see them: ..."
                 for what in (
                     "a task_id that another row has, too: 2 (the first has id 2)",
                     "a negative retry_count: 1 (the first has id 1)",
@@ -472,15 +501,16 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
                 "ALTER COLUMN title TYPE varchar(500)",
                 "contents.body holds 100 characters and must hold 1000000: ALTER TABLE public.contents "
                 "ALTER COLUMN body TYPE text",
-                "contents.publishAt is NOT NULL without a default, and contentq does not fill it: ALTER TABLE "
-                'public.contents ALTER COLUMN "publishAt" SET DEFAULT ..., or DROP NOT NULL',
+                f"contents.publishAt {UNFILLED}: "
+                'ALTER TABLE public.contents ALTER COLUMN "publishAt" DROP NOT NULL',
             ],
         ),
         (
             "CREATE TABLE accounts (id integer PRIMARY KEY, name text, paused_until timestamp)",
             [
-                "accounts.paused_until is timestamp without time zone and must be timestamptz: ALTER TABLE "
-                "public.accounts ALTER COLUMN paused_until TYPE timestamptz USING paused_until AT TIME ZONE 'UTC'",
+                "accounts.paused_until is timestamp without time zone and must be timestamptz; if its times are "
+                "in UTC: ALTER TABLE public.accounts ALTER COLUMN paused_until TYPE timestamptz "
+                "USING paused_until AT TIME ZONE 'UTC'",
             ],
         ),
         (
@@ -489,11 +519,27 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             "integer GENERATED ALWAYS AS (length(body)) STORED, review_status text, note needed, remark given)",
             [
                 "contents.word_count is a generated column, and contentq writes it",
-                "contents.note is NOT NULL without a default, and contentq does not fill it: ALTER TABLE "
-                "public.contents ALTER COLUMN note SET DEFAULT ..., or DROP NOT NULL",
+                f"contents.note {UNFILLED}: ALTER TABLE public.contents ALTER COLUMN note DROP NOT NULL",
             ],
         ),
         ("CREATE VIEW accounts AS SELECT 1 AS id, 'Ada'::text AS name", ["accounts is not a table"]),
+        (
+            HOST + ";" + TASKS + "; ALTER TABLE content_generation_tasks ALTER submitted_at TYPE text; "
+            "UPDATE content_generation_tasks SET priority = 11, status = 'done' WHERE id = 1; "
+            "ALTER TABLE contents ADD slug text NOT NULL, ADD CHECK (review_status <> 'rejected'); "
+            "CREATE VIEW ages AS SELECT id, submitted_at FROM content_generation_tasks; "
+            "CREATE MATERIALIZED VIEW oldest AS SELECT min(submitted_at) AS at FROM content_generation_tasks",
+            [
+                "content_generation_tasks.submitted_at is text and must be timestamptz; drop, and create again "
+                "afterwards, materialized view public.oldest, view public.ages: ALTER TABLE "
+                "public.content_generation_tasks ALTER COLUMN submitted_at TYPE timestamptz",
+                f"contents.slug {UNFILLED}: ALTER TABLE public.contents ALTER COLUMN slug DROP NOT NULL",
+                "content_generation_tasks: rows with a status that is none of pending, processing, completed, "
+                "failed and timeout: 1 (the first has id 1); change or delete them; to see them: ...",
+                "content_generation_tasks: rows with a priority that is not from 1 to 10: 1 (the first has id "
+                "1); change or delete them; to see them: ...",
+            ],
+        ),
         (
             "CREATE TABLE contents (id integer PRIMARY KEY, account_id integer, title text, word_count smallint, "
             "slug text NOT NULL UNIQUE, review_status varchar(5), UNIQUE (account_id, title), body varchar(300))",
@@ -504,10 +550,8 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
                 "ALTER COLUMN body TYPE text",
                 "contents.review_status holds 5 characters and must hold 8: ALTER TABLE public.contents "
                 "ALTER COLUMN review_status TYPE varchar(20)",
-                "contents.id is NOT NULL without a default, and contentq does not fill it: ALTER TABLE "
-                "public.contents ALTER COLUMN id SET DEFAULT ..., or DROP NOT NULL",
-                "contents.slug is NOT NULL without a default, and contentq does not fill it: ALTER TABLE "
-                "public.contents ALTER COLUMN slug SET DEFAULT ..., or DROP NOT NULL",
+                f"contents.id {UNFILLED}: ALTER TABLE public.contents ALTER COLUMN id DROP NOT NULL",
+                f"contents.slug {UNFILLED}: ALTER TABLE public.contents ALTER COLUMN slug DROP NOT NULL",
                 "contents has the unique index public.contents_account_id_title_key on (account_id, title): "
                 "a second such content could not be stored",
             ],
@@ -534,12 +578,13 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             VALUES ('', 1, 'queued', 5), ('task-5', 1, 'processing', 99)""",
             [
                 "content_generation_tasks: rows with a status that is none of pending, processing, completed, "
-                "failed and timeout: 1 (the first has id 4); change or delete them",
-                "content_generation_tasks: rows with no task_id: 1 (the first has id 4); change or delete them",
+                "failed and timeout: 1 (the first has id 4); change or delete them; to see them: ...",
+                "content_generation_tasks: rows with no task_id: 1 (the first has id 4); change or delete "
+                "them; to see them: ...",
                 "content_generation_tasks: rows with a priority that is not from 1 to 10: 1 (the first has id "
-                "5); change or delete them",
+                "5); change or delete them; to see them: ...",
                 "content_generation_tasks: rows with status processing without started_at: 1 (the first has id "
-                "5); change or delete them",
+                "5); change or delete them; to see them: ...",
             ],
         ),
         (
@@ -561,7 +606,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             ],
         ),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_everything_that_does_not_fit_is_named_before_anything_is_changed(
     empty_dsn: str, bare: Queue, tables: str, problems: list[str]

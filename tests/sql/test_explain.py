@@ -90,7 +90,8 @@ def test_running_task_that_no_worker_holds(queue: Queue) -> None:
     task = queue.add(status="processing", started_at="2001-01-01")
 
     assert queue.explain(task)[1:] == [
-        "no worker holds it: it was set to processing by hand, and only its deadline ends it"
+        "no worker holds it: it was set to processing by hand, and who did that ends it, or its deadline",
+        "when nobody works on it any more: contentq cancel, then contentq requeue",
     ]
 
 

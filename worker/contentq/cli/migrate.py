@@ -89,7 +89,7 @@ def _ask_before_going_back(dsn: str, revision: str) -> None:
         lost = _dropped(created) if revision == "base" else "what the later revisions made"
         consequence = f"going back from {before} to {revision} drops {lost}"
         if not sys.stdin.isatty():
-            raise click.UsageError(f"{consequence}; repeat with --yes")
+            raise ContentQueueError(f"{consequence}; nothing was changed; repeat with --yes")
         if not click.confirm(f"{consequence.capitalize()}. Go on?", err=True):
             raise ContentQueueError("nothing was changed")
 

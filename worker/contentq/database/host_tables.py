@@ -44,6 +44,29 @@ def describe_taken_over(connection: psycopg.Connection[TupleRow]) -> list[str]:
     ]
 
 
+_TASKS_TAKEN_OVER = """
+    SELECT count(*) FILTER (WHERE t.status = 'pending'), count(*) FILTER (WHERE t.status = 'processing')
+    FROM contentq.tasks AS t
+    WHERE t.status IN ('pending', 'processing')
+      AND EXISTS (SELECT FROM contentq.tables AS h
+                  WHERE h.table_name = 'content_generation_tasks' AND NOT h.is_created)"""
+
+
+def describe_tasks_taken_over(connection: psycopg.Connection[TupleRow]) -> list[str]:
+    """What becomes of the tasks of a table that has just been taken over and that have not ended."""
+    row = connection.execute(_TASKS_TAKEN_OVER).fetchone()
+    pending, processing = row or (0, 0)
+    notes = []
+    if pending:
+        notes.append(f"tasks that are pending: {pending}; workers begin them as soon as they are started")
+    if processing:
+        notes.append(
+            f"tasks that are processing: {processing}; no worker of contentq holds them, and they stay so until "
+            "your own program ends them. When none does, cancel and requeue them: see docs/adopting.md"
+        )
+    return notes
+
+
 _UNFILLED = """
     SELECT a.attname
     FROM pg_attribute AS a

@@ -38,7 +38,7 @@ def explain(error: Exception, attributes: Mapping[str, Any]) -> ContentQueueErro
         )
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
         parts = [cause.diag.message_primary, cause.diag.message_hint or ""]
-        separator = ".\n" if "\n" in parts[0] else ". "
+        separator = "\n" if "\n" in parts[0] else ". "
         text = separator.join(re.sub(r"\.$", "", part) for part in parts if part)
         return ContentQueueError(f"the migration stopped, with nothing changed: {text}")
     return ContentQueueError(f"the migration stopped, with nothing changed: {cause}")

@@ -37,6 +37,7 @@ from contentq.database.host_tables import (
     collect_notes,
     create_schema_sql,
     describe_taken_over,
+    describe_tasks_taken_over,
 )
 from contentq.database.locations import ALEMBIC, SQL
 from contentq.database.migration_errors import cause_of, explain
@@ -224,6 +225,7 @@ def run_revisions(environment: Any) -> None:
             if installer.has_dropped:
                 installer.create_all()
                 done.changes += describe_taken_over(raw)
+                done.notes += describe_tasks_taken_over(raw)
             else:
                 done.changes += installer.repair()
             done.changes += apply_grants(raw, schema)

@@ -54,9 +54,11 @@ def is_read_only(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's class and text in one line, whatever its __str__ does."""
+    """An error's class and text in one line, whatever its __str__ does; without the statement that it arose in."""
     try:
-        text = " ".join(str(error).split())
+        said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+        detail = error.diag.message_detail if isinstance(error, psycopg.Error) else None
+        text = " ".join((f"{said} ({detail})" if said and detail else said or str(error)).split())
     except Exception:
         text = "(its text cannot be had)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
