@@ -148,3 +148,17 @@ def test_after_its_connection_was_lost_a_heartbeat_trusts_no_time_of_before(
 
     eventually(lambda: None in said[before:])
     eventually(lambda: said[-1] is not None)
+
+
+def test_end_of_a_worker_is_not_an_outage_even_when_its_connection_is_seen_to_end_first(
+    start_worker: StartWorker, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = start_worker(lambda _task, _context: None, heartbeat=0.1)
+    wait_for_heartbeats(database, 2)
+    # As on an event loop that looks at sockets before it looks at what was cancelled.
+    running.worker._heartbeat._beating = None
+
+    running.stop()
+    running.ending()
+
+    assert "database lost" not in caplog.text

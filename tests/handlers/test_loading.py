@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import functools
 import importlib
@@ -100,6 +101,16 @@ def test_error_in_what_a_module_imports_is_told_with_the_place_where_it_arose(wr
     part = write("part.py", "\nraise KeyError('API_KEY')")
 
     assert refusal("ours:write").endswith(f"importing ours failed: KeyError: 'API_KEY' ({part}, line 2)")
+
+
+def test_module_that_replaces_threads_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_thread, "start_new_thread", _thread.start_new_thread)  # put back at the end
+    write(
+        "ours.py",
+        "import _thread\n_thread.start_new_thread = lambda *given: 0\ndef write(task, context): ...",
+    )
+
+    assert "importing ours has replaced Python's threads" in refusal("ours:write")
 
 
 @pytest.mark.parametrize("attribute", ["number", "Writer", "text"])

@@ -158,12 +158,14 @@ class Heartbeat:
     async def _beat_for_ever(self) -> None:
         watching = asyncio.ensure_future(self._watch.run())
         try:
-            while not self._is_ending:
+            while True:
                 try:
                     await self._beat_until_lost()
                 except NotRegistered:
                     self._give_up()
                 except Exception as error:
+                    if self._is_ending:
+                        return  # the connection was cut to end this
                     if self._link.timed_out:
                         self._tell(self._listener.silent)
                     await self._link.back_off(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import inspect
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import BuiltinFunctionType
 from typing import Any
 
 from contentq.errors import HandlerUnusable
@@ -103,6 +105,12 @@ def _find(name: str, module_name: str, attribute: str) -> Any:
         raise HandlerUnusable(
             f"handler {name!r}: importing {module_name} failed: {_describe(error)}{_where(error)}"
         ) from error
+    if not isinstance(_thread.start_new_thread, BuiltinFunctionType):
+        raise HandlerUnusable(
+            f"handler {name!r}: importing {module_name} has replaced Python's threads, as gevent's "
+            "monkey.patch_all() does, and the worker's heartbeat needs a real one; leave that out: a handler that is "
+            "a plain function runs in a thread of its own"
+        )
     for part in attribute.split("."):
         if not hasattr(found, part):
             where = getattr(sys.modules[module_name], "__file__", None) or "built in"
