@@ -108,8 +108,8 @@ def _find(name: str, module_name: str, attribute: str) -> Any:
     if not isinstance(_thread.start_new_thread, BuiltinFunctionType):
         raise HandlerUnusable(
             f"handler {name!r}: importing {module_name} has replaced Python's threads, as gevent's "
-            "monkey.patch_all() does, and the worker's heartbeat needs a real one; leave that out: a handler that is "
-            "a plain function runs in a thread of its own"
+            "monkey.patch_all() does, and the worker's heartbeat needs a real one; leave that out: a plain "
+            "function runs in a thread of its own"
         )
     for part in attribute.split("."):
         if not hasattr(found, part):
