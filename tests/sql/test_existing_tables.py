@@ -115,6 +115,55 @@ def test_keys_beyond_four_bytes_work_in_every_function(empty_dsn: str, bare: Que
     assert any(str(large) in line for line in bare.explain(bare.add(account_id=large)))
 
 
+def test_comments_of_a_host_stay_and_those_that_it_was_given_go_again(empty_dsn: str, bare: Queue) -> None:
+    bare.run(HOST)
+    bare.run(TASKS)
+    bare.run("COMMENT ON COLUMN content_generation_tasks.topic IS 'Ours.'")
+    bare.run("COMMENT ON TABLE content_generation_tasks IS 'Ours, too.'")
+    commented = """
+        SELECT concat_ws('.', d.objoid::regclass, a.attname) AS place, d.description
+        FROM pg_description AS d
+        LEFT JOIN pg_attribute AS a ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0
+        WHERE d.classoid = 'pg_class'::regclass
+          AND d.objoid::regclass::text IN ('accounts', 'content_generation_tasks')
+        ORDER BY 1"""
+    before = bare.rows(commented)
+
+    migrate(empty_dsn)
+
+    given = {row["place"]: row["description"] for row in bare.rows(commented)}
+    assert given["content_generation_tasks.topic"] == "Ours."
+    assert given["content_generation_tasks"] == "Ours, too."
+    assert given["content_generation_tasks.tone"] == "Style of voice, up to 50 characters."
+    assert [place for place in given if place.startswith("accounts")] == [
+        "accounts.created_at",
+        "accounts.external_id",
+        "accounts.monthly_budget",
+        "accounts.paused_until",
+    ]
+    bare.run("COMMENT ON COLUMN accounts.paused_until IS NULL")
+    assert migrate(empty_dsn).changes == ["restored the comment of column public.accounts.paused_until"]
+
+    migrate(empty_dsn, "base")
+
+    assert bare.rows(commented) == before
+
+
+def test_id_that_was_given_a_sequence_is_as_before_after_the_way_down(empty_dsn: str, bare: Queue) -> None:
+    bare.run(HOST)
+    bare.run("CREATE TABLE content_generation_tasks (id int, task_id text, account_id int, status text)")
+    migrate(empty_dsn)
+    bare.run("INSERT INTO content_generation_tasks (account_id) SELECT id FROM accounts LIMIT 1")
+
+    migrate(empty_dsn, "base")
+
+    (row,) = bare.rows(
+        "SELECT attnotnull, attidentity::text FROM pg_attribute "
+        "WHERE attrelid = 'content_generation_tasks'::regclass AND attname = 'id'"
+    )
+    assert row == {"attnotnull": False, "attidentity": ""}
+
+
 def test_tasks_that_have_not_ended_are_counted_when_their_table_is_taken_over(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS)

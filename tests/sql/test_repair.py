@@ -76,6 +76,11 @@ def role(queue: Queue, server: Server, suffix: str) -> Iterator[str]:
             ["restored function touch_updated_at, which was changed"],
         ),
         ("COMMENT ON VIEW contentq.throughput IS NULL", ["restored view throughput, which was changed"]),
+        ("COMMENT ON TABLE contentq.workers IS NULL", ["restored the comment of table contentq.workers"]),
+        (
+            "COMMENT ON COLUMN contentq.settings.retention IS 'mine'",
+            ["restored the comment of column contentq.settings.retention"],
+        ),
         (
             f"COMMENT ON TRIGGER {TASKS}_wake ON {TASKS} IS NULL",
             [f"restored trigger {TASKS}.{TASKS}_wake, which was changed"],
@@ -86,7 +91,7 @@ def role(queue: Queue, server: Server, suffix: str) -> Iterator[str]:
             ["restored view throughput, which was changed"],
         ),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_what_was_damaged_is_restored_and_said(dsn: str, queue: Queue, damage: str, changes: list[str]) -> None:
     before = dump(dsn)

@@ -28,6 +28,7 @@ from psycopg.rows import TupleRow
 
 from contentq.database import definitions
 from contentq.database import dsn as dsns
+from contentq.database.comments import remove_comments_sql, restore_comments, write_comments_sql
 from contentq.database.connect import connect
 from contentq.database.definitions import DEFAULT_SCHEMA, Installer, in_schema
 from contentq.database.grants import apply_grants, remove_grants, remove_grants_sql
@@ -178,6 +179,8 @@ def run_step(revision_file: str, way: str) -> None:
         context.impl.static_output(text.rstrip() + "\n")
     else:
         attributes["installer"].drop_all()
+        if way == "down":
+            _execute(context.connection, remove_comments_sql(attributes["schema"]))
         _execute(context.connection, text)
 
 
@@ -224,10 +227,12 @@ def run_revisions(environment: Any) -> None:
         elif done.after == known[-1] and _is_asked_to_migrate(environment):
             if installer.has_dropped:
                 installer.create_all()
+                restore_comments(raw, schema)
                 done.changes += describe_taken_over(raw)
                 done.notes += describe_tasks_taken_over(raw)
             else:
                 done.changes += installer.repair()
+                done.changes += restore_comments(raw, schema)
             done.changes += apply_grants(raw, schema)
             done.notes += collect_notes(raw)
 
@@ -310,10 +315,10 @@ def print_revisions(environment: Any) -> None:
         print_sql(_SEARCH_PATH + _CREATE_MACHINERY)
         if schema != DEFAULT_SCHEMA:
             print_sql(create_schema_sql(schema))
-        print_sql(definitions.drop_all_sql())
+        print_sql(definitions.drop_all_sql() + remove_comments_sql(schema))
         environment.run_migrations()
         if target == _revisions(script)[-1] or target == "head":
-            print_sql(definitions.create_all_sql(schema))
+            print_sql(definitions.create_all_sql(schema) + write_comments_sql(schema))
         elif target in (None, "base"):
             print_sql(remove_grants_sql(schema) + _FORGET.format(schema=schema, comment=SCHEMA_COMMENT))
 

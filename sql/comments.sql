@@ -1,0 +1,178 @@
+-- The comments of tables and columns. Like functions, views and triggers, they are kept by each migration; of tables that
+-- were there before contentq only columns that it has added, or that have no comment, get theirs.
+
+COMMENT ON TABLE public.accounts IS 'Whom content is generated for.';
+COMMENT ON COLUMN public.accounts.id IS 'Identifier that tasks and contents refer to.';
+COMMENT ON COLUMN public.accounts.name IS 'Name shown to people, up to 200 characters.';
+COMMENT ON COLUMN public.accounts.created_at IS 'When the account was added.';
+COMMENT ON COLUMN public.accounts.external_id IS
+    'What another system calls the account, such as its uuid; unique where set.';
+COMMENT ON COLUMN public.accounts.paused_until IS
+    'No task of the account is claimed before this time; infinity: until it is set to NULL.';
+COMMENT ON COLUMN public.accounts.monthly_budget IS
+    'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+
+COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
+COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
+COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
+COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
+COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
+COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
+COMMENT ON COLUMN public.contents.review_status IS
+    'pending, approved or rejected; approved at once when the task has auto_approve.';
+COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
+
+COMMENT ON TABLE public.content_generation_tasks IS
+    'The queue: one row follows one piece of content from its submission to its end. '
+    'A producer names account_id and whatever else it likes; every other column has a default.';
+COMMENT ON COLUMN public.content_generation_tasks.id IS 'Internal identifier (4 bytes by specification).';
+COMMENT ON COLUMN public.content_generation_tasks.task_id IS
+    'Public identifier; task-<32 hex digits> when the inserter leaves it out.';
+COMMENT ON COLUMN public.content_generation_tasks.content_id IS 'The content that the task produced; NULL until then.';
+COMMENT ON COLUMN public.content_generation_tasks.account_id IS 'The account that it works for.';
+COMMENT ON COLUMN public.content_generation_tasks.topic IS 'Subject, up to 500 characters.';
+COMMENT ON COLUMN public.content_generation_tasks.keywords IS 'Comma-separated, up to 500 characters.';
+COMMENT ON COLUMN public.content_generation_tasks.category IS
+    'Category, up to 100 characters; a worker can claim by it.';
+COMMENT ON COLUMN public.content_generation_tasks.requirements IS 'Special instructions to the handler.';
+COMMENT ON COLUMN public.content_generation_tasks.tone IS 'Style of voice, up to 50 characters.';
+COMMENT ON COLUMN public.content_generation_tasks.status IS 'pending, processing, completed, failed or timeout.';
+COMMENT ON COLUMN public.content_generation_tasks.priority IS '1 to 10; larger is more urgent.';
+COMMENT ON COLUMN public.content_generation_tasks.retry_count IS 'Retries charged so far.';
+COMMENT ON COLUMN public.content_generation_tasks.max_retries IS
+    'Retries allowed after the first attempt: max_retries + 1 attempts in all.';
+COMMENT ON COLUMN public.content_generation_tasks.submitted_at IS
+    'When it was submitted; within a priority, older is claimed first.';
+COMMENT ON COLUMN public.content_generation_tasks.started_at IS 'Start of the latest attempt.';
+COMMENT ON COLUMN public.content_generation_tasks.completed_at IS 'When it became completed.';
+COMMENT ON COLUMN public.content_generation_tasks.timeout_at IS
+    'Deadline of the whole task, waiting included; past it the task becomes timeout.';
+COMMENT ON COLUMN public.content_generation_tasks.result IS
+    'What the handler returned, e.g. {"success": true, "content_id": 123, "word_count": 1500}.';
+COMMENT ON COLUMN public.content_generation_tasks.error_message IS 'The latest error; NULL once completed.';
+COMMENT ON COLUMN public.content_generation_tasks.auto_approve IS
+    'Whether the content that the task produces is approved without review.';
+COMMENT ON COLUMN public.content_generation_tasks.created_at IS 'When the row was inserted.';
+COMMENT ON COLUMN public.content_generation_tasks.updated_at IS 'When the row was last updated; kept by a trigger.';
+COMMENT ON COLUMN public.content_generation_tasks.scheduled_at IS
+    'Not to be claimed before this time (delay or backoff); NULL means ready now, and it becomes NULL once due.';
+COMMENT ON COLUMN public.content_generation_tasks.attempt IS
+    'Fencing token: +1 at each claim, never reset. An outcome counts only with the current value.';
+COMMENT ON COLUMN public.content_generation_tasks.worker_id IS
+    'The worker that holds the task, or that has still to be told that it no longer does.';
+COMMENT ON COLUMN public.content_generation_tasks.cancel_requested_at IS
+    'When cancelling was asked for while it was running; it can only end failed.';
+COMMENT ON COLUMN public.content_generation_tasks.attempt_errors IS
+    'The last 20 failures: array of {attempt, at, worker_id, error_class, message}.';
+COMMENT ON COLUMN public.content_generation_tasks.progress IS
+    'How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.';
+COMMENT ON COLUMN public.content_generation_tasks.progress_note IS
+    'What the handler of the latest attempt says of its progress.';
+
+COMMENT ON TABLE contentq.tables IS
+    'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped '
+    'by a downgrade.';
+COMMENT ON COLUMN contentq.tables.table_name IS 'accounts, contents or content_generation_tasks.';
+COMMENT ON COLUMN contentq.tables.schema_name IS 'The schema that it is in.';
+COMMENT ON COLUMN contentq.tables.is_created IS 'Whether contentq created it; false: it was taken over.';
+COMMENT ON COLUMN contentq.tables.added IS
+    'Of a table that was taken over: the statements that remove what was added to it.';
+
+COMMENT ON TABLE contentq.definitions IS
+    'The functions, views and triggers that contentq migrate has created: by these digests it finds those that were '
+    'changed since, or that another version of contentq defines otherwise.';
+COMMENT ON COLUMN contentq.definitions.kind IS 'function, view or trigger.';
+COMMENT ON COLUMN contentq.definitions.name IS 'Its name; of a trigger, with the table before it.';
+COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it was created from.';
+COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
+
+COMMENT ON TABLE contentq.workers IS
+    'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
+COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
+COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
+COMMENT ON COLUMN contentq.workers.pid IS 'Its process id on that machine.';
+COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';
+COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by the clock of the database.';
+COMMENT ON COLUMN contentq.workers.slots IS 'How many tasks it runs at once.';
+COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last heartbeat.';
+COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
+COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
+COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
+
+COMMENT ON TABLE contentq.dead_workers IS
+    'The workers that were found dead, and the tasks that were taken from them; rows are deleted after '
+    'settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
+COMMENT ON COLUMN contentq.dead_workers.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.dead_workers.found_at IS 'When its tasks were taken from it.';
+COMMENT ON COLUMN contentq.dead_workers.worker_id IS 'The id that it was registered with.';
+COMMENT ON COLUMN contentq.dead_workers.hostname IS
+    'The machine it ran on; this and the following are NULL when it was not registered any more.';
+COMMENT ON COLUMN contentq.dead_workers.pid IS 'Its process id on that machine.';
+COMMENT ON COLUMN contentq.dead_workers.handler IS 'The handler that it ran.';
+COMMENT ON COLUMN contentq.dead_workers.version IS 'Version of the program.';
+COMMENT ON COLUMN contentq.dead_workers.started_at IS 'When it had registered.';
+COMMENT ON COLUMN contentq.dead_workers.heartbeat_at IS 'When it was last heard.';
+COMMENT ON COLUMN contentq.dead_workers.draining IS
+    'Whether it had been told to stop: then its tasks were not charged a retry.';
+COMMENT ON COLUMN contentq.dead_workers.ids IS 'The tasks that were taken from it.';
+COMMENT ON COLUMN contentq.dead_workers.attempts IS 'The attempts at them that were lost, in the same order.';
+
+COMMENT ON TABLE contentq.settings IS 'The settings of the queue: one row, changed with UPDATE, in force at once.';
+COMMENT ON COLUMN contentq.settings.only_row IS 'Always true: keeps the table at one row.';
+COMMENT ON COLUMN contentq.settings.backoff_base IS 'Longest delay before the first retry; doubled at each further one.';
+COMMENT ON COLUMN contentq.settings.backoff_max IS 'Longest delay before any retry.';
+COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS
+    'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
+COMMENT ON COLUMN contentq.settings.retention IS
+    'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
+
+COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
+COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
+COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() that did something.';
+COMMENT ON COLUMN contentq.maintenance.watched_since IS
+    'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
+COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+
+COMMENT ON TABLE contentq.wakeups IS
+    'A row for each twentieth of a second, again and again: of the transactions that submit tasks and commit at the same '
+    'time, the one that has locked it notifies the workers for all.';
+COMMENT ON COLUMN contentq.wakeups.slot IS 'Twentieths of a second since 1970, modulo 1000.';
+
+COMMENT ON TABLE contentq.gates IS
+    'Every gate that was ever closed: until opens_at, no worker that was registered with it claims anything.';
+COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
+COMMENT ON COLUMN contentq.gates.opens_at IS 'When it opens again; infinity: when someone calls open_gate().';
+COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
+COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin again with a single task.';
+COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
+COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
+
+COMMENT ON TABLE contentq.account_pauses IS 'The accounts that are paused, kept by triggers; read blocked_accounts.';
+COMMENT ON COLUMN contentq.account_pauses.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.account_pauses.paused_until IS 'accounts.paused_until.';
+
+COMMENT ON TABLE contentq.used_up_budgets IS
+    'The accounts that have used up their budget, sometimes more than once; read blocked_accounts.';
+COMMENT ON COLUMN contentq.used_up_budgets.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.used_up_budgets.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.used_up_budgets.over_budget_until IS 'The first of the next month (UTC).';
+
+COMMENT ON TABLE contentq.budget_checks IS
+    'The accounts with a budget that were charged, or whose budget was changed, in the last seconds: maintain() looks at '
+    'them again, for of what is committed at the same time no one sees the whole.';
+COMMENT ON COLUMN contentq.budget_checks.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.budget_checks.account_id IS 'The account.';
+COMMENT ON COLUMN contentq.budget_checks.noted_at IS 'When it was charged; forgotten after 10 seconds.';
+
+COMMENT ON TABLE contentq.usage IS
+    'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so '
+    'that no report waits for another. It outlives the tasks.';
+COMMENT ON COLUMN contentq.usage.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.usage.account_id IS 'The account of the tasks.';
+COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.';
+COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
+COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
+COMMENT ON COLUMN contentq.usage.prompt_tokens IS 'Tokens that went in.';
+COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
+COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
