@@ -9,7 +9,7 @@ The server, first of these:
 
 With --all, the tests in tests/sql also run on a throwaway cluster of every other major version that is installed
 (`-k postgresql-16` picks one) and, on the first server, with the tables in a schema of their own (`-k schema`
-picks that), and the tests marked `installs` run at all.
+picks that), and the tests marked `thorough` run at all.
 
 In a parallel run (`-n 2`) each process starts servers of its own, which takes a second each: what belongs to a
 whole server, such as roles, is then no other test's business. Only the server of CONTENTQ_TEST_DSN is everyone's.
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         EVERY_VERSION,
         action="store_true",
-        help="run tests/sql on every PostgreSQL that is installed, and the tests that build, install or download",
+        help="run tests/sql on every PostgreSQL there is, and what builds, installs, downloads or measures",
     )
 
 
@@ -65,9 +65,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the tests that install to --all, where they come first: they are the longest."""
-    marked = [item for item in items if item.get_closest_marker("installs")]
-    others = [item for item in items if not item.get_closest_marker("installs")]
+    """Leaves the thorough tests to --all, where they come first: they are the longest."""
+    marked = [item for item in items if item.get_closest_marker("thorough")]
+    others = [item for item in items if not item.get_closest_marker("thorough")]
     if config.getoption(EVERY_VERSION):
         items[:] = marked + others
     elif marked:

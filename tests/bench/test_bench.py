@@ -22,6 +22,7 @@ BENCH = [sys.executable, "-m", "tests.bench"]
 
 
 @NEEDS_PGBENCH
+@pytest.mark.thorough
 def test_bench_shows_each_figure_beside_its_limit_and_writes_json(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     options = ["--quick", "--only", "drain", "--only", "insert to start", "--json", str(file)]

@@ -13,6 +13,8 @@ from tests.faults.proxy import Proxy
 from tests.support.cluster import DURABLE, Cluster
 from tests.support.programs import installed
 
+pytestmark = pytest.mark.thorough
+
 ROUND_TRIP = 0.005
 """Seconds: as to another zone. A drain then takes a quarter longer."""
 

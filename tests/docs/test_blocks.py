@@ -16,7 +16,7 @@ ALL = list(sections())
 def _to_run() -> Iterator[object]:
     for section in ALL:
         if any(block.is_run for block in section.blocks):
-            yield pytest.param(section, id=str(section), marks=[pytest.mark.installs] if section.installs else [])
+            yield pytest.param(section, id=str(section), marks=[pytest.mark.thorough] if section.installs else [])
 
 
 @pytest.mark.parametrize("section", list(_to_run()))

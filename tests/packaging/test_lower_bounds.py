@@ -15,7 +15,7 @@ from tests.packaging import building
 from tests.support.queue import Queue
 
 pytestmark = [
-    pytest.mark.installs,
+    pytest.mark.thorough,
     pytest.mark.skipif(
         sys.version_info[:2] != (3, 11), reason="the oldest versions are those for the oldest Python, 3.11"
     ),

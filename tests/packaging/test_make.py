@@ -46,7 +46,7 @@ def fresh(tmp_path: Path) -> Iterator[Path]:
     building.run(["make", "clean"], cwd=project, env=_environment())
 
 
-@pytest.mark.installs
+@pytest.mark.thorough
 def test_make_run_ends_with_an_article_and_a_second_run_works_too(fresh: Path) -> None:
     environment = _environment(**_SOMEONES_DATABASE, LC_ALL="xx_YY.UTF-8")
     for tasks in (50, 100):
@@ -111,7 +111,7 @@ def test_without_a_usable_python_make_says_what_to_install(tmp_path: Path) -> No
     assert "No Python of 3.11 or later was found under the name false" in done.stderr
 
 
-@pytest.mark.installs
+@pytest.mark.thorough
 def test_an_environment_is_made_where_python_has_no_ensurepip(tmp_path: Path) -> None:
     python = tmp_path / "python-without-ensurepip"
     python.write_text(_WITHOUT_ENSUREPIP.format(real=sys.executable))

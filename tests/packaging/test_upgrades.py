@@ -19,7 +19,7 @@ RELEASED: tuple[str, ...] = ()
 THIS_COMMIT = "this commit"
 """Its wheel, as if it were released: shows that this test works, and that migrating again changes nothing."""
 
-pytestmark = pytest.mark.installs
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(params=[*RELEASED, THIS_COMMIT])

@@ -12,7 +12,7 @@ import pytest
 
 from tests.packaging import building
 
-pytestmark = pytest.mark.installs
+pytestmark = pytest.mark.thorough
 
 _OUTSIDE = {"PATH": os.defpath, "PYTHONUTF8": "1"}
 """Nothing of the environment of the tests."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -17,6 +18,7 @@ from hypothesis.stateful import (
 )
 
 from tests.support.databases import Connection
+from tests.support.servers import EVERY_VERSION
 
 HELD_BY_NOBODY = None
 
@@ -371,7 +373,7 @@ class Contract(RuleBasedStateMachine):
         assert orphans == 0
 
 
-def test_contract_does_what_its_model_does(database: Connection) -> None:
+def test_contract_does_what_its_model_does(database: Connection, pytestconfig: pytest.Config) -> None:
     class OnThisServer(Contract):
         """With the database of this test."""
 
@@ -379,7 +381,7 @@ def test_contract_does_what_its_model_does(database: Connection) -> None:
     run_state_machine_as_test(
         OnThisServer,
         settings=settings(
-            max_examples=100,
+            max_examples=100 if pytestconfig.getoption(EVERY_VERSION) else 30,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
