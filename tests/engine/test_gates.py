@@ -105,6 +105,28 @@ def test_refusal_of_one_worker_stops_those_with_its_key_and_no_others(
     assert (row(refused).retry_count, row(waits).attempt) == (0, 1)
 
 
+def test_gate_is_closed_for_the_longest_of_the_times_that_are_reported_together(
+    start_worker: StartWorker, insert: Insert, database: Database
+) -> None:
+    both = asyncio.Event()
+    running: list[str | None] = []
+
+    async def handler(task: Task, _context: Context) -> None:
+        running.append(task.topic)
+        if len(running) == 3:
+            both.set()
+        await both.wait()
+        raise RateLimited(retry_after=float(task.topic or 0))
+
+    start_worker(handler, gate="p")
+    for seconds in ("100", "500", "20"):
+        insert(topic=seconds)
+
+    eventually(lambda: closed_for(database) > 0)
+
+    assert 100 < closed_for(database) <= 500
+
+
 def test_what_runs_goes_on_while_the_gate_is_closed(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:

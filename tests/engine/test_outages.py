@@ -76,6 +76,36 @@ def test_row_that_someone_has_locked_holds_up_no_other_report(
     assert row(tasks[2]).attempt == 1
 
 
+def test_report_that_is_held_up_is_tried_again_ever_later(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    connect: Callable[[], Database],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    go = threading.Event()
+
+    def handler(_task: Task, _context: ThreadContext) -> None:
+        go.wait(30)
+
+    start_worker(handler, set_aside=0.05, longest_set_aside=0.2)
+    id_ = insert()
+    eventually(lambda: row(id_).status == "processing")
+
+    def pauses() -> list[float]:
+        # A copy: the worker goes on logging.
+        logged = [record.args for record in list(caplog.records) if record.msg.startswith("report held up")]
+        return [arguments[3] for arguments in logged if isinstance(arguments, tuple)]  # type: ignore[misc]
+
+    with connect().transaction() as locking:
+        locking.connection.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
+        go.set()
+        eventually(lambda: len(pauses()) >= 4, within=20)
+
+    assert pauses()[:4] == [0.05, 0.1, 0.2, 0.2]
+    eventually(lambda: row(id_).status == "completed", within=20)
+
+
 def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
     start_worker: StartWorker,
     insert: Insert,
