@@ -70,6 +70,14 @@ def registered(database: Database, workers: int = 1) -> None:
     eventually(lambda: database.execute("SELECT count(*) FROM contentq.workers").fetchone() == (workers,))
 
 
+def wait_for_claims_under_way(database: Database) -> None:
+    """Returns when all claims that may have seen a gate open have ended."""
+    claiming = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'contentq claim' AND state <> 'idle'"""
+    eventually(lambda: database.execute(claiming).fetchone() == (0,))
+
+
 def test_gate_is_registered(start_worker: StartWorker, database: Database) -> None:
     start_worker(Provider(), gate="api.example.com")
     start_worker(Provider())
@@ -175,11 +183,13 @@ def test_operator_closes_and_opens_and_it_starts_at_once(
 def test_gate_of_every_worker_stops_those_without_one(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, claims: list[int]
 ) -> None:
-    start_worker(Provider(), poll=60)
-    eventually(lambda: len(claims) == 1)
+    start_worker(Provider())
+    registered(database)
     database.execute("SELECT contentq.close_gate('*', 'infinity')")
+    wait_for_claims_under_way(database)
+    before = len(claims)
     id_ = insert()
-    eventually(lambda: len(claims) >= 2)
+    eventually(lambda: len(claims) > before)
     assert row(id_).status == "pending"
 
     database.execute(OPEN, ["*"])
@@ -576,15 +586,17 @@ def test_worker_whose_connections_break_while_the_gate_is_closed_goes_on_when_it
 
 
 def test_worker_that_was_given_up_registers_its_gate_anew(
-    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, claims: list[int]
 ) -> None:
     start_worker(Provider(), gate="p")
     registered(database)
     database.execute("DELETE FROM contentq.workers")
     eventually(lambda: database.execute("SELECT gate FROM contentq.workers").fetchall() == [("p",)])
     database.execute("SELECT contentq.close_gate('p', 'infinity')")
+    wait_for_claims_under_way(database)
+    before = len(claims)
     id_ = insert()
-    database.execute("SELECT pg_sleep(0.3)")
+    eventually(lambda: len(claims) > before)
     assert row(id_).status == "pending"
 
 
