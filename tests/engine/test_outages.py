@@ -106,6 +106,32 @@ def test_report_that_is_held_up_is_tried_again_ever_later(
     eventually(lambda: row(id_).status == "completed", within=20)
 
 
+def test_worker_that_stops_still_makes_a_report_that_was_set_aside(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    connect: Callable[[], Database],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
+        await asyncio.to_thread(go.wait, 30)
+
+    go = threading.Event()
+    running = start_worker(handler, set_aside=1, longest_set_aside=1)
+    id_ = insert()
+    eventually(lambda: row(id_).status == "processing")
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
+        go.set()
+        eventually(lambda: "report held up" in caplog.text, within=10)
+        running.stop()
+
+    running.ending()
+
+    assert (row(id_).status, row(id_).attempt) == ("completed", 1)
+
+
 def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
     start_worker: StartWorker,
     insert: Insert,
