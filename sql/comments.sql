@@ -99,6 +99,8 @@ COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
 COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
 COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
 COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
+COMMENT ON COLUMN contentq.workers.login IS
+    'The login that registered it: functions refuse calls of any other for this worker.';
 
 COMMENT ON TABLE contentq.dead_workers IS
     'The workers that were found dead, and the tasks that were taken from them; rows are deleted after '

@@ -1,33 +1,38 @@
 -- Roles with no more rights than their work needs. Applied on demand, by a superuser or by the owner of the
--- tables with CREATEROLE, and again after each migration:
+-- tables with CREATEROLE; each migration restores them afterwards:
 --
---     psql -d <database> -f sql/roles.sql
+--     contentq roles apply                      (or: psql -d <database> -f sql/roles.sql)
 --     psql -d <database> -c "CREATE ROLE app LOGIN; GRANT contentq_producer TO app"
 --
 -- contentq_producer   inserts tasks, reads them, their results and their content
--- contentq_worker     what contentq worker does: every function that claims, reports and keeps house
+-- contentq_worker     what contentq worker does: reads tasks and contents; whatever it changes, it changes by functions
 -- contentq_operator   cancel, requeue, sweep, rescue, clean up; pauses, budgets, settings; reads everything
 -- contentq_reader     reads everything, the views included
+-- contentq_definer    not for users: functions that change something belong to it and run with its rights
 --
--- The roles cannot log in; grant them to users that can. All functions run with the rights of their caller,
--- so that anyone may try to call one, and what the caller may do to the tables decides. Rights that were
--- granted to these roles otherwise are taken away, so that this file is all of them.
+-- The roles cannot log in; grant all but the last one to users that can. Rights that were granted to these roles
+-- otherwise are taken away, so that this file is all of them.
 
 \set ON_ERROR_STOP on
 \set SHOW_CONTEXT never
 
 BEGIN;
 
+SET LOCAL lock_timeout = '5s';
+
 DO $$
 DECLARE
     -- Roles belong to all databases of a server: another one may have them already.
     missing constant text := (
         SELECT string_agg(r.name, ', ' ORDER BY r.name)
-        FROM unnest(ARRAY['contentq_producer', 'contentq_worker', 'contentq_operator', 'contentq_reader']) AS r (name)
+        FROM unnest(ARRAY['contentq_producer', 'contentq_worker', 'contentq_operator', 'contentq_reader',
+                          'contentq_definer']) AS r (name)
         WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r.name)
     );
+    has_options constant boolean := current_setting('server_version_num')::integer >= 160000;
     tables_schema text;
     role text;
+    owner text;
 BEGIN
     IF to_regclass('contentq.tables') IS NULL THEN
         RAISE EXCEPTION 'the database is not migrated; run: contentq migrate';
@@ -36,60 +41,213 @@ BEGIN
         RAISE EXCEPTION '% may not create roles: let a superuser run this file, or create % first',
             current_user, missing;
     END IF;
+    -- As a migration does: the two wait for each other.
+    LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE;
     FOREACH role IN ARRAY coalesce(string_to_array(missing, ', '), '{}') LOOP
         EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+        RAISE NOTICE 'created role %', role;
     END LOOP;
+    IF (SELECT r.rolcanlogin OR r.rolsuper FROM pg_roles AS r WHERE r.rolname = 'contentq_definer') THEN
+        RAISE EXCEPTION 'contentq_definer can log in, or is a superuser, and functions would run with its rights; run: '
+                        'ALTER ROLE contentq_definer NOLOGIN NOSUPERUSER';
+    END IF;
+
+    -- Whoever migrates replaces functions that belong to contentq_definer.
+    SELECT r.rolname INTO owner
+    FROM pg_namespace AS n
+    JOIN pg_roles AS r ON r.oid = n.nspowner
+    WHERE n.nspname = 'contentq'
+      AND NOT r.rolsuper;
+    IF FOUND AND NOT (pg_has_role(owner, 'contentq_definer', 'USAGE')
+                      AND pg_has_role(owner, 'contentq_definer', CASE WHEN has_options THEN 'SET' ELSE 'MEMBER' END))
+    THEN
+        BEGIN
+            EXECUTE format('GRANT contentq_definer TO %I', owner)
+                    || CASE WHEN has_options THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION '% owns the queue and must be a member of contentq_definer; let a superuser run: '
+                                'GRANT contentq_definer TO %', owner, quote_ident(owner);
+        END;
+        RAISE NOTICE 'made %, who owns the queue, a member of contentq_definer', owner;
+    END IF;
 
     SELECT t.schema_name INTO tables_schema FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks';
     PERFORM set_config('search_path', format('pg_catalog, %I, pg_temp', tables_schema), true);
-    EXECUTE format('GRANT USAGE ON SCHEMA %I, contentq '
-                   'TO contentq_producer, contentq_worker, contentq_operator, contentq_reader', tables_schema);
+    GRANT USAGE ON SCHEMA contentq
+        TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer;
+    -- Schema public may belong to another, who lets everyone use it.
+    IF pg_has_role((SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = tables_schema), 'USAGE')
+        OR EXISTS (SELECT
+                   FROM pg_roles AS r
+                   WHERE r.rolname IN ('contentq_producer', 'contentq_worker', 'contentq_operator', 'contentq_reader',
+                                       'contentq_definer')
+                     AND NOT has_schema_privilege(r.oid, tables_schema, 'USAGE'))
+    THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %I '
+                       'TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer',
+                       tables_schema);
+    END IF;
 END;
 $$;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA contentq
-    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer;
 REVOKE ALL ON content_generation_tasks, accounts, contents
-    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer;
 
 GRANT SELECT ON content_generation_tasks, accounts, contents, contentq.alembic_version
-    TO contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+    TO contentq_producer, contentq_operator, contentq_reader;
 
 -- Programs name the tables by these views, whatever schema they are in: the rights are those to the tables.
 GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables
-    TO contentq_producer, contentq_worker, contentq_operator, contentq_reader;
+    TO contentq_producer, contentq_operator, contentq_reader;
 GRANT INSERT ON contentq.tasks TO contentq_producer;
-GRANT UPDATE (status) ON contentq.tasks TO contentq_worker;  -- to see which rows are locked
 GRANT UPDATE (paused_until, monthly_budget) ON contentq.accounts TO contentq_operator;
 
 -- Not by column: object-relational mappers name every column of a table when they insert.
 GRANT INSERT ON content_generation_tasks TO contentq_producer;
 
--- By column: what a task is about, and how urgent it is, is not for a worker to change.
-GRANT UPDATE (
-    status, started_at, completed_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
-    result, content_id, error_message, attempt_errors, progress, progress_note, updated_at
-) ON content_generation_tasks TO contentq_worker;
-GRANT DELETE ON content_generation_tasks TO contentq_worker;
-GRANT INSERT, UPDATE (review_status) ON contents TO contentq_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_worker;
-GRANT SELECT, INSERT, DELETE ON contentq.dead_workers TO contentq_worker;
-GRANT SELECT ON contentq.settings TO contentq_worker;
-GRANT SELECT, UPDATE ON contentq.maintenance TO contentq_worker;
-GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON
-    contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_worker;
-GRANT SELECT ON contentq.blocked_accounts TO contentq_worker;
+-- What contentq worker reads itself. It writes to no table.
+GRANT SELECT ON content_generation_tasks, contents, contentq.tasks, contentq.contents, contentq.tables,
+    contentq.alembic_version, contentq.workers, contentq.blocked_accounts TO contentq_worker;
 
-GRANT UPDATE, DELETE ON content_generation_tasks TO contentq_operator;
-GRANT UPDATE, DELETE ON contentq.workers TO contentq_operator;
-GRANT INSERT, DELETE ON contentq.dead_workers TO contentq_operator;
-GRANT UPDATE ON contentq.settings, contentq.maintenance TO contentq_operator;
+-- By column: whose a task is, what it has produced and whether that needs review is not for an operator to change.
+GRANT UPDATE (
+    topic, keywords, category, requirements, tone, status, priority, retry_count, max_retries, submitted_at, started_at,
+    completed_at, timeout_at, error_message, updated_at, scheduled_at, cancel_requested_at, progress, progress_note
+), DELETE ON content_generation_tasks TO contentq_operator;
+GRANT UPDATE ON contentq.settings TO contentq_operator;
 GRANT INSERT, UPDATE, DELETE ON contentq.gates TO contentq_operator;
-GRANT INSERT, UPDATE, DELETE ON
-    contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_operator;
 GRANT UPDATE (paused_until, monthly_budget) ON accounts TO contentq_operator;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_reader;
+
+-- What the functions change, which is less than what the owner of the tables may.
+GRANT SELECT, DELETE, UPDATE (
+    status, started_at, completed_at, timeout_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
+    result, content_id, error_message, attempt_errors, progress, progress_note, updated_at
+) ON content_generation_tasks TO contentq_definer;
+GRANT SELECT ON accounts TO contentq_definer;
+GRANT SELECT, INSERT (account_id, title, body, word_count, review_status), UPDATE (review_status)
+    ON contents TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_definer;
+GRANT SELECT, INSERT, DELETE ON contentq.dead_workers TO contentq_definer;
+GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;
+GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_definer;
+
+DO $$
+DECLARE
+    roles constant text := 'contentq_producer, contentq_worker, contentq_operator, contentq_reader';
+    tables_path constant text := current_setting('search_path');
+    functions constant jsonb := '{
+        "contentq_worker": [
+            "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in",
+            "complete", "store", "fail", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
+            "close_gate", "maintain"
+        ],
+        "contentq_operator": [
+            "cancel", "requeue", "explain", "gate_closure_text", "spent_this_month", "backoff", "open_gate",
+            "close_gate", "sweep_timeouts", "rescue_dead_workers", "promote_scheduled", "cleanup", "maintain"
+        ],
+        "contentq_reader": ["explain", "gate_closure_text", "spent_this_month", "backoff"]
+    }';
+    ours oid[];
+    missing text;
+    each record;
+    moved integer := 0;
+BEGIN
+    -- A serial column of a host's table, unlike an identity, takes its values with the rights of whoever inserts.
+    FOR each IN
+        SELECT DISTINCT s.oid::regclass AS sequence
+        FROM pg_attrdef AS a
+        JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
+        JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
+        WHERE a.adrelid = 'contents'::regclass
+    LOOP
+        EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_definer', each.sequence);
+    END LOOP;
+
+    -- The digests were made with this path, in which no table of the three is visible. A host's functions have none.
+    PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+    ours := ARRAY(
+        SELECT p.oid
+        FROM pg_proc AS p
+        JOIN contentq.definitions AS d ON d.kind = 'function' AND d.name = p.proname
+        WHERE p.pronamespace = 'contentq'::regnamespace
+          AND d.installed = md5(pg_get_functiondef(p.oid) || coalesce(obj_description(p.oid, 'pg_proc'), ''))
+    );
+    SELECT string_agg(DISTINCT n.name, ', ' ORDER BY n.name)
+    INTO missing
+    FROM jsonb_each(functions) AS f (role, names)
+    CROSS JOIN jsonb_array_elements_text(f.names) AS n (name)
+    WHERE NOT EXISTS (SELECT FROM pg_proc AS p WHERE p.oid = ANY (ours) AND p.proname = n.name);
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'functions of contentq are missing or were changed: %; run: contentq migrate', missing;
+    END IF;
+
+    -- A new owner must be allowed to create, and is no longer than this takes.
+    GRANT CREATE ON SCHEMA contentq TO contentq_definer;
+    FOR each IN
+        SELECT p.oid::regprocedure AS function
+        FROM pg_proc AS p
+        WHERE p.oid = ANY (ours)
+          AND p.prosecdef
+          AND p.proowner <> 'contentq_definer'::regrole
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO contentq_definer', each.function);
+        moved := moved + 1;
+    END LOOP;
+    REVOKE CREATE ON SCHEMA contentq FROM contentq_definer;
+    IF moved > 0 THEN
+        RAISE NOTICE 'made contentq_definer the owner of % functions', moved;
+    END IF;
+
+    EXECUTE (SELECT format('REVOKE ALL ON FUNCTION %s FROM %s',
+                           string_agg(o.oid::regprocedure::text, ', ' ORDER BY o.oid), roles)
+             FROM unnest(ours) AS o (oid));
+    FOR each IN
+        SELECT f.role, string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.oid) AS functions
+        FROM jsonb_each(functions) AS f (role, names)
+        JOIN pg_proc AS p ON p.oid = ANY (ours) AND f.names ? p.proname::text
+        GROUP BY f.role
+        UNION ALL
+        SELECT 'contentq_definer', string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.oid)
+        FROM pg_proc AS p
+        WHERE p.oid = ANY (ours)
+          AND NOT p.prosecdef
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', each.functions, each.role);
+    END LOOP;
+    PERFORM set_config('search_path', tables_path, true);
+    RAISE NOTICE 'gave %, contentq_definer the rights that sql/roles.sql lists, and no others', roles;
+END;
+$$;
+
+DO $$
+DECLARE
+    owner constant oid := (
+        SELECT n.nspowner
+        FROM pg_namespace AS n
+        CROSS JOIN aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+        WHERE n.nspname = 'public'
+          AND a.grantee = 0
+          AND a.privilege_type = 'CREATE'
+    );
+BEGIN
+    IF owner IS NULL THEN
+        RETURN;
+    ELSIF pg_has_role(owner, 'USAGE') THEN
+        REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+        RAISE NOTICE 'revoked from PUBLIC the right to create objects in schema public';
+    ELSE
+        RAISE WARNING 'everyone may create objects in schema public, and so put them in the way of others; let a superuser '
+                      'run: REVOKE CREATE ON SCHEMA public FROM PUBLIC';
+    END IF;
+END;
+$$;
 
 COMMIT;

@@ -12,7 +12,7 @@ COMMENT ON SCHEMA contentq IS 'The machinery of the queue.';
 -- Name: account_changed(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.account_changed() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
@@ -34,6 +34,115 @@ $$;
 -- Name: FUNCTION account_changed(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.account_changed() IS 'Trigger: makes claims leave out accounts that are paused or have used up their budget.';
+
+-- Name: add_usage(bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.add_usage(ids bigint[], usages text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    today constant date := (now_ AT TIME ZONE 'UTC')::date;
+    all_accounts bigint[];
+    all_models text[];
+    all_attempts bigint[];
+    all_prompt_tokens bigint[];
+    all_completion_tokens bigint[];
+    all_costs numeric[];
+    -- The rows of usage that these are added to; NULL for a new one.
+    all_rows bigint[];
+    charged_account bigint;
+BEGIN
+    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
+           array_agg(c.completion_tokens), array_agg(c.cost)
+    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
+    FROM (
+        SELECT s.account_id,
+               s.model,
+               count(*) AS attempts,
+               sum(s.prompt_tokens) AS prompt_tokens,
+               sum(s.completion_tokens) AS completion_tokens,
+               sum(s.cost) AS cost
+        FROM (
+            SELECT t.account_id,
+                   coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
+                   trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
+                   trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
+                   contentq.usage_amount(r.usage->'cost') AS cost
+            FROM (
+                SELECT n.id, n.usage::jsonb AS usage
+                FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
+                WHERE n.usage IS NOT NULL
+            ) AS r
+            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            WHERE jsonb_typeof(r.usage) = 'object'
+        ) AS s
+        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
+        GROUP BY s.account_id, s.model
+    ) AS c;
+    IF all_accounts IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT array_agg(f.id ORDER BY f.place)
+    INTO all_rows
+    FROM (
+        SELECT c.place, (
+            SELECT u.id
+            FROM contentq.usage AS u
+            WHERE u.account_id = c.account_id
+              AND u.day = today
+              AND u.model = c.model
+            LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) AS id
+        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
+    ) AS f;
+
+    UPDATE contentq.usage AS u
+    SET attempts = u.attempts + c.attempts,
+        prompt_tokens = u.prompt_tokens + c.prompt_tokens,
+        completion_tokens = u.completion_tokens + c.completion_tokens,
+        cost = u.cost + c.cost
+    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
+        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
+    WHERE u.id = c.id;
+
+    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
+    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
+    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
+        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
+    WHERE c.id IS NULL;
+
+    FOR charged_account IN
+        SELECT a.id
+        FROM public.accounts AS a
+        WHERE a.id = ANY (all_accounts)
+          AND a.monthly_budget IS NOT NULL
+    LOOP
+        PERFORM contentq.check_budget(charged_account);
+        -- Not again at each report: maintain() goes on looking for 10 seconds.
+        INSERT INTO contentq.budget_checks (account_id)
+        SELECT charged_account
+        WHERE NOT EXISTS (
+            SELECT
+            FROM contentq.budget_checks AS c
+            WHERE c.account_id = charged_account
+              AND c.noted_at > now_ - interval '5 seconds'
+        );
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION add_usage(ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal: adds what attempts at these tasks have cost to the usage of their accounts.';
 
 -- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -86,7 +195,7 @@ COMMENT ON FUNCTION contentq.block_account(account_id bigint) IS 'Internal: note
 -- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
-    LANGUAGE sql
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
@@ -486,7 +595,7 @@ COMMENT ON COLUMN public.content_generation_tasks.progress_note IS 'What the han
 -- Name: claim(bigint, integer, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[] DEFAULT NULL::text[], task_ids bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF public.content_generation_tasks
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     SET enable_seqscan TO 'off'
@@ -517,7 +626,8 @@ BEGIN
     )
     INTO closed
     FROM contentq.workers AS w
-    WHERE w.id = claim.worker_id;
+    WHERE w.id = claim.worker_id
+      AND w.login = session_user;
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(claim.worker_id);
     END IF;
@@ -532,6 +642,12 @@ BEGIN
     END IF;
 
     IF claim.task_ids IS NOT NULL THEN
+        IF NOT has_any_column_privilege(session_user, 'public.content_generation_tasks', 'UPDATE') THEN
+            RAISE EXCEPTION '% may not name the tasks that it claims', session_user
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = 'Whoever names tasks starts them whatever gate, time or account they wait for: that is '
+                             'for logins that may update tasks. Claim without task_ids.';
+        END IF;
         chosen := ARRAY(
             SELECT t.id
             FROM public.content_generation_tasks AS t
@@ -600,12 +716,12 @@ $_$;
 
 -- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for. Raises CQ001 when the worker is not registered.';
+COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins that may update tasks. Raises CQ001 when the worker is not registered.';
 
 -- Name: cleanup(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.cleanup(older_than interval DEFAULT '30 days'::interval, max_rows integer DEFAULT 1000) RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -641,12 +757,13 @@ COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS '
 -- Name: close_gate(text, timestamp with time zone, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text DEFAULT NULL::text, half_open boolean DEFAULT false) RETURNS timestamp with time zone
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
 #variable_conflict use_column
 DECLARE
+    may_close_any constant boolean := has_table_privilege(session_user, 'contentq.gates', 'UPDATE');
     closed_until timestamptz;
 BEGIN
     IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN
@@ -654,10 +771,18 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = 'For a pause without an end, close it until ''infinity''; contentq.open_gate() opens it.';
     END IF;
+    IF NOT may_close_any AND (
+        close_gate.key = '*'
+        OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.gate = close_gate.key AND w.login = session_user)
+    ) THEN
+        RAISE EXCEPTION '% may close the gates that its own workers have, and gate % is none', session_user, close_gate.key
+            USING ERRCODE = 'CQ003';
+    END IF;
     INSERT INTO contentq.gates AS g (key, opens_at, reason, half_open, closed_at, closed_by)
     VALUES (
         close_gate.key,
-        close_gate.opens_at,
+        CASE WHEN may_close_any THEN close_gate.opens_at
+             ELSE least(close_gate.opens_at, clock_timestamp() + interval '1 hour') END,
         contentq.shorten(close_gate.reason, 500),
         coalesce(close_gate.half_open, false),
         clock_timestamp(),
@@ -680,12 +805,12 @@ $$;
 
 -- Name: FUNCTION close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean) IS 'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. Returns until when it is closed.';
+COMMENT ON FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean) IS 'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. Workers'' logins close gates of their own workers only, for an hour at most. Returns until when it is closed.';
 
 -- Name: complete(bigint, bigint[], integer[], text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts integer[], results text[] DEFAULT NULL::text[], content_ids bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
@@ -698,6 +823,9 @@ DECLARE
     completed bigint[];
     completed_results text[];
 BEGIN
+    IF NOT contentq.is_own_worker(complete.worker_id) THEN
+        RETURN;
+    END IF;
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
         FROM unnest(complete.ids, complete.attempts, complete.results, complete.content_ids)
@@ -734,10 +862,12 @@ BEGIN
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(complete.worker_id, completed, completed_results);
+        PERFORM contentq.add_usage(completed, completed_results);
     END IF;
 
-    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
+    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
+        AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
+    THEN
         WITH produced AS MATERIALIZED (
             SELECT t.content_id
             FROM public.content_generation_tasks AS t
@@ -763,11 +893,14 @@ COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts i
 -- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.deregister_worker(worker_id bigint) RETURNS SETOF bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
 BEGIN
+    IF NOT contentq.is_own_worker(deregister_worker.worker_id) THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT contentq.release(deregister_worker.worker_id, array_agg(h.id), array_agg(h.attempt))
     FROM contentq.held_attempts(deregister_worker.worker_id) AS h
@@ -784,11 +917,14 @@ COMMENT ON FUNCTION contentq.deregister_worker(worker_id bigint) IS 'Removes a w
 -- Name: drain_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.drain_worker(worker_id bigint) RETURNS void
-    LANGUAGE sql
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-    UPDATE contentq.workers SET draining = true WHERE id = drain_worker.worker_id;
+    UPDATE contentq.workers
+    SET draining = true
+    WHERE id = drain_worker.worker_id
+      AND contentq.is_own_worker(drain_worker.worker_id);
 $$;
 
 -- Name: FUNCTION drain_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
@@ -1045,7 +1181,7 @@ COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running
 -- Name: fail(bigint, bigint, integer, text, boolean, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text) RETURNS text
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
     AS $$
@@ -1053,6 +1189,9 @@ CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, mess
 DECLARE
     task public.content_generation_tasks;
 BEGIN
+    IF NOT contentq.is_own_worker(fail.worker_id) THEN
+        RETURN NULL;
+    END IF;
     IF EXISTS (SELECT contentq.end_cancelled_or_overdue(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
         RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = fail.id);
     END IF;
@@ -1175,7 +1314,7 @@ COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer, ids bigint[] DEFAULT NULL::bigint[], attempts integer[] DEFAULT NULL::integer[], complete_until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(id bigint, attempt integer)
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '2s'
     SET enable_seqscan TO 'off'
@@ -1196,7 +1335,8 @@ BEGIN
     UPDATE contentq.workers AS w
     SET heartbeat_at = clock_timestamp(),
         busy = coalesce(heartbeat.busy, w.busy)
-    WHERE w.id = heartbeat.worker_id;
+    WHERE w.id = heartbeat.worker_id
+      AND w.login = session_user;
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(heartbeat.worker_id);
     END IF;
@@ -1317,10 +1457,71 @@ CREATE FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) R
 
 COMMENT ON FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) IS 'Internal: whether a task with this status and worker_id is held by this worker.';
 
+-- Name: is_own_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_own_worker(worker_id bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    owner_login text;
+BEGIN
+    SELECT w.login INTO owner_login FROM contentq.workers AS w WHERE w.id = is_own_worker.worker_id;
+    IF owner_login <> session_user THEN
+        RAISE EXCEPTION 'worker % was registered by another login than %', is_own_worker.worker_id, session_user
+            USING ERRCODE = 'CQ003',
+                  HINT = 'A worker acts only under the id that its own login got from contentq.register_worker().';
+    END IF;
+    RETURN owner_login IS NOT NULL;
+END;
+$$;
+
+-- Name: FUNCTION is_own_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_own_worker(worker_id bigint) IS 'Internal: whether this worker is registered; raises CQ003 when another login has registered it.';
+
+-- Name: locked_tasks(bigint, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET enable_sort TO 'on'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT contentq.is_own_worker(locked_tasks.worker_id) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT t.id::bigint
+    FROM unnest(locked_tasks.ids) AS n (id)
+    JOIN public.content_generation_tasks AS t ON t.id = n.id
+    WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
+    EXCEPT
+    SELECT f.id
+    FROM (
+        SELECT t.id::bigint
+        FROM unnest(locked_tasks.ids) AS n (id)
+        JOIN public.content_generation_tasks AS t ON t.id = n.id
+        WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    ) AS f (id);
+END;
+$$;
+
+-- Name: FUNCTION locked_tasks(worker_id bigint, ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) IS 'Of these tasks, those that this worker holds and that other sessions have locked: reports of them would wait.';
+
 -- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.maintain() RETURNS interval
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '2s'
     AS $$
@@ -1416,7 +1617,7 @@ COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker ca
 -- Name: next_claim_in(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.next_claim_in() RETURNS interval
-    LANGUAGE sql
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -1482,7 +1683,7 @@ COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel conte
 -- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.open_gate(key text) RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
@@ -1507,7 +1708,7 @@ COMMENT ON FUNCTION contentq.open_gate(key text) IS 'Opens a gate before its tim
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000) RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -1550,6 +1751,7 @@ CREATE FUNCTION contentq.raise_not_registered(worker_id bigint) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    PERFORM contentq.is_own_worker(raise_not_registered.worker_id);
     RAISE EXCEPTION 'worker % is not registered', raise_not_registered.worker_id
         USING ERRCODE = 'CQ001',
               DETAIL = 'It never was, it has left, or it was silent for so long that its tasks were rescued.',
@@ -1560,7 +1762,7 @@ $$;
 
 -- Name: FUNCTION raise_not_registered(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker.';
+COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker, or CQ003 when another login has registered it.';
 
 -- Name: record_failure(bigint, text, text, boolean, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1604,11 +1806,12 @@ $$;
 
 COMMENT ON FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
 
--- Name: record_usage(bigint, bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: record_usage(bigint, bigint[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages text[]) RETURNS void
-    LANGUAGE plpgsql
+CREATE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1616,102 +1819,31 @@ CREATE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages tex
     AS $$
 #variable_conflict use_column
 DECLARE
-    now_ constant timestamptz := clock_timestamp();
-    today constant date := (now_ AT TIME ZONE 'UTC')::date;
-    all_accounts bigint[];
-    all_models text[];
-    all_attempts bigint[];
-    all_prompt_tokens bigint[];
-    all_completion_tokens bigint[];
-    all_costs numeric[];
-    -- The rows of usage that these are added to; NULL for a new one.
-    all_rows bigint[];
-    charged_account bigint;
+    held_ids bigint[];
+    held_usages text[];
 BEGIN
-    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
-           array_agg(c.completion_tokens), array_agg(c.cost)
-    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
-    FROM (
-        SELECT s.account_id,
-               s.model,
-               count(*) AS attempts,
-               sum(s.prompt_tokens) AS prompt_tokens,
-               sum(s.completion_tokens) AS completion_tokens,
-               sum(s.cost) AS cost
-        FROM (
-            SELECT t.account_id,
-                   coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
-                   trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
-                   trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
-                   contentq.usage_amount(r.usage->'cost') AS cost
-            FROM (
-                SELECT n.id, n.usage::jsonb AS usage
-                FROM unnest(record_usage.ids, record_usage.usages) AS n (id, usage)
-                WHERE n.usage IS NOT NULL
-            ) AS r
-            JOIN public.content_generation_tasks AS t ON t.id = r.id
-            WHERE jsonb_typeof(r.usage) = 'object'
-        ) AS s
-        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
-        GROUP BY s.account_id, s.model
-    ) AS c;
-    IF all_accounts IS NULL THEN
+    IF NOT contentq.is_own_worker(record_usage.worker_id) THEN
         RETURN;
     END IF;
-
-    SELECT array_agg(f.id ORDER BY f.place)
-    INTO all_rows
+    SELECT array_agg(h.id), array_agg(h.usage)
+    INTO held_ids, held_usages
     FROM (
-        SELECT c.place, (
-            SELECT u.id
-            FROM contentq.usage AS u
-            WHERE u.account_id = c.account_id
-              AND u.day = today
-              AND u.model = c.model
-            LIMIT 1
-            FOR NO KEY UPDATE SKIP LOCKED
-        ) AS id
-        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
-    ) AS f;
-
-    UPDATE contentq.usage AS u
-    SET attempts = u.attempts + c.attempts,
-        prompt_tokens = u.prompt_tokens + c.prompt_tokens,
-        completion_tokens = u.completion_tokens + c.completion_tokens,
-        cost = u.cost + c.cost
-    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
-    WHERE u.id = c.id;
-
-    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
-    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
-    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
-    WHERE c.id IS NULL;
-
-    FOR charged_account IN
-        SELECT a.id
-        FROM public.accounts AS a
-        WHERE a.id = ANY (all_accounts)
-          AND a.monthly_budget IS NOT NULL
-    LOOP
-        PERFORM contentq.check_budget(charged_account);
-        -- Not again at each report: maintain() goes on looking for 10 seconds.
-        INSERT INTO contentq.budget_checks (account_id)
-        SELECT charged_account
-        WHERE NOT EXISTS (
-            SELECT
-            FROM contentq.budget_checks AS c
-            WHERE c.account_id = charged_account
-              AND c.noted_at > now_ - interval '5 seconds'
-        );
-    END LOOP;
+        SELECT t.id, r.usage
+        FROM unnest(record_usage.ids, record_usage.attempts, record_usage.usages) AS r (id, attempt, usage)
+        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        WHERE contentq.is_held(t.status, t.worker_id, record_usage.worker_id)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t
+    ) AS h;
+    IF held_ids IS NOT NULL THEN
+        PERFORM contentq.add_usage(held_ids, held_usages);
+    END IF;
 END;
 $$;
 
--- Name: FUNCTION record_usage(worker_id bigint, ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], usages text[]) IS 'Adds what attempts at these tasks have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. complete() and store() do it with the results by themselves.';
+COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its transaction; complete() and store() do it with the results by themselves.';
 
 -- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1745,7 +1877,7 @@ COMMENT ON FUNCTION contentq.refuse_stale_update() IS 'Trigger: raises CQ002 for
 -- Name: register_worker(text, integer, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text) RETURNS bigint
-    LANGUAGE sql
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
@@ -1770,7 +1902,7 @@ COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots i
 -- Name: release(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) RETURNS SETOF bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
@@ -1781,6 +1913,9 @@ CREATE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts intege
     AS $$
 #variable_conflict use_column
 BEGIN
+    IF NOT contentq.is_own_worker(release.worker_id) THEN
+        RETURN;
+    END IF;
     PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
 
     RETURN QUERY
@@ -1808,7 +1943,7 @@ COMMENT ON FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts in
 -- Name: report_progress(bigint, bigint[], integer[], real[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.report_progress(worker_id bigint, ids bigint[], attempts integer[], fractions real[], notes text[] DEFAULT NULL::text[]) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
@@ -1817,6 +1952,9 @@ CREATE FUNCTION contentq.report_progress(worker_id bigint, ids bigint[], attempt
     AS $$
 #variable_conflict use_column
 BEGIN
+    IF NOT contentq.is_own_worker(report_progress.worker_id) THEN
+        RETURN;
+    END IF;
     WITH reported AS MATERIALIZED (
         SELECT t.id, r.fraction, r.note
         FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)
@@ -1842,7 +1980,7 @@ COMMENT ON FUNCTION contentq.report_progress(worker_id bigint, ids bigint[], att
 -- Name: requeue(text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.requeue(task_id text, note text DEFAULT NULL::text) RETURNS text
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
@@ -1878,7 +2016,7 @@ COMMENT ON FUNCTION contentq.requeue(task_id text, note text) IS 'Puts a task ba
 -- Name: rescue_dead_workers(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.rescue_dead_workers(silence interval DEFAULT '00:00:10'::interval) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT contentq.rescue_silent(clock_timestamp() - rescue_dead_workers.silence);
@@ -2027,12 +2165,15 @@ COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'I
 -- Name: snooze(bigint, bigint, integer, timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text DEFAULT NULL::text) RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
     AS $$
 #variable_conflict use_column
 BEGIN
+    IF NOT contentq.is_own_worker(snooze.worker_id) THEN
+        RETURN false;
+    END IF;
     PERFORM contentq.end_cancelled_or_overdue(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
 
     UPDATE public.content_generation_tasks AS t
@@ -2071,7 +2212,7 @@ COMMENT ON FUNCTION contentq.spent_this_month(account_id bigint) IS 'What the at
 -- Name: store(bigint, bigint[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
@@ -2094,6 +2235,9 @@ DECLARE
           AND a.attname = 'title'
     );
 BEGIN
+    IF NOT contentq.is_own_worker(store.worker_id) THEN
+        RETURN;
+    END IF;
     IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
         RAISE EXCEPTION 'extras must be JSON objects'
             USING ERRCODE = 'invalid_text_representation';
@@ -2158,7 +2302,7 @@ BEGIN
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(store.worker_id, held_ids, held_extras);
+        PERFORM contentq.add_usage(held_ids, held_extras);
     END IF;
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
@@ -2174,7 +2318,7 @@ COMMENT ON FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts inte
 -- Name: sweep_timeouts(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000) RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -2675,6 +2819,7 @@ CREATE TABLE contentq.workers (
     gate text,
     version text,
     draining boolean DEFAULT false NOT NULL,
+    login text DEFAULT SESSION_USER NOT NULL,
     CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
     CONSTRAINT workers_slots_check CHECK ((slots > 0))
 )
@@ -2727,6 +2872,10 @@ COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
 -- Name: COLUMN workers.draining; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
+
+-- Name: COLUMN workers.login; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: functions refuse calls of any other for this worker.';
 
 -- Name: gate_status; Type: VIEW; Schema: contentq; Owner: -
 

@@ -6,6 +6,7 @@
 CREATE OR REPLACE FUNCTION contentq.account_changed()
 RETURNS trigger
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

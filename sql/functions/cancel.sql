@@ -5,6 +5,7 @@
 CREATE OR REPLACE FUNCTION contentq.cancel(task_id text)
 RETURNS text
 LANGUAGE sql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$

@@ -4,8 +4,10 @@
 -- Returns: the claimed tasks, in order, as they are now: processing, attempt one higher. None while the gate of
 --          the worker, or the gate *, is closed; the setting contentq.gate then says until when and why.
 --          With task_ids: those of these tasks that are pending. Who names tasks has decided that they start: neither
---          gates nor scheduled_at nor a block of their accounts keeps them from it.
--- Raises: CQ001 when the worker is not registered (any more).
+--          gates nor scheduled_at nor a block of their accounts keeps them from it. That is for logins that may open
+--          gates and move times, which are those that may update tasks.
+-- Raises: CQ001 when the worker is not registered (any more), CQ003 when another login has registered it; 42501 for
+--         task_ids of a login that may not update tasks.
 --
 -- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated
 -- twice and return more than was asked for. The settings leave the planner one way to find them, the ready
@@ -18,6 +20,7 @@ CREATE OR REPLACE FUNCTION contentq.claim(
 )
 RETURNS SETOF public.content_generation_tasks
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 SET enable_seqscan = off
@@ -48,7 +51,8 @@ BEGIN
     )
     INTO closed
     FROM contentq.workers AS w
-    WHERE w.id = claim.worker_id;
+    WHERE w.id = claim.worker_id
+      AND w.login = session_user;
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(claim.worker_id);
     END IF;
@@ -63,6 +67,12 @@ BEGIN
     END IF;
 
     IF claim.task_ids IS NOT NULL THEN
+        IF NOT has_any_column_privilege(session_user, 'public.content_generation_tasks', 'UPDATE') THEN
+            RAISE EXCEPTION '% may not name the tasks that it claims', session_user
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = 'Whoever names tasks starts them whatever gate, time or account they wait for: that is '
+                             'for logins that may update tasks. Claim without task_ids.';
+        END IF;
         chosen := ARRAY(
             SELECT t.id
             FROM public.content_generation_tasks AS t
@@ -132,5 +142,5 @@ $$;
 COMMENT ON FUNCTION contentq.claim(bigint, integer, text[], bigint[]) IS
     'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order '
     'priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is '
-    'the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for. '
-    'Raises CQ001 when the worker is not registered.';
+    'the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins '
+    'that may update tasks. Raises CQ001 when the worker is not registered.';

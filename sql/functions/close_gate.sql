@@ -1,11 +1,12 @@
 -- Closes a gate: until opens_at no worker that was registered with it claims anything. What runs goes on.
--- Called by: workers, when a provider refuses calls or does not answer; operators.
+-- Called by: workers, when a provider refuses calls or does not answer; operators. Logins that may not update gates
+--            themselves, such as those of workers, close gates of their own workers only, and for an hour at most.
 -- Locks: the gate's row. Returns: the time until which the gate is closed now.
 -- A gate that is closed for longer already stays so: a short refusal ends no pause of an operator's.
 -- The gate * is every worker's, also of those that have none of their own. opens_at may be infinity.
 -- half_open: when it opens again, each worker is to try one task and to go on only when that went well.
 -- Claims look at the gates themselves; the notification only makes idle workers see it earlier.
--- Raises: 22004 when the key or the time is missing.
+-- Raises: 22004 when the key or the time is missing; CQ003 when the gate is not for this login to close.
 CREATE OR REPLACE FUNCTION contentq.close_gate(
     key text,
     opens_at timestamptz,
@@ -14,11 +15,13 @@ CREATE OR REPLACE FUNCTION contentq.close_gate(
 )
 RETURNS timestamptz
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
 #variable_conflict use_column
 DECLARE
+    may_close_any constant boolean := has_table_privilege(session_user, 'contentq.gates', 'UPDATE');
     closed_until timestamptz;
 BEGIN
     IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN
@@ -26,10 +29,18 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = 'For a pause without an end, close it until ''infinity''; contentq.open_gate() opens it.';
     END IF;
+    IF NOT may_close_any AND (
+        close_gate.key = '*'
+        OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.gate = close_gate.key AND w.login = session_user)
+    ) THEN
+        RAISE EXCEPTION '% may close the gates that its own workers have, and gate % is none', session_user, close_gate.key
+            USING ERRCODE = 'CQ003';
+    END IF;
     INSERT INTO contentq.gates AS g (key, opens_at, reason, half_open, closed_at, closed_by)
     VALUES (
         close_gate.key,
-        close_gate.opens_at,
+        CASE WHEN may_close_any THEN close_gate.opens_at
+             ELSE least(close_gate.opens_at, clock_timestamp() + interval '1 hour') END,
         contentq.shorten(close_gate.reason, 500),
         coalesce(close_gate.half_open, false),
         clock_timestamp(),
@@ -53,4 +64,4 @@ $$;
 COMMENT ON FUNCTION contentq.close_gate(text, timestamptz, text, boolean) IS
     'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * '
     'is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. '
-    'Returns until when it is closed.';
+    'Workers'' logins close gates of their own workers only, for an hour at most. Returns until when it is closed.';

@@ -3,8 +3,9 @@
 -- Locks: the tasks, in id order. Returns: the ids that counted.
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout; neither counts.
--- Content that content_ids names is approved when the task has auto_approve. What a result says of model, tokens and
--- cost is added to the usage of the task's account (see record_usage()).
+-- Content that content_ids names is approved when the task has auto_approve, for a login that may approve content
+-- itself: for others, such as those of workers, store() is the way. What a result says of model, tokens and
+-- cost is added to the usage of the task's account (see add_usage()).
 -- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
 CREATE OR REPLACE FUNCTION contentq.complete(
     worker_id bigint,
@@ -15,6 +16,7 @@ CREATE OR REPLACE FUNCTION contentq.complete(
 )
 RETURNS SETOF bigint
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s'
 SET enable_seqscan = off
@@ -27,6 +29,9 @@ DECLARE
     completed bigint[];
     completed_results text[];
 BEGIN
+    IF NOT contentq.is_own_worker(complete.worker_id) THEN
+        RETURN;
+    END IF;
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
         FROM unnest(complete.ids, complete.attempts, complete.results, complete.content_ids)
@@ -63,10 +68,12 @@ BEGIN
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(complete.worker_id, completed, completed_results);
+        PERFORM contentq.add_usage(completed, completed_results);
     END IF;
 
-    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
+    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
+        AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
+    THEN
         WITH produced AS MATERIALIZED (
             SELECT t.content_id
             FROM public.content_generation_tasks AS t

@@ -4,10 +4,14 @@
 CREATE OR REPLACE FUNCTION contentq.deregister_worker(worker_id bigint)
 RETURNS SETOF bigint
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
 BEGIN
+    IF NOT contentq.is_own_worker(deregister_worker.worker_id) THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT contentq.release(deregister_worker.worker_id, array_agg(h.id), array_agg(h.attempt))
     FROM contentq.held_attempts(deregister_worker.worker_id) AS h

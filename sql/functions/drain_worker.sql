@@ -4,10 +4,14 @@
 CREATE OR REPLACE FUNCTION contentq.drain_worker(worker_id bigint)
 RETURNS void
 LANGUAGE sql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
-    UPDATE contentq.workers SET draining = true WHERE id = drain_worker.worker_id;
+    UPDATE contentq.workers
+    SET draining = true
+    WHERE id = drain_worker.worker_id
+      AND contentq.is_own_worker(drain_worker.worker_id);
 $$;
 
 COMMENT ON FUNCTION contentq.drain_worker(bigint) IS

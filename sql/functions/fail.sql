@@ -14,6 +14,7 @@ CREATE OR REPLACE FUNCTION contentq.fail(
 )
 RETURNS text
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s'
 AS $$
@@ -21,6 +22,9 @@ AS $$
 DECLARE
     task public.content_generation_tasks;
 BEGIN
+    IF NOT contentq.is_own_worker(fail.worker_id) THEN
+        RETURN NULL;
+    END IF;
     IF EXISTS (SELECT contentq.end_cancelled_or_overdue(fail.worker_id, ARRAY[fail.id], ARRAY[fail.attempt])) THEN
         RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = fail.id);
     END IF;

@@ -4,7 +4,7 @@
 --        that nobody's open transaction can make a live worker look dead.
 -- Returns: (id, attempt) of tasks that it should stop: cancelled ones, and ones that it lists and no longer holds, at
 --          every call until they end; and ones no longer its own (swept, or changed by hand), once.
--- Raises: CQ001 when the worker is not registered (any more).
+-- Raises: CQ001 when the worker is not registered (any more), CQ003 when another login has registered it.
 --
 -- A claim may take effect although its answer is lost on the way. Such a task would be held for as long as the worker
 -- lives; so what was claimed until complete_until and is not listed is released, 1000 tasks a call. A claim that is
@@ -20,6 +20,7 @@ CREATE OR REPLACE FUNCTION contentq.heartbeat(
 )
 RETURNS TABLE (id bigint, attempt integer)
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
 SET enable_seqscan = off
@@ -40,7 +41,8 @@ BEGIN
     UPDATE contentq.workers AS w
     SET heartbeat_at = clock_timestamp(),
         busy = coalesce(heartbeat.busy, w.busy)
-    WHERE w.id = heartbeat.worker_id;
+    WHERE w.id = heartbeat.worker_id
+      AND w.login = session_user;
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(heartbeat.worker_id);
     END IF;

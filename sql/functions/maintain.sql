@@ -13,6 +13,7 @@
 CREATE OR REPLACE FUNCTION contentq.maintain()
 RETURNS interval
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
 AS $$

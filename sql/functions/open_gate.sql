@@ -3,6 +3,7 @@
 CREATE OR REPLACE FUNCTION contentq.open_gate(key text)
 RETURNS boolean
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$

@@ -1,4 +1,4 @@
--- Raises the error that tells a worker that it was given up.
+-- Raises the error that tells a worker that it was given up, or that it is another login's.
 -- Called by: heartbeat() and claim(). Locks: nothing. Returns: never.
 CREATE OR REPLACE FUNCTION contentq.raise_not_registered(worker_id bigint)
 RETURNS void
@@ -6,6 +6,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM contentq.is_own_worker(raise_not_registered.worker_id);
     RAISE EXCEPTION 'worker % is not registered', raise_not_registered.worker_id
         USING ERRCODE = 'CQ001',
               DETAIL = 'It never was, it has left, or it was silent for so long that its tasks were rescued.',
@@ -14,4 +15,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.raise_not_registered(bigint) IS 'Internal: raises CQ001 for this worker.';
+COMMENT ON FUNCTION contentq.raise_not_registered(bigint) IS 
+    'Internal: raises CQ001 for this worker, or CQ003 when another login has registered it.';

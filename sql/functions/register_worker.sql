@@ -12,6 +12,7 @@ CREATE OR REPLACE FUNCTION contentq.register_worker(
 )
 RETURNS bigint
 LANGUAGE sql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$

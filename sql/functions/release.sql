@@ -6,6 +6,7 @@
 CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS SETOF bigint
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s'
 SET enable_seqscan = off
@@ -16,6 +17,9 @@ SET enable_sort = on
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF NOT contentq.is_own_worker(release.worker_id) THEN
+        RETURN;
+    END IF;
     PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
 
     RETURN QUERY

@@ -13,6 +13,7 @@ CREATE OR REPLACE FUNCTION contentq.report_progress(
 )
 RETURNS void
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET enable_hashjoin = off
@@ -21,6 +22,9 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF NOT contentq.is_own_worker(report_progress.worker_id) THEN
+        RETURN;
+    END IF;
     WITH reported AS MATERIALIZED (
         SELECT t.id, r.fraction, r.note
         FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)

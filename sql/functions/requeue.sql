@@ -8,6 +8,7 @@
 CREATE OR REPLACE FUNCTION contentq.requeue(task_id text, note text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$

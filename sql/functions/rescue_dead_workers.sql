@@ -5,6 +5,7 @@
 CREATE OR REPLACE FUNCTION contentq.rescue_dead_workers(silence interval DEFAULT '10 seconds')
 RETURNS integer
 LANGUAGE sql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT contentq.rescue_silent(clock_timestamp() - rescue_dead_workers.silence);

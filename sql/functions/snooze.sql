@@ -12,11 +12,15 @@ CREATE OR REPLACE FUNCTION contentq.snooze(
 )
 RETURNS boolean
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF NOT contentq.is_own_worker(snooze.worker_id) THEN
+        RETURN false;
+    END IF;
     PERFORM contentq.end_cancelled_or_overdue(snooze.worker_id, ARRAY[snooze.id], ARRAY[snooze.attempt]);
 
     UPDATE public.content_generation_tasks AS t

@@ -4,7 +4,7 @@
 -- Locks: the tasks, in id order. Returns: the ids that counted.
 -- The result of each task is {"success": true, "content_id": ..., "word_count": ...} followed by the members of
 -- the JSON object in extras, when there is one. Content is approved when the task has auto_approve. What extras say of
--- model, tokens and cost is added to the usage of the task's account (see record_usage()).
+-- model, tokens and cost is added to the usage of the task's account (see add_usage()).
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
 -- A title is cut to what the table holds. Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object.
@@ -19,6 +19,7 @@ CREATE OR REPLACE FUNCTION contentq.store(
 )
 RETURNS SETOF bigint
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s'
 SET enable_seqscan = off
@@ -41,6 +42,9 @@ DECLARE
           AND a.attname = 'title'
     );
 BEGIN
+    IF NOT contentq.is_own_worker(store.worker_id) THEN
+        RETURN;
+    END IF;
     IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
         RAISE EXCEPTION 'extras must be JSON objects'
             USING ERRCODE = 'invalid_text_representation';
@@ -105,7 +109,7 @@ BEGIN
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
     THEN
-        PERFORM contentq.record_usage(store.worker_id, held_ids, held_extras);
+        PERFORM contentq.add_usage(held_ids, held_extras);
     END IF;
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN

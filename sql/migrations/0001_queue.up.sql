@@ -645,6 +645,7 @@ CREATE TABLE contentq.workers (
     gate text,
     version text,
     draining boolean NOT NULL DEFAULT false,
+    login text NOT NULL DEFAULT session_user,
     CONSTRAINT workers_pkey PRIMARY KEY (id),
     CONSTRAINT workers_slots_check CHECK (slots > 0),
     CONSTRAINT workers_busy_check CHECK (busy >= 0)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from alembic.script import ScriptDirectory
 from contentq.database.connect import connect
+from contentq.database.grants import ROLES
 from contentq.database.locations import ALEMBIC
 from contentq.database.revisions import current_revision, head_revision, known_revisions
 
@@ -170,7 +171,7 @@ def test_roles_that_stay_are_named(contentq: Run, dsn: str, queue: Queue, server
     with applied_roles(queue, server, dsn):
         outcome = contentq("migrate", "--to", "base", "--yes")
 
-    names = "contentq_operator, contentq_producer, contentq_reader, contentq_worker"
+    names = "contentq_definer, contentq_operator, contentq_producer, contentq_reader, contentq_worker"
     assert outcome.out == f"migrated from {HEAD} to base\n"
     assert outcome.err == (
         f"note: the roles {names} stay, since they belong to the whole server: DROP ROLE {names}\n"
@@ -184,7 +185,7 @@ def test_nothing_is_left_behind(contentq: Run, dsn: str, queue: Queue, server: S
 
         assert queue.value("SELECT to_regnamespace('contentq')") is None
         assert queue.values("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace") == []
-        queue.run("DROP ROLE contentq_operator, contentq_producer, contentq_reader, contentq_worker")
+        queue.run(f"DROP ROLE {', '.join(ROLES)}")
 
 
 def test_going_forward_is_not_asked_about(dsn: str) -> None:

@@ -122,9 +122,9 @@ def spending(filled: Queue) -> Queue:
     filled.close_gate("open")
     filled.open_gate("open")
     filled.run("UPDATE accounts SET paused_until = 'infinity' WHERE name <> 'Ada'")
-    task, worker = filled.value("SELECT min(id) FROM content_generation_tasks"), filled.register()
-    filled.record_usage(
-        worker,
+    task = filled.value("SELECT min(id) FROM content_generation_tasks")
+    filled.register()
+    filled.charge(
         {
             task: '{"model": "%s", "prompt_tokens": 123456789, "completion_tokens": 1234567, "cost": 1234.5}'
             % ("m" * 80)

@@ -177,7 +177,7 @@ def test_paused_account(queue: Queue, idle: int, until: str, said: str) -> None:
 def test_budget_that_is_used_up(queue: Queue, idle: int) -> None:
     account = queue.add_account(monthly_budget=0.5)
     task = queue.add(account_id=account)
-    queue.record_usage(idle, {task: '{"cost": 0.75}'})
+    queue.charge({task: '{"cost": 0.75}'})
 
     (line,) = queue.explain(task)
 

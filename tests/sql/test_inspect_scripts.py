@@ -79,7 +79,7 @@ def full(queue: Queue) -> Queue:
     queue.run("UPDATE accounts SET monthly_budget = 0.5, paused_until = 'infinity' WHERE id = 99990")
     usage = '{"model": "%s", "prompt_tokens": 99999999999, "completion_tokens": 9999999999, "cost": 99999}'
     for model in (LONG[:90], CHINESE):
-        queue.record_usage(worker, {9000000: usage % model, 9000030: '{"cost": 0.00004, "model": "small"}'})
+        queue.charge({9000000: usage % model, 9000030: '{"cost": 0.00004, "model": "small"}'})
     return queue
 
 

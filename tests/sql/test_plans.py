@@ -35,6 +35,9 @@ EACH = 5
 BESIDE = NAMED + 50
 """Rows that it may read beside those: the tasks that its worker holds, and a few."""
 
+CHANGES_NONE = {"locked_tasks", "record_usage"}
+"""Calls that find and lock the tasks that they are given, and read them once more."""
+
 DEAD = 5_000
 """Entries of indexes that it may read beside those of rows: they are of versions that were rolled back."""
 
@@ -123,10 +126,11 @@ CALLS = {
     "fail": "SELECT contentq.fail({worker}, ({ids})[1], 1, 'It broke')",
     "heartbeat": "SELECT contentq.heartbeat({worker})",
     "heartbeat with a list": "SELECT contentq.heartbeat({worker}, 95, ({ids})[6:], ({attempts})[6:], 'infinity')",
+    "locked_tasks": "SELECT contentq.locked_tasks({worker}, {ids})",
     "maintain": "SELECT contentq.maintain()",
     "next_claim_in": "SELECT contentq.next_claim_in()",
     "promote_scheduled": "SELECT contentq.promote_scheduled(10)",
-    "record_usage": "SELECT contentq.record_usage({worker}, {ids}, {usages})",
+    "record_usage": "SELECT contentq.record_usage({worker}, {ids}, {attempts}, {usages})",
     "report_progress": "SELECT contentq.report_progress({worker}, {ids}, {attempts}, {attempts}::real[], {texts})",
     "release": "SELECT contentq.release({worker}, {ids}, {attempts})",
     "requeue": "SELECT contentq.requeue('task-failed')",
@@ -150,6 +154,7 @@ INDEXES = {
     "fail": {"pkey"},
     "heartbeat": {"revoked_idx", "pkey"},
     "heartbeat with a list": {"revoked_idx", "held_idx", "pkey"},
+    "locked_tasks": {"pkey"},
     "maintain": {"deadline_idx", "scheduled_idx", "held_idx", "revoked_idx", "completed_at_idx", "pkey"},
     "next_claim_in": {"scheduled_idx"},
     "promote_scheduled": {"scheduled_idx", "pkey"},
@@ -239,7 +244,7 @@ def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(queue: Queue, 
         for call, read_in in readings.of.items()
         for situation, read in read_in.items()
         if read.sequential
-        or read.rows > EACH * read.changed + BESIDE
+        or read.rows > EACH * read.changed + BESIDE + (NAMED if call in CHANGES_NONE else 0)
         or sum(read.entries.values()) > EACH * read.changed + DEAD
         or not read.used <= INDEXES[call]
     ]

@@ -334,7 +334,13 @@ def test_rights_of_the_roles_are_restored(dsn: str, queue: Queue, server: Server
     with applied_roles(queue, server, dsn):
         assert migrate(dsn) == Migrated(HEAD, HEAD)
         for damage in (
-            "REVOKE UPDATE (status) ON content_generation_tasks FROM contentq_worker",
+            "REVOKE SELECT ON content_generation_tasks FROM contentq_worker",
+            "GRANT UPDATE (status) ON content_generation_tasks TO contentq_worker",
+            "GRANT EXECUTE ON FUNCTION contentq.open_gate TO contentq_worker",
+            "REVOKE EXECUTE ON FUNCTION contentq.claim FROM contentq_worker",
+            "REVOKE EXECUTE ON FUNCTION contentq.is_held FROM contentq_definer",
+            "ALTER FUNCTION contentq.claim OWNER TO CURRENT_USER",
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
             "REVOKE INSERT ON content_generation_tasks FROM contentq_producer",
             "GRANT DELETE ON accounts TO contentq_reader",
             "REVOKE SELECT ON contentq.gates FROM contentq_reader",

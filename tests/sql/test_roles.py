@@ -12,10 +12,11 @@ from psycopg.conninfo import make_conninfo
 
 from tests.support.programs import client
 from tests.support.queue import Held, Queue
-from tests.support.roles import applied_roles, apply_roles
+from tests.support.roles import applied_roles, apply_roles, logged_in
 from tests.support.servers import Server
 
 ROLES = ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader"]
+DEFINER = "contentq_definer"
 
 PRIVILEGES = """
     SELECT c.oid::regclass::text || '.' || coalesce(a.attname, '*'), coalesce(a.attacl, c.relacl)::text
@@ -41,46 +42,41 @@ def test_producer_submits_and_reads_results(administrator: Queue) -> None:
     assert administrator.values("SELECT body FROM contents") == []
 
 
-def test_worker_does_everything_that_a_worker_does(administrator: Queue) -> None:
-    queue = administrator
-    stored, completed, failed, snoozed, released, swept, dying = (queue.add() for _ in range(7))
-    queue.run("UPDATE accounts SET monthly_budget = 2.5")
-    queue.set(completed, scheduled_at="2001-01-01")
-    queue.add(status="completed", completed_at="2001-01-01")
-    queue.run("SET ROLE contentq_worker")
+def test_worker_does_everything_that_a_worker_does(administrator: Queue, dsn: str) -> None:
+    stored, completed, failed, snoozed, released, swept, dying = (administrator.add() for _ in range(7))
+    administrator.run("UPDATE accounts SET monthly_budget = 2.5")
+    administrator.set(completed, scheduled_at="2001-01-01")
+    administrator.add(status="completed", completed_at="2001-01-01")
+    with logged_in(administrator, dsn, "contentq_worker") as queue:
+        worker = queue.register(gate="api.example")
+        held = {row["id"]: Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, 6)}
+        assert queue.claim(queue.register()) != []
+        assert queue.heartbeat(worker, 6) == []
+        queue.progress(worker, [held[stored]], [0.5], ["half"])
+        assert queue.store(worker, [held[stored]], extras=['{"cost": 1}']) == [stored]
+        assert queue.complete(worker, [held[completed]], ['{"cost": 1}']) == [completed]
+        queue.record_usage(worker, {held[failed]: '{"cost": 1}'})
+        assert queue.fail(held[failed]) == "pending"
+        assert queue.snooze(held[snoozed])
+        assert queue.values("SELECT contentq.locked_tasks(%s, %s)", worker, [released]) == []
+        assert queue.release(worker, [held[released]]) == [released]
+        assert queue.value("SELECT contentq.next_claim_in()") is not None
+        assert queue.heartbeat_with(worker, [held[swept]], queue.now()) == []
+        administrator.run("UPDATE contentq.workers SET heartbeat_at = '2001-01-01' WHERE id <> %s", worker)
+        administrator.run(
+            "UPDATE contentq.maintenance SET watched_since = '2001-01-01', ran_at = clock_timestamp()"
+        )
+        queue.value("SELECT contentq.maintain()")
+        queue.close_gate("api.example", reason="429")
+        assert queue.claim(worker) == []
+        queue.run("SELECT contentq.drain_worker(%s)", worker)
+        assert queue.values("SELECT contentq.deregister_worker(%s)", worker) == [swept]
 
-    worker = queue.register()
-    held = {row["id"]: Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, 6)}
-    assert queue.claim(queue.register()) != []
-    assert queue.heartbeat(worker, 6) == []
-    queue.progress(worker, [held[stored]], [0.5], ["half"])
-    assert queue.store(worker, [held[stored]], extras=['{"cost": 1}']) == [stored]
-    made = queue.value(
-        "INSERT INTO contents (account_id, title, body) SELECT id, 'T', 'B' FROM accounts RETURNING id"
-    )
-    assert queue.complete(worker, [held[completed]], ['{"cost": 1}'], [made]) == [completed]
-    queue.record_usage(worker, {failed: '{"cost": 1}'})
-    assert queue.fail(held[failed]) == "pending"
-    assert queue.snooze(held[snoozed])
-    assert queue.release(worker, [held[released]]) == [released]
-    assert queue.value("SELECT contentq.next_claim_in()") is not None
-    assert queue.heartbeat_with(worker, [held[swept]], queue.now()) == []
-    queue.run("UPDATE contentq.workers SET heartbeat_at = '2001-01-01' WHERE id <> %s", worker)
-    queue.run("UPDATE contentq.maintenance SET watched_since = '2001-01-01', ran_at = clock_timestamp()")
-    queue.value("SELECT contentq.maintain()")
-    queue.close_gate("api.example", reason="429")
-    assert queue.open_gate("api.example")
-    queue.close_gate("*")
-    assert queue.claim(worker) == []
-    queue.run("SELECT contentq.drain_worker(%s)", worker)
-    assert queue.values("SELECT contentq.deregister_worker(%s)", worker) == [swept]
-
-    queue.run("RESET ROLE")
-    assert queue.status(dying) == "pending"
-    assert queue.values("SELECT DISTINCT review_status FROM contents") == ["approved"]
-    assert queue.value("SELECT count(*) FROM content_generation_tasks") == 7
-    assert queue.value("SELECT sum(cost) FROM contentq.usage") == 3
-    assert queue.blocked_accounts() == [queue.account]
+    assert administrator.status(dying) == "pending"
+    assert administrator.values("SELECT review_status FROM contents") == ["approved"]
+    assert administrator.value("SELECT count(*) FROM content_generation_tasks") == 7
+    assert administrator.value("SELECT sum(cost) FROM contentq.usage") == 3
+    assert administrator.blocked_accounts() == [administrator.account]
 
 
 def test_operator_does_everything_that_an_operator_does(administrator: Queue) -> None:
@@ -125,6 +121,8 @@ def test_operator_and_reader_read_everything(administrator: Queue, role: str) ->
 INSERT_TASK = "INSERT INTO content_generation_tasks (account_id) VALUES (1)"
 CHANGE_TOPIC = "UPDATE content_generation_tasks SET topic = 'Coffee'"
 CHANGE_PRIORITY = "UPDATE content_generation_tasks SET priority = 10"
+CHANGE_ACCOUNT = "UPDATE content_generation_tasks SET account_id = 2"
+NEED_NO_REVIEW = "UPDATE content_generation_tasks SET auto_approve = true"
 CHANGE_STATUS = "UPDATE content_generation_tasks SET status = 'failed'"
 DELETE_TASKS = "DELETE FROM content_generation_tasks"
 CLOSE_GATE = "SELECT contentq.close_gate('api.example', 'infinity')"
@@ -132,12 +130,14 @@ OPEN_GATE = "SELECT contentq.open_gate('api.example')"
 PAUSE_ACCOUNT = "UPDATE accounts SET paused_until = 'infinity'"
 CHANGE_BUDGET = "UPDATE accounts SET monthly_budget = 5"
 RENAME_ACCOUNT = "UPDATE accounts SET name = 'Eve'"
-CHARGE = "SELECT contentq.record_usage(1, ARRAY[1], ARRAY['{\"cost\": 1}'])"
+CHARGE = "SELECT contentq.record_usage(1, ARRAY[1], ARRAY[1], ARRAY['{\"cost\": 1}'])"
+ADD_USAGE = "SELECT contentq.add_usage(ARRAY[1], ARRAY['{\"cost\": 1}'])"
 REDUCE_USAGE = "DELETE FROM contentq.usage"
 PROGRESS = "SELECT contentq.report_progress(1, ARRAY[1], ARRAY[1], ARRAY[0.5]::real[])"
 EXPLAIN = "SELECT contentq.explain('task-1')"
 INSERT_ACCOUNT = "INSERT INTO accounts (name) VALUES ('Eve')"
 INSERT_CONTENT = "INSERT INTO contents (account_id, title, body) VALUES (1, 'T', 'B')"
+APPROVE = "UPDATE contents SET review_status = 'approved'"
 CHANGE_CONTENT = "UPDATE contents SET body = 'Coffee'"
 DELETE_CONTENTS = "DELETE FROM contents"
 REGISTER = "SELECT contentq.register_worker('host', 1, 1, 'template')"
@@ -149,6 +149,8 @@ RESCUE = "SELECT contentq.rescue_dead_workers()"
 CLEANUP = "SELECT contentq.cleanup()"
 MAINTAIN = "SELECT contentq.maintain()"
 CHANGE_SETTINGS = "UPDATE contentq.settings SET retention = NULL"
+READ_ACCOUNTS = "SELECT * FROM accounts"
+PROMOTE = "SELECT contentq.promote_scheduled()"
 READ_WORKERS = "SELECT * FROM contentq.workers"
 READ_OVERVIEW = "SELECT * FROM contentq.queue_overview"
 TRUNCATE = "TRUNCATE content_generation_tasks"
@@ -160,6 +162,11 @@ FOR_NO_ONE = [
     INSERT_ACCOUNT,
     RENAME_ACCOUNT,
     REDUCE_USAGE,
+    ADD_USAGE,
+    CHANGE_ACCOUNT,
+    NEED_NO_REVIEW,
+    INSERT_CONTENT,
+    APPROVE,
     CHANGE_CONTENT,
     DELETE_CONTENTS,
     TRUNCATE,
@@ -167,26 +174,28 @@ FOR_NO_ONE = [
     CREATE,
     REPLACE,
 ]
-FOR_OPERATORS = [CHANGE_TOPIC, CHANGE_PRIORITY, CHANGE_SETTINGS, PAUSE_ACCOUNT, CHANGE_BUDGET]
-FOR_WORKERS = [REGISTER, INSERT_CONTENT, CHARGE]
-FOR_BOTH = [
-    CLOSE_GATE,
-    OPEN_GATE,
-    PROGRESS,
+FOR_OPERATORS = [
+    CHANGE_TOPIC,
+    CHANGE_PRIORITY,
     CHANGE_STATUS,
-    DELETE_TASKS,
-    CLAIM,
+    CHANGE_SETTINGS,
+    PAUSE_ACCOUNT,
+    CHANGE_BUDGET,
+    OPEN_GATE,
     CANCEL,
     REQUEUE,
     SWEEP,
     RESCUE,
+    PROMOTE,
     CLEANUP,
-    MAINTAIN,
+    DELETE_TASKS,
 ]
+FOR_WORKERS = [REGISTER, CLAIM, CHARGE, PROGRESS]
+FOR_BOTH = [CLOSE_GATE, MAINTAIN]
 
 FORBIDDEN = {
     "contentq_producer": [*FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH, READ_WORKERS, READ_OVERVIEW, EXPLAIN],
-    "contentq_worker": [INSERT_TASK, *FOR_OPERATORS, READ_OVERVIEW],
+    "contentq_worker": [INSERT_TASK, *FOR_OPERATORS, READ_OVERVIEW, READ_ACCOUNTS, EXPLAIN],
     "contentq_operator": [INSERT_TASK, *FOR_WORKERS],
     "contentq_reader": [INSERT_TASK, *FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH],
 }
@@ -230,9 +239,33 @@ def test_applying_the_roles_again_takes_away_what_is_not_in_them(administrator: 
 
 
 def test_roles_cannot_log_in(administrator: Queue) -> None:
-    assert (
-        administrator.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s) AND rolcanlogin", ROLES) == []
+    query = "SELECT rolname FROM pg_roles WHERE rolname = ANY (%s) AND (rolcanlogin OR rolsuper OR rolbypassrls)"
+    assert administrator.values(query, [*ROLES, DEFINER]) == []
+
+
+def test_functions_that_change_something_belong_to_the_role_for_that_and_it_owns_nothing_else(
+    administrator: Queue,
+) -> None:
+    """A function of its own is one that runs with its rights, and none that everyone may execute."""
+    functions = "SELECT oid FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace"
+    owned = administrator.values(
+        "SELECT objid FROM pg_shdepend WHERE refobjid = %s::regrole AND deptype = 'o' "
+        "AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        DEFINER,
     )
+
+    assert sorted(owned) == sorted(administrator.values(f"{functions} AND prosecdef")) != []
+    assert administrator.values(f"{functions} AND has_function_privilege('public', oid, 'EXECUTE')") == []
+    assert not administrator.value("SELECT has_schema_privilege(%s, 'contentq', 'CREATE')", DEFINER)
+
+
+@pytest.mark.parametrize("role", ["contentq_operator", "contentq_reader"])
+def test_operator_and_reader_are_told_why_a_task_waits(administrator: Queue, role: str) -> None:
+    task = administrator.add(account_id=administrator.add_account(paused_until="infinity", monthly_budget=0))
+    administrator.close_gate("*", "infinity")
+    administrator.run(f"SET ROLE {role}")
+
+    assert len(administrator.explain(task)) == 4
 
 
 @pytest.mark.in_public  # where everyone may look
@@ -271,6 +304,6 @@ def test_owner_who_may_not_create_roles_is_told_so_in_one_sentence(queue: Queue,
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert line.partition("ERROR:  ")[2] == (
-        f"{name} may not create roles: let a superuser run this file, or create contentq_operator, "
-        "contentq_producer, contentq_reader, contentq_worker first"
+        f"{name} may not create roles: let a superuser run this file, or create contentq_definer, "
+        "contentq_operator, contentq_producer, contentq_reader, contentq_worker first"
     )

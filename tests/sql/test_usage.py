@@ -44,17 +44,43 @@ def test_stored_content_is_charged(queue: Queue) -> None:
     assert totals(queue) == COUNTED_ONCE
 
 
-def test_attempt_that_failed_is_charged_with_its_report(queue: Queue) -> None:
+def test_attempt_that_failed_is_charged_before_its_report(queue: Queue) -> None:
     task = queue.running()
 
-    queue.run(
-        "SELECT contentq.record_usage(%s, ARRAY[%s], ARRAY[%s]) "
-        "WHERE contentq.fail(%s, %s, %s, 'It was cut off') IS NOT NULL",
-        *[task.worker, task.id, REPORT, task.worker, task.id, task.attempt],
-    )
+    with queue.connection.transaction():
+        queue.record_usage(task.worker, {task: REPORT})
+        queue.fail(task, "It was cut off")
 
     assert totals(queue) == COUNTED_ONCE
     assert queue.status(task.id) == "pending"
+
+
+@pytest.mark.parametrize("why", ["ended", "stale", "another's", "nobody's"])
+def test_attempt_that_the_worker_does_not_hold_is_not_charged(queue: Queue, why: str) -> None:
+    task = queue.running()
+    worker = task.worker
+    if why == "ended":
+        queue.fail(task)
+    elif why == "stale":
+        queue.set(task.id, attempt=2)
+    elif why == "another's":
+        worker = queue.register()
+    else:
+        queue.run("DELETE FROM contentq.workers")
+
+    queue.record_usage(worker, {task: REPORT})
+
+    assert queue.usage() == []
+
+
+def test_attempt_that_is_cancelled_is_charged_all_the_same(queue: Queue) -> None:
+    """What was spent before its worker has stopped it."""
+    task = queue.running()
+    queue.cancel(task.id)
+
+    queue.record_usage(task.worker, {task: REPORT})
+
+    assert totals(queue) == COUNTED_ONCE
 
 
 @pytest.mark.parametrize("way", ["complete", "store"])
@@ -135,9 +161,9 @@ def test_charges_add_up_by_account_and_model(queue: Queue) -> None:
     other = queue.row(tasks[1].id)["account_id"]
 
     for task in tasks:
-        queue.record_usage(task.worker, {task.id: REPORT})
-    queue.record_usage(tasks[0].worker, {tasks[0].id: REPORT})
-    queue.record_usage(tasks[1].worker, {tasks[0].id: REPORT, tasks[2].id: '{"model": "large", "cost": 1}'})
+        queue.charge({task.id: REPORT})
+    queue.charge({tasks[0].id: REPORT})
+    queue.charge({tasks[0].id: REPORT, tasks[2].id: '{"model": "large", "cost": 1}'})
 
     assert [(row["account_id"], row["model"], row["attempts"]) for row in queue.usage()] == [
         (queue.account, "large", 1),
@@ -191,9 +217,9 @@ def test_members_that_are_no_numbers_count_for_nothing_and_refuse_nothing(
 def test_usage_of_nothing_or_of_a_task_that_is_gone_counts_for_nothing(queue: Queue, worker: int) -> None:
     task = queue.add()
 
-    queue.record_usage(worker, {task: None, task + 1: REPORT})
-    queue.run("SELECT contentq.record_usage(%s, '{}', '{}')", worker)
-    queue.run("SELECT contentq.record_usage(%s, NULL, NULL)", worker)
+    queue.charge({task: None, task + 1: REPORT})
+    queue.run("SELECT contentq.record_usage(%s, '{}', '{}', '{}')", worker)
+    queue.run("SELECT contentq.record_usage(%s, NULL, NULL, NULL)", worker)
 
     assert queue.usage() == []
 
@@ -201,7 +227,7 @@ def test_usage_of_nothing_or_of_a_task_that_is_gone_counts_for_nothing(queue: Qu
 def test_results_without_usage_are_not_looked_at_any_further(queue: Queue) -> None:
     """A result without cost is by far the most frequent: completing it must not cost more than it did."""
     task = queue.running()
-    queue.run("DROP FUNCTION contentq.record_usage(bigint, bigint[], text[])")
+    queue.run("DROP FUNCTION contentq.add_usage(bigint[], text[])")
 
     assert queue.complete(task.worker, [task], ['{"words": 5, "costs": 1}']) == [task.id]
 

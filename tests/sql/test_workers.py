@@ -34,6 +34,7 @@ def test_worker_is_registered_with_what_it_says_of_itself(queue: Queue) -> None:
         "gate": "openai",
         "version": "1.2",
         "draining": False,
+        "login": queue.value("SELECT session_user::text"),
     }
     assert queue.value("SELECT clock_timestamp() - %s < interval '10 seconds'", row["heartbeat_at"])
 
@@ -90,7 +91,7 @@ def test_unknown_worker_can_leave(queue: Queue) -> None:
 
 
 def test_worker_that_row_security_keeps_from_rows_is_warned(queue: Queue) -> None:
-    """Not one whom it does not concern."""
+    """Its functions see what their owner sees. Not one whom it does not concern."""
     said: list[str] = []
     queue.connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
     queue.run("ALTER TABLE accounts ENABLE ROW LEVEL SECURITY")
@@ -103,10 +104,11 @@ def test_worker_that_row_security_keeps_from_rows_is_warned(queue: Queue) -> Non
         queue.run(f"GRANT ALL ON contentq.workers TO {name}")
         queue.run(f"GRANT USAGE ON SCHEMA contentq, {queue.schema} TO {name}")
         queue.run("ALTER TABLE content_generation_tasks ENABLE ROW LEVEL SECURITY")
-        queue.run(f"SET ROLE {name}")
+        queue.run(f"GRANT EXECUTE ON FUNCTION contentq.warn_of_row_security TO {name}")
+        queue.run(f"ALTER FUNCTION contentq.register_worker OWNER TO {name}")
         queue.register()
     finally:
-        queue.run("RESET ROLE")
+        queue.run(f"REASSIGN OWNED BY {name} TO CURRENT_USER")
         queue.run(f"DROP OWNED BY {name}")
         queue.run(f"DROP ROLE {name}")
 

@@ -227,9 +227,15 @@ class Queue:
         assert row is not None
         return int(row[0])
 
-    def record_usage(self, worker: int, usages: Mapping[int, str | None]) -> None:
-        """Adds what attempts have cost, JSON as text by the id of the task."""
-        self.run("SELECT contentq.record_usage(%s, %s, %s)", worker, list(usages), list(usages.values()))
+    def charge(self, usages: Mapping[int, str | None]) -> None:
+        """Adds what attempts have cost, JSON as text by the id of the task, whoever holds it."""
+        self.run("SELECT contentq.add_usage(%s, %s)", list(usages), list(usages.values()))
+
+    def record_usage(self, worker: int, usages: Mapping[Held, str | None]) -> None:
+        """Reports what attempts have cost that a worker holds, JSON as text."""
+        query = "SELECT contentq.record_usage(%s, %s, %s, %s)"
+        ids, attempts = [task.id for task in usages], [task.attempt for task in usages]
+        self.run(query, worker, ids, attempts, list(usages.values()))
 
     def usage(self) -> list[Row]:
         """What was recorded of usage, without the days, in order."""

@@ -29,6 +29,7 @@ Exit codes:
 
 COMMANDS = {
     "migrate": "contentq.cli.migrate:migrate",
+    "roles": "contentq.cli.roles:roles",
     "worker": "contentq.cli.worker_command:worker",
     "try": "contentq.cli.try_command:try_command",
     "submit": "contentq.cli.submit:submit",

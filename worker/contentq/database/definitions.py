@@ -53,6 +53,19 @@ CATALOGUE = """
 """What there is: kind, name, how DROP names it, oid, version of its row, and a digest of definition and comment.
 Several functions can have one name."""
 
+_EXPOSED = f"""
+    SELECT c.name, c.identity
+    FROM ({CATALOGUE}) AS c
+    JOIN contentq.definitions AS d ON d.kind = c.kind AND d.name = c.name AND d.installed = c.digest
+    JOIN pg_proc AS p ON p.oid = c.oid
+    WHERE c.kind = 'function'
+      AND EXISTS (
+          SELECT
+          FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+          WHERE a.grantee = 0
+      )"""
+"""Functions of contentq's own that PUBLIC may execute, as it may when they have just been created."""
+
 _KNOWN = "SELECT kind, name, source, installed FROM contentq.definitions"
 _HAS_TABLE = "SELECT to_regclass('contentq.definitions') IS NOT NULL"
 _REMEMBER = """
@@ -117,6 +130,16 @@ _BLOCK_ACCOUNTS = """
         FROM contentq.blocked_accounts AS b
     ) AS a"""
 """Accounts whose pause or budget was set, changed or removed while there were no triggers."""
+
+_REVOKE = f"""
+DO $$
+BEGIN
+    EXECUTE (SELECT 'REVOKE ALL ON FUNCTION ' || string_agg(e.identity, ', ') || ' FROM PUBLIC'
+             FROM ({_EXPOSED}) AS e);
+END;
+$$;
+"""
+"""The same as Installer._revoke_from_public(), for someone else to run."""
 
 _CANNOT_BE_REPLACED = (
     psycopg.errors.InvalidFunctionDefinition,
@@ -186,7 +209,7 @@ def create_all_sql(schema: str) -> str:
         "SET LOCAL check_function_bodies = off;\n\n"
         + "\n".join(each.text for each in wanted)
         + _REMEMBER_ALL.format(*arrays)
-        + f";\n{_BLOCK_ACCOUNTS};\n"
+        + f";\n{_REVOKE}{_BLOCK_ACCOUNTS};\n"
     )
 
 
@@ -243,6 +266,7 @@ class Installer:
     def create_all(self) -> None:
         """Creates all of them; there is none."""
         self._create(self._wanted, {})
+        self._revoke_from_public()
         self._give_back_grants()
         self._execute(_BLOCK_ACCOUNTS)
 
@@ -257,8 +281,13 @@ class Installer:
             or known[key][1] not in [found.digest for found in before.get(key, [])]
         ]
         unwanted = [key for key in known if key not in self._wanted]
+        said = [
+            f"revoked from PUBLIC the right to execute function {name}"
+            for name in self._revoke_from_public()
+            if ("function", name) not in wrong
+        ]
         if not wrong and not unwanted:
-            return []
+            return said
         self._grants = self._connection.execute(_GRANTS).fetchall()
         own = {key: self._own(key, known, before) for key in before}
         # What can be is replaced, so that what a host has built on it stays; the rest has to be dropped first.
@@ -269,6 +298,7 @@ class Installer:
                     self._drop({key: own[key] for key in {*dropped, *unwanted} if key in own})
                     self._forget(unwanted)
                     self._create(created, own)
+                    self._revoke_from_public()
                     self._give_back_grants()
                 break
             except _CANNOT_BE_REPLACED:
@@ -277,6 +307,7 @@ class Installer:
         if triggers:
             self._execute(_BLOCK_ACCOUNTS)
         return [
+            *said,
             *self._told(wrong, known, before, self._present()),
             *(f"dropped {kind} {name}" for kind, name in unwanted if own.get((kind, name))),
         ]
@@ -353,8 +384,23 @@ class Installer:
                 "DELETE FROM contentq.definitions WHERE kind = %s AND name = %s", [kind, name]
             )
 
+    def _revoke_from_public(self) -> list[str]:
+        """Takes from PUBLIC the right to execute our functions, some of which run with their owner's rights.
+
+        Returns the names of those that had it.
+        """
+        if not self._has_table():
+            return []
+        found = self._connection.execute(_EXPOSED.encode()).fetchall()
+        if found:
+            self._execute(f"REVOKE ALL ON FUNCTION {', '.join(row[1] for row in found)} FROM PUBLIC")
+        return sorted(row[0] for row in found)
+
     def _give_back_grants(self) -> None:
-        """Grants what was granted before, on those that have the same name now and whatever arguments."""
+        """Grants what was granted before, on those that have the same name now and whatever arguments.
+
+        Not to PUBLIC, which may execute no function.
+        """
         known, present = self._known(), self._present()
         columns = set(self._connection.execute(_COLUMNS).fetchall())
         have = set(self._connection.execute(_GRANTS).fetchall())
@@ -364,12 +410,11 @@ class Installer:
             for row in lost
             if (own := self._own((row[0], row[1]), known, present))
         }
-        for (kind, _), place in places.items():
-            if kind == "function":
-                self._execute(f"REVOKE ALL ON FUNCTION {place} FROM PUBLIC")
         for kind, name, _, column, grantee, privilege, grantable in lost:
             place = places.get((kind, name), "")
             if not place or grantee is None or (column is not None and (place, column) not in columns):
+                continue
+            if kind == "function" and grantee == "-":
                 continue
             target = f"FUNCTION {place}" if kind == "function" else place
             right = privilege if column is None else f'{privilege} ("{column}")'

@@ -1,15 +1,22 @@
-"""The rights of contentq's roles: where sql/roles.sql was applied once, each migration restores them."""
+"""The rights of contentq's roles: where sql/roles.sql was applied once, each migration restores them.
+
+What the file does, it says itself, in notices.
+"""
 
 from __future__ import annotations
 
 import re
 
 import psycopg
+from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
+from contentq.database.connect import connect
 from contentq.database.locations import SQL
+from contentq.database.revisions import require_head
+from contentq.errors import ContentQueueError
 
-ROLES = ("contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader")
+ROLES = ("contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader", "contentq_definer")
 
 _APPLIED = """
     SELECT count(*) = cardinality(%(roles)s::text[])
@@ -17,18 +24,26 @@ _APPLIED = """
     WHERE r.rolname = ANY (%(roles)s)
       AND has_schema_privilege(r.oid, 'contentq', 'USAGE')"""
 _RIGHTS = """
-    SELECT md5(coalesce(string_agg(concat_ws('|', o.oid, o.acl), ',' ORDER BY o.oid, o.acl), ''))
+    SELECT md5(coalesce(
+        string_agg(concat_ws('|', o.oid, o.part, o.owner, r.rights), ',' ORDER BY o.oid, o.part), ''))
     FROM (
-        SELECT c.oid, c.relacl::text AS acl FROM pg_class AS c
+        SELECT c.oid, 0 AS part, NULL::oid AS owner, c.relacl AS acl FROM pg_class AS c
         JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname IN ('contentq', %(schema)s)
         UNION ALL
-        SELECT a.attrelid, a.attnum || ' ' || a.attacl::text FROM pg_attribute AS a
+        SELECT a.attrelid, a.attnum, NULL, a.attacl FROM pg_attribute AS a
         JOIN pg_class AS c ON c.oid = a.attrelid
         JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname IN ('contentq', %(schema)s)
         WHERE a.attacl IS NOT NULL
         UNION ALL
-        SELECT n.oid, n.nspacl::text FROM pg_namespace AS n WHERE n.nspname IN ('contentq', %(schema)s)
-    ) AS o"""
+        SELECT n.oid, 0, NULL, n.nspacl FROM pg_namespace AS n
+        WHERE n.nspname IN ('contentq', 'public', %(schema)s)
+        UNION ALL
+        SELECT p.oid, 0, p.proowner, p.proacl FROM pg_proc AS p
+        JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = 'contentq'
+    ) AS o
+    CROSS JOIN LATERAL (
+        SELECT string_agg(a.item::text, ' ' ORDER BY a.item::text) AS rights FROM unnest(o.acl) AS a (item)
+    ) AS r"""
 
 _REMOVE = """
 DO $$
@@ -46,7 +61,7 @@ BEGIN
         FROM pg_class AS c, pg_namespace AS n, pg_roles AS r
         WHERE n.oid = c.relnamespace
           AND n.nspname = '{schema}'
-          AND c.relname IN ('accounts', 'contents', 'content_generation_tasks')
+          AND (c.relname IN ('accounts', 'contents', 'content_generation_tasks') OR c.relkind = 'S')
           AND r.rolname IN ({roles})
     LOOP
         EXECUTE statement;
@@ -60,6 +75,32 @@ def grants_sql() -> str:
     """What sql/roles.sql does, as statements for a transaction that has begun; without what is psql's own."""
     text = (SQL / "roles.sql").read_text(encoding="utf-8")
     return re.sub(r"^(\\.*|BEGIN;|COMMIT;)$", "", text, flags=re.MULTILINE)
+
+
+def apply_roles(dsn: str) -> tuple[list[str], list[str]]:
+    """Creates the roles, and gives them their rights; returns what was done and what is left to do, a line each.
+
+    Raises ContentQueueError with nothing changed.
+    """
+    done: list[str] = []
+    left: list[str] = []
+
+    def note(said: Diagnostic) -> None:
+        (done if said.severity_nonlocalized == "NOTICE" else left).append(said.message_primary or "")
+
+    with connect(dsn, "contentq roles") as connection:
+        require_head(connection)
+        connection.add_notice_handler(note)
+        try:
+            with connection.transaction():
+                connection.execute(grants_sql().encode())
+        except psycopg.errors.LockNotAvailable:
+            raise ContentQueueError(
+                "a migration is under way; nothing was changed, try again when it has ended"
+            ) from None
+        except (psycopg.errors.RaiseException, psycopg.errors.InsufficientPrivilege) as error:
+            raise ContentQueueError(f"the roles were not applied: {error.diag.message_primary}") from None
+    return done, left
 
 
 def apply_grants(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:

@@ -237,7 +237,8 @@ class Reporter:
         """Sets aside the outcomes whose tasks' rows other sessions have locked; returns the others."""
         try:
             async with self._link.calling() as connection:
-                free = await contract.unlocked(connection, [outcome.held.id for outcome in group])
+                worker_id, ids = group[0].held.worker_id, [outcome.held.id for outcome in group]
+                free = await contract.unlocked(connection, worker_id, ids)
         except Exception as error:
             await self._link.back_off(error)
             return group

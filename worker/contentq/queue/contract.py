@@ -79,38 +79,25 @@ _FAIL = """
            contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
     FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[])
         AS r (id, attempt, message, permanent, retry_after, error_class)
+    WHERE {first}
     ORDER BY r.id"""
 _SNOOZE = """
     SELECT r.id, r.attempt, 'pending'
     FROM (SELECT *
           FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
           ORDER BY u.id) AS r
-    WHERE contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
+    WHERE {first}
+      AND contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
 _CHARGED = """
-    WITH reported (id, attempt, status) AS MATERIALIZED ({report}),
-    charged AS (
-        SELECT contentq.record_usage(%s, array_agg(u.id), array_agg(u.usage))
-        FROM unnest(%s::bigint[], %s::integer[], %s::text[]) AS u (id, attempt, usage)
-        JOIN reported AS r ON r.id = u.id AND r.attempt = u.attempt
-        WHERE u.usage IS NOT NULL
-          AND r.status IS NOT NULL
-        HAVING count(*) > 0
-    )
-    SELECT r.id, r.attempt, r.status
-    FROM reported AS r
-    WHERE (SELECT count(*) FROM charged) >= 0"""
-"""A report, and of the attempts whose report counted what they have cost."""
+    WITH charged AS MATERIALIZED (
+        SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])
+    )"""
+"""What the attempts of a report have cost, before it: they are charged while they are held. The condition that
+there is such a row does not depend on the rows of the report, so that it is decided before any of them is."""
 _CLOSE_GATE = "SELECT contentq.close_gate(%s, clock_timestamp() + %s, %s, %s)"
 _PROGRESS = """
     SELECT contentq.report_progress(%s, %s::bigint[], %s::integer[], %s::real[], %s::text[])"""
-_LOCKED = """
-    SELECT t.id FROM contentq.tasks AS t WHERE t.id = ANY (%s::bigint[])
-    EXCEPT ALL
-    SELECT f.id
-    FROM (SELECT id FROM contentq.tasks
-          WHERE id = ANY (%s::bigint[])
-          ORDER BY id
-          FOR NO KEY UPDATE SKIP LOCKED) AS f"""
+_LOCKED = "SELECT contentq.locked_tasks(%s, %s::bigint[])"
 _RELEASE = "SELECT contentq.release(%s, %s::bigint[], %s::integer[])"
 
 
@@ -307,9 +294,9 @@ async def report_progress(connection: Connection, worker_id: int, notes: Sequenc
     await connection.execute(_PROGRESS, values)
 
 
-async def unlocked(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Those of these tasks whose rows no other session has locked at the moment, or that are gone."""
-    locked = await _ids(connection, _LOCKED, [list(ids), list(ids)])
+async def unlocked(connection: Connection, worker_id: int, ids: Sequence[int]) -> set[int]:
+    """Those of these tasks whose rows no other session has locked at the moment, or that it does not hold."""
+    locked = await _ids(connection, _LOCKED, [worker_id, _integers(ids)])
     return set(ids) - set(locked)
 
 
@@ -365,8 +352,10 @@ async def _statuses(
 ) -> dict[int, str]:
     """Makes a report that gives (id, attempt, new status), and with it what these have cost; the new statuses."""
     if any(o.usage is not None for o in outcomes):
-        report = _CHARGED.format(report=report)
-        values = [*values, worker_id, *_names(outcomes), _texts(o.usage for o in outcomes)]
+        report = _CHARGED + report.format(first="EXISTS (SELECT FROM charged)")
+        values = [worker_id, *_names(outcomes), _texts(o.usage for o in outcomes), *values]
+    else:
+        report = report.format(first="true")
     cursor = await connection.execute(report, values)
     return {row[0]: row[2] for row in await cursor.fetchall() if row[2] is not None}
 

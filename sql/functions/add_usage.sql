@@ -1,0 +1,113 @@
+-- Adds what attempts have cost to the usage of their accounts.
+-- Called by: complete() and store(), with the results, and record_usage().
+-- Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
+-- (numbers) count, and one that has neither tokens nor a cost counts for nothing.
+-- Locks: rows of usage, skipping those that others hold (so it never waits: where no row of an account, day and model is
+--        free, it adds one). Returns: nothing. Days begin at midnight UTC.
+-- Of two reports at once neither sees what the other has spent: maintain() looks at the budgets again a moment later.
+CREATE OR REPLACE FUNCTION contentq.add_usage(ids bigint[], usages text[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    today constant date := (now_ AT TIME ZONE 'UTC')::date;
+    all_accounts bigint[];
+    all_models text[];
+    all_attempts bigint[];
+    all_prompt_tokens bigint[];
+    all_completion_tokens bigint[];
+    all_costs numeric[];
+    -- The rows of usage that these are added to; NULL for a new one.
+    all_rows bigint[];
+    charged_account bigint;
+BEGIN
+    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
+           array_agg(c.completion_tokens), array_agg(c.cost)
+    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
+    FROM (
+        SELECT s.account_id,
+               s.model,
+               count(*) AS attempts,
+               sum(s.prompt_tokens) AS prompt_tokens,
+               sum(s.completion_tokens) AS completion_tokens,
+               sum(s.cost) AS cost
+        FROM (
+            SELECT t.account_id,
+                   coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
+                   trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
+                   trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
+                   contentq.usage_amount(r.usage->'cost') AS cost
+            FROM (
+                SELECT n.id, n.usage::jsonb AS usage
+                FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
+                WHERE n.usage IS NOT NULL
+            ) AS r
+            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            WHERE jsonb_typeof(r.usage) = 'object'
+        ) AS s
+        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
+        GROUP BY s.account_id, s.model
+    ) AS c;
+    IF all_accounts IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT array_agg(f.id ORDER BY f.place)
+    INTO all_rows
+    FROM (
+        SELECT c.place, (
+            SELECT u.id
+            FROM contentq.usage AS u
+            WHERE u.account_id = c.account_id
+              AND u.day = today
+              AND u.model = c.model
+            LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) AS id
+        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
+    ) AS f;
+
+    UPDATE contentq.usage AS u
+    SET attempts = u.attempts + c.attempts,
+        prompt_tokens = u.prompt_tokens + c.prompt_tokens,
+        completion_tokens = u.completion_tokens + c.completion_tokens,
+        cost = u.cost + c.cost
+    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
+        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
+    WHERE u.id = c.id;
+
+    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
+    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
+    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
+        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
+    WHERE c.id IS NULL;
+
+    FOR charged_account IN
+        SELECT a.id
+        FROM public.accounts AS a
+        WHERE a.id = ANY (all_accounts)
+          AND a.monthly_budget IS NOT NULL
+    LOOP
+        PERFORM contentq.check_budget(charged_account);
+        -- Not again at each report: maintain() goes on looking for 10 seconds.
+        INSERT INTO contentq.budget_checks (account_id)
+        SELECT charged_account
+        WHERE NOT EXISTS (
+            SELECT
+            FROM contentq.budget_checks AS c
+            WHERE c.account_id = charged_account
+              AND c.noted_at > now_ - interval '5 seconds'
+        );
+    END LOOP;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.add_usage(bigint[], text[]) IS
+    'Internal: adds what attempts at these tasks have cost to the usage of their accounts.';

@@ -1,0 +1,75 @@
+"""`contentq roles apply`: the roles and their rights, a line for each thing that it has done."""
+
+from __future__ import annotations
+
+import pytest
+from contentq.database.connect import connect
+
+from tests.cli.conftest import Run
+from tests.support.queue import Queue
+from tests.support.roles import applied_roles, login
+from tests.support.servers import Server
+
+
+def test_what_was_done_is_said(contentq: Run, dsn: str, queue: Queue, server: Server) -> None:
+    with applied_roles(queue, server, dsn):
+        queue.run("REASSIGN OWNED BY contentq_definer TO CURRENT_USER")
+        queue.run("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        number = queue.value(
+            "SELECT count(*) FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace AND prosecdef"
+        )
+
+        outcome = contentq("roles", "apply")
+        again = contentq("roles", "apply", "--json")
+
+    rights = (
+        "gave contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer the rights "
+        "that sql/roles.sql lists, and no others"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == [
+        f"made contentq_definer the owner of {number} functions",
+        rights,
+        "revoked from PUBLIC the right to create objects in schema public",
+    ]
+    assert again.json == {"changes": [rights], "notes": []}
+
+
+def test_roles_that_are_not_there_are_created(contentq: Run, dsn: str, queue: Queue, server: Server) -> None:
+    with applied_roles(queue, server, dsn):
+        if not queue.value(
+            "SELECT count(*) = 0 FROM pg_shdepend WHERE refobjid = 'contentq_reader'::regrole AND "
+            "dbid <> (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ):
+            pytest.skip("another database of the server uses the roles")
+        queue.run("DROP OWNED BY contentq_reader")
+        queue.run("DROP ROLE contentq_reader")
+
+        outcome = contentq("roles", "apply")
+
+    assert outcome.out.splitlines()[0] == "created role contentq_reader"
+
+
+def test_one_who_may_not_is_told_who_may(contentq: Run, dsn: str, queue: Queue, server: Server) -> None:
+    with applied_roles(queue, server, dsn), login(queue, dsn, "contentq_reader") as reader:
+        outcome = contentq("--dsn", reader, "roles", "apply")
+
+    assert outcome.code == 1
+    assert outcome.error.startswith("the roles were not applied: permission denied for ")
+
+
+def test_database_that_is_not_migrated_is_refused(contentq: Run, empty_dsn: str) -> None:
+    outcome = contentq("--dsn", empty_dsn, "roles", "apply")
+
+    assert (outcome.code, outcome.error) == (4, "the database is not migrated; run: contentq migrate")
+
+
+def test_migration_under_way_is_not_waited_for_for_ever(
+    contentq: Run, dsn: str, queue: Queue, server: Server
+) -> None:
+    with applied_roles(queue, server, dsn), connect(dsn) as other, other.transaction():
+        other.execute("LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE")
+
+        outcome = contentq("roles", "apply")
+
+    assert outcome.error == "a migration is under way; nothing was changed, try again when it has ended"
