@@ -110,7 +110,8 @@ GRANT INSERT ON content_generation_tasks TO contentq_producer;
 
 -- What contentq worker reads itself. It writes to no table.
 GRANT SELECT ON content_generation_tasks, contents, contentq.tasks, contentq.contents, contentq.tables,
-    contentq.alembic_version, contentq.workers, contentq.blocked_accounts TO contentq_worker;
+    contentq.alembic_version, contentq.workers, contentq.blocked_accounts, contentq.account_pauses,
+    contentq.used_up_budgets TO contentq_worker;
 
 -- By column: whose a task is, what it has produced and whether that needs review is not for an operator to change.
 GRANT UPDATE (
