@@ -826,6 +826,13 @@ BEGIN
     IF NOT contentq.is_own_worker(complete.worker_id) THEN
         RETURN;
     END IF;
+    IF num_nonnulls(VARIADIC complete.content_ids) > 0
+        AND NOT has_any_column_privilege(session_user, 'public.contents', 'INSERT')
+    THEN
+        RAISE EXCEPTION '% may not name the content of a task', session_user
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'That is for logins that may insert contents. Let contentq.store() store it, and complete the task.';
+    END IF;
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
         FROM unnest(complete.ids, complete.attempts, complete.results, complete.content_ids)

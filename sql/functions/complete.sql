@@ -3,10 +3,10 @@
 -- Locks: the tasks, in id order. Returns: the ids that counted.
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout; neither counts.
--- Content that content_ids names is approved when the task has auto_approve, for a login that may approve content
--- itself: for others, such as those of workers, store() is the way. What a result says of model, tokens and
+-- content_ids names content that the caller has stored itself, and so is for logins that may; for others, such as those of
+-- contentq_worker, store() is the way. It is approved when the task has auto_approve and the login may approve. What a result says of model, tokens and
 -- cost is added to the usage of the task's account (see add_usage()).
--- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
+-- Raises: 42501 for content_ids of a login that may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
 CREATE OR REPLACE FUNCTION contentq.complete(
     worker_id bigint,
     ids bigint[],
@@ -31,6 +31,13 @@ DECLARE
 BEGIN
     IF NOT contentq.is_own_worker(complete.worker_id) THEN
         RETURN;
+    END IF;
+    IF num_nonnulls(VARIADIC complete.content_ids) > 0
+        AND NOT has_any_column_privilege(session_user, 'public.contents', 'INSERT')
+    THEN
+        RAISE EXCEPTION '% may not name the content of a task', session_user
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'That is for logins that may insert contents. Let contentq.store() store it, and complete the task.';
     END IF;
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id

@@ -18,13 +18,15 @@ from contentq.database.definitions import DEFAULT_SCHEMA
 from contentq.database.grants import ROLES, apply_roles
 from contentq.database.migrations import Migrated, migrate
 from contentq.database.revisions import head_revision
-from contentq.errors import ContentQueueError
+from contentq.errors import ContentQueueError, RateLimited
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.engine.conftest import RunningWorker
 from tests.support.databases import Connection
 from tests.support.queue import Held, Queue, Row
 from tests.support.roles import applied_roles, login
 from tests.support.servers import Server, Servers, servers_of
+from tests.support.waiting import eventually
 
 HEAD = head_revision()
 ANOTHER_LOGIN = "CQ003"
@@ -279,11 +281,61 @@ def test_worker_cannot_approve_what_must_be_reviewed(administrator: Queue, worke
     waiting = administrator.row(reviewed.id)["content_id"]
     unreviewed = held_by(worker, administrator, own_id)
 
-    worker.complete(own_id, [unreviewed], content_ids=[waiting])
-
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        worker.complete(own_id, [unreviewed], content_ids=[waiting])
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         worker.run("UPDATE contents SET review_status = 'approved'")
     assert administrator.values("SELECT review_status FROM contents") == ["pending"]
+
+
+def test_login_that_may_insert_contents_and_not_approve_them_approves_none(
+    administrator: Queue, log_in: Callable[..., Queue]
+) -> None:
+    """A worker of a host that stores its contents itself."""
+    session = log_in("contentq_worker", name="host")
+    administrator.run(f"GRANT INSERT ON contents TO {session.value('SELECT session_user::text')}")
+    own_id = session.register()
+    task = held_by(session, administrator, own_id)
+    insert = "INSERT INTO contents (account_id, title, body) VALUES (%s, 'T', 'B') RETURNING id"
+    made = session.value(insert, administrator.account)
+
+    assert session.complete(own_id, [task], content_ids=[made]) == [task.id]
+
+    assert administrator.row(task.id)["content_id"] == made
+    assert administrator.values("SELECT review_status FROM contents") == ["pending"]
+
+
+def test_worker_gives_no_task_the_content_of_another(administrator: Queue, worker: Queue) -> None:
+    insert = "INSERT INTO contents (account_id, title, body) VALUES (%s, 'T', 'Secret') RETURNING id"
+    secret = administrator.value(insert, administrator.add_account())
+    own_id = worker.register()
+    task = held_by(worker, administrator, own_id)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="may not name the content of a task"):
+        worker.complete(own_id, [task], content_ids=[secret])
+
+    assert administrator.row(task.id)["content_id"] is None
+    assert worker.complete(own_id, [task], content_ids=[None]) == [task.id]
+
+
+@pytest.mark.parametrize("key", ["*", "other.example"])
+def test_gate_that_a_handler_may_not_close_stays_open_and_its_task_is_put_off(
+    administrator: Queue, dsn: str, key: str
+) -> None:
+    async def handler(_task: object, _ctx: object) -> None:
+        raise RateLimited("slow down", gate=key, retry_after=3600)
+
+    task = administrator.add()
+    with login(administrator, dsn, "contentq_worker") as own:
+        running = RunningWorker(own, handler, gate="own.example")
+        try:
+            eventually(lambda: administrator.row(task)["error_message"] == "slow down")
+        finally:
+            running.leave()
+
+    assert administrator.status(task) == "pending"
+    assert administrator.row(task)["scheduled_at"] is not None
+    assert administrator.values("SELECT key FROM contentq.gates") == []
 
 
 @pytest.mark.parametrize("state", ["another's", "pending", "its own, ended"])
