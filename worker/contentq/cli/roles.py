@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def roles() -> None:
-    """Roles for producers, workers, operators and readers, with no more rights than their work needs."""
+    """Create roles with no more rights than they need."""
 
 
 @roles.command()
