@@ -3,10 +3,11 @@
 -- Locks: the tasks, in id order. Returns: the ids that counted.
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout; neither counts.
--- content_ids names content that the caller has stored itself, and so is for logins that may; for others, such as those of
--- contentq_worker, store() is the way. It is approved when the task has auto_approve and the login may approve. What a result says of model, tokens and
--- cost is added to the usage of the task's account (see add_usage()).
--- Raises: 42501 for content_ids of a login that may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing changed, when a result is not JSON that jsonb can hold.
+-- content_ids names content that the caller has stored itself, and so is for logins that may; for others, such as those
+-- of contentq_worker, store() is the way. It is approved when the task has auto_approve and the login may approve. What
+-- a result says of model, tokens and cost is added to the usage of the task's account (see add_usage()).
+-- Raises: 42501 for content_ids of a login that may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing
+--         changed, when a result is not JSON that jsonb can hold.
 CREATE OR REPLACE FUNCTION contentq.complete(
     worker_id bigint,
     ids bigint[],
