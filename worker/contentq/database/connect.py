@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 import psycopg
 from psycopg.rows import TupleRow
 
+from contentq.database import transport
 from contentq.database.dsn import parameters, without_secrets
 from contentq.errors import DatabaseUnreachable
 
@@ -39,16 +40,24 @@ PREPARE_AFTER = 1
 
 
 def connection_parameters(dsn: str, application_name: str) -> dict[str, Any]:
-    """The DSN's parameters with contentq's defaults for whatever it leaves open."""
-    return {"application_name": application_name, **_DEFAULTS, **parameters(dsn)}
+    """The DSN's parameters with contentq's defaults for whatever it leaves open.
+
+    Over a network, no password is sent in clear text (transport.py).
+    """
+    return {"application_name": application_name, **_DEFAULTS, **transport.guarded(parameters(dsn))}
 
 
 def connect(dsn: str, application_name: str = "contentq") -> psycopg.Connection[TupleRow]:
     """A connection in autocommit mode. Raises DatabaseUnreachable."""
+    wanted = connection_parameters(dsn, application_name)
     try:
-        return psycopg.connect(**connection_parameters(dsn, application_name), **_OPTIONS)
+        return psycopg.connect(**wanted, **_OPTIONS)
     except psycopg.OperationalError as error:
-        raise DatabaseUnreachable(_unreachable(dsn, error)) from None
+        first = error
+    try:
+        return psycopg.connect(**_again(dsn, wanted, first), **_OPTIONS)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(_unreachable(dsn, error, first)) from None
 
 
 async def connect_async(
@@ -59,12 +68,26 @@ async def connect_async(
     Raises DatabaseUnreachable.
     """
     options: _Options = {**_OPTIONS, "prepare_threshold": PREPARE_AFTER if prepare else None}
+    wanted = connection_parameters(dsn, application_name)
     try:
-        return await psycopg.AsyncConnection.connect(**connection_parameters(dsn, application_name), **options)
+        return await psycopg.AsyncConnection.connect(**wanted, **options)
     except psycopg.OperationalError as error:
+        first = error
+    try:
+        return await psycopg.AsyncConnection.connect(**_again(dsn, wanted, first), **options)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(_unreachable(dsn, error, first)) from None
+
+
+def _again(dsn: str, wanted: dict[str, Any], error: psycopg.OperationalError) -> dict[str, Any]:
+    """What to try after an error. Raises DatabaseUnreachable unless another way is left."""
+    found = transport.over_tls(wanted, error)
+    if found is None:
         raise DatabaseUnreachable(_unreachable(dsn, error)) from None
+    return found
 
 
-def _unreachable(dsn: str, error: psycopg.OperationalError) -> str:
+def _unreachable(dsn: str, error: psycopg.OperationalError, first: psycopg.OperationalError | None = None) -> str:
     reason = " ".join(str(error).split())
-    return f"cannot connect to the database ({without_secrets(dsn)}): {reason}"
+    shown = without_secrets(dsn)
+    return f"cannot connect to the database ({shown}): {reason}{transport.advice(error, first)}"

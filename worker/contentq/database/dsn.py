@@ -66,6 +66,15 @@ def _is_misread(dsn: str, found: dict[str, Any]) -> bool:
     return "@" in path or authority.count("@") > 1 or not re.fullmatch(r"[\d,]*", str(found.get("port", "")))
 
 
+def has_password(dsn: str) -> bool:
+    """Whether there is a password in it; of one that cannot be read, nobody knows."""
+    try:
+        found = parameters(normalise(dsn))
+    except UnreadableDsn:
+        return False
+    return bool(found.get("password") or found.get("sslpassword"))
+
+
 def without_secrets(dsn: str) -> str:
     """The DSN as key=value pairs, with nothing secret in it; for messages and logs."""
     shown = {key: value for key, value in parameters(dsn).items() if key not in _SECRETS}
