@@ -20,7 +20,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import conninfo
 
-from contentq.database import launch
+from contentq.database import launch, state_folder
 from contentq.errors import EmbeddedServerError
 
 DEFAULT_VERSION = 18
@@ -69,8 +69,10 @@ def data_folder() -> Path:
 
 
 def status() -> Status:
-    """Looks without changing anything."""
+    """Looks without changing anything. Raises EmbeddedServerError when the state folder is not to be trusted."""
     data = data_folder()
+    if not state_folder.check(home()):
+        return Status(data, None, None, None)
     version_file, pid_file = data / "PG_VERSION", data / "postmaster.pid"
     try:
         if not version_file.is_file():
@@ -184,9 +186,9 @@ def _wait_until_it_answers() -> Status:
 def _start_server(found: Status, version: int) -> None:
     folder = programs(version)
     try:
-        with launch.alone(home()):
+        with state_folder.alone(home()) as place:
             if not data_folder().exists():
-                launch.create(found.data, folder, version)
+                launch.create(found.data, place, folder, version)
             if not status().running:
                 _remove_leftovers(found.data)
                 launch.start(found.data, folder)

@@ -7,18 +7,20 @@ of a machine, and cannot start in a folder whose path has a space in it or in a 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from contentq.errors import EmbeddedServerError
+
+log = logging.getLogger("contentq.database")
 
 START_TIMEOUT = 30
 """Seconds to wait for a started server to answer."""
@@ -33,36 +35,29 @@ comma separates hosts, in URLs a space must be encoded."""
 _BUILTIN_LOCALE_SINCE = 17
 
 
-@contextmanager
-def alone(home: Path) -> Iterator[None]:
-    """Makes everyone else wait who wants to start the server of this state folder, which is made if need be."""
-    import fcntl
+def create(data: Path, folder: int, programs: Path, version: int) -> None:
+    """Makes the data folder: all of it or nothing, also when it is interrupted. Raises EmbeddedServerError.
 
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def create(data: Path, programs: Path, version: int) -> None:
-    """Makes the data folder: all of it or nothing, also when it is interrupted. Raises EmbeddedServerError."""
+    folder: a descriptor of the state folder, in which it is made, whatever its path leads to by now.
+    """
     user = _server_user()
     _make_reachable(data, programs, user)
     unfinished = data.with_name(f"{data.name}.new")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700)
+    shutil.rmtree(unfinished.name, ignore_errors=True, dir_fd=folder)
+    os.mkdir(unfinished.name, 0o700, dir_fd=folder)
     if user:
-        shutil.chown(unfinished, user["user"], user["group"])
+        os.chown(unfinished.name, user["user"], user["group"], dir_fd=folder, follow_symlinks=False)
     # Independent of the locale of whoever starts it first, which need not be installed here.
     locale = ["--locale=C"]
     if version >= _BUILTIN_LOCALE_SINCE:
         locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    # Who reaches the socket is let in, and the folder that it is in lets nobody else pass. Should someone make the
+    # server listen on a port, every user of the machine would reach that.
+    access = ["--auth-local=trust", "--auth-host=reject"]
     _run(
-        [programs / "initdb", "-D", unfinished, "-U", "postgres", "-A", "trust", "-E", "UTF8", *locale],
-        unfinished,
-        user,
+        [programs / "initdb", "-D", unfinished, "-U", "postgres", *access, "-E", "UTF8", *locale], unfinished, user
     )
-    unfinished.rename(data)
+    os.rename(unfinished.name, data.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def start(data: Path, programs: Path) -> None:
@@ -121,26 +116,43 @@ def _server_user() -> dict[str, Any]:
     return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
 
 
+def _let_pass(folder: Path, what: str, user: dict[str, Any]) -> None:
+    """Lets the server's user, who is not root, pass through to a folder, and says what that changes.
+
+    what: is in the folder. Raises EmbeddedServerError where the folder on the way is somebody else's.
+    """
+    for path in reversed((folder, *folder.parents)):
+        if not user or _can_pass(path, user):
+            continue
+        why = f"root runs the server as the user {SERVER_USER}, and {what} in it"
+        found = path.stat()
+        if found.st_uid != os.geteuid():
+            raise EmbeddedServerError(
+                f"{path} is closed to others: {why}; have its owner run: chmod o+x {shlex.quote(str(path))} (or "
+                "name another folder with CONTENTQ_HOME)"
+            )
+        path.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
+        log.info("%s lets other users pass through now (chmod o+x): %s", path, why)
+
+
+def _can_pass(folder: Path, user: dict[str, Any]) -> bool:
+    shell = ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)]
+    return subprocess.run(shell, cwd="/", capture_output=True, check=False, **user).returncode == 0
+
+
 def _make_reachable(data: Path, programs: Path, user: dict[str, Any]) -> None:
     """Lets the server's user, who is not root, reach its data and its programs; other users' rights stay."""
+    _let_pass(data.parent, "its data are", user)
+    _let_pass(programs, "its programs are", user)
     if not user:
         return
-    _let_pass(data)
-    _let_pass(programs)
     if (programs / "postgres").stat().st_mode & stat.S_IXOTH:
         return
     # Installed with a umask that leaves nothing to others.
     for path in [programs.parent, *programs.parent.rglob("*")]:
         mode = stat.S_IMODE(path.stat().st_mode)
         path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
-
-
-def _let_pass(path: Path) -> None:
-    """Lets everyone pass through (not list) the folders that lead to a path."""
-    for folder in path.parents:
-        mode = stat.S_IMODE(folder.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            folder.chmod(mode | stat.S_IXOTH)
+    log.info("other users can read %s now: root runs the server as the user %s", programs.parent, SERVER_USER)
 
 
 def _socket_folder(data: Path, user: dict[str, Any]) -> Path:
@@ -161,4 +173,6 @@ def _socket_folder(data: Path, user: dict[str, Any]) -> Path:
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner:
             raise EmbeddedServerError(f"{folder} belongs to someone else; remove it, or set TMPDIR") from None
+        if stat.S_IMODE(found.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+            raise EmbeddedServerError(f"{folder} is open to others; remove it") from None
     return folder
