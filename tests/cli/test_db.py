@@ -43,6 +43,7 @@ def _db_in(home: Path, **environment: str) -> Db:
 def _folder() -> Iterator[Path]:
     """A folder for a server; not tmp_path, which another pytest closes to the user that root's server runs as."""
     with TemporaryDirectory(prefix="contentq-test-") as name:
+        Path(name).chmod(0o711)
         yield Path(name)
 
 

@@ -69,4 +69,4 @@ def test_error_of_a_task_does_not_steer_the_terminal(dsn: str, queue: Queue) -> 
 
     assert code == 0, shown
     assert not {"\x07", "\x9b", "\r", "\x1b"} & {*shown}
-    assert "the reason: �[31m��2J" in shown
+    assert r"the reason: \x1b[31m\x07\x9b2J" in shown

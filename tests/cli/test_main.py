@@ -114,8 +114,11 @@ def test_wrong_usage_ends_with_2(contentq: Run, arguments: list[str]) -> None:
 def test_unreachable_database_ends_with_3_and_shows_no_password(contentq: Run, arguments: list[str]) -> None:
     outcome = contentq("--dsn", "postgresql://user:geheim@127.0.0.1:1/queue", *arguments)
 
-    assert outcome.code == 3
-    assert "cannot connect to the database (user=user dbname=queue host=127.0.0.1 port=1)" in outcome.error
+    assert (outcome.code, outcome.out) == (3, "")
+    warning, error = outcome.err.splitlines()
+    assert warning.startswith("warning: other users of this machine can read the password in --dsn")
+    where = "(user=user dbname=queue host=127.0.0.1 port=1)"
+    assert error.startswith(f"Error: cannot connect to the database {where}")
     assert "geheim" not in outcome.err
 
 

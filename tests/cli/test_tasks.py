@@ -160,7 +160,7 @@ def test_show_tells_the_errors_of_earlier_attempts(contentq: Run, drafted: str) 
 
     assert last[0].startswith("attempt 1 at 20")
     assert last[0].endswith(": TemporaryError: the provider said 503")
-    assert last[1] == "later"
+    assert last[1] == "  later"
 
 
 def test_error_without_a_class_is_shown_without_one(contentq: Run, queue: Queue) -> None:
@@ -257,7 +257,7 @@ def test_text_of_a_task_does_not_steer_the_terminal(dsn: str, queue: Queue, comm
 
     assert code == 0, shown
     assert not {"\x07", "\x9b", "\r", "\x1b"} & {*shown}
-    assert "�[31m��2J" in shown
+    assert r"\x1b[31m\x07\x9b2J" in shown
 
 
 @pytest.mark.parametrize("command", [["list", "--json"], ["show", "post-7", "--json"]])
@@ -272,10 +272,11 @@ def test_json_does_not_steer_the_terminal_either(dsn: str, queue: Queue, command
     assert not {"\x07", "\x9b", "\r", "\x1b"} & {*shown}
 
 
-def test_show_into_a_pipe_changes_nothing(contentq: Run, queue: Queue) -> None:
+def test_show_into_a_pipe_is_escaped_unless_raw_is_asked_for(contentq: Run, queue: Queue) -> None:
     queue.add(task_id="post-7", topic=STEERING)
 
-    assert f"topic                {STEERING}\n" in contentq("show", "post-7").out
+    assert "topic                \\x1b[31m\\x07\\x9b2J\\rred\n" in contentq("show", "post-7").out
+    assert f"topic                {STEERING}\n" in contentq("--raw", "show", "post-7").out
 
 
 @pytest.mark.parametrize(

@@ -504,7 +504,7 @@ def test_terminal_is_not_steered_by_what_a_handler_says(
 
     assert code == (1 if topic == "error" else 0)
     for each in shown:
-        assert f"{each} �]0;pwn��[31m�31m" in screen
+        assert f"{each} \\x1b]0;pwn\\x07\\x1b[31m\\x9b31m" in screen
     if topic != "error":
         assert r'"text": "result \u001b]0;pwn\u0007\u001b[31m\u009b31m"' in screen
     assert not {*"\x1b\x07\x9b"} & {*screen}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentq.cli.durations import Duration
-from contentq.cli.output import json_option, print_json, print_table, print_text
+from contentq.cli.output import console, json_option, print_json, print_line, print_table, print_text
 from contentq.version import __version__
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: timedelt
         print_json(_data(figures))
         return
     server = figures.server
-    click.echo(f"contentq {__version__} on PostgreSQL {server.version}")
+    print_line(f"contentq {__version__} on PostgreSQL {server.version}")
     width = min(shutil.get_terminal_size().columns, WIDEST)
     place = f"database {server.database} on {_place(server)}, as user {server.user}"
     print_text(textwrap.fill(place, width, break_long_words=False, break_on_hyphens=False) + "\n")
     print_table(None, _rows(figures), "")
     for paragraph in verdict(figures):
         lines = textwrap.fill(paragraph, width, break_on_hyphens=False)
-        click.echo("\n" + lines.replace(NO_BREAK, " "))
+        print_text("\n" + lines.replace(NO_BREAK, " "))
 
 
 def _place(server: Server) -> str:
@@ -142,11 +142,10 @@ def _progress() -> Iterator[Tell]:
     if not sys.stderr.isatty():
         yield lambda *_: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description:<18}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
+    with Progress(*columns, console=console(err=True), auto_refresh=False, transient=True) as progress:
         bar = progress.add_task("")
         drawn_at, shown = 0.0, ""
 

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from contentq.cli.output import json_option, print_fields, print_json
+from contentq.cli.output import json_option, print_fields, print_json, print_line
 
 ABOUT_PSQL = ("--help", "-?", "--version", "-V")
 """Arguments that psql answers by itself, without a server."""
@@ -33,7 +33,7 @@ def start(pg_version: str | None) -> None:
     was_running = embedded.status().running
     status = embedded.start(int(pg_version) if pg_version else None)
     said = "is running already" if was_running else "is running"
-    click.echo(f"PostgreSQL {status.version} {said} (pid {status.pid}); its data is in {status.data}")
+    print_line(f"PostgreSQL {status.version} {said} (pid {status.pid}); its data is in {status.data}")
 
 
 @db.command()
@@ -41,7 +41,7 @@ def stop() -> None:
     """Stop the server; its data stays."""
     from contentq.database import embedded
 
-    click.echo("stopped" if embedded.stop() else "it was not running")
+    print_line("stopped" if embedded.stop() else "it was not running")
 
 
 @db.command()
@@ -75,7 +75,7 @@ def url() -> None:
     """
     from contentq.database import embedded
 
-    click.echo(embedded.running_dsn())
+    print_line(embedded.running_dsn())
 
 
 @db.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contentq.cli.output import json_option, print_json, print_text
+from contentq.cli.output import json_option, print_json, print_line
 from contentq.cli.session import open_session
 from contentq.cli.unknown import unknown_task
 
@@ -36,4 +36,4 @@ def explain(options: GlobalOptions, /, task_id: str, as_json: bool) -> None:
         print_json({"task_id": task_id, "status": status, "reasons": reasons})
         return
     for reason in reasons:
-        print_text(reason)
+        print_line(reason)

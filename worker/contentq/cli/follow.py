@@ -8,7 +8,7 @@ from datetime import datetime
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
-from contentq.cli.output import as_json_value, print_json_text, print_text
+from contentq.cli.output import as_json_value, print_json_text, print_line
 from contentq.cli.unknown import unknown_task
 from contentq.errors import ContentQueueError
 
@@ -34,7 +34,7 @@ def follow(connection: psycopg.Connection[TupleRow], task_id: str, as_json: bool
         if as_json:
             print_json_text(json.dumps(state, ensure_ascii=False, default=as_json_value))
         else:
-            print_text(f"{_clock(state['at'])}  {_line(state, before)}")
+            print_line(f"{_clock(state['at'])}  {_line(state, before)}")
         before = state
     return before
 
@@ -78,7 +78,7 @@ def _progress(state: dict[str, Any]) -> str:
     if state["progress"] is not None:
         parts.append(percent(state["progress"]))
     if state["note"] is not None:
-        parts.append(" ".join(state["note"].split()))
+        parts.append(state["note"])
     return ", ".join(parts)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import format_value, json_option, print_json, print_text
+from contentq.cli.output import format_value, json_option, print_json, print_line
 from contentq.cli.session import open_session
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ def pause(
     if as_json:
         print_json({"gate": subject.gate, "account": subject.account, "paused_until": until, "note": note})
         return
-    print_text(f"{subject.name} {_describe_pause(subject, until)}")
+    print_line(f"{subject.name} {_describe_pause(subject, until)}")
     if note is not None:
-        print_text(note, err=True)
+        print_line(note, err=True)
 
 
 @click.command()
@@ -119,15 +119,15 @@ def resume(options: GlobalOptions, /, as_json: bool, **named: Any) -> None:
     if as_json:
         print_json({"gate": subject.gate, "account": subject.account, "was_paused": was_paused})
         return
-    print_text(f"{subject.name} {_describe_resumption(subject, was_paused)}")
+    print_line(f"{subject.name} {_describe_resumption(subject, was_paused)}")
     if over_budget_until is not None:
-        click.echo(
+        print_line(
             f"its monthly budget is used up: none of its tasks is claimed before {format_value(over_budget_until)}"
         )
     elif subject.gate == EVERYONE and still_closed:
-        print_text(f"still closed: {', '.join(still_closed)}")
+        print_line(f"still closed: {', '.join(still_closed)}")
     elif EVERYONE in still_closed:
-        click.echo("all workers are still paused: contentq resume --all")
+        print_line("all workers are still paused: contentq resume --all")
 
 
 def _check_subject(gate: str | None, account: str | None, everyone: bool) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import click
 
 from contentq.cli.failures import EXIT_INTERRUPTED, explain_error
+from contentq.cli.notes import notes_to_stderr, warn_of_password
+from contentq.cli.output import print_text, set_raw
 from contentq.cli.streams import abandon_output, open_standard_streams, print_error
 from contentq.version import __version__
 
@@ -50,6 +55,10 @@ COMMANDS = {
 
 ALIASES = {"retry": "requeue"}
 """Other names of subcommands."""
+
+
+_BEFORE = {"--dsn": "--dsn DSN", "--raw": "--raw"}
+"""The options that go before the subcommand."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +110,22 @@ def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) ->
     callback=_not_empty,
     help="The database; else DATABASE_URL, else the embedded server (contentq db start).",
 )
+@click.option(
+    "--raw", is_flag=True, help="Show control characters, bidi marks and what cannot be seen as they are."
+)
 @click.version_option(__version__, prog_name="contentq")
 @click.pass_context
-def main(ctx: click.Context, /, dsn: str | None) -> None:
+def main(ctx: click.Context, /, dsn: str | None, raw: bool) -> None:
     """A PostgreSQL queue for content-generation tasks."""
+    set_raw(raw)
+    warn_of_password("--dsn", dsn)
     ctx.obj = GlobalOptions(dsn)
 
 
 def run() -> None:
     """Runs the command line; the process ends with one of the documented exit codes."""
     open_standard_streams()
+    sys.excepthook = _print_traceback
     exit_code = execute(sys.argv[1:])
     abandon_output()
     sys.exit(exit_code)
@@ -118,15 +133,17 @@ def run() -> None:
 
 def execute(arguments: list[str]) -> int:
     """Runs one command; returns its exit code."""
+    set_raw(False)
     try:
-        outcome: Any = main.main(arguments, prog_name="contentq", standalone_mode=False)
+        with notes_to_stderr():
+            outcome: Any = main.main(arguments, prog_name="contentq", standalone_mode=False)
         sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
         print_error("interrupted")
         return EXIT_INTERRUPTED
     except click.ClickException as error:
         with suppress(OSError):
-            _hint_at_dsn(error).show()
+            _show(_hint_at_place(error))
         return error.exit_code
     except (ReaderGone, BrokenPipeError):
         abandon_output()  # whoever read it has seen enough
@@ -142,11 +159,25 @@ def execute(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def _hint_at_dsn(error: click.ClickException) -> click.ClickException:
-    """The error; for a --dsn after the command, one that says that it goes before."""
-    if not isinstance(error, click.NoSuchOption) or error.option_name != "--dsn" or error.ctx is None:
+def _show(error: click.ClickException) -> None:
+    """Prints what click says of it, which quotes arguments."""
+    said = io.StringIO()
+    error.show(said)
+    print_text(said.getvalue().removesuffix("\n"), err=True)
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """For a bug: as Python does, but the error's text does not reach the terminal as it is."""
+    with suppress(OSError):
+        print_text("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), err=True)
+
+
+def _hint_at_place(error: click.ClickException) -> click.ClickException:
+    """The error; for a --dsn or --raw after the command, one that says that it goes before."""
+    if not isinstance(error, click.NoSuchOption) or error.option_name not in _BEFORE or error.ctx is None:
         return error
     command = error.ctx.command_path.removeprefix("contentq ")
-    if command.split()[0] == "db":  # which knows the embedded server only
+    if command.split()[0] == "db" and error.option_name == "--dsn":  # which knows the embedded server only
         return error
-    return click.UsageError(f"--dsn goes before the command: contentq --dsn DSN {command}", error.ctx)
+    option = error.option_name
+    return click.UsageError(f"{option} goes before the command: contentq {_BEFORE[option]} {command}", error.ctx)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contentq.cli.output import json_option, print_json
+from contentq.cli.output import escape, json_option, print_as_it_is, print_json, print_line, print_message
 from contentq.errors import ContentQueueError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def migrate(
     if as_sql:
         if as_json:
             raise click.UsageError("--sql and --json exclude each other")
-        click.echo(migrations.migration_sql(revision, start, schema), nl=False)
+        print_as_it_is(migrations.migration_sql(revision, start, schema))
         return
     resolved = dsn.resolve(options.dsn)
     if not yes:
@@ -68,13 +68,13 @@ def migrate(
         print_json({"before": done.before, "after": done.after, "changes": done.changes, "notes": done.notes})
         return
     if done.before == done.after:
-        click.echo(f"already at revision {done.after or 'base'}")
+        print_line(f"already at revision {done.after or 'base'}")
     else:
-        click.echo(f"migrated from {done.before or 'base'} to {done.after or 'base'}")
+        print_line(f"migrated from {done.before or 'base'} to {done.after or 'base'}")
     for change in done.changes:
-        click.echo(change)
+        print_line(change)
     for note in done.notes:
-        click.echo(f"note: {note}", err=True)
+        print_message(f"note: {note}", err=True)
 
 
 def _ask_before_going_back(dsn: str, revision: str) -> None:
@@ -90,7 +90,7 @@ def _ask_before_going_back(dsn: str, revision: str) -> None:
         consequence = f"going back from {before} to {revision} drops {lost}"
         if not sys.stdin.isatty():
             raise ContentQueueError(f"{consequence}; nothing was changed; repeat with --yes")
-        if not click.confirm(f"{consequence.capitalize()}. Go on?", err=True):
+        if not click.confirm(escape(f"{consequence.capitalize()}. Go on?"), err=True):
             raise ContentQueueError("nothing was changed")
 
 

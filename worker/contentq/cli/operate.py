@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import count_of, json_option, print_json, print_text
+from contentq.cli.output import count_of, json_option, print_json, print_line, print_message
 from contentq.cli.session import open_session
 from contentq.cli.unknown import hint_at_id
 
@@ -70,7 +70,7 @@ def maintain(options: GlobalOptions, /, as_json: bool) -> None:
     if as_json:
         print_json(done)
     else:
-        click.echo(f"{done['timed_out']} timed out, {done['rescued']} rescued")
+        print_line(f"{done['timed_out']} timed out, {done['rescued']} rescued")
 
 
 @click.command()
@@ -86,7 +86,7 @@ def cleanup(options: GlobalOptions, /, older_than: timedelta, as_json: bool) -> 
     if as_json:
         print_json({"deleted": deleted})
     else:
-        click.echo(f"{count_of(deleted, 'completed task')} deleted")
+        print_line(f"{count_of(deleted, 'completed task')} deleted")
 
 
 def _change_each(
@@ -119,8 +119,8 @@ def _print_outcomes(
     else:
         for each in outcomes:
             if each["status"] is not None:
-                print_text(f"{each['task_id']} {words[each['status']]}")
+                print_line(f"{each['task_id']} {words[each['status']]}")
             else:
-                print_text(f"Error: {each['task_id']}: {each['error']}", err=True)
+                print_message(f"Error: {each['task_id']}: {each['error']}", err=True)
     if any(each["error"] for each in outcomes):
         ctx.exit(1)

@@ -1,26 +1,33 @@
-"""How commands print: tables for people, plain columns for pipes, JSON for programs."""
+"""How commands print: tables for people, plain columns for pipes, JSON for programs.
+
+All that commands print goes through this module, which escapes what cannot be seen or would steer a terminal: a
+task's text comes from anyone, and a pipe or a file ends at a terminal, too. With --raw nothing is escaped, but
+JSON, which says the same either way.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from contentq import escaping
+
+if TYPE_CHECKING:
+    from rich.console import Console  # noqa: TID251 - the only place
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-
-_CONTROL = {code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
-"""What would steer a terminal: a task's text comes from anyone."""
-
-_UNESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-"""The part of it that JSON need not escape."""
 
 _LEAST = 4
 """Characters that a column keeps when it gives way."""
+
+_NOT_INDENTED = re.compile(r"\n(?! {2})")
 
 
 def print_json(value: Any) -> None:
@@ -30,7 +37,7 @@ def print_json(value: Any) -> None:
 
 def print_json_text(text: str) -> None:
     """Prints what is JSON already."""
-    click.echo(text.translate(_UNESCAPED))
+    print_as_it_is(escaping.escape_json(text) + "\n")
 
 
 def print_table(
@@ -41,7 +48,7 @@ def print_table(
     give_way: the columns that are cut when the terminal is too narrow. Into a pipe nothing is cut.
     """
     if not rows:
-        click.echo(nothing)
+        print_line(nothing)
     elif sys.stdout.isatty():
         _print_for_terminal(title, rows, give_way)
     else:
@@ -52,13 +59,54 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     """Prints names and values, one a line; the further lines of a value are indented."""
     width = max(len(name) for name in fields)
     for name, value in fields.items():
-        print_text(f"{name:<{width}}  {format_value(value)}".replace("\n", "\n" + " " * (width + 2)))
+        text = escape(format_value(value), escaping.LINES)
+        print_as_it_is(f"{name:<{width}}  {text}\n".replace("\n", "\n" + " " * (width + 2)).rstrip(" "))
+
+
+def print_line(text: str = "", err: bool = False) -> None:
+    """Prints one line; a line break in it is escaped."""
+    print_as_it_is(escape(text) + "\n", err)
+
+
+def print_message(text: str, err: bool = False) -> None:
+    """Prints a message. Its further lines are indented, so that none of them looks like another message."""
+    print_as_it_is(_NOT_INDENTED.sub("\n  ", escape(text, escaping.LINES)) + "\n", err)
 
 
 def print_text(text: str, err: bool = False) -> None:
-    """Prints a text that others have written: to a terminal without what would steer it, else as it is."""
-    to_terminal = (sys.stderr if err else sys.stdout).isatty()
-    click.echo(text.translate(_CONTROL) if to_terminal else text, err=err, color=True)
+    """Prints a text of several lines."""
+    print_as_it_is(escape(text, escaping.LINES) + "\n", err)
+
+
+def print_prose(text: str) -> None:
+    """Prints a title or an article."""
+    print_as_it_is(escape(text, escaping.PROSE) + "\n")
+
+
+def print_as_it_is(text: str, err: bool = False) -> None:
+    """Prints what was escaped already, or is contentq's own to the last character."""
+    click.echo(text, nl=False, err=err, color=True)  # noqa: TID251 - the only place
+
+
+def console(err: bool = False) -> Console:
+    """For tables and progress bars, which steer the terminal themselves: what goes into them must be escaped."""
+    from rich.console import Console  # noqa: TID251 - the only place
+
+    return Console(stderr=err)
+
+
+def escape(text: str, kept: str = "") -> str:
+    """The text as it is shown: with --raw as it is. kept: what stays, by default nothing: it is one line."""
+    return text if _Raw.on else escaping.escape(text, kept)
+
+
+def set_raw(on: bool) -> None:
+    """Whether texts are shown as they are."""
+    _Raw.on = on
+
+
+class _Raw:
+    on = False
 
 
 def count_of(number: int, noun: str) -> str:
@@ -81,23 +129,22 @@ def format_value(value: Any) -> str:
 
 def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str]) -> None:
     from rich.cells import cell_len
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    texts = [{name: _cell(value).translate(_CONTROL) for name, value in row.items()} for row in rows]
+    screen = console()
+    texts = [{name: _cell(value) for name, value in row.items()} for row in rows]
     widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in texts))) for name in rows[0]}
-    _narrow(widths, console.width, give_way)
+    _narrow(widths, screen.width, give_way)
     # What is too wide all the same is wrapped by the terminal, so that nothing is lost.
-    console.width = max(console.width, _total(widths))
+    screen.width = max(screen.width, _total(widths))
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name, value in rows[-1].items():
         justify: Literal["left", "right"] = "right" if _is_number(value) else "left"
         table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[name])
     for row in texts:
         table.add_row(*map(Text, row.values()))
-    console.print(table)
+    screen.print(table)
 
 
 def _narrow(widths: dict[str, int], available: int, give_way: Sequence[str]) -> None:
@@ -114,18 +161,21 @@ def _total(widths: Mapping[str, int]) -> int:
 
 
 def _print_plain(title: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Columns as wide as they need to be."""
+    """Columns as wide as they need to be on a terminal, where a Chinese character takes two places."""
+    from rich.cells import cell_len
+
     lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     if title:
-        click.echo(title)
+        print_line(title)
     for line in lines:
-        click.echo("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
+        padded = [text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True)]
+        print_as_it_is("  ".join(padded).rstrip() + "\n")
 
 
 def _cell(value: Any) -> str:
     """A value on one line."""
-    return " ".join(format_value(value).split()) if isinstance(value, str) else format_value(value)
+    return escape(format_value(value))
 
 
 def _is_number(value: Any) -> bool:

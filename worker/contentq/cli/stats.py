@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contentq.cli.output import json_option, print_json, print_table
+from contentq.cli.output import json_option, print_json, print_line, print_table
 from contentq.cli.session import open_session
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
     parts = [name for name in PARTS if found[name] or name not in ONLY_WHEN_ANY]
     for number, name in enumerate(parts):
         if number:
-            click.echo()
+            print_line()
         rows = [_choose_columns(name, row) for row in found[name]]
         print_table(PARTS[name], rows, f"{PARTS[name]}: none", give_way=GIVE_WAY.get(name, []))
 

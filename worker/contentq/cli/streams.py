@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from contentq.cli.output import print_text
+from contentq.cli.output import print_message
 from contentq.errors import AnswerLost, ContentQueueError
 
 
@@ -42,7 +42,7 @@ def abandon_output() -> None:
 def print_error(text: str) -> None:
     """Prints to standard error, if that can be."""
     with suppress(OSError):
-        print_text(text, err=True)
+        print_message(text, err=True)
 
 
 def check_output(undone: str) -> None:

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import click
 
 from contentq.cli.durations import DURATION
-from contentq.cli.output import count_of, json_option, print_json, print_text
+from contentq.cli.output import console, count_of, json_option, print_json, print_line
 from contentq.cli.session import open_session
 from contentq.cli.streams import answering, check_output
 from contentq.errors import ContentQueueError, InputRefused
@@ -122,7 +122,7 @@ def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_j
         if as_json:
             print_json({"task_id": task_id})
         else:
-            click.echo(task_id)
+            print_line(task_id)
 
 
 def _submit_many(
@@ -159,13 +159,13 @@ def _print_answer(done: Submitted, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"{count_of(done.inserted, 'task')} submitted")
+    print_line(f"{count_of(done.inserted, 'task')} submitted")
     if done.duplicates:
-        click.echo(f"{done.duplicates} left out, as their task_id exists already:", err=True)
+        print_line(f"{done.duplicates} left out, as their task_id exists already:", err=True)
         for line, task_id in done.first_duplicates:
-            print_text(f"  line {line}: {task_id}", err=True)
+            print_line(f"  line {line}: {task_id}", err=True)
         if done.duplicates > len(done.first_duplicates):
-            click.echo(f"  and {done.duplicates - len(done.first_duplicates)} more", err=True)
+            print_line(f"  and {done.duplicates - len(done.first_duplicates)} more", err=True)
 
 
 def _find_account(connection: Connection, values: dict[str, str | timedelta]) -> None:
@@ -207,12 +207,11 @@ def _progress(file: IO[bytes]) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda _rows: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     size = os.fstat(file.fileno()).st_size or None
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]:,} tasks"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=console(err=True)) as progress:
         bar = progress.add_task("submitting", total=size, rows=0)
 
         def advance(rows: int) -> None:

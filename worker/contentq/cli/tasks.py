@@ -14,8 +14,10 @@ from contentq.cli.output import (
     print_fields,
     print_json,
     print_json_text,
+    print_line,
+    print_message,
+    print_prose,
     print_table,
-    print_text,
 )
 from contentq.cli.session import open_session
 from contentq.cli.unknown import unknown_task
@@ -68,7 +70,7 @@ def list_tasks(
         return
     print_table(None, [_narrow(row, now) for row in rows], "no tasks", give_way=["topic"])
     if len(rows) == limit:
-        click.echo(f"older ones: add --before {rows[-1]['id']}", err=True)
+        print_line(f"older ones: add --before {rows[-1]['id']}", err=True)
 
 
 @click.command()
@@ -107,7 +109,7 @@ def _show(connection: Connection, task_id: str, with_content: bool, as_json: boo
     cost = usage_in_words(task["result"])
     print_fields({**task, "usage": cost} if cost else task)
     for error in errors:
-        print_text(_describe_error(error))
+        print_message(_describe_error(error))
     if with_content:
         _show_content(connection, task["content_id"], as_json)
 
@@ -142,12 +144,13 @@ def _describe_error(error: Any) -> str:
 
 def _print_content(content: dict[str, Any] | None) -> None:
     if content is None:
-        click.echo("\nit has no content")
+        print_prose("\nit has no content")
     else:
-        click.echo(f"\ncontent {content['id']}, {content['word_count']} words, {content['review_status']}")
+        print_line()
+        print_line(f"content {content['id']}, {content['word_count']} words, {content['review_status']}")
         if heading_of(content["body"]) != content["title"]:
-            print_text(f"\n{content['title']}")
-        print_text(f"\n{content['body']}")
+            print_prose(f"\n{content['title']}")
+        print_prose(f"\n{content['body']}")
 
 
 def _narrow(row: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from contentq.cli.durations import DURATION
 from contentq.cli.failures import EXIT_INTERRUPTED
 from contentq.cli.handler_options import handler_options, pop_handler
 from contentq.cli.logs import LOG_LEVELS, log_to_stderr
-from contentq.cli.output import json_option, print_text
+from contentq.cli.output import json_option, print_line
 from contentq.cli.verdict import Verdict
 from contentq.task import SETTABLE
 
@@ -180,7 +180,7 @@ def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
 def _leave(code: int) -> None:
     """Ends the process without waiting for a handler that still runs."""
     if code == EXIT_INTERRUPTED:
-        click.echo("interrupted", err=True)
+        print_line("interrupted", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -253,5 +253,5 @@ class _ProgressLines:
             return
         fraction, note = self._shown = self._now
         parts = ["" if fraction is None else f"{fraction:.0%}", note or ""]
-        print_text(f"progress: {' '.join(filter(None, parts))}", err=True)
+        print_line(f"progress: {' '.join(filter(None, parts))}", err=True)
         self._next = time.monotonic() + PROGRESS_INTERVAL

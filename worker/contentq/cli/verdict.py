@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from contentq.cli.output import count_of, print_json, print_text
+from contentq.cli.output import count_of, print_json, print_line, print_message, print_prose, print_text
 from contentq.cli.usage import counted_usage
 
 if TYPE_CHECKING:
@@ -68,15 +66,15 @@ class Verdict:
     def print(self) -> None:
         """For people: the content or the result, then what it took; what would go wrong, to standard error."""
         if self._content is not None:
-            print_text(self._content["title"])
-            print_text(f"{count_of(self._content['word_count'], 'word')}\n\n{self._content['body'].strip()}\n")
+            print_prose(self._content["title"])
+            print_prose(f"{count_of(self._content['word_count'], 'word')}\n\n{self._content['body'].strip()}\n")
             if self._result.keys() - self._usage.keys():
                 print_json(self._result)
         elif self.is_completed:
             print_json(self._result)
         else:
             self._print_what_went_wrong()
-        print_text(self._taken(), err=not self.is_completed)
+        print_line(self._taken(), err=not self.is_completed)
 
     def print_as_json(self) -> None:
         """For programs. The traceback of an unexpected error goes to standard error all the same."""
@@ -89,15 +87,15 @@ class Verdict:
 
     def _print_what_went_wrong(self) -> None:
         self._print_traceback()
-        print_text(f"The task would be {self._effect}: {self._message}", err=True)
+        print_message(f"The task would be {self._effect}: {self._message}", err=True)
         if self._trial.goes_on:
-            click.echo("The handler is still running, and is left; in a worker it would keep its slot.", err=True)
+            print_line("The handler is still running, and is left; in a worker it would keep its slot.", err=True)
 
     def _print_traceback(self) -> None:
         from contentq.engine.results import traceback_of
 
         if self._is_unexpected and self._trial.error is not None and self._message:
-            click.echo("Your handler raised an unexpected exception:\n", err=True)
+            print_text("Your handler raised an unexpected exception:\n", err=True)
             print_text(f"{traceback_of(self._trial.error)}\n", err=True)
 
     def _taken(self) -> str:

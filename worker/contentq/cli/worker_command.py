@@ -14,9 +14,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from contentq.cli.handler_options import handler_options, pop_handler
 from contentq.cli.logs import LOG_LEVELS, log_to_stderr
+from contentq.cli.notes import warn_of_password
+from contentq.cli.output import console
 from contentq.cli.process_one import leave_process_one
 from contentq.cli.streams import print_error
 from contentq.errors import EXIT_RELEASED
@@ -99,6 +102,8 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     log_level: str = given.pop("log_level")
     categories: tuple[str, ...] = given.pop("categories")
     listen_dsn: str | None = given.pop("listen_dsn")
+    if click.get_current_context().get_parameter_source("listen_dsn") is ParameterSource.COMMANDLINE:
+        warn_of_password("--listen-dsn", listen_dsn)
     leave_process_one()
     database = Database(
         dsns.resolve(obj.dsn),
@@ -197,7 +202,6 @@ def _only_its_end_stops_the_loop() -> Iterator[None]:
 @contextmanager
 def _progress(database: Database, categories: tuple[str, ...] | None) -> Iterator[Observer]:
     """A bar over the tasks that wait now, and whatever comes on top."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from contentq.engine.tally import Observer
@@ -212,7 +216,7 @@ def _progress(database: Database, categories: tuple[str, ...] | None) -> Iterato
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as progress:
+    with Progress(*columns, console=console(err=True), refresh_per_second=8) as progress:
         bar = progress.add_task("working", total=waiting, rate="")
         claimed = ended = 0
         started = time.monotonic()

@@ -39,7 +39,7 @@ MESSAGE_LENGTH = 7_500
 """Characters of an unexpected error's text that are kept, so that its place in the code is kept as well."""
 
 TRACEBACK_LENGTH = 10_000
-"""Characters of a traceback that go to the log."""
+"""Characters of a traceback that go to the log of a worker, or to the screen."""
 
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 """Where code is that is hardly the user's own: Python's library and installed packages."""

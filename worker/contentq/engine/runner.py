@@ -16,7 +16,7 @@ from contentq.engine.claiming_ahead import ClaimingAhead
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.context import Context, ThreadContext
 from contentq.engine.execution import Execution, Phase, Stop
-from contentq.engine.results import failure_of, outcome_of, traceback_of
+from contentq.engine.results import failure_of, outcome_of
 from contentq.engine.threads import HandlerThreads
 from contentq.engine.timings import Timings
 from contentq.errors import HandlerError
@@ -230,7 +230,7 @@ class Runner:
             return execution.outcome_of_stop()
         if not isinstance(error, HandlerError):
             held = execution.held
-            log.warning("handler raised task=%s attempt=%d\n%s", held.task_id, held.attempt, traceback_of(error))
+            log.warning("handler raised task=%s attempt=%d", held.task_id, held.attempt, exc_info=error)
         return failure_of(execution.held, error)
 
     def _finish(self, execution: Execution, outcome: Outcome | None) -> None:
