@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests in several processes at once; ARGS='-n 0' runs them in one, as a debugger needs it.
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: help run psql worker stop test test-all faults lint bench bench-peers schema clean database
+.PHONY: help run psql worker stop test test-all faults lint audit bench bench-peers schema clean database
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -88,6 +88,9 @@ lint: $(VENV)/dev-installed ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+audit: $(VENV)/dev-installed ## look up known advisories of what contentq needs
+	@$(PY) -m tests.packaging.audit
 
 bench: $(VENV)/dev-installed ## measure the worker against pgbench on the same table
 	@$(PY) -m tests.bench $(ARGS)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-import tomllib
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.packaging import building
+from tests.packaging import bounds, building
 from tests.support.queue import Queue
 
 pytestmark = [
@@ -21,16 +19,10 @@ pytestmark = [
     ),
 ]
 
-_BOUND = re.compile(r"([\w-]+)(?:\[[\w,-]+\])?>=([\d.]+)")
 
-
-def _oldest() -> list[str]:
+def _oldest() -> dict[str, str]:
     """What a plain installation with the extra `openai` needs, each at its oldest version."""
-    project = tomllib.loads((building.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["openai"]]
-    bounds = [_BOUND.fullmatch(each) for each in needed]
-    assert None not in bounds, f"one of these has no lower bound that this test understands: {needed}"
-    return [f"{bound[1]}=={bound[2]}" for bound in bounds if bound is not None]
+    return bounds.oldest(bounds.needed("openai"))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +30,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs in an environment with the oldest versions."""
     folder = tmp_path_factory.mktemp("oldest")
     constraints = folder / "constraints.txt"
-    constraints.write_text("\n".join(_oldest()), encoding="utf-8")
+    constraints.write_text(
+        "\n".join(f"{name}=={version}" for name, version in _oldest().items()), encoding="utf-8"
+    )
     environment = folder / "environment"
     building.make_environment(environment)
     requirement = f"contentq[openai] @ {building.wheel(tmp_path_factory).as_uri()}"
