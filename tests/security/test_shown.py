@@ -342,11 +342,23 @@ def test_log_has_one_line_an_event(folder: Path, queue: Queue, run: Run) -> None
     assert [line for line in lines if line.startswith("2026-01-01 level")] == []
     assert unseen(outcome.err) == []
     said = [begin.sub("", line) for line in lines]
-    assert any(line.startswith(f"handler raised task=bug{ESCAPED}\\n2026") for line in said)
+    assert any(line.startswith(f'handler raised task="bug{ESCAPED}\\n2026') for line in said)
     bars = [line for line in said if line.startswith("| ")]
     assert bars[0] == "| Traceback (most recent call last):"
     assert f"| ValueError: {ESCAPED}" in bars
     assert all(line.startswith(("| ", "done task=forged")) is line.startswith("| ") for line in said)
+
+
+def test_text_in_the_log_cannot_pass_for_further_fields(folder: Path, queue: Queue, run: Run) -> None:
+    shown = {"plain": "plain", "a attempt=9": '"a attempt=9"', 'b status="x"': r'"b status=\"x\""', "c=": '"c="'}
+    queue.run("DELETE FROM content_generation_tasks")
+    for id_ in shown:
+        queue.add(task_id=id_, account_id=2, topic="refused")
+
+    outcome = run("worker", "--until-empty", "--handler", "nasty:handler")
+
+    for text in shown.values():
+        assert f" attempt failed task={text} attempt=1 status=failed error=" in outcome.err
 
 
 def test_log_with_raw_has_texts_as_they_are(folder: Path, queue: Queue, run: Run) -> None:

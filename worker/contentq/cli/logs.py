@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from types import TracebackType
 
@@ -10,6 +11,11 @@ from contentq.cli.notes import notes_to_log
 from contentq.cli.output import escape
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+_PLACE = re.compile(r"%%|%[-#0 +]*\d*(?:\.\d+)?[a-z]")
+"""What the message of a record has in the place of a value."""
+
+_ONE_WORD = re.compile(r'[^\s"=]+')
 
 
 def log_to_stderr(level: str) -> None:
@@ -36,7 +42,7 @@ class OneLine(logging.Formatter):
         """The line, and those of a traceback."""
         record.asctime = self.formatTime(record)
         begin = self.formatMessage(record)
-        lines = [escape(record.getMessage())]
+        lines = [escape(_message(record))]
         if record.exc_info:
             lines += _barred(self.formatException(record.exc_info))
         if record.stack_info:
@@ -50,6 +56,23 @@ class OneLine(logging.Formatter):
         from contentq.engine.results import traceback_of
 
         return super().formatException(ei) if ei[1] is None else traceback_of(ei[1])
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message. In contentq's own, a text that could pass for further fields is quoted: task="a status=done".
+
+    The text at the end needs no quotes: nothing comes after it.
+    """
+    if not record.name.startswith("contentq") or not isinstance(record.args, tuple) or not record.args:
+        return record.getMessage()
+    values = list(record.args)
+    places = [found for found in _PLACE.finditer(record.msg) if found[0] != "%%"]
+    for number, (place, value) in enumerate(zip(places, values, strict=False)):
+        is_field = place[0] == "%s" and record.msg[: place.start()].endswith("=") and place.end() < len(record.msg)
+        if is_field and isinstance(value, str) and not _ONE_WORD.fullmatch(value):
+            quoted = value.replace('"', r"\"")
+            values[number] = f'"{quoted}"'
+    return str(record.msg % tuple(values))
 
 
 def _barred(text: str) -> list[str]:
