@@ -371,4 +371,4 @@ def test_task_id_does_not_steer_the_terminal(dsn: str, queue: Queue, account: st
 
     _, shown = on_terminal("submit", file, "--account", account, DATABASE_URL=dsn)
 
-    assert "line 2: a�[31mb\n" in shown
+    assert "line 2: a\\x1b[31mb\n" in shown

@@ -39,6 +39,10 @@ class SchemaMismatch(ContentQueueError):
     exit_code = 4
 
 
+class MigrationStopped(ContentQueueError):
+    """PostgreSQL, or what is in the database, has ended a migration; each reason is on a line of its own."""
+
+
 class InputRefused(ContentQueueError):
     """Tasks could not be taken in as they are: a broken line, a missing account, a value out of range."""
 

@@ -78,7 +78,7 @@ def _progress(state: dict[str, Any]) -> str:
     if state["progress"] is not None:
         parts.append(percent(state["progress"]))
     if state["note"] is not None:
-        parts.append(state["note"])
+        parts.append(" ".join(state["note"].split()))
     return ", ".join(parts)
 
 

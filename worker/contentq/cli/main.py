@@ -17,6 +17,7 @@ from contentq.cli.failures import EXIT_INTERRUPTED, explain_error
 from contentq.cli.notes import notes_to_stderr, warn_of_password
 from contentq.cli.output import print_text, set_raw
 from contentq.cli.streams import abandon_output, open_standard_streams, print_error
+from contentq.errors import MigrationStopped
 from contentq.version import __version__
 
 EXIT_CODES = """\b
@@ -153,7 +154,7 @@ def execute(arguments: list[str]) -> int:
         if found is None:
             raise
         message, exit_code = found
-        print_error(f"Error: {message}")
+        print_error(f"Error: {message}", of_several_lines=isinstance(error, MigrationStopped))
         abandon_output()
         return exit_code
     return outcome if isinstance(outcome, int) else 0

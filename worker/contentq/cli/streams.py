@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from contentq.cli.output import print_message
+from contentq.cli.output import print_message, print_text
 from contentq.errors import AnswerLost, ContentQueueError
 
 
@@ -39,10 +39,10 @@ def abandon_output() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def print_error(text: str) -> None:
-    """Prints to standard error, if that can be."""
+def print_error(text: str, *, of_several_lines: bool = False) -> None:
+    """Prints to standard error, if that can be. of_several_lines: not one message, whose lines are indented."""
     with suppress(OSError):
-        print_message(text, err=True)
+        (print_text if of_several_lines else print_message)(text, err=True)
 
 
 def check_output(undone: str) -> None:

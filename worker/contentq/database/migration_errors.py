@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import sqlalchemy
 
-from contentq.errors import ContentQueueError
+from contentq.errors import ContentQueueError, MigrationStopped
 
 
 def cause_of(error: Exception) -> BaseException | None:
@@ -40,5 +40,5 @@ def explain(error: Exception, attributes: Mapping[str, Any]) -> ContentQueueErro
         parts = [cause.diag.message_primary, cause.diag.message_hint or ""]
         separator = "\n" if "\n" in parts[0] else ". "
         text = separator.join(re.sub(r"\.$", "", part) for part in parts if part)
-        return ContentQueueError(f"the migration stopped, with nothing changed: {text}")
+        return MigrationStopped(f"the migration stopped, with nothing changed: {text}")
     return ContentQueueError(f"the migration stopped, with nothing changed: {cause}")
