@@ -181,6 +181,13 @@ def test_password_in_clear_text_goes_over_tls_also_without_sslmode(tls_server: C
     assert asyncio.run(is_encrypted())
 
 
+def test_wrong_password_over_tls_is_called_wrong(tls_server: Cluster) -> None:
+    with pytest.raises(DatabaseUnreachable, match="password authentication failed") as caught:
+        connect(_dsn(tls_server, password="wrong"))
+
+    assert "clear text" not in str(caught.value)
+
+
 def test_where_tls_is_ruled_out_the_password_is_not_sent(tls_server: Cluster) -> None:
     with pytest.raises(DatabaseUnreachable, match="asks for the password in clear text"):
         connect(_dsn(tls_server, sslmode="disable"))

@@ -39,55 +39,45 @@ PREPARE_AFTER = 1
 """Executions of a statement after which it is prepared by name, on a connection of which that is asked."""
 
 
-def connection_parameters(dsn: str, application_name: str) -> dict[str, Any]:
+def connection_parameters(dsn: str, application_name: str, over_tls: bool = False) -> dict[str, Any]:
     """The DSN's parameters with contentq's defaults for whatever it leaves open.
 
-    Over a network, no password is sent in clear text (transport.py).
+    Over TCP, no password is sent in clear text without TLS (transport.py). over_tls: connect with TLS, or not.
     """
-    return {"application_name": application_name, **_DEFAULTS, **transport.guarded(parameters(dsn))}
+    given = {"application_name": application_name, **_DEFAULTS, **parameters(dsn)}
+    return transport.over_tls(given) if over_tls else transport.guarded(given)
 
 
-def connect(dsn: str, application_name: str = "contentq") -> psycopg.Connection[TupleRow]:
+def connect(
+    dsn: str, application_name: str = "contentq", *, over_tls: bool = False
+) -> psycopg.Connection[TupleRow]:
     """A connection in autocommit mode. Raises DatabaseUnreachable."""
-    wanted = connection_parameters(dsn, application_name)
+    given = connection_parameters(dsn, application_name, over_tls)
     try:
-        return psycopg.connect(**wanted, **_OPTIONS)
+        return psycopg.connect(**given, **_OPTIONS)
     except psycopg.OperationalError as error:
-        first = error
-    try:
-        return psycopg.connect(**_again(dsn, wanted, first), **_OPTIONS)
-    except psycopg.OperationalError as error:
-        raise DatabaseUnreachable(_unreachable(dsn, error, first)) from None
+        if not transport.is_worth_tls(given, error):
+            raise DatabaseUnreachable(_unreachable(dsn, error, over_tls)) from None
+    return connect(dsn, application_name, over_tls=True)
 
 
 async def connect_async(
-    dsn: str, application_name: str = "contentq", *, prepare: bool = False
+    dsn: str, application_name: str = "contentq", *, prepare: bool = False, over_tls: bool = False
 ) -> psycopg.AsyncConnection[TupleRow]:
     """An asyncio connection in autocommit mode. prepare: whether its statements may be prepared by name.
 
     Raises DatabaseUnreachable.
     """
+    given = connection_parameters(dsn, application_name, over_tls)
     options: _Options = {**_OPTIONS, "prepare_threshold": PREPARE_AFTER if prepare else None}
-    wanted = connection_parameters(dsn, application_name)
     try:
-        return await psycopg.AsyncConnection.connect(**wanted, **options)
+        return await psycopg.AsyncConnection.connect(**given, **options)
     except psycopg.OperationalError as error:
-        first = error
-    try:
-        return await psycopg.AsyncConnection.connect(**_again(dsn, wanted, first), **options)
-    except psycopg.OperationalError as error:
-        raise DatabaseUnreachable(_unreachable(dsn, error, first)) from None
+        if not transport.is_worth_tls(given, error):
+            raise DatabaseUnreachable(_unreachable(dsn, error, over_tls)) from None
+    return await connect_async(dsn, application_name, prepare=prepare, over_tls=True)
 
 
-def _again(dsn: str, wanted: dict[str, Any], error: psycopg.OperationalError) -> dict[str, Any]:
-    """What to try after an error. Raises DatabaseUnreachable unless another way is left."""
-    found = transport.over_tls(wanted, error)
-    if found is None:
-        raise DatabaseUnreachable(_unreachable(dsn, error)) from None
-    return found
-
-
-def _unreachable(dsn: str, error: psycopg.OperationalError, first: psycopg.OperationalError | None = None) -> str:
+def _unreachable(dsn: str, error: psycopg.OperationalError, over_tls: bool) -> str:
     reason = " ".join(str(error).split())
-    shown = without_secrets(dsn)
-    return f"cannot connect to the database ({shown}): {reason}{transport.advice(error, first)}"
+    return f"cannot connect to the database ({without_secrets(dsn)}): {reason}{transport.advice(error, over_tls)}"

@@ -73,24 +73,24 @@ def guarded(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {**parameters, "require_auth": NO_CLEARTEXT}
 
 
-def over_tls(parameters: Mapping[str, Any], error: psycopg.OperationalError) -> dict[str, Any] | None:
-    """The parameters with which to try again after a server asked for a password in clear text: only over TLS.
-
-    None when the error is another, or when the user has ruled TLS out.
-    """
-    if not _was_refused(error) or _settings(parameters).get("sslmode") == "disable":
-        return None
-    return {**{name: value for name, value in parameters.items() if name != "require_auth"}, "sslmode": "require"}
+def is_worth_tls(parameters: Mapping[str, Any], error: psycopg.OperationalError) -> bool:
+    """Whether a server has asked for a password in clear text, and the user has not ruled out TLS."""
+    return _was_refused(error) and _settings(parameters).get("sslmode") != "disable"
 
 
-def advice(error: psycopg.OperationalError, first: psycopg.OperationalError | None = None) -> str:
+def over_tls(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a connection over TLS only, to a server that asks for a password in clear text."""
+    return {**parameters, "sslmode": "require"}
+
+
+def advice(error: psycopg.OperationalError, over_tls: bool) -> str:
     """The end of the message of a connection that failed: what to do; empty when there is nothing to say.
 
-    first: the error of the attempt before, which was made without TLS.
+    over_tls: the attempt before was without TLS, and the password was asked for in clear text.
     """
-    if _was_refused(error) or first is not None:
-        return _REFUSED
     said = str(error)
+    if _was_refused(error) or (over_tls and "SSL" in said):
+        return _REFUSED
     return next((f"; {what}" for text, what in _ADVICE.items() if text in said), "")
 
 
