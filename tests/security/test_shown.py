@@ -89,6 +89,7 @@ SHOWING: list[list[str]] = [
     ["cleanup"],
     ["cleanup", "--older-than", NASTY],
     ["bench", "--tasks", "10", "--samples", "1"],
+    ["roles", NASTY],
     ["db", "status"],
     ["--dsn", f"host=127.0.0.1 port=1 dbname='db{NASTY}' application_name='{NASTY}'", "list"],
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contentq.cli.output import json_option, print_json, print_text
+from contentq.cli.output import json_option, print_json, print_line, print_message
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
@@ -34,6 +34,6 @@ def apply(options: GlobalOptions, /, as_json: bool) -> None:
         print_json({"changes": done, "notes": left})
         return
     for line in done:
-        print_text(line)
+        print_line(line)
     for line in left:
-        print_text(f"note: {line}", err=True)
+        print_message(f"note: {line}", err=True)
