@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from contentq import ProviderUnavailable, RateLimited, TemporaryError
-from contentq.errors import LONGEST_DELAY, as_timedelta
+from contentq.errors import LONGEST_DELAY, LONGEST_WAIT, as_timedelta
 
 
 @pytest.mark.parametrize("error", [RateLimited, TemporaryError, ProviderUnavailable])
@@ -24,9 +24,13 @@ from contentq.errors import LONGEST_DELAY, as_timedelta
         (-1, 0.0),
         ("-1", 0.0),
         (timedelta(seconds=-1), 0.0),
-        (float("inf"), LONGEST_DELAY),
-        ("1e30", LONGEST_DELAY),
-        pytest.param(10**400, LONGEST_DELAY, id="huge"),
+        (3600, 3600.0),
+        (1e12, LONGEST_WAIT),
+        (float("inf"), LONGEST_WAIT),
+        ("1e30", LONGEST_WAIT),
+        pytest.param(10**400, LONGEST_WAIT, id="huge"),
+        (timedelta(days=7), 7 * 24 * 3600.0),
+        (timedelta.max, LONGEST_DELAY),
         pytest.param(-(10**5000), 0.0, id="hugely negative"),
     ],
 )

@@ -27,7 +27,7 @@ output = 10
 """
 
 
-NO_COUNTS = ["null", '"x"', "-1", "true", "2.0", "1e400", str(10**12 + 1), str(10**400)]
+NO_COUNTS = ["null", '"x"', "-1", "true", "2.0", "1e400", "NaN"]
 
 
 def counted(prompt: str, completion: str = "3") -> str:
@@ -81,6 +81,39 @@ def test_completion_tokens_that_cannot_be_counted_are_absent_as_well(
     provider.answer(Rule(spoiled=last, spoiled_count=True))
 
     assert set(ask(PRICES).result) == {"model", "finish_reason", "seconds"}
+
+
+@pytest.mark.parametrize("said", [10**12, 10**18, 10**400])
+@pytest.mark.parametrize("settings", ["", "max_tokens = 500\n"])
+def test_more_tokens_than_there_can_have_been_are_capped_and_told(
+    provider: Provider, ask: Ask, caplog: pytest.LogCaptureFixture, said: int, settings: str
+) -> None:
+    last = f'{{"choices": [], "usage": {counted(str(said), str(said))}}}'
+    provider.answer(Rule(text="# Tea\n\nHot.", spoiled=last, spoiled_count=True))
+
+    result = ask(settings + PRICES, topic="Tea").result
+
+    characters = sum(len(each["content"]) for each in provider.calls[0]["messages"])
+    assert result["prompt_tokens"] == 4 * characters + 10_000
+    assert result["completion_tokens"] == 4 * 11 + (500 if settings else 200_000)
+    assert result["cost"] < 2.1
+    reported = result["reported_tokens"]
+    assert reported == dict.fromkeys(("prompt_tokens", "completion_tokens"), said) or said == 10**400
+    assert len(str(reported)) < 200
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("tokens doubtful task=task-1 prompt_tokens=10000")
+    assert warnings[0].endswith(f"completion_tokens={result['completion_tokens']}")
+
+
+def test_tokens_that_a_model_thinks_with_count(provider: Provider, ask: Ask) -> None:
+    last = f'{{"choices": [], "usage": {counted("30", "128000")}}}'
+    provider.answer(Rule(text="Tea", spoiled=last, spoiled_count=True))
+
+    result = ask(PRICES).result
+
+    assert (result["prompt_tokens"], result["completion_tokens"]) == (30, 128_000)
+    assert "reported_tokens" not in result
 
 
 @pytest.mark.parametrize("spoiled", ["cut", "end", "hang", "{'single': 'quotes'}", '{"choices": [3]}'])

@@ -14,10 +14,11 @@ _CJK = (
 )
 # Accents and vowel signs that are characters of their own, as in decomposed text and in Hindi.
 _MARKS = r"\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-_LETTERS = rf"[^\W_{_CJK}]+(?:[{_MARKS}]+[^\W_{_CJK}]*)*"
-_WORD = re.compile(rf"[{_CJK}]|{_LETTERS}(?:(?:['’.\-]|(?<=\d),(?=\d)){_LETTERS})*")
+# Possessive (++, *+): nothing has to be taken back, and a long word would need a stack as long as itself.
+_LETTERS = rf"[^\W_{_CJK}]++(?:[{_MARKS}]++[^\W_{_CJK}]*+)*+"
+_WORD = re.compile(rf"[{_CJK}]|{_LETTERS}(?:(?:['’.\-]|(?<=\d),(?=\d)){_LETTERS})*+")
 # The same of a text in ASCII, three times as fast.
-_ASCII_WORD = re.compile(r"[a-zA-Z0-9]+(?:(?:['.\-]|(?<=\d),(?=\d))[a-zA-Z0-9]+)*")
+_ASCII_WORD = re.compile(r"[a-zA-Z0-9]++(?:(?:['.\-]|(?<=\d),(?=\d))[a-zA-Z0-9]++)*+")
 
 
 @dataclass(frozen=True)
@@ -50,4 +51,5 @@ class PreviousContent:
 
 def count_words(text: str) -> int:
     """The number of words; each Chinese, Japanese or Korean character counts as one, as editors count."""
-    return len((_ASCII_WORD if text.isascii() else _WORD).findall(text))
+    # One by one: a list of all would take more memory than the text, and let no other thread go on meanwhile.
+    return sum(1 for _ in (_ASCII_WORD if text.isascii() else _WORD).finditer(text))

@@ -11,6 +11,9 @@ EXIT_RELEASED = 6
 """Exit code of a worker that was stopped and gave running tasks back."""
 
 
+LONGEST_WAIT = 3600.0
+"""Seconds: a number is what a provider or a program says; whatever that is, it is asked again after an hour."""
+
 LONGEST_DELAY = 100 * 365 * 24 * 3600.0
 """Seconds: a hundred years, which PostgreSQL can still add to the time of day."""
 
@@ -94,8 +97,8 @@ class HandlerError(ContentQueueError):
 class TemporaryError(HandlerError):
     """The attempt failed, but the next may succeed: it is retried while retries are left.
 
-    retry_after: seconds (or a timedelta) until the retry; without it, a random exponential backoff. The attribute
-    is a timedelta, or None.
+    retry_after: seconds until the retry, for an hour at most, since they may be a provider's; a timedelta is the
+    handler's own, and kept. Without it, a random exponential backoff. The attribute is a timedelta, or None.
     """
 
     def __init__(
@@ -123,9 +126,11 @@ class PermanentError(HandlerError):
 class RateLimited(HandlerError):
     """The provider refused the call for now: the task is snoozed, and no retry is charged.
 
-    retry_after: seconds (or a timedelta) until the task may be claimed again; without it, the worker chooses. The
-    attribute is a timedelta, or None.
-    gate: key of the gate to close for so long, when it is another than the worker's own (--gate).
+    retry_after: seconds until the task may be claimed again, for an hour at most, since they may be a provider's;
+    a timedelta is the handler's own, and kept. Without it, the worker chooses. The attribute is a timedelta, or
+    None.
+    gate: key of the gate to close for so long, when it is another than the worker's own (--gate). The gate *,
+    which is every worker's, is an operator's to close: the worker closes its own instead.
     """
 
     def __init__(
@@ -144,7 +149,8 @@ class RateLimited(HandlerError):
 def as_timedelta(seconds: float | str | timedelta | None) -> timedelta | None:
     """Seconds or a timedelta, as a timedelta that is not negative and not too long; None stays None.
 
-    Seconds may be a text, as headers have them. Raises ValueError for what is no time.
+    Seconds may be a text, as headers have them; they count up to LONGEST_WAIT. Raises ValueError for what is no
+    time.
     """
     if seconds is None:
         return None
@@ -161,4 +167,4 @@ def _clipped(seconds: float | str) -> float:
         number = math.nan
     if math.isnan(number):
         raise ValueError(f"retry_after must be seconds (a number) or a timedelta, not {repr(seconds)[:100]}")
-    return min(max(number, 0.0), LONGEST_DELAY)
+    return min(max(number, 0.0), LONGEST_WAIT)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
+import logging
 import os
 import re
 import sysconfig
@@ -25,6 +27,17 @@ from contentq.errors import (
 )
 from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
 from contentq.storable import as_number, as_text
+
+log = logging.getLogger("contentq.worker")
+
+LARGE_BODY = 20_000
+"""Characters of content whose words are counted in a thread."""
+
+EVERY_GATE = "*"
+"""The gate of every worker, which is an operator's to close."""
+
+LONGEST_KEY = 300
+"""Characters of a gate's key; the longest name of a host with its port has fewer."""
 
 TITLE_LENGTH = 500
 """Characters that contents.title holds (spec)."""
@@ -76,17 +89,19 @@ def outcome_of(held: Held, value: Any) -> Outcome:
     )
 
 
+async def judge(held: Held, value: Any) -> Outcome:
+    """As outcome_of(), but in a thread where it takes long: it would hold up other tasks."""
+    if isinstance(value, GeneratedContent) and isinstance(value.body, str) and len(value.body) > LARGE_BODY:
+        return await asyncio.to_thread(outcome_of, held, value)
+    return outcome_of(held, value)
+
+
 def failure_of(held: Held, error: BaseException) -> Outcome:
     """The outcome of a handler that raised this error (spec.md section 5)."""
     name = type(error).__name__
     if isinstance(error, RateLimited):
-        gate = getattr(error, "gate", None)
         return Snoozed(
-            held,
-            error_text(error) or name,
-            _delay(error),
-            gate=gate if isinstance(gate, str) and gate else None,
-            usage=_usage(held, error),
+            held, error_text(error) or name, _delay(error), gate=_gate(held, error), usage=_usage(held, error)
         )
     if isinstance(error, PermanentError):
         return Failed(held, error_text(error) or name, name, permanent=True, usage=_usage(held, error))
@@ -128,6 +143,22 @@ def refusal(held: Held, message: str, usage: str | None = None) -> Failed:
 def refusal_by_database(outcome: Completed | Stored, said: str) -> Failed:
     """The outcome of a task whose result PostgreSQL has refused."""
     return refusal(outcome.held, f"PostgreSQL refused the result: {said}", usage_of_outcome(outcome))
+
+
+def _gate(held: Held, error: BaseException) -> str | None:
+    """The gate that an error names; None for the worker's own, also in place of one that it may not close."""
+    key = getattr(error, "gate", None)
+    if not isinstance(key, str) or not key:
+        return None
+    if key == EVERY_GATE or len(key) > LONGEST_KEY:
+        log.warning(
+            "gate not closed task=%s attempt=%d key=%r: it is not a handler's; closing the worker's own instead",
+            held.task_id,
+            held.attempt,
+            key[:LONGEST_KEY],
+        )
+        return None
+    return key
 
 
 def _delay(error: BaseException) -> timedelta | None:

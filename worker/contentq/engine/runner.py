@@ -16,7 +16,7 @@ from contentq.engine.claiming_ahead import ClaimingAhead
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.context import Context, ThreadContext
 from contentq.engine.execution import Execution, Phase, Stop
-from contentq.engine.results import failure_of, outcome_of
+from contentq.engine.results import failure_of, judge, outcome_of
 from contentq.engine.threads import HandlerThreads
 from contentq.engine.timings import Timings
 from contentq.errors import HandlerError
@@ -193,7 +193,7 @@ class Runner:
             return execution.outcome_of_stop()
         execution.phase = Phase.RUNNING
         try:
-            return outcome_of(execution.held, await self._handler.call(execution.task, execution.context))
+            return await judge(execution.held, await self._handler.call(execution.task, execution.context))
         except BaseException as error:
             return self._outcome_of_error(execution, error)
         finally:

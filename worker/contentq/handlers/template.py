@@ -7,6 +7,7 @@ or `draft.md.j2`. The first heading of what it renders becomes the title.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable
@@ -25,6 +26,10 @@ _JAPANESE_OR_KOREAN = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 _FULL_STOP = re.compile(r"(?<![.…])(?<!\.\w)[.。]$")  # but not that of "…" or "U.S."
 _BULLET = re.compile(r"^(?:[-*](?:\s|$)|[•·]|\d+(?:[.)]\s|、))\s*")
 _MARKUP = re.compile(r"[\\`*<\[~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|(?<!\S)#")
+
+
+LARGE = 5_000
+"""Characters of requirements whose draft is rendered in a thread: it would hold up other tasks."""
 
 
 class TemplateHandler:
@@ -60,11 +65,13 @@ def template_handler(templates: Path | None = None) -> Callable[[Task, Any], Any
     """The handler, which runs in threads, since a template of the user's may take its time and block others.
 
     Without a folder it is async: the templates that ship take a tenth of a millisecond, less than a change of
-    threads.
+    threads, unless there is a lot to render.
     """
     handler = TemplateHandler(templates)
 
     async def template(task: Task, context: Any) -> GeneratedContent:
+        if len(task.requirements or "") > LARGE:
+            return await asyncio.to_thread(handler, task, context)
         return handler(task, context)
 
     return handler if templates is not None else template

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contentq.engine import forks
-from contentq.engine.results import failure_of, outcome_of
+from contentq.engine.results import failure_of, judge
 from contentq.engine.threads import HandlerThreads
 from contentq.engine.timings import Timings
 from contentq.errors import NoDatabase
@@ -64,7 +64,7 @@ async def run_trial(handler: Handler, context: FakeContext | FakeThreadContext) 
         raise error
     if is_overdue:
         return Trial(Overdue(held), None, seconds)
-    return Trial(outcome_of(held, value) if error is None else failure_of(held, error), error, seconds)
+    return Trial(await judge(held, value) if error is None else failure_of(held, error), error, seconds)
 
 
 _Ended = tuple[Any, BaseException | None]

@@ -6,7 +6,8 @@ import re
 
 _THOUGHT, _END_OF_THOUGHT = "<think>", "</think>"
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_AROUND = re.compile(r"(`{3,}|~{3,})(?:markdown|md)?[ \t]*\n(.*)\n[ \t]*\1", re.DOTALL | re.IGNORECASE)
+_MARKDOWN = ("", "markdown", "md")
+"""What stands behind the fence that a model puts around the whole of its answer."""
 
 
 def body_of(text: str) -> str:
@@ -18,10 +19,22 @@ def body_of(text: str) -> str:
         thought, end, answer = text.partition(_END_OF_THOUGHT)
         text = answer if end else thought
     text = text.replace("\r\n", "\n").strip()
-    around = _AROUND.fullmatch(text)
-    if around is not None and not _is_closed_within(around[2], around[1]):
-        text = around[2].strip()
+    inside = _inside_of_fence(text)
+    if inside is not None:
+        text = inside.strip()
     return f"{text}\n" if text else ""
+
+
+def _inside_of_fence(text: str) -> str | None:
+    """What is in the one block that the whole text is; None when it is none, or one of another language."""
+    first, _, rest = text.partition("\n")
+    inside, ended, last = rest.rpartition("\n")
+    opened = _FENCE.match(first)
+    if opened is None or not ended or last.strip(" \t") != opened[1]:
+        return None
+    if first[opened.end() :].rstrip(" \t").lower() not in _MARKDOWN:
+        return None
+    return None if _is_closed_within(inside, opened[1]) else inside
 
 
 def _is_closed_within(inside: str, fence: str) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import openai
 
 from contentq.errors import HandlerUnusable
+from contentq.handlers.openai.limits import bounding, stream_limit
 from contentq.handlers.openai.settings import OpenAISettings, without_secrets
 
 OPENAI = "https://api.openai.com/v1"
@@ -80,16 +81,23 @@ def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
 
     It retries nothing, since the queue does, and follows no redirect, which would take the prompt to another
     server, or store what is there as an article. It opens as many connections as there are calls at once: the
-    slots of the worker are the limit.
+    slots of the worker are the limit. Of an answer it takes no more than limits.py says.
     """
     timeout = openai.Timeout(settings.chunk_timeout, connect=min(CONNECT_TIMEOUT, settings.chunk_timeout))
-    limits = http_library().Limits(max_connections=None, max_keepalive_connections=None)
+    http = http_library()
+    limits = http.Limits(max_connections=None, max_keepalive_connections=None)
     return openai.AsyncOpenAI(
         api_key=at.key or NO_KEY,
         base_url=at.base_url,
         max_retries=0,
         timeout=timeout,
-        http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, follow_redirects=False),
+        default_headers={"Accept-Encoding": "identity"},
+        http_client=openai.DefaultAsyncHttpxClient(
+            limits=limits,
+            timeout=timeout,
+            follow_redirects=False,
+            event_hooks={"response": [bounding(http, stream_limit(settings))]},
+        ),
     )
 
 

@@ -13,6 +13,8 @@ import openai
 
 from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, RateLimited, TemporaryError
 from contentq.handlers.openai.client import Endpoint, http_library
+from contentq.handlers.openai.events import EventTooLarge
+from contentq.handlers.openai.limits import Compressed, StreamTooLarge, event_limit
 from contentq.handlers.openai.retry_after import retry_after
 from contentq.handlers.openai.scrubbing import Scrubber
 from contentq.handlers.openai.settings import OpenAISettings
@@ -23,6 +25,9 @@ OUT_OF_MONEY_DELAY = 300.0
 
 MESSAGE_LENGTH = 500
 """Characters that are kept of what a provider says."""
+
+READ_LENGTH = 10_000
+"""Characters of it that are looked at: what is left of them without markup and spaces is enough."""
 
 FILTERED = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
 _OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -65,9 +70,11 @@ class Failures:
                 "in the settings, or ask for less",
                 usage=spent,
             )
+        if isinstance(error, EventTooLarge):
+            error = MalformedAnswer(f"a piece of it has more than {event_limit(settings):,} bytes, and no end")
         if isinstance(error, openai.APIConnectionError | self._http.TransportError):
             return ProviderUnavailable(self._lost(error, settings, received), usage=spent)
-        malformed = (MalformedAnswer, openai.APIResponseValidationError, self._http.HTTPError, ValueError)
+        malformed = (MalformedAnswer, StreamTooLarge, Compressed, self._http.HTTPError, ValueError, RecursionError)
         if isinstance(error, malformed):
             said = self._short(error)
             return ProviderUnavailable(f"{host} sent what is not an answer: {said}", usage=spent)
@@ -145,7 +152,7 @@ class Failures:
         return f"check the settings for the model {settings.model!r}, and the prompt template"
 
     def _short(self, said: object) -> str:
-        text = " ".join(self._scrub.message(str(said) or type(said).__name__).split())
+        text = " ".join(self._scrub.message(_text_of(said)[:READ_LENGTH]).split())
         return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]}…"
 
 
@@ -187,5 +194,13 @@ def _message(error: openai.APIError) -> str:
     body = error.body
     if isinstance(body, Mapping):
         body = next((body[name] for name in ("message", "detail", "error") if body.get(name)), error.message)
-    text = str(body or error.message)
-    return re.sub(r"<[^>]*>", " ", text) if text.lstrip().startswith("<") else text
+    text = _text_of(body or error.message)[:READ_LENGTH]
+    # A tag ends where the next begins: to look for its end from each < to the end of the text takes hours.
+    return re.sub(r"<[^<>]*>", " ", text) if text.lstrip().startswith("<") else text
+
+
+def _text_of(said: object) -> str:
+    try:
+        return str(said) or type(said).__name__
+    except RecursionError:  # JSON of thousands of brackets
+        return "what is nested too deeply to be shown"

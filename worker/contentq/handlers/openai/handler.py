@@ -6,9 +6,11 @@ Its settings, its errors and its prompt are described in docs/providers.md. It n
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +21,8 @@ from contentq.errors import PermanentError, ProviderUnavailable, RateLimited, Te
 from contentq.handlers.openai.answer import body_of
 from contentq.handlers.openai.client import check_environment, endpoint, make_client, quieten
 from contentq.handlers.openai.errors import Failures
+from contentq.handlers.openai.events import Events
+from contentq.handlers.openai.limits import event_limit
 from contentq.handlers.openai.prompt import Message, Prompt
 from contentq.handlers.openai.scrubbing import Scrubber
 from contentq.handlers.openai.settings import OpenAISettings
@@ -34,6 +38,12 @@ PROGRESS_INTERVAL = 0.25
 
 COUNT_TIMEOUT = 5.0
 """Seconds of silence after the model has said why it stopped: only the count of tokens is still to come."""
+
+DONE = b"[DONE]"
+"""The data of the event after which nothing more is to come."""
+
+LARGE = 20_000
+"""Characters of an answer that is taken apart in a thread: it would hold up other tasks."""
 
 ERROR = "error"
 """The finish_reason of an answer that the provider, not the model, has ended."""
@@ -88,7 +98,7 @@ class OpenAIHandler:
         """
         settings = self._settings.of_category(task.category)
         messages = await self._prompt.messages(task, context)
-        received = Received(settings)
+        received = Received(settings, sum(len(message["content"]) for message in messages))
         began = time.monotonic()
         earlier = _flaws(context.previous_error)
         try:
@@ -99,7 +109,10 @@ class OpenAIHandler:
                     raise
             if received.finish_reason == ERROR:
                 raise self._failures.of_answer(received)
-            body = self._scrub.text(_accept(received, settings, earlier, self._scrub))
+            if received.characters > LARGE:
+                content = await asyncio.to_thread(self._content, received, settings, earlier, task)
+            else:
+                content = self._content(received, settings, earlier, task)
         except TimeoutError:
             seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
             late = f"{self._at.host} has not ended its answer within {seconds}"
@@ -107,12 +120,20 @@ class OpenAIHandler:
         except (TemporaryError, RateLimited) as error:
             error.args = (_remembering(str(error), earlier),)
             raise
-        reason = self._scrub.text(received.finish_reason or "")
+        finally:
+            if received.doubtful_tokens is not None:
+                log.warning("tokens doubtful task=%s %s", task.task_id, self._scrub.text(received.doubtful_tokens))
         took = round(time.monotonic() - began, 3)
+        return replace(content, result={**content.result, "seconds": took})
+
+    def _content(
+        self, received: Received, settings: OpenAISettings, earlier: list[str], task: Task
+    ) -> GeneratedContent:
+        """The article of an answer that has come to its end. Raises what is wrong with it."""
+        body = self._scrub.text(_accept(received, settings, earlier, self._scrub))
+        reason = self._scrub.text(received.finish_reason or "")
         return GeneratedContent(
-            title=title_of(body, task.topic),
-            body=body,
-            result={**received.usage, "finish_reason": reason, "seconds": took},
+            title=title_of(body, task.topic), body=body, result={**received.usage, "finish_reason": reason}
         )
 
     async def close(self) -> None:
@@ -138,7 +159,7 @@ class OpenAIHandler:
             )
             async with stream:
                 told = 0.0
-                async for chunk in _chunks(stream, received):
+                async for chunk in _chunks(stream.response, settings, received):
                     received.take(chunk)
                     if received.characters and time.monotonic() - told >= PROGRESS_INTERVAL:
                         told = time.monotonic()
@@ -169,18 +190,33 @@ class OpenAIHandler:
         return self._client
 
 
-async def _chunks(stream: openai.AsyncStream[Any], received: Received) -> AsyncIterator[Any]:
-    """The pieces of an answer; when it is complete, silence is as good as the end."""
+async def _chunks(response: Any, settings: OpenAISettings, received: Received) -> AsyncIterator[Any]:
+    """The pieces of an answer; when it is complete, silence is as good as the end.
+
+    Not by the client, which makes objects of all that is in a piece, and takes it in whatever its size.
+    Raises EventTooLarge, ValueError for what is no JSON, and APIError for an error in place of a piece.
+    """
+    events, body, is_done = Events(event_limit(settings)), response.aiter_bytes(), False
     while True:
         try:
-            chunk = await asyncio.wait_for(stream.__anext__(), COUNT_TIMEOUT if received.is_complete else None)
+            is_over = received.is_complete or is_done
+            piece = await asyncio.wait_for(anext(body), COUNT_TIMEOUT if is_over else None)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            if not received.is_complete:
+            if not is_over:
                 raise
             return
-        yield chunk
+        for data in () if is_done else events.feed(piece):
+            is_done = data.startswith(DONE)
+            if is_done:
+                break
+            chunk = json.loads(data.decode())
+            if isinstance(chunk, dict) and (error := chunk.get("error")):
+                said = error.get("message") if isinstance(error, dict) else None
+                message = said if isinstance(said, str) and said else "an error occurred during streaming"
+                raise openai.APIError(message, response.request, body=error)
+            yield chunk
 
 
 def _accept(received: Received, settings: OpenAISettings, earlier: list[str], scrub: Scrubber) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-LONGEST_WAIT = 3600.0
-"""Seconds: whatever a provider says, it is asked again after an hour."""
+from contentq.errors import LONGEST_WAIT
+
+LONGEST_HEADER = 500
+"""Characters: a time is shorter, and to look for parts of one in a long text takes the square of its length."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
@@ -28,8 +30,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     In this order: `retry-after-ms` (as OpenAI and Azure send it); `retry-after` in seconds, also fractions of
     them, or as an HTTP date (RFC 9110, 10.2.3); the longest `x-ratelimit-reset-…` whose `x-ratelimit-remaining-…`
     is 0. A time, which some send as a Unix time, is compared with the answer's own `date`, so that this machine's
-    clock does not matter. A header that cannot be understood, or names no time to come, is as good as none.
+    clock does not matter. A header that cannot be understood, that is longer than LONGEST_HEADER, or that names no
+    time to come, is as good as none.
     """
+    headers = {name: value for name, value in headers.items() if len(value) <= LONGEST_HEADER}
     wait = next((seconds for seconds in _waits(headers) if seconds is not None and seconds > 0), None)
     return None if wait is None else min(wait, LONGEST_WAIT)
 

@@ -1,0 +1,177 @@
+"""What a provider sends is bounded in bytes, whatever its shape: no answer takes a worker's memory."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import provider as providers
+from tests.support.hostile import sending
+
+ROOT = Path(__file__).parents[2]
+
+MOST = 100_000_000
+"""Bytes that a call may take more than an ordinary one."""
+
+ZEROS = 300_000_000
+"""Bytes in a small body that is compressed."""
+
+
+def head(status: str = "200 OK", **headers: str) -> bytes:
+    """The head of an answer whose body ends with the connection."""
+    sent = {"content_type": "text/event-stream", **headers}
+    lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {is_}" for name, is_ in sent.items()), "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def event(delta: dict[str, Any]) -> bytes:
+    """A piece of an answer."""
+    return f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta}]})}\n\n".encode()
+
+
+def bomb(encoding: str) -> bytes:
+    """A small body that is ZEROS once it is unpacked."""
+    if encoding == "bz2":
+        return bz2.compress(bytes(ZEROS))
+    return gzip.compress(bytes(ZEROS), 9) if encoding == "gzip" else zlib.compress(bytes(ZEROS), 9)
+
+
+FAIL = "500 Internal Server Error"
+
+ENDLESS: dict[str, tuple[bytes, bytes, str, str]] = {
+    "line": (head() + b"data: ", b"x", "ProviderUnavailable", "a piece of it has more than 2,100,000 bytes"),
+    "event": (head(), b"data: x\n", "ProviderUnavailable", "a piece of it has more than 2,100,000 bytes"),
+    "JSON": (
+        head(content_type="application/json") + b'{"choices": [',
+        b"{}, ",
+        "ProviderUnavailable",
+        "a piece of it has more than 2,100,000 bytes",
+    ),
+    "choices in one piece": (
+        head(),
+        b'data: {"choices": [' + b"{}," * 600_000 + b"{}]}\n\n",
+        "ProviderUnavailable",
+        "bytes, and no end",
+    ),
+    "tool calls in one piece": (
+        head(),
+        b'data: {"choices": [{"delta": {"tool_calls": [' + b"{}," * 600_000 + b"{}]}}]}\n\n",
+        "ProviderUnavailable",
+        "bytes, and no end",
+    ),
+    "comments": (head(), b": go on\n\n", "ProviderUnavailable", "more than 64,250,000 bytes, and no end"),
+    "blank lines": (head(), b"\n", "ProviderUnavailable", "more than 64,250,000 bytes, and no end"),
+    "reasoning": (
+        head(),
+        event({"reasoning_content": "hm " * 100}),
+        "ProviderUnavailable",
+        "more than 64,250,000 bytes, and no end",
+    ),
+    "refusal": (
+        head(),
+        event({"refusal": "no " * 100}),
+        "ProviderUnavailable",
+        "more than 64,250,000 bytes, and no end",
+    ),
+    "tool calls": (
+        head(),
+        event({"tool_calls": [{"index": 0, "function": {"arguments": "x" * 300}}]}),
+        "ProviderUnavailable",
+        "more than 64,250,000 bytes, and no end",
+    ),
+    "text": (head(), event({"content": "\u8336" * 50}), "PermanentError", "more than 1,000 characters"),
+    "usage": (
+        head(),
+        b'data: {"choices": [], "usage": {"prompt_tokens": ' + b"9" * 4_000 + b"}}\n\n",
+        "ProviderUnavailable",
+        "bytes, and no end",
+    ),
+    "error": (head(FAIL), b"x", "ProviderUnavailable", "said 500: xxx"),
+    "error in HTML": (head(FAIL, content_type="text/html"), b"<", "ProviderUnavailable", "said 500: <<<"),
+    "error in JSON": (
+        head(FAIL, content_type="application/json") + b'{"error": ',
+        b"[",
+        "ProviderUnavailable",
+        "said 500: {",
+    ),
+    "redirect": (head("302 Found", location="/x"), b"x", "PermanentError", "said 302: it redirects to /x"),
+    "header": (b"HTTP/1.1 200 OK\r\nx: ", b"y", "ProviderUnavailable", ""),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"x: y\r\n", "ProviderUnavailable", ""),
+    "status line": (b"HTTP/1.1 200 ", b"y", "ProviderUnavailable", ""),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "ProviderUnavailable", "within 5 seconds"),
+    "chunk's size": (head(transfer_encoding="chunked"), b"0", "ProviderUnavailable", ""),
+    "chunk's extension": (head(transfer_encoding="chunked") + b"1;", b"y", "ProviderUnavailable", ""),
+    "trailers": (head(transfer_encoding="chunked") + b"0\r\n", b"x: y\r\n", "ProviderUnavailable", ""),
+    "empty chunks": (
+        head(transfer_encoding="chunked"),
+        b"1\r\n\n\r\n",
+        "ProviderUnavailable",
+        "more than 64,250,000 bytes, and no end",
+    ),
+}
+
+SMALL = {"line", "event", "JSON"}
+"""Those that reach the limit of one piece, with the settings that ship."""
+
+
+def grown(tmp_path: Path, first: bytes, again: bytes, settings: str) -> dict[str, Any]:
+    """What comes of a call that is answered with this, in a process of its own."""
+    (tmp_path / "openai.toml").write_text(settings, encoding="utf-8")
+    environment = {name: is_ for name, is_ in os.environ.items() if not name.lower().endswith("_proxy")}
+    with providers.running() as good, sending(first, again) as bad:
+        command = [sys.executable, "-m", "tests.support.one_call", good.url, bad, str(tmp_path / "openai.toml")]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@pytest.mark.parametrize("shape", ENDLESS)
+def test_answer_without_end_costs_no_memory_and_is_tried_again(tmp_path: Path, shape: str) -> None:
+    first, again, error, message = ENDLESS[shape]
+    settings = "" if shape in SMALL else "max_characters = 1_000\n"
+    if shape in ("choices in one piece", "tool calls in one piece"):
+        settings = "max_characters = 900_000\n"
+    if shape == "interim answers":
+        settings = "timeout = 5\n"
+
+    said = grown(tmp_path, first, again, settings)
+
+    assert (said["error"], message in said["message"]) == (error, True), said
+    assert said["grown"] < MOST
+    assert len(said["message"]) < 1_000
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("status", ["200 OK", FAIL])
+def test_compressed_answer_is_not_unpacked(tmp_path: Path, encoding: str, status: str) -> None:
+    said = grown(tmp_path, head(status, content_encoding=encoding) + bomb(encoding), b"", "")
+
+    assert said["error"] == "ProviderUnavailable"
+    assert f"compressed ({encoding})" in said["message"]
+    assert said["grown"] < MOST
+
+
+@pytest.mark.parametrize("status", ["200 OK", FAIL])
+def test_charset_that_unpacks_is_not_believed(tmp_path: Path, status: str) -> None:
+    said = grown(tmp_path, head(status, content_type="text/plain; charset=bz2") + bomb("bz2"), b"", "")
+
+    assert said["error"] == "ProviderUnavailable"
+    assert said["grown"] < MOST
+
+
+def test_status_of_an_error_counts_although_its_body_is_compressed(tmp_path: Path) -> None:
+    answer = head("429 Too Many Requests", content_encoding="gzip", retry_after="7") + bomb("gzip")
+
+    said = grown(tmp_path, answer, b"", "")
+
+    assert (said["error"], said["grown"] < MOST) == ("RateLimited", True)

@@ -1,0 +1,89 @@
+"""How many bytes of an answer are taken in, whatever a server sends: bodies without end, and compressed ones.
+
+The client reads the body of an error as a whole, and unpacks what a server has compressed, in pieces that may be a
+thousand times as large as what was sent. So the bytes are counted before they come to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from contentq.handlers.openai.settings import OpenAISettings
+
+ERROR_BYTES = 64_000
+"""Bytes that are read of the body of an error; the rest is left out."""
+
+EVENT_ROOM = 100_000
+"""Bytes that one event may have beside the text of the answer: all of it may come at once."""
+
+STREAM_ROOM = 64_000_000
+"""Bytes that a stream may have beside the text of the answer: for what the model thinks."""
+
+BYTES_PER_CHARACTER = 250
+"""Bytes that a server may wrap a character in: many send each token as an event of its own."""
+
+
+class StreamTooLarge(Exception):
+    """A stream goes on and on."""
+
+
+class Compressed(Exception):
+    """An answer that is compressed, although none was asked for that is."""
+
+
+def event_limit(settings: OpenAISettings) -> int:
+    """Bytes that one event may have."""
+    return EVENT_ROOM + 2 * settings.max_characters
+
+
+def stream_limit(settings: OpenAISettings) -> int:
+    """Bytes that a whole answer may have."""
+    return STREAM_ROOM + BYTES_PER_CHARACTER * settings.max_characters
+
+
+def bounding(http: Any, most: int) -> Callable[[Any], Awaitable[None]]:
+    """A hook for the answers of a client of this library (httpx or httpx2).
+
+    Of an error, ERROR_BYTES are read, and then it ends. Any other body raises StreamTooLarge after `most` bytes.
+    A compressed one is not read: it raises Compressed, or, for an error, whose status counts, says so.
+    """
+
+    class Bounded(http.AsyncByteStream):  # type: ignore[misc]  # of a library that is chosen at run time
+        """A body that ends, or raises, where it is too large."""
+
+        def __init__(self, body: Any, *, is_error: bool, encoding: str) -> None:
+            self._body = body
+            self._is_error = is_error
+            self._encoding = encoding
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            if self._encoding and self._is_error:
+                yield f"its message is compressed ({self._encoding}), and was not read".encode()
+                return
+            if self._encoding:
+                raise Compressed(f"it is compressed ({self._encoding}), although it was asked not to be")
+            left = ERROR_BYTES if self._is_error else most
+            async for piece in self._body:
+                if len(piece) > left and not self._is_error:
+                    raise StreamTooLarge(f"more than {most:,} bytes, and no end")
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0 and self._is_error:
+                    return
+
+        async def aclose(self) -> None:
+            await self._body.aclose()
+
+    async def bound(response: Any) -> None:
+        encoding = ", ".join(response.headers.get_list("content-encoding", split_commas=True)).lower()
+        response.stream = Bounded(
+            response.stream,
+            is_error=not response.is_success,
+            encoding="" if encoding == "identity" else encoding[:50],
+        )
+        response.headers.pop("content-encoding", None)
+        # Python's codecs for a charset unpack as well (charset=bz2); all that is to be read is in UTF-8.
+        response.headers["content-type"] = response.headers.get("content-type", "").partition(";")[0].strip()
+
+    return bound
