@@ -6,13 +6,14 @@ whole contract. Its process group is killed when the attempt is stopped, whateve
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from contentq.errors import HandlerUnusable, PermanentError, TemporaryError
 from contentq.handlers.commands import processes
@@ -22,10 +23,16 @@ from contentq.handlers.commands.stderr import Lines
 from contentq.handlers.commands.stdin import line_of
 from contentq.task import Task
 
+T = TypeVar("T")
+
 log = logging.getLogger("contentq.handlers.command")
 
-STDOUT_LIMIT = 16_000_000
-"""Bytes that a program may write to standard output. A worker may have to hold this for each of its slots."""
+STDOUT_LIMIT = 4_000_000
+"""Bytes that a program may write to standard output. A worker may have to hold this for each of its slots, and
+more than twenty times as much of JSON that is nothing but brackets."""
+
+LARGE = 20_000
+"""Bytes of an output that is taken apart in a thread: it would hold up other tasks."""
 
 KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL")
 """Environment variables that every program gets, beside those that begin with LC_."""
@@ -50,15 +57,19 @@ class CommandHandler:
     async def __call__(self, task: Task, context: Any) -> Answer:
         """What the program has made. Raises TemporaryError, RateLimited or PermanentError, as it has ended."""
 
-        def hear(line: str) -> bool:
+        def take(line: str) -> bool:
             progress = _PROGRESS.match(line)
             if progress:
                 context.progress(min(float(progress[1]), 1.0), progress[2] or None)
-                return False
-            log.info("task=%s attempt=%d %s", task.task_id, task.attempt, line)
-            return True
+            return progress is not None
 
-        stderr = Lines(hear)
+        def write(line: str) -> None:
+            log.info("task=%s attempt=%d %s", task.task_id, task.attempt, line)
+
+        def leave_out(lines: int) -> None:
+            log.info("task=%s attempt=%d … and %d lines more", task.task_id, task.attempt, lines)
+
+        stderr = Lines(take, write, leave_out)
         try:
             ended = await processes.run(
                 self._command,
@@ -73,10 +84,16 @@ class CommandHandler:
             raise PermanentError(
                 f"handler output too large: {self._command[0]} wrote more than {STDOUT_LIMIT:,} bytes"
             ) from None
-        tail = stderr.tail()
+        finally:
+            tail = stderr.end()
         if ended.code != 0:
-            raise error_of(self._command[0], ended.code, ended.stdout, tail)
-        return answer_of(ended.stdout, task.topic)
+            raise await _take_apart(ended.stdout, error_of, self._command[0], ended.code, ended.stdout, tail)
+        return await _take_apart(ended.stdout, answer_of, ended.stdout, task.topic)
+
+
+async def _take_apart(stdout: bytes, function: Callable[..., T], *arguments: Any) -> T:
+    """What this function makes of an output; in a thread when that is large."""
+    return await asyncio.to_thread(function, *arguments) if len(stdout) > LARGE else function(*arguments)
 
 
 def _select_environment(environment: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:

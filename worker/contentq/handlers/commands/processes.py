@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from contentq.handlers.commands.guardian import GUARDIAN
 
@@ -28,6 +29,12 @@ KILLED = 1.0
 
 DESCRIPTORS = 8
 """File descriptors that a start needs: three pipes, one to wait for the end, one to spare."""
+
+FLOOD = 32_768
+"""Bytes in one piece of standard error after which the next has to wait: a pipe holds twice as many."""
+
+PAUSE = 0.02
+"""Seconds that it waits, so that a program that writes without end slows down itself, and not the worker."""
 
 POLL = 0.02
 """Seconds between two looks at whether a process group still exists."""
@@ -169,6 +176,10 @@ class _Program(asyncio.SubprocessProtocol):
         """It has written; what is more than it may is dropped, so that it can go on to its end."""
         if fd == 2:
             self._on_stderr(data)
+            if len(data) >= FLOOD and self._transport is not None:
+                stderr: Any = self._transport.get_pipe_transport(2)
+                stderr.pause_reading()
+                asyncio.get_running_loop().call_later(PAUSE, stderr.resume_reading)
         elif len(self.stdout) + len(data) > self._stdout_limit:
             self.too_large = True
             self.ended.set()

@@ -1,7 +1,8 @@
-"""What a program writes to standard error: line by line, however long, and the last of it."""
+"""What a program writes to standard error: line by line, however long and however many, and the last of it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 LINE_LENGTH = 2_000
@@ -10,42 +11,85 @@ LINE_LENGTH = 2_000
 TAIL_LENGTH = 2_000
 """Characters of the end that go into the message of an error."""
 
+LINES_PER_SECOND = 100
+"""Lines that are logged in a second; of the others, only how many there were."""
+
+LOOKED_AT = 1_000
+"""Lines of a piece that are looked at, half of them at its beginning and half at its end; it may have 65,000."""
+
+MARK = b"contentq:"
+"""How a line begins that is for contentq, and not for the log."""
+
 _LINE_BYTES = 4 * LINE_LENGTH
+_TAIL_BYTES = 4 * TAIL_LENGTH
 
 
 class Lines:
-    """Puts lines together from pieces, and keeps the last of them; a long one is cut, so that memory is bounded.
+    """Puts lines together from pieces, and keeps the last of them.
 
-    heard: called with each line that is not blank, without control characters; whether it is for the tail, too.
+    Blank lines are dropped, long ones are cut, and control characters become spaces. take: called with each line
+    that begins with MARK; whether it was for contentq, and so goes neither to the log nor to the tail. write:
+    called with each of the others that is to be logged. leave_out: with the number of lines that were not.
     """
 
-    def __init__(self, heard: Callable[[str], bool]) -> None:
-        self._heard = heard
+    def __init__(
+        self, take: Callable[[str], bool], write: Callable[[str], None], leave_out: Callable[[int], None]
+    ) -> None:
+        self._take = take
+        self._write = write
+        self._leave_out = leave_out
         self._begun = bytearray()
-        self._tail = ""
+        self._tail = b""
+        self._second = time.monotonic()
+        self._written = 0
+        self._left_out = 0
 
     def feed(self, data: bytes) -> None:
         """Takes the next piece."""
         *complete, rest = data.split(b"\n")
+        if len(complete) > LOOKED_AT:
+            self._left_out += len(complete) - LOOKED_AT
+            complete[LOOKED_AT // 2 : -LOOKED_AT // 2] = []
         for part in complete:
             self._add(part)
             self._end_line()
         self._add(rest)
 
-    def tail(self) -> str:
-        """The last that was written; ends a line that has no end yet."""
+    def end(self) -> str:
+        """Ends a line that has no end yet, and returns the last that was written."""
         self._end_line()
-        return self._tail.strip()
+        self._tell_left_out()
+        return "\n".join(filter(None, map(_text_of, self._tail.split(b"\n"))))[-TAIL_LENGTH:].strip()
 
     def _add(self, part: bytes) -> None:
         # One more than is kept, which shows that there was more.
         self._begun += part[: _LINE_BYTES + 1 - len(self._begun)]
 
     def _end_line(self) -> None:
-        text = self._begun.decode("utf-8", "replace")
+        line = bytes(self._begun)
         self._begun.clear()
-        text = "".join(each if each.isprintable() else " " for each in text).rstrip()
-        if len(text) > LINE_LENGTH:
-            text = text[:LINE_LENGTH] + " …"
-        if text and self._heard(text):
-            self._tail = f"{self._tail}{text}\n"[-TAIL_LENGTH:]
+        if not line.strip() or (line.startswith(MARK) and self._take(_text_of(line))):
+            return
+        self._tail = (self._tail + line + b"\n")[-_TAIL_BYTES:]
+        now = time.monotonic()
+        if now - self._second >= 1:
+            self._tell_left_out()
+            self._second, self._written = now, 0
+        if self._written < LINES_PER_SECOND:
+            self._written += 1
+            self._write(_text_of(line))
+        else:
+            self._left_out += 1
+
+    def _tell_left_out(self) -> None:
+        left_out, self._left_out = self._left_out, 0
+        if left_out:
+            self._leave_out(left_out)
+
+
+def _text_of(line: bytes) -> str:
+    text = line.decode("utf-8", "replace")
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    text = text.rstrip()
+    return text if len(text) <= LINE_LENGTH else text[:LINE_LENGTH] + " …"
