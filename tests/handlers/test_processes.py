@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 from contentq.handlers.commands import processes
-from contentq.handlers.commands.guardian import GUARDIAN, Guardian
+from contentq.handlers.commands.guardian import GUARDIAN, MARK, Guardian, Watch
 from contentq.handlers.commands.processes import Ended, OutputTooLarge
 
 from tests.support.traces import Trace
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+
+LINUX = sys.platform == "linux"
 
 
 class Running:
@@ -161,10 +163,62 @@ def test_process_that_has_left_the_group_is_not_waited_for(trace: Trace, monkeyp
     async def main() -> None:
         # $! is the id of the process, and of its new session.
         ended = await asyncio.wait_for(Running(f"{leave} & echo $!", trace).task, 20)
-        os.killpg(int(ended.stdout.split()[0]), signal.SIGKILL)
+        if not LINUX:
+            os.killpg(int(ended.stdout.split()[0]), signal.SIGKILL)
 
     on_loop(main)
     eventually(lambda: not trace.is_held())
+
+
+DAEMON = "import os; os.setsid(); os.fork() and os._exit(0); os.execvp('sleep', ['sleep', '600'])"
+
+
+@pytest.mark.skipif(not LINUX, reason="there is no /proc in which processes in other sessions are found")
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "setsid sleep 600",
+        "setsid sh -c 'sleep 600 & sleep 600'",
+        f'{sys.executable} -S -c "{DAEMON}"',
+        "trap '' TERM; setsid sleep 600",
+    ],
+    ids=["setsid", "with a child", "daemon", "deaf"],
+)
+@pytest.mark.parametrize("how", ["ended", "cancelled"])
+def test_what_a_program_leaves_behind_in_another_session_is_killed(trace: Trace, leave: str, how: str) -> None:
+    async def main() -> None:
+        running = Running(
+            f"{leave} > /dev/null 2>&1 & echo begun >&2; {'' if how == 'ended' else 'sleep 600'}", trace
+        )
+        if how == "cancelled":
+            await running.begun()
+            running.task.cancel()
+            await running.end()
+        else:
+            assert (await running.task).code == 0
+
+    on_loop(main)
+    eventually(lambda: not trace.is_held())
+
+
+@pytest.mark.skipif(not LINUX, reason="there is no /proc in which processes in other sessions are found")
+def test_search_for_what_is_left_spares_programs_that_go_on(trace: Trace) -> None:
+    leave = "exec 9> '{}'; exec setsid sleep 600"
+    ended, other = (
+        subprocess.Popen(["/bin/sh", "-c", leave.format(trace.path)], env={**os.environ, MARK: mark})
+        for mark in ("ended", "going on")
+    )
+    watch = Watch()
+    watch.hear(b"+1 ended\n+2 going on\n-1")
+    watch.hear(b"\n")
+
+    while watch.ended:
+        watch.search()
+
+    assert ended.wait(10) == -signal.SIGKILL
+    assert other.poll() is None
+    other.kill()
+    other.wait(10)
 
 
 WORKER = """
@@ -184,8 +238,9 @@ asyncio.run(
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM;"])
-def test_program_ends_when_its_worker_is_killed(trace: Trace, trap: str) -> None:
-    script = f"exec 9> '{trace.path}'; {trap} /bin/sleep 600 & echo begun >&2; /bin/sleep 600"
+@pytest.mark.parametrize("leave", ["", *(["/usr/bin/setsid"] if LINUX else [])])
+def test_program_ends_when_its_worker_is_killed(trace: Trace, trap: str, leave: str) -> None:
+    script = f"exec 9> '{trace.path}'; {trap} {leave} /bin/sleep 600 & echo begun >&2; /bin/sleep 600"
     with subprocess.Popen([sys.executable, "-c", WORKER, script], cwd=ROOT, stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"begun\n"

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 MOST = 100_000_000
 """Bytes that a call may take more than an ordinary one."""
 
-ZEROS = 300_000_000
+ZEROS = 200_000_000
 """Bytes in a small body that is compressed."""
 
 
@@ -111,7 +111,7 @@ ENDLESS: dict[str, tuple[bytes, bytes, str, str]] = {
     "chunk's size": (head(transfer_encoding="chunked"), b"0", "ProviderUnavailable", ""),
     "chunk's extension": (head(transfer_encoding="chunked") + b"1;", b"y", "ProviderUnavailable", ""),
     "trailers": (head(transfer_encoding="chunked") + b"0\r\n", b"x: y\r\n", "ProviderUnavailable", ""),
-    "empty chunks": (
+    "tiny chunks": (
         head(transfer_encoding="chunked"),
         b"1\r\n\n\r\n",
         "ProviderUnavailable",

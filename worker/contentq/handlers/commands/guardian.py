@@ -1,9 +1,13 @@
-"""Kills the programs of a worker that was itself killed.
+"""Kills the programs of a worker that was itself killed, and what programs leave behind in other sessions.
 
 A worker that gets SIGKILL can end nothing. So a small process beside it, started with its first program, is told
 of each process group that begins and ends. It waits for the end of its standard input, a pipe that only the
 worker holds: the kernel closes it, however the worker ends. What is left then gets SIGTERM, and SIGKILL later.
 A program of which it was not told yet goes on: one that was started in the last milliseconds.
+
+A process that has made itself a session of its own (setsid) is in no group that is known. On Linux it is found by
+a variable of its environment, MARK, which it has inherited: once a program has ended, all that have its mark are
+killed. One that has cleared its environment as well, or belongs to another user, is not found.
 
 This file is both: the worker's side, and the program that the other process runs.
 """
@@ -14,17 +18,27 @@ import atexit
 import contextlib
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 
 log = logging.getLogger("contentq.handlers.command")
 
 TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL."""
+
+MARK = "CONTENTQ_PROGRAM"
+"""The variable by which the processes of a program are known; its value is of one program alone."""
+
+SEARCH_INTERVAL = 0.5
+"""Seconds, at least, between two searches: each looks at all processes of the machine."""
+
+SEARCHES = 4
+"""Searches for what is left of a program: one may miss a process that is just forked."""
 
 
 class Guardian:
@@ -32,20 +46,20 @@ class Guardian:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._groups: set[int] = set()
+        self._groups: dict[int, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
-    def watch(self, group: int) -> None:
-        """This process group is to end with the worker."""
+    def watch(self, group: int, mark: str = "") -> None:
+        """This process group, and all with this mark, are to end with the worker."""
         with self._lock:
-            self._groups.add(group)
-            self._tell(f"+{group}\n")
+            self._groups[group] = mark
+            self._tell(f"+{group} {mark}\n")
 
     def forget(self, group: int) -> None:
-        """This process group has ended."""
+        """This process group has ended; what has its mark is to end now."""
         with self._lock:
-            self._groups.discard(group)
+            self._groups.pop(group, None)
             self._tell(f"-{group}\n")
 
     def dismiss(self) -> None:
@@ -87,8 +101,8 @@ class Guardian:
             self._owner = os.getpid()
             assert self._process.stdin is not None
             os.set_blocking(self._process.stdin.fileno(), False)
-            for group in self._groups:
-                os.write(self._process.stdin.fileno(), f"+{group}\n".encode())
+            for group, mark in self._groups.items():
+                os.write(self._process.stdin.fileno(), f"+{group} {mark}\n".encode())
         except OSError as error:
             log.warning("should this worker be killed, its programs will go on error=%s", error)
 
@@ -97,22 +111,79 @@ GUARDIAN = Guardian()
 atexit.register(GUARDIAN.dismiss)
 
 
-def _groups_at_the_end(lines: Iterable[str]) -> set[int]:
-    """Reads to the end; the groups that were begun and not ended."""
-    groups: set[int] = set()
-    for line in lines:
-        (groups.add if line.startswith("+") else groups.discard)(int(line[1:]))
-    return groups
+class Watch:
+    """What the other process knows: the marks of the groups that there are, and of those that have ended."""
+
+    def __init__(self) -> None:
+        self.groups: dict[int, str] = {}
+        self.ended: dict[str, int] = {}
+        self._begun = b""
+
+    def hear(self, data: bytes) -> None:
+        """Takes what the worker tells."""
+        *lines, self._begun = (self._begun + data).split(b"\n")
+        for line in lines:
+            group, _, mark = line[1:].decode().partition(" ")
+            if line.startswith(b"+"):
+                self.groups[int(group)] = mark
+            elif (gone := self.groups.pop(int(group), "")) != "":
+                self.ended[gone] = 0
+
+    def search(self) -> None:
+        """Kills what is left of the programs that have ended, as far as it can be seen."""
+        for pid in _marked(self.ended):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        self.ended = {mark: made + 1 for mark, made in self.ended.items() if made + 1 < SEARCHES}
 
 
-def _kill(groups: set[int]) -> None:
+def _marked(marks: Collection[str]) -> list[int]:
+    """The processes that have one of these marks; none where there is no /proc."""
+    found: list[int] = []
+    names = os.listdir("/proc") if marks and os.path.isdir("/proc") else []
+    for name in names:
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                environment = file.read()
+        except OSError:  # it has ended, or is another user's
+            continue
+        _, is_there, after = (b"\0" + environment).partition(f"\0{MARK}=".encode())
+        mark = after.partition(b"\0")[0].decode("utf-8", "replace")
+        if is_there and mark in marks:
+            found.append(int(name))
+    return found
+
+
+def _kill(watch: Watch) -> None:
+    """Ends all that there is."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for group in groups:
+        for group in watch.groups:
             with contextlib.suppress(OSError):
                 os.killpg(group, number)
-        if groups and number == signal.SIGTERM:
+        if watch.groups and number == signal.SIGTERM:
             time.sleep(TERM_GRACE)
+    watch.ended |= dict.fromkeys(filter(None, watch.groups.values()), 0)
+    while watch.ended:
+        watch.search()
+        time.sleep(0.05)
+
+
+def _main() -> None:
+    """Until the worker has ended."""
+    watch, next_search = Watch(), 0.0
+    while True:
+        ready = select.select([0], [], [], max(0.0, next_search - time.monotonic()) if watch.ended else None)[0]
+        if ready:
+            data = os.read(0, 65_536)
+            if not data:
+                return _kill(watch)
+            watch.hear(data)
+        if watch.ended and time.monotonic() >= next_search:
+            watch.search()
+            next_search = time.monotonic() + SEARCH_INTERVAL
 
 
 if __name__ == "__main__":
-    _kill(_groups_at_the_end(sys.stdin))
+    _main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import secrets
 import signal
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from contentq.handlers.commands.guardian import GUARDIAN
+from contentq.handlers.commands.guardian import GUARDIAN, MARK
 
 TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL; a stopping worker gives its handlers 2 seconds in all."""
@@ -62,6 +63,8 @@ async def run(
 ) -> Ended:
     """Runs a program to its end, without a shell, in the current folder; nothing of its group outlives the call.
 
+    What has left the group is ended by the guardian a moment later, where it can find it.
+
     Standard input is a file, so that it may be left unread, and opened as /dev/stdin. stdout_limit: bytes.
     on_stderr is told what is written to standard error, in pieces; it must not raise.
 
@@ -89,6 +92,7 @@ class _Program(asyncio.SubprocessProtocol):
         self._starting: asyncio.Task[None] | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._group: int | None = None
+        self._mark = secrets.token_hex(16)
         self._unwanted = False
         self._unwatched = False
         self._open = {1, 2}
@@ -129,7 +133,7 @@ class _Program(asyncio.SubprocessProtocol):
                 stdin=file,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment,
+                env={**environment, MARK: self._mark},
                 start_new_session=True,
             )
 
@@ -164,7 +168,7 @@ class _Program(asyncio.SubprocessProtocol):
         assert isinstance(transport, asyncio.SubprocessTransport)
         self._transport = transport
         self._group = transport.get_pid()
-        GUARDIAN.watch(self._group)
+        GUARDIAN.watch(self._group, self._mark)
         if self._unwanted:
             self._kill()
             self._close()

@@ -20,6 +20,9 @@ EVENT_ROOM = 100_000
 STREAM_ROOM = 64_000_000
 """Bytes that a stream may have beside the text of the answer: for what the model thinks."""
 
+SHORTEST_PIECE = 200
+"""Bytes that a piece counts for, however short: what it is wrapped in, and the time that it takes, come to more."""
+
 BYTES_PER_CHARACTER = 250
 """Bytes that a server may wrap a character in: many send each token as an event of its own."""
 
@@ -65,10 +68,10 @@ def bounding(http: Any, most: int) -> Callable[[Any], Awaitable[None]]:
                 raise Compressed(f"it is compressed ({self._encoding}), although it was asked not to be")
             left = ERROR_BYTES if self._is_error else most
             async for piece in self._body:
-                if len(piece) > left and not self._is_error:
+                if max(len(piece), SHORTEST_PIECE) > left and not self._is_error:
                     raise StreamTooLarge(f"more than {most:,} bytes, and no end")
                 yield piece[:left]
-                left -= len(piece)
+                left -= max(len(piece), SHORTEST_PIECE)
                 if left <= 0 and self._is_error:
                     return
 
