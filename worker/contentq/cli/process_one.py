@@ -1,7 +1,8 @@
 """As process 1 of a container, contentq has a parent of its own: what a real init would do, and a worker cannot.
 
 Whatever handlers leave behind becomes a child of process 1, which must reap it when it has ended, or it stays as a
-zombie. A worker must not: it would take the exit statuses of the programs that its handlers wait for.
+zombie. A worker must not: it would take the exit statuses of the programs that its handlers wait for. The parent
+has the worker's environment, and hides it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import signal
 import sys
 from contextlib import suppress
 from types import FrameType
+
+from contentq.handlers.commands.hiding import hide_process
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -27,6 +30,8 @@ def leave_process_one() -> None:
         os.setpgid(0, 0)  # Ctrl-C is to reach it once, from its parent
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return
+
+    hide_process()
 
     def forward(number: int, _frame: FrameType | None) -> None:
         with suppress(ProcessLookupError):

@@ -19,6 +19,7 @@ from contentq.errors import HandlerUnusable, PermanentError, TemporaryError
 from contentq.handlers.commands import processes
 from contentq.handlers.commands.answers import Answer, answer_of
 from contentq.handlers.commands.exits import error_of
+from contentq.handlers.commands.hiding import hide_process
 from contentq.handlers.commands.stderr import Lines
 from contentq.handlers.commands.stdin import line_of
 from contentq.task import Task
@@ -53,6 +54,10 @@ class CommandHandler:
         self._command = tuple(command)
         self._environment = _select_environment(os.environ, environment)
         _check(command[0], self._environment.get("PATH", os.defpath))
+
+    def introduce(self) -> None:
+        """Keeps the programs from reading the environment of the worker in /proc, before there are any."""
+        hide_process()
 
     async def __call__(self, task: Task, context: Any) -> Answer:
         """What the program has made. Raises TemporaryError, RateLimited or PermanentError, as it has ended."""

@@ -21,7 +21,7 @@ STREAM_ROOM = 64_000_000
 """Bytes that a stream may have beside the text of the answer: for what the model thinks."""
 
 SHORTEST_PIECE = 200
-"""Bytes that a piece counts for, however short: what it is wrapped in, and the time that it takes, come to more."""
+"""Bytes that a piece counts for, however short: what it is wrapped in, and the time that it takes, cost more."""
 
 BYTES_PER_CHARACTER = 250
 """Bytes that a server may wrap a character in: many send each token as an event of its own."""
