@@ -234,7 +234,7 @@ def test_only_the_variables_of_the_list_reach_the_program(script: Script, monkey
 
     def names(*asked: str) -> set[str]:
         body = run(CommandHandler([path], asked)).body
-        return {line.partition("=")[0] for line in body.splitlines()} - {"_", "PWD", "SHLVL"}
+        return {line.partition("=")[0] for line in body.splitlines()} - {"_", "PWD", "SHLVL", "CONTENTQ_PROGRAM"}
 
     assert names() == {"PATH", "HOME", "LC_TIME", "LANG", "TZ"}
     assert names("API_KEY", "NOT_SET") == {"PATH", "HOME", "LC_TIME", "LANG", "TZ", "API_KEY"}

@@ -169,6 +169,31 @@ def test_charset_that_unpacks_is_not_believed(tmp_path: Path, status: str) -> No
     assert said["grown"] < MOST
 
 
+def memory_of_a_trial(settings: Path, url: str) -> tuple[int, str, int]:
+    """Exit code and standard error of `contentq try`, and the bytes that it had in memory at most."""
+    settings.write_text(f"base_url = '{url}'\n", encoding="utf-8")
+    command = [sys.executable, "-m", "contentq", "try", "--handler", "openai", "--settings", str(settings)]
+    environment = {name: is_ for name, is_ in os.environ.items() if not name.lower().endswith("_proxy")}
+    with (settings.parent / "stderr").open("w+b") as stderr:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        stderr.seek(0)
+        return process.returncode, stderr.read().decode(), used.ru_maxrss * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is in other units elsewhere")
+@pytest.mark.parametrize("again", [b"x", event({"refusal": "no " * 100})], ids=["line", "refusal"])
+def test_trial_is_bounded_as_a_worker_is(tmp_path: Path, again: bytes) -> None:
+    with providers.running() as good, sending(head() + (b"data: " if again == b"x" else b""), again) as bad:
+        fine, _, before = memory_of_a_trial(tmp_path / "openai.toml", good.url)
+        failed, said, after = memory_of_a_trial(tmp_path / "openai.toml", bad)
+
+    assert (fine, failed) == (0, 1)
+    assert "bytes, and no end" in said
+    assert after - before < MOST
+
+
 def test_status_of_an_error_counts_although_its_body_is_compressed(tmp_path: Path) -> None:
     answer = head("429 Too Many Requests", content_encoding="gzip", retry_after="7") + bomb("gzip")
 

@@ -20,7 +20,7 @@ EVENT_ROOM = 100_000
 STREAM_ROOM = 64_000_000
 """Bytes that a stream may have beside the text of the answer: for what the model thinks."""
 
-SHORTEST_PIECE = 200
+SHORTEST_PIECE = 500
 """Bytes that a piece counts for, however short: what it is wrapped in, and the time that it takes, cost more."""
 
 BYTES_PER_CHARACTER = 250
