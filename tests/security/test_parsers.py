@@ -217,6 +217,7 @@ def collector() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("parser", PARSERS)
 def test_twice_the_text_takes_at_most_three_times_as_long(parser: str) -> None:
     longest = SHORTER.get(parser, LONGEST)

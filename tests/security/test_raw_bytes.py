@@ -119,8 +119,8 @@ ENDLESS: dict[str, tuple[bytes, bytes, str, str]] = {
     ),
 }
 
-SMALL = {"line", "event", "JSON"}
-"""Those that reach the limit of one piece, with the settings that ship."""
+SMALL = {"line", "event", "JSON", "error"}
+"""Those that reach a limit at once, with the settings that ship."""
 
 
 def grown(tmp_path: Path, first: bytes, again: bytes, settings: str) -> dict[str, Any]:
@@ -135,7 +135,9 @@ def grown(tmp_path: Path, first: bytes, again: bytes, settings: str) -> dict[str
     return said
 
 
-@pytest.mark.parametrize("shape", ENDLESS)
+@pytest.mark.parametrize(
+    "shape", [pytest.param(each, marks=() if each in SMALL else pytest.mark.thorough) for each in ENDLESS]
+)
 def test_answer_without_end_costs_no_memory_and_is_tried_again(tmp_path: Path, shape: str) -> None:
     first, again, error, message = ENDLESS[shape]
     settings = "" if shape in SMALL else "max_characters = 1_000\n"
@@ -171,7 +173,7 @@ def test_charset_that_unpacks_is_not_believed(tmp_path: Path, status: str) -> No
 
 def memory_of_a_trial(settings: Path, url: str) -> tuple[int, str, int]:
     """Exit code and standard error of `contentq try`, and the bytes that it had in memory at most."""
-    settings.write_text(f"base_url = '{url}'\n", encoding="utf-8")
+    settings.write_text(f"base_url = '{url}'\nmax_characters = 1_000\n", encoding="utf-8")
     command = [sys.executable, "-m", "contentq", "try", "--handler", "openai", "--settings", str(settings)]
     environment = {name: is_ for name, is_ in os.environ.items() if not name.lower().endswith("_proxy")}
     with (settings.parent / "stderr").open("w+b") as stderr:
