@@ -170,26 +170,30 @@ def test_process_that_has_left_the_group_is_not_waited_for(trace: Trace, monkeyp
     eventually(lambda: not trace.is_held())
 
 
-DAEMON = "import os; os.setsid(); os.fork() and os._exit(0); os.execvp('sleep', ['sleep', '600'])"
+DAEMON = "import os; os.setsid(); os.fork() and os._exit(0); os.execvp('sh', ['sh', '-c', 'touch {0}; sleep 600'])"
 
 
 @pytest.mark.skipif(not LINUX, reason="there is no /proc in which processes in other sessions are found")
 @pytest.mark.parametrize(
     "leave",
     [
-        "setsid sleep 600",
-        "setsid sh -c 'sleep 600 & sleep 600'",
+        "setsid sh -c 'touch {0}; exec sleep 600'",
+        "setsid sh -c 'sleep 600 & touch {0}; sleep 600'",
         f'{sys.executable} -S -c "{DAEMON}"',
-        "trap '' TERM; setsid sleep 600",
+        "trap '' TERM; setsid sh -c 'touch {0}; sleep 600'",
     ],
     ids=["setsid", "with a child", "daemon", "deaf"],
 )
 @pytest.mark.parametrize("how", ["ended", "cancelled"])
-def test_what_a_program_leaves_behind_in_another_session_is_killed(trace: Trace, leave: str, how: str) -> None:
+def test_what_a_program_leaves_behind_in_another_session_is_killed(
+    trace: Trace, tmp_path: Path, leave: str, how: str
+) -> None:
+    left = tmp_path / "left"
+    wait = f"while ! test -e {left}; do sleep 0.01; done"
+    then = "true" if how == "ended" else "echo begun >&2; sleep 600"
+
     async def main() -> None:
-        running = Running(
-            f"{leave} > /dev/null 2>&1 & echo begun >&2; {'' if how == 'ended' else 'sleep 600'}", trace
-        )
+        running = Running(f"{leave.format(left)} > /dev/null 2>&1 & {wait}; {then}", trace)
         if how == "cancelled":
             await running.begun()
             running.task.cancel()
