@@ -15,6 +15,7 @@ from contentq import GeneratedContent
 from contentq.content import count_words
 from contentq.engine.gate import _one_line
 from contentq.engine.results import error_text, outcome_of
+from contentq.escaping import escape, escape_json
 from contentq.handlers.categories import slug
 from contentq.handlers.commands.answers import answer_of, object_or_nothing
 from contentq.handlers.commands.exits import error_of
@@ -170,6 +171,8 @@ PARSERS: dict[str, Parser] = {
     "program's log": _feed_lines,
     "events": _feed_events,
     "provider's message": lambda text: _message(SimpleNamespace(body="<" + text, message=text)),  # type: ignore[arg-type]
+    "escaping": escape,
+    "escaping of JSON": escape_json,
     "hiding of keys": Scrubber("sk-proj-Zq81mNv0").message,
     "headers": _in_headers,
     "duration": lambda text: duration(text[:100]),
