@@ -1,0 +1,218 @@
+"""Masses of rows, honest or forged, never make a call read or change more than a bounded batch.
+
+Every call is made by a session that has made it ten times on an empty table and keeps its plans; then beside 20,000
+rows, and beside 40,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.plans import scans
+from tests.support.queue import Queue
+
+MANY = 20_000
+
+BATCH = 1_000
+"""Rows that a call changes at most."""
+
+WINDOW = 10_000
+"""Rows that a heartbeat looks through at most, beside those that it lists."""
+
+EACH = 8
+"""Rows that a call may read for one that it changes: it finds, locks, changes, compares it, each by an index."""
+
+DEAD = 60_000
+"""Entries of dead rows that an index may still have beside the living ones: those of what was undone."""
+
+
+@dataclass(frozen=True)
+class Mass:
+    """rows: the INSERT of so many; call: what is called; worker: of a live worker, dead: of a dead one."""
+
+    name: str
+    rows: str
+    call: str
+
+
+def insert(**columns: str) -> str:
+    return (
+        f"INSERT INTO content_generation_tasks (account_id, {', '.join(columns)}) "
+        f"SELECT {{account}}, {', '.join(columns.values())} FROM generate_series(1, {{number}}) AS n"
+    )
+
+
+PAST = "'2001-01-01'"
+RUNNING = {"status": "'processing'", "started_at": PAST, "attempt": "1"}
+
+MASSES = [
+    Mass(
+        "processing rows of a live worker",
+        insert(**RUNNING, worker_id="{worker}"),
+        "SELECT contentq.heartbeat({worker}, 0, ARRAY[1, 2]::bigint[], ARRAY[1, 1], clock_timestamp())",
+    ),
+    Mass(
+        "processing rows of a live worker, from the future",
+        insert(**{**RUNNING, "started_at": "'9999-01-01'"}, worker_id="{worker}"),
+        "SELECT contentq.heartbeat({worker}, 0, ARRAY[1, 2]::bigint[], ARRAY[1, 1], clock_timestamp())",
+    ),
+    Mass(
+        "rows that were claimed a moment ago",
+        insert(**{**RUNNING, "started_at": "clock_timestamp()"}, worker_id="{worker}"),
+        "SELECT contentq.heartbeat({worker}, 0, ARRAY[1, 2]::bigint[], ARRAY[1, 1], '2001-01-01')",
+    ),
+    Mass(
+        "cancel requests",
+        insert(**RUNNING, worker_id="{worker}", cancel_requested_at=PAST),
+        "SELECT contentq.heartbeat({worker}, 0, ARRAY[1, 2]::bigint[], ARRAY[1, 1], clock_timestamp())",
+    ),
+    Mass(
+        "cancel requests to a worker without a list",
+        insert(**RUNNING, worker_id="{worker}", cancel_requested_at=PAST),
+        "SELECT contentq.heartbeat({worker})",
+    ),
+    Mass(
+        "marks of a live worker",
+        insert(status="'timeout'", worker_id="{worker}"),
+        "SELECT contentq.heartbeat({worker})",
+    ),
+    Mass("tasks of a dead worker", insert(**RUNNING, worker_id="{dead}"), "SELECT contentq.rescue_dead_workers()"),
+    Mass(
+        "cancelled tasks of a dead worker",
+        insert(**RUNNING, worker_id="{dead}", cancel_requested_at=PAST),
+        "SELECT contentq.rescue_dead_workers()",
+    ),
+    Mass(
+        "marks of a dead worker",
+        insert(status="'failed'", worker_id="{dead}"),
+        "SELECT contentq.rescue_dead_workers()",
+    ),
+    Mass(
+        "tasks of as many lost workers", insert(**RUNNING, worker_id="-n"), "SELECT contentq.rescue_dead_workers()"
+    ),
+    Mass("overdue tasks", insert(timeout_at=PAST), "SELECT contentq.sweep_timeouts()"),
+    Mass(
+        "overdue running tasks",
+        insert(**RUNNING, worker_id="{worker}", timeout_at=PAST),
+        "SELECT contentq.sweep_timeouts()",
+    ),
+    Mass("scheduled tasks that are due", insert(scheduled_at=PAST), "SELECT contentq.promote_scheduled()"),
+    Mass("old completed tasks", insert(status="'completed'", completed_at=PAST), "SELECT contentq.cleanup()"),
+    Mass("one task of many", insert(task_id="'task-' || n"), "SELECT contentq.cancel('task-7')"),
+    Mass(
+        "one cancelled task of many",
+        insert(**RUNNING, worker_id="{worker}", task_id="'task-' || n", cancel_requested_at=PAST),
+        "SELECT contentq.cancel('task-7')",
+    ),
+    Mass(
+        "one failed task of many",
+        insert(status="'failed'", task_id="'task-' || n"),
+        "SELECT contentq.requeue('task-7')",
+    ),
+    Mass(
+        "everything of maintenance: dead worker",
+        insert(**RUNNING, worker_id="{dead}"),
+        "SELECT contentq.maintain()",
+    ),
+    Mass("everything of maintenance: overdue", insert(timeout_at=PAST), "SELECT contentq.maintain()"),
+]
+
+
+@pytest.fixture
+def call(queue: Queue) -> Callable[[Mass, int], tuple[int, int, int]]:
+    """Makes the call of a mass of so many rows, in a session that has planned it before; what it read and changed."""
+    worker, dead = queue.register(), queue.register()
+    account = queue.account
+
+    def make(mass: Mass, number: int) -> tuple[int, int, int]:
+        statement = mass.call.format(worker=worker, dead=dead)
+        queue.run("TRUNCATE content_generation_tasks")
+        for _ in range(10):
+            queue.run(statement)
+        # Has it looked at again: a worker that was given up is registered no more.
+        queue.run("DELETE FROM contentq.workers WHERE id = %s", dead)
+        queue.run(
+            "INSERT INTO contentq.workers (id, hostname, pid, slots, handler, heartbeat_at) "
+            "VALUES (%s, 'host', 1, 1, 'template', '2001-01-01')",
+            dead,
+        )
+        queue.run("UPDATE contentq.maintenance SET watched_since = '2001-01-01', cleaned_at = '2001-01-01'")
+        queue.run("UPDATE contentq.maintenance SET ran_at = clock_timestamp()")
+        queue.run(mass.rows.format(worker=worker, dead=dead, account=account, number=number))
+        read = scans(queue, statement)
+        assert read.sequential == 0
+        return read.rows, sum(read.entries.values()), read.changed
+
+    return make
+
+
+@pytest.mark.parametrize("mass", MASSES, ids=lambda mass: mass.name)
+def test_call_beside_a_mass_of_rows_reads_and_changes_a_bounded_batch(
+    queue: Queue, call: Callable[[Mass, int], tuple[int, int, int]], mass: Mass
+) -> None:
+    queue.run("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
+
+    for number in (MANY, 2 * MANY):
+        rows, entries, changed = call(mass, number)
+        assert changed <= 4 * BATCH, (number, rows, entries, changed)
+        assert rows <= EACH * changed + 2 * WINDOW, (number, rows, entries, changed)
+        assert entries <= EACH * changed + 2 * WINDOW + DEAD, (number, rows, entries, changed)
+
+
+def test_next_calls_go_on_until_all_of_a_mass_is_dealt_with(queue: Queue, worker: int) -> None:
+    insert_many = (
+        "INSERT INTO content_generation_tasks (account_id, status, started_at, attempt, worker_id, cancel_requested_at) "
+        "SELECT %s, 'processing', '2001-01-01', 1, %s, CASE WHEN n > 1500 THEN now() END "
+        "FROM generate_series(1, 3000) AS n"
+    )
+    queue.run(insert_many, queue.account, worker)
+    kept = queue.running(worker)
+    queue.cancel(kept.id)
+
+    for _ in range(3):
+        assert (kept.id, kept.attempt) in queue.heartbeat_with(worker, [kept], queue.now())
+
+    counts = dict(
+        queue.connection.execute("SELECT status, count(*) FROM content_generation_tasks GROUP BY 1").fetchall()
+    )
+    assert counts == {"pending": 1500, "failed": 1500, "processing": 1}
+
+
+def test_tasks_of_a_dead_worker_are_taken_back_call_by_call(queue: Queue) -> None:
+    dead = queue.register()
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, status, started_at, attempt, worker_id) "
+        "SELECT %s, 'processing', '2001-01-01', 1, %s FROM generate_series(1, 2500)",
+        queue.account,
+        dead,
+    )
+    queue.silence(dead)
+
+    assert [queue.rescue() for _ in range(4)] == [1000, 1000, 500, 0]
+    assert (
+        queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'pending' AND retry_count = 1")
+        == 2500
+    )
+
+
+@pytest.mark.parametrize("call", ["complete", "release", "end_cancelled_or_overdue"])
+def test_report_of_many_tasks_reads_each_a_few_times(queue: Queue, worker: int, call: str) -> None:
+    queue.run("SET plan_cache_mode = force_generic_plan")
+    queue.run(f"SELECT contentq.{call}(%s, ARRAY[1]::bigint[], ARRAY[1])", worker)
+    for number in (5_000, 10_000):
+        ids = queue.values(
+            "INSERT INTO content_generation_tasks (account_id, status, started_at, attempt, worker_id, timeout_at) "
+            "SELECT %s, 'processing', '2001-01-01', 1, %s, CASE WHEN n %% 2 = 0 THEN '2001-01-01'::timestamptz END "
+            "FROM generate_series(1, %s) AS n RETURNING id",
+            queue.account,
+            worker,
+            number,
+        )
+
+        read = scans(queue, f"SELECT contentq.{call}(%s, %s, %s)", worker, ids, [1] * number)
+
+        assert (read.sequential, read.used) == (0, {"pkey"})
+        assert read.rows <= EACH * number
