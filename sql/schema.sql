@@ -3388,7 +3388,7 @@ CREATE VIEW contentq.throughput AS
     round(avg((EXTRACT(epoch FROM started_at) - EXTRACT(epoch FROM submitted_at))), 2) AS wait_s,
     round(avg((EXTRACT(epoch FROM completed_at) - EXTRACT(epoch FROM started_at))), 2) AS run_s
    FROM public.content_generation_tasks t
-  WHERE (((status)::text = 'completed'::text) AND (completed_at > (clock_timestamp() - '01:00:00'::interval)))
+  WHERE (((status)::text = 'completed'::text) AND (completed_at > (clock_timestamp() - '01:00:00'::interval)) AND (completed_at <= clock_timestamp()))
   GROUP BY (date_trunc('minute'::text, completed_at))
   ORDER BY (date_trunc('minute'::text, completed_at)) DESC;
 

@@ -10,6 +10,7 @@ SELECT
 FROM public.content_generation_tasks AS t
 WHERE t.status = 'completed'
   AND t.completed_at > clock_timestamp() - interval '1 hour'
+  AND t.completed_at <= clock_timestamp()
 GROUP BY date_trunc('minute', t.completed_at)
 ORDER BY minute DESC;
 

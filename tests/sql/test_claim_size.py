@@ -18,8 +18,11 @@ def _no_limit(queue: Queue) -> None:
 
 def large(queue: Queue, megabytes: int, priority: int = 5) -> int:
     """Inserts a task with such a text, which is small on disk."""
-    insert = "INSERT INTO content_generation_tasks (account_id, priority, requirements) VALUES (%s, %s, repeat('x', %s))"
-    return int(queue.value(f"{insert} RETURNING id", queue.account, priority, megabytes * MB))
+    insert = (
+        "INSERT INTO content_generation_tasks (account_id, priority, requirements) "
+        "VALUES (%s, %s, repeat('x', %s)) RETURNING id"
+    )
+    return int(queue.value(insert, queue.account, priority, megabytes * MB))
 
 
 def claimed(queue: Queue, worker: int, max_tasks: int = 100) -> list[int]:

@@ -639,6 +639,27 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
         (
             HOST
             + ";"
+            + TASKS
+            + """;
+            ALTER TABLE content_generation_tasks ADD progress real, ADD attempt_errors jsonb,
+                ADD cancel_requested_at timestamptz;
+            UPDATE content_generation_tasks SET submitted_at = '-infinity', started_at = 'infinity',
+                completed_at = 'infinity', created_at = 'infinity', updated_at = 'infinity', progress = 'NaN',
+                cancel_requested_at = 'infinity', attempt_errors = '[1, "x", null]', timeout_at = 'infinity'
+            WHERE id < 3""",
+            [
+                f"content_generation_tasks: rows with {what}: 2 (the first has id 1); change or delete them"
+                for what in (
+                    *(f"an infinite {time}" for time in ("submitted_at", "started_at", "completed_at")),
+                    *(f"an infinite {time}" for time in ("created_at", "updated_at", "cancel_requested_at")),
+                    "a progress that is not from 0 to 1",
+                    "attempt_errors that are not an array of objects",
+                )
+            ],
+        ),
+        (
+            HOST
+            + ";"
             + TASKS.replace("status varchar(50)", "status varchar(50) CHECK (status <> 'timeout')").replace(
                 "result json", "result jsonb"
             ),

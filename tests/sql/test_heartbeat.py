@@ -121,8 +121,8 @@ def test_claim_that_was_not_heard_charges_nothing_the_first_time(queue: Queue, w
     (note,) = task["attempt_errors"]
     assert (note["attempt"], note["worker_id"], note["error_class"]) == (1, worker, "ClaimUnheard")
     assert note["message"] == (
-        f"Worker {worker} claimed attempt 1 and does not know of it: the answer to the claim was lost or too large "
-        "for it, or the outcome could not be reported; nothing is charged the first time"
+        f"Worker {worker} claimed attempt 1 and does not know of it: the answer to the claim was lost or too "
+        "large for it, or the outcome could not be reported; nothing is charged the first time"
     )
 
 

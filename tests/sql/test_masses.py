@@ -1,7 +1,7 @@
 """Masses of rows, honest or forged, never make a call read or change more than a bounded batch.
 
-Every call is made by a session that has made it ten times on an empty table and keeps its plans; then beside 20,000
-rows, and beside 40,000.
+Every call is made by a session that has made it ten times on an empty table and keeps its plans; then beside
+20,000 rows, and beside 40,000.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEAD = 60_000
 
 @dataclass(frozen=True)
 class Mass:
-    """rows: the INSERT of so many; call: what is called; worker: of a live worker, dead: of a dead one."""
+    """rows: the INSERT of so many; call: what is called. {worker} is a live worker, {dead} a dead one."""
 
     name: str
     rows: str
@@ -117,7 +117,7 @@ MASSES = [
         insert(**RUNNING, worker_id="{dead}"),
         "SELECT contentq.maintain()",
     ),
-    Mass("everything of maintenance: overdue", insert(timeout_at=PAST), "SELECT contentq.maintain()"),
+    Mass("maintenance: overdue", insert(timeout_at=PAST), "SELECT contentq.maintain()"),
 ]
 
 
@@ -164,7 +164,8 @@ def test_call_beside_a_mass_of_rows_reads_and_changes_a_bounded_batch(
 
 def test_next_calls_go_on_until_all_of_a_mass_is_dealt_with(queue: Queue, worker: int) -> None:
     insert_many = (
-        "INSERT INTO content_generation_tasks (account_id, status, started_at, attempt, worker_id, cancel_requested_at) "
+        "INSERT INTO content_generation_tasks "
+        "(account_id, status, started_at, attempt, worker_id, cancel_requested_at) "
         "SELECT %s, 'processing', '2001-01-01', 1, %s, CASE WHEN n > 1500 THEN now() END "
         "FROM generate_series(1, 3000) AS n"
     )
@@ -175,10 +176,8 @@ def test_next_calls_go_on_until_all_of_a_mass_is_dealt_with(queue: Queue, worker
     for _ in range(3):
         assert (kept.id, kept.attempt) in queue.heartbeat_with(worker, [kept], queue.now())
 
-    counts = dict(
-        queue.connection.execute("SELECT status, count(*) FROM content_generation_tasks GROUP BY 1").fetchall()
-    )
-    assert counts == {"pending": 1500, "failed": 1500, "processing": 1}
+    rows = queue.rows("SELECT status, count(*) FROM content_generation_tasks GROUP BY 1")
+    assert {row["status"]: row["count"] for row in rows} == {"pending": 1500, "failed": 1500, "processing": 1}
 
 
 def test_tasks_of_a_dead_worker_are_taken_back_call_by_call(queue: Queue) -> None:
@@ -192,10 +191,8 @@ def test_tasks_of_a_dead_worker_are_taken_back_call_by_call(queue: Queue) -> Non
     queue.silence(dead)
 
     assert [queue.rescue() for _ in range(4)] == [1000, 1000, 500, 0]
-    assert (
-        queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'pending' AND retry_count = 1")
-        == 2500
-    )
+    charged = "SELECT count(*) FROM content_generation_tasks WHERE status = 'pending' AND retry_count = 1"
+    assert queue.value(charged) == 2500
 
 
 @pytest.mark.parametrize("call", ["complete", "release", "end_cancelled_or_overdue"])
@@ -204,9 +201,10 @@ def test_report_of_many_tasks_reads_each_a_few_times(queue: Queue, worker: int, 
     queue.run(f"SELECT contentq.{call}(%s, ARRAY[1]::bigint[], ARRAY[1])", worker)
     for number in (5_000, 10_000):
         ids = queue.values(
-            "INSERT INTO content_generation_tasks (account_id, status, started_at, attempt, worker_id, timeout_at) "
-            "SELECT %s, 'processing', '2001-01-01', 1, %s, CASE WHEN n %% 2 = 0 THEN '2001-01-01'::timestamptz END "
-            "FROM generate_series(1, %s) AS n RETURNING id",
+            "INSERT INTO content_generation_tasks "
+            "(account_id, status, started_at, attempt, worker_id, timeout_at) "
+            "SELECT %s, 'processing', '2001-01-01', 1, %s, "
+            "CASE WHEN n %% 2 = 0 THEN '2001-01-01'::timestamptz END FROM generate_series(1, %s) AS n RETURNING id",
             queue.account,
             worker,
             number,

@@ -102,7 +102,8 @@ def test_larger_row_that_is_there_already_goes_on(queue: Queue, old: int) -> Non
     assert row["id"] == old
 
     queue.run(
-        "UPDATE content_generation_tasks SET requirements = requirements, error_message = error_message, priority = 9"
+        "UPDATE content_generation_tasks "
+        "SET requirements = requirements, error_message = error_message, priority = 9"
     )
     queue.run("UPDATE content_generation_tasks SET status = 'pending'")
 
