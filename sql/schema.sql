@@ -261,16 +261,18 @@ $$;
 
 COMMENT ON FUNCTION contentq.check_budget(account_id bigint) IS 'Internal: notes whether claims leave an account out because it has used up its monthly budget.';
 
--- Name: check_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: check_budgets(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.check_budgets() RETURNS void
+CREATE FUNCTION contentq.check_budgets(max_rows integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
+    notes constant bigint[] := ARRAY(SELECT c.id FROM contentq.budget_checks AS c ORDER BY c.id LIMIT check_budgets.max_rows);
     noted_account bigint;
+    done integer;
 BEGIN
-    FOR noted_account IN SELECT DISTINCT c.account_id FROM contentq.budget_checks AS c LOOP
+    FOR noted_account IN SELECT DISTINCT c.account_id FROM contentq.budget_checks AS c WHERE c.id = ANY (notes) LOOP
         PERFORM contentq.check_budget(noted_account);
     END LOOP;
 
@@ -278,10 +280,12 @@ BEGIN
     WHERE id = ANY (ARRAY(
         SELECT c.id
         FROM contentq.budget_checks AS c
-        WHERE c.noted_at < clock_timestamp() - interval '10 seconds'
+        WHERE c.id = ANY (notes)
+          AND c.noted_at < clock_timestamp() - interval '10 seconds'
         ORDER BY c.id
         FOR UPDATE SKIP LOCKED
     ));
+    GET DIAGNOSTICS done = ROW_COUNT;
 
     DELETE FROM contentq.used_up_budgets
     WHERE id = ANY (ARRAY(
@@ -289,14 +293,16 @@ BEGIN
         FROM contentq.used_up_budgets AS u
         WHERE u.over_budget_until <= clock_timestamp()
         ORDER BY u.id
+        LIMIT check_budgets.max_rows
         FOR UPDATE SKIP LOCKED
     ));
+    RETURN done;
 END;
 $$;
 
--- Name: FUNCTION check_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION check_budgets(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.check_budgets() IS 'Internal: looks again at the budgets of accounts that were charged in the last seconds.';
+COMMENT ON FUNCTION contentq.check_budgets(max_rows integer) IS 'Internal: looks again at the budgets of accounts that were charged in the last seconds.';
 
 -- Name: choose_ready(integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -695,7 +701,23 @@ BEGIN
     END IF;
     IF cardinality(chosen) = 0 THEN
         RETURN;
-    ELSIF cardinality(chosen) > 1 THEN
+    -- All that ordinary tasks pay: those of which more than the texts may be large are looked at closely.
+    ELSIF cardinality(chosen) > 1 AND (
+        SELECT sum(
+            octet_length(t.task_id)
+            + coalesce(octet_length(t.topic), 0)
+            + coalesce(octet_length(t.keywords), 0)
+            + coalesce(octet_length(t.category), 0)
+            + coalesce(octet_length(t.requirements), 0)
+            + coalesce(octet_length(t.tone), 0)
+            + coalesce(octet_length(t.error_message), 0)
+            + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
+                   ELSE 16000001 END
+        )
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (chosen)
+    ) > 16000000
+    THEN
         fitting := contentq.fit_claim(chosen);
         IF cardinality(fitting) < cardinality(chosen) THEN
             chosen := fitting;
@@ -1596,6 +1618,7 @@ DECLARE
     watch contentq.maintenance;
     step text;
     done integer;
+    deleted integer;
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
@@ -1627,17 +1650,33 @@ BEGIN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
             ELSIF step = 'check budgets' THEN
-                PERFORM contentq.check_budgets();
+                done := contentq.check_budgets(batch);
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
                     done := contentq.cleanup(settings.retention, batch);
                 END IF;
-                DELETE FROM contentq.dead_workers AS d
-                WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days');
+                DELETE FROM contentq.dead_workers
+                WHERE id = ANY (ARRAY(
+                    SELECT d.id
+                    FROM contentq.dead_workers AS d
+                    WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days')
+                    ORDER BY d.found_at
+                    LIMIT batch
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
+                DELETE FROM contentq.account_pauses
+                WHERE account_id = ANY (ARRAY(
+                    SELECT p.account_id
+                    FROM contentq.account_pauses AS p
+                    WHERE p.paused_until <= now_
+                    LIMIT batch
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
-                DELETE FROM contentq.account_pauses AS p WHERE p.paused_until <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION

@@ -119,7 +119,23 @@ BEGIN
     END IF;
     IF cardinality(chosen) = 0 THEN
         RETURN;
-    ELSIF cardinality(chosen) > 1 THEN
+    -- All that ordinary tasks pay: those of which more than the texts may be large are looked at closely.
+    ELSIF cardinality(chosen) > 1 AND (
+        SELECT sum(
+            octet_length(t.task_id)
+            + coalesce(octet_length(t.topic), 0)
+            + coalesce(octet_length(t.keywords), 0)
+            + coalesce(octet_length(t.category), 0)
+            + coalesce(octet_length(t.requirements), 0)
+            + coalesce(octet_length(t.tone), 0)
+            + coalesce(octet_length(t.error_message), 0)
+            + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
+                   ELSE 16000001 END
+        )
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (chosen)
+    ) > 16000000
+    THEN
         fitting := contentq.fit_claim(chosen);
         IF cardinality(fitting) < cardinality(chosen) THEN
             chosen := fitting;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -113,7 +114,7 @@ MASSES = [
         "SELECT contentq.requeue('task-7')",
     ),
     Mass(
-        "everything of maintenance: dead worker",
+        "maintenance: dead worker",
         insert(**RUNNING, worker_id="{dead}"),
         "SELECT contentq.maintain()",
     ),
@@ -123,7 +124,10 @@ MASSES = [
 
 @pytest.fixture
 def call(queue: Queue) -> Callable[[Mass, int], tuple[int, int, int]]:
-    """Makes the call of a mass of so many rows, in a session that has planned it before; what it read and changed."""
+    """Makes the call beside a mass of so many rows, in a session that has planned it before.
+
+    Returns the rows and the entries of indexes that it read, and the rows that it changed.
+    """
     worker, dead = queue.register(), queue.register()
     account = queue.account
 
@@ -195,6 +199,28 @@ def test_tasks_of_a_dead_worker_are_taken_back_call_by_call(queue: Queue) -> Non
     assert queue.value(charged) == 2500
 
 
+def test_maintenance_looks_at_a_bounded_number_of_budgets_and_pauses(queue: Queue) -> None:
+    queue.run("INSERT INTO accounts (name, monthly_budget) SELECT n, 1 FROM generate_series(1, 2500) AS n")
+    queue.run("UPDATE contentq.budget_checks SET noted_at = '2001-01-01'")
+    queue.run("INSERT INTO contentq.account_pauses SELECT -n, '2001-01-01' FROM generate_series(1, 2500) AS n")
+    queue.run(
+        "INSERT INTO contentq.dead_workers (found_at, worker_id, draining, ids, attempts) "
+        "SELECT '2001-01-01', n, false, '{}', '{}' FROM generate_series(1, 2500) AS n"
+    )
+    left = (
+        "SELECT (SELECT count(*) FROM contentq.budget_checks) || ' ' || "
+        "(SELECT count(*) FROM contentq.account_pauses) || ' ' || (SELECT count(*) FROM contentq.dead_workers)"
+    )
+
+    waits, found = [], []
+    for _ in range(3):
+        waits.append(queue.value("SELECT contentq.maintain()"))
+        found.append(queue.value(left))
+
+    assert found == ["1500 1500 1500", "500 500 500", "0 0 0"]
+    assert [wait == timedelta(0) for wait in waits] == [True, True, False]
+
+
 @pytest.mark.parametrize("call", ["complete", "release", "end_cancelled_or_overdue"])
 def test_report_of_many_tasks_reads_each_a_few_times(queue: Queue, worker: int, call: str) -> None:
     queue.run("SET plan_cache_mode = force_generic_plan")
@@ -204,7 +230,8 @@ def test_report_of_many_tasks_reads_each_a_few_times(queue: Queue, worker: int, 
             "INSERT INTO content_generation_tasks "
             "(account_id, status, started_at, attempt, worker_id, timeout_at) "
             "SELECT %s, 'processing', '2001-01-01', 1, %s, "
-            "CASE WHEN n %% 2 = 0 THEN '2001-01-01'::timestamptz END FROM generate_series(1, %s) AS n RETURNING id",
+            "CASE WHEN n %% 2 = 0 THEN '2001-01-01'::timestamptz END "
+            "FROM generate_series(1, %s) AS n RETURNING id",
             queue.account,
             worker,
             number,
