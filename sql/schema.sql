@@ -70,7 +70,7 @@ BEGIN
                sum(s.completion_tokens) AS completion_tokens,
                sum(s.cost) AS cost
         FROM (
-            SELECT t.account_id,
+            SELECT t.account_id + 0 AS account_id,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
                    trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
@@ -80,7 +80,7 @@ BEGIN
                 FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
                 WHERE n.usage IS NOT NULL
             ) AS r
-            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
         ) AS s
         WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
@@ -884,7 +884,7 @@ BEGIN
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r
-        WHERE t.id = r.id
+        WHERE t.id = ANY (ARRAY[r.id])
           AND t.attempt = r.attempt
           AND contentq.is_held(t.status, t.worker_id, complete.worker_id)
           AND t.cancel_requested_at IS NULL
@@ -920,7 +920,7 @@ BEGIN
         UPDATE public.contents AS c
         SET review_status = 'approved'
         FROM produced AS p
-        WHERE c.id = p.content_id
+        WHERE c.id = ANY (ARRAY[p.content_id])
           AND c.review_status = 'pending';
     END IF;
 
@@ -990,9 +990,9 @@ BEGIN
     -- the statements after this one see it.
     PERFORM t.id
     FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
-    JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
     WHERE contentq.is_held(t.status, t.worker_id, end_cancelled_or_overdue.worker_id)
-    ORDER BY t.id
+    ORDER BY r.id
     FOR NO KEY UPDATE OF t;
 
     RETURN QUERY
@@ -1008,7 +1008,7 @@ BEGIN
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
-    WHERE t.id = r.id
+    WHERE t.id = ANY (ARRAY[r.id])
       AND t.attempt = r.attempt
       AND contentq.is_held(t.status, t.worker_id, end_cancelled_or_overdue.worker_id)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
@@ -1471,7 +1471,7 @@ BEGIN
         SET worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM lost AS l
-        WHERE t.id = l.id
+        WHERE t.id = ANY (ARRAY[l.id])
         RETURNING t.id, t.attempt
     ),
     not_seen AS MATERIALIZED (
@@ -1495,7 +1495,7 @@ BEGIN
     -- Not one that this attempt has ended: its report may have been answered since the list was made.
     SELECT n.id, n.attempt
     FROM not_seen AS n
-    LEFT JOIN public.content_generation_tasks AS t ON t.id = n.id
+    LEFT JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE t.id IS NULL
        OR t.attempt <> n.attempt
        OR t.status = 'pending'
@@ -1584,16 +1584,16 @@ BEGIN
     RETURN QUERY
     SELECT t.id::bigint
     FROM unnest(locked_tasks.ids) AS n (id)
-    JOIN public.content_generation_tasks AS t ON t.id = n.id
+    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
     EXCEPT
     SELECT f.id
     FROM (
         SELECT t.id::bigint
         FROM unnest(locked_tasks.ids) AS n (id)
-        JOIN public.content_generation_tasks AS t ON t.id = n.id
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
         WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
-        ORDER BY t.id
+        ORDER BY n.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     ) AS f (id);
 END;
@@ -1934,9 +1934,9 @@ BEGIN
     FROM (
         SELECT t.id, r.usage
         FROM unnest(record_usage.ids, record_usage.attempts, record_usage.usages) AS r (id, attempt, usage)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, record_usage.worker_id)
-        ORDER BY t.id
+        ORDER BY r.id
         FOR NO KEY UPDATE OF t
     ) AS h;
     IF held_ids IS NOT NULL THEN
@@ -2088,7 +2088,7 @@ BEGIN
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
-    WHERE t.id = r.id
+    WHERE t.id = ANY (ARRAY[r.id])
       AND t.attempt = r.attempt
       AND contentq.is_held(t.status, t.worker_id, release.worker_id)
     RETURNING t.id::bigint;
@@ -2116,7 +2116,6 @@ DECLARE
     locked_attempts integer[];
     some_ended boolean;
     task record;
-    released integer := 0;
     charged integer := 0;
 BEGIN
     SELECT array_agg(l.id), array_agg(l.attempt), bool_or(l.is_ended)
@@ -2125,9 +2124,9 @@ BEGIN
         SELECT t.id, t.attempt,
                t.cancel_requested_at IS NOT NULL OR coalesce(t.timeout_at <= clock_timestamp(), false) AS is_ended
         FROM unnest(release_unknown.ids, release_unknown.attempts) AS r (id, attempt)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, release_unknown.worker_id)
-        ORDER BY t.id
+        ORDER BY r.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     ) AS l;
 
@@ -2157,12 +2156,11 @@ BEGIN
                 CASE WHEN task.is_charged THEN contentq.backoff(task.retry_count) END,
                 task.is_charged
             );
-            released := released + 1;
             charged := charged + task.is_charged::integer;
         END LOOP;
     END IF;
     RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them (charged a retry: %)',
-        release_unknown.worker_id, released, charged;
+        release_unknown.worker_id, coalesce(cardinality(locked_ids), 0), charged;
 END;
 $_$;
 
@@ -2189,9 +2187,9 @@ BEGIN
         SELECT t.id, r.fraction, r.note
         FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)
             AS r (id, attempt, fraction, note)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, report_progress.worker_id)
-        ORDER BY t.id
+        ORDER BY r.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
     UPDATE public.content_generation_tasks AS t
@@ -2199,7 +2197,7 @@ BEGIN
         progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
-    WHERE t.id = r.id;
+    WHERE t.id = ANY (ARRAY[r.id]);
 END;
 $$;
 
@@ -2507,11 +2505,11 @@ BEGIN
             SELECT t.id, r.place, r.word_count, r.extra
             FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
                 WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
-            JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
             WHERE contentq.is_held(t.status, t.worker_id, store.worker_id)
               AND t.cancel_requested_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-            ORDER BY t.id
+            ORDER BY r.id
             FOR NO KEY UPDATE OF t
         ) AS l
         ORDER BY l.id, l.place
@@ -2524,7 +2522,7 @@ BEGIN
                CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
         FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
             WITH ORDINALITY AS r (id, title, body, word_count, place)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.place = ANY (places)
         ORDER BY r.id
         RETURNING contents.id
@@ -2550,7 +2548,7 @@ BEGIN
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
-    WHERE t.id = r.id
+    WHERE t.id = ANY (ARRAY[r.id])
     RETURNING t.id::bigint;
 
     IF EXISTS (SELECT

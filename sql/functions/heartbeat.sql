@@ -95,7 +95,7 @@ BEGIN
         SET worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM lost AS l
-        WHERE t.id = l.id
+        WHERE t.id = ANY (ARRAY[l.id])
         RETURNING t.id, t.attempt
     ),
     not_seen AS MATERIALIZED (
@@ -119,7 +119,7 @@ BEGIN
     -- Not one that this attempt has ended: its report may have been answered since the list was made.
     SELECT n.id, n.attempt
     FROM not_seen AS n
-    LEFT JOIN public.content_generation_tasks AS t ON t.id = n.id
+    LEFT JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE t.id IS NULL
        OR t.attempt <> n.attempt
        OR t.status = 'pending'

@@ -22,7 +22,6 @@ DECLARE
     locked_attempts integer[];
     some_ended boolean;
     task record;
-    released integer := 0;
     charged integer := 0;
 BEGIN
     SELECT array_agg(l.id), array_agg(l.attempt), bool_or(l.is_ended)
@@ -31,9 +30,9 @@ BEGIN
         SELECT t.id, t.attempt,
                t.cancel_requested_at IS NOT NULL OR coalesce(t.timeout_at <= clock_timestamp(), false) AS is_ended
         FROM unnest(release_unknown.ids, release_unknown.attempts) AS r (id, attempt)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, release_unknown.worker_id)
-        ORDER BY t.id
+        ORDER BY r.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     ) AS l;
 
@@ -63,12 +62,11 @@ BEGIN
                 CASE WHEN task.is_charged THEN contentq.backoff(task.retry_count) END,
                 task.is_charged
             );
-            released := released + 1;
             charged := charged + task.is_charged::integer;
         END LOOP;
     END IF;
     RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them (charged a retry: %)',
-        release_unknown.worker_id, released, charged;
+        release_unknown.worker_id, coalesce(cardinality(locked_ids), 0), charged;
 END;
 $$;
 
