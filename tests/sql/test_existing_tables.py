@@ -676,7 +676,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             ],
         ),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_everything_that_does_not_fit_is_named_before_anything_is_changed(
     empty_dsn: str, bare: Queue, tables: str, problems: list[str]
