@@ -128,6 +128,8 @@ COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS
     'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
 COMMENT ON COLUMN contentq.settings.retention IS
     'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
+COMMENT ON COLUMN contentq.settings.max_text_bytes IS
+    'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
 
 COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
 COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';

@@ -70,7 +70,7 @@ BEGIN
                sum(s.completion_tokens) AS completion_tokens,
                sum(s.cost) AS cost
         FROM (
-            SELECT t.account_id,
+            SELECT t.account_id + 0 AS account_id,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
                    trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
@@ -80,7 +80,7 @@ BEGIN
                 FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
                 WHERE n.usage IS NOT NULL
             ) AS r
-            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
         ) AS s
         WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
@@ -261,16 +261,18 @@ $$;
 
 COMMENT ON FUNCTION contentq.check_budget(account_id bigint) IS 'Internal: notes whether claims leave an account out because it has used up its monthly budget.';
 
--- Name: check_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: check_budgets(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.check_budgets() RETURNS void
+CREATE FUNCTION contentq.check_budgets(max_rows integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
+    notes constant bigint[] := ARRAY(SELECT c.id FROM contentq.budget_checks AS c ORDER BY c.id LIMIT check_budgets.max_rows);
     noted_account bigint;
+    done integer;
 BEGIN
-    FOR noted_account IN SELECT DISTINCT c.account_id FROM contentq.budget_checks AS c LOOP
+    FOR noted_account IN SELECT DISTINCT c.account_id FROM contentq.budget_checks AS c WHERE c.id = ANY (notes) LOOP
         PERFORM contentq.check_budget(noted_account);
     END LOOP;
 
@@ -278,10 +280,12 @@ BEGIN
     WHERE id = ANY (ARRAY(
         SELECT c.id
         FROM contentq.budget_checks AS c
-        WHERE c.noted_at < clock_timestamp() - interval '10 seconds'
+        WHERE c.id = ANY (notes)
+          AND c.noted_at < clock_timestamp() - interval '10 seconds'
         ORDER BY c.id
         FOR UPDATE SKIP LOCKED
     ));
+    GET DIAGNOSTICS done = ROW_COUNT;
 
     DELETE FROM contentq.used_up_budgets
     WHERE id = ANY (ARRAY(
@@ -289,14 +293,16 @@ BEGIN
         FROM contentq.used_up_budgets AS u
         WHERE u.over_budget_until <= clock_timestamp()
         ORDER BY u.id
+        LIMIT check_budgets.max_rows
         FOR UPDATE SKIP LOCKED
     ));
+    RETURN done;
 END;
 $$;
 
--- Name: FUNCTION check_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION check_budgets(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.check_budgets() IS 'Internal: looks again at the budgets of accounts that were charged in the last seconds.';
+COMMENT ON FUNCTION contentq.check_budgets(max_rows integer) IS 'Internal: looks again at the budgets of accounts that were charged in the last seconds.';
 
 -- Name: choose_ready(integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -461,15 +467,19 @@ CREATE TABLE public.content_generation_tasks (
     progress_note text,
     CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT content_generation_tasks_attempt_errors_check CHECK (((jsonb_typeof(attempt_errors) = 'array'::text) AND (NOT (attempt_errors @? '$[*]?(@.type() != "object")'::jsonpath)))),
-    CONSTRAINT content_generation_tasks_completed_at_check CHECK ((((status)::text <> 'completed'::text) OR (completed_at IS NOT NULL))),
+    CONSTRAINT content_generation_tasks_cancel_requested_at_check CHECK (isfinite(cancel_requested_at)),
+    CONSTRAINT content_generation_tasks_completed_at_check CHECK ((isfinite(completed_at) AND (((status)::text <> 'completed'::text) OR (completed_at IS NOT NULL)))),
+    CONSTRAINT content_generation_tasks_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT content_generation_tasks_max_retries_check CHECK ((max_retries >= 0)),
     CONSTRAINT content_generation_tasks_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
     CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
     CONSTRAINT content_generation_tasks_result_check CHECK (((result IS NULL) OR ((result)::jsonb IS NOT NULL))),
     CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
-    CONSTRAINT content_generation_tasks_started_at_check CHECK ((((status)::text <> 'processing'::text) OR (started_at IS NOT NULL))),
+    CONSTRAINT content_generation_tasks_started_at_check CHECK ((isfinite(started_at) AND (((status)::text <> 'processing'::text) OR (started_at IS NOT NULL)))),
     CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[]))),
-    CONSTRAINT content_generation_tasks_task_id_check CHECK (((task_id)::text <> ''::text))
+    CONSTRAINT content_generation_tasks_submitted_at_check CHECK (isfinite(submitted_at)),
+    CONSTRAINT content_generation_tasks_task_id_check CHECK (((task_id)::text <> ''::text)),
+    CONSTRAINT content_generation_tasks_updated_at_check CHECK (isfinite(updated_at))
 );
 
 -- Name: TABLE content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
@@ -615,6 +625,7 @@ DECLARE
     looks constant text := current_setting('contentq.look_again', true);
     vain integer := 0;
     chosen bigint[];
+    fitting bigint[];
 BEGIN
     SELECT (
         SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)
@@ -690,6 +701,30 @@ BEGIN
     END IF;
     IF cardinality(chosen) = 0 THEN
         RETURN;
+    -- All that ordinary tasks pay: those of which more than the texts may be large are looked at closely.
+    ELSIF cardinality(chosen) > 1 AND (
+        SELECT sum(
+            octet_length(t.task_id)
+            + coalesce(octet_length(t.topic), 0)
+            + coalesce(octet_length(t.keywords), 0)
+            + coalesce(octet_length(t.category), 0)
+            + coalesce(octet_length(t.requirements), 0)
+            + coalesce(octet_length(t.tone), 0)
+            + coalesce(octet_length(t.error_message), 0)
+            + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
+                   ELSE 16000001 END
+        )
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (chosen)
+    ) > 16000000
+    THEN
+        fitting := contentq.fit_claim(chosen);
+        IF cardinality(fitting) < cardinality(chosen) THEN
+            chosen := fitting;
+            -- The others are behind the places that choose_ready() remembers, and wait for no notification.
+            PERFORM set_config('contentq.ready_heads', '', false);
+            PERFORM set_config('contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), 0), false);
+        END IF;
     END IF;
 
     RETURN QUERY
@@ -849,7 +884,7 @@ BEGIN
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r
-        WHERE t.id = r.id
+        WHERE t.id = ANY (ARRAY[r.id])
           AND t.attempt = r.attempt
           AND contentq.is_held(t.status, t.worker_id, complete.worker_id)
           AND t.cancel_requested_at IS NULL
@@ -885,7 +920,7 @@ BEGIN
         UPDATE public.contents AS c
         SET review_status = 'approved'
         FROM produced AS p
-        WHERE c.id = p.content_id
+        WHERE c.id = ANY (ARRAY[p.content_id])
           AND c.review_status = 'pending';
     END IF;
 
@@ -910,7 +945,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT contentq.release(deregister_worker.worker_id, array_agg(h.id), array_agg(h.attempt))
-    FROM contentq.held_attempts(deregister_worker.worker_id) AS h
+    FROM contentq.held_attempts(deregister_worker.worker_id, 10000) AS h
     HAVING count(*) > 0;
 
     PERFORM contentq.forget_worker(deregister_worker.worker_id);
@@ -955,9 +990,9 @@ BEGIN
     -- the statements after this one see it.
     PERFORM t.id
     FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
-    JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
     WHERE contentq.is_held(t.status, t.worker_id, end_cancelled_or_overdue.worker_id)
-    ORDER BY t.id
+    ORDER BY r.id
     FOR NO KEY UPDATE OF t;
 
     RETURN QUERY
@@ -973,7 +1008,7 @@ BEGIN
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
-    WHERE t.id = r.id
+    WHERE t.id = ANY (ARRAY[r.id])
       AND t.attempt = r.attempt
       AND contentq.is_held(t.status, t.worker_id, end_cancelled_or_overdue.worker_id)
       AND (t.cancel_requested_at IS NOT NULL OR t.timeout_at <= clock_timestamp())
@@ -1225,6 +1260,45 @@ $$;
 
 COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
 
+-- Name: fit_claim(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.fit_claim(ids bigint[]) RETURNS bigint[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT array_agg(f.id)
+    FROM (
+        SELECT s.id, s.size, sum(s.size) OVER (ORDER BY s.priority DESC, s.submitted_at, s.id) AS total
+        FROM (
+            SELECT t.id, t.priority, t.submitted_at,
+                   octet_length(t.task_id)
+                   + coalesce(octet_length(t.topic), 0)
+                   + coalesce(octet_length(t.keywords), 0)
+                   + coalesce(octet_length(t.category), 0)
+                   + coalesce(octet_length(t.requirements), 0)
+                   + coalesce(octet_length(t.tone), 0)
+                   + coalesce(octet_length(t.error_message), 0)
+                   + CASE WHEN t.attempt_errors <> '[]' THEN octet_length(t.attempt_errors::text) ELSE 2 END
+                   + coalesce(octet_length(t.result::text), 0)
+                   + CASE WHEN t.content_id IS NULL THEN 0
+                          ELSE coalesce((SELECT octet_length(c.title) + octet_length(c.body)
+                                         FROM public.contents AS c
+                                         WHERE c.id = t.content_id), 0) END AS size
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (fit_claim.ids)
+        ) AS s
+    ) AS f
+    WHERE f.total <= 16000000
+       OR f.total = f.size;
+$$;
+
+-- Name: FUNCTION fit_claim(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.fit_claim(ids bigint[]) IS 'Internal: the first of these tasks whose texts come to 16 MB together; one at least.';
+
 -- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.forget_worker(worker_id bigint) RETURNS void
@@ -1240,8 +1314,12 @@ BEGIN
     marked := ARRAY(
         SELECT t.id
         FROM public.content_generation_tasks AS t
-        WHERE t.worker_id = forget_worker.worker_id
-          AND t.status <> 'processing'
+        WHERE t.id = ANY (ARRAY(SELECT r.id
+                                FROM contentq.revoked_attempts(forget_worker.worker_id) AS r
+                                WHERE r.is_lost
+                                LIMIT 1000))
+          AND t.worker_id + 0 = forget_worker.worker_id
+          AND t.status || '' <> 'processing'
         ORDER BY t.id
         FOR UPDATE SKIP LOCKED
     );
@@ -1269,6 +1347,7 @@ CREATE TABLE contentq.gates (
     half_open boolean DEFAULT false NOT NULL,
     closed_at timestamp with time zone NOT NULL,
     closed_by text,
+    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
     CONSTRAINT gates_key_check CHECK ((key <> ''::text))
 );
 
@@ -1335,7 +1414,7 @@ DECLARE
     held_ids bigint[];
     held_attempts integer[];
     held_since timestamptz[];
-    unknown bigint[];
+    held_cancelled boolean[];
     unknown_ids bigint[];
     unknown_attempts integer[];
 BEGIN
@@ -1349,48 +1428,41 @@ BEGIN
     END IF;
 
     IF heartbeat.ids IS NOT NULL THEN
-        SELECT array_agg(h.id), array_agg(h.attempt), array_agg(h.started_at)
-        INTO held_ids, held_attempts, held_since
-        FROM contentq.held_attempts(heartbeat.worker_id) AS h;
+        SELECT array_agg(h.id), array_agg(h.attempt), array_agg(h.started_at), array_agg(h.is_cancelled)
+        INTO held_ids, held_attempts, held_since, held_cancelled
+        FROM contentq.held_attempts(heartbeat.worker_id, 10000 + cardinality(heartbeat.ids)) AS h;
     END IF;
 
-    IF heartbeat.complete_until IS NOT NULL THEN
-        unknown := ARRAY(
-            SELECT u.id
-            FROM (
-                SELECT h.id, h.attempt
-                FROM unnest(held_ids, held_attempts, held_since) AS h (id, attempt, started_at)
-                WHERE h.started_at < heartbeat.complete_until
-                EXCEPT
-                SELECT l.id, l.attempt
-                FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
-            ) AS u
+    IF heartbeat.complete_until IS NOT NULL AND held_ids IS NOT NULL THEN
+        SELECT array_agg(u.id), array_agg(u.attempt)
+        INTO unknown_ids, unknown_attempts
+        FROM (
+            SELECT h.id, h.attempt
+            FROM unnest(held_ids, held_attempts, held_since) AS h (id, attempt, started_at)
+            WHERE h.started_at < heartbeat.complete_until
+               OR h.started_at > clock_timestamp() + interval '1 hour'
+            EXCEPT
+            SELECT l.id, l.attempt
+            FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
             LIMIT 1000
-        );
-        -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
-        IF cardinality(unknown) > 0 THEN
-            SELECT array_agg(r.id), array_agg(r.attempt)
-            INTO unknown_ids, unknown_attempts
-            FROM (
-                SELECT t.id, t.attempt
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = ANY (unknown)
-                  AND t.started_at < heartbeat.complete_until
-                ORDER BY t.id
-                FOR NO KEY UPDATE SKIP LOCKED
-            ) AS r;
-            PERFORM contentq.release(heartbeat.worker_id, unknown_ids, unknown_attempts);
-            RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them',
-                heartbeat.worker_id, coalesce(cardinality(unknown_ids), 0);
+        ) AS u;
+        IF unknown_ids IS NOT NULL THEN
+            PERFORM contentq.release_unknown(heartbeat.worker_id, unknown_ids, unknown_attempts);
         END IF;
     END IF;
 
     RETURN QUERY
     WITH revoked AS MATERIALIZED (
+        SELECT r.id, r.attempt, r.is_lost
+        FROM contentq.revoked_attempts(heartbeat.worker_id) AS r
+    ),
+    lost AS MATERIALIZED (
+        -- By expressions, which leave no index but the primary key.
         SELECT t.id
         FROM public.content_generation_tasks AS t
-        WHERE t.worker_id = heartbeat.worker_id
-          AND t.status <> 'processing'
+        WHERE t.id = ANY (ARRAY(SELECT r.id FROM revoked AS r WHERE r.is_lost LIMIT 1000))
+          AND t.worker_id + 0 = heartbeat.worker_id
+          AND t.status || '' <> 'processing'
         ORDER BY t.id
         FOR UPDATE SKIP LOCKED
     ),
@@ -1398,11 +1470,11 @@ BEGIN
         UPDATE public.content_generation_tasks AS t
         SET worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
-        FROM revoked AS r
-        WHERE t.id = r.id
+        FROM lost AS l
+        WHERE t.id = ANY (ARRAY[l.id])
         RETURNING t.id, t.attempt
     ),
-    not_held AS MATERIALIZED (
+    not_seen AS MATERIALIZED (
         SELECT l.id, l.attempt
         FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
         EXCEPT
@@ -1412,29 +1484,34 @@ BEGIN
     SELECT d.id::bigint, d.attempt
     FROM told AS d
     UNION
-    SELECT t.id::bigint, t.attempt
-    FROM public.content_generation_tasks AS t
-    WHERE t.worker_id = heartbeat.worker_id
-      AND t.status || '' = 'processing'
-      AND t.cancel_requested_at IS NOT NULL
+    SELECT r.id, r.attempt
+    FROM revoked AS r
+    WHERE NOT r.is_lost
+    UNION
+    SELECT h.id, h.attempt
+    FROM unnest(held_ids, held_attempts, held_cancelled) AS h (id, attempt, is_cancelled)
+    WHERE h.is_cancelled
     UNION
     -- Not one that this attempt has ended: its report may have been answered since the list was made.
     SELECT n.id, n.attempt
-    FROM not_held AS n
-    LEFT JOIN public.content_generation_tasks AS t ON t.id = n.id
+    FROM not_seen AS n
+    LEFT JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE t.id IS NULL
-       OR t.status IN ('pending', 'processing')
-       OR t.attempt <> n.attempt;
+       OR t.attempt <> n.attempt
+       OR t.status = 'pending'
+       OR t.status = 'processing'
+          AND (t.worker_id IS DISTINCT FROM heartbeat.worker_id OR t.cancel_requested_at IS NOT NULL)
+       OR t.status <> 'processing' AND t.worker_id = heartbeat.worker_id;
 END;
 $$;
 
 -- Name: FUNCTION heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. ids, attempts: the attempts that it holds, complete for all that was claimed until complete_until; others of its tasks from before then are released. Raises CQ001 when it is not registered.';
+COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. ids, attempts: the attempts that it holds, complete for all that was claimed until complete_until; others of its tasks from before then are released, and charged a retry from the second time on. Raises CQ001 when it is not registered.';
 
--- Name: held_attempts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: held_attempts(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.held_attempts(worker_id bigint) RETURNS TABLE(id bigint, attempt integer, started_at timestamp with time zone)
+CREATE FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) RETURNS TABLE(id bigint, attempt integer, started_at timestamp with time zone, is_cancelled boolean)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1443,16 +1520,17 @@ CREATE FUNCTION contentq.held_attempts(worker_id bigint) RETURNS TABLE(id bigint
     SET jit TO 'off'
     AS $$
     -- A range and an order that only the index on the holders of tasks has; = would make any index do.
-    SELECT t.id::bigint, t.attempt, t.started_at
+    SELECT t.id::bigint, t.attempt, t.started_at, t.cancel_requested_at IS NOT NULL
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id BETWEEN held_attempts.worker_id AND held_attempts.worker_id
       AND t.status = 'processing'
-    ORDER BY t.worker_id;
+    ORDER BY t.worker_id
+    LIMIT held_attempts.max_rows;
 $$;
 
--- Name: FUNCTION held_attempts(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION held_attempts(worker_id bigint, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.held_attempts(worker_id bigint) IS 'Internal: the attempts that a worker holds, with the time of their claims.';
+COMMENT ON FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) IS 'Internal: the attempts that a worker holds, with the time of their claims and whether they are to be stopped, max_rows at most.';
 
 -- Name: is_held(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1506,16 +1584,16 @@ BEGIN
     RETURN QUERY
     SELECT t.id::bigint
     FROM unnest(locked_tasks.ids) AS n (id)
-    JOIN public.content_generation_tasks AS t ON t.id = n.id
+    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
     EXCEPT
     SELECT f.id
     FROM (
         SELECT t.id::bigint
         FROM unnest(locked_tasks.ids) AS n (id)
-        JOIN public.content_generation_tasks AS t ON t.id = n.id
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
         WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
-        ORDER BY t.id
+        ORDER BY n.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     ) AS f (id);
 END;
@@ -1540,6 +1618,7 @@ DECLARE
     watch contentq.maintenance;
     step text;
     done integer;
+    deleted integer;
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
@@ -1571,17 +1650,33 @@ BEGIN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
             ELSIF step = 'check budgets' THEN
-                PERFORM contentq.check_budgets();
+                done := contentq.check_budgets(batch);
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
                     done := contentq.cleanup(settings.retention, batch);
                 END IF;
-                DELETE FROM contentq.dead_workers AS d
-                WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days');
+                DELETE FROM contentq.dead_workers
+                WHERE id = ANY (ARRAY(
+                    SELECT d.id
+                    FROM contentq.dead_workers AS d
+                    WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days')
+                    ORDER BY d.found_at
+                    LIMIT batch
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
+                DELETE FROM contentq.account_pauses
+                WHERE account_id = ANY (ARRAY(
+                    SELECT p.account_id
+                    FROM contentq.account_pauses AS p
+                    WHERE p.paused_until <= now_
+                    LIMIT batch
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
-                DELETE FROM contentq.account_pauses AS p WHERE p.paused_until <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION
@@ -1771,9 +1866,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker, or CQ003 when another login has registered it.';
 
--- Name: record_failure(bigint, text, text, boolean, interval); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: record_failure(bigint, text, text, boolean, interval, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval) RETURNS text
+CREATE FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean DEFAULT true) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1784,21 +1879,23 @@ DECLARE
     new_status text;
 BEGIN
     UPDATE public.content_generation_tasks AS t
-    SET status = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+    SET status = CASE WHEN NOT record_failure.is_charged
+                           OR NOT record_failure.permanent AND t.retry_count < t.max_retries
                       THEN 'pending' ELSE 'failed' END,
-        retry_count = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+        retry_count = CASE WHEN record_failure.is_charged
+                                AND NOT record_failure.permanent AND t.retry_count < t.max_retries
                            THEN t.retry_count + 1 ELSE t.retry_count END,
         scheduled_at = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
                                  AND record_failure.delay > interval '0'
                             THEN clock_timestamp() + record_failure.delay END,
-        error_message = kept_message,
+        error_message = CASE WHEN record_failure.is_charged THEN kept_message ELSE t.error_message END,
         attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
                               THEN t.attempt_errors - 0 ELSE t.attempt_errors END
             || jsonb_build_object(
                 'attempt', t.attempt,
                 'at', clock_timestamp(),
                 'worker_id', t.worker_id,
-                'error_class', record_failure.error_class,
+                'error_class', contentq.shorten(record_failure.error_class, 200),
                 'message', contentq.shorten(full_message, 1000)
             ),
         worker_id = NULL,
@@ -1809,9 +1906,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION record_failure(id bigint, message text, error_class text, permanent boolean, delay interval); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
+COMMENT ON FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
 
 -- Name: record_usage(bigint, bigint[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1837,9 +1934,9 @@ BEGIN
     FROM (
         SELECT t.id, r.usage
         FROM unnest(record_usage.ids, record_usage.attempts, record_usage.usages) AS r (id, attempt, usage)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, record_usage.worker_id)
-        ORDER BY t.id
+        ORDER BY r.id
         FOR NO KEY UPDATE OF t
     ) AS h;
     IF held_ids IS NOT NULL THEN
@@ -1851,6 +1948,61 @@ $$;
 -- Name: FUNCTION record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its transaction; complete() and store() do it with the results by themselves.';
+
+-- Name: refuse_large_text(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_large_text() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    most_bytes constant integer := (SELECT s.max_text_bytes FROM contentq.settings AS s);
+    written record;
+    kept text;
+BEGIN
+    FOR written IN
+        SELECT c.col, c.value
+        FROM (VALUES
+            ('task_id', NEW.task_id::text),
+            ('topic', NEW.topic::text),
+            ('keywords', NEW.keywords::text),
+            ('category', NEW.category::text),
+            ('requirements', NEW.requirements::text),
+            ('tone', NEW.tone::text),
+            ('error_message', NEW.error_message::text),
+            ('progress_note', NEW.progress_note::text)
+        ) AS c (col, value)
+        WHERE octet_length(c.value) > most_bytes
+    LOOP
+        IF TG_OP = 'UPDATE' THEN
+            kept := CASE written.col
+                WHEN 'task_id' THEN OLD.task_id
+                WHEN 'topic' THEN OLD.topic
+                WHEN 'keywords' THEN OLD.keywords
+                WHEN 'category' THEN OLD.category
+                WHEN 'requirements' THEN OLD.requirements
+                WHEN 'tone' THEN OLD.tone
+                WHEN 'error_message' THEN OLD.error_message
+                WHEN 'progress_note' THEN OLD.progress_note
+            END;
+            CONTINUE WHEN written.value = kept;
+        END IF;
+        RAISE EXCEPTION '% has % bytes, and at most % are accepted (contentq.settings.max_text_bytes)',
+            written.col, octet_length(written.value), most_bytes
+            USING ERRCODE = 'string_data_right_truncation',
+                  SCHEMA = TG_TABLE_SCHEMA,
+                  TABLE = TG_TABLE_NAME,
+                  COLUMN = written.col,
+                  HINT = 'Store large material elsewhere and name its place, or raise the limit: '
+                         'UPDATE contentq.settings SET max_text_bytes = ...';
+    END LOOP;
+    RETURN NEW;
+END;
+$$;
+
+-- Name: FUNCTION refuse_large_text(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_large_text() IS 'Trigger: raises 22001 for a text of a task that is larger than settings.max_text_bytes.';
 
 -- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1936,7 +2088,7 @@ BEGIN
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
-    WHERE t.id = r.id
+    WHERE t.id = ANY (ARRAY[r.id])
       AND t.attempt = r.attempt
       AND contentq.is_held(t.status, t.worker_id, release.worker_id)
     RETURNING t.id::bigint;
@@ -1946,6 +2098,75 @@ $$;
 -- Name: FUNCTION release(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) IS 'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';
+
+-- Name: release_unknown(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.release_unknown(worker_id bigint, ids bigint[], attempts integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    locked_ids bigint[];
+    locked_attempts integer[];
+    some_ended boolean;
+    task record;
+    charged integer := 0;
+BEGIN
+    SELECT array_agg(l.id), array_agg(l.attempt), bool_or(l.is_ended)
+    INTO locked_ids, locked_attempts, some_ended
+    FROM (
+        SELECT t.id, t.attempt,
+               t.cancel_requested_at IS NOT NULL OR coalesce(t.timeout_at <= clock_timestamp(), false) AS is_ended
+        FROM unnest(release_unknown.ids, release_unknown.attempts) AS r (id, attempt)
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
+        WHERE contentq.is_held(t.status, t.worker_id, release_unknown.worker_id)
+        ORDER BY r.id
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    ) AS l;
+
+    IF locked_ids IS NOT NULL THEN
+        IF some_ended THEN
+            PERFORM contentq.end_cancelled_or_overdue(release_unknown.worker_id, locked_ids, locked_attempts);
+        END IF;
+        FOR task IN
+            SELECT t.id, t.attempt, t.retry_count, t.max_retries,
+                   t.attempt_errors @? '$[*] ? (@.error_class == "ClaimUnheard")' AS is_charged
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (locked_ids)
+              AND contentq.is_held(t.status, t.worker_id, release_unknown.worker_id)
+        LOOP
+            PERFORM contentq.record_failure(
+                task.id,
+                format('Worker %s claimed attempt %s and does not know of it: the answer to the claim was lost or too '
+                       'large for it, or the outcome could not be reported; %s',
+                    release_unknown.worker_id,
+                    task.attempt,
+                    CASE WHEN NOT task.is_charged THEN 'nothing is charged the first time'
+                         WHEN task.retry_count < task.max_retries
+                         THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
+                         ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                'ClaimUnheard',
+                false,
+                CASE WHEN task.is_charged THEN contentq.backoff(task.retry_count) END,
+                task.is_charged
+            );
+            charged := charged + task.is_charged::integer;
+        END LOOP;
+    END IF;
+    RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them (charged a retry: %)',
+        release_unknown.worker_id, coalesce(cardinality(locked_ids), 0), charged;
+END;
+$_$;
+
+-- Name: FUNCTION release_unknown(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.release_unknown(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: takes attempts back that a live worker does not know of; a retry is charged from the second time on.';
 
 -- Name: report_progress(bigint, bigint[], integer[], real[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1966,9 +2187,9 @@ BEGIN
         SELECT t.id, r.fraction, r.note
         FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)
             AS r (id, attempt, fraction, note)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, report_progress.worker_id)
-        ORDER BY t.id
+        ORDER BY r.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
     UPDATE public.content_generation_tasks AS t
@@ -1976,7 +2197,7 @@ BEGIN
         progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
-    WHERE t.id = r.id;
+    WHERE t.id = ANY (ARRAY[r.id]);
 END;
 $$;
 
@@ -2062,6 +2283,7 @@ BEGIN
         FROM contentq.workers AS w
         WHERE w.heartbeat_at < rescue_silent.unheard_since
         ORDER BY w.id
+        LIMIT 1000
         FOR UPDATE SKIP LOCKED
     );
 
@@ -2075,7 +2297,7 @@ BEGIN
           AND t.worker_id > holder_id
         ORDER BY t.worker_id
         LIMIT 1;
-        EXIT WHEN NOT FOUND;
+        EXIT WHEN NOT FOUND OR cardinality(lost) >= 2000;
         IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = holder_id) THEN
             lost := lost || holder_id;
         END IF;
@@ -2090,12 +2312,13 @@ BEGIN
         taken_ids := '{}';
         taken_attempts := '{}';
         FOR task IN
-            -- A range and an order that only that index has; = would make any index do.
+            -- A range and an order that only that index has; = would make any index do. Nor by id as well: that would
+            -- read all the tasks of the worker, to sort them.
             SELECT t.id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
               AND t.worker_id BETWEEN lost_id AND lost_id
-            ORDER BY t.worker_id, t.id
+            ORDER BY t.worker_id
             LIMIT 1000 - rescued
             FOR NO KEY UPDATE OF t SKIP LOCKED
         LOOP
@@ -2150,6 +2373,29 @@ $$;
 -- Name: FUNCTION rescue_silent(unheard_since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) IS 'Internal: takes tasks back from workers that were not heard since then; returns how many.';
+
+-- Name: revoked_attempts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.revoked_attempts(worker_id bigint) RETURNS TABLE(id bigint, attempt integer, is_lost boolean)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+    -- A range and an order that only the index on revoked tasks has; = would make any index do.
+    SELECT t.id::bigint, t.attempt, t.status <> 'processing'
+    FROM public.content_generation_tasks AS t
+    WHERE t.worker_id BETWEEN revoked_attempts.worker_id AND revoked_attempts.worker_id
+      AND (t.status <> 'processing' OR t.cancel_requested_at IS NOT NULL)
+    ORDER BY t.worker_id
+    LIMIT 10000;
+$$;
+
+-- Name: FUNCTION revoked_attempts(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.revoked_attempts(worker_id bigint) IS 'Internal: the attempts that a worker should stop, 10,000 at most.';
 
 -- Name: shorten(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2259,11 +2505,11 @@ BEGIN
             SELECT t.id, r.place, r.word_count, r.extra
             FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
                 WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
-            JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
             WHERE contentq.is_held(t.status, t.worker_id, store.worker_id)
               AND t.cancel_requested_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-            ORDER BY t.id
+            ORDER BY r.id
             FOR NO KEY UPDATE OF t
         ) AS l
         ORDER BY l.id, l.place
@@ -2276,7 +2522,7 @@ BEGIN
                CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
         FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
             WITH ORDINALITY AS r (id, title, body, word_count, place)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.place = ANY (places)
         ORDER BY r.id
         RETURNING contents.id
@@ -2302,7 +2548,7 @@ BEGIN
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
-    WHERE t.id = r.id
+    WHERE t.id = ANY (ARRAY[r.id])
     RETURNING t.id::bigint;
 
     IF EXISTS (SELECT
@@ -2353,8 +2599,8 @@ BEGIN
             error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
                                  WHEN t.status = 'processing' THEN 'Task execution timeout'
                                  WHEN t.attempt > 0 AND t.error_message IS NOT NULL
-                                 THEN 'Task timeout before the next attempt; the last one ended with: '
-                                      || t.error_message
+                                 THEN contentq.shorten('Task timeout before the next attempt; the last one ended with: '
+                                                       || t.error_message, 8000)
                                  ELSE 'Task timeout before execution' END,
             scheduled_at = NULL,
             updated_at = CURRENT_TIMESTAMP
@@ -2828,7 +3074,9 @@ CREATE TABLE contentq.workers (
     draining boolean DEFAULT false NOT NULL,
     login text DEFAULT SESSION_USER NOT NULL,
     CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
-    CONSTRAINT workers_slots_check CHECK ((slots > 0))
+    CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
+    CONSTRAINT workers_slots_check CHECK ((slots > 0)),
+    CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))
 )
 WITH (fillfactor='50');
 
@@ -2897,7 +3145,7 @@ CREATE VIEW contentq.gate_status AS
             ELSE NULL::timestamp with time zone
         END AS opens_at,
         CASE
-            WHEN ((opens_at > clock_timestamp()) AND (opens_at < 'infinity'::timestamp with time zone)) THEN date_trunc('second'::text, (opens_at - clock_timestamp()))
+            WHEN ((opens_at > clock_timestamp()) AND isfinite(opens_at)) THEN date_trunc('second'::text, (opens_at - clock_timestamp()))
             ELSE NULL::interval
         END AS time_left,
     ( SELECT count(*) AS count
@@ -3038,7 +3286,10 @@ CREATE VIEW contentq.running_tasks AS
     t.priority,
     t.attempt,
     date_trunc('second'::text, (clock_timestamp() - t.started_at)) AS running,
-    date_trunc('second'::text, (t.timeout_at - clock_timestamp())) AS time_left,
+        CASE
+            WHEN isfinite(t.timeout_at) THEN date_trunc('second'::text, (t.timeout_at - clock_timestamp()))
+            ELSE NULL::interval
+        END AS time_left,
     t.worker_id,
     w.hostname,
     "left"((t.topic)::text, 40) AS topic,
@@ -3061,11 +3312,13 @@ CREATE TABLE contentq.settings (
     backoff_max interval DEFAULT '00:10:00'::interval NOT NULL,
     heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
     retention interval DEFAULT '30 days'::interval,
+    max_text_bytes integer DEFAULT 1000000 NOT NULL,
     CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
-    CONSTRAINT settings_backoff_max_check CHECK ((backoff_max >= backoff_base)),
-    CONSTRAINT settings_heartbeat_timeout_check CHECK ((heartbeat_timeout >= '00:00:05'::interval)),
+    CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
+    CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
+    CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
     CONSTRAINT settings_only_row_check CHECK (only_row),
-    CONSTRAINT settings_retention_check CHECK ((retention > '00:00:00'::interval))
+    CONSTRAINT settings_retention_check CHECK (((retention > '00:00:00'::interval) AND (retention <= '1000 years'::interval)))
 );
 
 -- Name: TABLE settings; Type: COMMENT; Schema: contentq; Owner: -
@@ -3091,6 +3344,10 @@ COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'How long a worker may 
 -- Name: COLUMN settings.retention; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
+
+-- Name: COLUMN settings.max_text_bytes; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
 
 -- Name: tables; Type: TABLE; Schema: contentq; Owner: -
 
@@ -3165,10 +3422,10 @@ CREATE VIEW contentq.throughput AS
  SELECT date_trunc('minute'::text, completed_at) AS minute,
     count(*) AS completed,
     round(((count(*))::numeric / 60.0), 1) AS per_second,
-    round(EXTRACT(epoch FROM avg((started_at - submitted_at))), 2) AS wait_s,
-    round(EXTRACT(epoch FROM avg((completed_at - started_at))), 2) AS run_s
+    round(avg((EXTRACT(epoch FROM started_at) - EXTRACT(epoch FROM submitted_at))), 2) AS wait_s,
+    round(avg((EXTRACT(epoch FROM completed_at) - EXTRACT(epoch FROM started_at))), 2) AS run_s
    FROM public.content_generation_tasks t
-  WHERE (((status)::text = 'completed'::text) AND (completed_at > (clock_timestamp() - '01:00:00'::interval)))
+  WHERE (((status)::text = 'completed'::text) AND (completed_at > (clock_timestamp() - '01:00:00'::interval)) AND (completed_at <= clock_timestamp()))
   GROUP BY (date_trunc('minute'::text, completed_at))
   ORDER BY (date_trunc('minute'::text, completed_at)) DESC;
 
@@ -3186,7 +3443,12 @@ CREATE TABLE contentq.usage (
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
-    cost numeric NOT NULL
+    cost numeric NOT NULL,
+    CONSTRAINT usage_attempts_check CHECK ((attempts > 0)),
+    CONSTRAINT usage_completion_tokens_check CHECK ((completion_tokens >= 0)),
+    CONSTRAINT usage_cost_check CHECK (((cost >= (0)::numeric) AND (cost < 'Infinity'::numeric))),
+    CONSTRAINT usage_day_check CHECK (isfinite(day)),
+    CONSTRAINT usage_prompt_tokens_check CHECK ((prompt_tokens >= 0))
 )
 WITH (fillfactor='50');
 
@@ -3588,6 +3850,14 @@ CREATE CONSTRAINT TRIGGER accounts_blocked_update AFTER UPDATE ON public.account
 -- Name: TRIGGER accounts_blocked_update ON accounts; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS 'Tells claims of a pause or a budget that was set, changed or removed.';
+
+-- Name: content_generation_tasks content_generation_tasks_size; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_size BEFORE INSERT OR UPDATE OF task_id, topic, keywords, category, requirements, tone, error_message, progress_note ON public.content_generation_tasks FOR EACH ROW WHEN (((octet_length(new.requirements) > 100000) OR (octet_length(new.error_message) > 100000) OR (octet_length((new.topic)::text) > 100000) OR (octet_length((new.keywords)::text) > 100000) OR (octet_length((new.category)::text) > 100000) OR (octet_length((new.tone)::text) > 100000) OR (octet_length((new.task_id)::text) > 100000) OR (octet_length(new.progress_note) > 100000))) EXECUTE FUNCTION contentq.refuse_large_text();
+
+-- Name: TRIGGER content_generation_tasks_size ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_size ON public.content_generation_tasks IS 'Refuses texts that are larger than settings.max_text_bytes.';
 
 -- Name: content_generation_tasks content_generation_tasks_stale; Type: TRIGGER; Schema: public; Owner: -
 

@@ -25,6 +25,28 @@ CREATE TRIGGER content_generation_tasks_stale
 COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS
     'Refuses updates that write back a row as it was before it was claimed or completed.';
 
+-- No setting can be less than the size in this condition, which is all that other rows pay. Columns that the update does
+-- not name are not looked at: a row that is larger already goes on.
+CREATE TRIGGER content_generation_tasks_size
+    BEFORE INSERT OR UPDATE OF
+        task_id, topic, keywords, category, requirements, tone, error_message, progress_note
+    ON public.content_generation_tasks
+    FOR EACH ROW
+    WHEN (
+        octet_length(NEW.requirements) > 100000
+        OR octet_length(NEW.error_message) > 100000
+        OR octet_length(NEW.topic) > 100000
+        OR octet_length(NEW.keywords) > 100000
+        OR octet_length(NEW.category) > 100000
+        OR octet_length(NEW.tone) > 100000
+        OR octet_length(NEW.task_id) > 100000
+        OR octet_length(NEW.progress_note) > 100000
+    )
+    EXECUTE FUNCTION contentq.refuse_large_text();
+
+COMMENT ON TRIGGER content_generation_tasks_size ON public.content_generation_tasks IS
+    'Refuses texts that are larger than settings.max_text_bytes.';
+
 -- Deferred triggers are for each row; the condition, which is evaluated when the row is inserted, lets one row of a
 -- transaction pass.
 CREATE CONSTRAINT TRIGGER content_generation_tasks_wake

@@ -39,7 +39,7 @@ BEGIN
                sum(s.completion_tokens) AS completion_tokens,
                sum(s.cost) AS cost
         FROM (
-            SELECT t.account_id,
+            SELECT t.account_id + 0 AS account_id,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
                    trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
@@ -49,7 +49,7 @@ BEGIN
                 FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
                 WHERE n.usage IS NOT NULL
             ) AS r
-            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
         ) AS s
         WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0

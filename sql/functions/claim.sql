@@ -9,6 +9,9 @@
 -- Raises: CQ001 when the worker is not registered (any more), CQ003 when another login has registered it; 42501 for
 --         task_ids of a login that may not update tasks.
 --
+-- The texts of what it hands out, of earlier content too, come to 16 MB at most, unless a single task has more: what a
+-- worker must hold does not depend on what producers insert. The next claim has the rest, and is due at once.
+--
 -- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated
 -- twice and return more than was asked for. The settings leave the planner one way to find them, the ready
 -- index in its own order (and the primary key), also in a session whose plan was made while the table was empty.
@@ -40,6 +43,7 @@ DECLARE
     looks constant text := current_setting('contentq.look_again', true);
     vain integer := 0;
     chosen bigint[];
+    fitting bigint[];
 BEGIN
     SELECT (
         SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)
@@ -115,6 +119,30 @@ BEGIN
     END IF;
     IF cardinality(chosen) = 0 THEN
         RETURN;
+    -- All that ordinary tasks pay: those of which more than the texts may be large are looked at closely.
+    ELSIF cardinality(chosen) > 1 AND (
+        SELECT sum(
+            octet_length(t.task_id)
+            + coalesce(octet_length(t.topic), 0)
+            + coalesce(octet_length(t.keywords), 0)
+            + coalesce(octet_length(t.category), 0)
+            + coalesce(octet_length(t.requirements), 0)
+            + coalesce(octet_length(t.tone), 0)
+            + coalesce(octet_length(t.error_message), 0)
+            + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
+                   ELSE 16000001 END
+        )
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (chosen)
+    ) > 16000000
+    THEN
+        fitting := contentq.fit_claim(chosen);
+        IF cardinality(fitting) < cardinality(chosen) THEN
+            chosen := fitting;
+            -- The others are behind the places that choose_ready() remembers, and wait for no notification.
+            PERFORM set_config('contentq.ready_heads', '', false);
+            PERFORM set_config('contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), 0), false);
+        END IF;
     END IF;
 
     RETURN QUERY

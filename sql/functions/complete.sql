@@ -56,7 +56,7 @@ BEGIN
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r
-        WHERE t.id = r.id
+        WHERE t.id = ANY (ARRAY[r.id])
           AND t.attempt = r.attempt
           AND contentq.is_held(t.status, t.worker_id, complete.worker_id)
           AND t.cancel_requested_at IS NULL
@@ -92,7 +92,7 @@ BEGIN
         UPDATE public.contents AS c
         SET review_status = 'approved'
         FROM produced AS p
-        WHERE c.id = p.content_id
+        WHERE c.id = ANY (ARRAY[p.content_id])
           AND c.review_status = 'pending';
     END IF;
 

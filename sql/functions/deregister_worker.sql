@@ -1,6 +1,7 @@
 -- Removes a worker that stops, and releases whatever it still holds (nothing charged).
 -- Called by: a worker at the end of a graceful stop.
--- Locks: its tasks in id order, then its row. Returns: the ids of the released tasks.
+-- Locks: its tasks in id order, then its row. Returns: the ids of the released tasks, 10,000 at most: what is left, more
+--        than any worker takes, is nobody's then, and rescued.
 CREATE OR REPLACE FUNCTION contentq.deregister_worker(worker_id bigint)
 RETURNS SETOF bigint
 LANGUAGE plpgsql
@@ -14,7 +15,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT contentq.release(deregister_worker.worker_id, array_agg(h.id), array_agg(h.attempt))
-    FROM contentq.held_attempts(deregister_worker.worker_id) AS h
+    FROM contentq.held_attempts(deregister_worker.worker_id, 10000) AS h
     HAVING count(*) > 0;
 
     PERFORM contentq.forget_worker(deregister_worker.worker_id);

@@ -1,7 +1,7 @@
 -- Removes a worker's row, and its mark on tasks that were taken from it: there is no one left to tell.
 -- Called by: deregister_worker() and rescue_dead_workers(), after its running tasks were dealt with.
--- Locks: those tasks in id order, skipping what others hold (the mark is then only a leftover number),
---        and the worker's row. Returns: nothing.
+-- Locks: up to 1000 of those tasks in id order, skipping what others hold, and the worker's row. A mark that stays is
+--        only a leftover number. Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.forget_worker(worker_id bigint)
 RETURNS void
 LANGUAGE plpgsql
@@ -16,8 +16,12 @@ BEGIN
     marked := ARRAY(
         SELECT t.id
         FROM public.content_generation_tasks AS t
-        WHERE t.worker_id = forget_worker.worker_id
-          AND t.status <> 'processing'
+        WHERE t.id = ANY (ARRAY(SELECT r.id
+                                FROM contentq.revoked_attempts(forget_worker.worker_id) AS r
+                                WHERE r.is_lost
+                                LIMIT 1000))
+          AND t.worker_id + 0 = forget_worker.worker_id
+          AND t.status || '' <> 'processing'
         ORDER BY t.id
         FOR UPDATE SKIP LOCKED
     );

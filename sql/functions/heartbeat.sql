@@ -7,9 +7,13 @@
 -- Raises: CQ001 when the worker is not registered (any more), CQ003 when another login has registered it.
 --
 -- A claim may take effect although its answer is lost on the way. Such a task would be held for as long as the worker
--- lives; so what was claimed until complete_until and is not listed is released, 1000 tasks a call. A claim that is
--- under way must not be judged: complete_until is the time of an earlier statement, and every claim that was sent
+-- lives; so what was claimed until complete_until and is not listed is taken back (see release_unknown()). A claim that
+-- is under way must not be judged: complete_until is the time of an earlier statement, and every claim that was sent
 -- before the answer to that statement must have been answered when the list is made.
+--
+-- A call reads the tasks of the list and 10,000 others at most, and changes 1000 of each kind: whatever is in the table,
+-- a live worker is heard in time, and the next call goes on. What is claimed meanwhile, and so cannot be judged yet, is
+-- never that many; a time of a claim that is far in the future is no worker's doing.
 -- EXCEPT compares in linear time whatever plan a session has cached; NOT IN, planned on an empty table, does not.
 CREATE OR REPLACE FUNCTION contentq.heartbeat(
     worker_id bigint,
@@ -34,7 +38,7 @@ DECLARE
     held_ids bigint[];
     held_attempts integer[];
     held_since timestamptz[];
-    unknown bigint[];
+    held_cancelled boolean[];
     unknown_ids bigint[];
     unknown_attempts integer[];
 BEGIN
@@ -48,48 +52,41 @@ BEGIN
     END IF;
 
     IF heartbeat.ids IS NOT NULL THEN
-        SELECT array_agg(h.id), array_agg(h.attempt), array_agg(h.started_at)
-        INTO held_ids, held_attempts, held_since
-        FROM contentq.held_attempts(heartbeat.worker_id) AS h;
+        SELECT array_agg(h.id), array_agg(h.attempt), array_agg(h.started_at), array_agg(h.is_cancelled)
+        INTO held_ids, held_attempts, held_since, held_cancelled
+        FROM contentq.held_attempts(heartbeat.worker_id, 10000 + cardinality(heartbeat.ids)) AS h;
     END IF;
 
-    IF heartbeat.complete_until IS NOT NULL THEN
-        unknown := ARRAY(
-            SELECT u.id
-            FROM (
-                SELECT h.id, h.attempt
-                FROM unnest(held_ids, held_attempts, held_since) AS h (id, attempt, started_at)
-                WHERE h.started_at < heartbeat.complete_until
-                EXCEPT
-                SELECT l.id, l.attempt
-                FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
-            ) AS u
+    IF heartbeat.complete_until IS NOT NULL AND held_ids IS NOT NULL THEN
+        SELECT array_agg(u.id), array_agg(u.attempt)
+        INTO unknown_ids, unknown_attempts
+        FROM (
+            SELECT h.id, h.attempt
+            FROM unnest(held_ids, held_attempts, held_since) AS h (id, attempt, started_at)
+            WHERE h.started_at < heartbeat.complete_until
+               OR h.started_at > clock_timestamp() + interval '1 hour'
+            EXCEPT
+            SELECT l.id, l.attempt
+            FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
             LIMIT 1000
-        );
-        -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
-        IF cardinality(unknown) > 0 THEN
-            SELECT array_agg(r.id), array_agg(r.attempt)
-            INTO unknown_ids, unknown_attempts
-            FROM (
-                SELECT t.id, t.attempt
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = ANY (unknown)
-                  AND t.started_at < heartbeat.complete_until
-                ORDER BY t.id
-                FOR NO KEY UPDATE SKIP LOCKED
-            ) AS r;
-            PERFORM contentq.release(heartbeat.worker_id, unknown_ids, unknown_attempts);
-            RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them',
-                heartbeat.worker_id, coalesce(cardinality(unknown_ids), 0);
+        ) AS u;
+        IF unknown_ids IS NOT NULL THEN
+            PERFORM contentq.release_unknown(heartbeat.worker_id, unknown_ids, unknown_attempts);
         END IF;
     END IF;
 
     RETURN QUERY
     WITH revoked AS MATERIALIZED (
+        SELECT r.id, r.attempt, r.is_lost
+        FROM contentq.revoked_attempts(heartbeat.worker_id) AS r
+    ),
+    lost AS MATERIALIZED (
+        -- By expressions, which leave no index but the primary key.
         SELECT t.id
         FROM public.content_generation_tasks AS t
-        WHERE t.worker_id = heartbeat.worker_id
-          AND t.status <> 'processing'
+        WHERE t.id = ANY (ARRAY(SELECT r.id FROM revoked AS r WHERE r.is_lost LIMIT 1000))
+          AND t.worker_id + 0 = heartbeat.worker_id
+          AND t.status || '' <> 'processing'
         ORDER BY t.id
         FOR UPDATE SKIP LOCKED
     ),
@@ -97,11 +94,11 @@ BEGIN
         UPDATE public.content_generation_tasks AS t
         SET worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
-        FROM revoked AS r
-        WHERE t.id = r.id
+        FROM lost AS l
+        WHERE t.id = ANY (ARRAY[l.id])
         RETURNING t.id, t.attempt
     ),
-    not_held AS MATERIALIZED (
+    not_seen AS MATERIALIZED (
         SELECT l.id, l.attempt
         FROM unnest(heartbeat.ids, heartbeat.attempts) AS l (id, attempt)
         EXCEPT
@@ -111,19 +108,24 @@ BEGIN
     SELECT d.id::bigint, d.attempt
     FROM told AS d
     UNION
-    SELECT t.id::bigint, t.attempt
-    FROM public.content_generation_tasks AS t
-    WHERE t.worker_id = heartbeat.worker_id
-      AND t.status || '' = 'processing'
-      AND t.cancel_requested_at IS NOT NULL
+    SELECT r.id, r.attempt
+    FROM revoked AS r
+    WHERE NOT r.is_lost
+    UNION
+    SELECT h.id, h.attempt
+    FROM unnest(held_ids, held_attempts, held_cancelled) AS h (id, attempt, is_cancelled)
+    WHERE h.is_cancelled
     UNION
     -- Not one that this attempt has ended: its report may have been answered since the list was made.
     SELECT n.id, n.attempt
-    FROM not_held AS n
-    LEFT JOIN public.content_generation_tasks AS t ON t.id = n.id
+    FROM not_seen AS n
+    LEFT JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE t.id IS NULL
-       OR t.status IN ('pending', 'processing')
-       OR t.attempt <> n.attempt;
+       OR t.attempt <> n.attempt
+       OR t.status = 'pending'
+       OR t.status = 'processing'
+          AND (t.worker_id IS DISTINCT FROM heartbeat.worker_id OR t.cancel_requested_at IS NOT NULL)
+       OR t.status <> 'processing' AND t.worker_id = heartbeat.worker_id;
 END;
 $$;
 
@@ -131,4 +133,4 @@ COMMENT ON FUNCTION contentq.heartbeat(bigint, integer, bigint[], integer[], tim
     'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the '
     'tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. ids, attempts: the '
     'attempts that it holds, complete for all that was claimed until complete_until; others of its tasks from before '
-    'then are released. Raises CQ001 when it is not registered.';
+    'then are released, and charged a retry from the second time on. Raises CQ001 when it is not registered.';

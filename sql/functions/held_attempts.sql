@@ -1,8 +1,8 @@
 -- The attempts that a worker holds, as its rows say.
 -- Called by: heartbeat() and deregister_worker().
--- Locks: nothing. Returns: one row for each.
-CREATE OR REPLACE FUNCTION contentq.held_attempts(worker_id bigint)
-RETURNS TABLE (id bigint, attempt integer, started_at timestamptz)
+-- Locks: nothing. Returns: one row for each, max_rows at most.
+CREATE OR REPLACE FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer)
+RETURNS TABLE (id bigint, attempt integer, started_at timestamptz, is_cancelled boolean)
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
@@ -12,12 +12,14 @@ SET enable_sort = off
 SET jit = off
 AS $$
     -- A range and an order that only the index on the holders of tasks has; = would make any index do.
-    SELECT t.id::bigint, t.attempt, t.started_at
+    SELECT t.id::bigint, t.attempt, t.started_at, t.cancel_requested_at IS NOT NULL
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id BETWEEN held_attempts.worker_id AND held_attempts.worker_id
       AND t.status = 'processing'
-    ORDER BY t.worker_id;
+    ORDER BY t.worker_id
+    LIMIT held_attempts.max_rows;
 $$;
 
-COMMENT ON FUNCTION contentq.held_attempts(bigint) IS
-    'Internal: the attempts that a worker holds, with the time of their claims.';
+COMMENT ON FUNCTION contentq.held_attempts(bigint, integer) IS
+    'Internal: the attempts that a worker holds, with the time of their claims and whether they are to be stopped, '
+    'max_rows at most.';

@@ -21,16 +21,16 @@ BEGIN
     RETURN QUERY
     SELECT t.id::bigint
     FROM unnest(locked_tasks.ids) AS n (id)
-    JOIN public.content_generation_tasks AS t ON t.id = n.id
+    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
     EXCEPT
     SELECT f.id
     FROM (
         SELECT t.id::bigint
         FROM unnest(locked_tasks.ids) AS n (id)
-        JOIN public.content_generation_tasks AS t ON t.id = n.id
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
         WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
-        ORDER BY t.id
+        ORDER BY n.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     ) AS f (id);
 END;

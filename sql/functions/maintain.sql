@@ -25,6 +25,7 @@ DECLARE
     watch contentq.maintenance;
     step text;
     done integer;
+    deleted integer;
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
@@ -56,17 +57,33 @@ BEGIN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
             ELSIF step = 'check budgets' THEN
-                PERFORM contentq.check_budgets();
+                done := contentq.check_budgets(batch);
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
                     done := contentq.cleanup(settings.retention, batch);
                 END IF;
-                DELETE FROM contentq.dead_workers AS d
-                WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days');
+                DELETE FROM contentq.dead_workers
+                WHERE id = ANY (ARRAY(
+                    SELECT d.id
+                    FROM contentq.dead_workers AS d
+                    WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days')
+                    ORDER BY d.found_at
+                    LIMIT batch
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
+                DELETE FROM contentq.account_pauses
+                WHERE account_id = ANY (ARRAY(
+                    SELECT p.account_id
+                    FROM contentq.account_pauses AS p
+                    WHERE p.paused_until <= now_
+                    LIMIT batch
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
-                DELETE FROM contentq.account_pauses AS p WHERE p.paused_until <= now_;
             END IF;
             more := more OR done >= batch;
         EXCEPTION

@@ -1,5 +1,6 @@
 -- Applies the retry rules to one failed attempt: back to pending with one retry charged, or failed.
--- Called by: fail() and rescue_dead_workers(), which hold the lock on the task's row.
+-- Called by: fail(), rescue_silent() and release_unknown(), which hold the lock on the task's row.
+-- is_charged: false for an attempt that costs no retry; it goes back to pending, and only attempt_errors tells of it.
 -- Locks: the task's row. Returns: the new status.
 -- Source of the rule: max_attempts = max_retries + 1, so a retry is left while retry_count < max_retries.
 CREATE OR REPLACE FUNCTION contentq.record_failure(
@@ -7,7 +8,8 @@ CREATE OR REPLACE FUNCTION contentq.record_failure(
     message text,
     error_class text,
     permanent boolean,
-    delay interval
+    delay interval,
+    is_charged boolean DEFAULT true
 )
 RETURNS text
 LANGUAGE plpgsql
@@ -20,21 +22,23 @@ DECLARE
     new_status text;
 BEGIN
     UPDATE public.content_generation_tasks AS t
-    SET status = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+    SET status = CASE WHEN NOT record_failure.is_charged
+                           OR NOT record_failure.permanent AND t.retry_count < t.max_retries
                       THEN 'pending' ELSE 'failed' END,
-        retry_count = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
+        retry_count = CASE WHEN record_failure.is_charged
+                                AND NOT record_failure.permanent AND t.retry_count < t.max_retries
                            THEN t.retry_count + 1 ELSE t.retry_count END,
         scheduled_at = CASE WHEN NOT record_failure.permanent AND t.retry_count < t.max_retries
                                  AND record_failure.delay > interval '0'
                             THEN clock_timestamp() + record_failure.delay END,
-        error_message = kept_message,
+        error_message = CASE WHEN record_failure.is_charged THEN kept_message ELSE t.error_message END,
         attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
                               THEN t.attempt_errors - 0 ELSE t.attempt_errors END
             || jsonb_build_object(
                 'attempt', t.attempt,
                 'at', clock_timestamp(),
                 'worker_id', t.worker_id,
-                'error_class', record_failure.error_class,
+                'error_class', contentq.shorten(record_failure.error_class, 200),
                 'message', contentq.shorten(full_message, 1000)
             ),
         worker_id = NULL,
@@ -45,5 +49,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.record_failure(bigint, text, text, boolean, interval) IS
+COMMENT ON FUNCTION contentq.record_failure(bigint, text, text, boolean, interval, boolean) IS
     'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';

@@ -28,9 +28,9 @@ BEGIN
     FROM (
         SELECT t.id, r.usage
         FROM unnest(record_usage.ids, record_usage.attempts, record_usage.usages) AS r (id, attempt, usage)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, record_usage.worker_id)
-        ORDER BY t.id
+        ORDER BY r.id
         FOR NO KEY UPDATE OF t
     ) AS h;
     IF held_ids IS NOT NULL THEN

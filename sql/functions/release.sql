@@ -33,7 +33,7 @@ BEGIN
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
-    WHERE t.id = r.id
+    WHERE t.id = ANY (ARRAY[r.id])
       AND t.attempt = r.attempt
       AND contentq.is_held(t.status, t.worker_id, release.worker_id)
     RETURNING t.id::bigint;

@@ -29,9 +29,9 @@ BEGIN
         SELECT t.id, r.fraction, r.note
         FROM unnest(report_progress.ids, report_progress.attempts, report_progress.fractions, report_progress.notes)
             AS r (id, attempt, fraction, note)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, report_progress.worker_id)
-        ORDER BY t.id
+        ORDER BY r.id
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
     UPDATE public.content_generation_tasks AS t
@@ -39,7 +39,7 @@ BEGIN
         progress_note = coalesce(contentq.shorten(r.note, 500), t.progress_note),
         updated_at = CURRENT_TIMESTAMP
     FROM reported AS r
-    WHERE t.id = r.id;
+    WHERE t.id = ANY (ARRAY[r.id]);
 END;
 $$;
 

@@ -1,7 +1,7 @@
 -- Takes tasks back from workers that have not been heard since a moment, and removes those workers.
 -- Called by: rescue_dead_workers() and maintain().
--- Locks: rows of silent workers, then their tasks in id order, skipping those that others hold (so it never
---        waits). At most 1000 tasks a call; what is left of a removed worker's tasks is nobody's, for the next.
+-- Locks: rows of silent workers, then their tasks, skipping those that others hold (so it never waits). At most 1000
+--        tasks, of at most 1000 workers, a call; what is left of a removed worker's tasks is nobody's, for the next.
 -- Returns: how many tasks it took back.
 -- Each is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at
 -- once. None is charged for a worker that was told to stop and was killed before it could end: it starts no task after
@@ -36,6 +36,7 @@ BEGIN
         FROM contentq.workers AS w
         WHERE w.heartbeat_at < rescue_silent.unheard_since
         ORDER BY w.id
+        LIMIT 1000
         FOR UPDATE SKIP LOCKED
     );
 
@@ -49,7 +50,7 @@ BEGIN
           AND t.worker_id > holder_id
         ORDER BY t.worker_id
         LIMIT 1;
-        EXIT WHEN NOT FOUND;
+        EXIT WHEN NOT FOUND OR cardinality(lost) >= 2000;
         IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = holder_id) THEN
             lost := lost || holder_id;
         END IF;
@@ -64,12 +65,13 @@ BEGIN
         taken_ids := '{}';
         taken_attempts := '{}';
         FOR task IN
-            -- A range and an order that only that index has; = would make any index do.
+            -- A range and an order that only that index has; = would make any index do. Nor by id as well: that would
+            -- read all the tasks of the worker, to sort them.
             SELECT t.id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
               AND t.worker_id BETWEEN lost_id AND lost_id
-            ORDER BY t.worker_id, t.id
+            ORDER BY t.worker_id
             LIMIT 1000 - rescued
             FOR NO KEY UPDATE OF t SKIP LOCKED
         LOOP

@@ -1,5 +1,5 @@
 -- Cuts a message to a length and says so, so that no error fills the table.
--- Called by: record_failure() and snooze(). Locks: nothing.
+-- Called by: whoever writes a text of others into a row. Locks: nothing.
 -- Returns: the message, or its beginning with a note; NULL for NULL.
 CREATE OR REPLACE FUNCTION contentq.shorten(message text, max_characters integer)
 RETURNS text

@@ -59,11 +59,11 @@ BEGIN
             SELECT t.id, r.place, r.word_count, r.extra
             FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
                 WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
-            JOIN public.content_generation_tasks AS t ON t.id = r.id AND t.attempt = r.attempt
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
             WHERE contentq.is_held(t.status, t.worker_id, store.worker_id)
               AND t.cancel_requested_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-            ORDER BY t.id
+            ORDER BY r.id
             FOR NO KEY UPDATE OF t
         ) AS l
         ORDER BY l.id, l.place
@@ -76,7 +76,7 @@ BEGIN
                CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
         FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
             WITH ORDINALITY AS r (id, title, body, word_count, place)
-        JOIN public.content_generation_tasks AS t ON t.id = r.id
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.place = ANY (places)
         ORDER BY r.id
         RETURNING contents.id
@@ -102,7 +102,7 @@ BEGIN
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
-    WHERE t.id = r.id
+    WHERE t.id = ANY (ARRAY[r.id])
     RETURNING t.id::bigint;
 
     IF EXISTS (SELECT

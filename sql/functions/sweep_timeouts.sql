@@ -34,8 +34,8 @@ BEGIN
             error_message = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'Task cancelled'
                                  WHEN t.status = 'processing' THEN 'Task execution timeout'
                                  WHEN t.attempt > 0 AND t.error_message IS NOT NULL
-                                 THEN 'Task timeout before the next attempt; the last one ended with: '
-                                      || t.error_message
+                                 THEN contentq.shorten('Task timeout before the next attempt; the last one ended with: '
+                                                       || t.error_message, 8000)
                                  ELSE 'Task timeout before execution' END,
             scheduled_at = NULL,
             updated_at = CURRENT_TIMESTAMP

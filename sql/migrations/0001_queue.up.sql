@@ -114,10 +114,16 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'retry_count', 'check', 'CHECK (retry_count >= 0)', true),
     ('content_generation_tasks', 'max_retries', 'check', 'CHECK (max_retries >= 0)', true),
     ('content_generation_tasks', 'attempt', 'check', 'CHECK (attempt >= 0)', true),
+    -- Times are subtracted, which PostgreSQL refuses for infinite ones: one such row would blind a whole view. Only
+    -- scheduled_at and timeout_at, of which infinity means never, may be infinite.
+    ('content_generation_tasks', 'submitted_at', 'check', 'CHECK (isfinite(submitted_at))', true),
     ('content_generation_tasks', 'started_at', 'check',
-     'CHECK (status <> ''processing'' OR started_at IS NOT NULL)', true),
+     'CHECK (isfinite(started_at) AND (status <> ''processing'' OR started_at IS NOT NULL))', true),
     ('content_generation_tasks', 'completed_at', 'check',
-     'CHECK (status <> ''completed'' OR completed_at IS NOT NULL)', true),
+     'CHECK (isfinite(completed_at) AND (status <> ''completed'' OR completed_at IS NOT NULL))', true),
+    ('content_generation_tasks', 'created_at', 'check', 'CHECK (isfinite(created_at))', true),
+    ('content_generation_tasks', 'updated_at', 'check', 'CHECK (isfinite(updated_at))', true),
+    ('content_generation_tasks', 'cancel_requested_at', 'check', 'CHECK (isfinite(cancel_requested_at))', true),
     -- json accepts \u0000, lone surrogates and endless nesting as text, and then fails whoever reads the
     -- value with ->>; what jsonb can hold can be read by everyone.
     ('content_generation_tasks', 'result', 'check', 'CHECK (result IS NULL OR result::jsonb IS NOT NULL)', true),
@@ -346,12 +352,22 @@ BEGIN
                  'status = ''processing'' AND started_at IS NULL'),
                 (9, 'completed_at', 'status completed without completed_at',
                  'status = ''completed'' AND completed_at IS NULL'),
-                (10, 'account_id', 'no account_id', 'account_id IS NULL'),
-                (11, 'account_id', 'an account_id that no account has',
+                (10, 'submitted_at', 'an infinite submitted_at', 'NOT isfinite(submitted_at)'),
+                (11, 'started_at', 'an infinite started_at', 'NOT isfinite(started_at)'),
+                (12, 'completed_at', 'an infinite completed_at', 'NOT isfinite(completed_at)'),
+                (13, 'created_at', 'an infinite created_at', 'NOT isfinite(created_at)'),
+                (14, 'updated_at', 'an infinite updated_at', 'NOT isfinite(updated_at)'),
+                (15, 'cancel_requested_at', 'an infinite cancel_requested_at', 'NOT isfinite(cancel_requested_at)'),
+                (16, 'progress', 'a progress that is not from 0 to 1', 'NOT progress BETWEEN 0 AND 1'),
+                (17, 'attempt_errors', 'attempt_errors that are not an array of objects',
+                 'NOT (jsonb_typeof(attempt_errors) = ''array'' '
+                 'AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')'),
+                (18, 'account_id', 'no account_id', 'account_id IS NULL'),
+                (19, 'account_id', 'an account_id that no account has',
                  CASE WHEN to_regclass('public.accounts') IS NULL THEN 'account_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = t.account_id) '
                            'AND account_id IS NOT NULL' END),
-                (12, 'content_id', 'a content_id that no content has',
+                (20, 'content_id', 'a content_id that no content has',
                  CASE WHEN to_regclass('public.contents') IS NULL THEN 'content_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.contents AS c WHERE c.id = t.content_id) '
                            'AND content_id IS NOT NULL' END)
@@ -648,7 +664,9 @@ CREATE TABLE contentq.workers (
     login text NOT NULL DEFAULT session_user,
     CONSTRAINT workers_pkey PRIMARY KEY (id),
     CONSTRAINT workers_slots_check CHECK (slots > 0),
-    CONSTRAINT workers_busy_check CHECK (busy >= 0)
+    CONSTRAINT workers_busy_check CHECK (busy >= 0),
+    CONSTRAINT workers_started_at_check CHECK (isfinite(started_at)),
+    CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at))
 ) WITH (fillfactor = 50);
 
 CREATE TABLE contentq.dead_workers (
@@ -675,12 +693,16 @@ CREATE TABLE contentq.settings (
     backoff_max interval NOT NULL DEFAULT '10 minutes',
     heartbeat_timeout interval NOT NULL DEFAULT '10 seconds',
     retention interval DEFAULT '30 days',
+    max_text_bytes integer NOT NULL DEFAULT 1000000,
     CONSTRAINT settings_pkey PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check CHECK (only_row),
     CONSTRAINT settings_backoff_base_check CHECK (backoff_base > interval '0'),
-    CONSTRAINT settings_backoff_max_check CHECK (backoff_max >= backoff_base),
-    CONSTRAINT settings_heartbeat_timeout_check CHECK (heartbeat_timeout >= interval '5 seconds'),
-    CONSTRAINT settings_retention_check CHECK (retention > interval '0')
+    CONSTRAINT settings_backoff_max_check CHECK (backoff_max BETWEEN backoff_base AND interval '10 years'),
+    CONSTRAINT settings_heartbeat_timeout_check
+        CHECK (heartbeat_timeout BETWEEN interval '5 seconds' AND interval '1 day'),
+    CONSTRAINT settings_retention_check CHECK (retention > interval '0' AND retention <= interval '1000 years'),
+    -- What contentq itself writes fits: an error message of 8000 characters.
+    CONSTRAINT settings_max_text_bytes_check CHECK (max_text_bytes >= 100000)
 );
 
 INSERT INTO contentq.settings DEFAULT VALUES;
@@ -711,7 +733,8 @@ CREATE TABLE contentq.gates (
     closed_at timestamptz NOT NULL,
     closed_by text,
     CONSTRAINT gates_pkey PRIMARY KEY (key),
-    CONSTRAINT gates_key_check CHECK (key <> '')
+    CONSTRAINT gates_key_check CHECK (key <> ''),
+    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at))
 );
 
 -- Who writes where, so that no report of a worker ever waits: pauses are written by triggers of accounts alone; the two
@@ -749,7 +772,13 @@ CREATE TABLE contentq.usage (
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
     cost numeric NOT NULL,
-    CONSTRAINT usage_pkey PRIMARY KEY (id)
+    CONSTRAINT usage_pkey PRIMARY KEY (id),
+    CONSTRAINT usage_day_check CHECK (isfinite(day)),
+    CONSTRAINT usage_attempts_check CHECK (attempts > 0),
+    CONSTRAINT usage_prompt_tokens_check CHECK (prompt_tokens >= 0),
+    CONSTRAINT usage_completion_tokens_check CHECK (completion_tokens >= 0),
+    -- NaN is larger than any number.
+    CONSTRAINT usage_cost_check CHECK (cost >= 0 AND cost < 'Infinity')
 ) WITH (fillfactor = 50);
 
 CREATE INDEX usage_account_id_day_idx ON contentq.usage (account_id, day, model);

@@ -5,7 +5,7 @@ SELECT
     CASE WHEN g.opens_at > clock_timestamp() THEN 'closed' ELSE 'open' END AS state,
     CASE WHEN g.opens_at > clock_timestamp() THEN date_trunc('second', g.opens_at) END AS opens_at,
     CASE
-        WHEN g.opens_at > clock_timestamp() AND g.opens_at < 'infinity'
+        WHEN g.opens_at > clock_timestamp() AND isfinite(g.opens_at)
         THEN date_trunc('second', g.opens_at - clock_timestamp())
     END AS time_left,
     (SELECT count(*) FROM contentq.workers AS w WHERE g.key IN (w.gate, '*')) AS workers,

@@ -7,7 +7,7 @@ SELECT
     t.priority,
     t.attempt,
     date_trunc('second', clock_timestamp() - t.started_at) AS running,
-    date_trunc('second', t.timeout_at - clock_timestamp()) AS time_left,
+    CASE WHEN isfinite(t.timeout_at) THEN date_trunc('second', t.timeout_at - clock_timestamp()) END AS time_left,
     t.worker_id,
     w.hostname,
     left(t.topic, 40) AS topic,

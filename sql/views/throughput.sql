@@ -1,14 +1,16 @@
--- Completed tasks by minute, over the last hour.
+-- Completed tasks by minute, over the last hour. The difference of two times that someone made up may be more than an
+-- interval holds; that of two numbers never is.
 CREATE OR REPLACE VIEW contentq.throughput AS
 SELECT
     date_trunc('minute', t.completed_at) AS minute,
     count(*) AS completed,
     round(count(*) / 60.0, 1) AS per_second,
-    round(extract(epoch FROM avg(t.started_at - t.submitted_at))::numeric, 2) AS wait_s,
-    round(extract(epoch FROM avg(t.completed_at - t.started_at))::numeric, 2) AS run_s
+    round(avg(extract(epoch FROM t.started_at) - extract(epoch FROM t.submitted_at)), 2) AS wait_s,
+    round(avg(extract(epoch FROM t.completed_at) - extract(epoch FROM t.started_at)), 2) AS run_s
 FROM public.content_generation_tasks AS t
 WHERE t.status = 'completed'
   AND t.completed_at > clock_timestamp() - interval '1 hour'
+  AND t.completed_at <= clock_timestamp()
 GROUP BY date_trunc('minute', t.completed_at)
 ORDER BY minute DESC;
 

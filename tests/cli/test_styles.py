@@ -26,13 +26,13 @@ def test_times_are_read_and_written_as_ever(contentq: Run, styled: Queue, accoun
     options = ("--task-id", "a", "--timeout-at", "2130-02-01T12:00:00+00:00", "--delay", "2h")
     assert contentq("submit", "--account", account, "--topic", "Tea", *options).code == 0
     styled.add(
-        task_id="far", submitted_at="infinity", started_at="-infinity", completed_at="20000-01-01 00:00 UTC"
+        task_id="far", scheduled_at="infinity", timeout_at="-infinity", completed_at="20000-01-01 00:00 UTC"
     )
 
     first, listed = contentq("list", "--json").json
 
-    assert first["submitted_at"] == "infinity"
-    assert first["started_at"] == "-infinity"
+    assert first["scheduled_at"] == "infinity"
+    assert first["timeout_at"] == "-infinity"
     assert first["completed_at"] == "20000-01-01 00:00:00+00"
     assert datetime.fromisoformat(listed["timeout_at"]) == datetime(2130, 2, 1, 12, tzinfo=UTC)
     submitted, scheduled = (datetime.fromisoformat(listed[name]) for name in ("submitted_at", "scheduled_at"))

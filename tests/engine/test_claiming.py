@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from contentq import Context, Task, ThreadContext
+from contentq.engine import runner
 from contentq.engine.worker import Ending
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
@@ -212,3 +213,25 @@ def test_until_empty_does_not_wait_for_the_tasks_of_workers_that_are_alive(
 
     assert row(id_).status == "processing"
     go.set()
+
+
+def test_worker_takes_no_more_while_its_tasks_fill_its_memory(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "MOST_TEXT", 1000)
+    may_end = threading.Event()
+
+    def handler(task: Task, _context: ThreadContext) -> None:
+        assert not task.requirements or may_end.wait(30)
+
+    start_worker(handler, heartbeat=0.2, concurrency=10)
+    large = insert(requirements="x" * 2000)
+    eventually(lambda: row(large).status == "processing")
+    small = insert()
+    has_beaten = "SELECT max(heartbeat_at) > %s FROM contentq.workers"
+    eventually(lambda: database.execute(has_beaten, [row(small).submitted_at]).fetchone() == (True,))
+    assert row(small).status == "pending"
+
+    may_end.set()
+
+    eventually(lambda: row(small).status == "completed")

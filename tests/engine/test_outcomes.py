@@ -427,7 +427,7 @@ def test_times_that_python_cannot_hold_are_read_all_the_same(
     async def handler(task: Task, _context: Context) -> None:
         seen[task.id] = task
 
-    endless = insert(timeout_at="infinity", submitted_at="-infinity")
+    endless = insert(timeout_at="infinity")
     far = insert(timeout_at="9999-12-31 23:59:59+00", submitted_at="4713-01-01 00:00:00+00 BC")
     plain = insert(timeout_at=datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC))
     work_off(handler)

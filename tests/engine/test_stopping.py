@@ -141,7 +141,7 @@ def test_worker_that_was_given_up_stops_its_handlers_and_registers_anew(
     assert handler.running.wait(10)
     before = row(id_).worker_id
     handler.running.clear()
-    database.execute("UPDATE contentq.workers SET heartbeat_at = '-infinity'")
+    database.execute("UPDATE contentq.workers SET heartbeat_at = '2001-01-01'")
     assert database.execute("SELECT contentq.rescue_dead_workers()").fetchone() == (1,)
     assert handler.cancelled.wait(10)
     assert handler.running.wait(10)  # claimed again, by the same process under another id

@@ -103,6 +103,90 @@ def test_tasks_that_the_worker_does_not_know_of_are_released(queue: Queue, worke
     assert {queue.row(task.id)["retry_count"] for task in tasks} == {0}
 
 
+def unheard(queue: Queue, worker: int) -> Held:
+    """Claims the task that waits, and has the answer lost: the next heartbeat does not know of it."""
+    queue.run("UPDATE content_generation_tasks SET scheduled_at = NULL")
+    ((id_, attempt),) = [(row["id"], row["attempt"]) for row in queue.claim(worker)]
+    queue.heartbeat_with(worker, [], queue.now())
+    return Held(worker, id_, attempt)
+
+
+def test_claim_that_was_not_heard_charges_nothing_the_first_time(queue: Queue, worker: int) -> None:
+    id_ = queue.add(error_message="Too short", content_id=None)
+
+    unheard(queue, worker)
+
+    task = queue.row(id_)
+    assert (task["status"], task["retry_count"], task["error_message"]) == ("pending", 0, "Too short")
+    (note,) = task["attempt_errors"]
+    assert (note["attempt"], note["worker_id"], note["error_class"]) == (1, worker, "ClaimUnheard")
+    assert note["message"] == (
+        f"Worker {worker} claimed attempt 1 and does not know of it: the answer to the claim was lost or too "
+        "large for it, or the outcome could not be reported; nothing is charged the first time"
+    )
+
+
+def test_claim_that_is_never_heard_is_charged_from_the_second_time_on_until_the_task_ends_failed(
+    queue: Queue, worker: int
+) -> None:
+    id_ = queue.add(max_retries=2)
+    charged = []
+    for _ in range(4):
+        assert queue.status(id_) == "pending"
+        unheard(queue, worker)
+        charged.append(queue.row(id_)["retry_count"])
+
+    task = queue.row(id_)
+    assert charged == [0, 1, 2, 2]
+    assert (task["status"], task["attempt"]) == ("failed", 4)
+    assert task["error_message"].endswith("no retry is left, max_retries is 2")
+    assert "does not know of it: the answer to the claim was lost" in task["error_message"]
+    assert [error["attempt"] for error in task["attempt_errors"]] == [1, 2, 3, 4]
+
+
+def test_claim_that_is_not_heard_again_waits_before_it_is_tried_once_more(queue: Queue, worker: int) -> None:
+    """So that what no worker can take in does not stand before everything else."""
+    id_ = queue.add()
+
+    unheard(queue, worker)
+    assert queue.row(id_)["scheduled_at"] is None
+    unheard(queue, worker)
+
+    assert queue.row(id_)["scheduled_at"] > queue.now()
+
+
+def test_claims_of_several_workers_that_are_not_heard_are_charged_together(queue: Queue, worker: int) -> None:
+    id_ = queue.add()
+
+    unheard(queue, worker)
+    unheard(queue, queue.register())
+
+    assert queue.row(id_)["retry_count"] == 1
+
+
+def test_task_that_was_put_back_by_an_operator_has_all_its_retries_also_when_claims_were_not_heard(
+    queue: Queue, worker: int
+) -> None:
+    id_ = queue.add(max_retries=0)
+    for _ in range(2):
+        unheard(queue, worker)
+    assert queue.status(id_) == "failed"
+
+    queue.requeue(id_)
+
+    ((claimed_id, attempt),) = [(row["id"], row["attempt"]) for row in queue.claim(worker)]
+    assert queue.complete(worker, [Held(worker, claimed_id, attempt)]) == [id_]
+
+
+def test_task_past_its_deadline_that_the_worker_does_not_know_of_ends_timeout(queue: Queue) -> None:
+    task = queue.running()
+    queue.set(task.id, timeout_at="2001-01-01")
+
+    queue.heartbeat_with(task.worker, [], queue.now())
+
+    assert (queue.status(task.id), queue.row(task.id)["attempt_errors"]) == ("timeout", [])
+
+
 def test_task_that_was_claimed_after_the_list_was_complete_is_kept(queue: Queue, worker: int) -> None:
     (earlier,) = claimed(queue, worker, 1)
     complete_until = queue.now()

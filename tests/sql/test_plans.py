@@ -211,7 +211,7 @@ def beside(backlog: str, session: Queue) -> Readings:
     session.run("CREATE SEQUENCE turns")
     session.run("ALTER TABLE contentq.workers ALTER COLUMN id SET DEFAULT nextval('turns')")
     worker, *_ = [session.register() for _ in range(1 + OTHERS + 1)]
-    session.run("UPDATE contentq.workers SET heartbeat_at = 'infinity'")
+    session.run("UPDATE contentq.workers SET heartbeat_at = '9999-01-01'")
     # Otherwise maintain() would give the silent one the time to come back.
     session.run("UPDATE contentq.maintenance SET ran_at = 'infinity'")
     # Statistics that come by themselves would throw plans away.

@@ -8,6 +8,7 @@ JSON, which says the same either way.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -189,5 +190,6 @@ def as_json_value(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Decimal):
-        return float(value)
+        number = float(value)
+        return number if math.isfinite(number) else str(value)
     raise TypeError(f"{type(value).__name__} is not JSON")

@@ -30,14 +30,16 @@ class Phase(enum.Enum):
 
 
 class Execution:
-    """One attempt. unit: the asyncio task that runs it; None while it waits for a slot."""
+    """One attempt. unit: the asyncio task that runs it; None while it waits for a slot. size: characters of text
+    that it keeps in memory."""
 
-    __slots__ = ("began", "context", "held", "phase", "reported", "stopped", "task", "timer", "unit")
+    __slots__ = ("began", "context", "held", "phase", "reported", "size", "stopped", "task", "timer", "unit")
 
-    def __init__(self, held: Held, task: Task, context: Context | ThreadContext) -> None:
+    def __init__(self, held: Held, task: Task, context: Context | ThreadContext, size: int) -> None:
         self.held = held
         self.task = task
         self.context = context
+        self.size = size
         self.unit: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.phase = Phase.NEW

@@ -29,6 +29,9 @@ log = logging.getLogger("contentq.worker")
 BATCH = 100
 """Tasks that it takes at once for free slots: the first begin while others are being claimed."""
 
+MOST_TEXT = 64_000_000
+"""Characters of text that its tasks keep in memory, earlier content included, above which it takes no more."""
+
 
 class Reports(Protocol):
     """Takes what the runner has to report; began: when the handler began (time.monotonic())."""
@@ -72,6 +75,7 @@ class Runner:
         forks.end_children_of(self._loop)
         self._threads = None if handler.is_async else HandlerThreads(slots)
         self._executions: dict[tuple[int, int], Execution] = {}
+        self._text = 0
         self._freed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -84,6 +88,8 @@ class Runner:
     @property
     def free(self) -> int:
         """How many more tasks it takes at once."""
+        if self._text > MOST_TEXT:
+            return 0
         if per_slot := self._ahead.per_slot():
             return (1 + per_slot) * self._slots - len(self._executions)
         return min(self._slots - len(self._executions), BATCH)
@@ -107,8 +113,9 @@ class Runner:
             context = Context(task, self._connections.open_async, previous, progress)
         else:
             context = ThreadContext(task, self._connections.open, previous, progress)
-        execution = Execution(held, task, context)
+        execution = Execution(held, task, context, _text_of(task, previous))
         self._executions[task.id, task.attempt] = execution
+        self._text += execution.size
         self._empty.clear()
         if task.seconds_left is not None:
             execution.timer = self._loop.call_later(
@@ -237,6 +244,7 @@ class Runner:
         if execution.timer is not None:
             execution.timer.cancel()
         del self._executions[execution.held.id, execution.held.attempt]
+        self._text -= execution.size
         if execution.unit is not None:
             self._ahead.record_duration(time.monotonic() - execution.began)
             if (following := self._ahead.pop()) is not None:
@@ -257,3 +265,10 @@ class Runner:
 
     def _report_committed_in_thread(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
         self._loop.call_soon_threadsafe(self._report_committed, execution, outcome, status)
+
+
+def _text_of(task: Task, previous: PreviousContent | None) -> int:
+    """Characters of the texts of a task, and of the content of an earlier attempt."""
+    texts = (task.topic, task.keywords, task.category, task.requirements, task.tone, task.error_message)
+    own = sum(len(text) for text in texts if text)
+    return own if previous is None else own + len(previous.body)

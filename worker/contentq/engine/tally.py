@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,6 +14,9 @@ log = logging.getLogger("contentq.worker")
 
 LOGGED_MESSAGE = 300
 """Characters of an error that go to the log; the row has the whole of it."""
+
+GATHERING = 1.0
+"""Seconds in which outcomes that were refused, after a first one, are counted for a line in the log."""
 
 
 def _ignore(*_values: object) -> None:
@@ -53,6 +57,7 @@ class Tally:
     def __init__(self, observer: Observer) -> None:
         self.counts = Counts()
         self._observer = observer
+        self._refused: int | None = None
 
     def add_claimed(self, tasks: list[Task]) -> None:
         """These tasks were claimed."""
@@ -73,14 +78,27 @@ class Tally:
                 status,
                 " ".join(outcome.message[:LOGGED_MESSAGE].split()),
             )
-        elif counter == "refused":
-            log.log(
-                logging.WARNING if isinstance(outcome, Completed | Stored) else logging.DEBUG,
-                "outcome refused task=%s attempt=%d: no longer held by this worker in this attempt",
-                outcome.held.task_id,
-                outcome.held.attempt,
-            )
+        elif counter == "refused" and isinstance(outcome, Completed | Stored):
+            self._log_refused(outcome)
         self._observer.reported(outcome, status)
+
+    def _log_refused(self, outcome: Completed | Stored) -> None:
+        """Names the first, and counts those that follow: someone may have cancelled thousands at once."""
+        if self._refused is not None:
+            self._refused += 1
+            return
+        self._refused = 0
+        log.warning(
+            "outcome refused task=%s attempt=%d: no longer held by this worker in this attempt",
+            outcome.held.task_id,
+            outcome.held.attempt,
+        )
+        asyncio.get_running_loop().call_later(GATHERING, self._log_further_refused)
+
+    def _log_further_refused(self) -> None:
+        further, self._refused = self._refused, None
+        if further:
+            log.warning("outcomes refused tasks=%d: no longer held by this worker in these attempts", further)
 
 
 def _counter(outcome: Outcome, status: str | None) -> str | None:

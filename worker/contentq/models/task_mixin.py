@@ -223,13 +223,19 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         CheckConstraint("retry_count >= 0", name=conv("content_generation_tasks_retry_count_check")),
         CheckConstraint("max_retries >= 0", name=conv("content_generation_tasks_max_retries_check")),
         CheckConstraint("attempt >= 0", name=conv("content_generation_tasks_attempt_check")),
+        CheckConstraint("isfinite(submitted_at)", name=conv("content_generation_tasks_submitted_at_check")),
         CheckConstraint(
-            "status <> 'processing' OR started_at IS NOT NULL",
+            "isfinite(started_at) AND (status <> 'processing' OR started_at IS NOT NULL)",
             name=conv("content_generation_tasks_started_at_check"),
         ),
         CheckConstraint(
-            "status <> 'completed' OR completed_at IS NOT NULL",
+            "isfinite(completed_at) AND (status <> 'completed' OR completed_at IS NOT NULL)",
             name=conv("content_generation_tasks_completed_at_check"),
+        ),
+        CheckConstraint("isfinite(created_at)", name=conv("content_generation_tasks_created_at_check")),
+        CheckConstraint("isfinite(updated_at)", name=conv("content_generation_tasks_updated_at_check")),
+        CheckConstraint(
+            "isfinite(cancel_requested_at)", name=conv("content_generation_tasks_cancel_requested_at_check")
         ),
         CheckConstraint(
             "result IS NULL OR result::jsonb IS NOT NULL", name=conv("content_generation_tasks_result_check")
