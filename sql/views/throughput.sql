@@ -1,5 +1,5 @@
 -- Completed tasks by minute, over the last hour.
-CREATE OR REPLACE VIEW contentq.throughput AS
+CREATE OR REPLACE VIEW contentq.throughput WITH (security_invoker = true) AS
 SELECT
     date_trunc('minute', t.completed_at) AS minute,
     count(*) AS completed,
