@@ -76,7 +76,8 @@ COMMENT ON COLUMN contentq.tables.table_name IS 'accounts, contents or content_g
 COMMENT ON COLUMN contentq.tables.schema_name IS 'The schema that it is in.';
 COMMENT ON COLUMN contentq.tables.is_created IS 'Whether contentq created it; false: it was taken over.';
 COMMENT ON COLUMN contentq.tables.added IS
-    'Of a table that was taken over: the statements that remove what was added to it.';
+    'Of a table that was taken over: the statements that remove what was added to it; of any, those that remove its row '
+    'level security.';
 
 COMMENT ON TABLE contentq.definitions IS
     'The functions, views and triggers that contentq migrate has created: by these digests it finds those that were '
@@ -137,6 +138,11 @@ COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() th
 COMMENT ON COLUMN contentq.maintenance.watched_since IS
     'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+
+COMMENT ON TABLE contentq.account_roles IS
+    'Who sees which accounts: with row level security on, a role and its members see and insert what is of these accounts.';
+COMMENT ON COLUMN contentq.account_roles.role_name IS 'A login, or a group of logins.';
+COMMENT ON COLUMN contentq.account_roles.account_id IS 'An account that it may see, and insert tasks for.';
 
 COMMENT ON TABLE contentq.wakeups IS
     'A row for each twentieth of a second, again and again: of the transactions that submit tasks and commit at the same '

@@ -4,11 +4,13 @@
 --     contentq roles apply                      (or: psql -d <database> -f sql/roles.sql)
 --     psql -d <database> -c "CREATE ROLE app LOGIN; GRANT contentq_producer TO app"
 --
--- contentq_producer   inserts tasks, reads them, their results and their content
+-- contentq_producer   inserts tasks, as far as a producer may say what is in them; reads them, their results, their content
 -- contentq_worker     what contentq worker does: reads tasks and contents; whatever it changes, it changes by functions
 -- contentq_operator   cancel, requeue, sweep, rescue, clean up; pauses, budgets, settings; reads everything
 -- contentq_reader     reads everything, the views included
 -- contentq_definer    not for users: functions that change something belong to it and run with its rights
+--
+-- With row level security on (contentq roles row-security --on), producers and readers see the accounts of their logins only.
 --
 -- The roles cannot log in; grant all but the last one to users that can. Rights that were granted to these roles
 -- otherwise are taken away, so that this file is all of them.
@@ -102,11 +104,14 @@ GRANT SELECT ON content_generation_tasks, accounts, contents, contentq.alembic_v
 -- Programs name the tables by these views, whatever schema they are in: the rights are those to the tables.
 GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables
     TO contentq_producer, contentq_operator, contentq_reader;
-GRANT INSERT ON contentq.tasks TO contentq_producer;
 GRANT UPDATE (paused_until, monthly_budget) ON contentq.accounts TO contentq_operator;
 
--- Not by column: object-relational mappers name every column of a table when they insert.
-GRANT INSERT ON content_generation_tasks TO contentq_producer;
+-- What a producer may say of a task; and status, which programs name though it can only be pending. A mapper that names
+-- every column needs INSERT on the whole table: the trigger content_generation_tasks_forged refuses what is forged.
+GRANT INSERT (
+    task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve, max_retries,
+    submitted_at, scheduled_at, timeout_at
+) ON content_generation_tasks, contentq.tasks TO contentq_producer;
 
 -- What contentq worker reads itself. It writes to no table.
 GRANT SELECT ON content_generation_tasks, contents, contentq.tasks, contentq.contents, contentq.tables,
@@ -170,6 +175,20 @@ BEGIN
         WHERE a.adrelid = 'contents'::regclass
     LOOP
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_definer', each.sequence);
+    END LOOP;
+    -- refuse_forged_id() compares an id with what the session has drawn.
+    FOR each IN
+        SELECT s.oid::regclass AS sequence
+        FROM pg_class AS s
+        WHERE s.oid = pg_get_serial_sequence('content_generation_tasks', 'id')::regclass
+        UNION
+        SELECT s.oid::regclass
+        FROM pg_attrdef AS a
+        JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
+        JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
+        WHERE a.adrelid = 'content_generation_tasks'::regclass
+    LOOP
+        EXECUTE format('GRANT SELECT ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
 
     -- The digests were made with this path, in which no table of the three is visible. A host's functions have none.

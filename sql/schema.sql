@@ -907,11 +907,12 @@ BEGIN
         PERFORM contentq.add_usage(completed, completed_results);
     END IF;
 
+    -- + 0: their contents are found by id, and not among all those of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
         AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
     THEN
         WITH produced AS MATERIALIZED (
-            SELECT t.content_id
+            SELECT t.content_id, t.account_id
             FROM public.content_generation_tasks AS t
             WHERE t.id = ANY (completed)
               AND t.auto_approve
@@ -921,6 +922,7 @@ BEGIN
         SET review_status = 'approved'
         FROM produced AS p
         WHERE c.id = ANY (ARRAY[p.content_id])
+          AND c.account_id + 0 = p.account_id
           AND c.review_status = 'pending';
     END IF;
 
@@ -1082,7 +1084,11 @@ BEGIN
         IF task.status <> 'completed' THEN
             RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
             RETURN NEXT format('to put it back: contentq requeue, or SELECT contentq.requeue(%L)', task.task_id);
-        ELSIF EXISTS (SELECT FROM public.contents AS c WHERE c.id = task.content_id AND c.review_status = 'rejected')
+        ELSIF EXISTS (SELECT
+                      FROM public.contents AS c
+                      WHERE c.id = task.content_id
+                        AND c.account_id + 0 = task.account_id
+                        AND c.review_status = 'rejected')
         THEN
             RETURN NEXT format('its content was rejected; to have it revised: contentq requeue --note, or '
                                'SELECT contentq.requeue(%L, ''what to improve'')', task.task_id);
@@ -1949,6 +1955,97 @@ $$;
 
 COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its transaction; complete() and store() do it with the results by themselves.';
 
+-- Name: refuse_forged_id(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_forged_id() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    sequence regclass := pg_get_serial_sequence('public.content_generation_tasks', 'id')::regclass;
+BEGIN
+    IF sequence IS NULL THEN
+        SELECT s.oid
+        INTO sequence
+        FROM pg_attribute AS a
+        JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        JOIN pg_depend AS u
+            ON u.classid = 'pg_attrdef'::regclass
+            AND u.objid = d.oid
+            AND u.refclassid = 'pg_class'::regclass
+        JOIN pg_class AS s ON s.oid = u.refobjid AND s.relkind = 'S'
+        WHERE a.attrelid = 'public.content_generation_tasks'::regclass
+          AND a.attname = 'id';
+    END IF;
+    BEGIN
+        IF sequence IS NULL OR NEW.id = currval(sequence) THEN
+            RETURN NEW;
+        END IF;
+    EXCEPTION
+        WHEN object_not_in_prerequisite_state THEN
+            NULL;  -- the session has drawn none
+    END;
+    RAISE EXCEPTION 'a producer may not set id of a new task'
+        USING ERRCODE = 'insufficient_privilege',
+              SCHEMA = TG_TABLE_SCHEMA,
+              TABLE = TG_TABLE_NAME,
+              COLUMN = 'id',
+              HINT = 'Leave it out: it is drawn from a sequence, and INSERT ... RETURNING id tells it. Name a task by '
+                     'task_id. A role that may UPDATE status may insert any id.';
+END;
+$$;
+
+-- Name: FUNCTION refuse_forged_id(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_forged_id() IS 'Trigger: raises insufficient_privilege for a new task whose id was not drawn from its sequence.';
+
+-- Name: refuse_forged_task(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_forged_task() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    earliest constant timestamptz := CURRENT_TIMESTAMP - interval '5 minutes';
+    latest constant timestamptz := clock_timestamp() + interval '5 minutes';
+    forged constant text[] := array_remove(
+        ARRAY[
+            CASE WHEN NEW.status <> 'pending' THEN 'status' END,
+            CASE WHEN NEW.content_id IS NOT NULL THEN 'content_id' END,
+            CASE WHEN NEW.retry_count <> 0 THEN 'retry_count' END,
+            CASE WHEN NEW.attempt <> 0 THEN 'attempt' END,
+            CASE WHEN NEW.worker_id IS NOT NULL THEN 'worker_id' END,
+            CASE WHEN NEW.submitted_at NOT BETWEEN earliest AND latest THEN 'submitted_at' END,
+            CASE WHEN NEW.started_at IS NOT NULL THEN 'started_at' END,
+            CASE WHEN NEW.completed_at IS NOT NULL THEN 'completed_at' END,
+            CASE WHEN NEW.cancel_requested_at IS NOT NULL THEN 'cancel_requested_at' END,
+            CASE WHEN NEW.created_at NOT BETWEEN earliest AND latest THEN 'created_at' END,
+            CASE WHEN NEW.updated_at NOT BETWEEN earliest AND latest THEN 'updated_at' END,
+            CASE WHEN NEW.progress IS NOT NULL THEN 'progress' END,
+            CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
+            CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
+            CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
+            CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
+        ],
+        NULL
+    );
+BEGIN
+    RAISE EXCEPTION 'a producer may not set % of a new task', array_to_string(forged, ', ')
+        USING ERRCODE = 'insufficient_privilege',
+              SCHEMA = TG_TABLE_SCHEMA,
+              TABLE = TG_TABLE_NAME,
+              COLUMN = coalesce(forged[1], ''),
+              HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
+                     'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at and '
+                     'timeout_at; submitted_at, created_at and updated_at must be within 5 minutes of the present. A role '
+                     'that may UPDATE status may insert anything.';
+END;
+$$;
+
+-- Name: FUNCTION refuse_forged_task(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_forged_task() IS 'Trigger: raises insufficient_privilege for a new task with a status, an outcome or a time that is not for a producer to set.';
+
 -- Name: refuse_large_text(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.refuse_large_text() RETURNS trigger
@@ -2040,7 +2137,7 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-    SELECT contentq.warn_of_row_security();
+    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
 
     INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
     VALUES (
@@ -2231,6 +2328,7 @@ BEGIN
               AND EXISTS (SELECT
                           FROM public.contents AS c
                           WHERE c.id = t.content_id
+                            AND c.account_id + 0 = t.account_id
                             AND c.review_status = 'rejected'))
     RETURNING t.status INTO new_status;
     RETURN new_status;
@@ -2396,6 +2494,128 @@ $$;
 -- Name: FUNCTION revoked_attempts(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.revoked_attempts(worker_id bigint) IS 'Internal: the attempts that a worker should stop, 10,000 at most.';
+
+-- Name: set_row_security(boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.set_row_security(enabled boolean) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+DECLARE
+    see_all constant name[] := ARRAY(
+        SELECT r.rolname
+        FROM pg_roles AS r
+        WHERE r.rolname IN ('contentq_operator', 'contentq_worker', 'contentq_definer')
+        ORDER BY r.rolname
+    );
+    own_rows text;
+    disable text;
+    each record;
+    changed integer := 0;
+BEGIN
+    IF enabled AND NOT see_all @> '{contentq_operator,contentq_worker}' THEN
+        RAISE EXCEPTION 'row level security needs the roles of contentq, and contentq_worker or contentq_operator is missing'
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Run contentq roles apply first.';
+    END IF;
+
+    FOR each IN
+        SELECT c.oid::regclass AS rel, c.relrowsecurity AS is_on, t.col, s.table_name,
+               -- Who sees what, and how: as it is now, to leave alone what is in order.
+               ARRAY(
+                   SELECT concat_ws('|', p.polname, (SELECT string_agg(r.rolname, ',' ORDER BY r.rolname)
+                                                     FROM pg_roles AS r
+                                                     WHERE r.oid = ANY (p.polroles)))
+                   FROM pg_policy AS p
+                   WHERE p.polrelid = c.oid
+                     AND p.polname IN ('contentq_all_accounts', 'contentq_own_accounts')
+                   ORDER BY p.polname
+               ) AS policies
+        FROM (VALUES
+            (1, 'public.content_generation_tasks'::regclass, 'account_id'),
+            (2, 'public.contents'::regclass, 'account_id'),
+            (3, 'public.accounts'::regclass, 'id'),
+            (4, 'contentq.usage'::regclass, 'account_id'),
+            (5, 'contentq.account_pauses'::regclass, 'account_id'),
+            (6, 'contentq.used_up_budgets'::regclass, 'account_id'),
+            (7, 'contentq.budget_checks'::regclass, 'account_id'),
+            -- Names tasks of all accounts.
+            (8, 'contentq.dead_workers'::regclass, NULL),
+            (9, 'contentq.account_roles'::regclass, 'role_name')
+        ) AS t (place, rel, col)
+        JOIN pg_class AS c ON c.oid = t.rel
+        LEFT JOIN contentq.tables AS s
+            ON s.table_name = c.relname
+            AND s.schema_name::regnamespace = c.relnamespace
+        ORDER BY t.place
+    LOOP
+        disable := format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', each.rel);
+        CONTINUE WHEN enabled AND each.is_on AND each.policies = ARRAY(
+            SELECT 'contentq_all_accounts|' || array_to_string(see_all, ',')
+            UNION ALL
+            SELECT 'contentq_own_accounts' WHERE each.col IS NOT NULL
+        );
+        CONTINUE WHEN NOT enabled AND each.policies = '{}';
+        changed := changed + 1;
+
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', each.rel);
+        EXECUTE format('DROP POLICY IF EXISTS contentq_all_accounts ON %s', each.rel);
+        EXECUTE format('DROP POLICY IF EXISTS contentq_own_accounts ON %s', each.rel);
+        IF NOT enabled THEN
+            IF each.table_name IS NULL
+                OR EXISTS (SELECT FROM contentq.tables AS s WHERE s.table_name = each.table_name AND disable = ANY (s.added))
+            THEN
+                EXECUTE disable;
+            END IF;
+            UPDATE contentq.tables AS s
+            SET added = ARRAY(
+                SELECT a.statement
+                FROM unnest(s.added) WITH ORDINALITY AS a (statement, place)
+                WHERE a.statement <> disable
+                  AND a.statement NOT LIKE 'DROP POLICY IF EXISTS contentq\_%'
+                ORDER BY a.place
+            )
+            WHERE s.table_name = each.table_name;
+            CONTINUE;
+        END IF;
+
+        EXECUTE format('CREATE POLICY contentq_all_accounts ON %s TO %s USING (true) WITH CHECK (true)', each.rel,
+                       (SELECT string_agg(quote_ident(r.name), ', ') FROM unnest(see_all) AS r (name)));
+        -- The subqueries are evaluated once a statement, so that an index on the account serves.
+        own_rows := CASE each.col
+            WHEN 'role_name' THEN 'EXISTS (SELECT FROM pg_catalog.pg_roles AS r '
+                                  'WHERE r.rolname = role_name AND pg_catalog.pg_has_role(r.oid, ''USAGE''))'
+            ELSE each.col || ' = ANY (ARRAY(SELECT r.account_id FROM contentq.account_roles AS r))'
+        END;
+        IF own_rows IS NOT NULL THEN
+            EXECUTE format('CREATE POLICY contentq_own_accounts ON %s USING (%s)', each.rel, own_rows);
+        END IF;
+        -- What takes it away again: an older table may have had row level security already.
+        UPDATE contentq.tables AS s
+        SET added = s.added
+            || ARRAY(
+                SELECT n.statement
+                FROM unnest(ARRAY[
+                    format('DROP POLICY IF EXISTS contentq_all_accounts ON %s', each.rel),
+                    format('DROP POLICY IF EXISTS contentq_own_accounts ON %s', each.rel),
+                    CASE WHEN NOT each.is_on THEN disable END
+                ]) AS n (statement)
+                WHERE n.statement <> ALL (s.added)
+            )
+        WHERE s.table_name = each.table_name;
+        IF NOT each.is_on THEN
+            EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', each.rel);
+        END IF;
+    END LOOP;
+
+    RETURN changed;
+END;
+$$;
+
+-- Name: FUNCTION set_row_security(enabled boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.set_row_security(enabled boolean) IS 'Turns on, or off, that everyone but owners, workers and operators sees and inserts only what is of the accounts that account_roles gives to their roles; returns how many tables were changed.';
 
 -- Name: shorten(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2682,30 +2902,49 @@ $$;
 
 COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks or made some ready; one of several that commit at the same time does it for all.';
 
--- Name: warn_of_row_security(); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: warn_of_row_security(name); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.warn_of_row_security() RETURNS void
+CREATE FUNCTION contentq.warn_of_row_security(login name DEFAULT CURRENT_USER) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
-    secured constant text := concat_ws(
-        ', ',
-        CASE WHEN row_security_active('public.content_generation_tasks') THEN 'content_generation_tasks' END,
-        CASE WHEN row_security_active('public.accounts') THEN 'accounts' END,
-        CASE WHEN row_security_active('public.contents') THEN 'contents' END
+    secured constant text := (
+        SELECT string_agg(c.relname, ', ' ORDER BY t.place)
+        FROM unnest(ARRAY[
+            'public.content_generation_tasks'::regclass, 'public.accounts'::regclass, 'public.contents'::regclass
+        ]) WITH ORDINALITY AS t (rel, place)
+        JOIN pg_class AS c ON c.oid = t.rel
+        JOIN pg_roles AS r ON r.rolname = login
+        CROSS JOIN LATERAL (
+            SELECT coalesce(bool_or(p.polpermissive
+                                    AND p.polcmd = '*'
+                                    AND pg_get_expr(p.polqual, p.polrelid) = 'true'
+                                    AND coalesce(pg_get_expr(p.polwithcheck, p.polrelid) = 'true', true)), false)
+                   AND bool_and(p.polpermissive) AS shows_all
+            FROM pg_policy AS p
+            WHERE p.polrelid = c.oid
+              AND EXISTS (SELECT
+                          FROM unnest(p.polroles) AS m (oid)
+                          WHERE m.oid = 0 OR pg_has_role(login, m.oid, 'USAGE'))
+        ) AS p
+        WHERE c.relrowsecurity
+          AND NOT r.rolsuper
+          AND NOT r.rolbypassrls
+          AND (c.relforcerowsecurity OR NOT pg_has_role(login, c.relowner, 'USAGE'))
+          AND p.shows_all IS NOT TRUE
     );
 BEGIN
-    IF secured <> '' THEN
+    IF secured IS NOT NULL THEN
         RAISE WARNING 'row level security is in force for %: % sees only the rows that a policy gives to it; '
-                      'give it a policy for all rows, or BYPASSRLS', secured, current_user;
+                      'give it a policy for all rows, or BYPASSRLS', secured, login;
     END IF;
 END;
 $$;
 
--- Name: FUNCTION warn_of_row_security(); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION warn_of_row_security(login name); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.warn_of_row_security() IS 'Internal: raises a warning when row level security keeps rows of the tables from the caller.';
+COMMENT ON FUNCTION contentq.warn_of_row_security(login name) IS 'Internal: raises a warning when row level security keeps rows of the tables from this role.';
 
 -- Name: account_pauses; Type: TABLE; Schema: contentq; Owner: -
 
@@ -2725,6 +2964,25 @@ COMMENT ON COLUMN contentq.account_pauses.account_id IS 'The account.';
 -- Name: COLUMN account_pauses.paused_until; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.account_pauses.paused_until IS 'accounts.paused_until.';
+
+-- Name: account_roles; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.account_roles (
+    role_name name NOT NULL,
+    account_id bigint NOT NULL
+);
+
+-- Name: TABLE account_roles; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.account_roles IS 'Who sees which accounts: with row level security on, a role and its members see and insert what is of these accounts.';
+
+-- Name: COLUMN account_roles.role_name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.account_roles.role_name IS 'A login, or a group of logins.';
+
+-- Name: COLUMN account_roles.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.account_roles.account_id IS 'An account that it may see, and insert tasks for.';
 
 -- Name: accounts; Type: TABLE; Schema: public; Owner: -
 
@@ -2789,7 +3047,7 @@ CREATE TABLE contentq.alembic_version (
 
 -- Name: backlog_by_account; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.backlog_by_account AS
+CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
  SELECT t.account_id,
     "left"((a.name)::text, 30) AS name,
     count(*) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS pending,
@@ -2833,7 +3091,7 @@ COMMENT ON COLUMN contentq.used_up_budgets.over_budget_until IS 'The first of th
 
 -- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.blocked_accounts AS
+CREATE VIEW contentq.blocked_accounts WITH (security_invoker='true') AS
  SELECT account_id,
     max(paused_until) AS paused_until,
     max(over_budget_until) AS over_budget_until
@@ -3134,7 +3392,7 @@ COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: funct
 
 -- Name: gate_status; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.gate_status AS
+CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
  SELECT key,
         CASE
             WHEN (opens_at > clock_timestamp()) THEN 'closed'::text
@@ -3193,7 +3451,7 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 
 -- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.paused_accounts AS
+CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
  SELECT h.account_id,
     "left"((a.name)::text, 30) AS name,
     concat_ws(', '::text,
@@ -3222,7 +3480,7 @@ COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claime
 
 -- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.queue_overview AS
+CREATE VIEW contentq.queue_overview WITH (security_invoker='true') AS
  SELECT s.status,
     count(t.id) AS tasks,
     count(t.id) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
@@ -3239,7 +3497,7 @@ COMMENT ON VIEW contentq.queue_overview IS 'One row a status: tasks, how many of
 
 -- Name: recent_failures; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.recent_failures AS
+CREATE VIEW contentq.recent_failures WITH (security_invoker='true') AS
  SELECT id,
     task_id,
     account_id,
@@ -3257,7 +3515,7 @@ COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout,
 
 -- Name: rescued_tasks; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.rescued_tasks AS
+CREATE VIEW contentq.rescued_tasks WITH (security_invoker='true') AS
  SELECT d.found_at,
     d.worker_id,
     d.hostname,
@@ -3279,7 +3537,7 @@ COMMENT ON VIEW contentq.rescued_tasks IS 'Tasks that were taken from dead worke
 
 -- Name: running_tasks; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.running_tasks AS
+CREATE VIEW contentq.running_tasks WITH (security_invoker='true') AS
  SELECT t.id,
     t.task_id,
     t.account_id,
@@ -3376,7 +3634,7 @@ COMMENT ON COLUMN contentq.tables.is_created IS 'Whether contentq created it; fa
 
 -- Name: COLUMN tables.added; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.tables.added IS 'Of a table that was taken over: the statements that remove what was added to it.';
+COMMENT ON COLUMN contentq.tables.added IS 'Of a table that was taken over: the statements that remove what was added to it; of any, those that remove its row level security.';
 
 -- Name: tasks; Type: VIEW; Schema: contentq; Owner: -
 
@@ -3418,7 +3676,7 @@ COMMENT ON VIEW contentq.tasks IS 'Table content_generation_tasks, whatever sche
 
 -- Name: throughput; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.throughput AS
+CREATE VIEW contentq.throughput WITH (security_invoker='true') AS
  SELECT date_trunc('minute'::text, completed_at) AS minute,
     count(*) AS completed,
     round(((count(*))::numeric / 60.0), 1) AS per_second,
@@ -3490,7 +3748,7 @@ COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s pric
 
 -- Name: usage_by_account; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.usage_by_account AS
+CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
  SELECT a.id AS account_id,
     "left"((a.name)::text, 30) AS name,
     COALESCE(u.attempts, (0)::numeric) AS attempts,
@@ -3519,7 +3777,7 @@ COMMENT ON VIEW contentq.usage_by_account IS 'By account, since the first of thi
 
 -- Name: usage_by_day; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.usage_by_day AS
+CREATE VIEW contentq.usage_by_day WITH (security_invoker='true') AS
  SELECT day,
     sum(attempts) AS attempts,
     sum(prompt_tokens) AS prompt_tokens,
@@ -3537,7 +3795,7 @@ COMMENT ON VIEW contentq.usage_by_day IS 'By day (UTC), the last 31: attempts th
 
 -- Name: usage_by_model; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.usage_by_model AS
+CREATE VIEW contentq.usage_by_model WITH (security_invoker='true') AS
  SELECT model,
     sum(attempts) AS attempts,
     sum(prompt_tokens) AS prompt_tokens,
@@ -3591,7 +3849,7 @@ COMMENT ON COLUMN contentq.wakeups.slot IS 'Twentieths of a second since 1970, m
 
 -- Name: worker_status; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE VIEW contentq.worker_status AS
+CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
  SELECT w.id,
     w.hostname,
     w.pid,
@@ -3657,6 +3915,11 @@ ALTER TABLE public.contents ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY
 
 ALTER TABLE ONLY contentq.account_pauses
     ADD CONSTRAINT account_pauses_pkey PRIMARY KEY (account_id);
+
+-- Name: account_roles account_roles_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.account_roles
+    ADD CONSTRAINT account_roles_pkey PRIMARY KEY (role_name, account_id);
 
 -- Name: alembic_version alembic_version_pkc; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -3850,6 +4113,22 @@ CREATE CONSTRAINT TRIGGER accounts_blocked_update AFTER UPDATE ON public.account
 -- Name: TRIGGER accounts_blocked_update ON accounts; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS 'Tells claims of a pause or a budget that was set, changed or removed.';
+
+-- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_forged BEFORE INSERT ON public.content_generation_tasks FOR EACH ROW WHEN (((NOT has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'status'::text, 'UPDATE'::text)) AND (((new.status)::text <> 'pending'::text) OR (new.attempt <> 0) OR (new.retry_count <> 0) OR (new.attempt_errors <> '[]'::jsonb) OR (num_nonnulls(new.content_id, new.worker_id, new.started_at, new.completed_at, new.cancel_requested_at, new.progress, new.progress_note, new.error_message, new.result) > 0) OR ((new.submitted_at < (CURRENT_TIMESTAMP - '00:05:00'::interval)) OR (new.submitted_at > (clock_timestamp() + '00:05:00'::interval))) OR ((new.created_at < (CURRENT_TIMESTAMP - '00:05:00'::interval)) OR (new.created_at > (clock_timestamp() + '00:05:00'::interval))) OR ((new.updated_at < (CURRENT_TIMESTAMP - '00:05:00'::interval)) OR (new.updated_at > (clock_timestamp() + '00:05:00'::interval)))))) EXECUTE FUNCTION contentq.refuse_forged_task();
+
+-- Name: TRIGGER content_generation_tasks_forged ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_forged ON public.content_generation_tasks IS 'Refuses new tasks with forged state, of roles that may insert tasks and not update their status.';
+
+-- Name: content_generation_tasks content_generation_tasks_forged_id; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_forged_id BEFORE INSERT ON public.content_generation_tasks FOR EACH ROW WHEN (((NOT has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'status'::text, 'UPDATE'::text)) AND (has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'id'::text, 'INSERT'::text) OR (NOT has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'account_id'::text, 'INSERT'::text))))) EXECUTE FUNCTION contentq.refuse_forged_id();
+
+-- Name: TRIGGER content_generation_tasks_forged_id ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_forged_id ON public.content_generation_tasks IS 'Refuses ids that were not drawn from the sequence, of roles that may insert tasks and not update their status.';
 
 -- Name: content_generation_tasks content_generation_tasks_size; Type: TRIGGER; Schema: public; Owner: -
 

@@ -4,8 +4,9 @@
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout; neither counts.
 -- content_ids names content that the caller has stored itself, and so is for logins that may; for others, such as those
--- of contentq_worker, store() is the way. It is approved when the task has auto_approve and the login may approve. What
--- a result says of model, tokens and cost is added to the usage of the task's account (see add_usage()).
+-- of contentq_worker, store() is the way. It is approved when it is of the task's account, the task has
+-- auto_approve and the login may approve. What a result says of model, tokens and cost is added to the usage of the
+-- task's account (see add_usage()).
 -- Raises: 42501 for content_ids of a login that may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing
 --         changed, when a result is not JSON that jsonb can hold.
 CREATE OR REPLACE FUNCTION contentq.complete(
@@ -79,11 +80,12 @@ BEGIN
         PERFORM contentq.add_usage(completed, completed_results);
     END IF;
 
+    -- + 0: their contents are found by id, and not among all those of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
         AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
     THEN
         WITH produced AS MATERIALIZED (
-            SELECT t.content_id
+            SELECT t.content_id, t.account_id
             FROM public.content_generation_tasks AS t
             WHERE t.id = ANY (completed)
               AND t.auto_approve
@@ -93,6 +95,7 @@ BEGIN
         SET review_status = 'approved'
         FROM produced AS p
         WHERE c.id = ANY (ARRAY[p.content_id])
+          AND c.account_id + 0 = p.account_id
           AND c.review_status = 'pending';
     END IF;
 

@@ -63,7 +63,11 @@ BEGIN
         IF task.status <> 'completed' THEN
             RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
             RETURN NEXT format('to put it back: contentq requeue, or SELECT contentq.requeue(%L)', task.task_id);
-        ELSIF EXISTS (SELECT FROM public.contents AS c WHERE c.id = task.content_id AND c.review_status = 'rejected')
+        ELSIF EXISTS (SELECT
+                      FROM public.contents AS c
+                      WHERE c.id = task.content_id
+                        AND c.account_id + 0 = task.account_id
+                        AND c.review_status = 'rejected')
         THEN
             RETURN NEXT format('its content was rejected; to have it revised: contentq requeue --note, or '
                                'SELECT contentq.requeue(%L, ''what to improve'')', task.task_id);

@@ -16,7 +16,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
-    SELECT contentq.warn_of_row_security();
+    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
 
     INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
     VALUES (

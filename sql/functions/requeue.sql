@@ -31,6 +31,7 @@ BEGIN
               AND EXISTS (SELECT
                           FROM public.contents AS c
                           WHERE c.id = t.content_id
+                            AND c.account_id + 0 = t.account_id
                             AND c.review_status = 'rejected'))
     RETURNING t.status INTO new_status;
     RETURN new_status;

@@ -1,24 +1,45 @@
 -- Warns a worker whose rights do not show it all rows: it would say that there is nothing to do.
--- Called by: register_worker(). Locks: nothing. Returns: nothing; raises a warning, which workers log.
-CREATE OR REPLACE FUNCTION contentq.warn_of_row_security()
+-- Called by: register_worker(), with the worker's login. Locks: nothing. Returns: nothing; raises a warning, which workers
+--            log.
+-- Policies that show a role every row are those of set_row_security(), and any other that says true for all commands.
+CREATE OR REPLACE FUNCTION contentq.warn_of_row_security(login name DEFAULT current_user)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    secured constant text := concat_ws(
-        ', ',
-        CASE WHEN row_security_active('public.content_generation_tasks') THEN 'content_generation_tasks' END,
-        CASE WHEN row_security_active('public.accounts') THEN 'accounts' END,
-        CASE WHEN row_security_active('public.contents') THEN 'contents' END
+    secured constant text := (
+        SELECT string_agg(c.relname, ', ' ORDER BY t.place)
+        FROM unnest(ARRAY[
+            'public.content_generation_tasks'::regclass, 'public.accounts'::regclass, 'public.contents'::regclass
+        ]) WITH ORDINALITY AS t (rel, place)
+        JOIN pg_class AS c ON c.oid = t.rel
+        JOIN pg_roles AS r ON r.rolname = login
+        CROSS JOIN LATERAL (
+            SELECT coalesce(bool_or(p.polpermissive
+                                    AND p.polcmd = '*'
+                                    AND pg_get_expr(p.polqual, p.polrelid) = 'true'
+                                    AND coalesce(pg_get_expr(p.polwithcheck, p.polrelid) = 'true', true)), false)
+                   AND bool_and(p.polpermissive) AS shows_all
+            FROM pg_policy AS p
+            WHERE p.polrelid = c.oid
+              AND EXISTS (SELECT
+                          FROM unnest(p.polroles) AS m (oid)
+                          WHERE m.oid = 0 OR pg_has_role(login, m.oid, 'USAGE'))
+        ) AS p
+        WHERE c.relrowsecurity
+          AND NOT r.rolsuper
+          AND NOT r.rolbypassrls
+          AND (c.relforcerowsecurity OR NOT pg_has_role(login, c.relowner, 'USAGE'))
+          AND p.shows_all IS NOT TRUE
     );
 BEGIN
-    IF secured <> '' THEN
+    IF secured IS NOT NULL THEN
         RAISE WARNING 'row level security is in force for %: % sees only the rows that a policy gives to it; '
-                      'give it a policy for all rows, or BYPASSRLS', secured, current_user;
+                      'give it a policy for all rows, or BYPASSRLS', secured, login;
     END IF;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.warn_of_row_security() IS
-    'Internal: raises a warning when row level security keeps rows of the tables from the caller.';
+COMMENT ON FUNCTION contentq.warn_of_row_security(name) IS
+    'Internal: raises a warning when row level security keeps rows of the tables from this role.';

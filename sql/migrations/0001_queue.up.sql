@@ -718,6 +718,15 @@ CREATE TABLE contentq.maintenance (
 
 INSERT INTO contentq.maintenance DEFAULT VALUES;
 
+CREATE TABLE contentq.account_roles (
+    role_name name NOT NULL,
+    account_id bigint NOT NULL,
+    CONSTRAINT account_roles_pkey PRIMARY KEY (role_name, account_id)
+);
+
+-- Policies read it with the rights of whoever they bind, and its own shows each only what is theirs.
+GRANT SELECT ON contentq.account_roles TO PUBLIC;
+
 CREATE TABLE contentq.wakeups (
     slot integer NOT NULL,
     CONSTRAINT wakeups_pkey PRIMARY KEY (slot)

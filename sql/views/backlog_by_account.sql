@@ -1,5 +1,5 @@
 -- What waits and what runs, by account, largest backlog first.
-CREATE OR REPLACE VIEW contentq.backlog_by_account AS
+CREATE OR REPLACE VIEW contentq.backlog_by_account WITH (security_invoker = true) AS
 SELECT
     t.account_id,
     left(a.name, 30) AS name,

@@ -1,5 +1,5 @@
 -- The accounts whose tasks are not claimed now: usually few or none, for every claim reads them.
-CREATE OR REPLACE VIEW contentq.blocked_accounts AS
+CREATE OR REPLACE VIEW contentq.blocked_accounts WITH (security_invoker = true) AS
 SELECT
     b.account_id,
     max(b.paused_until) AS paused_until,

@@ -1,5 +1,5 @@
 -- The gates that were ever closed, those that are closed first.
-CREATE OR REPLACE VIEW contentq.gate_status AS
+CREATE OR REPLACE VIEW contentq.gate_status WITH (security_invoker = true) AS
 SELECT
     g.key,
     CASE WHEN g.opens_at > clock_timestamp() THEN 'closed' ELSE 'open' END AS state,

@@ -1,5 +1,5 @@
 -- The accounts whose tasks are not claimed now, those with the most waiting first.
-CREATE OR REPLACE VIEW contentq.paused_accounts AS
+CREATE OR REPLACE VIEW contentq.paused_accounts WITH (security_invoker = true) AS
 SELECT
     h.account_id,
     left(a.name, 30) AS name,

@@ -1,5 +1,5 @@
 -- One row a status: how many tasks, and how old the oldest is.
-CREATE OR REPLACE VIEW contentq.queue_overview AS
+CREATE OR REPLACE VIEW contentq.queue_overview WITH (security_invoker = true) AS
 SELECT
     s.status,
     count(t.id) AS tasks,

@@ -1,5 +1,5 @@
 -- Tasks that ended failed or timeout, latest first.
-CREATE OR REPLACE VIEW contentq.recent_failures AS
+CREATE OR REPLACE VIEW contentq.recent_failures WITH (security_invoker = true) AS
 SELECT
     t.id,
     t.task_id,

@@ -1,5 +1,5 @@
 -- What was taken from dead workers, latest first: which attempt at which task, and what has become of the task.
-CREATE OR REPLACE VIEW contentq.rescued_tasks AS
+CREATE OR REPLACE VIEW contentq.rescued_tasks WITH (security_invoker = true) AS
 SELECT
     d.found_at,
     d.worker_id,

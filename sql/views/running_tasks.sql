@@ -1,5 +1,5 @@
 -- What is being executed now, longest first.
-CREATE OR REPLACE VIEW contentq.running_tasks AS
+CREATE OR REPLACE VIEW contentq.running_tasks WITH (security_invoker = true) AS
 SELECT
     t.id,
     t.task_id,

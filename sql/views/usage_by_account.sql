@@ -1,5 +1,5 @@
 -- What the accounts' attempts have cost this month (UTC), most expensive first; and those that have a budget.
-CREATE OR REPLACE VIEW contentq.usage_by_account AS
+CREATE OR REPLACE VIEW contentq.usage_by_account WITH (security_invoker = true) AS
 SELECT
     a.id AS account_id,
     left(a.name, 30) AS name,

@@ -1,5 +1,5 @@
 -- What each of the last 31 days (UTC) has cost, latest first.
-CREATE OR REPLACE VIEW contentq.usage_by_day AS
+CREATE OR REPLACE VIEW contentq.usage_by_day WITH (security_invoker = true) AS
 SELECT
     u.day,
     sum(u.attempts) AS attempts,

@@ -1,5 +1,5 @@
 -- What each model has cost this month (UTC), most expensive first.
-CREATE OR REPLACE VIEW contentq.usage_by_model AS
+CREATE OR REPLACE VIEW contentq.usage_by_model WITH (security_invoker = true) AS
 SELECT
     u.model,
     sum(u.attempts) AS attempts,

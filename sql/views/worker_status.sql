@@ -1,6 +1,6 @@
 -- The registered workers and whether they are heard. Busy is counted from the tasks, since what a worker has said
 -- of itself may be two seconds old.
-CREATE OR REPLACE VIEW contentq.worker_status AS
+CREATE OR REPLACE VIEW contentq.worker_status WITH (security_invoker = true) AS
 SELECT
     w.id,
     w.hostname,

@@ -37,7 +37,7 @@ def _from_database(error: psycopg.Error) -> tuple[str, int]:
 
     said = error.diag.message_primary or " ".join(str(error).split())
     hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
-    if isinstance(error, errors.InsufficientPrivilege):
+    if isinstance(error, errors.InsufficientPrivilege) and not hint:
         return f"{said}; connect as a user who may, or have the owner of the database grant it", 1
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return f"{said}; this is a replica, or a user whose sessions may only read: name the primary", 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contentq.cli.output import json_option, print_json, print_line, print_message
+from contentq.cli.row_security import row_security
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
@@ -37,3 +38,6 @@ def apply(options: GlobalOptions, /, as_json: bool) -> None:
         print_line(line)
     for line in left:
         print_message(f"note: {line}", err=True)
+
+
+roles.add_command(row_security)

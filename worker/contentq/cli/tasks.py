@@ -91,7 +91,7 @@ def show(ctx: click.Context, /, task_id: str, with_content: bool, following: boo
             return
         ended = follow(connection, task_id, as_json)
         if with_content:
-            _show_content(connection, ended["content_id"], as_json)
+            _show_content(connection, task_id, ended["content_id"], as_json)
     if ended["status"] != "completed":
         ctx.exit(1)
 
@@ -111,17 +111,17 @@ def _show(connection: Connection, task_id: str, with_content: bool, as_json: boo
     for error in errors:
         print_message(_describe_error(error))
     if with_content:
-        _show_content(connection, task["content_id"], as_json)
+        _show_content(connection, task_id, task["content_id"], as_json)
 
 
-def _show_content(connection: Connection, content_id: int | None, as_json: bool) -> None:
+def _show_content(connection: Connection, task_id: str, content_id: int | None, as_json: bool) -> None:
     from contentq.queue import inspection
 
-    found = inspection.content(connection, content_id)
+    found = inspection.content(connection, task_id)
     if as_json:
         print_json_text(json.dumps({"content": found}, ensure_ascii=False))
     else:
-        _print_content(found)
+        _print_content(found, content_id)
 
 
 def _require(connection: Connection, task_id: str, found: T | None) -> T:
@@ -142,8 +142,10 @@ def _describe_error(error: Any) -> str:
     return f"attempt {error.get('attempt', '?')} at {error.get('at', '?')}: {said}"
 
 
-def _print_content(content: dict[str, Any] | None) -> None:
-    if content is None:
+def _print_content(content: dict[str, Any] | None, content_id: int | None) -> None:
+    if content is None and content_id is not None:
+        print_prose(f"\ncontent {content_id} is not of the task's account")
+    elif content is None:
         print_prose("\nit has no content")
     else:
         print_line()

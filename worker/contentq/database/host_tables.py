@@ -86,6 +86,7 @@ _SECURED = """
     FROM contentq.tables AS t
     JOIN pg_class AS c ON c.oid = to_regclass(format('%I.%I', t.schema_name, t.table_name))
     WHERE c.relrowsecurity
+      AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polname = 'contentq_all_accounts')
     ORDER BY t.table_name"""
 
 

@@ -43,6 +43,7 @@ from contentq.database.host_tables import (
 from contentq.database.locations import ALEMBIC, SQL
 from contentq.database.migration_errors import cause_of, explain
 from contentq.database.revisions import current_revision, known_revisions, newer, tables_schema
+from contentq.database.row_security import keep_row_security
 from contentq.errors import ContentQueueError
 
 VERSION_TABLE = "alembic_version"
@@ -234,6 +235,7 @@ def run_revisions(environment: Any) -> None:
                 done.changes += installer.repair()
                 done.changes += restore_comments(raw, schema)
             done.changes += apply_grants(raw, schema)
+            done.changes += keep_row_security(raw)
             done.notes += collect_notes(raw)
 
 

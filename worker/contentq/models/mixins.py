@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CheckConstraint, Numeric, Text
+from sqlalchemy import CheckConstraint, Numeric, Text, and_
 from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship
 from sqlalchemy.sql.elements import conv
 
@@ -94,11 +94,13 @@ class ContentMixin(Row):
 
         @declared_attr
         def generation_tasks(cls):
-            """The tasks that it comes from. The database clears their content_id when it is deleted."""
+            """The tasks of its account that made it; the database clears their content_id when it is deleted."""
             task = class_beside(cls, "task")
             return relationship(
                 task,
-                primaryjoin=lambda: cls.id == foreign(task().content_id),
+                primaryjoin=lambda: and_(
+                    cls.id == foreign(task().content_id), cls.account_id == task().account_id
+                ),
                 back_populates="content",
                 passive_deletes=True,
             )

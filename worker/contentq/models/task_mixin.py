@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    and_,
     text,
 )
 from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship, validates
@@ -80,11 +81,13 @@ class TaskMixin(Row):
 
         @declared_attr
         def content(cls):
-            """The content that it has produced, or None."""
+            """The content that it has produced, or None; of another account's, it shows nothing."""
             content = class_beside(cls, "content")
             return relationship(
                 content,
-                primaryjoin=lambda: foreign(cls.content_id) == content().id,
+                primaryjoin=lambda: and_(
+                    foreign(cls.content_id) == content().id, cls.account_id == content().account_id
+                ),
                 back_populates="generation_tasks",
             )
 

@@ -40,7 +40,8 @@ _CLAIM = f"""
            CASE WHEN t.content_id IS NOT NULL
                 THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
                       FROM contentq.contents AS c
-                      WHERE c.id = t.content_id)
+                      WHERE c.id = t.content_id
+                        AND c.account_id + 0 = t.account_id)
            END,
            NULL, NULL
     FROM contentq.claim(%s, %s, %s, %s::bigint[]) AS t
@@ -55,8 +56,8 @@ _CLAIM = f"""
                        g.closed->'half_open')
             FROM (SELECT nullif(current_setting('contentq.gate', true), '')::jsonb AS closed) AS g
             WHERE g.closed IS NOT NULL)"""
-"""The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and the
-gate that was in the way."""
+"""The tasks, each with its earlier content, which is found by its id (+ 0: not among all of the account);
+and in the last row how long to sleep should they be too few, and the gate that was in the way."""
 _WAITING = """
     SELECT EXISTS (
         SELECT FROM contentq.tasks

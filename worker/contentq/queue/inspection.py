@@ -56,7 +56,11 @@ _STATE = """
     FROM contentq.tasks
     WHERE task_id = %s"""
 
-_CONTENT = "SELECT id, title, body, word_count, review_status FROM contentq.contents WHERE id = %s"
+_CONTENT = """
+    SELECT c.id, c.title, c.body, c.word_count, c.review_status
+    FROM contentq.tasks AS t
+    JOIN contentq.contents AS c ON c.id = t.content_id AND c.account_id + 0 = t.account_id
+    WHERE t.task_id = %s"""
 
 _SHOW_JSON = """
     SELECT row_to_json(t)::text
@@ -69,7 +73,8 @@ _SHOW_JSON_WITH_CONTENT = """
         SELECT t.*, (SELECT row_to_json(c)
                      FROM (SELECT id, title, body, word_count, review_status
                            FROM contentq.contents
-                           WHERE id = t.content_id) AS c) AS content
+                           WHERE id = t.content_id
+                             AND account_id + 0 = t.account_id) AS c) AS content
         FROM contentq.tasks AS t
         WHERE t.task_id = %s
     ) AS r"""
@@ -105,9 +110,9 @@ def explain(connection: Connection, task_id: str) -> list[str]:
     return read_values(connection, "SELECT line FROM contentq.explain(%s) AS e (line)", [task_id])
 
 
-def content(connection: Connection, content_id: int | None) -> dict[str, Any] | None:
-    """One piece of content; None when there is none."""
-    return read_row(connection, _CONTENT, [content_id])
+def content(connection: Connection, task_id: str) -> dict[str, Any] | None:
+    """The content of a task; None when it has none, or names one of another account."""
+    return read_row(connection, _CONTENT, [task_id])
 
 
 def task_as_json(connection: Connection, task_id: str, with_content: bool) -> str | None:

@@ -205,7 +205,7 @@ def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask
     row = inspection.task(connection, task_id)
     if row is None:
         raise NotRunnable(f"task {task_id} was deleted while it ran")
-    content = None if row["content_id"] is None else inspection.content(connection, row["content_id"])
+    content = inspection.content(connection, task_id)
     return RanTask(
         id=row["id"],
         task_id=row["task_id"],

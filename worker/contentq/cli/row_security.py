@@ -1,0 +1,41 @@
+"""`contentq roles row-security`: each login sees and inserts only what is of its accounts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from contentq.cli.output import json_option, print_json, print_line, print_message
+from contentq.cli.session import open_session
+
+if TYPE_CHECKING:
+    from contentq.cli.main import GlobalOptions
+
+
+@click.command("row-security")
+@click.option("--on/--off", "enabled", default=None, help="Turn it on or off; without either, say which it is.")
+@json_option
+@click.pass_obj
+def row_security(options: GlobalOptions, /, enabled: bool | None, as_json: bool) -> None:
+    """Show to producers and readers only what is of their accounts.
+
+    Table contentq.account_roles says which login, or group of logins, has which accounts. Workers and operators
+    see everything. Only the owner of the tables can turn it on or off.
+    """
+    from contentq.database.row_security import blind_logins, has_row_security, set_row_security
+
+    with open_session(options) as connection:
+        changed = enabled is not None and set_row_security(connection, enabled)
+        is_on = has_row_security(connection)
+        blind = blind_logins(connection) if is_on else []
+    if as_json:
+        print_json({"row_security": is_on, "changed": changed, "without_account": blind})
+        return
+    already = "already " if enabled is not None and not changed else ""
+    if not is_on:
+        print_line(f"row level security is {already}off: whoever may read tasks reads those of all accounts")
+        return
+    print_line(f"row level security is {already}on: contentq.account_roles says who sees which account")
+    for login in blind:
+        print_message(f"note: {login} may use the queue, and has no account: it sees nothing", err=True)
