@@ -116,13 +116,15 @@ def test_tiny_run_gets_no_verdict(contentq: Run) -> None:
     assert "are within this" not in said
 
 
-def test_place_of_the_database_is_told_and_no_password(contentq: Run, dsn: str, queue: Queue) -> None:
+def test_place_of_the_database_is_told_and_no_password(
+    contentq: Run, dsn: str, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = queue.value("SELECT current_database()")
     parameters = conninfo_to_dict(dsn)
-    with_password = make_conninfo(dsn, password="geheim")
+    monkeypatch.setenv("DATABASE_URL", make_conninfo(dsn, password="geheim"))
 
-    shown = contentq("--dsn", with_password, *QUICK)
-    found = contentq("--dsn", with_password, *QUICK, "--json")
+    shown = contentq(*QUICK)
+    found = contentq(*QUICK, "--json")
 
     first, *rest = shown.out.partition("\n\n")[0].splitlines()
     second = " ".join(rest)  # it is wrapped where names are long
@@ -374,8 +376,12 @@ def test_pooler_that_leads_to_one_database_only_is_told_what_it_needs(
     assert "give a --dsn that leads to the server itself" in outcome.error
 
 
-def test_unreachable_database_ends_with_3_and_shows_no_password(contentq: Run) -> None:
-    outcome = contentq("--dsn", "postgresql://user:geheim@127.0.0.1:1/queue", *QUICK)
+def test_unreachable_database_ends_with_3_and_shows_no_password(
+    contentq: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:geheim@127.0.0.1:1/queue")
+
+    outcome = contentq(*QUICK)
 
     assert outcome.code == 3
     assert "cannot connect to the database (user=user dbname=queue host=127.0.0.1 port=1)" in outcome.error

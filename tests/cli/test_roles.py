@@ -50,9 +50,12 @@ def test_roles_that_are_not_there_are_created(contentq: Run, dsn: str, queue: Qu
     assert outcome.out.splitlines()[0] == "created role contentq_reader"
 
 
-def test_one_who_may_not_is_told_who_may(contentq: Run, dsn: str, queue: Queue, server: Server) -> None:
+def test_one_who_may_not_is_told_who_may(
+    contentq: Run, dsn: str, queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with applied_roles(queue, server, dsn), login(queue, dsn, "contentq_reader") as reader:
-        outcome = contentq("--dsn", reader, "roles", "apply")
+        monkeypatch.setenv("DATABASE_URL", reader)
+        outcome = contentq("roles", "apply")
 
     assert outcome.code == 1
     assert outcome.error.startswith("the roles were not applied: permission denied for ")

@@ -400,7 +400,7 @@ def test_report_that_the_database_refuses_ends_its_task_in_another_way(
 def test_usage_that_the_database_refuses_does_not_cost_the_error_message(
     work_off: WorkOff, insert: Insert, row: Row, database: Database
 ) -> None:
-    database.execute("ALTER TABLE contentq.usage ADD CONSTRAINT usage_cost_check CHECK (cost < 5)")
+    database.execute("ALTER TABLE contentq.usage ADD CONSTRAINT usage_is_small CHECK (cost < 5)")
     id_ = insert()
 
     work_off(raising(PermanentError("the topic is forbidden", usage={"cost": 7})))

@@ -40,6 +40,7 @@ class Modelled:
     cancelled: bool = False
     overdue: bool = False
     later: bool = False
+    unheard: bool = False
 
     @property
     def ready(self) -> bool:
@@ -58,6 +59,14 @@ class Modelled:
         elif self.overdue:
             self.leave("timeout")
         return self.cancelled or self.overdue
+
+    def not_heard(self) -> None:
+        """Its worker does not know of it: the first time that costs nothing."""
+        if self.unheard:
+            self.fail(permanent=False, later=True)
+        else:
+            self.unheard = True
+            self.leave("pending")
 
     def fail(self, permanent: bool, later: bool) -> str:
         if not permanent and self.retries < self.max_retries:
@@ -78,6 +87,8 @@ class Contract(RuleBasedStateMachine):
     def empty(self) -> None:
         self.database.execute("TRUNCATE content_generation_tasks, contents, accounts, contentq.workers CASCADE")
         self.database.execute("INSERT INTO accounts (id, name) VALUES (1, 'model')")
+        # So long that nothing which waits for its retry becomes due while a walk lasts.
+        self.database.execute("UPDATE contentq.settings SET backoff_base = '100 days', backoff_max = '100 days'")
         self.model: dict[int, Modelled] = {}
         self.alive: list[int] = []
         self.attempts: list[tuple[int, int, int]] = []
@@ -302,8 +313,10 @@ class Contract(RuleBasedStateMachine):
                 expected.add(id_)
                 task.worker = None
             elif task.worker == worker and task.attempt != listed.get(id_):
+                if task.cancelled:
+                    expected.add(id_)
                 if not task.overtaken():
-                    task.leave("pending")
+                    task.not_heard()
             elif task.worker == worker and task.cancelled:
                 expected.add(id_)
         for id_, attempt in listed.items():
