@@ -9,9 +9,9 @@ from collections.abc import Callable
 import psycopg
 from psycopg.rows import TupleRow
 
+from contentq.database.connect import cut
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.database_errors import one_line
-from contentq.engine.reconnecting import cut
 from contentq.engine.results import refusal_by_database
 from contentq.engine.usage import usage_of_outcome
 from contentq.queue.contract import completion_call
