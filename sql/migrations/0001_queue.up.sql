@@ -734,6 +734,13 @@ CREATE TABLE contentq.wakeups (
 
 INSERT INTO contentq.wakeups (slot) SELECT s.slot FROM generate_series(0, 999) AS s (slot);
 
+CREATE TABLE contentq.silent_commits (
+    place integer NOT NULL,
+    CONSTRAINT silent_commits_pkey PRIMARY KEY (place)
+);
+
+INSERT INTO contentq.silent_commits (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
+
 CREATE TABLE contentq.gates (
     key text NOT NULL,
     opens_at timestamptz NOT NULL,
