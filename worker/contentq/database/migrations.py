@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from psycopg.rows import TupleRow
 
 from contentq.database import definitions
 from contentq.database import dsn as dsns
+from contentq.database.blockers import watching
 from contentq.database.comments import remove_comments_sql, restore_comments, write_comments_sql
 from contentq.database.connect import connect
 from contentq.database.definitions import DEFAULT_SCHEMA, Installer, in_schema
@@ -67,10 +69,10 @@ _LOCK = "LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE;\n"
 """What makes two migrations wait for each other. Who may only read cannot hold it."""
 
 _OWNER = """
-    SELECT pg_catalog.pg_get_userbyid(coalesce(
+    SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_get_userbyid(coalesce(
         (SELECT n.nspowner FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'contentq'),
         (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())))"""
-"""Who may migrate: the owner of what is there, else that of the database."""
+"""The process that serves the session, and who may migrate: the owner of what is there, else of the database."""
 
 _FORGET = """
 DO $$
@@ -191,14 +193,19 @@ def run_revisions(environment: Any) -> None:
     dsn = attributes.get("dsn") or dsns.resolve(environment.config.get_main_option("sqlalchemy.url"))
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _plain_connection(dsn),
+        creator=lambda: _transactional_connection(dsn),
         poolclass=sqlalchemy.pool.NullPool,
+        # It looks for the type with operators, before the search_path is set behind a pooler.
+        use_native_hstore=False,
     )
     lock_timeout = attributes.setdefault("lock_timeout", DEFAULT_LOCK_TIMEOUT)
-    with engine.connect() as connection, connection.begin():
-        raw: Any = connection.connection.dbapi_connection
-        attributes["owner"] = raw.execute(_OWNER).fetchone()[0]
+    with ExitStack() as opened:
+        connection = opened.enter_context(engine.connect())
+        opened.enter_context(connection.begin())
         _execute(connection, f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)};\n{_SEARCH_PATH}")
+        raw: Any = connection.connection.dbapi_connection
+        pid, attributes["owner"] = raw.execute(_OWNER).fetchone()
+        attributes["blockers"] = opened.enter_context(watching(dsn, pid, lock_timeout))
         schema = _begin(raw, _wanted_schema(environment))
         attributes["schema"] = schema
         attributes["installer"] = installer = Installer(raw, schema)
@@ -375,7 +382,7 @@ def _config(output: io.StringIO | None = None) -> Config:
     return config
 
 
-def _plain_connection(dsn: str) -> psycopg.Connection[TupleRow]:
+def _transactional_connection(dsn: str) -> psycopg.Connection[TupleRow]:
     connection = connect(dsn, "contentq migrate")
     try:
         _require_utf8(connection)
