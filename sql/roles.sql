@@ -134,13 +134,13 @@ GRANT SELECT, DELETE, UPDATE (
     status, started_at, completed_at, timeout_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
     result, content_id, error_message, attempt_errors, progress, progress_note, updated_at
 ) ON content_generation_tasks TO contentq_definer;
-GRANT SELECT ON accounts TO contentq_definer;
+GRANT SELECT, UPDATE (paused_until) ON accounts TO contentq_definer;  -- to see whose rows are locked
 GRANT SELECT, INSERT (account_id, title, body, word_count, review_status), UPDATE (review_status)
     ON contents TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_definer;
-GRANT SELECT, INSERT, DELETE ON contentq.dead_workers TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_definer;
 GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;
-GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups TO contentq_definer;
+GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_commits TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_definer;
