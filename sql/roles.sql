@@ -21,6 +21,7 @@
 BEGIN;
 
 SET LOCAL lock_timeout = '5s';
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$
 DECLARE

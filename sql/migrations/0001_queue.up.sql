@@ -201,6 +201,30 @@ BEGIN
        OR c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE');
     problems := problems || coalesce(found, '{}');
 
+    -- Whose triggers a superuser would run.
+    SELECT array_agg(
+        format('%s belongs to %s, and anyone may create tables in schema %s: if it is yours, and has no trigger that is '
+               'not, REVOKE CREATE ON SCHEMA %s FROM PUBLIC', t.tab, c.relowner::regrole, n.nspname, n.nspname)
+        ORDER BY t.position)
+    INTO found
+    FROM contentq.needed_tables AS t
+    JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.tab)
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_roles AS o ON o.oid = c.relowner
+    JOIN pg_roles AS me ON me.rolname = current_user
+    WHERE c.relkind IN ('r', 'p')
+      AND me.rolsuper
+      AND NOT o.rolsuper
+      AND o.oid <> n.nspowner
+      AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
+      AND EXISTS (
+          SELECT
+          FROM aclexplode(n.nspacl) AS a
+          WHERE a.grantee = 0
+            AND a.privilege_type = 'CREATE'
+      );
+    problems := problems || coalesce(found, '{}');
+
     -- Columns that are missing, and those of a type that cannot be used. A domain is what it is made of.
     SELECT array_agg(
         CASE

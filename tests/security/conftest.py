@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from secrets import token_hex
 from typing import Protocol
 
 import pytest
+from contentq.database.connect import connect as open_connection
 
 from tests.support.databases import Connection
 from tests.support.queue import Queue
@@ -25,6 +27,13 @@ def queue(database: Connection) -> Queue:
 def connect_queue(connect: Callable[[], Connection]) -> Callable[[], Queue]:
     """Opens the queue once more, in a session of its own."""
     return lambda: Queue(connect())
+
+
+@pytest.fixture
+def bare(empty_dsn: str) -> Iterator[Queue]:
+    """A session in the database of `empty_dsn`, which is not migrated yet."""
+    with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
+        yield Queue(connection)
 
 
 @pytest.fixture

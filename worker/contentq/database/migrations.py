@@ -201,6 +201,8 @@ def run_revisions(environment: Any) -> None:
     lock_timeout = attributes.setdefault("lock_timeout", DEFAULT_LOCK_TIMEOUT)
     with ExitStack() as opened:
         connection = opened.enter_context(engine.connect())
+        # As the search_path has it, which is not set yet when SQLAlchemy asks for it behind a pooler.
+        connection.dialect.default_schema_name = "pg_catalog"
         opened.enter_context(connection.begin())
         _execute(connection, f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)};\n{_SEARCH_PATH}")
         raw: Any = connection.connection.dbapi_connection
@@ -214,7 +216,9 @@ def run_revisions(environment: Any) -> None:
             version_table=VERSION_TABLE,
             version_table_schema=VERSION_SCHEMA,
             process_revision_directives=_write_step_files,
-            target_metadata=_metadata(),
+            target_metadata=_metadata(schema),
+            include_schemas=True,
+            include_name=lambda name, kind, _parents: kind != "schema" or name == schema,
             include_object=_is_in_the_models,
             compare_server_default=True,
         )
@@ -223,9 +227,6 @@ def run_revisions(environment: Any) -> None:
         known = _revisions(ScriptDirectory.from_config(environment.config))
         if done.before is not None and done.before not in known:
             raise newer(done.before)
-        if not _is_asked_to_migrate(environment):
-            # The models name no schema: their tables are looked for where they are.
-            _execute(connection, f"SET LOCAL search_path = {schema}, pg_catalog, pg_temp")
         environment.run_migrations()
         done.after = current_revision(raw)
         if done.after is None:
@@ -246,11 +247,14 @@ def run_revisions(environment: Any) -> None:
             done.notes += collect_notes(raw)
 
 
-def _metadata() -> sqlalchemy.MetaData:
-    """The models' tables, for `alembic check`."""
+def _metadata(schema: str) -> sqlalchemy.MetaData:
+    """The models' tables, in the schema that they are in, for `alembic check`."""
     from contentq.models import Base
 
-    return Base.metadata
+    metadata = sqlalchemy.MetaData()
+    for table in Base.metadata.tables.values():
+        table.to_metadata(metadata, schema=schema)
+    return metadata
 
 
 def _is_in_the_models(

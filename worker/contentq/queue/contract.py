@@ -72,9 +72,11 @@ _WAITING = """
           AND t.worker_id IS NOT NULL
           AND coalesce(w.heartbeat_at < clock_timestamp() - make_interval(secs => %(idle_for)s), true)
     )"""
-_COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::text[])"
+_COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[])"
 _STORE = """
-    SELECT contentq.store(%s, %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::integer[], %s::text[])"""
+    SELECT contentq.store(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[], %s::pg_catalog.text[],
+                          %s::integer[], %s::pg_catalog.text[])"""
+"""These two are also called in handlers' transactions, whose search_path may find anyone's types."""
 _FAIL = """
     SELECT r.id, r.attempt,
            contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
