@@ -39,4 +39,4 @@ ORDER BY w.started_at, w.id;
 
 COMMENT ON VIEW contentq.worker_status IS
     'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since '
-    'the last heartbeat; locked: those of its tasks whose row another session has locked at the moment, so that they cannot be reported.';
+    'the last heartbeat; locked: its tasks whose row another session has locked now, so that they cannot be reported.';
