@@ -113,11 +113,11 @@ def _names_of_functions(queue: Queue) -> list[str]:
 def _create(
     queue: Queue, schema: str, name: str, arguments: list[str], result: str, what: str | None = None
 ) -> None:
-    statement = sql.SQL(_NOTE).format(  # type: ignore[arg-type]
+    statement = sql.SQL(_NOTE).format(
         schema=sql.Identifier(schema),
         name=sql.Identifier(name),
-        arguments=sql.SQL(", ").join(map(sql.SQL, arguments)),  # type: ignore[arg-type]
-        result=sql.SQL(result),  # type: ignore[arg-type]
+        arguments=sql.SQL(", ").join(map(sql.SQL, arguments)),
+        result=sql.SQL(result),
         what=sql.Literal(what or f"{name}({', '.join(arguments)})"),
     )
     queue.connection.execute(statement)
