@@ -170,7 +170,7 @@ def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
         eventually(lambda: row(later).status == "completed", within=10)
         assert {row(id_).status for id_ in held_up} == {"processing"}
         eventually(lambda: all(f"report held up task=held-up-{n}" in caplog.text for n in range(3)), within=30)
-        assert 'in relation "accounts")' in caplog.text
+        assert "its account is locked by session" in caplog.text
         before, began = calls, time.monotonic()
         eventually(lambda: time.monotonic() > began + 2, within=10)
         # Each waits a second for the lock, one after the other.

@@ -166,7 +166,7 @@ def test_asking_what_is_held_up_keeps_no_lock(queue: Queue, connect_queue: Calla
     """The function has its owner's rights: others, who may lock nothing themselves, must not lock by its means."""
     task, asking = queue.running(), connect_queue()
     with asking.connection.transaction():
-        assert asking.rows("SELECT * FROM contentq.held_up(%s)", [task.id]) == []
+        assert asking.rows("SELECT * FROM contentq.locked_tasks(%s, %s)", task.worker, [task.id]) == []
         queue.run("SELECT FROM accounts FOR UPDATE NOWAIT")
         queue.run("SELECT FROM content_generation_tasks FOR UPDATE NOWAIT")
 
