@@ -180,6 +180,32 @@ DECLARE
     times text;
     values_of_times text;
 BEGIN
+    -- Whose functions a superuser would run, by triggers, checks, defaults and views: nothing else is looked at then.
+    SELECT array_agg(
+        format(E'%s belongs to %s, and anyone may create tables in schema %I; if it is what you want to take over:\n'
+               '    REVOKE CREATE ON SCHEMA %I FROM PUBLIC;', t.tab, c.relowner::regrole, n.nspname, n.nspname)
+        ORDER BY t.position)
+    INTO found
+    FROM contentq.needed_tables AS t
+    JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.tab)
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_roles AS o ON o.oid = c.relowner
+    JOIN pg_roles AS me ON me.rolname = current_user
+    WHERE me.rolsuper
+      AND NOT o.rolsuper
+      AND o.oid <> n.nspowner
+      AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
+      AND EXISTS (
+          SELECT
+          FROM aclexplode(n.nspacl) AS a
+          WHERE a.grantee = 0
+            AND a.privilege_type = 'CREATE'
+      );
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION E'tables that are there already may be a stranger''s:\n%', array_to_string(found, E'\n')
+            USING ERRCODE = 'CQ010';
+    END IF;
+
     SELECT array_agg(format('%s is not a table', t.tab) ORDER BY t.position)
     INTO found
     FROM contentq.needed_tables AS t
@@ -199,30 +225,6 @@ BEGIN
     JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.tab)
     WHERE c.relkind = 'p' AND t.tab = 'content_generation_tasks'
        OR c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE');
-    problems := problems || coalesce(found, '{}');
-
-    -- Whose triggers a superuser would run.
-    SELECT array_agg(
-        format('%s belongs to %s, and anyone may create tables in schema %s: if it is yours, and has no trigger that is '
-               'not, REVOKE CREATE ON SCHEMA %s FROM PUBLIC', t.tab, c.relowner::regrole, n.nspname, n.nspname)
-        ORDER BY t.position)
-    INTO found
-    FROM contentq.needed_tables AS t
-    JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.tab)
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    JOIN pg_roles AS o ON o.oid = c.relowner
-    JOIN pg_roles AS me ON me.rolname = current_user
-    WHERE c.relkind IN ('r', 'p')
-      AND me.rolsuper
-      AND NOT o.rolsuper
-      AND o.oid <> n.nspowner
-      AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
-      AND EXISTS (
-          SELECT
-          FROM aclexplode(n.nspacl) AS a
-          WHERE a.grantee = 0
-            AND a.privilege_type = 'CREATE'
-      );
     problems := problems || coalesce(found, '{}');
 
     -- Columns that are missing, and those of a type that cannot be used. A domain is what it is made of.

@@ -256,20 +256,48 @@ def test_handler_finds_its_own_tables_as_before(dsn: str, queue: Queue) -> None:
     assert queue.values("SELECT topic FROM notes") == ["A topic"]
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE accounts (id integer PRIMARY KEY, name text)",
+        "CREATE TABLE contents (id integer PRIMARY KEY CHECK (noted(id)), account_id integer NOT NULL, "
+        "title text NOT NULL, body text NOT NULL, word_count integer NOT NULL, review_status text NOT NULL)",
+        "CREATE VIEW accounts AS SELECT 1 AS id, noted(1) AS name",
+    ],
+    ids=["table", "check", "view"],
+)
 def test_table_that_a_stranger_has_made_is_not_taken_over_by_a_superuser(
-    empty_dsn: str, bare: Queue, role: str
+    empty_dsn: str, bare: Queue, role: str, made: str
 ) -> None:
     bare.run("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    bare.run("CREATE SCHEMA planted CREATE SEQUENCE ran")
+    bare.run("GRANT USAGE ON SCHEMA planted TO PUBLIC")
+    bare.run("GRANT USAGE ON SEQUENCE planted.ran TO PUBLIC")
+    bare.run(f"SET ROLE {role}")
+    bare.run("CREATE FUNCTION noted(integer) RETURNS boolean RETURN nextval('planted.ran') > 0")
+    bare.run(made)
+    bare.run("RESET ROLE")
+
+    with pytest.raises(
+        ContentQueueError, match=rf" belongs to {role}, and anyone may create tables in schema public"
+    ):
+        migrate(empty_dsn)
+
+    assert not bare.value("SELECT is_called FROM planted.ran")
+    bare.run(f"DROP OWNED BY {role} CASCADE")
+
+
+def test_table_of_another_owner_is_taken_over_where_not_everyone_may_create(
+    empty_dsn: str, bare: Queue, role: str
+) -> None:
+    bare.run(f"GRANT CREATE ON SCHEMA public TO {role}")
     bare.run(f"SET ROLE {role}")
     bare.run("CREATE TABLE accounts (id integer PRIMARY KEY, name text)")
     bare.run("RESET ROLE")
 
-    with pytest.raises(ContentQueueError, match=rf"accounts belongs to {role}, and anyone may create tables"):
-        migrate(empty_dsn)
+    assert migrate(empty_dsn).after is not None
 
-    bare.run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    migrate(empty_dsn)
-    bare.run("DROP TABLE accounts CASCADE")
+    bare.run(f"DROP OWNED BY {role} CASCADE")
 
 
 def test_migration_warns_where_anyone_may_create(dsn: str, queue: Queue) -> None:
