@@ -24,6 +24,9 @@ from contentq.errors import DatabaseUnreachable
 CONNECT_TIMEOUT = 3
 """Seconds to wait for one host to answer a connection attempt."""
 
+ANSWER_TIMEOUT = 10
+"""Seconds to wait for the first answer, on a connection of asyncio; a pooler may have no session free before."""
+
 _DEFAULTS = {
     "connect_timeout": CONNECT_TIMEOUT,
     # A peer that is gone without a word is noticed after 5 + 3 * 2 seconds; libpq's default is two hours.
@@ -98,7 +101,7 @@ async def connect_async(
             return await psycopg.AsyncConnection.connect(**given, **options)
         connection = await SecuredAsyncConnection.connect(**given, **options)
         # Who has let us in may be gone before it answers.
-        cutting = asyncio.get_running_loop().call_later(CONNECT_TIMEOUT, cut, connection)
+        cutting = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, cut, connection)
         try:
             await connection.secure()
         except BaseException:
