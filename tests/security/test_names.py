@@ -52,6 +52,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],
+    "roles apply": [["roles", "apply"]],
     # These know the embedded server only.
     "db start": [],
     "db status": [],
