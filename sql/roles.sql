@@ -76,7 +76,6 @@ BEGIN
     END IF;
 
     SELECT t.schema_name INTO tables_schema FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks';
-    PERFORM set_config('search_path', format('pg_catalog, %I, pg_temp', tables_schema), true);
     GRANT USAGE ON SCHEMA contentq
         TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer;
     -- Schema public may belong to another, who lets everyone use it.
@@ -91,6 +90,8 @@ BEGIN
                        'TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer',
                        tables_schema);
     END IF;
+    -- For the statements that follow, in which nothing is looked up but the names of tables.
+    PERFORM set_config('search_path', format('pg_catalog, %I, pg_temp', tables_schema), true);
 END;
 $$;
 
@@ -146,10 +147,11 @@ GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_defin
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_definer;
 
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 DO $$
 DECLARE
     roles constant text := 'contentq_producer, contentq_worker, contentq_operator, contentq_reader';
-    tables_path constant text := current_setting('search_path');
     functions constant jsonb := '{
         "contentq_worker": [
             "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in",
@@ -173,7 +175,9 @@ BEGIN
         FROM pg_attrdef AS a
         JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
         JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
-        WHERE a.adrelid = 'contents'::regclass
+        WHERE a.adrelid = (SELECT format('%I.contents', t.schema_name)::regclass
+                           FROM contentq.tables AS t
+                           WHERE t.table_name = 'contents')
     LOOP
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
@@ -192,8 +196,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
 
-    -- The digests were made with this path, in which no table of the three is visible. A host's functions have none.
-    PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+    -- The digests were made with this search_path, in which no table of the three is visible. A host's functions have none.
     ours := ARRAY(
         SELECT p.oid
         FROM pg_proc AS p
@@ -243,7 +246,6 @@ BEGIN
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', each.functions, each.role);
     END LOOP;
-    PERFORM set_config('search_path', tables_path, true);
     RAISE NOTICE 'gave %, contentq_definer the rights that sql/roles.sql lists, and no others', roles;
 END;
 $$;

@@ -38,7 +38,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "try": [["try", "--topic", "A topic"]],
     "submit": [
         ["submit", "--account", "Ada", "--topic", "A topic", "--task-id", "one"],
-        ["submit", "--account", "Ada", "--timeout", "1h", "--delay", "1h", "--task-id", "later"],
+        ["submit", "--account", "Ada", "--timeout", "2h", "--delay", "1h", "--task-id", "later"],
         ["submit", "{file}", "--account", "1"],
     ],
     "list": [["list", "--status", "pending", "--account", "Ada"]],
