@@ -1,6 +1,5 @@
 -- The registered workers and whether they are heard. Busy is counted from the tasks, since what a worker has said
 -- of itself may be two seconds old. The xmax of a row is the transaction that has locked it last.
--- of itself may be two seconds old. The xmax of a row is the transaction that has locked it last.
 CREATE OR REPLACE VIEW contentq.worker_status WITH (security_invoker = true) AS
 SELECT
     w.id,
