@@ -152,6 +152,9 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 DO $$
 DECLARE
     roles constant text := 'contentq_producer, contentq_worker, contentq_operator, contentq_reader';
+    tables_schema constant text := (
+        SELECT t.schema_name FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks'
+    );
     functions constant jsonb := '{
         "contentq_worker": [
             "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in",
@@ -175,9 +178,7 @@ BEGIN
         FROM pg_attrdef AS a
         JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
         JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
-        WHERE a.adrelid = (SELECT format('%I.contents', t.schema_name)::regclass
-                           FROM contentq.tables AS t
-                           WHERE t.table_name = 'contents')
+        WHERE a.adrelid = format('%I.contents', tables_schema)::regclass
     LOOP
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
@@ -185,13 +186,13 @@ BEGIN
     FOR each IN
         SELECT s.oid::regclass AS sequence
         FROM pg_class AS s
-        WHERE s.oid = pg_get_serial_sequence('content_generation_tasks', 'id')::regclass
+        WHERE s.oid = pg_get_serial_sequence(format('%I.content_generation_tasks', tables_schema), 'id')::regclass
         UNION
         SELECT s.oid::regclass
         FROM pg_attrdef AS a
         JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
         JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
-        WHERE a.adrelid = 'content_generation_tasks'::regclass
+        WHERE a.adrelid = format('%I.content_generation_tasks', tables_schema)::regclass
     LOOP
         EXECUTE format('GRANT SELECT ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;

@@ -18,6 +18,7 @@ TABLES = [
     "accounts",
     "content_generation_tasks",
     "contentq.account_pauses",
+    "contentq.account_roles",
     "contentq.alembic_version",
     "contentq.budget_checks",
     "contentq.dead_workers",

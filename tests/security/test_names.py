@@ -53,6 +53,11 @@ COMMANDS: dict[str, list[list[str]]] = {
     "cleanup": [["cleanup", "--older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],
     "roles apply": [["roles", "apply"]],
+    "roles row-security": [
+        ["roles", "apply"],
+        ["roles", "row-security", "--on"],
+        ["roles", "row-security", "--off"],
+    ],
     # These know the embedded server only.
     "db start": [],
     "db status": [],
