@@ -10,11 +10,16 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 SET jit = off
+SET enable_sort = on
 AS $$
 #variable_conflict use_column
 DECLARE
-    held bigint[];
+    held_ids bigint[];
+    held_accounts bigint[];
+    held_contents bigint[];
     free_tasks bigint[];
     free_accounts bigint[];
     free_contents bigint[];
@@ -22,34 +27,34 @@ BEGIN
     IF NOT contentq.is_own_worker(locked_tasks.worker_id) THEN
         RETURN;
     END IF;
-    held := ARRAY(
-        SELECT t.id
-        FROM unnest(locked_tasks.ids) AS n (id)
-        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
-        WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
-    );
+    SELECT array_agg(t.id), array_agg(t.account_id), array_agg(t.content_id)
+    INTO held_ids, held_accounts, held_contents
+    FROM unnest(locked_tasks.ids) AS n (id)
+    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
+    WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id);
+
     BEGIN
         free_tasks := ARRAY(
             SELECT t.id
-            FROM public.content_generation_tasks AS t
-            WHERE t.id = ANY (held)
-            ORDER BY t.id
-            FOR NO KEY UPDATE SKIP LOCKED
+            FROM unnest(held_ids) AS n (id)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR NO KEY UPDATE OF t SKIP LOCKED
         );
         -- As the foreign key of content does.
         free_accounts := ARRAY(
             SELECT a.id
-            FROM public.accounts AS a
-            WHERE a.id IN (SELECT t.account_id FROM public.content_generation_tasks AS t WHERE t.id = ANY (held))
-            ORDER BY a.id
-            FOR KEY SHARE SKIP LOCKED
+            FROM (SELECT DISTINCT u.id FROM unnest(held_accounts) AS u (id)) AS n
+            JOIN public.accounts AS a ON a.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR KEY SHARE OF a SKIP LOCKED
         );
         free_contents := ARRAY(
             SELECT c.id
-            FROM public.contents AS c
-            WHERE c.id IN (SELECT t.content_id FROM public.content_generation_tasks AS t WHERE t.id = ANY (held))
-            ORDER BY c.id
-            FOR NO KEY UPDATE SKIP LOCKED
+            FROM (SELECT DISTINCT u.id FROM unnest(held_contents) AS u (id)) AS n
+            JOIN public.contents AS c ON c.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR NO KEY UPDATE OF c SKIP LOCKED
         );
         RAISE EXCEPTION USING ERRCODE = 'CQ000';
     EXCEPTION
@@ -58,17 +63,24 @@ BEGIN
     END;
 
     RETURN QUERY
-    SELECT t.id::bigint,
-           CASE WHEN t.id <> ALL (free_tasks) THEN 'its row is locked by ' || contentq.lock_holder(t.xmax)
-                WHEN a.id <> ALL (free_accounts) THEN 'its account is locked by ' || contentq.lock_holder(a.xmax)
-                ELSE 'its content is locked by ' || contentq.lock_holder(c.xmax) END
-    FROM public.content_generation_tasks AS t
-    JOIN public.accounts AS a ON a.id = t.account_id
-    LEFT JOIN public.contents AS c ON c.id = t.content_id
-    WHERE t.id = ANY (held)
-      AND (t.id <> ALL (free_tasks)
-           OR a.id <> ALL (free_accounts)
-           OR c.id IS NOT NULL AND c.id <> ALL (free_contents));
+    SELECT n.id,
+           CASE
+               WHEN n.id <> ALL (free_tasks)
+               THEN (SELECT 'its row is locked by ' || contentq.lock_holder(t.xmax)
+                     FROM public.content_generation_tasks AS t
+                     WHERE t.id = n.id)
+               WHEN n.account_id <> ALL (free_accounts)
+               THEN (SELECT 'its account is locked by ' || contentq.lock_holder(a.xmax)
+                     FROM public.accounts AS a
+                     WHERE a.id = n.account_id)
+               ELSE (SELECT 'its content is locked by ' || contentq.lock_holder(c.xmax)
+                     FROM public.contents AS c
+                     WHERE c.id = n.content_id)
+           END
+    FROM unnest(held_ids, held_accounts, held_contents) AS n (id, account_id, content_id)
+    WHERE n.id <> ALL (free_tasks)
+       OR n.account_id <> ALL (free_accounts)
+       OR n.content_id IS NOT NULL AND n.content_id <> ALL (free_contents);
 END;
 $$;
 
