@@ -149,6 +149,11 @@ COMMENT ON TABLE contentq.wakeups IS
     'time, the one that has locked it notifies the workers for all.';
 COMMENT ON COLUMN contentq.wakeups.slot IS 'Twentieths of a second since 1970, modulo 1000.';
 
+COMMENT ON TABLE contentq.silent_commits IS
+    'Rows that transactions lock which commit tasks and leave it to another one to notify: claims see by it that more '
+    'tasks are about to be visible.';
+COMMENT ON COLUMN contentq.silent_commits.place IS 'The process id of the session, modulo 64.';
+
 COMMENT ON TABLE contentq.gates IS
     'Every gate that was ever closed: until opens_at, no worker that was registered with it claims anything.';
 COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';

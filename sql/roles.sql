@@ -21,6 +21,7 @@
 BEGIN;
 
 SET LOCAL lock_timeout = '5s';
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$
 DECLARE
@@ -75,7 +76,6 @@ BEGIN
     END IF;
 
     SELECT t.schema_name INTO tables_schema FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks';
-    PERFORM set_config('search_path', format('pg_catalog, %I, pg_temp', tables_schema), true);
     GRANT USAGE ON SCHEMA contentq
         TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer;
     -- Schema public may belong to another, who lets everyone use it.
@@ -90,6 +90,8 @@ BEGIN
                        'TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer',
                        tables_schema);
     END IF;
+    -- For the statements that follow, in which nothing is looked up but the names of tables.
+    PERFORM set_config('search_path', format('pg_catalog, %I, pg_temp', tables_schema), true);
 END;
 $$;
 
@@ -134,21 +136,25 @@ GRANT SELECT, DELETE, UPDATE (
     status, started_at, completed_at, timeout_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
     result, content_id, error_message, attempt_errors, progress, progress_note, updated_at
 ) ON content_generation_tasks TO contentq_definer;
-GRANT SELECT ON accounts TO contentq_definer;
+GRANT SELECT, UPDATE (paused_until) ON accounts TO contentq_definer;  -- to see whose rows are locked
 GRANT SELECT, INSERT (account_id, title, body, word_count, review_status), UPDATE (review_status)
     ON contents TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_definer;
-GRANT SELECT, INSERT, DELETE ON contentq.dead_workers TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_definer;
 GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;
-GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups TO contentq_definer;
+GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_commits TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_definer;
 
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 DO $$
 DECLARE
     roles constant text := 'contentq_producer, contentq_worker, contentq_operator, contentq_reader';
-    tables_path constant text := current_setting('search_path');
+    tables_schema constant text := (
+        SELECT t.schema_name FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks'
+    );
     functions constant jsonb := '{
         "contentq_worker": [
             "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in",
@@ -172,7 +178,7 @@ BEGIN
         FROM pg_attrdef AS a
         JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
         JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
-        WHERE a.adrelid = 'contents'::regclass
+        WHERE a.adrelid = format('%I.contents', tables_schema)::regclass
     LOOP
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
@@ -180,19 +186,18 @@ BEGIN
     FOR each IN
         SELECT s.oid::regclass AS sequence
         FROM pg_class AS s
-        WHERE s.oid = pg_get_serial_sequence('content_generation_tasks', 'id')::regclass
+        WHERE s.oid = pg_get_serial_sequence(format('%I.content_generation_tasks', tables_schema), 'id')::regclass
         UNION
         SELECT s.oid::regclass
         FROM pg_attrdef AS a
         JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
         JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
-        WHERE a.adrelid = 'content_generation_tasks'::regclass
+        WHERE a.adrelid = format('%I.content_generation_tasks', tables_schema)::regclass
     LOOP
         EXECUTE format('GRANT SELECT ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
 
-    -- The digests were made with this path, in which no table of the three is visible. A host's functions have none.
-    PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+    -- The digests were made with this search_path, in which no table of the three is visible. A host's functions have none.
     ours := ARRAY(
         SELECT p.oid
         FROM pg_proc AS p
@@ -242,7 +247,6 @@ BEGIN
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', each.functions, each.role);
     END LOOP;
-    PERFORM set_config('search_path', tables_path, true);
     RAISE NOTICE 'gave %, contentq_definer the rights that sql/roles.sql lists, and no others', roles;
 END;
 $$;

@@ -14,6 +14,7 @@ COMMENT ON SCHEMA contentq IS 'The machinery of the queue.';
 CREATE FUNCTION contentq.account_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
@@ -143,6 +144,26 @@ $$;
 -- Name: FUNCTION add_usage(ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal: adds what attempts at these tasks have cost to the usage of their accounts.';
+
+-- Name: are_tasks_coming(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.are_tasks_coming() RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT EXISTS (
+        SELECT
+        FROM (SELECT pg_current_snapshot() AS of_now OFFSET 0) AS s
+        CROSS JOIN contentq.silent_commits AS c
+        WHERE age(c.xmax) <= age(pg_snapshot_xmin(s.of_now)::xid)
+          AND pg_xact_status(((pg_snapshot_xmax(s.of_now)::text)::bigint
+                              + age(pg_snapshot_xmax(s.of_now)::xid) - age(c.xmax))::text::xid8) = 'in progress'
+    );
+$$;
+
+-- Name: FUNCTION are_tasks_coming(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.are_tasks_coming() IS 'Internal: whether transactions are about to commit tasks that no one may have been notified of.';
 
 -- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -618,10 +639,7 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     closed jsonb;
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
-    are_coming constant boolean := NOT CASE
-        WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
-        ELSE false
-    END;
+    are_coming constant boolean := contentq.are_tasks_coming();
     looks constant text := current_setting('contentq.look_again', true);
     vain integer := 0;
     chosen bigint[];
@@ -794,7 +812,7 @@ COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS '
 CREATE FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text DEFAULT NULL::text, half_open boolean DEFAULT false) RETURNS timestamp with time zone
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '3s'
+    SET lock_timeout TO '1s'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -1408,7 +1426,7 @@ COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal
 CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer, ids bigint[] DEFAULT NULL::bigint[], attempts integer[] DEFAULT NULL::integer[], complete_until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(id bigint, attempt integer)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '2s'
+    SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
@@ -1417,6 +1435,7 @@ CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::
     AS $$
 #variable_conflict use_column
 DECLARE
+    is_registered boolean;
     held_ids bigint[];
     held_attempts integer[];
     held_since timestamptz[];
@@ -1424,12 +1443,21 @@ DECLARE
     unknown_ids bigint[];
     unknown_attempts integer[];
 BEGIN
-    UPDATE contentq.workers AS w
-    SET heartbeat_at = clock_timestamp(),
-        busy = coalesce(heartbeat.busy, w.busy)
-    WHERE w.id = heartbeat.worker_id
-      AND w.login = session_user;
-    IF NOT FOUND THEN
+    BEGIN
+        UPDATE contentq.workers AS w
+        SET heartbeat_at = clock_timestamp(),
+            busy = coalesce(heartbeat.busy, w.busy)
+        WHERE w.id = heartbeat.worker_id
+          AND w.login = session_user;
+        is_registered := FOUND;
+    EXCEPTION
+        WHEN lock_not_available THEN
+            is_registered := true;
+            RAISE WARNING 'worker % cannot be noted as alive: its row in contentq.workers is locked by %',
+                heartbeat.worker_id,
+                (SELECT contentq.lock_holder(w.xmax) FROM contentq.workers AS w WHERE w.id = heartbeat.worker_id);
+    END;
+    IF NOT is_registered THEN
         PERFORM contentq.raise_not_registered(heartbeat.worker_id);
     END IF;
 
@@ -1571,9 +1599,36 @@ $$;
 
 COMMENT ON FUNCTION contentq.is_own_worker(worker_id bigint) IS 'Internal: whether this worker is registered; raises CQ003 when another login has registered it.';
 
+-- Name: lock_holder(xid); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.lock_holder(holder xid) RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT coalesce(
+        (SELECT concat('session ', l.pid, ' (', concat_ws(
+                    ', ',
+                    nullif(regexp_replace(s.application_name, '[^[:print:]]', '?', 'g'), ''),
+                    'user ' || s.usename,
+                    s.state || to_char(s.state_change AT TIME ZONE 'UTC', '" since "YYYY-MM-DD HH24:MI:SS" UTC"')
+                ), ')')
+         FROM pg_locks AS l
+         LEFT JOIN pg_stat_activity AS s ON s.pid = l.pid
+         WHERE l.locktype = 'transactionid'
+           AND l.transactionid = lock_holder.holder
+           AND l.granted
+         LIMIT 1),
+        'another session'
+    );
+$$;
+
+-- Name: FUNCTION lock_holder(holder xid); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.lock_holder(holder xid) IS 'Internal: the session that a transaction belongs to, for messages.';
+
 -- Name: locked_tasks(bigint, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) RETURNS SETOF bigint
+CREATE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) RETURNS TABLE(id bigint, by text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1583,31 +1638,77 @@ CREATE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) RETURNS SE
     SET enable_sort TO 'on'
     AS $$
 #variable_conflict use_column
+DECLARE
+    held_ids bigint[];
+    held_accounts bigint[];
+    held_contents bigint[];
+    free_tasks bigint[];
+    free_accounts bigint[];
+    free_contents bigint[];
 BEGIN
     IF NOT contentq.is_own_worker(locked_tasks.worker_id) THEN
         RETURN;
     END IF;
-    RETURN QUERY
-    SELECT t.id::bigint
+    SELECT array_agg(t.id), array_agg(t.account_id), array_agg(t.content_id)
+    INTO held_ids, held_accounts, held_contents
     FROM unnest(locked_tasks.ids) AS n (id)
     JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
-    WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
-    EXCEPT
-    SELECT f.id
-    FROM (
-        SELECT t.id::bigint
-        FROM unnest(locked_tasks.ids) AS n (id)
-        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
-        WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
-        ORDER BY n.id
-        FOR NO KEY UPDATE OF t SKIP LOCKED
-    ) AS f (id);
+    WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id);
+
+    BEGIN
+        free_tasks := ARRAY(
+            SELECT t.id
+            FROM unnest(held_ids) AS n (id)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR NO KEY UPDATE OF t SKIP LOCKED
+        );
+        -- As the foreign key of content does.
+        free_accounts := ARRAY(
+            SELECT a.id
+            FROM (SELECT DISTINCT u.id FROM unnest(held_accounts) AS u (id)) AS n
+            JOIN public.accounts AS a ON a.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR KEY SHARE OF a SKIP LOCKED
+        );
+        free_contents := ARRAY(
+            SELECT c.id
+            FROM (SELECT DISTINCT u.id FROM unnest(held_contents) AS u (id)) AS n
+            JOIN public.contents AS c ON c.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR NO KEY UPDATE OF c SKIP LOCKED
+        );
+        RAISE EXCEPTION USING ERRCODE = 'CQ000';
+    EXCEPTION
+        WHEN SQLSTATE 'CQ000' THEN
+            NULL;
+    END;
+
+    RETURN QUERY
+    SELECT n.id,
+           CASE
+               WHEN n.id <> ALL (free_tasks)
+               THEN (SELECT 'its row is locked by ' || contentq.lock_holder(t.xmax)
+                     FROM public.content_generation_tasks AS t
+                     WHERE t.id = n.id)
+               WHEN n.account_id <> ALL (free_accounts)
+               THEN (SELECT 'its account is locked by ' || contentq.lock_holder(a.xmax)
+                     FROM public.accounts AS a
+                     WHERE a.id = n.account_id)
+               ELSE (SELECT 'its content is locked by ' || contentq.lock_holder(c.xmax)
+                     FROM public.contents AS c
+                     WHERE c.id = n.content_id)
+           END
+    FROM unnest(held_ids, held_accounts, held_contents) AS n (id, account_id, content_id)
+    WHERE n.id <> ALL (free_tasks)
+       OR n.account_id <> ALL (free_accounts)
+       OR n.content_id IS NOT NULL AND n.content_id <> ALL (free_contents);
 END;
 $$;
 
 -- Name: FUNCTION locked_tasks(worker_id bigint, ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) IS 'Of these tasks, those that this worker holds and that other sessions have locked: reports of them would wait.';
+COMMENT ON FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) IS 'Of these tasks, those that this worker holds and cannot report now, since another session has locked their row, account or content, and which session that is.';
 
 -- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1628,9 +1729,19 @@ DECLARE
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
+    held_since timestamptz;
+    holder text;
 BEGIN
     PERFORM FROM contentq.maintenance FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
+        SELECT m.ran_at, contentq.lock_holder(m.xmax)
+        INTO held_since, holder
+        FROM contentq.maintenance AS m
+        WHERE m.ran_at < now_ - 4 * longest_wait;
+        IF FOUND THEN
+            RAISE WARNING 'deadlines, rescues and clean-up are held up since %: the row of contentq.maintenance is locked by %',
+                date_trunc('second', held_since), holder;
+        END IF;
         RETURN longest_wait;
     END IF;
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
@@ -1668,6 +1779,7 @@ BEGIN
                     WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days')
                     ORDER BY d.found_at
                     LIMIT batch
+                    FOR UPDATE SKIP LOCKED
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
@@ -1677,6 +1789,7 @@ BEGIN
                     FROM contentq.account_pauses AS p
                     WHERE p.paused_until <= now_
                     LIMIT batch
+                    FOR UPDATE SKIP LOCKED
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
@@ -2884,12 +2997,17 @@ BEGIN
     IF current_setting('contentq.notify', true) = 'off' OR pg_notification_queue_usage() >= 0.5 THEN
         RETURN NULL;
     END IF;
-    IF TG_RELID = 'public.content_generation_tasks'::regclass
-        AND pg_try_advisory_xact_lock_shared(1668183153, 0)
-    THEN
+    IF TG_RELID = 'public.content_generation_tasks'::regclass THEN
         PERFORM FROM contentq.wakeups AS w WHERE w.slot = this_slot FOR NO KEY UPDATE SKIP LOCKED;
-        IF NOT FOUND AND EXISTS (SELECT FROM contentq.wakeups AS w WHERE w.slot = this_slot) THEN
-            RETURN NULL;
+        IF NOT FOUND THEN
+            PERFORM
+            FROM contentq.silent_commits AS c
+            WHERE c.place = pg_backend_pid() % 64
+              AND EXISTS (SELECT FROM contentq.wakeups AS w WHERE w.slot = this_slot)
+            FOR NO KEY UPDATE OF c SKIP LOCKED;
+            IF FOUND THEN
+                RETURN NULL;
+            END IF;
         END IF;
     END IF;
     -- As notify_ready().
@@ -3607,6 +3725,20 @@ COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete co
 
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
 
+-- Name: silent_commits; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.silent_commits (
+    place integer NOT NULL
+);
+
+-- Name: TABLE silent_commits; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.silent_commits IS 'Rows that transactions lock which commit tasks and leave it to another one to notify: claims see by it that more tasks are about to be visible.';
+
+-- Name: COLUMN silent_commits.place; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.silent_commits.place IS 'The process id of the session, modulo 64.';
+
 -- Name: tables; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.tables (
@@ -3866,17 +3998,22 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
     "left"(w.handler, 30) AS handler,
     w.version,
-    w.gate
+    w.gate,
+    held.locked
    FROM ((contentq.workers w
      CROSS JOIN contentq.settings s)
-     CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy
-           FROM public.content_generation_tasks t
+     CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy,
+            (count(l.transactionid))::integer AS locked
+           FROM (public.content_generation_tasks t
+             LEFT JOIN ( SELECT DISTINCT o.transactionid
+                   FROM pg_locks o
+                  WHERE ((o.locktype = 'transactionid'::text) AND o.granted)) l ON ((l.transactionid = t.xmax)))
           WHERE ((t.worker_id = w.id) AND ((t.status)::text = 'processing'::text))) held)
   ORDER BY w.started_at, w.id;
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since the last heartbeat.';
+COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since the last heartbeat; locked: its tasks whose row another session has locked now, so that they cannot be reported.';
 
 -- Name: accounts_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 
@@ -3955,6 +4092,11 @@ ALTER TABLE ONLY contentq.maintenance
 
 ALTER TABLE ONLY contentq.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (only_row);
+
+-- Name: silent_commits silent_commits_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.silent_commits
+    ADD CONSTRAINT silent_commits_pkey PRIMARY KEY (place);
 
 -- Name: tables tables_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 

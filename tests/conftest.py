@@ -126,7 +126,7 @@ def connect(dsn: str) -> Iterator[Callable[[], Connection]]:
     with ExitStack() as opened:
 
         def open_one() -> Connection:
-            connection = opened.enter_context(open_connection(dsn, "contentq test"))
+            connection = opened.enter_context(open_connection(dsn, "contentq test", plain=True))
             # A test that waits for a lock of another of its sessions would wait for ever.
             connection.execute("SET lock_timeout = '10s'")
             return connection

@@ -8,6 +8,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN

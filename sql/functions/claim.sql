@@ -36,10 +36,7 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     closed jsonb;
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
-    are_coming constant boolean := NOT CASE
-        WHEN pg_try_advisory_lock(1668183153, 0) THEN pg_advisory_unlock(1668183153, 0)
-        ELSE false
-    END;
+    are_coming constant boolean := contentq.are_tasks_coming();
     looks constant text := current_setting('contentq.look_again', true);
     vain integer := 0;
     chosen bigint[];

@@ -17,7 +17,7 @@ RETURNS timestamptz
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '3s'
+SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -1,6 +1,7 @@
 -- Keeps a worker alive, tells it which tasks to stop, and releases those that it does not know of.
 -- Called by: every worker, every 2 seconds.
--- Locks: its own row; rows of tasks to be told about or released in id order, skipping those that others hold, so
+-- Locks: its own row, for which it waits a second at most: one that is locked keeps its worker from being rescued, too;
+--        rows of tasks to be told about or released in id order, skipping those that others hold, so
 --        that nobody's open transaction can make a live worker look dead.
 -- Returns: (id, attempt) of tasks that it should stop: cancelled ones, and ones that it lists and no longer holds, at
 --          every call until they end; and ones no longer its own (swept, or changed by hand), once.
@@ -26,7 +27,7 @@ RETURNS TABLE (id bigint, attempt integer)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '2s'
+SET lock_timeout = '1s'
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off
@@ -35,6 +36,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    is_registered boolean;
     held_ids bigint[];
     held_attempts integer[];
     held_since timestamptz[];
@@ -42,12 +44,21 @@ DECLARE
     unknown_ids bigint[];
     unknown_attempts integer[];
 BEGIN
-    UPDATE contentq.workers AS w
-    SET heartbeat_at = clock_timestamp(),
-        busy = coalesce(heartbeat.busy, w.busy)
-    WHERE w.id = heartbeat.worker_id
-      AND w.login = session_user;
-    IF NOT FOUND THEN
+    BEGIN
+        UPDATE contentq.workers AS w
+        SET heartbeat_at = clock_timestamp(),
+            busy = coalesce(heartbeat.busy, w.busy)
+        WHERE w.id = heartbeat.worker_id
+          AND w.login = session_user;
+        is_registered := FOUND;
+    EXCEPTION
+        WHEN lock_not_available THEN
+            is_registered := true;
+            RAISE WARNING 'worker % cannot be noted as alive: its row in contentq.workers is locked by %',
+                heartbeat.worker_id,
+                (SELECT contentq.lock_holder(w.xmax) FROM contentq.workers AS w WHERE w.id = heartbeat.worker_id);
+    END;
+    IF NOT is_registered THEN
         PERFORM contentq.raise_not_registered(heartbeat.worker_id);
     END IF;
 

@@ -1,9 +1,11 @@
--- Says which of the tasks that a worker holds other sessions have locked.
--- Called by: workers whose report had to wait for a lock too long.
--- Locks: those of the tasks that are free, for an instant in a statement of its own. Returns: the ids of the others.
+-- Says which of the tasks that a worker holds cannot be reported, since another session has locked what reports change.
+-- Called by: workers whose report had to wait for a lock too long: the others are then reported without these.
+-- Locks: the tasks, their accounts and their contents, as reports do, skipping what others hold (so it never waits), and
+--        gives the locks back before it returns: with the rights of its owner it must not keep them for a caller.
+-- Returns: the ids, each with what is locked and by whom.
 -- Tasks that the worker does not hold are left alone: no report of it waits for them.
 CREATE OR REPLACE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[])
-RETURNS SETOF bigint
+RETURNS TABLE (id bigint, by text)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -14,27 +16,74 @@ SET jit = off
 SET enable_sort = on
 AS $$
 #variable_conflict use_column
+DECLARE
+    held_ids bigint[];
+    held_accounts bigint[];
+    held_contents bigint[];
+    free_tasks bigint[];
+    free_accounts bigint[];
+    free_contents bigint[];
 BEGIN
     IF NOT contentq.is_own_worker(locked_tasks.worker_id) THEN
         RETURN;
     END IF;
-    RETURN QUERY
-    SELECT t.id::bigint
+    SELECT array_agg(t.id), array_agg(t.account_id), array_agg(t.content_id)
+    INTO held_ids, held_accounts, held_contents
     FROM unnest(locked_tasks.ids) AS n (id)
     JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
-    WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
-    EXCEPT
-    SELECT f.id
-    FROM (
-        SELECT t.id::bigint
-        FROM unnest(locked_tasks.ids) AS n (id)
-        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
-        WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id)
-        ORDER BY n.id
-        FOR NO KEY UPDATE OF t SKIP LOCKED
-    ) AS f (id);
+    WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id);
+
+    BEGIN
+        free_tasks := ARRAY(
+            SELECT t.id
+            FROM unnest(held_ids) AS n (id)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR NO KEY UPDATE OF t SKIP LOCKED
+        );
+        -- As the foreign key of content does.
+        free_accounts := ARRAY(
+            SELECT a.id
+            FROM (SELECT DISTINCT u.id FROM unnest(held_accounts) AS u (id)) AS n
+            JOIN public.accounts AS a ON a.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR KEY SHARE OF a SKIP LOCKED
+        );
+        free_contents := ARRAY(
+            SELECT c.id
+            FROM (SELECT DISTINCT u.id FROM unnest(held_contents) AS u (id)) AS n
+            JOIN public.contents AS c ON c.id = ANY (ARRAY[n.id])
+            ORDER BY n.id
+            FOR NO KEY UPDATE OF c SKIP LOCKED
+        );
+        RAISE EXCEPTION USING ERRCODE = 'CQ000';
+    EXCEPTION
+        WHEN SQLSTATE 'CQ000' THEN
+            NULL;
+    END;
+
+    RETURN QUERY
+    SELECT n.id,
+           CASE
+               WHEN n.id <> ALL (free_tasks)
+               THEN (SELECT 'its row is locked by ' || contentq.lock_holder(t.xmax)
+                     FROM public.content_generation_tasks AS t
+                     WHERE t.id = n.id)
+               WHEN n.account_id <> ALL (free_accounts)
+               THEN (SELECT 'its account is locked by ' || contentq.lock_holder(a.xmax)
+                     FROM public.accounts AS a
+                     WHERE a.id = n.account_id)
+               ELSE (SELECT 'its content is locked by ' || contentq.lock_holder(c.xmax)
+                     FROM public.contents AS c
+                     WHERE c.id = n.content_id)
+           END
+    FROM unnest(held_ids, held_accounts, held_contents) AS n (id, account_id, content_id)
+    WHERE n.id <> ALL (free_tasks)
+       OR n.account_id <> ALL (free_accounts)
+       OR n.content_id IS NOT NULL AND n.content_id <> ALL (free_contents);
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.locked_tasks(bigint, bigint[]) IS
-    'Of these tasks, those that this worker holds and that other sessions have locked: reports of them would wait.';
+    'Of these tasks, those that this worker holds and cannot report now, since another session has locked their row, '
+    'account or content, and which session that is.';

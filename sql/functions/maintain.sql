@@ -29,9 +29,19 @@ DECLARE
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
+    held_since timestamptz;
+    holder text;
 BEGIN
     PERFORM FROM contentq.maintenance FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
+        SELECT m.ran_at, contentq.lock_holder(m.xmax)
+        INTO held_since, holder
+        FROM contentq.maintenance AS m
+        WHERE m.ran_at < now_ - 4 * longest_wait;
+        IF FOUND THEN
+            RAISE WARNING 'deadlines, rescues and clean-up are held up since %: the row of contentq.maintenance is locked by %',
+                date_trunc('second', held_since), holder;
+        END IF;
         RETURN longest_wait;
     END IF;
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
@@ -69,6 +79,7 @@ BEGIN
                     WHERE d.found_at < now_ - coalesce(settings.retention, interval '30 days')
                     ORDER BY d.found_at
                     LIMIT batch
+                    FOR UPDATE SKIP LOCKED
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
@@ -78,6 +89,7 @@ BEGIN
                     FROM contentq.account_pauses AS p
                     WHERE p.paused_until <= now_
                     LIMIT batch
+                    FOR UPDATE SKIP LOCKED
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);

@@ -1,18 +1,16 @@
 -- Wakes idle workers when a transaction commits that has inserted tasks or made some ready.
 -- Called by: the deferred triggers content_generation_tasks_wake and ..._wake_again, together once a transaction, right
 --            before its commit.
--- Locks: an advisory lock of the transaction, shared, and a row of wakeups; it waits for neither. Returns: NULL (it is
---        ignored).
+-- Locks: a row of wakeups or of silent_commits; it waits for neither. Returns: NULL (it is ignored).
 --
 -- A transaction that notifies holds up every other one that does until its commit is on disk: were each to notify,
 -- commits could not share a flush. So one of those that commit at the same time notifies for all: the one that gets
 -- the row of this twentieth of a second. A commit that hangs, or a transaction that goes on after SET CONSTRAINTS
--- IMMEDIATE, keeps that row, and so none from notifying that comes later. The others are known by the advisory lock,
--- which all hold until their commits are visible: a claim that comes too early for one of them sees that, and its worker
--- looks again (see claim() and next_claim_in()).
--- Anyone who can connect can hold an advisory lock: one that is not to be had makes this notify. That another one
--- notifies is only believed of a row, which it takes with the rights of the owner: producers need none for it, and no one
--- else can lock it. As a trigger of another table, which anyone could have, it takes no row.
+-- IMMEDIATE, keeps that row, and so none from notifying that comes later. Each of the others locks a row of silent_commits
+-- until its commit is visible: a claim that comes too early for one of them sees that, and its worker looks again (see
+-- claim() and next_claim_in()). One whose row is taken notifies.
+-- Both are taken with the rights of the owner: producers need none for it, and no one else can lock them. As a trigger of
+-- another table, which anyone could have, it takes no row.
 CREATE OR REPLACE FUNCTION contentq.wake_workers()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -26,12 +24,17 @@ BEGIN
     IF current_setting('contentq.notify', true) = 'off' OR pg_notification_queue_usage() >= 0.5 THEN
         RETURN NULL;
     END IF;
-    IF TG_RELID = 'public.content_generation_tasks'::regclass
-        AND pg_try_advisory_xact_lock_shared(1668183153, 0)
-    THEN
+    IF TG_RELID = 'public.content_generation_tasks'::regclass THEN
         PERFORM FROM contentq.wakeups AS w WHERE w.slot = this_slot FOR NO KEY UPDATE SKIP LOCKED;
-        IF NOT FOUND AND EXISTS (SELECT FROM contentq.wakeups AS w WHERE w.slot = this_slot) THEN
-            RETURN NULL;
+        IF NOT FOUND THEN
+            PERFORM
+            FROM contentq.silent_commits AS c
+            WHERE c.place = pg_backend_pid() % 64
+              AND EXISTS (SELECT FROM contentq.wakeups AS w WHERE w.slot = this_slot)
+            FOR NO KEY UPDATE OF c SKIP LOCKED;
+            IF FOUND THEN
+                RETURN NULL;
+            END IF;
         END IF;
     END IF;
     -- As notify_ready().

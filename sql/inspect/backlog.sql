@@ -1,12 +1,17 @@
 -- What waits: by status, then by account, then what will be claimed next.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/backlog.sql
 -- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
+-- Each query finds no one else's functions and operators, whatever search_path the session has.
+\set contentq_quiet :QUIET
+\set QUIET on
 \echo By status:
+SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT status, tasks, scheduled, retried, oldest_age AS oldest
 FROM contentq.queue_overview
 \g (format=wrapped columns=80)
 
 \echo By account:
+SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT account_id AS id, left(line, CASE WHEN octet_length(left(line, 16)) > 18 THEN 8 ELSE 16 END) AS name,
        pending, scheduled, processing, oldest_age AS oldest
 FROM contentq.backlog_by_account, regexp_replace(name, '\s+', ' ', 'g') AS line
@@ -14,6 +19,7 @@ LIMIT 20
 \g (format=wrapped columns=80)
 
 \echo Next to be claimed:
+SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT id, priority AS prio, account_id AS account, to_char(submitted_at, 'MM-DD HH24:MI:SS') AS submitted,
        left(line, CASE WHEN octet_length(left(line, 24)) > 32 THEN 12 ELSE 24 END) AS topic
 FROM contentq.tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
@@ -23,3 +29,4 @@ WHERE status = 'pending' AND scheduled_at IS NULL
 ORDER BY priority DESC, submitted_at, id
 LIMIT 10
 \g (format=wrapped columns=80)
+\set QUIET :contentq_quiet

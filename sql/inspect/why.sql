@@ -1,9 +1,14 @@
 -- Why a task is not running: its reasons, then the task itself.
 -- Run with: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql
+-- Each query finds no one else's functions and operators, whatever search_path the session has.
+\set contentq_quiet :QUIET
+\set QUIET on
 \if :{?task}
+SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT reason FROM contentq.explain(:'task') AS reason
 \g (format=wrapped columns=80)
 
+SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT id, status, priority AS prio, attempt AS att, scheduled_at::timestamp(0) AS scheduled,
        timeout_at::timestamp(0) AS deadline, account_id AS account
 FROM contentq.tasks
@@ -12,3 +17,4 @@ WHERE task_id = :'task'
 \else
 \echo 'Name the task: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql'
 \endif
+\set QUIET :contentq_quiet

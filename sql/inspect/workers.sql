@@ -1,6 +1,11 @@
 -- Who works: state, slots in use of all slots, seconds since the last heartbeat.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/workers.sql
+-- Each query finds no one else's functions and operators, whatever search_path the session has.
+\set contentq_quiet :QUIET
+\set QUIET on
+SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT id, left(hostname, 10) AS hostname, pid, state, busy || '/' || slots AS slots, heartbeat_age_s AS heard,
        left(handler, 10) AS handler
 FROM contentq.worker_status
 \g (format=wrapped columns=80)
+\set QUIET :contentq_quiet

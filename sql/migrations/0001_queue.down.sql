@@ -23,5 +23,5 @@ $$;
 
 DROP TABLE
     contentq.usage, contentq.budget_checks, contentq.used_up_budgets, contentq.account_pauses, contentq.gates,
-    contentq.account_roles, contentq.wakeups, contentq.maintenance, contentq.settings, contentq.dead_workers, contentq.workers,
-    contentq.definitions, contentq.tables;
+    contentq.account_roles, contentq.wakeups, contentq.silent_commits, contentq.maintenance, contentq.settings,
+    contentq.dead_workers, contentq.workers, contentq.definitions, contentq.tables;

@@ -180,6 +180,32 @@ DECLARE
     times text;
     values_of_times text;
 BEGIN
+    -- Whose functions a superuser would run, by triggers, checks, defaults and views: nothing else is looked at then.
+    SELECT array_agg(
+        format(E'%s belongs to %s, and anyone may create tables in schema %I; if it is what you want to take over:\n'
+               '    REVOKE CREATE ON SCHEMA %I FROM PUBLIC;', t.tab, c.relowner::regrole, n.nspname, n.nspname)
+        ORDER BY t.position)
+    INTO found
+    FROM contentq.needed_tables AS t
+    JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.tab)
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_roles AS o ON o.oid = c.relowner
+    JOIN pg_roles AS me ON me.rolname = current_user
+    WHERE me.rolsuper
+      AND NOT o.rolsuper
+      AND o.oid <> n.nspowner
+      AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
+      AND EXISTS (
+          SELECT
+          FROM aclexplode(n.nspacl) AS a
+          WHERE a.grantee = 0
+            AND a.privilege_type = 'CREATE'
+      );
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION E'tables that are there already may be a stranger''s:\n%', array_to_string(found, E'\n')
+            USING ERRCODE = 'CQ010';
+    END IF;
+
     SELECT array_agg(format('%s is not a table', t.tab) ORDER BY t.position)
     INTO found
     FROM contentq.needed_tables AS t
@@ -733,6 +759,13 @@ CREATE TABLE contentq.wakeups (
 );
 
 INSERT INTO contentq.wakeups (slot) SELECT s.slot FROM generate_series(0, 999) AS s (slot);
+
+CREATE TABLE contentq.silent_commits (
+    place integer NOT NULL,
+    CONSTRAINT silent_commits_pkey PRIMARY KEY (place)
+);
+
+INSERT INTO contentq.silent_commits (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
 
 CREATE TABLE contentq.gates (
     key text NOT NULL,

@@ -1,5 +1,5 @@
 -- The registered workers and whether they are heard. Busy is counted from the tasks, since what a worker has said
--- of itself may be two seconds old.
+-- of itself may be two seconds old. The xmax of a row is the transaction that has locked it last.
 CREATE OR REPLACE VIEW contentq.worker_status WITH (security_invoker = true) AS
 SELECT
     w.id,
@@ -18,12 +18,20 @@ SELECT
     date_trunc('second', clock_timestamp() - w.started_at) AS up,
     left(w.handler, 30) AS handler,
     w.version,
-    w.gate
+    w.gate,
+    held.locked
 FROM contentq.workers AS w
 CROSS JOIN contentq.settings AS s
 CROSS JOIN LATERAL (
-    SELECT count(*)::integer AS busy
+    SELECT count(*)::integer AS busy,
+           count(l.transactionid)::integer AS locked
     FROM public.content_generation_tasks AS t
+    LEFT JOIN (
+        SELECT DISTINCT o.transactionid
+        FROM pg_locks AS o
+        WHERE o.locktype = 'transactionid'
+          AND o.granted
+    ) AS l ON l.transactionid = t.xmax
     WHERE t.worker_id = w.id
       AND t.status = 'processing'
 ) AS held
@@ -31,4 +39,4 @@ ORDER BY w.started_at, w.id;
 
 COMMENT ON VIEW contentq.worker_status IS
     'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since '
-    'the last heartbeat.';
+    'the last heartbeat; locked: its tasks whose row another session has locked now, so that they cannot be reported.';

@@ -72,7 +72,7 @@ def test_id_that_no_column_holds_is_refused(contentq: Run) -> None:
 
 
 def test_task_of_an_account_with_a_large_id_goes_all_the_way(program: Run, empty_dsn: str, contentq: Run) -> None:
-    with connect(empty_dsn) as host:
+    with connect(empty_dsn, plain=True) as host:
         host.execute("CREATE TABLE accounts (id bigint PRIMARY KEY, name text NOT NULL)")
         host.execute(
             "CREATE TABLE contents (id bigint GENERATED ALWAYS AS IDENTITY (START 3000000000) PRIMARY KEY, "

@@ -31,8 +31,8 @@ LONG = ["bench", "--samples", "100000", "--seconds", "600"]
 
 AT_WORK = {
     "starting tasks": "query LIKE 'INSERT INTO %%A topic%%'",
-    "filling the queue": "query LIKE '%%generate_series%%' AND state = 'active'",
-    "draining the queue": "query LIKE '%%contentq.complete(%%'",
+    "filling the queue": "query LIKE '%%topic, priority)%%generate_series%%' AND state = 'active'",
+    "draining the queue": "query LIKE 'SELECT contentq.complete(%%'",
 }
 """How a phase of a bench shows in pg_stat_activity."""
 

@@ -27,7 +27,7 @@ EVERYTHING = (
 @pytest.fixture
 def bare(empty_dsn: str) -> Iterator[Queue]:
     """A session in a database that is not migrated yet."""
-    with connect(empty_dsn) as connection:
+    with connect(empty_dsn, plain=True) as connection:
         yield Queue(connection)
 
 
@@ -127,7 +127,7 @@ def test_lock_that_is_not_given_up_ends_it(contentq: Run, queue: Queue, dsn: str
 
     assert outcome.code == 1
     assert "--lock-timeout" in outcome.error
-    with connect(dsn) as connection:
+    with connect(dsn, plain=True) as connection:
         assert current_revision(connection) == HEAD
 
 
@@ -137,7 +137,7 @@ def test_going_back_is_asked_about_on_a_terminal(dsn: str, answer: str, code: in
 
     assert exit_code == code, shown
     assert f"Going back from {HEAD} to base drops {EVERYTHING}. Go on?" in shown
-    with connect(dsn) as connection:
+    with connect(dsn, plain=True) as connection:
         assert current_revision(connection) == after
 
 
@@ -148,7 +148,7 @@ def test_going_back_without_a_terminal_needs_yes(program: Run, dsn: str) -> None
     assert outcome.err == (
         f"Error: going back from {HEAD} to base drops {EVERYTHING}; nothing was changed; repeat with --yes\n"
     )
-    with connect(dsn) as connection:
+    with connect(dsn, plain=True) as connection:
         assert current_revision(connection) == HEAD
 
 

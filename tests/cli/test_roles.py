@@ -70,7 +70,7 @@ def test_database_that_is_not_migrated_is_refused(contentq: Run, empty_dsn: str)
 def test_migration_under_way_is_not_waited_for_for_ever(
     contentq: Run, dsn: str, queue: Queue, server: Server
 ) -> None:
-    with applied_roles(queue, server, dsn), connect(dsn) as other, other.transaction():
+    with applied_roles(queue, server, dsn), connect(dsn, plain=True) as other, other.transaction():
         other.execute("LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE")
 
         outcome = contentq("roles", "apply")

@@ -14,7 +14,7 @@ from tests.support.queue import Queue
 @pytest.fixture
 def host(empty_dsn: str) -> Iterator[Queue]:
     """An application whose accounts are something else: uuids for keys, no name."""
-    with connect(empty_dsn) as connection:
+    with connect(empty_dsn, plain=True) as connection:
         queue = Queue(connection)
         queue.run("CREATE TABLE accounts (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text NOT NULL)")
         queue.run("INSERT INTO accounts (email) VALUES ('ada@example.com')")

@@ -170,7 +170,7 @@ def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
         eventually(lambda: row(later).status == "completed", within=10)
         assert {row(id_).status for id_ in held_up} == {"processing"}
         eventually(lambda: all(f"report held up task=held-up-{n}" in caplog.text for n in range(3)), within=30)
-        assert 'in relation "accounts")' in caplog.text
+        assert "its account is locked by session" in caplog.text
         before, began = calls, time.monotonic()
         eventually(lambda: time.monotonic() > began + 2, within=10)
         # Each waits a second for the lock, one after the other.
@@ -264,7 +264,12 @@ def test_rows_that_someone_has_locked_hold_up_neither_reports_nor_claims(
 
 @pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
 def test_row_that_someone_has_locked_does_not_cost_a_handler_its_own_transaction(
-    start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database], plain: bool
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    connect: Callable[[], Database],
+    plain: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     started, go = threading.Event(), threading.Event()
 
@@ -290,6 +295,7 @@ def test_row_that_someone_has_locked_does_not_cost_a_handler_its_own_transaction
         assert row(id_).status == "processing"
     eventually(lambda: row(id_).status != "processing", within=10)
     assert (row(id_).status, row(id_).attempt) == ("completed", 1)
+    assert caplog.text.count("held up by a lock") == 1
 
 
 def test_worker_whose_heart_has_stopped_gives_its_tasks_back(

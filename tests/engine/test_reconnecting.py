@@ -83,6 +83,8 @@ def test_notification_that_came_together_with_the_end_of_an_answer_is_heard(run:
     async def scene(open_link: OpenLink) -> None:
         heard: list[None] = []
         link = open_link(heard=lambda: heard.append(None))
+        await call(link, "SELECT")
+        heard.clear()
         async with link.calling() as connection:
             database.execute("NOTIFY contentq_ready")
             assert select.select([connection.fileno()], [], [], 10)[0]
@@ -105,6 +107,43 @@ def test_notification_is_heard_between_calls_however_many_there_were(run: Run, d
     run(scene)
 
 
+def test_flood_of_notifications_ends_the_connection_and_the_next_one_does_not_listen_for_a_while(
+    run: Run, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        heard = asyncio.Event()
+        link = open_link(heard=heard.set, timings=Timings(flood_rest=2))
+        pid = await pid_of(link)
+        heard.clear()
+        database.execute("SELECT pg_notify('contentq_ready', n::text) FROM generate_series(1, 5000) AS n")
+        while await pid_of(link) == pid:
+            await heard.wait()
+            heard.clear()
+        listening = "SELECT * FROM pg_listening_channels()"
+        async with link.calling() as connection:
+            assert await (await connection.execute(listening)).fetchall() == []
+        while True:
+            async with link.calling() as connection:
+                if await (await connection.execute(listening)).fetchall() == [("contentq_ready",)]:
+                    break
+
+    run(scene)
+    assert caplog.text.count("flood of notifications") == 1
+
+
+def test_call_under_way_does_not_wait_for_the_end_of_a_flood(run: Run, database: Database) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(heard=lambda: None)
+        await call(link, "SELECT")
+        hanging = asyncio.ensure_future(call(link, "SELECT pg_sleep(0.2)", "SELECT pg_sleep(60)"))
+        await until_busy(database)
+        database.execute("SELECT pg_notify('contentq_ready', n::text) FROM generate_series(1, 5000) AS n")
+        with pytest.raises(psycopg.OperationalError, match="flooded"):
+            await hanging
+
+    run(scene)
+
+
 def test_connection_that_is_closed_is_not_watched_any_more(run: Run) -> None:
     """Its file descriptor is another connection's next."""
 
@@ -123,7 +162,9 @@ def test_end_of_an_idle_connection_is_told_at_once(run: Run, database: Database)
     async def scene(open_link: OpenLink) -> None:
         told = asyncio.Event()
         link = open_link(heard=told.set)
-        database.execute("SELECT pg_terminate_backend(%s)", [await pid_of(link)])
+        pid = await pid_of(link)
+        told.clear()
+        database.execute("SELECT pg_terminate_backend(%s)", [pid])
         await told.wait()
         assert not link.is_open
         assert await pid_of(link)
@@ -430,7 +471,7 @@ def test_connection_to_a_standby_is_not_used_again(run: Run, rests: list[float])
         pid = await pid_of(link)
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction) as refused:
             await call(
-                link, "SET default_transaction_read_only = on", "INSERT INTO accounts (name) VALUES ('Ada')"
+                link, "SET default_transaction_read_only = on", "INSERT INTO public.accounts (name) VALUES ('Ada')"
             )
         await link.back_off(refused.value)
         assert await pid_of(link) != pid

@@ -79,7 +79,7 @@ def log_in(administrator: Queue, dsn: str) -> Iterator[Callable[..., Queue]]:
 
         def session(*roles: str, name: str) -> Queue:
             own = opened.enter_context(login(administrator, dsn, *roles, name=name))
-            return Queue(opened.enter_context(closing(open_connection(own, "contentq test"))))
+            return Queue(opened.enter_context(closing(open_connection(own, "contentq test", plain=True))))
 
         yield session
 
@@ -474,7 +474,7 @@ def owner(administrator: Queue, server: Server, empty_dsn: str) -> Iterator[str]
     administrator.run(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'owner'")
     administrator.run(f"ALTER DATABASE {database} OWNER TO {name}")
     yield make_conninfo(empty_dsn, user=name, password="owner")
-    with closing(open_connection(empty_dsn, "contentq test")) as connection:
+    with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
         connection.execute(f"REASSIGN OWNED BY {name} TO CURRENT_USER".encode())
         connection.execute(b"REASSIGN OWNED BY contentq_definer TO CURRENT_USER")
         for role in ROLES:
@@ -484,7 +484,7 @@ def owner(administrator: Queue, server: Server, empty_dsn: str) -> Iterator[str]
 
 
 def rows(dsn: str, query: str) -> list[Row]:
-    with closing(open_connection(dsn, "contentq test")) as connection:
+    with closing(open_connection(dsn, "contentq test", plain=True)) as connection:
         return Queue(connection).rows(query)
 
 
@@ -505,7 +505,7 @@ def test_owner_who_is_no_superuser_applies_migrates_and_uninstalls(
 
     assert migrate(owner) == Migrated(HEAD, HEAD)
     for damage in ("DROP FUNCTION contentq.claim", "COMMENT ON FUNCTION contentq.complete IS 'mine'"):
-        with closing(open_connection(owner, "contentq test")) as connection:
+        with closing(open_connection(owner, "contentq test", plain=True)) as connection:
             connection.execute(damage.encode())
     assert len(migrate(owner).changes) == 3
     (claim,) = rows(empty_dsn, "SELECT proowner::regrole::text AS owner FROM pg_proc WHERE proname = 'claim'")
@@ -532,7 +532,7 @@ def bare_owner(database: Connection, server: Server, empty_dsn: str) -> Iterator
         administrator.run(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'owner'")
         administrator.run(f"ALTER DATABASE {conninfo_to_dict(empty_dsn)['dbname']} OWNER TO {name}")
         yield make_conninfo(empty_dsn, user=name, password="owner")
-        with closing(open_connection(empty_dsn, "contentq test")) as connection:
+        with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
             queue = Queue(connection)
             for role in queue.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", [*ROLES, name]):
                 queue.run(f"REASSIGN OWNED BY {role} TO CURRENT_USER")
@@ -550,7 +550,7 @@ def test_owner_who_may_create_roles_needs_no_superuser(bare_owner: str, empty_ds
         f"created role {role}" for role in sorted(ROLES)
     ]
     assert left == []
-    with closing(open_connection(bare_owner, "contentq test")) as connection:
+    with closing(open_connection(bare_owner, "contentq test", plain=True)) as connection:
         connection.execute("DROP FUNCTION contentq.claim")
     migrate(bare_owner)
     (claim,) = rows(empty_dsn, "SELECT proowner::regrole::text AS owner FROM pg_proc WHERE proname = 'claim'")
@@ -566,7 +566,7 @@ def test_everyone_may_create_nothing_in_schema_public_once_the_roles_are_applied
     migrate(owner)
     apply_roles(empty_dsn)
     name = f"{conninfo_to_dict(owner)['user']}_of_public"
-    with closing(open_connection(empty_dsn, "contentq test")) as connection:
+    with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
         connection.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
         connection.execute(f"CREATE ROLE {name}".encode())
         try:

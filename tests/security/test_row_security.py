@@ -357,7 +357,7 @@ def test_dump_that_is_restored_has_it(scene: Scene, server: Server) -> None:
     with server.databases.empty() as other:
         command = [str(client("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", other]
         subprocess.run(command, input=dump, capture_output=True, text=True, check=True)
-        restored = Queue(connect(other))
+        restored = Queue(connect(other, plain=True))
         assert restored.rows(STATE) == before
         restored.run(f"SET ROLE {scene.logins.name('reader')}")
         assert restored.values("SELECT name FROM public.accounts") == ["Mine"]
@@ -369,7 +369,7 @@ def test_dump_that_is_restored_has_it(scene: Scene, server: Server) -> None:
 
 def _drop_owned(dsn: str, names: list[str]) -> None:
     """What roles of the server have in another database, so that they can be dropped."""
-    with connect(dsn) as connection:
+    with connect(dsn, plain=True) as connection:
         for name in [*ROLES, *names]:
             connection.execute(f'REASSIGN OWNED BY "{name}" TO CURRENT_USER'.encode())
             connection.execute(f'DROP OWNED BY "{name}"'.encode())
@@ -379,7 +379,7 @@ def _drop_owned(dsn: str, names: list[str]) -> None:
 def adopted(empty_dsn: str, owner: Queue) -> Iterator[Queue]:
     """A database whose accounts and contents are those of a host, which has row level security on one of them."""
     del owner  # the roles are there
-    with connect(empty_dsn, "contentq test") as connection:
+    with connect(empty_dsn, "contentq test", plain=True) as connection:
         host = Queue(connection)
         host.run(LARGE_KEYS)
         host.run("ALTER TABLE accounts ENABLE ROW LEVEL SECURITY")

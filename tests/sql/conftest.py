@@ -58,5 +58,5 @@ def connect_queue(connect: Callable[[], Connection]) -> Callable[[], Queue]:
 @pytest.fixture
 def bare(empty_dsn: str) -> Iterator[Queue]:
     """A session in the database of `empty_dsn`, which is not migrated yet."""
-    with closing(open_connection(empty_dsn, "contentq test")) as connection:
+    with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
         yield Queue(connection)

@@ -119,10 +119,21 @@ def test_lock_that_someone_holds_ends_the_migration_with_nothing_changed(
     with reader.connection.transaction():
         reader.run("SELECT FROM content_generation_tasks")
 
-        with pytest.raises(ContentQueueError, match=r"waited 0\.1 seconds for a lock that another session holds"):
+        with pytest.raises(ContentQueueError, match=r"waited 0\.1 seconds for a lock and gave up"):
             migrate(dsn, "base", lock_timeout=0.1)
     assert dump(dsn) == before
     assert current_revision(reader.connection) == HEAD
+
+
+def test_error_says_who_holds_the_lock(dsn: str, connect_queue: Callable[[], Queue]) -> None:
+    reader = connect_queue()
+    with reader.connection.transaction():
+        reader.run("LOCK TABLE content_generation_tasks IN ACCESS SHARE MODE")
+        pid, user = reader.rows("SELECT pg_backend_pid() AS pid, current_user AS user")[0].values()
+
+        said = rf"held by session {pid} \(contentq test, user {user}, idle in transaction, for \d+ s\)"
+        with pytest.raises(ContentQueueError, match=said):
+            migrate(dsn, "base", lock_timeout=2)
 
 
 def test_revision_that_does_not_exist_is_refused(empty_dsn: str, bare: Queue) -> None:

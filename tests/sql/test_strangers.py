@@ -15,25 +15,20 @@ COST = '{"model": "small", "cost": 0.75}'
 
 ADVISORY_LOCKS = [
     "SELECT pg_advisory_lock(hashtextextended('contentq.maintain', 0))",
+    "SELECT pg_advisory_lock(1668183153, 0)",
     "SELECT pg_advisory_lock(hashtextextended('contentq.budget', n)) FROM generate_series(0, 255) AS n",
     "SELECT pg_advisory_lock(1668183153, 1 + mod(floor(extract(epoch FROM now()) * 20)::bigint + n, 1000000)"
     "::integer) FROM generate_series(0, 200) AS n",
 ]
-"""Keys that were used once, or are; whoever knows the source knows them."""
-
-PRODUCERS = {
-    "exclusive": "SELECT pg_advisory_lock(1668183153, 0)",
-    "shared": "SELECT pg_advisory_lock_shared(1668183153, 0)",
-}
-"""What producers share until their commits are visible."""
+"""Keys that were used once; whoever knows the source knows them."""
 
 
-@pytest.fixture(params=PRODUCERS)
+@pytest.fixture(params=["pg_advisory_lock", "pg_advisory_lock_shared"])
 def stranger(request: pytest.FixtureRequest, connect_queue: Callable[[], Queue]) -> Queue:
     """A session that holds every advisory lock that it can think of, for longer than the test takes."""
     stranger = connect_queue()
-    for statement in [*ADVISORY_LOCKS, PRODUCERS[request.param]]:
-        stranger.run(statement)
+    for statement in ADVISORY_LOCKS:
+        stranger.run(statement.replace("pg_advisory_lock", request.param))
     return stranger
 
 
@@ -65,6 +60,13 @@ def test_each_insert_wakes(queue: Queue, connect_queue: Callable[[], Queue]) -> 
     for _ in range(20):
         queue.add()
         assert heard(listener) == 1
+
+
+@pytest.mark.usefixtures("stranger")
+def test_claim_that_finds_nothing_need_not_look_again(queue: Queue) -> None:
+    assert queue.claim(queue.register(), 10) == []
+
+    assert queue.value("SELECT contentq.next_claim_in()") is None
 
 
 @pytest.mark.usefixtures("stranger")

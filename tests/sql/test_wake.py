@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import psycopg
@@ -149,6 +149,16 @@ def test_one_transaction_notifies_for_those_that_commit_with_it(
     assert 1 in [notifications_of_two() for _ in range(5)]
 
 
+@pytest.fixture
+def another_notifies(connect_queue: Callable[[], Queue]) -> Iterator[None]:
+    """A transaction that notifies for all that commit while it lasts."""
+    notifying = connect_queue()
+    with notifying.connection.transaction():
+        notifying.run("SELECT FROM contentq.wakeups FOR NO KEY UPDATE")
+        yield
+
+
+@pytest.mark.usefixtures("another_notifies")
 def test_claim_that_finds_too_little_while_tasks_are_being_committed_is_to_look_again(
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
@@ -163,6 +173,34 @@ def test_claim_that_finds_too_little_while_tasks_are_being_committed_is_to_look_
     assert queue.value("SELECT contentq.next_claim_in()") != SOON
 
 
+@pytest.mark.usefixtures("another_notifies")
+def test_tasks_are_coming_also_when_a_subtransaction_commits_them(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    producer = connect_queue()
+    with producer.connection.transaction():
+        with producer.connection.transaction():
+            producer.add(account_id=queue.account)
+            producer.run(HOLD)
+        assert queue.value("SELECT contentq.are_tasks_coming()")
+
+    assert not queue.value("SELECT contentq.are_tasks_coming()")
+
+
+@pytest.mark.usefixtures("another_notifies")
+def test_tasks_are_coming_also_beside_an_old_transaction(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
+    account, old, producer = queue.account, connect_queue(), connect_queue()
+    with old.connection.transaction():
+        old.value("SELECT pg_current_xact_id()::text")
+        queue.add()
+        assert not queue.value("SELECT contentq.are_tasks_coming()")
+        with producer.connection.transaction():
+            producer.add(account_id=account)
+            producer.run(HOLD)
+            assert queue.value("SELECT contentq.are_tasks_coming()")
+
+
+@pytest.mark.usefixtures("another_notifies")
 def test_claims_that_look_again_in_vain_come_ever_later(
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
@@ -181,6 +219,7 @@ def test_claims_that_look_again_in_vain_come_ever_later(
         assert queue.value("SELECT contentq.next_claim_in()") == SOON
 
 
+@pytest.mark.usefixtures("another_notifies")
 def test_claim_that_finds_enough_need_not_look_again(
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
@@ -191,6 +230,18 @@ def test_claim_that_finds_enough_need_not_look_again(
         producer.run(HOLD)
         assert len(queue.claim(worker, 1)) == 1
         assert queue.value("SELECT contentq.next_claim_in()") != SOON
+
+
+@pytest.mark.usefixtures("another_notifies")
+def test_transaction_notifies_when_it_cannot_say_that_its_tasks_are_coming(
+    queue: Queue, connect_queue: Callable[[], Queue], listener: Queue
+) -> None:
+    forgotten = connect_queue()
+    with forgotten.connection.transaction():
+        forgotten.run("SELECT FROM contentq.silent_commits FOR UPDATE")
+        queue.add()
+
+    assert heard(listener) == [""]
 
 
 def test_commit_that_hangs_keeps_no_later_one_from_notifying(
@@ -229,12 +280,6 @@ def test_insert_of_finished_tasks_wakes_no_one(queue: Queue, listener: Queue) ->
     queue.add(status="completed", started_at="2001-01-01", completed_at="2001-01-01")
 
     assert heard(listener) == []
-
-
-def test_claims_leave_the_lock_of_producers_alone(queue: Queue, worker: int) -> None:
-    queue.claim(worker, 10)
-
-    assert queue.rows("SELECT * FROM pg_locks WHERE locktype = 'advisory' AND classid = 1668183153") == []
 
 
 def test_producer_that_opts_out_can_commit_in_two_phases(queue: Queue, listener: Queue) -> None:

@@ -38,7 +38,7 @@ class Logins:
 
     def open(self, dsn: str) -> Queue:
         """A session of a login."""
-        return Queue(self._opened.enter_context(connect(dsn, "contentq test")))
+        return Queue(self._opened.enter_context(connect(dsn, "contentq test", plain=True)))
 
     def add_open(self, name: str, *roles: str) -> Queue:
         """Makes a login that is a member of these roles; returns a session of it."""

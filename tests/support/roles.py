@@ -59,5 +59,8 @@ def login(queue: Queue, dsn: str, *roles: str, name: str = "user") -> Iterator[s
 @contextmanager
 def logged_in(queue: Queue, dsn: str, *roles: str, name: str = "user") -> Iterator[Queue]:
     """A session of such a login."""
-    with login(queue, dsn, *roles, name=name) as own, closing(connect(own, "contentq test")) as connection:
+    with (
+        login(queue, dsn, *roles, name=name) as own,
+        closing(connect(own, "contentq test", plain=True)) as connection,
+    ):
         yield Queue(connection)

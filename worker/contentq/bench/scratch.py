@@ -43,7 +43,8 @@ _SETTINGS = """
     JOIN pg_database AS d ON d.oid = s.setdatabase
     CROSS JOIN unnest(s.setconfig) AS setting
     WHERE d.datname = current_database()
-      AND s.setrole = 0"""
+      AND s.setrole = 0
+      AND NOT starts_with(setting, 'search_path=')"""
 _SCRATCH_DATABASES = """
     SELECT d.datname::text, EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datid = d.oid),
            pg_has_role(d.datdba, 'MEMBER')
@@ -131,7 +132,7 @@ def _create(connection: Connection, name: str, home: _Home) -> None:
     create = sql.SQL(_CREATE).format(sql.Identifier(name), *map(sql.Literal, options))
     if home.tablespace is not None:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(home.tablespace))
-    connection.execute(create)
+    _run_alone(connection, create)
     for (setting,) in connection.execute(_SETTINGS).fetchall():
         with suppress(psycopg.errors.InsufficientPrivilege):
             parts = sql.SQL(".").join(map(sql.Identifier, setting.split(".")))
@@ -168,7 +169,12 @@ def _drop(connection: Connection, name: str) -> None:
     """Drops it, also while a pooler still holds connections to it."""
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     try:
-        connection.execute(drop + sql.SQL(" WITH (FORCE)"))
+        _run_alone(connection, drop + sql.SQL(" WITH (FORCE)"))
     except psycopg.errors.InsufficientPrivilege:
         # Not everyone may end an autovacuum; without FORCE, PostgreSQL itself asks it to end and waits for it.
-        connection.execute(drop)
+        _run_alone(connection, drop)
+
+
+def _run_alone(connection: Connection, statement: sql.Composed) -> None:
+    """Runs what refuses to be in a transaction with anything else, be it a setting."""
+    psycopg.Cursor(connection).execute(statement)

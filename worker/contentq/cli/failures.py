@@ -39,6 +39,13 @@ def _from_database(error: psycopg.Error) -> tuple[str, int]:
     hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
     if isinstance(error, errors.InsufficientPrivilege) and not hint:
         return f"{said}; connect as a user who may, or have the owner of the database grant it", 1
+    if isinstance(error, errors.LockNotAvailable):
+        place = (error.diag.context or "").partition("\n")[0]
+        return (
+            f"another session has locked what this needs{f' ({place})' if place else ''} and has not released it "
+            "in time; try again when its transaction has ended (pg_stat_activity shows it)",
+            1,
+        )
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return f"{said}; this is a replica, or a user whose sessions may only read: name the primary", 1
     if isinstance(error, errors.UndefinedTable | errors.UndefinedFunction | errors.UndefinedColumn):

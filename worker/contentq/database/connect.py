@@ -1,7 +1,16 @@
-"""Opening connections the one way that contentq does: quick to notice a dead peer, and safe behind PgBouncer."""
+"""Opening connections the one way that contentq does: quick to notice a dead peer, and safe behind PgBouncer.
+
+They are secured, as secured.py has it, but for *plain* ones, on which a host's or a handler's own SQL runs: there
+the session is as the server makes it, and statements of contentq's are calls of one qualified function, without
+operators.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+from contextlib import suppress
 from typing import Any, TypedDict
 
 import psycopg
@@ -9,10 +18,14 @@ from psycopg.rows import TupleRow
 
 from contentq.database import transport
 from contentq.database.dsn import parameters, without_secrets
+from contentq.database.secured import SecuredAsyncConnection, SecuredConnection
 from contentq.errors import DatabaseUnreachable
 
 CONNECT_TIMEOUT = 3
 """Seconds to wait for one host to answer a connection attempt."""
+
+ANSWER_TIMEOUT = 10
+"""Seconds to wait for the first answer, on a connection of asyncio; a pooler may have no session free before."""
 
 _DEFAULTS = {
     "connect_timeout": CONNECT_TIMEOUT,
@@ -49,33 +62,69 @@ def connection_parameters(dsn: str, application_name: str, over_tls: bool = Fals
 
 
 def connect(
-    dsn: str, application_name: str = "contentq", *, over_tls: bool = False
+    dsn: str, application_name: str = "contentq", *, plain: bool = False, over_tls: bool = False
 ) -> psycopg.Connection[TupleRow]:
-    """A connection in autocommit mode. Raises DatabaseUnreachable."""
+    """A connection in autocommit mode. plain: for SQL that is not contentq's. Raises DatabaseUnreachable."""
     given = connection_parameters(dsn, application_name, over_tls)
     try:
-        return psycopg.connect(**given, **_OPTIONS)
+        if plain:
+            return psycopg.connect(**given, **_OPTIONS)
+        connection = SecuredConnection.connect(**given, **_OPTIONS)
+        try:
+            connection.secure()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
     except psycopg.OperationalError as error:
         if not transport.is_worth_tls(given, error):
             raise DatabaseUnreachable(_unreachable(dsn, error, over_tls)) from None
-    return connect(dsn, application_name, over_tls=True)
+    return connect(dsn, application_name, plain=plain, over_tls=True)
 
 
 async def connect_async(
-    dsn: str, application_name: str = "contentq", *, prepare: bool = False, over_tls: bool = False
+    dsn: str,
+    application_name: str = "contentq",
+    *,
+    prepare: bool = False,
+    plain: bool = False,
+    over_tls: bool = False,
 ) -> psycopg.AsyncConnection[TupleRow]:
     """An asyncio connection in autocommit mode. prepare: whether its statements may be prepared by name.
 
-    Raises DatabaseUnreachable.
+    plain: for SQL that is not contentq's. Raises DatabaseUnreachable.
     """
     given = connection_parameters(dsn, application_name, over_tls)
     options: _Options = {**_OPTIONS, "prepare_threshold": PREPARE_AFTER if prepare else None}
     try:
-        return await psycopg.AsyncConnection.connect(**given, **options)
+        if plain:
+            return await psycopg.AsyncConnection.connect(**given, **options)
+        connection = await SecuredAsyncConnection.connect(**given, **options)
+        # Who has let us in may be gone before it answers.
+        cutting = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, cut, connection)
+        try:
+            await connection.secure()
+        except BaseException:
+            await connection.close()
+            raise
+        finally:
+            cutting.cancel()
+        return connection
     except psycopg.OperationalError as error:
         if not transport.is_worth_tls(given, error):
             raise DatabaseUnreachable(_unreachable(dsn, error, over_tls)) from None
-    return await connect_async(dsn, application_name, prepare=prepare, over_tls=True)
+    return await connect_async(dsn, application_name, prepare=prepare, plain=plain, over_tls=True)
+
+
+def leads_to_the_server(connection: object) -> bool:
+    """Whether a secured connection has no pooler in between."""
+    return isinstance(connection, SecuredConnection | SecuredAsyncConnection) and connection.is_direct
+
+
+def cut(connection: psycopg.Connection[TupleRow] | psycopg.AsyncConnection[TupleRow]) -> None:
+    """Ends a connection under whoever waits for it: at once, and whether or not the peer answers."""
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _unreachable(dsn: str, error: psycopg.OperationalError, over_tls: bool) -> str:

@@ -32,18 +32,19 @@ class Database:
         """The same database without the pooler, as far as a way around it is known."""
         return self if self.listen_dsn is None else replace(self, dsn=self.listen_dsn, listen_dsn=None)
 
-    def connect(self, application_name: str) -> psycopg.Connection[TupleRow]:
-        """A connection in autocommit mode. Raises DatabaseUnreachable."""
-        return connect(self.dsn, application_name)
+    def connect(self, application_name: str, *, plain: bool = False) -> psycopg.Connection[TupleRow]:
+        """A connection in autocommit mode. plain: for SQL that is not contentq's. Raises DatabaseUnreachable."""
+        return connect(self.dsn, application_name, plain=plain)
 
     async def connect_async(
-        self, application_name: str, *, prepare: bool = False
+        self, application_name: str, *, prepare: bool = False, plain: bool = False
     ) -> psycopg.AsyncConnection[TupleRow]:
         """An asyncio connection in autocommit mode. Raises DatabaseUnreachable.
 
-        prepare: whether its statements may be prepared by name, which needs a direct way.
+        prepare: whether its statements may be prepared by name, which needs a direct way. plain: for SQL that is
+        not contentq's.
         """
-        return await connect_async(self.dsn, application_name, prepare=prepare)
+        return await connect_async(self.dsn, application_name, prepare=prepare, plain=plain)
 
     def check(self, application_name: str) -> None:
         """Raises DatabaseUnreachable or SchemaMismatch, so that a mistake shows before anything is started."""

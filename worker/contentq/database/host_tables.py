@@ -90,14 +90,33 @@ _SECURED = """
     ORDER BY t.table_name"""
 
 
+_OPEN_SCHEMAS = """
+    SELECT n.nspname
+    FROM pg_namespace AS n
+    WHERE (n.nspname = 'public' OR n.nspname IN (SELECT t.schema_name FROM contentq.tables AS t))
+      AND EXISTS (
+          SELECT
+          FROM aclexplode(n.nspacl) AS a
+          WHERE a.grantee = 0
+            AND a.privilege_type = 'CREATE')
+    ORDER BY n.nspname"""
+"""Schemas in which anyone may create: the default of public up to PostgreSQL 14, which an upgrade keeps."""
+
+
 def collect_notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
     """What works otherwise than one may expect, though nothing is wrong with it."""
+    open_schemas = [str(row[0]) for row in connection.execute(_OPEN_SCHEMAS)]
     unfilled = [str(row[0]) for row in connection.execute(_UNFILLED)]
     secured = [str(row[0]) for row in connection.execute(_SECURED)]
     notes = [
         f"content_generation_tasks.{name} is NOT NULL without a default: contentq submit cannot insert tasks, "
         "only producers that fill it can"
         for name in unfilled
+    ]
+    notes += [
+        f"anyone may create objects in schema {name}, which other programs, and people in psql, may then run "
+        f"unknowingly; to end that: REVOKE CREATE ON SCHEMA {name} FROM PUBLIC"
+        for name in open_schemas
     ]
     if secured:
         notes.append(

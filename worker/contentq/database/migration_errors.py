@@ -22,9 +22,9 @@ def explain(error: Exception, attributes: Mapping[str, Any]) -> ContentQueueErro
     cause = cause_of(error)
     if isinstance(cause, psycopg.errors.LockNotAvailable):
         return ContentQueueError(
-            f"the migration waited {attributes['lock_timeout']:g} seconds for a lock that another session holds "
-            "and gave up, with nothing changed; run it again when that session has ended, or with a longer "
-            "--lock-timeout"
+            f"the migration waited {attributes['lock_timeout']:g} seconds for a lock and gave up, with nothing "
+            f"changed; it is held by {attributes.get('blockers', 'another session')}; run it again when that has "
+            "ended, or with a longer --lock-timeout"
         )
     if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
         return ContentQueueError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from psycopg.rows import TupleRow
 
 from contentq.database import definitions
 from contentq.database import dsn as dsns
+from contentq.database.blockers import watching
 from contentq.database.comments import remove_comments_sql, restore_comments, write_comments_sql
 from contentq.database.connect import connect
 from contentq.database.definitions import DEFAULT_SCHEMA, Installer, in_schema
@@ -67,10 +69,10 @@ _LOCK = "LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE;\n"
 """What makes two migrations wait for each other. Who may only read cannot hold it."""
 
 _OWNER = """
-    SELECT pg_catalog.pg_get_userbyid(coalesce(
+    SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_get_userbyid(coalesce(
         (SELECT n.nspowner FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'contentq'),
         (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())))"""
-"""Who may migrate: the owner of what is there, else that of the database."""
+"""The process that serves the session, and who may migrate: the owner of what is there, else of the database."""
 
 _FORGET = """
 DO $$
@@ -191,14 +193,21 @@ def run_revisions(environment: Any) -> None:
     dsn = attributes.get("dsn") or dsns.resolve(environment.config.get_main_option("sqlalchemy.url"))
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _plain_connection(dsn),
+        creator=lambda: _transactional_connection(dsn),
         poolclass=sqlalchemy.pool.NullPool,
+        # It looks for the type with operators, before the search_path is set behind a pooler.
+        use_native_hstore=False,
     )
     lock_timeout = attributes.setdefault("lock_timeout", DEFAULT_LOCK_TIMEOUT)
-    with engine.connect() as connection, connection.begin():
-        raw: Any = connection.connection.dbapi_connection
-        attributes["owner"] = raw.execute(_OWNER).fetchone()[0]
+    with ExitStack() as opened:
+        connection = opened.enter_context(engine.connect())
+        # As the search_path has it, which is not set yet when SQLAlchemy asks for it behind a pooler.
+        connection.dialect.default_schema_name = "pg_catalog"
+        opened.enter_context(connection.begin())
         _execute(connection, f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)};\n{_SEARCH_PATH}")
+        raw: Any = connection.connection.dbapi_connection
+        pid, attributes["owner"] = raw.execute(_OWNER).fetchone()
+        attributes["blockers"] = opened.enter_context(watching(dsn, pid, lock_timeout))
         schema = _begin(raw, _wanted_schema(environment))
         attributes["schema"] = schema
         attributes["installer"] = installer = Installer(raw, schema)
@@ -207,7 +216,9 @@ def run_revisions(environment: Any) -> None:
             version_table=VERSION_TABLE,
             version_table_schema=VERSION_SCHEMA,
             process_revision_directives=_write_step_files,
-            target_metadata=_metadata(),
+            target_metadata=_metadata(schema),
+            include_schemas=True,
+            include_name=lambda name, kind, _parents: kind != "schema" or name == schema,
             include_object=_is_in_the_models,
             compare_server_default=True,
         )
@@ -216,9 +227,6 @@ def run_revisions(environment: Any) -> None:
         known = _revisions(ScriptDirectory.from_config(environment.config))
         if done.before is not None and done.before not in known:
             raise newer(done.before)
-        if not _is_asked_to_migrate(environment):
-            # The models name no schema: their tables are looked for where they are.
-            _execute(connection, f"SET LOCAL search_path = {schema}, pg_catalog, pg_temp")
         environment.run_migrations()
         done.after = current_revision(raw)
         if done.after is None:
@@ -239,11 +247,14 @@ def run_revisions(environment: Any) -> None:
             done.notes += collect_notes(raw)
 
 
-def _metadata() -> sqlalchemy.MetaData:
-    """The models' tables, for `alembic check`."""
+def _metadata(schema: str) -> sqlalchemy.MetaData:
+    """The models' tables, in the schema that they are in, for `alembic check`."""
     from contentq.models import Base
 
-    return Base.metadata
+    metadata = sqlalchemy.MetaData()
+    for table in Base.metadata.tables.values():
+        table.to_metadata(metadata, schema=schema)
+    return metadata
 
 
 def _is_in_the_models(
@@ -375,7 +386,7 @@ def _config(output: io.StringIO | None = None) -> Config:
     return config
 
 
-def _plain_connection(dsn: str) -> psycopg.Connection[TupleRow]:
+def _transactional_connection(dsn: str) -> psycopg.Connection[TupleRow]:
     connection = connect(dsn, "contentq migrate")
     try:
         _require_utf8(connection)

@@ -53,9 +53,7 @@ class Claimer:
         wake_up: WakeUp,
         timings: Timings,
     ) -> None:
-        # The claims' own connection listens: a notification then goes straight to whoever acts on it.
-        heard = wake_up.signal if database.is_direct else None
-        self._link = ReconnectingConnection(database, "claim", timings, prepare=True, heard=heard)
+        self._link = ReconnectingConnection(database, "claim", timings, prepare=True)
         self._source = source
         self._options = options
         self._runner = runner

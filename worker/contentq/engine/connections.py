@@ -45,7 +45,7 @@ class HandlerConnections:
             if self._warn_after <= waited < self._warn_after + 0.01:
                 log.warning(_HINT, self._warn_after, self._most)
         try:
-            connection = await self._database.connect_async("contentq handler")
+            connection = await self._database.connect_async("contentq handler", plain=True)
             await connection.set_autocommit(False)
         except BaseException:
             self._free.release()
@@ -58,7 +58,7 @@ class HandlerConnections:
             log.warning(_HINT, self._warn_after, self._most)
             self._free.acquire()
         try:
-            connection = self._database.connect("contentq handler")
+            connection = self._database.connect("contentq handler", plain=True)
             connection.autocommit = False
         except BaseException:
             self._free.release()

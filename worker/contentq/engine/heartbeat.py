@@ -1,8 +1,9 @@
 """The heartbeat: a thread with a connection of its own that registers the worker, tells the database what the
-worker holds and the worker what to stop, and does maintenance. It listens when the claims go through a pooler.
+worker holds and the worker what to stop, and does maintenance. It also listens.
 
 It is a thread because a handler may block the event loop: the worker must not look dead, and the deadlines of
-tasks must pass all the same.
+tasks must pass all the same. It listens because anyone can flood it with notifications: what this connection is
+used for can be done again on another one, while of a claim that is not answered no one knows what became of it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Heartbeat:
             database.direct(),
             "heartbeat",
             timings,
-            heard=self._wake if database.listen and not database.is_direct else None,
+            heard=self._wake if database.listen else None,
         )
         self._identity = identity
         self._held = held
@@ -180,7 +181,7 @@ class Heartbeat:
                 await self._register(connection)
             else:
                 await self._beat(connection)
-        # Whatever was notified while nobody listened is found by looking.
+        # Whatever became ready while it was out of reach is found by looking.
         self._wake()
 
         next_beat = time.monotonic() + self._timings.heartbeat

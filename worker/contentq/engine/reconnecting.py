@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -15,12 +13,19 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
+from contentq.database.connect import cut, leads_to_the_server
 from contentq.database.database import Database
 from contentq.engine.database_errors import is_outage, is_read_only, one_line
+from contentq.engine.flood import FloodGuard
 from contentq.engine.timings import Timings
 from contentq.queue import contract
 
 log = logging.getLogger("contentq.worker")
+
+WARN_AGAIN = 60.0
+"""Seconds after which the same warning of the database is logged again."""
+
+NEVER = float("-inf")
 
 
 class ReconnectingConnection:
@@ -29,7 +34,8 @@ class ReconnectingConnection:
     prepare: whether statements may be prepared by name, which saves the server a quarter of a millisecond a call.
     Should a pooler in transaction mode be in the way after all, the link finds out and does without.
     heard: whom to tell of notifications; without it the link does not listen. It is also told when the idle
-    connection has ended, and whoever listens should look for what it has missed.
+    connection has ended, and whoever listens should look for what it has missed. A flood of notifications ends the
+    connection, and a call under way with it; the next one does not listen for a while.
     """
 
     def __init__(
@@ -45,7 +51,10 @@ class ReconnectingConnection:
         self._timings = timings
         self._prepare = prepare and database.is_direct
         self._heard = heard
+        self._is_listening = False
+        self._flood = FloodGuard(timings)
         self._warned_of_pooler = False
+        self._warned_at: dict[str, float] = {}
         self._reading: asyncio.AbstractEventLoop | None = None
         self._read_from = -1
         self._ended: asyncio.Future[None] | None = None
@@ -68,18 +77,7 @@ class ReconnectingConnection:
         Raises what `is_outage` recognises when the database cannot be reached or is lost on the way; the
         connection is then closed, and whether the calls took effect is not known.
         """
-        if self._suspect:
-            self._suspect = False
-            await self.close()
-        self._stop_reading()
-        is_new = not self.is_open
-        if is_new:
-            self._connection = await self._database.connect_async(
-                f"contentq {self._purpose}", prepare=self._prepare
-            )
-            self._connection.add_notice_handler(_log_warning)
-        connection = self._connection
-        assert connection is not None
+        connection, is_new = await self._open()
         self._timed_out = self._closed_under_it = False
         self._caller = asyncio.current_task()
         limit = self._timings.call if timeout is None else timeout
@@ -87,9 +85,12 @@ class ReconnectingConnection:
         self._watch()
         try:
             if is_new:
-                await self._set_up(connection)
+                await self._find_pooler(connection)
             yield connection
+            await self._listen(connection)
         except BaseException as error:
+            if self._is_flooded():
+                raise psycopg.OperationalError("the connection was flooded with notifications") from None
             if self._closed_under_it and isinstance(error, asyncio.CancelledError) and not self._is_cancelled():
                 raise psycopg.OperationalError("the connection was closed during a call") from None
             if isinstance(error, _PREPARED_ELSEWHERE):
@@ -100,6 +101,8 @@ class ReconnectingConnection:
             raise
         finally:
             self._stop_watching()
+            if self._is_flooded():
+                await self.close()
             self._read()
         self._suspect = False
         if self._backoff:
@@ -155,9 +158,32 @@ class ReconnectingConnection:
         if self._connection is not None:
             cut(self._connection)
 
-    async def _set_up(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
-        """Finds out what a new connection is good for, and listens on it."""
-        if await leads_to_the_server(connection):
+    async def _open(self) -> tuple[psycopg.AsyncConnection[TupleRow], bool]:
+        """The connection, and whether it is a new one."""
+        if self._suspect or self._is_flooded():
+            self._suspect = False
+            await self.close()
+        self._stop_reading()
+        if self._connection is not None and not self._connection.closed:
+            return self._connection, False
+        self._is_listening = False
+        connection = await self._database.connect_async(f"contentq {self._purpose}", prepare=self._prepare)
+        connection.add_notice_handler(self._log_warning)
+        self._connection = connection
+        return connection, True
+
+    async def _listen(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
+        """Listens on a connection that has been of use, unless it does or is not to."""
+        if self._heard is None or self._is_listening or not self._flood.is_to_listen or connection.closed:
+            return
+        connection.add_notify_handler(lambda _notification: self._notified(1))
+        await contract.listen(connection)
+        self._is_listening = True
+        self._heard()  # whatever was notified before is found by looking
+
+    async def _find_pooler(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
+        """Finds out what a new connection is good for."""
+        if leads_to_the_server(connection):
             await contract.stay_open(connection)
         else:
             self._prepare, connection.prepare_threshold = False, None
@@ -167,10 +193,17 @@ class ReconnectingConnection:
                     "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
                     "new tasks; give --listen-dsn with a direct way, or --no-listen"
                 )
+
+    def _notified(self, number: int) -> None:
+        """So many notifications have come."""
+        self._flood.count(number)
+        if self._is_flooded() and self._caller is not None:
+            self.cut()  # the answer that is waited for comes after all that was notified
         if self._heard is not None:
-            heard = self._heard
-            connection.add_notify_handler(lambda _notification: heard())
-            await contract.listen(connection)
+            self._heard()
+
+    def _is_flooded(self) -> bool:
+        return self._is_listening and not self._flood.is_to_listen
 
     def _read(self) -> None:
         """From now on, until the next call, reads what the database sends: notifications, or its farewell.
@@ -198,18 +231,26 @@ class ReconnectingConnection:
         """Something has arrived on the idle connection."""
         connection = self._connection
         assert connection is not None
-        is_news = False
         try:
             connection.pgconn.consume_input()
-            while connection.pgconn.notifies() is not None:
-                is_news = True
         except psycopg.Error:
             self._stop_reading()
-            is_news = True
+            if self._heard is not None:
+                self._heard()
             if self._ended is not None and not self._ended.done():
                 self._ended.set_result(None)
-        if is_news and self._heard is not None:
-            self._heard()
+        self._drop_notifications(connection)
+        if self._is_flooded():
+            self._stop_reading()  # the next call, which this has brought about, does without the connection
+
+    def _drop_notifications(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
+        """Drops those that have been read: until then, libpq keeps them, however many there are."""
+        number = 0
+        with suppress(psycopg.Error):
+            while connection.pgconn.notifies() is not None:
+                number += 1
+        if number:
+            self._notified(number)
 
     def _watch(self) -> None:
         """Looks after the call under way until it has ended: every second, and when its time is over."""
@@ -224,7 +265,10 @@ class ReconnectingConnection:
         if left <= 0:
             self._timed_out = True
             self.cut()
-        self._watching = loop.call_later(min(max(left, 0.1), self._timings.call_check), self._watch)
+        check = self._timings.call_check if self._heard is None else self._timings.listening_check
+        if self._is_listening:
+            self._drop_notifications(connection)
+        self._watching = loop.call_later(min(max(left, 0.1), check), self._watch)
 
     def _stop_watching(self) -> None:
         if self._watching is not None:
@@ -236,9 +280,19 @@ class ReconnectingConnection:
         caller = asyncio.current_task()
         return caller is not None and caller.uncancel() > 0
 
+    def _log_warning(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Logs what the database warns of: once, and what it goes on to warn of once a minute."""
+        text, now = notice.message_primary or "", time.monotonic()
+        if notice.severity_nonlocalized != "WARNING" or now - self._warned_at.get(text, NEVER) < WARN_AGAIN:
+            return
+        self._warned_at = {text: at for text, at in self._warned_at.items() if now - at < WARN_AGAIN}
+        self._warned_at[text] = now
+        log.warning("the database warns: %s", text)
+
     async def close(self) -> None:
         """Closes the connection; the next call opens another."""
         self._stop_reading()
+        self._is_listening = False
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error, OSError):
@@ -247,20 +301,3 @@ class ReconnectingConnection:
 
 _PREPARED_ELSEWHERE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
 """What comes of statements prepared by name when each transaction may be on another server connection."""
-
-
-async def leads_to_the_server(connection: psycopg.AsyncConnection[TupleRow]) -> bool:
-    """Whether there is no pooler in between: one gives its clients process ids of its own making."""
-    row = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
-    return row is not None and row[0] == connection.info.backend_pid
-
-
-def _log_warning(notice: psycopg.errors.Diagnostic) -> None:
-    if notice.severity_nonlocalized == "WARNING":
-        log.warning("the database warns: %s", notice.message_primary)
-
-
-def cut(connection: psycopg.Connection[TupleRow] | psycopg.AsyncConnection[TupleRow]) -> None:
-    """Ends a connection under whoever waits for it: at once, and whether or not the peer answers."""
-    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
-        copy.shutdown(socket.SHUT_RDWR)

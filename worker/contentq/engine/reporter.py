@@ -52,6 +52,8 @@ BYTES_PER_SECOND = 1_000_000
 SPLIT_AFTER = 4
 """Failed attempts after which a group is halved: one of it may be what breaks the connection."""
 
+_NEVER = float("-inf")
+
 UNSTORABLE = "its error message cannot be stored"
 """What becomes of an error message that PostgreSQL refuses."""
 
@@ -85,6 +87,7 @@ class Reporter:
         self._apart: deque[list[Outcome]] = deque()
         self._aside: list[Outcome] = []
         self._held_up: dict[Held, _HeldUp] = {}
+        self._locked_gates: dict[str, float] = {}
         self._arrived = asyncio.Event()
         self._became_fewer = asyncio.Event()
 
@@ -224,26 +227,34 @@ class Reporter:
         if not closings:
             return group
         for closing in closings.values():
+            if self._locked_gates.get(closing.key, _NEVER) > time.monotonic():
+                continue
             try:
                 await contract.close_gate(connection, closing)
                 self._gate.confirm_closing(closing)
             except (psycopg.Error, UnicodeError) as error:
-                if is_outage(error) or not self._link.is_open:
+                is_locked = isinstance(error, psycopg.errors.LockNotAvailable)
+                if (is_outage(error) and not is_locked) or not self._link.is_open:
                     raise
                 log.error("gate not closed key=%r error=%s", closing.key, one_line(error))
+                if is_locked:
+                    # The reports need not wait each time; this worker itself keeps to the closing.
+                    self._locked_gates[closing.key] = time.monotonic() + self._timings.set_aside
         return [replace(each, closing=None) if isinstance(each, Failed | Snoozed) else each for each in group]
 
     async def _without_locked(self, group: list[Outcome]) -> list[Outcome]:
-        """Sets aside the outcomes whose tasks' rows other sessions have locked; returns the others."""
+        """Sets aside the outcomes that other sessions hold up, by what they have locked; returns the others."""
         try:
             async with self._link.calling() as connection:
                 worker_id, ids = group[0].held.worker_id, [outcome.held.id for outcome in group]
-                free = await contract.unlocked(connection, worker_id, ids)
+                locked = await contract.locked_tasks(connection, worker_id, ids)
         except Exception as error:
             await self._link.back_off(error)
             return group
-        self._set_aside([each for each in group if each.held.id not in free], "another session has locked its row")
-        return [each for each in group if each.held.id in free]
+        for outcome in group:
+            if outcome.held.id in locked:
+                self._set_aside([outcome], locked[outcome.held.id])
+        return [each for each in group if each.held.id not in locked]
 
     def _set_aside(self, outcomes: list[Outcome], why: str) -> None:
         """These must not hold up the others: each is reported again by itself, ever later."""

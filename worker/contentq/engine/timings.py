@@ -26,6 +26,9 @@ class Timings:
     ahead_pause: float = 10.0
     """Time without claiming ahead after a task on its last attempt would have had to wait."""
 
+    flood_rest: float = 60.0
+    """Time without listening after a flood of notifications; meanwhile new tasks are found by polling."""
+
     # Handlers
 
     grace: float = 30.0
@@ -53,6 +56,9 @@ class Timings:
 
     call_check: float = 1.0
     """Interval between checks of the connection of a call under way."""
+
+    listening_check: float = 0.02
+    """The same on a connection that listens: its notifications are dropped then, which may be many."""
 
     first_backoff: float = 0.1
     """Backoff after the first failure of a connection; it doubles with each further failure."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 
 import psycopg
 from psycopg.rows import TupleRow
 
+from contentq.database.connect import cut
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.database_errors import one_line
-from contentq.engine.reconnecting import cut
 from contentq.engine.results import refusal_by_database
 from contentq.engine.usage import usage_of_outcome
 from contentq.queue.contract import completion_call
 from contentq.queue.outcomes import Completed, Failed, Outcome, Stored
+
+log = logging.getLogger("contentq.worker")
 
 Committed = Callable[[Outcome, str | None], None]
 
@@ -76,22 +79,32 @@ def finish_in_thread(
 
 async def _complete(connection: psycopg.AsyncConnection[TupleRow], outcome: Completed | Stored) -> bool:
     """Completes the task; whether that counted. While another session has locked the row, the work is kept."""
+    is_said = False
     while True:
         try:
             async with connection.transaction():
                 cursor = await connection.execute(*completion_call(outcome))
                 return await cursor.fetchone() is not None
-        except psycopg.errors.LockNotAvailable:
-            continue
+        except psycopg.errors.LockNotAvailable as error:
+            is_said = is_said or _log_held_up(outcome, error)
 
 
 def _complete_in_thread(connection: psycopg.Connection[TupleRow], outcome: Completed | Stored) -> bool:
+    is_said = False
     while True:
         try:
             with connection.transaction():
                 return connection.execute(*completion_call(outcome)).fetchone() is not None
-        except psycopg.errors.LockNotAvailable:
-            continue
+        except psycopg.errors.LockNotAvailable as error:
+            is_said = is_said or _log_held_up(outcome, error)
+
+
+def _log_held_up(outcome: Completed | Stored, error: psycopg.Error) -> bool:
+    place = (error.diag.context or "").partition("\n")[0]
+    log.warning(
+        "completion in the handler's transaction held up by a lock task=%s: %s", outcome.held.task_id, place
+    )
+    return True
 
 
 def _outcome_of_failed_commit(outcome: Completed | Stored, error: Exception) -> Outcome:

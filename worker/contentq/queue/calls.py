@@ -110,7 +110,8 @@ def _insert(tasks: list[dict[str, Any]]) -> Call:
         key = f"v{next(numbers)}"
         values[key] = task[name]
         if isinstance(task[name], timedelta):
-            return f"clock_timestamp() + CAST({{{key}}} AS interval)"
+            # In the caller's session, whose search_path may lead to anyone's operators.
+            return f"pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) CAST({{{key}}} AS pg_catalog.interval)"
         return f"{{{key}}}"
 
     rows = [f"({', '.join(written(task, name) for name in columns)})" for task in tasks]

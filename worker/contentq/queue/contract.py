@@ -72,9 +72,11 @@ _WAITING = """
           AND t.worker_id IS NOT NULL
           AND coalesce(w.heartbeat_at < clock_timestamp() - make_interval(secs => %(idle_for)s), true)
     )"""
-_COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::text[])"
+_COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[])"
 _STORE = """
-    SELECT contentq.store(%s, %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::integer[], %s::text[])"""
+    SELECT contentq.store(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[], %s::pg_catalog.text[],
+                          %s::integer[], %s::pg_catalog.text[])"""
+"""These two are also called in handlers' transactions, whose search_path may find anyone's types."""
 _FAIL = """
     SELECT r.id, r.attempt,
            contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
@@ -98,7 +100,7 @@ there is such a row does not depend on the rows of the report, so that it is dec
 _CLOSE_GATE = "SELECT contentq.close_gate(%s, clock_timestamp() + %s, %s, %s)"
 _PROGRESS = """
     SELECT contentq.report_progress(%s, %s::bigint[], %s::integer[], %s::real[], %s::text[])"""
-_LOCKED = "SELECT contentq.locked_tasks(%s, %s::bigint[])"
+_LOCKED = "SELECT id, by FROM contentq.locked_tasks(%s, %s::bigint[])"
 _RELEASE = "SELECT contentq.release(%s, %s::bigint[], %s::integer[])"
 
 
@@ -295,10 +297,10 @@ async def report_progress(connection: Connection, worker_id: int, notes: Sequenc
     await connection.execute(_PROGRESS, values)
 
 
-async def unlocked(connection: Connection, worker_id: int, ids: Sequence[int]) -> set[int]:
-    """Those of these tasks whose rows no other session has locked at the moment, or that it does not hold."""
-    locked = await _ids(connection, _LOCKED, [worker_id, _integers(ids)])
-    return set(ids) - set(locked)
+async def locked_tasks(connection: Connection, worker_id: int, ids: Sequence[int]) -> dict[int, str]:
+    """Those of these tasks that cannot be reported since another session has locked something; what, and who."""
+    cursor = await connection.execute(_LOCKED, [worker_id, _integers(ids)])
+    return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
 async def release(connection: Connection, worker_id: int, outcomes: Sequence[Released]) -> list[int]:

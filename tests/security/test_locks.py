@@ -1,0 +1,200 @@
+"""Whoever holds a lock, in malice or honestly and forgotten, holds up nothing but what he has locked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contentq.database.migrations import migrate
+from contentq.errors import ContentQueueError
+
+from tests.security.conftest import StartWorker
+from tests.support.queue import Queue
+from tests.support.waiting import eventually
+
+TABLES = [
+    "accounts",
+    "content_generation_tasks",
+    "contentq.account_pauses",
+    "contentq.account_roles",
+    "contentq.alembic_version",
+    "contentq.budget_checks",
+    "contentq.dead_workers",
+    "contentq.definitions",
+    "contentq.gates",
+    "contentq.maintenance",
+    "contentq.settings",
+    "contentq.silent_commits",
+    "contentq.tables",
+    "contentq.usage",
+    "contentq.used_up_budgets",
+    "contentq.wakeups",
+    "contentq.workers",
+    "contents",
+]
+
+
+def log_of(process: Any) -> str:
+    """What a worker has logged so far."""
+    return Path(process.log).read_text()
+
+
+def test_every_table_is_tried(queue: Queue) -> None:
+    ours = queue.values(
+        "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' "
+        "AND relnamespace IN ('contentq'::regnamespace, 'public'::regnamespace) ORDER BY 1"
+    )
+    assert sorted(ours) == TABLES
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_that_someone_has_locked_hold_up_no_task_of_another_account(
+    queue: Queue, connect_queue: Callable[[], Queue], start_worker: StartWorker, table: str
+) -> None:
+    ada, other = queue.account, queue.add_account(name="other", monthly_budget=100)
+    queue.run("INSERT INTO contents (account_id, title, body) VALUES (%s, 'Title', 'Text.')", ada)
+    queue.close_gate("somebody's")
+    held = [queue.add(account_id=ada) for _ in range(5)]
+    forgotten = connect_queue()
+    with forgotten.connection.transaction():
+        forgotten.run(f"SELECT FROM {table} {'WHERE name <> $$other$$' * (table == 'accounts')} FOR UPDATE")
+        process = start_worker("--concurrency", "4")
+        free = [queue.add(account_id=other) for _ in range(20)]
+
+        eventually(lambda: {queue.status(task) for task in free} == {"completed"}, within=30)
+        if table == "accounts":
+            assert {queue.status(task) for task in held} == {"processing"}
+            pid = forgotten.value("SELECT pg_backend_pid()")
+            assert f"its account is locked by session {pid} (contentq test, user " in log_of(process)
+    eventually(lambda: {queue.status(task) for task in held} == {"completed"}, within=30)
+
+
+def test_table_that_someone_reads_holds_up_no_worker(
+    queue: Queue, connect_queue: Callable[[], Queue], start_worker: StartWorker
+) -> None:
+    """Whoever may read a table may lock it so."""
+    reader = connect_queue()
+    with reader.connection.transaction():
+        reader.run(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS SHARE MODE")
+        task = queue.add()
+        start_worker()
+
+        eventually(lambda: queue.status(task) == "completed", within=30)
+
+
+def test_old_snapshot_and_a_producer_that_goes_on_hold_up_no_other(
+    queue: Queue, connect_queue: Callable[[], Queue], start_worker: StartWorker
+) -> None:
+    account, reader, producer = queue.account, connect_queue(), connect_queue()
+    with reader.connection.transaction(), producer.connection.transaction():
+        reader.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.run("SELECT FROM content_generation_tasks")
+        producer.add(account_id=account)
+        producer.run("SET CONSTRAINTS ALL IMMEDIATE")
+        task = queue.add(account_id=account)
+        start_worker()
+
+        eventually(lambda: queue.status(task) == "completed", within=30)
+
+
+def test_worker_whose_row_is_locked_goes_on_and_says_so_and_is_not_rescued(
+    queue: Queue, connect_queue: Callable[[], Queue], start_worker: StartWorker
+) -> None:
+    process = start_worker("--concurrency", "4")
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1, within=30)
+    forgotten = connect_queue()
+    with forgotten.connection.transaction():
+        forgotten.run("SELECT FROM contentq.workers FOR UPDATE")
+        pid = forgotten.value("SELECT pg_backend_pid()")
+        eventually(lambda: f"its row in contentq.workers is locked by session {pid} (" in log_of(process))
+        queue.run("UPDATE contentq.maintenance SET watched_since = '2001-01-01', ran_at = clock_timestamp()")
+        assert queue.rescue("0 seconds") == 0
+        task = queue.add()
+        eventually(lambda: queue.status(task) == "completed")
+
+    assert queue.value("SELECT count(*) FROM contentq.workers") == 1
+    assert log_of(process).count("cannot be noted as alive") == 1
+
+
+def test_housekeeping_that_is_held_up_is_said(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
+    said: list[str] = []
+    queue.connection.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
+    queue.run("UPDATE contentq.maintenance SET ran_at = clock_timestamp() - interval '5 minutes'")
+    forgotten = connect_queue()
+    with forgotten.connection.transaction():
+        forgotten.run("SELECT FROM contentq.maintenance FOR UPDATE")
+        pid = forgotten.value("SELECT pg_backend_pid()")
+
+        queue.value("SELECT contentq.maintain()")
+        queue.value("SELECT contentq.maintain()")
+
+    assert len({*said}) == 1
+    assert said[0].startswith("deadlines, rescues and clean-up are held up since ")
+    assert f"the row of contentq.maintenance is locked by session {pid} (contentq test, user " in said[0]
+
+
+def test_clean_up_leaves_out_what_someone_has_locked(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
+    old = queue.add(status="completed", started_at="2001-01-01", completed_at="2001-01-01")
+    queue.run(
+        "INSERT INTO contentq.dead_workers (found_at, worker_id, draining, ids, attempts) "
+        "VALUES ('2001-01-01', 1, false, '{}', '{}')"
+    )
+    queue.run("INSERT INTO contentq.account_pauses VALUES (%s, '2001-01-01')", queue.account)
+    forgotten = connect_queue()
+    with forgotten.connection.transaction():
+        forgotten.run("SELECT FROM contentq.dead_workers, contentq.account_pauses FOR UPDATE")
+        queue.value("SELECT contentq.maintain()")
+
+    assert queue.values("SELECT id FROM content_generation_tasks WHERE id = %s", old) == []
+
+
+def test_view_of_workers_counts_tasks_that_someone_has_locked(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    worker = queue.register()
+    locked, _free = queue.running(worker), queue.running(worker)
+    forgotten = connect_queue()
+    with forgotten.connection.transaction():
+        forgotten.run("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", locked.id)
+        assert queue.rows("SELECT busy, locked FROM contentq.worker_status") == [{"busy": 2, "locked": 1}]
+
+    assert queue.rows("SELECT busy, locked FROM contentq.worker_status") == [{"busy": 2, "locked": 0}]
+
+
+def test_asking_what_is_held_up_keeps_no_lock(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
+    """The function has its owner's rights: others, who may lock nothing themselves, must not lock by its means."""
+    task, asking = queue.running(), connect_queue()
+    with asking.connection.transaction():
+        assert asking.rows("SELECT * FROM contentq.locked_tasks(%s, %s)", task.worker, [task.id]) == []
+        queue.run("SELECT FROM accounts FOR UPDATE NOWAIT")
+        queue.run("SELECT FROM content_generation_tasks FOR UPDATE NOWAIT")
+
+
+def test_command_that_waits_for_a_lock_ends_with_a_sentence(
+    dsn: str, queue: Queue, connect_queue: Callable[[], Queue], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from contentq.cli.main import execute
+
+    account, forgotten = queue.account, connect_queue()
+    with forgotten.connection.transaction():
+        forgotten.run("SELECT FROM accounts FOR UPDATE")
+        assert execute(["--dsn", dsn, "pause", "--account", str(account)]) == 1
+        assert execute(["--dsn", dsn, "submit", "--account", str(account), "--topic", "A topic"]) == 1
+
+    said = capsys.readouterr().err
+    assert said.count("Error: another session has locked what this needs") == 2
+
+
+@pytest.mark.parametrize("mode", ["ACCESS SHARE", "ROW SHARE"])
+def test_migration_that_waits_for_a_reader_says_who_it_is(
+    dsn: str, connect_queue: Callable[[], Queue], mode: str
+) -> None:
+    reader = connect_queue()
+    with reader.connection.transaction():
+        reader.run(f"LOCK TABLE content_generation_tasks IN {mode} MODE")
+        pid = reader.value("SELECT pg_backend_pid()")
+
+        with pytest.raises(ContentQueueError, match=rf"it is held by session {pid} \(contentq test, user "):
+            migrate(dsn, "base", lock_timeout=1)

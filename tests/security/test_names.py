@@ -1,0 +1,317 @@
+"""Nobody's functions, operators, types and tables run in contentq's sessions, whatever the search_path says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import contentq
+import psycopg
+import pytest
+import sqlalchemy
+from contentq import aio
+from contentq.cli.main import execute, main
+from contentq.database import migrations
+from contentq.database.connect import connect as open_connection
+from contentq.database.locations import SQL
+from contentq.database.migrations import migrate
+from contentq.errors import ContentQueueError
+from contentq.testing import run_until_empty
+
+from tests.security.planted import RAN, plant
+from tests.support.cluster import Cluster
+from tests.support.pooler import Pooler
+from tests.support.programs import client, installed
+from tests.support.queue import Queue
+
+COMMANDS: dict[str, list[list[str]]] = {
+    "migrate": [["migrate"], ["migrate", "--sql"]],
+    "worker": [["worker", "--handler", "template", "--until-empty", "--progress"]],
+    "try": [["try", "--topic", "A topic"]],
+    "submit": [
+        ["submit", "--account", "Ada", "--topic", "A topic", "--task-id", "one"],
+        ["submit", "--account", "Ada", "--timeout", "2h", "--delay", "1h", "--task-id", "later"],
+        ["submit", "{file}", "--account", "1"],
+    ],
+    "list": [["list", "--status", "pending", "--account", "Ada"]],
+    "show": [["show", "one"], ["show", "one", "--content", "--json"]],
+    "explain": [["explain", "one"]],
+    "cancel": [["cancel", "later"]],
+    "requeue": [["requeue", "later", "--note", "a note"]],
+    "pause": [["pause", "--account", "Ada", "--for", "1h"], ["pause", "--gate", "a"], ["pause", "--all"]],
+    "resume": [["resume", "--account", "Ada"], ["resume", "--gate", "a"], ["resume", "--all"]],
+    "stats": [["stats"], ["stats", "--json"]],
+    "maintain": [["maintain"]],
+    "cleanup": [["cleanup", "--older-than", "1d"]],
+    "bench": [["bench", "--tasks", "20", "--samples", "1"]],
+    "roles apply": [["roles", "apply"]],
+    "roles row-security": [
+        ["roles", "apply"],
+        ["roles", "row-security", "--on"],
+        ["roles", "row-security", "--off"],
+    ],
+    # These know the embedded server only.
+    "db start": [],
+    "db status": [],
+    "db stop": [],
+    "db url": [],
+    "db psql": [],
+}
+"""How each command is called; one that is missing here makes a test fail."""
+
+ORDER = ["submit", "list", "show", "explain", "worker", "cancel", "requeue"]
+"""What comes first; the others follow in any order."""
+
+
+def leaves(group: click.Group, prefix: str = "") -> Iterator[str]:
+    """The names of all commands that do something."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name
+
+
+def test_every_command_is_tried() -> None:
+    assert sorted(leaves(main)) == sorted(COMMANDS)
+
+
+@pytest.fixture(
+    scope="module",
+    params=['"$user", public', '"$user", public, pg_catalog'],
+    ids=["usual search_path", "pg_catalog last"],
+)
+def planted(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """A database in which someone has planted whatever he could, and his role."""
+    if not installed():
+        pytest.skip("no PostgreSQL is installed here, whose superuser tests can be")
+    role = "stranger"
+    with Cluster(next(iter(installed().values())).folder, tcp=True) as cluster:
+        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE victim")
+        dsn = cluster.dsn("victim", host="127.0.0.1")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            queue = Queue(connection)
+            owner = queue.value("SELECT current_user")
+            queue.run(f"CREATE ROLE {role}")
+            queue.run("CREATE SCHEMA planted")
+            queue.run("CREATE TABLE planted.ran (who text, what text)")
+            queue.run("GRANT USAGE ON SCHEMA planted TO PUBLIC")
+            queue.run("GRANT INSERT ON planted.ran TO PUBLIC")
+            queue.run(f'CREATE SCHEMA "{owner}"')
+            queue.run(f'GRANT CREATE, USAGE ON SCHEMA public, "{owner}" TO PUBLIC')
+            plant(queue, role, "public")
+            queue.run(f"ALTER DATABASE victim SET search_path = {request.param}")
+        yield dsn, role
+
+
+@pytest.fixture
+def hostile_dsn(planted: tuple[str, str]) -> Iterator[str]:
+    """Its DSN; a test with it ends with the proof that nothing of what was planted has run."""
+    dsn, role = planted
+    yield dsn
+    with closing(open_connection(dsn, "contentq test")) as connection:
+        assert Queue(connection).values(RAN, role) == []
+
+
+@pytest.fixture
+def migrated_dsn(hostile_dsn: str) -> Iterator[str]:
+    """The same while it is migrated, with an account."""
+    migrate(hostile_dsn)
+    with closing(open_connection(hostile_dsn, "contentq test")) as connection:
+        connection.execute("INSERT INTO public.accounts (name, monthly_budget) VALUES ('Ada', 100)")
+    yield hostile_dsn
+    migrate(hostile_dsn, "base")
+
+
+def try_every_command(run: Callable[[list[str]], Any], tmp_path: Path) -> None:
+    file = tmp_path / "tasks.csv"
+    file.write_text("topic,priority,task_id\nA topic,3,two\nAnother topic,,\n")
+    for name in [*ORDER, *(set(COMMANDS) - set(ORDER))]:
+        for arguments in COMMANDS[name]:
+            run([argument.format(file=file) for argument in arguments])
+
+
+def run_program(dsn: str, arguments: list[str]) -> None:
+    """Runs a command as a program, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "contentq", "--dsn", dsn, *arguments],
+        env={name: value for name, value in os.environ.items() if not name.startswith(("PG", "CONTENTQ"))},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_commands_run_nothing_that_was_planted(
+    migrated_dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: list[str]) -> None:
+        if arguments[0] in ("worker", "bench"):
+            run_program(migrated_dsn, arguments)
+        else:
+            assert execute(["--dsn", migrated_dsn, *arguments]) == 0, capsys.readouterr().err
+
+    try_every_command(run, tmp_path)
+
+
+def test_commands_run_nothing_that_was_planted_behind_a_pooler_either(
+    migrated_dsn: str, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pooler = Pooler(migrated_dsn, request, databases="*")
+
+    def run(arguments: list[str]) -> None:
+        if arguments[0] in ("worker", "bench"):
+            run_program(pooler.url, arguments)
+        else:
+            assert execute(["--dsn", pooler.url, *arguments]) == 0, capsys.readouterr().err
+
+    try_every_command(run, tmp_path)
+
+    # Nor is what is set for a transaction of ours left to the next client.
+    with psycopg.connect(pooler.url, autocommit=True) as other:
+        row = other.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
+        assert row is not None
+        assert row[0].startswith('"$user", public')
+
+
+def test_migration_there_and_back_runs_nothing_that_was_planted(hostile_dsn: str) -> None:
+    migrate(hostile_dsn)
+    migrate(hostile_dsn)
+    migrate(hostile_dsn, "base")
+
+
+def test_alembic_runs_nothing_that_was_planted(hostile_dsn: str) -> None:
+    for arguments in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", *arguments],
+            env={**os.environ, "DATABASE_URL": hostile_dsn},
+            cwd=SQL.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_scripts_for_psql_run_nothing_that_was_planted(migrated_dsn: str) -> None:
+    command = [str(client("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", "task=one", migrated_dsn]
+    for script in sorted((SQL / "inspect").glob("*.sql")):
+        done = subprocess.run([*command, "-f", str(script)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), script
+
+
+def test_python_api_runs_nothing_that_was_planted(migrated_dsn: str) -> None:
+    task: Any = {"account_id": 1, "topic": "A topic", "timeout_at": timedelta(hours=1), "priority": 7}
+    # SQLAlchemy looks for a type by itself, with operators, unless it is told not to: that is the program's own.
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(migrated_dsn), use_native_hstore=False
+    )
+    with psycopg.connect(migrated_dsn) as plain, engine.connect() as of_sqlalchemy:
+        for connection in (plain, of_sqlalchemy):
+            one = contentq.submit(connection, **task)
+            contentq.explain(connection, one)
+            contentq.cancel(connection, one)
+            contentq.requeue(connection, one, "a note")
+            connection.commit()
+    engine.dispose()
+
+    async def use() -> None:
+        async with await psycopg.AsyncConnection.connect(migrated_dsn) as connection:
+            one = await aio.submit(connection, **task)
+            await aio.explain(connection, one)
+            await aio.cancel(connection, one)
+            await aio.requeue(connection, one, "a note")
+
+    asyncio.run(use())
+
+
+def test_completion_in_the_transaction_of_a_handler_runs_nothing_that_was_planted(migrated_dsn: str) -> None:
+    with psycopg.connect(migrated_dsn) as connection:
+        contentq.submit(connection, account_id=1)
+
+    async def handler(_task: contentq.Task, context: contentq.Context) -> dict[str, Any]:
+        await context.connection()
+        return {"cost": 1, "model": "m"}
+
+    assert run_until_empty(migrated_dsn, handler).completed == 1
+
+
+def test_handler_finds_its_own_tables_as_before(dsn: str, queue: Queue) -> None:
+    queue.run("CREATE TABLE notes (topic text)")
+    queue.add(topic="A topic")
+
+    async def handler(_task: contentq.Task, context: contentq.Context) -> None:
+        connection = await context.connection()
+        await connection.execute("INSERT INTO notes SELECT topic FROM content_generation_tasks")
+
+    assert run_until_empty(dsn, handler).completed == 1
+    assert queue.values("SELECT topic FROM notes") == ["A topic"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE accounts (id integer PRIMARY KEY, name text)",
+        "CREATE TABLE contents (id integer PRIMARY KEY CHECK (noted(id)), account_id integer NOT NULL, "
+        "title text NOT NULL, body text NOT NULL, word_count integer NOT NULL, review_status text NOT NULL)",
+        "CREATE VIEW accounts AS SELECT 1 AS id, noted(1) AS name",
+    ],
+    ids=["table", "check", "view"],
+)
+def test_table_that_a_stranger_has_made_is_not_taken_over_by_a_superuser(
+    empty_dsn: str, bare: Queue, role: str, made: str
+) -> None:
+    bare.run("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    bare.run("CREATE SCHEMA planted CREATE SEQUENCE ran")
+    bare.run("GRANT USAGE ON SCHEMA planted TO PUBLIC")
+    bare.run("GRANT USAGE ON SEQUENCE planted.ran TO PUBLIC")
+    bare.run(f"SET ROLE {role}")
+    bare.run("CREATE FUNCTION noted(integer) RETURNS boolean RETURN nextval('planted.ran') > 0")
+    bare.run(made)
+    bare.run("RESET ROLE")
+
+    with pytest.raises(
+        ContentQueueError, match=rf" belongs to {role}, and anyone may create tables in schema public"
+    ):
+        migrate(empty_dsn)
+
+    assert not bare.value("SELECT is_called FROM planted.ran")
+    bare.run(f"DROP OWNED BY {role} CASCADE")
+
+
+def test_table_of_another_owner_is_taken_over_where_not_everyone_may_create(
+    empty_dsn: str, bare: Queue, role: str
+) -> None:
+    bare.run(f"GRANT CREATE ON SCHEMA public TO {role}")
+    bare.run(f"SET ROLE {role}")
+    bare.run("CREATE TABLE accounts (id integer PRIMARY KEY, name text)")
+    bare.run("RESET ROLE")
+
+    assert migrate(empty_dsn).after is not None
+
+    bare.run(f"DROP OWNED BY {role} CASCADE")
+
+
+def test_migration_warns_where_anyone_may_create(dsn: str, queue: Queue) -> None:
+    assert migrations.migrate(dsn).notes == []
+
+    queue.run("GRANT CREATE ON SCHEMA public TO PUBLIC")
+
+    (note,) = migrations.migrate(dsn).notes
+    assert note.endswith("to end that: REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    queue.run(note.rpartition(": ")[2])
+    assert migrations.migrate(dsn).notes == []
