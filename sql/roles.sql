@@ -182,7 +182,7 @@ BEGIN
     LOOP
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
-    -- refuse_forged_id() compares an id with what the session has drawn.
+    -- refuse_forged_task() compares an id with what the session has drawn.
     FOR each IN
         SELECT s.oid::regclass AS sequence
         FROM pg_class AS s

@@ -493,7 +493,7 @@ CREATE TABLE public.content_generation_tasks (
     CONSTRAINT content_generation_tasks_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT content_generation_tasks_max_retries_check CHECK ((max_retries >= 0)),
     CONSTRAINT content_generation_tasks_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
-    CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
+    CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= '0'::real) AND (progress <= '1'::real))),
     CONSTRAINT content_generation_tasks_result_check CHECK (((result IS NULL) OR ((result)::jsonb IS NOT NULL))),
     CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
     CONSTRAINT content_generation_tasks_started_at_check CHECK ((isfinite(started_at) AND (((status)::text <> 'processing'::text) OR (started_at IS NOT NULL)))),
@@ -2068,15 +2068,62 @@ $$;
 
 COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its transaction; complete() and store() do it with the results by themselves.';
 
--- Name: refuse_forged_id(); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: refuse_forged_task(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.refuse_forged_id() RETURNS trigger
+CREATE FUNCTION contentq.refuse_forged_task() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
-    sequence regclass := pg_get_serial_sequence('public.content_generation_tasks', 'id')::regclass;
+    earliest constant timestamptz := CURRENT_TIMESTAMP - interval '5 minutes';
+    latest constant timestamptz := clock_timestamp() + interval '5 minutes';
+    sequence regclass;
+    forged text[];
 BEGIN
+    IF NEW.status <> 'pending'
+        OR NEW.attempt <> 0
+        OR NEW.retry_count <> 0
+        OR NEW.attempt_errors <> '[]'
+        OR num_nonnulls(
+            NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
+            NEW.progress, NEW.progress_note, NEW.error_message, NEW.result
+        ) > 0
+        OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
+        OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
+    THEN
+        forged := array_remove(
+            ARRAY[
+                CASE WHEN NEW.status <> 'pending' THEN 'status' END,
+                CASE WHEN NEW.content_id IS NOT NULL THEN 'content_id' END,
+                CASE WHEN NEW.retry_count <> 0 THEN 'retry_count' END,
+                CASE WHEN NEW.attempt <> 0 THEN 'attempt' END,
+                CASE WHEN NEW.worker_id IS NOT NULL THEN 'worker_id' END,
+                CASE WHEN NEW.submitted_at NOT BETWEEN earliest AND latest THEN 'submitted_at' END,
+                CASE WHEN NEW.started_at IS NOT NULL THEN 'started_at' END,
+                CASE WHEN NEW.completed_at IS NOT NULL THEN 'completed_at' END,
+                CASE WHEN NEW.cancel_requested_at IS NOT NULL THEN 'cancel_requested_at' END,
+                CASE WHEN NEW.created_at NOT BETWEEN earliest AND latest THEN 'created_at' END,
+                CASE WHEN NEW.updated_at NOT BETWEEN earliest AND latest THEN 'updated_at' END,
+                CASE WHEN NEW.progress IS NOT NULL THEN 'progress' END,
+                CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
+                CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
+                CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
+                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
+            ],
+            NULL
+        );
+        RAISE EXCEPTION 'a producer may not set % of a new task', array_to_string(forged, ', ')
+            USING ERRCODE = 'insufficient_privilege',
+                  SCHEMA = TG_TABLE_SCHEMA,
+                  TABLE = TG_TABLE_NAME,
+                  COLUMN = coalesce(forged[1], ''),
+                  HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
+                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at '
+                         'and timeout_at; submitted_at, created_at and updated_at must be within 5 minutes of the present. '
+                         'A role that may UPDATE status may insert anything.';
+    END IF;
+
+    sequence := pg_get_serial_sequence('public.content_generation_tasks', 'id');
     IF sequence IS NULL THEN
         SELECT s.oid
         INTO sequence
@@ -2108,56 +2155,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION refuse_forged_id(); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.refuse_forged_id() IS 'Trigger: raises insufficient_privilege for a new task whose id was not drawn from its sequence.';
-
--- Name: refuse_forged_task(); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.refuse_forged_task() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    earliest constant timestamptz := CURRENT_TIMESTAMP - interval '5 minutes';
-    latest constant timestamptz := clock_timestamp() + interval '5 minutes';
-    forged constant text[] := array_remove(
-        ARRAY[
-            CASE WHEN NEW.status <> 'pending' THEN 'status' END,
-            CASE WHEN NEW.content_id IS NOT NULL THEN 'content_id' END,
-            CASE WHEN NEW.retry_count <> 0 THEN 'retry_count' END,
-            CASE WHEN NEW.attempt <> 0 THEN 'attempt' END,
-            CASE WHEN NEW.worker_id IS NOT NULL THEN 'worker_id' END,
-            CASE WHEN NEW.submitted_at NOT BETWEEN earliest AND latest THEN 'submitted_at' END,
-            CASE WHEN NEW.started_at IS NOT NULL THEN 'started_at' END,
-            CASE WHEN NEW.completed_at IS NOT NULL THEN 'completed_at' END,
-            CASE WHEN NEW.cancel_requested_at IS NOT NULL THEN 'cancel_requested_at' END,
-            CASE WHEN NEW.created_at NOT BETWEEN earliest AND latest THEN 'created_at' END,
-            CASE WHEN NEW.updated_at NOT BETWEEN earliest AND latest THEN 'updated_at' END,
-            CASE WHEN NEW.progress IS NOT NULL THEN 'progress' END,
-            CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
-            CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
-            CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
-            CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
-        ],
-        NULL
-    );
-BEGIN
-    RAISE EXCEPTION 'a producer may not set % of a new task', array_to_string(forged, ', ')
-        USING ERRCODE = 'insufficient_privilege',
-              SCHEMA = TG_TABLE_SCHEMA,
-              TABLE = TG_TABLE_NAME,
-              COLUMN = coalesce(forged[1], ''),
-              HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
-                     'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at and '
-                     'timeout_at; submitted_at, created_at and updated_at must be within 5 minutes of the present. A role '
-                     'that may UPDATE status may insert anything.';
-END;
-$$;
-
 -- Name: FUNCTION refuse_forged_task(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.refuse_forged_task() IS 'Trigger: raises insufficient_privilege for a new task with a status, an outcome or a time that is not for a producer to set.';
+COMMENT ON FUNCTION contentq.refuse_forged_task() IS 'Trigger: raises insufficient_privilege for a new task with a status, an outcome, a time or an id that is not for a producer to set.';
 
 -- Name: refuse_large_text(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4258,23 +4258,15 @@ COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS 'Tells claims o
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER content_generation_tasks_forged BEFORE INSERT ON public.content_generation_tasks FOR EACH ROW WHEN (((NOT has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'status'::text, 'UPDATE'::text)) AND (((new.status)::text <> 'pending'::text) OR (new.attempt <> 0) OR (new.retry_count <> 0) OR (new.attempt_errors <> '[]'::jsonb) OR (num_nonnulls(new.content_id, new.worker_id, new.started_at, new.completed_at, new.cancel_requested_at, new.progress, new.progress_note, new.error_message, new.result) > 0) OR ((new.submitted_at < (CURRENT_TIMESTAMP - '00:05:00'::interval)) OR (new.submitted_at > (clock_timestamp() + '00:05:00'::interval))) OR ((new.created_at < (CURRENT_TIMESTAMP - '00:05:00'::interval)) OR (new.created_at > (clock_timestamp() + '00:05:00'::interval))) OR ((new.updated_at < (CURRENT_TIMESTAMP - '00:05:00'::interval)) OR (new.updated_at > (clock_timestamp() + '00:05:00'::interval)))))) EXECUTE FUNCTION contentq.refuse_forged_task();
+CREATE TRIGGER content_generation_tasks_forged BEFORE INSERT ON public.content_generation_tasks FOR EACH ROW WHEN ((NOT has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'status'::text, 'UPDATE'::text))) EXECUTE FUNCTION contentq.refuse_forged_task();
 
 -- Name: TRIGGER content_generation_tasks_forged ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_forged ON public.content_generation_tasks IS 'Refuses new tasks with forged state, of roles that may insert tasks and not update their status.';
-
--- Name: content_generation_tasks content_generation_tasks_forged_id; Type: TRIGGER; Schema: public; Owner: -
-
-CREATE TRIGGER content_generation_tasks_forged_id BEFORE INSERT ON public.content_generation_tasks FOR EACH ROW WHEN (((NOT has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'status'::text, 'UPDATE'::text)) AND (has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'id'::text, 'INSERT'::text) OR (NOT has_column_privilege(('public.content_generation_tasks'::regclass)::oid, 'account_id'::text, 'INSERT'::text))))) EXECUTE FUNCTION contentq.refuse_forged_id();
-
--- Name: TRIGGER content_generation_tasks_forged_id ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON TRIGGER content_generation_tasks_forged_id ON public.content_generation_tasks IS 'Refuses ids that were not drawn from the sequence, of roles that may insert tasks and not update their status.';
+COMMENT ON TRIGGER content_generation_tasks_forged ON public.content_generation_tasks IS 'Refuses new tasks with forged state or ids, of roles that may insert tasks and not update their status.';
 
 -- Name: content_generation_tasks content_generation_tasks_size; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER content_generation_tasks_size BEFORE INSERT OR UPDATE OF task_id, topic, keywords, category, requirements, tone, error_message, progress_note ON public.content_generation_tasks FOR EACH ROW WHEN (((octet_length(new.requirements) > 100000) OR (octet_length(new.error_message) > 100000) OR (octet_length((new.topic)::text) > 100000) OR (octet_length((new.keywords)::text) > 100000) OR (octet_length((new.category)::text) > 100000) OR (octet_length((new.tone)::text) > 100000) OR (octet_length((new.task_id)::text) > 100000) OR (octet_length(new.progress_note) > 100000))) EXECUTE FUNCTION contentq.refuse_large_text();
+CREATE TRIGGER content_generation_tasks_size BEFORE INSERT OR UPDATE OF task_id, topic, keywords, category, requirements, tone, error_message, progress_note ON public.content_generation_tasks FOR EACH ROW WHEN ((octet_length(concat(new.task_id, new.topic, new.keywords, new.category, new.requirements, new.tone, new.error_message, new.progress_note)) > 100000)) EXECUTE FUNCTION contentq.refuse_large_text();
 
 -- Name: TRIGGER content_generation_tasks_size ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 

@@ -1,50 +1,97 @@
--- Refuses a new task that says more of itself than a producer may say.
--- Called by: the trigger content_generation_tasks_forged, whose condition finds such tasks; it binds roles that may insert
---            tasks and not update their status.
--- Locks: nothing. Returns: never.
--- Raises: 42501 (insufficient_privilege), with the columns in its message.
+-- Refuses a new task that says more of itself than a producer may say: state, an outcome, a time that is not the present,
+-- or an id that was not drawn from the sequence, which would make inserts of others fail later.
+-- Called by: the trigger content_generation_tasks_forged, for roles that may insert tasks and not update their status.
+-- Locks: nothing. Returns: the row as it is. Raises: 42501 (insufficient_privilege), with the columns in its message.
+-- The conditions are here and not in the trigger's: PostgreSQL reads that anew in each statement, for everyone.
+-- With the rights of the owner, since producers have none on the sequence; the id of the row must be what the session has
+-- drawn last, as the default does. Where the default of id draws from no sequence, ids are not looked at.
 CREATE OR REPLACE FUNCTION contentq.refuse_forged_task()
 RETURNS trigger
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     earliest constant timestamptz := CURRENT_TIMESTAMP - interval '5 minutes';
     latest constant timestamptz := clock_timestamp() + interval '5 minutes';
-    forged constant text[] := array_remove(
-        ARRAY[
-            CASE WHEN NEW.status <> 'pending' THEN 'status' END,
-            CASE WHEN NEW.content_id IS NOT NULL THEN 'content_id' END,
-            CASE WHEN NEW.retry_count <> 0 THEN 'retry_count' END,
-            CASE WHEN NEW.attempt <> 0 THEN 'attempt' END,
-            CASE WHEN NEW.worker_id IS NOT NULL THEN 'worker_id' END,
-            CASE WHEN NEW.submitted_at NOT BETWEEN earliest AND latest THEN 'submitted_at' END,
-            CASE WHEN NEW.started_at IS NOT NULL THEN 'started_at' END,
-            CASE WHEN NEW.completed_at IS NOT NULL THEN 'completed_at' END,
-            CASE WHEN NEW.cancel_requested_at IS NOT NULL THEN 'cancel_requested_at' END,
-            CASE WHEN NEW.created_at NOT BETWEEN earliest AND latest THEN 'created_at' END,
-            CASE WHEN NEW.updated_at NOT BETWEEN earliest AND latest THEN 'updated_at' END,
-            CASE WHEN NEW.progress IS NOT NULL THEN 'progress' END,
-            CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
-            CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
-            CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
-            CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
-        ],
-        NULL
-    );
+    sequence regclass;
+    forged text[];
 BEGIN
-    RAISE EXCEPTION 'a producer may not set % of a new task', array_to_string(forged, ', ')
+    IF NEW.status <> 'pending'
+        OR NEW.attempt <> 0
+        OR NEW.retry_count <> 0
+        OR NEW.attempt_errors <> '[]'
+        OR num_nonnulls(
+            NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
+            NEW.progress, NEW.progress_note, NEW.error_message, NEW.result
+        ) > 0
+        OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
+        OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
+    THEN
+        forged := array_remove(
+            ARRAY[
+                CASE WHEN NEW.status <> 'pending' THEN 'status' END,
+                CASE WHEN NEW.content_id IS NOT NULL THEN 'content_id' END,
+                CASE WHEN NEW.retry_count <> 0 THEN 'retry_count' END,
+                CASE WHEN NEW.attempt <> 0 THEN 'attempt' END,
+                CASE WHEN NEW.worker_id IS NOT NULL THEN 'worker_id' END,
+                CASE WHEN NEW.submitted_at NOT BETWEEN earliest AND latest THEN 'submitted_at' END,
+                CASE WHEN NEW.started_at IS NOT NULL THEN 'started_at' END,
+                CASE WHEN NEW.completed_at IS NOT NULL THEN 'completed_at' END,
+                CASE WHEN NEW.cancel_requested_at IS NOT NULL THEN 'cancel_requested_at' END,
+                CASE WHEN NEW.created_at NOT BETWEEN earliest AND latest THEN 'created_at' END,
+                CASE WHEN NEW.updated_at NOT BETWEEN earliest AND latest THEN 'updated_at' END,
+                CASE WHEN NEW.progress IS NOT NULL THEN 'progress' END,
+                CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
+                CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
+                CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
+                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
+            ],
+            NULL
+        );
+        RAISE EXCEPTION 'a producer may not set % of a new task', array_to_string(forged, ', ')
+            USING ERRCODE = 'insufficient_privilege',
+                  SCHEMA = TG_TABLE_SCHEMA,
+                  TABLE = TG_TABLE_NAME,
+                  COLUMN = coalesce(forged[1], ''),
+                  HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
+                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at '
+                         'and timeout_at; submitted_at, created_at and updated_at must be within 5 minutes of the present. '
+                         'A role that may UPDATE status may insert anything.';
+    END IF;
+
+    sequence := pg_get_serial_sequence('public.content_generation_tasks', 'id');
+    IF sequence IS NULL THEN
+        SELECT s.oid
+        INTO sequence
+        FROM pg_attribute AS a
+        JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        JOIN pg_depend AS u
+            ON u.classid = 'pg_attrdef'::regclass
+            AND u.objid = d.oid
+            AND u.refclassid = 'pg_class'::regclass
+        JOIN pg_class AS s ON s.oid = u.refobjid AND s.relkind = 'S'
+        WHERE a.attrelid = 'public.content_generation_tasks'::regclass
+          AND a.attname = 'id';
+    END IF;
+    BEGIN
+        IF sequence IS NULL OR NEW.id = currval(sequence) THEN
+            RETURN NEW;
+        END IF;
+    EXCEPTION
+        WHEN object_not_in_prerequisite_state THEN
+            NULL;  -- the session has drawn none
+    END;
+    RAISE EXCEPTION 'a producer may not set id of a new task'
         USING ERRCODE = 'insufficient_privilege',
               SCHEMA = TG_TABLE_SCHEMA,
               TABLE = TG_TABLE_NAME,
-              COLUMN = coalesce(forged[1], ''),
-              HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
-                     'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at and '
-                     'timeout_at; submitted_at, created_at and updated_at must be within 5 minutes of the present. A role '
-                     'that may UPDATE status may insert anything.';
+              COLUMN = 'id',
+              HINT = 'Leave it out: it is drawn from a sequence, and INSERT ... RETURNING id tells it. Name a task by '
+                     'task_id. A role that may UPDATE status may insert any id.';
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.refuse_forged_task() IS
-    'Trigger: raises insufficient_privilege for a new task with a status, an outcome or a time that is not for a producer '
-    'to set.';
+    'Trigger: raises insufficient_privilege for a new task with a status, an outcome, a time or an id that is not for a '
+    'producer to set.';

@@ -130,7 +130,7 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'attempt_errors', 'check',
      'CHECK (jsonb_typeof(attempt_errors) = ''array'' AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')',
      true),
-    ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN 0 AND 1)', true);
+    ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true);
 
 -- first_column: on a table that was taken over, any index that begins with it and leaves out no row serves as well.
 CREATE TABLE contentq.needed_indexes (
