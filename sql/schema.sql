@@ -2254,12 +2254,12 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
 
     INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
     VALUES (
-        register_worker.hostname,
+        contentq.shorten(register_worker.hostname, 300),
         register_worker.pid,
         register_worker.slots,
-        register_worker.handler,
+        contentq.shorten(register_worker.handler, 300),
         register_worker.gate,
-        register_worker.version
+        contentq.shorten(register_worker.version, 300)
     )
     RETURNING id;
 $$;
@@ -2487,6 +2487,7 @@ DECLARE
     taken_ids bigint[];
     taken_attempts integer[];
     rescued integer := 0;
+    idle integer := 0;
     gone bigint;
 BEGIN
     dead := ARRAY(
@@ -2565,12 +2566,18 @@ BEGIN
             VALUES
                 (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
                  holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
-            RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
-                cardinality(taken_ids),
-                who,
-                CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+            IF cardinality(taken_ids) > 0 OR idle = 0 THEN
+                RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
+                    cardinality(taken_ids),
+                    who,
+                    CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+            END IF;
+            idle := idle + (taken_ids = '{}')::integer;
         END IF;
     END LOOP;
+    IF idle > 1 THEN
+        RAISE WARNING 'dead workers that held no tasks, beside the one that is named: %', idle - 1;
+    END IF;
 
     -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
     FOREACH gone IN ARRAY dead LOOP
@@ -3450,6 +3457,7 @@ CREATE TABLE contentq.workers (
     draining boolean DEFAULT false NOT NULL,
     login text DEFAULT SESSION_USER NOT NULL,
     CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
+    CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
     CONSTRAINT workers_slots_check CHECK ((slots > 0)),
     CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))

@@ -2,6 +2,7 @@
 -- Called by: a worker, when it starts and when it was told that it is no longer registered.
 -- Locks: nothing that exists. Returns: the worker's id, a random number that is never used twice, also
 --        not after the database was restored to an earlier state.
+-- What a worker says of itself is shown to others, and logged by those that find it dead: it is cut to a length.
 CREATE OR REPLACE FUNCTION contentq.register_worker(
     hostname text,
     pid integer,
@@ -20,12 +21,12 @@ AS $$
 
     INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
     VALUES (
-        register_worker.hostname,
+        contentq.shorten(register_worker.hostname, 300),
         register_worker.pid,
         register_worker.slots,
-        register_worker.handler,
+        contentq.shorten(register_worker.handler, 300),
         register_worker.gate,
-        register_worker.version
+        contentq.shorten(register_worker.version, 300)
     )
     RETURNING id;
 $$;

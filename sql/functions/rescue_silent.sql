@@ -7,7 +7,8 @@
 -- once. None is charged for a worker that was told to stop and was killed before it could end: it starts no task after
 -- that, so that each such stop spares a task once. Tasks of a worker that is not registered at all are taken back too. A
 -- task set to processing by hand has no worker_id and is left alone.
--- What was taken from whom is kept in dead_workers, and raised as a warning, which the worker that calls this logs.
+-- What was taken from whom is kept in dead_workers, and raised as a warning, which the worker that calls this logs. Of
+-- workers that held nothing the first is named and the others are counted: a login can register any number of them.
 CREATE OR REPLACE FUNCTION contentq.rescue_silent(unheard_since timestamptz)
 RETURNS integer
 LANGUAGE plpgsql
@@ -29,6 +30,7 @@ DECLARE
     taken_ids bigint[];
     taken_attempts integer[];
     rescued integer := 0;
+    idle integer := 0;
     gone bigint;
 BEGIN
     dead := ARRAY(
@@ -107,12 +109,18 @@ BEGIN
             VALUES
                 (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
                  holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
-            RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
-                cardinality(taken_ids),
-                who,
-                CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+            IF cardinality(taken_ids) > 0 OR idle = 0 THEN
+                RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
+                    cardinality(taken_ids),
+                    who,
+                    CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+            END IF;
+            idle := idle + (taken_ids = '{}')::integer;
         END IF;
     END LOOP;
+    IF idle > 1 THEN
+        RAISE WARNING 'dead workers that held no tasks, beside the one that is named: %', idle - 1;
+    END IF;
 
     -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
     FOREACH gone IN ARRAY dead LOOP

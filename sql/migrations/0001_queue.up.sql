@@ -691,6 +691,8 @@ CREATE TABLE contentq.workers (
     CONSTRAINT workers_pkey PRIMARY KEY (id),
     CONSTRAINT workers_slots_check CHECK (slots > 0),
     CONSTRAINT workers_busy_check CHECK (busy >= 0),
+    -- Everyone who looks at the workers sees it; a key, which cannot be cut.
+    CONSTRAINT workers_gate_check CHECK (length(gate) <= 1000),
     CONSTRAINT workers_started_at_check CHECK (isfinite(started_at)),
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at))
 ) WITH (fillfactor = 50);

@@ -1,0 +1,97 @@
+"""What a worker's login, and roles that were there before, do to others beyond their own tasks: real logins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.support.databases import Connection
+from tests.support.logins import Logins, made_logins
+from tests.support.queue import Queue
+from tests.support.roles import applied_roles
+from tests.support.servers import Server
+
+LARGE = "x" * 1_000_000
+
+
+@pytest.fixture
+def owner(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
+    """The owner of the tables; the roles of sql/roles.sql are applied."""
+    queue = Queue(database)
+    with applied_roles(queue, server, dsn):
+        yield queue
+
+
+@pytest.fixture
+def logins(owner: Queue, dsn: str) -> Iterator[Logins]:
+    with made_logins(owner, dsn) as made:
+        yield made
+
+
+@pytest.fixture
+def evil(logins: Logins) -> Queue:
+    """A session of a worker's login, in the wrong hands."""
+    return logins.add_open("evil", "contentq_worker")
+
+
+def warnings_of(session: Queue) -> list[str]:
+    """The warnings that a session gets from now on, which a worker logs."""
+    warnings: list[str] = []
+    session.connection.add_notice_handler(lambda notice: warnings.append(str(notice.message_primary)))
+    return warnings
+
+
+def let_die(owner: Queue) -> None:
+    """All workers that there are have been silent for a minute, while the database could be reached."""
+    owner.run("UPDATE contentq.workers SET heartbeat_at = clock_timestamp() - interval '1 minute'")
+    owner.run("UPDATE contentq.maintenance SET ran_at = clock_timestamp(), watched_since = '2001-01-01'")
+
+
+@pytest.mark.parametrize("name", ["hostname", "handler", "version"])
+def test_what_a_worker_says_of_itself_is_short_wherever_others_see_it(
+    owner: Queue, logins: Logins, evil: Queue, name: str
+) -> None:
+    said = {"hostname": "host", "handler": "template", "version": "1.0", name: LARGE}
+    query = "SELECT contentq.register_worker(hostname => %s, pid => 1, slots => 1, handler => %s, version => %s)"
+    worker = evil.value(query, said["hostname"], said["handler"], said["version"])
+    id_ = owner.add()
+    evil.claim(worker)
+    let_die(owner)
+    other = logins.add_open("other", "contentq_worker")
+    warnings = warnings_of(other)
+
+    other.value("SELECT contentq.maintain()")
+
+    assert owner.status(id_) == "pending"
+    assert len(warnings) == 1
+    assert len(warnings[0]) < 1000
+    assert owner.value("SELECT length(d::text) FROM contentq.dead_workers AS d") < 2000
+
+
+def test_worker_registers_with_no_gate_that_is_a_text_without_end(evil: Queue) -> None:
+    evil.register(gate="x" * 1000)
+    with pytest.raises(psycopg.errors.CheckViolation, match="workers_gate_check"):
+        evil.register(gate="x" * 1001)
+
+
+def test_dead_workers_that_held_nothing_do_not_flood_the_logs_of_others(
+    owner: Queue, logins: Logins, evil: Queue
+) -> None:
+    evil.run("SELECT contentq.register_worker('host', s, 1, 'template') FROM generate_series(1, 500) AS s")
+    id_ = owner.add()
+    evil.claim(evil.register())
+    let_die(owner)
+    other = logins.add_open("other", "contentq_worker")
+    warnings = warnings_of(other)
+
+    other.value("SELECT contentq.maintain()")
+
+    assert owner.value("SELECT count(*) FROM contentq.workers") == 0
+    assert owner.status(id_) == "pending"
+    assert sorted(warning.partition(" (worker")[0] for warning in warnings) == [
+        "0 of the tasks of a dead worker were taken back",
+        "1 of the tasks of a dead worker were taken back",
+        "dead workers that held no tasks, beside the one that is named: 499",
+    ]
