@@ -2982,7 +2982,7 @@ CREATE FUNCTION contentq.usage_amount(value jsonb) RETURNS numeric
     AS $$
     SELECT CASE
         WHEN jsonb_typeof(usage_amount.value) = 'number' AND usage_amount.value::numeric BETWEEN 0 AND 1e12
-        THEN usage_amount.value::numeric
+        THEN trim_scale(round(usage_amount.value::numeric, 12))
         ELSE 0
     END;
 $$;

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.databases import Connection
 from tests.support.logins import Logins, made_logins
-from tests.support.queue import Queue
+from tests.support.queue import Held, Queue
 from tests.support.roles import applied_roles
 from tests.support.servers import Server
 
@@ -95,3 +95,14 @@ def test_dead_workers_that_held_nothing_do_not_flood_the_logs_of_others(
         "1 of the tasks of a dead worker were taken back",
         "dead workers that held no tasks, beside the one that is named: 499",
     ]
+
+
+def test_cost_with_digits_without_end_is_kept_to_twelve_places(owner: Queue, evil: Queue) -> None:
+    """All of them would be added up again at each report of that day, and at each look at the budget."""
+    worker = evil.register()
+    for cost in ("1e-16000", "0.1" + "0" * 16_000 + "1", "0.00000015"):
+        id_ = owner.add()
+        (row,) = evil.claim(worker)
+        assert evil.store(worker, [Held(worker, id_, row["attempt"])], extras=[f'{{"cost": {cost}}}']) == [id_]
+
+    assert str(owner.value("SELECT sum(cost) FROM contentq.usage")) == "0.10000015"
