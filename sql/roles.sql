@@ -25,14 +25,15 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$
 DECLARE
+    ours constant text[] := '{contentq_producer,contentq_worker,contentq_operator,contentq_reader,contentq_definer}';
     -- Roles belong to all databases of a server: another one may have them already.
     missing constant text := (
         SELECT string_agg(r.name, ', ' ORDER BY r.name)
-        FROM unnest(ARRAY['contentq_producer', 'contentq_worker', 'contentq_operator', 'contentq_reader',
-                          'contentq_definer']) AS r (name)
+        FROM unnest(ours) AS r (name)
         WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r.name)
     );
     has_options constant boolean := current_setting('server_version_num')::integer >= 160000;
+    mightier text;
     tables_schema text;
     role text;
     owner text;
@@ -50,9 +51,23 @@ BEGIN
         EXECUTE format('CREATE ROLE %I NOLOGIN', role);
         RAISE NOTICE 'created role %', role;
     END LOOP;
-    IF (SELECT r.rolcanlogin OR r.rolsuper FROM pg_roles AS r WHERE r.rolname = 'contentq_definer') THEN
-        RAISE EXCEPTION 'contentq_definer can log in, or is a superuser, and functions would run with its rights; run: '
-                        'ALTER ROLE contentq_definer NOLOGIN NOSUPERUSER';
+    -- One that was there before may be somebody else's work. Who is a member of a role can act as that role, with all that
+    -- it may do beyond this file.
+    SELECT string_agg(r.rolname, ', ' ORDER BY r.rolname) INTO mightier
+    FROM pg_roles AS r
+    WHERE r.rolname = ANY (ours)
+      AND (r.rolcanlogin OR r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls);
+    IF mightier IS NOT NULL THEN
+        RAISE EXCEPTION 'these roles can log in, or may do more than roles of contentq need: %; run for each: '
+                        'ALTER ROLE ... NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS', mightier;
+    END IF;
+    SELECT string_agg(format('%s of %s', m.member::regrole, m.roleid::regrole), ', ' ORDER BY m.member, m.roleid)
+    INTO mightier
+    FROM pg_auth_members AS m
+    JOIN pg_roles AS r ON r.oid = m.member
+    WHERE r.rolname = ANY (ours);
+    IF mightier IS NOT NULL THEN
+        RAISE WARNING 'roles of contentq are members of other roles, and so may do more than sql/roles.sql says: %', mightier;
     END IF;
 
     -- Whoever migrates replaces functions that belong to contentq_definer.
@@ -82,8 +97,7 @@ BEGIN
     IF pg_has_role((SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = tables_schema), 'USAGE')
         OR EXISTS (SELECT
                    FROM pg_roles AS r
-                   WHERE r.rolname IN ('contentq_producer', 'contentq_worker', 'contentq_operator', 'contentq_reader',
-                                       'contentq_definer')
+                   WHERE r.rolname = ANY (ours)
                      AND NOT has_schema_privilege(r.oid, tables_schema, 'USAGE'))
     THEN
         EXECUTE format('GRANT USAGE ON SCHEMA %I '

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from contentq.database.grants import apply_roles
+from contentq.errors import ContentQueueError
 
 from tests.support.databases import Connection
 from tests.support.logins import Logins, made_logins
@@ -106,3 +108,36 @@ def test_cost_with_digits_without_end_is_kept_to_twelve_places(owner: Queue, evi
         assert evil.store(worker, [Held(worker, id_, row["attempt"])], extras=[f'{{"cost": {cost}}}']) == [id_]
 
     assert str(owner.value("SELECT sum(cost) FROM contentq.usage")) == "0.10000015"
+
+
+@pytest.mark.parametrize(
+    ("role", "attribute"),
+    [("contentq_worker", "LOGIN"), ("contentq_reader", "BYPASSRLS"), ("contentq_definer", "SUPERUSER")],
+)
+def test_role_that_may_do_more_than_it_needs_is_not_applied(
+    owner: Queue, dsn: str, role: str, attribute: str
+) -> None:
+    """Whoever may make roles can have made ours before; with BYPASSRLS, SET ROLE shows every account."""
+    owner.run(f"ALTER ROLE {role} {attribute}")
+    try:
+        with pytest.raises(
+            ContentQueueError, match=f"may do more than roles of contentq need: {role}; run for each"
+        ):
+            apply_roles(dsn)
+    finally:
+        owner.run(f"ALTER ROLE {role} NO{attribute}")
+    apply_roles(dsn)
+
+
+def test_role_that_is_a_member_of_another_is_told_of(owner: Queue, dsn: str) -> None:
+    owner.run("GRANT contentq_operator TO contentq_producer")
+    try:
+        _done, left = apply_roles(dsn)
+    finally:
+        owner.run("REVOKE contentq_operator FROM contentq_producer")
+
+    assert left == [
+        "roles of contentq are members of other roles, and so may do more than sql/roles.sql says: "
+        "contentq_producer of contentq_operator"
+    ]
+    assert apply_roles(dsn)[1] == []
