@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -197,6 +198,21 @@ def test_warnings_of_the_database_are_logged_and_its_notices_are_not(
     assert [record.getMessage() for record in caplog.records if record.name == "contentq.worker"] == [
         "the database warns: look here"
     ]
+
+
+def test_many_different_warnings_do_not_hold_up_the_worker(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """As when another login's workers die by the thousand: what each costs does not grow with their number."""
+    caplog.set_level(logging.ERROR)
+
+    async def scene(open_link: OpenLink) -> None:
+        async with open_link().calling() as connection:
+            began = time.process_time()
+            await connection.execute(
+                "DO $$ BEGIN FOR i IN 1..20000 LOOP RAISE WARNING 'worker % died', i; END LOOP; END $$"
+            )
+            assert time.process_time() - began < 4
+
+    run(scene)
 
 
 # New connections

@@ -25,6 +25,9 @@ log = logging.getLogger("contentq.worker")
 WARN_AGAIN = 60.0
 """Seconds after which the same warning of the database is logged again."""
 
+MOST_WARNINGS = 1000
+"""Warnings that are remembered for that; of more, all are forgotten, and may be logged again."""
+
 NEVER = float("-inf")
 
 
@@ -285,7 +288,8 @@ class ReconnectingConnection:
         text, now = notice.message_primary or "", time.monotonic()
         if notice.severity_nonlocalized != "WARNING" or now - self._warned_at.get(text, NEVER) < WARN_AGAIN:
             return
-        self._warned_at = {text: at for text, at in self._warned_at.items() if now - at < WARN_AGAIN}
+        if len(self._warned_at) >= MOST_WARNINGS:
+            self._warned_at.clear()
         self._warned_at[text] = now
         log.warning("the database warns: %s", text)
 
