@@ -3519,26 +3519,32 @@ COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: funct
 -- Name: gate_status; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
- SELECT key,
+ SELECT g.key,
         CASE
-            WHEN (opens_at > clock_timestamp()) THEN 'closed'::text
+            WHEN (g.opens_at > clock_timestamp()) THEN 'closed'::text
             ELSE 'open'::text
         END AS state,
         CASE
-            WHEN (opens_at > clock_timestamp()) THEN date_trunc('second'::text, opens_at)
+            WHEN (g.opens_at > clock_timestamp()) THEN date_trunc('second'::text, g.opens_at)
             ELSE NULL::timestamp with time zone
         END AS opens_at,
         CASE
-            WHEN ((opens_at > clock_timestamp()) AND isfinite(opens_at)) THEN date_trunc('second'::text, (opens_at - clock_timestamp()))
+            WHEN ((g.opens_at > clock_timestamp()) AND isfinite(g.opens_at)) THEN date_trunc('second'::text, (g.opens_at - clock_timestamp()))
             ELSE NULL::interval
         END AS time_left,
-    ( SELECT count(*) AS count
-           FROM contentq.workers w
-          WHERE ((g.key = w.gate) OR (g.key = '*'::text))) AS workers,
-    date_trunc('second'::text, closed_at) AS closed_at,
-    "left"(reason, 60) AS reason
-   FROM contentq.gates g
-  ORDER BY (opens_at > clock_timestamp()) DESC, key;
+        CASE
+            WHEN (g.key = '*'::text) THEN ( SELECT count(*) AS count
+               FROM contentq.workers)
+            ELSE COALESCE(w.workers, (0)::bigint)
+        END AS workers,
+    date_trunc('second'::text, g.closed_at) AS closed_at,
+    "left"(g.reason, 60) AS reason
+   FROM (contentq.gates g
+     LEFT JOIN ( SELECT c.gate,
+            count(*) AS workers
+           FROM contentq.workers c
+          GROUP BY c.gate) w ON ((w.gate = g.key)))
+  ORDER BY (g.opens_at > clock_timestamp()) DESC, g.key;
 
 -- Name: VIEW gate_status; Type: COMMENT; Schema: contentq; Owner: -
 

@@ -8,10 +8,16 @@ SELECT
         WHEN g.opens_at > clock_timestamp() AND isfinite(g.opens_at)
         THEN date_trunc('second', g.opens_at - clock_timestamp())
     END AS time_left,
-    (SELECT count(*) FROM contentq.workers AS w WHERE g.key IN (w.gate, '*')) AS workers,
+    CASE WHEN g.key = '*' THEN (SELECT count(*) FROM contentq.workers) ELSE coalesce(w.workers, 0) END AS workers,
     date_trunc('second', g.closed_at) AS closed_at,
     left(g.reason, 60) AS reason
 FROM contentq.gates AS g
+-- Counted once for all gates: a login of a worker can register any number of workers, and close the gate of each.
+LEFT JOIN (
+    SELECT c.gate, count(*) AS workers
+    FROM contentq.workers AS c
+    GROUP BY c.gate
+) AS w ON w.gate = g.key
 ORDER BY g.opens_at > clock_timestamp() DESC, g.key;
 
 COMMENT ON VIEW contentq.gate_status IS

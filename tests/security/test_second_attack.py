@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -141,3 +142,25 @@ def test_role_that_is_a_member_of_another_is_told_of(owner: Queue, dsn: str) -> 
         "contentq_producer of contentq_operator"
     ]
     assert apply_roles(dsn)[1] == []
+
+
+def test_workers_and_gates_are_counted_once_for_all_gates(owner: Queue, evil: Queue) -> None:
+    evil.run(
+        "SELECT contentq.register_worker('host', s, 1, 'template', 'g' || s) FROM generate_series(1, 500) AS s"
+    )
+    evil.run("SELECT contentq.close_gate('g' || s, 'infinity') FROM generate_series(1, 500) AS s")
+    owner.close_gate("*", "infinity")
+    owner.close_gate("of nobody", "infinity")
+
+    counts = {row["key"]: row["workers"] for row in owner.rows("SELECT key, workers FROM contentq.gate_status")}
+    assert counts == {f"g{number}": 1 for number in range(1, 501)} | {"*": 500, "of nobody": 0}
+
+    plan = owner.value("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) SELECT * FROM contentq.gate_status")
+    assert rows_of_workers(plan[0]["Plan"]) <= 1000
+
+
+def rows_of_workers(node: dict[str, Any]) -> float:
+    """How many rows of workers a plan has read."""
+    read = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    own = read if node.get("Relation Name") == "workers" else 0
+    return float(own) + sum(map(rows_of_workers, node.get("Plans", [])))
