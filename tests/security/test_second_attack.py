@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from contentq.database.grants import apply_roles
+from contentq.database.migrations import migrate
 from contentq.errors import ContentQueueError
 
 from tests.support.databases import Connection
@@ -142,6 +143,39 @@ def test_role_that_is_a_member_of_another_is_told_of(owner: Queue, dsn: str) -> 
         "contentq_producer of contentq_operator"
     ]
     assert apply_roles(dsn)[1] == []
+
+
+def test_superuser_migrates_into_no_schema_that_a_stranger_has_prepared(empty_dsn: str, bare: Queue) -> None:
+    """What is found there would be read, and so run, with a superuser's rights."""
+    with made_logins(bare, empty_dsn) as logins:
+        stranger = logins.add_open("stranger")
+        name = logins.name("stranger")
+        bare.run(f"GRANT CREATE ON DATABASE {bare.connection.info.dbname} TO {name}")
+        stranger.run("CREATE SCHEMA contentq CREATE SEQUENCE ran")
+        stranger.run(
+            "CREATE FUNCTION contentq.trap() RETURNS text RETURN '0001' || left(nextval('contentq.ran')::text, 0)"
+        )
+        stranger.run("CREATE VIEW contentq.alembic_version AS SELECT contentq.trap() AS version_num")
+
+        with pytest.raises(ContentQueueError, match=f"^schema contentq belongs to {name}, who is neither"):
+            migrate(empty_dsn)
+
+        assert not bare.value("SELECT is_called FROM contentq.ran")
+        stranger.run("DROP SCHEMA contentq CASCADE")
+        stranger.connection.close()
+        assert migrate(empty_dsn).after is not None
+
+
+def test_owner_of_the_database_and_superusers_migrate_the_same_queue(empty_dsn: str, bare: Queue) -> None:
+    with made_logins(bare, empty_dsn) as logins:
+        login, name = logins.add("owner"), logins.name("owner")
+        bare.run(f"ALTER DATABASE {bare.connection.info.dbname} OWNER TO {name}")
+        try:
+            assert migrate(login).after is not None
+            assert migrate(empty_dsn).changes == []
+            migrate(login, "base")
+        finally:
+            bare.run(f"ALTER DATABASE {bare.connection.info.dbname} OWNER TO CURRENT_USER")
 
 
 def test_workers_and_gates_are_counted_once_for_all_gates(owner: Queue, evil: Queue) -> None:

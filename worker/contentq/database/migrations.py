@@ -74,6 +74,18 @@ _OWNER = """
         (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())))"""
 """The process that serves the session, and who may migrate: the owner of what is there, else of the database."""
 
+_STRANGER = """
+    SELECT o.rolname, pg_catalog.quote_ident(o.rolname)
+    FROM pg_catalog.pg_namespace AS n
+    JOIN pg_catalog.pg_roles AS o ON o.oid = n.nspowner
+    JOIN pg_catalog.pg_roles AS me ON me.rolname = current_user
+    JOIN pg_catalog.pg_database AS d ON d.datname = pg_catalog.current_database()
+    WHERE n.nspname = 'contentq'
+      AND me.rolsuper
+      AND NOT o.rolsuper
+      AND o.oid <> d.datdba"""
+"""The owner of schema contentq, for a superuser whom that owner could have run what is in it."""
+
 _FORGET = """
 DO $$
 BEGIN
@@ -207,6 +219,7 @@ def run_revisions(environment: Any) -> None:
         _execute(connection, f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)};\n{_SEARCH_PATH}")
         raw: Any = connection.connection.dbapi_connection
         pid, attributes["owner"] = raw.execute(_OWNER).fetchone()
+        _refuse_stranger(raw)
         attributes["blockers"] = opened.enter_context(watching(dsn, pid, lock_timeout))
         schema = _begin(raw, _wanted_schema(environment))
         attributes["schema"] = schema
@@ -245,6 +258,22 @@ def run_revisions(environment: Any) -> None:
             done.changes += apply_grants(raw, schema)
             done.changes += keep_row_security(raw)
             done.notes += collect_notes(raw)
+
+
+def _refuse_stranger(connection: psycopg.Connection[TupleRow]) -> None:
+    """Raises ContentQueueError when a superuser is about to use a schema contentq that another may have prepared.
+
+    Whoever may create schemas can have made it first, with views and triggers in it that a superuser would run.
+    """
+    found = connection.execute(_STRANGER).fetchone()
+    if found is not None:
+        name, quoted = found
+        raise ContentQueueError(
+            f"schema contentq belongs to {name}, who is neither a superuser nor the owner of the database; what "
+            "is in it would run with a superuser's rights, and nothing was changed. Run contentq migrate as "
+            f"{name}, or, if you trust {name} with all that you may do: "
+            f"ALTER DATABASE {connection.info.dbname} OWNER TO {quoted}"
+        )
 
 
 def _metadata(schema: str) -> sqlalchemy.MetaData:
