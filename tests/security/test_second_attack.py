@@ -178,6 +178,22 @@ def test_owner_of_the_database_and_superusers_migrate_the_same_queue(empty_dsn: 
             bare.run(f"ALTER DATABASE {bare.connection.info.dbname} OWNER TO CURRENT_USER")
 
 
+def test_migration_tells_of_roles_that_may_make_triggers(owner: Queue, logins: Logins, dsn: str) -> None:
+    """GRANT ALL, which is meant for mappers, gives that right, too; a function for it can be in pg_temp."""
+    logins.add("one")
+    logins.add("two")
+    names = [logins.name("one"), logins.name("two")]
+    assert migrate(dsn).notes == []
+    owner.run(f"GRANT ALL ON content_generation_tasks TO {', '.join(names)}")
+
+    (note,) = migrate(dsn).notes
+
+    assert "with the rights of whoever changes it, superusers included" in note
+    owner.run(note.rpartition(": ")[2])
+    assert migrate(dsn).notes == []
+    assert owner.value("SELECT has_table_privilege(%s, 'content_generation_tasks', 'INSERT')", names[0])
+
+
 def test_workers_and_gates_are_counted_once_for_all_gates(owner: Queue, evil: Queue) -> None:
     evil.run(
         "SELECT contentq.register_worker('host', s, 1, 'template', 'g' || s) FROM generate_series(1, 500) AS s"

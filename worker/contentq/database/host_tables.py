@@ -102,6 +102,23 @@ _OPEN_SCHEMAS = """
     ORDER BY n.nspname"""
 """Schemas in which anyone may create: the default of public up to PostgreSQL 14, which an upgrade keeps."""
 
+_TRIGGER_RIGHTS = """
+    SELECT c.oid::regclass::text, string_agg(DISTINCT g.name, ', ' ORDER BY g.name)
+    FROM pg_class AS c
+    CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+    LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+    CROSS JOIN LATERAL (SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name) AS g
+    WHERE c.relkind IN ('r', 'p')
+      AND (c.relnamespace = 'contentq'::regnamespace
+           OR c.oid IN (SELECT to_regclass(format('%I.%I', t.schema_name, t.table_name))
+                        FROM contentq.tables AS t))
+      AND a.privilege_type = 'TRIGGER'
+      AND a.grantee <> c.relowner
+      AND r.rolsuper IS NOT TRUE
+    GROUP BY c.oid
+    ORDER BY 1"""
+"""Tables on which others than the owner may make triggers, and who they are: GRANT ALL includes that."""
+
 
 def collect_notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
     """What works otherwise than one may expect, though nothing is wrong with it."""
@@ -117,6 +134,11 @@ def collect_notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
         f"anyone may create objects in schema {name}, which other programs, and people in psql, may then run "
         f"unknowingly; to end that: REVOKE CREATE ON SCHEMA {name} FROM PUBLIC"
         for name in open_schemas
+    ]
+    notes += [
+        f"{roles} may make triggers on {table}, which would run with the rights of whoever changes it, superusers "
+        f"included; to end that: REVOKE TRIGGER ON {table} FROM {roles}"
+        for table, roles in connection.execute(_TRIGGER_RIGHTS)
     ]
     if secured:
         notes.append(
