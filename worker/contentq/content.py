@@ -14,11 +14,12 @@ _CJK = (
 )
 # Accents and vowel signs that are characters of their own, as in decomposed text and in Hindi.
 _MARKS = r"\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-# Possessive (++, *+): nothing has to be taken back, and a long word would need a stack as long as itself.
-_LETTERS = rf"[^\W_{_CJK}]++(?:[{_MARKS}]++[^\W_{_CJK}]*+)*+"
-_WORD = re.compile(rf"[{_CJK}]|{_LETTERS}(?:(?:['’.\-]|(?<=\d),(?=\d)){_LETTERS})*+")
+# A run of characters is possessive (++): nothing has to be taken back. A group is not, since early releases of
+# Python 3.11 (3.11.2 of Debian 12) match wrongly then; its bound keeps the stack small that this needs.
+_LETTERS = rf"[^\W_{_CJK}]++(?:[{_MARKS}]++[^\W_{_CJK}]*+){{0,1000}}"
+_WORD = re.compile(rf"[{_CJK}]|{_LETTERS}(?:(?:['’.\-]|(?<=\d),(?=\d)){_LETTERS}){{0,1000}}")
 # The same of a text in ASCII, three times as fast.
-_ASCII_WORD = re.compile(r"[a-zA-Z0-9]++(?:(?:['.\-]|(?<=\d),(?=\d))[a-zA-Z0-9]++)*+")
+_ASCII_WORD = re.compile(r"[a-zA-Z0-9]++(?:(?:['.\-]|(?<=\d),(?=\d))[a-zA-Z0-9]++){0,1000}")
 
 
 @dataclass(frozen=True)
