@@ -59,6 +59,7 @@ def test_one_who_may_not_is_told_who_may(
 
     assert outcome.code == 1
     assert outcome.error.startswith("the roles were not applied: permission denied for ")
+    assert outcome.error.endswith("; run it as a superuser, or as the owner of the database with CREATEROLE")
 
 
 def test_database_that_is_not_migrated_is_refused(contentq: Run, empty_dsn: str) -> None:

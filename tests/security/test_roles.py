@@ -5,6 +5,7 @@ docs/security.md names these tests.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -137,6 +138,29 @@ def test_worker_program_works_off_the_queue_with_no_right_but_its_role(administr
     assert "denied" not in done.stderr
     assert [administrator.status(id_) for id_ in tasks] == ["completed", "completed"]
     assert administrator.values("SELECT review_status FROM contents ORDER BY id") == ["approved", "pending"]
+
+
+@pytest.mark.parametrize("role", ["contentq_producer", "contentq_operator", "contentq_reader"])
+def test_worker_program_that_may_not_be_a_worker_says_so_and_ends(
+    administrator: Queue, dsn: str, role: str
+) -> None:
+    with login(administrator, dsn, role) as own:
+        done = subprocess.run(
+            [sys.executable, "-m", "contentq", "worker", "--until-empty"],
+            env=os.environ | {"DATABASE_URL": own},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    user = conninfo_to_dict(own)["user"]
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: user {user} may not act as a worker (permission denied for function register_worker); "
+        "connect as a user who may, or have the owner of the database run: contentq roles apply, and "
+        f"GRANT contentq_worker TO {user}\n"
+    )
 
 
 def test_worker_can_write_to_no_table(administrator: Queue, worker: Queue) -> None:

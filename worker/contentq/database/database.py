@@ -9,6 +9,14 @@ from psycopg.rows import TupleRow
 
 from contentq.database.connect import connect, connect_async
 from contentq.database.revisions import require_head
+from contentq.errors import ContentQueueError
+
+_NOT_A_WORKER = """
+    SELECT quote_ident(current_user)
+    FROM pg_proc
+    WHERE pronamespace = 'contentq'::regnamespace
+      AND proname = 'register_worker'
+      AND NOT has_function_privilege(oid, 'EXECUTE')"""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,16 @@ class Database:
         return await connect_async(self.dsn, application_name, prepare=prepare, plain=plain)
 
     def check(self, application_name: str) -> None:
-        """Raises DatabaseUnreachable or SchemaMismatch, so that a mistake shows before anything is started."""
+        """Raises what keeps a worker from its work, so that a mistake shows before anything is started.
+
+        DatabaseUnreachable, SchemaMismatch, or ContentQueueError when the user may not act as a worker.
+        """
         with self.connect(application_name) as connection:
             require_head(connection)
+            refused = connection.execute(_NOT_A_WORKER).fetchone()
+        if refused is not None:
+            raise ContentQueueError(
+                f"user {refused[0]} may not act as a worker (permission denied for function register_worker); "
+                "connect as a user who may, or have the owner of the database run: contentq roles apply, and "
+                f"GRANT contentq_worker TO {refused[0]}"
+            )

@@ -98,8 +98,13 @@ def apply_roles(dsn: str) -> tuple[list[str], list[str]]:
             raise ContentQueueError(
                 "a migration is under way; nothing was changed, try again when it has ended"
             ) from None
-        except (psycopg.errors.RaiseException, psycopg.errors.InsufficientPrivilege) as error:
+        except psycopg.errors.RaiseException as error:
             raise ContentQueueError(f"the roles were not applied: {error.diag.message_primary}") from None
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise ContentQueueError(
+                f"the roles were not applied: {error.diag.message_primary}; run it as a superuser, or as the "
+                "owner of the database with CREATEROLE"
+            ) from None
     return done, left
 
 
