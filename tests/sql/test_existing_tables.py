@@ -642,6 +642,21 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             + ";"
             + TASKS
             + """;
+            ALTER TABLE content_generation_tasks DROP started_at, DROP completed_at;
+            UPDATE content_generation_tasks SET status = 'processing' WHERE id = 1;
+            UPDATE content_generation_tasks SET status = 'completed' WHERE id = 2;
+            DELETE FROM content_generation_tasks WHERE id > 2""",
+            [
+                f"content_generation_tasks: rows with status {status} and no column {column} (add it as "
+                f"timestamptz, and fill it): 1 (the first has id {id_}); change or delete them; to see them: ..."
+                for id_, status, column in ((1, "processing", "started_at"), (2, "completed", "completed_at"))
+            ],
+        ),
+        (
+            HOST
+            + ";"
+            + TASKS
+            + """;
             ALTER TABLE content_generation_tasks ADD progress real, ADD attempt_errors jsonb,
                 ADD cancel_requested_at timestamptz;
             UPDATE content_generation_tasks SET submitted_at = '-infinity', started_at = 'infinity',
@@ -678,7 +693,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             ],
         ),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_everything_that_does_not_fit_is_named_before_anything_is_changed(
     empty_dsn: str, bare: Queue, tables: str, problems: list[str]
