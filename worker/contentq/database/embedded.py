@@ -106,8 +106,8 @@ def running_dsn() -> str:
     if found is None:
         raise EmbeddedServerError(
             "no database is named and the embedded server is not running; start it with: contentq db start "
-            f"(or name a database with --dsn or DATABASE_URL). Looked for in {home()}: another folder is to be "
-            "named with CONTENTQ_HOME, in each terminal"
+            f"(or name a database with --dsn or DATABASE_URL). Looked for in {home()}; to use "
+            "another folder, set CONTENTQ_HOME in each terminal"
         )
     return found
 
