@@ -78,7 +78,10 @@ def test_what_is_refused_is_told_and_the_others_are_done(
 
     assert outcome.code == 1
     assert outcome.out.startswith(f"{good} is ")
-    assert outcome.err == f"Error: no-such: there is no such task\nError: {refused}: it is {refused}; {rule}\n"
+    assert (
+        outcome.err == "Error: no-such: there is no such task; find it with: contentq list\n"
+        f"Error: {refused}: it is {refused}; {rule}\n"
+    )
     assert queue.status(tasks[good]) != good
     assert queue.row(tasks[refused]) == before
 
@@ -103,7 +106,7 @@ def test_json_has_what_was_refused_and_the_exit_code_tells(contentq: Run) -> Non
     outcome = contentq("cancel", "no-such", "--json")
 
     assert (outcome.code, outcome.err) == (1, "")
-    assert '"error": "there is no such task"' in outcome.out
+    assert '"error": "there is no such task; find it with: contentq list"' in outcome.out
 
 
 def test_sweep_ends_overdue_tasks_and_takes_back_those_of_silent_workers(contentq: Run, queue: Queue) -> None:

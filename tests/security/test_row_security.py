@@ -308,7 +308,8 @@ def test_login_that_sees_nothing_is_named(scene: Scene, capsys: pytest.CaptureFi
     assert execute(["--dsn", scene.dsn, "roles", "row-security"]) == 0
 
     assert capsys.readouterr().err == (
-        f"note: {scene.logins.name('blind')} may use the queue, and has no account: it sees nothing\n"
+        f"note: {scene.logins.name('blind')} may use the queue, and has no account: it sees nothing until "
+        "contentq.account_roles has a row for it\n"
     )
 
 

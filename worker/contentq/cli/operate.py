@@ -103,7 +103,8 @@ def _change_each(
             if status is None:
                 found = status_of(connection, task_id)
                 if found is None:
-                    error = f"there is no such task{hint_at_id(connection, task_id) or ''}"
+                    hint = hint_at_id(connection, task_id) or "; find it with: contentq list"
+                    error = f"there is no such task{hint}"
                 else:
                     error = f"it is {found}; {rule}"
             outcomes.append({"task_id": task_id, "status": status, "error": error})

@@ -38,4 +38,8 @@ def row_security(options: GlobalOptions, /, enabled: bool | None, as_json: bool)
         return
     print_line(f"row level security is {already}on: contentq.account_roles says who sees which account")
     for login in blind:
-        print_message(f"note: {login} may use the queue, and has no account: it sees nothing", err=True)
+        print_message(
+            f"note: {login} may use the queue, and has no account: it sees nothing until "
+            "contentq.account_roles has a row for it",
+            err=True,
+        )
