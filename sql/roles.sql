@@ -138,7 +138,7 @@ GRANT SELECT ON content_generation_tasks, contents, contentq.tasks, contentq.con
 GRANT UPDATE (
     topic, keywords, category, requirements, tone, status, priority, retry_count, max_retries, submitted_at, started_at,
     completed_at, timeout_at, error_message, updated_at, scheduled_at, cancel_requested_at, progress, progress_note
-), DELETE ON content_generation_tasks TO contentq_operator;
+), DELETE ON content_generation_tasks, contentq.tasks TO contentq_operator;
 GRANT UPDATE ON contentq.settings TO contentq_operator;
 GRANT INSERT, UPDATE, DELETE ON contentq.gates TO contentq_operator;
 GRANT UPDATE (paused_until, monthly_budget) ON accounts TO contentq_operator;

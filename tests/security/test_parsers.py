@@ -233,7 +233,8 @@ def test_twice_the_text_takes_at_most_three_times_as_long(parser: str) -> None:
     ("pattern", "text"), [(r"#\s+(.+?)\s*$", "spaces in a heading"), ("<[^>]*>", "tags without end")]
 )
 def test_growth_that_is_more_than_linear_is_seen(pattern: str, text: str) -> None:
-    assert growth(re.compile(pattern).findall, TEXTS[text], (5,)) is not None
+    # Several looks, as the machine has others to serve: no number of them makes linear growth look like this.
+    assert any(growth(re.compile(pattern).findall, TEXTS[text], (5,)) is not None for _ in range(5))
 
 
 LARGE: dict[str, Callable[[int], str]] = {

@@ -432,6 +432,7 @@ def test_operator_moves_no_task_to_another_account(administrator: Queue, operato
     task, other = administrator.add(), administrator.add_account()
 
     operator.set(task, priority=10, timeout_at="2101-01-01", status="failed")
+    operator.run("UPDATE contentq.tasks SET topic = 'by the view' WHERE id = %s", task)
     assert operator.requeue(task) == "pending"
     for column in ("account_id", "content_id", "result", "auto_approve", "attempt", "worker_id", "id", "task_id"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -247,7 +247,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             "jsonb_typeof(attempt_errors) = 'array' AND NOT attempt_errors @? '$[*] ? (@.type() <> \"object\")'",
             name=conv("content_generation_tasks_attempt_errors_check"),
         ),
-        CheckConstraint("progress BETWEEN 0 AND 1", name=conv("content_generation_tasks_progress_check")),
+        CheckConstraint("progress BETWEEN '0' AND '1'", name=conv("content_generation_tasks_progress_check")),
         CheckConstraint("task_id <> ''", name=conv("content_generation_tasks_task_id_check")),
         Index(conv("content_generation_tasks_status_idx"), "status"),
         Index(conv("content_generation_tasks_account_id_idx"), "account_id"),
