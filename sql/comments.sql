@@ -11,6 +11,10 @@ COMMENT ON COLUMN public.accounts.paused_until IS
     'No task of the account is claimed before this time; infinity: until it is set to NULL.';
 COMMENT ON COLUMN public.accounts.monthly_budget IS
     'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+COMMENT ON COLUMN public.accounts.share IS
+    'Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one with 1.';
+COMMENT ON COLUMN public.accounts.max_running IS
+    'Most tasks of the account that run at once, in any order of claims; NULL: no limit.';
 
 COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
 COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
@@ -103,6 +107,23 @@ COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and 
 COMMENT ON COLUMN contentq.workers.login IS
     'The login that registered it: functions refuse calls of any other for this worker.';
 
+COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims; NULL: all tasks.';
+
+COMMENT ON TABLE contentq.claimers IS
+    'What the claims and reports of a worker have added up to, and what its claims remember; removed with the worker.';
+COMMENT ON COLUMN contentq.claimers.worker_id IS 'The worker.';
+COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with a gate.';
+COMMENT ON COLUMN contentq.claimers.answered IS
+    'Attempts that ended with an answer of the provider; counted for workers with a gate.';
+COMMENT ON COLUMN contentq.claimers.last_answered IS 'When the latest of these attempts had begun.';
+COMMENT ON COLUMN contentq.claimers.tokens IS 'Tokens that these attempts have taken, as far as their results say.';
+COMMENT ON COLUMN contentq.claimers.quick_failures IS
+    'Attempts in a row that failed within a second; from 5 on it is slowed until one goes well.';
+COMMENT ON COLUMN contentq.claimers.failed_at IS 'When the last of these failed.';
+COMMENT ON COLUMN contentq.claimers.memory IS
+    'What its next claims need not find out again: places in the ready index, accounts over budget, the account after which '
+    'fair order goes on. Each part says until when it counts; without it, claims only read more.';
+
 COMMENT ON TABLE contentq.dead_workers IS
     'The workers that were found dead, and the tasks that were taken from them; rows are deleted after '
     'settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
@@ -131,6 +152,13 @@ COMMENT ON COLUMN contentq.settings.retention IS
     'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS
     'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+COMMENT ON COLUMN contentq.settings.claim_order IS
+    'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
+COMMENT ON COLUMN contentq.settings.aging IS
+    'Tasks that were submitted longer ago get every other slot, whatever their priority; NULL: never.';
+COMMENT ON COLUMN contentq.settings.deadlines IS
+    'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time '
+    'are ended.';
 
 COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
 COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
@@ -163,22 +191,16 @@ COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin a
 COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
 COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
 
-COMMENT ON TABLE contentq.account_pauses IS 'The accounts that are paused, kept by triggers; read blocked_accounts.';
-COMMENT ON COLUMN contentq.account_pauses.account_id IS 'The account.';
-COMMENT ON COLUMN contentq.account_pauses.paused_until IS 'accounts.paused_until.';
+COMMENT ON TABLE contentq.cap_locks IS
+    'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id '
+    'modulo 64. What is locked is left out of a claim, never waited for.';
+COMMENT ON COLUMN contentq.cap_locks.place IS 'From 0 to 63.';
 
-COMMENT ON TABLE contentq.used_up_budgets IS
-    'The accounts that have used up their budget, sometimes more than once; read blocked_accounts.';
-COMMENT ON COLUMN contentq.used_up_budgets.id IS 'Identifier of the row.';
-COMMENT ON COLUMN contentq.used_up_budgets.account_id IS 'The account.';
-COMMENT ON COLUMN contentq.used_up_budgets.over_budget_until IS 'The first of the next month (UTC).';
-
-COMMENT ON TABLE contentq.budget_checks IS
-    'The accounts with a budget that were charged, or whose budget was changed, in the last seconds: maintain() looks at '
-    'them again, for of what is committed at the same time no one sees the whole.';
-COMMENT ON COLUMN contentq.budget_checks.id IS 'Identifier of the row.';
-COMMENT ON COLUMN contentq.budget_checks.account_id IS 'The account.';
-COMMENT ON COLUMN contentq.budget_checks.noted_at IS 'When it was charged; forgotten after 10 seconds.';
+COMMENT ON TABLE contentq.durations IS
+    'How long tasks take, by category, measured once a minute while settings.deadlines is on.';
+COMMENT ON COLUMN contentq.durations.category IS 'The category; empty for tasks without one.';
+COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the last attempt to its completion.';
+COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
 
 COMMENT ON TABLE contentq.usage IS
     'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so '

@@ -120,7 +120,7 @@ GRANT SELECT ON content_generation_tasks, accounts, contents, contentq.alembic_v
 -- Programs name the tables by these views, whatever schema they are in: the rights are those to the tables.
 GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables
     TO contentq_producer, contentq_operator, contentq_reader;
-GRANT UPDATE (paused_until, monthly_budget) ON contentq.accounts TO contentq_operator;
+GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON contentq.accounts TO contentq_operator;
 
 -- What a producer may say of a task; and status, which programs name though it can only be pending. A mapper that names
 -- every column needs INSERT on the whole table: the trigger content_generation_tasks_forged refuses what is forged.
@@ -131,8 +131,7 @@ GRANT INSERT (
 
 -- What contentq worker reads itself. It writes to no table.
 GRANT SELECT ON content_generation_tasks, contents, contentq.tasks, contentq.contents, contentq.tables,
-    contentq.alembic_version, contentq.workers, contentq.blocked_accounts, contentq.account_pauses,
-    contentq.used_up_budgets TO contentq_worker;
+    contentq.alembic_version, contentq.workers TO contentq_worker;
 
 -- By column: whose a task is, what it has produced and whether that needs review is not for an operator to change.
 GRANT UPDATE (
@@ -141,7 +140,7 @@ GRANT UPDATE (
 ), DELETE ON content_generation_tasks, contentq.tasks TO contentq_operator;
 GRANT UPDATE ON contentq.settings TO contentq_operator;
 GRANT INSERT, UPDATE, DELETE ON contentq.gates TO contentq_operator;
-GRANT UPDATE (paused_until, monthly_budget) ON accounts TO contentq_operator;
+GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON accounts TO contentq_operator;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_reader;
 
@@ -153,13 +152,11 @@ GRANT SELECT, DELETE, UPDATE (
 GRANT SELECT, UPDATE (paused_until) ON accounts TO contentq_definer;  -- to see whose rows are locked
 GRANT SELECT, INSERT (account_id, title, body, word_count, review_status), UPDATE (review_status)
     ON contents TO contentq_definer;
-GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers, contentq.claimers TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_definer;
 GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;
-GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_commits TO contentq_definer;
-GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage TO contentq_definer;
-GRANT SELECT, INSERT, UPDATE, DELETE ON
-    contentq.account_pauses, contentq.used_up_budgets, contentq.budget_checks TO contentq_definer;
+GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_commits, contentq.cap_locks TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage, contentq.durations TO contentq_definer;
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
@@ -171,7 +168,8 @@ DECLARE
     );
     functions constant jsonb := '{
         "contentq_worker": [
-            "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in",
+            "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in", "waits_for",
+            "anything_waits",
             "complete", "store", "fail", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
             "close_gate", "maintain"
         ],

@@ -9,32 +9,82 @@ CREATE SCHEMA contentq;
 
 COMMENT ON SCHEMA contentq IS 'The machinery of the queue.';
 
--- Name: account_changed(); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: accounts; Type: TABLE; Schema: public; Owner: -
 
-CREATE FUNCTION contentq.account_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE TABLE public.accounts (
+    id integer NOT NULL,
+    name character varying(200) NOT NULL,
+    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    external_id text,
+    paused_until timestamp with time zone,
+    monthly_budget numeric,
+    share integer DEFAULT 1 NOT NULL,
+    max_running integer,
+    CONSTRAINT accounts_max_running_check CHECK ((max_running >= 0)),
+    CONSTRAINT accounts_monthly_budget_check CHECK (((monthly_budget >= (0)::numeric) AND (monthly_budget <> 'NaN'::numeric))),
+    CONSTRAINT accounts_share_check CHECK (((share >= 1) AND (share <= 1000000)))
+);
+
+-- Name: TABLE accounts; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TABLE public.accounts IS 'Whom content is generated for.';
+
+-- Name: COLUMN accounts.id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.id IS 'Identifier that tasks and contents refer to.';
+
+-- Name: COLUMN accounts.name; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.name IS 'Name shown to people, up to 200 characters.';
+
+-- Name: COLUMN accounts.created_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.created_at IS 'When the account was added.';
+
+-- Name: COLUMN accounts.external_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.external_id IS 'What another system calls the account, such as its uuid; unique where set.';
+
+-- Name: COLUMN accounts.paused_until; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is claimed before this time; infinity: until it is set to NULL.';
+
+-- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+
+-- Name: COLUMN accounts.share; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.share IS 'Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one with 1.';
+
+-- Name: COLUMN accounts.max_running; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.accounts.max_running IS 'Most tasks of the account that run at once, in any order of claims; NULL: no limit.';
+
+-- Name: account_room(public.accounts, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.account_room(account public.accounts, starting integer DEFAULT 0) RETURNS integer
+    LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '3s'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
     AS $$
-BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
-        DELETE FROM contentq.account_pauses;
-        DELETE FROM contentq.used_up_budgets;
-        RETURN NULL;
-    END IF;
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM contentq.block_account(OLD.id);
-    END IF;
-    IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
-        PERFORM contentq.block_account(NEW.id);
-    END IF;
-    RETURN NULL;
-END;
+    SELECT CASE
+        WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
+        THEN 0
+        ELSE greatest(account.max_running - account_room.starting - (
+            SELECT count(*)
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'processing'
+              AND t.account_id = account.id
+        ), least(account.max_running, 0))::integer
+    END;
 $$;
 
--- Name: FUNCTION account_changed(); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION account_room(account public.accounts, starting integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.account_changed() IS 'Trigger: makes claims leave out accounts that are paused or have used up their budget.';
+COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running and its monthly_budget; NULL: any number.';
 
 -- Name: add_usage(bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -58,7 +108,6 @@ DECLARE
     all_costs numeric[];
     -- The rows of usage that these are added to; NULL for a new one.
     all_rows bigint[];
-    charged_account bigint;
 BEGIN
     SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
            array_agg(c.completion_tokens), array_agg(c.cost)
@@ -120,30 +169,110 @@ BEGIN
     FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
         AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
     WHERE c.id IS NULL;
-
-    FOR charged_account IN
-        SELECT a.id
-        FROM public.accounts AS a
-        WHERE a.id = ANY (all_accounts)
-          AND a.monthly_budget IS NOT NULL
-    LOOP
-        PERFORM contentq.check_budget(charged_account);
-        -- Not again at each report: maintain() goes on looking for 10 seconds.
-        INSERT INTO contentq.budget_checks (account_id)
-        SELECT charged_account
-        WHERE NOT EXISTS (
-            SELECT
-            FROM contentq.budget_checks AS c
-            WHERE c.account_id = charged_account
-              AND c.noted_at > now_ - interval '5 seconds'
-        );
-    END LOOP;
 END;
 $$;
 
 -- Name: FUNCTION add_usage(ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal: adds what attempts at these tasks have cost to the usage of their accounts.';
+
+-- Name: admit(bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    each record;
+    lock_place integer;
+    room integer;
+BEGIN
+    admitted := admit.ids;
+    held := '{}';
+    over_budget := '{}';
+    contended := false;
+    FOR each IN
+        SELECT a AS account, c.chosen
+        FROM (
+            SELECT t.account_id, array_agg(t.id::bigint ORDER BY array_position(admit.ids, t.id::bigint)) AS chosen
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (admit.ids)
+            GROUP BY t.account_id
+        ) AS c
+        JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
+        WHERE a.max_running IS NOT NULL
+           OR a.monthly_budget IS NOT NULL
+        ORDER BY (a.id % 64)
+    LOOP
+        IF (each.account).max_running IS NOT NULL THEN
+            SELECT l.place
+            INTO lock_place
+            FROM contentq.cap_locks AS l
+            WHERE l.place = (each.account).id % 64
+            FOR NO KEY UPDATE SKIP LOCKED;
+            UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
+        END IF;
+        IF (each.account).max_running IS NOT NULL AND lock_place IS NULL THEN
+            room := 0;
+            contended := true;
+        ELSE
+            room := contentq.account_room(each.account, (
+                SELECT count(*)::integer
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = ANY (admit.starting)
+                  AND t.account_id + 0 = (each.account).id
+            ));
+        END IF;
+        IF room < cardinality(each.chosen) THEN
+            admitted := ARRAY(
+                SELECT u.id
+                FROM unnest(admitted) WITH ORDINALITY AS u (id, place)
+                WHERE u.id <> ALL (each.chosen[room + 1:])
+                ORDER BY u.place
+            );
+            held := held || (each.account).id::bigint;
+            IF contentq.spent_this_month((each.account).id) >= (each.account).monthly_budget THEN
+                over_budget := over_budget || (each.account).id::bigint;
+            END IF;
+        END IF;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps and budgets of their accounts let start.';
+
+-- Name: anything_waits(text[], interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.anything_waits(categories text[], idle_for interval) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT EXISTS (
+        SELECT
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND (t.scheduled_at IS NULL OR t.attempt > 0)
+          AND t.account_id <> ALL (ARRAY(SELECT b.account_id FROM contentq.blocked_accounts AS b))
+          AND (anything_waits.categories IS NULL OR t.category = ANY (anything_waits.categories))
+    ) OR EXISTS (
+        SELECT
+        FROM public.content_generation_tasks AS t
+        LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
+        WHERE t.status = 'processing'
+          AND t.worker_id IS NOT NULL
+          AND coalesce(w.heartbeat_at < clock_timestamp() - anything_waits.idle_for, true)
+    );
+$$;
+
+-- Name: FUNCTION anything_waits(categories text[], idle_for interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.anything_waits(categories text[], idle_for interval) IS 'Whether a task is ready, waits for its retry, or is held by a worker that was not heard for idle_for: what a worker asks that is to end when nothing is left. Tasks scheduled for later or of blocked accounts do not count.';
 
 -- Name: are_tasks_coming(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -179,40 +308,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_max.';
 
--- Name: block_account(bigint); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.block_account(account_id bigint) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    AS $$
-#variable_conflict use_column
-DECLARE
-    paused_until timestamptz;
-BEGIN
-    SELECT a.paused_until INTO paused_until FROM public.accounts AS a WHERE a.id = block_account.account_id;
-
-    IF paused_until > clock_timestamp() THEN
-        INSERT INTO contentq.account_pauses AS p (account_id, paused_until)
-        VALUES (block_account.account_id, paused_until)
-        ON CONFLICT ON CONSTRAINT account_pauses_pkey DO UPDATE
-        SET paused_until = excluded.paused_until;
-    ELSE
-        DELETE FROM contentq.account_pauses AS p WHERE p.account_id = block_account.account_id;
-        IF FOUND THEN
-            PERFORM contentq.notify_ready();
-        END IF;
-    END IF;
-
-    PERFORM contentq.check_budget(block_account.account_id);
-    INSERT INTO contentq.budget_checks (account_id) VALUES (block_account.account_id);
-END;
-$$;
-
--- Name: FUNCTION block_account(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.block_account(account_id bigint) IS 'Internal: notes whether claims leave an account out, because it is paused or has used up its monthly budget.';
-
 -- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
@@ -236,98 +331,235 @@ $$;
 
 COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
 
--- Name: check_budget(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_aged(integer, timestamp with time zone, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.check_budget(account_id bigint) RETURNS void
+CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 DECLARE
-    now_ constant timestamptz := clock_timestamp();
-    monthly_budget constant numeric := (
-        SELECT a.monthly_budget
-        FROM public.accounts AS a
-        WHERE a.id = check_budget.account_id
-    );
+    aged bigint[];
 BEGIN
-    IF contentq.spent_this_month(check_budget.account_id) >= monthly_budget THEN
-        INSERT INTO contentq.used_up_budgets (account_id, over_budget_until)
-        SELECT check_budget.account_id,
-               (date_trunc('month', now_ AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
-        WHERE NOT EXISTS (
-            SELECT
-            FROM contentq.used_up_budgets AS u
-            WHERE u.account_id = check_budget.account_id
-              AND u.over_budget_until > now_
-        );
-    ELSE
-        DELETE FROM contentq.used_up_budgets
-        WHERE id = ANY (ARRAY(
-            SELECT u.id
-            FROM contentq.used_up_budgets AS u
-            WHERE u.account_id = check_budget.account_id
-            ORDER BY u.id
-            FOR UPDATE SKIP LOCKED
-        ));
-        IF FOUND THEN
-            PERFORM contentq.notify_ready();
-        END IF;
-    END IF;
+    SELECT array_agg(w.id ORDER BY w.submitted_at, w.id)
+    INTO aged
+    FROM generate_series(1, 10) AS p (priority)
+    CROSS JOIN LATERAL (
+        SELECT t.id::bigint AS id, t.account_id, t.category, t.submitted_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NULL
+          AND t.priority = p.priority
+          AND t.submitted_at < choose_aged.submitted_before
+        ORDER BY t.priority DESC, t.submitted_at, t.id
+        LIMIT 1000
+    ) AS w
+    WHERE w.account_id <> ALL (choose_aged.held)
+      AND (choose_aged.categories IS NULL OR w.category = ANY (choose_aged.categories));
+    RETURN contentq.lock_in_order(aged, choose_aged.max_tasks);
 END;
 $$;
 
--- Name: FUNCTION check_budget(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.check_budget(account_id bigint) IS 'Internal: notes whether claims leave an account out because it has used up its monthly budget.';
+COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[]) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
 
--- Name: check_budgets(integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_by_account(integer, integer, bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.check_budgets(max_rows integer) RETURNS integer
+CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
+#variable_conflict use_column
 DECLARE
-    notes constant bigint[] := ARRAY(SELECT c.id FROM contentq.budget_checks AS c ORDER BY c.id LIMIT check_budgets.max_rows);
-    noted_account bigint;
-    done integer;
+    number integer;
+    oldest bigint[];
+    free bigint[];
 BEGIN
-    FOR noted_account IN SELECT DISTINCT c.account_id FROM contentq.budget_checks AS c WHERE c.id = ANY (notes) LOOP
-        PERFORM contentq.check_budget(noted_account);
-    END LOOP;
+    SELECT count(*),
+           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id)
+                FILTER (WHERE NOT a.is_held))[:choose_by_account.max_tasks]
+    INTO number, oldest
+    FROM contentq.ready_accounts(choose_by_account.urgency, -9223372036854775808, 5000, choose_by_account.held) AS a;
+    IF number >= 5000 THEN
+        RETURN NULL;
+    END IF;
 
-    DELETE FROM contentq.budget_checks
-    WHERE id = ANY (ARRAY(
-        SELECT c.id
-        FROM contentq.budget_checks AS c
-        WHERE c.id = ANY (notes)
-          AND c.noted_at < clock_timestamp() - interval '10 seconds'
-        ORDER BY c.id
-        FOR UPDATE SKIP LOCKED
-    ));
-    GET DIAGNOSTICS done = ROW_COUNT;
-
-    DELETE FROM contentq.used_up_budgets
-    WHERE id = ANY (ARRAY(
-        SELECT u.id
-        FROM contentq.used_up_budgets AS u
-        WHERE u.over_budget_until <= clock_timestamp()
-        ORDER BY u.id
-        LIMIT check_budgets.max_rows
-        FOR UPDATE SKIP LOCKED
-    ));
-    RETURN done;
+    SELECT array_agg(s.id ORDER BY s.submitted_at, s.id)
+    INTO free
+    FROM unnest(oldest) AS o (account_id)
+    CROSS JOIN LATERAL (
+        SELECT t.id::bigint AS id, t.submitted_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NULL
+          AND (10 - t.priority) = 10 - choose_by_account.urgency
+          AND t.account_id = o.account_id
+        ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+        LIMIT choose_by_account.max_tasks + cardinality(choose_by_account.taken)
+    ) AS s
+    WHERE s.id <> ALL (choose_by_account.taken);
+    RETURN contentq.lock_in_order(free, choose_by_account.max_tasks);
 END;
 $$;
 
--- Name: FUNCTION check_budgets(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.check_budgets(max_rows integer) IS 'Internal: looks again at the budgets of accounts that were charged in the last seconds.';
+COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
 
--- Name: choose_ready(integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT after_account bigint, OUT chosen bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    lowest constant bigint := -9223372036854775808;
+    window_size constant integer := greatest(64, choose_fair.max_tasks);
+    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline;
+    account_ids bigint[];
+    shares integer[];
+    running integer[];
+    rooms integer[];
+    waiting_since timestamptz[];
+    quotas integer[];
+    got integer[];
+    part bigint[];
+    each record;
+BEGIN
+    chosen := '{}';
+    after_account := coalesce(after_account, lowest);
+    SELECT array_agg(r.account_id ORDER BY r.place), array_agg(r.share ORDER BY r.place),
+           array_agg(r.running ORDER BY r.place), array_agg(r.max_running - r.running ORDER BY r.place),
+           array_agg(r.first_submitted_at ORDER BY r.place),
+           (array_agg(r.account_id ORDER BY r.place DESC))[1]
+    INTO account_ids, shares, running, rooms, waiting_since, after_account
+    FROM (
+        SELECT w.account_id, w.first_submitted_at, w.place, a.share, a.max_running,
+               (SELECT count(*)::integer
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                  AND t.account_id = a.id) AS running
+        FROM (
+            -- A window that ends before it is full goes on from the first account.
+            SELECT e.*, row_number() OVER () AS place
+            FROM (
+                SELECT r.*
+                FROM contentq.ready_accounts(
+                    choose_fair.urgency, choose_fair.after_account, window_size, choose_fair.held) AS r
+                UNION ALL
+                SELECT r.*
+                FROM contentq.ready_accounts(
+                    choose_fair.urgency, CASE WHEN choose_fair.after_account > lowest THEN lowest END, window_size,
+                    choose_fair.held) AS r
+                WHERE r.account_id <= choose_fair.after_account
+            ) AS e
+            WHERE NOT e.is_held
+            LIMIT window_size
+        ) AS w
+        JOIN public.accounts AS a ON a.id = ANY (ARRAY[w.account_id])
+    ) AS r;
+
+    -- Tasks that the same claim has chosen before run as well.
+    IF cardinality(choose_fair.taken) > 0 THEN
+        running := ARRAY(
+            SELECT r.running + (SELECT count(*)::integer
+                                FROM public.content_generation_tasks AS t
+                                WHERE t.id = ANY (choose_fair.taken)
+                                  AND t.account_id + 0 = r.account_id)
+            FROM unnest(account_ids, running) WITH ORDINALITY AS r (account_id, running, place)
+            ORDER BY r.place
+        );
+    END IF;
+
+    WHILE cardinality(account_ids) > 0 AND cardinality(chosen) < choose_fair.max_tasks LOOP
+        quotas := contentq.fair_quotas(
+            choose_fair.max_tasks - cardinality(chosen), shares, running, rooms, waiting_since);
+        got := array_fill(0, ARRAY[cardinality(quotas)]);
+        part := '{}';
+        FOR each IN
+            SELECT u.place,
+                   CASE
+                       WHEN is_plain
+                       THEN ARRAY(
+                           SELECT t.id::bigint
+                           FROM public.content_generation_tasks AS t
+                           WHERE t.status = 'pending'
+                             AND t.scheduled_at IS NULL
+                             AND (10 - t.priority) = 10 - choose_fair.urgency
+                             AND t.account_id = u.account_id
+                             AND t.id <> ALL (choose_fair.taken || choose_fair.chosen)
+                             AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+                             AND t.attempt < 2147483647
+                           ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+                           LIMIT u.quota
+                           FOR UPDATE SKIP LOCKED
+                       )
+                       ELSE contentq.lock_in_order(ARRAY(
+                           SELECT w.id
+                           FROM (
+                               SELECT t.id::bigint AS id, t.category, t.timeout_at, t.submitted_at
+                               FROM public.content_generation_tasks AS t
+                               WHERE t.status = 'pending'
+                                 AND t.scheduled_at IS NULL
+                                 AND (10 - t.priority) = 10 - choose_fair.urgency
+                                 AND t.account_id = u.account_id
+                               ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+                               LIMIT 1000
+                           ) AS w
+                           WHERE w.id <> ALL (choose_fair.taken || choose_fair.chosen)
+                             AND (choose_fair.categories IS NULL OR w.category = ANY (choose_fair.categories))
+                             AND NOT (choose_fair.by_deadline
+                                      AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
+                                                   false))
+                           ORDER BY CASE WHEN choose_fair.by_deadline THEN w.timeout_at END, w.submitted_at, w.id
+                       ), u.quota)
+                   END AS ids
+            FROM unnest(account_ids, quotas) WITH ORDINALITY AS u (account_id, quota, place)
+            WHERE u.quota > 0
+        LOOP
+            part := part || each.ids;
+            got[each.place] := cardinality(each.ids);
+        END LOOP;
+        chosen := chosen || part;
+
+        SELECT array_agg(u.account_id), array_agg(u.share), array_agg(u.running + u.got),
+               array_agg(u.room - u.got), array_agg(u.waiting_since)
+        INTO account_ids, shares, running, rooms, waiting_since
+        FROM unnest(account_ids, shares, running, rooms, waiting_since, quotas, got)
+            AS u (account_id, share, running, room, waiting_since, quota, got)
+        WHERE u.got = u.quota
+          AND coalesce(u.room > u.got, true);
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT after_account bigint, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT after_account bigint, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
+
+-- Name: choose_first(integer, jsonb, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval DEFAULT NULL::interval) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -339,38 +571,22 @@ CREATE FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) RETU
 #variable_conflict use_column
 DECLARE
     began constant timestamptz := clock_timestamp();
-    -- Set to 0 by tests, so that each scan is taken for a long one.
-    long constant interval := coalesce(
-        nullif(current_setting('contentq.long_scan', true), '')::interval,
-        interval '3 milliseconds' + choose_ready.max_tasks * interval '20 microseconds'
+    is_long constant interval := coalesce(
+        choose_first.long, interval '3 milliseconds' + choose_first.max_tasks * interval '20 microseconds'
     );
-    held bigint[] := ARRAY(
-        SELECT h.account_id
-        FROM contentq.blocked_accounts AS h
-        WHERE greatest(h.paused_until, h.over_budget_until) > began
-        ORDER BY h.account_id
-    );
-    longest constant interval := CASE
-        WHEN cardinality(held) > 0 THEN interval '5 seconds'
-        ELSE interval '1 second'
-    END;
-    memory jsonb := nullif(current_setting('contentq.ready_heads', true), '')::jsonb;
     heads jsonb := jsonb '{}';
     head record;
-    chosen bigint[] := ARRAY[]::bigint[];
     took interval;
+    until timestamptz;
 BEGIN
-    IF memory IS NOT NULL
-        -- Not after the clock was set back, either.
-        AND (memory->>'until')::timestamptz BETWEEN began AND began + longest
-        AND (memory->'categories') IS NOT DISTINCT FROM coalesce(to_jsonb(choose_ready.categories), 'null')
-        AND memory->'held' = to_jsonb(held)
-    THEN
-        heads := memory->'heads';
-        memory := memory - 'idle';
+    chosen := '{}';
+    -- Not after the clock was set back, either.
+    IF (places->>'until')::timestamptz BETWEEN began AND began + interval '1 second' THEN
+        heads := places->'heads';
+        until := (places->>'until')::timestamptz;
         FOR urgency IN REVERSE 10..1 LOOP
             SELECT coalesce((heads->urgency::text->>0)::timestamptz, '-infinity') AS submitted_at,
-                   coalesce((heads->urgency::text->>1)::bigint, 0) AS id
+                   coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808) AS id
             INTO head;
             chosen := chosen || ARRAY(
                 SELECT t.id
@@ -381,13 +597,11 @@ BEGIN
                   AND (t.submitted_at, t.id) > (head.submitted_at, head.id)
                   AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
                   AND t.attempt < 2147483647
-                  AND t.account_id <> ALL (held)
-                  AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
                 ORDER BY t.priority DESC, t.submitted_at, t.id
-                LIMIT choose_ready.max_tasks - cardinality(chosen)
+                LIMIT choose_first.max_tasks - cardinality(chosen)
                 FOR UPDATE SKIP LOCKED
             );
-            EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
+            EXIT WHEN cardinality(chosen) >= choose_first.max_tasks;
         END LOOP;
     ELSE
         chosen := ARRAY(
@@ -397,33 +611,22 @@ BEGIN
               AND t.scheduled_at IS NULL
               AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
               AND t.attempt < 2147483647
-              AND t.account_id <> ALL (held)
-              AND (choose_ready.categories IS NULL OR t.category = ANY (choose_ready.categories))
             ORDER BY t.priority DESC, t.submitted_at, t.id
-            LIMIT choose_ready.max_tasks
+            LIMIT choose_first.max_tasks
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        -- One that has found nothing was not in vain twice: the session sleeps until there may be something. But each
-        -- new task of a blocked account wakes it, and need not make it walk over all the others again.
-        IF took < long OR cardinality(chosen) = 0 AND cardinality(held) = 0 THEN
-            IF memory IS NOT NULL THEN
-                PERFORM set_config('contentq.ready_heads', '', false);
-            END IF;
-            RETURN chosen;
+        -- One that has found nothing was not in vain twice: its worker sleeps until there may be something.
+        IF took < is_long OR cardinality(chosen) = 0 THEN
+            places := NULL;
+            RETURN;
         END IF;
-        memory := jsonb_build_object(
-            'until', began + least(20 * took, longest),
-            'categories', choose_ready.categories,
-            'held', held,
-            -- Nothing was there, so that there is no reason to look again (see next_claim_in()) before it is woken.
-            'idle', cardinality(chosen) = 0
-        );
+        until := began + least(20 * took, interval '1 second');
         -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
         SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))
         INTO heads
         FROM generate_series(1, 10) AS p (priority)
-        WHERE cardinality(chosen) < choose_ready.max_tasks
+        WHERE cardinality(chosen) < choose_first.max_tasks
            OR p.priority > (SELECT t.priority
                             FROM public.content_generation_tasks AS t
                             WHERE t.id = chosen[cardinality(chosen)]);
@@ -445,14 +648,261 @@ BEGIN
             ORDER BY t.priority, t.submitted_at DESC, t.id DESC
         ) AS l;
     END IF;
-    PERFORM set_config('contentq.ready_heads', (memory || jsonb_build_object('heads', heads))::text, false);
+    places := jsonb_build_object('until', until, 'heads', heads);
+END;
+$$;
+
+-- Name: FUNCTION choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval) IS 'Internal: chooses and locks the first ready tasks in strict order; returns their ids in order, and what to remember.';
+
+-- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    lowest_id constant bigint := -9223372036854775808;
+    chosen bigint[] := '{}';
+    size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
+    after_timeout timestamptz := '-infinity';
+    after_submitted timestamptz := '-infinity';
+    after_id bigint := lowest_id;
+    seen record;
+    by_account bigint[];
+BEGIN
+    WHILE choose_in_order.by_deadline AND cardinality(chosen) < choose_in_order.max_tasks LOOP
+        SELECT count(*) AS read,
+               array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
+                   WHERE w.account_id <> ALL (choose_in_order.held)
+                     AND w.id <> ALL (choose_in_order.taken)
+                     AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
+                     AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
+               ) AS free,
+               (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
+               (array_agg(w.submitted_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
+               (array_agg(w.id ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS id
+        INTO seen
+        FROM (
+            SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.timeout_at IS NOT NULL
+              AND (10 - t.priority) = 10 - choose_in_order.urgency
+              AND (t.timeout_at, t.submitted_at, t.id) > (after_timeout, after_submitted, after_id)
+            ORDER BY (10 - t.priority), t.timeout_at, t.submitted_at, t.id
+            LIMIT size
+        ) AS w;
+        chosen := chosen || contentq.lock_in_order(seen.free, choose_in_order.max_tasks - cardinality(chosen));
+        EXIT WHEN seen.read < size;
+        after_timeout := seen.timeout_at;
+        after_submitted := seen.submitted_at;
+        after_id := seen.id;
+        size := 1000;
+    END LOOP;
+
+    after_submitted := '-infinity';
+    after_id := lowest_id;
+    WHILE cardinality(chosen) < choose_in_order.max_tasks LOOP
+        IF choose_in_order.categories IS NULL THEN
+            SELECT count(*) AS read,
+                   array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
+                       WHERE w.account_id <> ALL (choose_in_order.held)
+                         AND w.id <> ALL (choose_in_order.taken)
+                         AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                   ) AS free,
+                   (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
+                   (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
+            INTO seen
+            FROM (
+                SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.priority = choose_in_order.urgency
+                  AND (t.submitted_at, t.id) > (after_submitted, after_id)
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT size
+            ) AS w;
+        ELSE
+            SELECT count(*) AS read,
+                   array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
+                       WHERE w.account_id <> ALL (choose_in_order.held)
+                         AND w.id <> ALL (choose_in_order.taken)
+                         AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                   ) AS free,
+                   (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
+                   (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
+            INTO seen
+            FROM (
+                SELECT s.*
+                FROM unnest(choose_in_order.categories) AS c (category)
+                CROSS JOIN LATERAL (
+                    SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND (10 - t.priority) = 10 - choose_in_order.urgency
+                      AND t.category = c.category
+                      AND (t.submitted_at, t.id) > (after_submitted, after_id)
+                    ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+                    LIMIT size
+                ) AS s
+                ORDER BY s.submitted_at, s.id
+                LIMIT size
+            ) AS w;
+        END IF;
+        chosen := chosen || contentq.lock_in_order(seen.free, choose_in_order.max_tasks - cardinality(chosen));
+        EXIT WHEN seen.read < size OR cardinality(chosen) >= choose_in_order.max_tasks;
+        after_submitted := seen.submitted_at;
+        after_id := seen.id;
+        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
+            AND coalesce(cardinality(seen.free), 0) < size / 10
+        THEN
+            by_account := contentq.choose_by_account(
+                choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.held,
+                choose_in_order.taken || chosen
+            );
+            IF by_account IS NOT NULL THEN
+                RETURN chosen || by_account;
+            END IF;
+        END IF;
+        size := 1000;
+    END LOOP;
     RETURN chosen;
 END;
 $$;
 
--- Name: FUNCTION choose_ready(max_tasks integer, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_ready(max_tasks integer, categories text[]) IS 'Internal: chooses and locks the tasks that claim() takes; returns their ids in order.';
+COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
+
+-- Name: choose_ready(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, categories text[], OUT chosen bigint[], OUT look_again boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    settings contentq.settings;
+    memory jsonb;
+    remembered jsonb;
+    held bigint[] := contentq.held_accounts();
+    is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
+                                   OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
+    urgency integer;
+    part bigint[];
+    first record;
+    fair record;
+    kept record;
+BEGIN
+    SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
+    SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
+    remembered := coalesce(memory, '{}');
+    IF (remembered->>'over_budget_until')::timestamptz BETWEEN now_ AND now_ + interval '5 seconds' THEN
+        held := held || ARRAY(SELECT a.id::bigint FROM jsonb_array_elements_text(remembered->'over_budget') AS a (id));
+    ELSE
+        remembered := remembered - 'over_budget' - 'over_budget_until';
+    END IF;
+    chosen := '{}';
+    look_again := false;
+
+    IF settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
+        AND choose_ready.categories IS NULL AND cardinality(held) = 0
+    THEN
+        SELECT f.* INTO first FROM contentq.choose_first(choose_ready.max_tasks, remembered->'places') AS f;
+        part := first.chosen;
+        remembered := CASE WHEN first.places IS NULL THEN remembered - 'places'
+                           ELSE remembered || jsonb_build_object('places', first.places) END;
+    END IF;
+
+    -- Each further round is for accounts that had no room for what was chosen of them.
+    FOR round IN 1..10 LOOP
+        IF part IS NULL THEN
+            part := '{}';
+            IF settings.aging IS NOT NULL THEN
+                -- Every other slot: what is urgent goes on, however much has waited for long.
+                part := contentq.choose_aged(
+                    CASE WHEN choose_ready.max_tasks = 1 THEN (random() < 0.5)::integer
+                         ELSE (choose_ready.max_tasks - cardinality(chosen) + 1) / 2 END,
+                    now_ - settings.aging, choose_ready.categories, held);
+            END IF;
+            urgency := 11;
+            WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
+                SELECT t.priority
+                INTO urgency
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.priority < urgency
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT 1;
+                EXIT WHEN NOT FOUND;
+                IF settings.claim_order = 'fair' THEN
+                    SELECT f.*
+                    INTO fair
+                    FROM contentq.choose_fair(
+                        urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
+                        choose_ready.categories, held, chosen || part, settings.deadlines,
+                        (remembered->>'after_account')::bigint) AS f;
+                    part := part || fair.chosen;
+                    remembered := remembered || jsonb_build_object('after_account', fair.after_account);
+                END IF;
+                IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
+                    part := part || contentq.choose_in_order(
+                        urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
+                        choose_ready.categories, held, chosen || part, settings.deadlines);
+                END IF;
+            END LOOP;
+        END IF;
+
+        IF NOT is_limited OR cardinality(part) = 0 THEN
+            chosen := chosen || part;
+            EXIT;
+        END IF;
+        SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
+        chosen := chosen || kept.admitted;
+        held := held || kept.held;
+        look_again := look_again OR kept.contended OR round = 10;
+        IF cardinality(kept.over_budget) > 0 THEN
+            remembered := remembered || jsonb_build_object(
+                'over_budget', coalesce(remembered->'over_budget', '[]') || to_jsonb(kept.over_budget),
+                'over_budget_until', coalesce((remembered->>'over_budget_until')::timestamptz, now_ + interval '5 seconds'));
+        END IF;
+        EXIT WHEN cardinality(kept.held) = 0 OR cardinality(chosen) >= choose_ready.max_tasks;
+        part := NULL;
+    END LOOP;
+
+    IF remembered IS DISTINCT FROM coalesce(memory, '{}') THEN
+        UPDATE contentq.claimers AS c
+        SET memory = remembered
+        WHERE c.worker_id = (SELECT l.worker_id
+                             FROM contentq.claimers AS l
+                             WHERE l.worker_id = choose_ready.worker_id
+                             FOR NO KEY UPDATE SKIP LOCKED);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION choose_ready(worker_id bigint, max_tasks integer, categories text[], OUT chosen bigint[], OUT look_again boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, categories text[], OUT chosen bigint[], OUT look_again boolean) IS 'Internal: chooses and locks the tasks that claim() takes; returns their ids.';
 
 -- Name: content_generation_tasks; Type: TABLE; Schema: public; Owner: -
 
@@ -633,38 +1083,22 @@ CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories t
     SET enable_bitmapscan TO 'off'
     SET enable_sort TO 'off'
     SET jit TO 'off'
-    AS $_$
+    AS $$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
-    closed jsonb;
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
     are_coming constant boolean := contentq.are_tasks_coming();
-    looks constant text := current_setting('contentq.look_again', true);
-    vain integer := 0;
+    worker contentq.workers;
+    wanted integer;
+    ready record;
     chosen bigint[];
     fitting bigint[];
+    look_again boolean := false;
 BEGIN
-    SELECT (
-        SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)
-        FROM contentq.gates AS g
-        WHERE g.key IN (w.gate, '*')
-          AND g.opens_at > now_
-        ORDER BY g.opens_at + interval '0' DESC
-        LIMIT 1
-    )
-    INTO closed
-    FROM contentq.workers AS w
-    WHERE w.id = claim.worker_id
-      AND w.login = session_user;
+    SELECT w.* INTO worker FROM contentq.workers AS w WHERE w.id = claim.worker_id AND w.login = session_user;
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(claim.worker_id);
-    END IF;
-    IF closed IS NOT NULL AND claim.task_ids IS NULL THEN
-        PERFORM set_config('contentq.gate', closed::text, false);
-        RETURN;
-    ELSIF current_setting('contentq.gate', true) <> '' THEN
-        PERFORM set_config('contentq.gate', '', false);
     END IF;
     IF claim.max_tasks IS NULL OR claim.max_tasks < 1 THEN
         RETURN;
@@ -690,6 +1124,10 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
     ELSE
+        wanted := contentq.worker_room(worker, claim.max_tasks);
+        IF wanted = 0 THEN
+            RETURN;
+        END IF;
         -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
         IF (SELECT t.scheduled_at
             FROM public.content_generation_tasks AS t
@@ -698,26 +1136,19 @@ BEGIN
               AND t.scheduled_at <= now_
             ORDER BY t.scheduled_at
             LIMIT 1) IS NOT NULL
-            AND contentq.promote_scheduled() > claim.max_tasks
+            AND contentq.promote_scheduled() > wanted
         THEN
             PERFORM contentq.notify_ready();
         END IF;
 
-        chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
-        IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-            -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
-            IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
-                AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
-            THEN
-                vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
-            END IF;
-            PERFORM set_config(
-                'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
-        ELSIF looks <> '' THEN
-            PERFORM set_config('contentq.look_again', '', false);
-        END IF;
+        SELECT r.*
+        INTO ready
+        FROM contentq.choose_ready(worker.id, wanted, coalesce(claim.categories, worker.categories)) AS r;
+        chosen := ready.chosen;
+        look_again := ready.look_again OR are_coming AND cardinality(chosen) < wanted;
     END IF;
     IF cardinality(chosen) = 0 THEN
+        PERFORM contentq.note_look_again(look_again);
         RETURN;
     -- All that ordinary tasks pay: those of which more than the texts may be large are looked at closely.
     ELSIF cardinality(chosen) > 1 AND (
@@ -739,11 +1170,20 @@ BEGIN
         fitting := contentq.fit_claim(chosen);
         IF cardinality(fitting) < cardinality(chosen) THEN
             chosen := fitting;
-            -- The others are behind the places that choose_ready() remembers, and wait for no notification.
-            PERFORM set_config('contentq.ready_heads', '', false);
-            PERFORM set_config('contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), 0), false);
+            -- The others are behind the places that choose_first() has returned, and wait for no notification.
+            UPDATE contentq.claimers AS c
+            SET memory = c.memory - 'places'
+            WHERE c.worker_id = (SELECT l.worker_id
+                                 FROM contentq.claimers AS l
+                                 WHERE l.worker_id = claim.worker_id
+                                   AND l.memory ? 'places'
+                                 FOR NO KEY UPDATE SKIP LOCKED);
+            look_again := true;
         END IF;
     END IF;
+
+    PERFORM contentq.note_look_again(look_again);
+    PERFORM contentq.note_calls(worker, cardinality(chosen));
 
     RETURN QUERY
     WITH claimed AS (
@@ -765,7 +1205,7 @@ BEGIN
     FROM claimed AS c
     ORDER BY c.priority DESC, c.submitted_at, c.id;
 END;
-$_$;
+$$;
 
 -- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
@@ -806,6 +1246,34 @@ $$;
 -- Name: FUNCTION cleanup(older_than interval, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS 'Deletes up to max_rows completed tasks that ended longer ago than older_than; returns how many.';
+
+-- Name: clear_failures(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.clear_failures(worker_ids bigint[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    failing constant bigint[] := ARRAY(
+        SELECT c.worker_id
+        FROM contentq.claimers AS c
+        WHERE c.worker_id = ANY (clear_failures.worker_ids)
+          AND c.quick_failures > 0
+        ORDER BY c.worker_id
+        FOR NO KEY UPDATE SKIP LOCKED
+    );
+BEGIN
+    IF cardinality(failing) > 0 THEN
+        UPDATE contentq.claimers AS c SET quick_failures = 0 WHERE c.worker_id = ANY (failing);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION clear_failures(worker_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.clear_failures(worker_ids bigint[]) IS 'Internal: forgets the quick failures of workers.';
 
 -- Name: close_gate(text, timestamp with time zone, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -916,6 +1384,8 @@ BEGIN
     IF cardinality(completed) < cardinality(complete.ids) THEN
         PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
+
+    PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
@@ -1273,6 +1743,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
+    PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
     RETURN contentq.record_failure(
         task.id, fail.message, fail.error_class, coalesce(fail.permanent, false),
         coalesce(fail.retry_after, contentq.backoff(task.retry_count))
@@ -1283,6 +1754,61 @@ $$;
 -- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
+
+-- Name: failing_wait(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.failing_wait(worker_id bigint) RETURNS interval
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT greatest(
+        c.failed_at + least(interval '0.5 seconds' * power(2, least(c.quick_failures - 5, 10)), interval '30 seconds')
+        - clock_timestamp(),
+        interval '0'
+    )
+    FROM contentq.claimers AS c
+    WHERE c.worker_id = failing_wait.worker_id
+      AND c.quick_failures >= 5;
+$$;
+
+-- Name: FUNCTION failing_wait(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how long a worker that only fails waits before it tries again; NULL when it does not only fail.';
+
+-- Name: fair_quotas(integer, integer[], integer[], integer[], timestamp with time zone[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]) RETURNS integer[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH given AS (
+        SELECT u.*,
+               -- With room for all, no slot is at a higher level than this one: the mean of all.
+               (fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER () AS mean
+        FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.waiting_since)
+            WITH ORDINALITY AS u (share, running, room, waiting_since, place)
+    ),
+    slots_in_order AS (
+        SELECT g.place
+        FROM given AS g
+        CROSS JOIN LATERAL generate_series(
+            1, least(fair_quotas.slots, g.room, greatest(ceil(g.mean * g.share - g.running), 0) + 1)::integer
+        ) AS n (number)
+        ORDER BY (g.running + n.number)::float8 / g.share, g.waiting_since, g.place
+        LIMIT fair_quotas.slots
+    )
+    SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place)
+    FROM given AS g
+    LEFT JOIN (
+        SELECT s.place, count(*)::integer AS number
+        FROM slots_in_order AS s
+        GROUP BY s.place
+    ) AS n ON n.place = g.place;
+$$;
+
+-- Name: FUNCTION fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]) IS 'Internal: how many slots each account gets, so that what runs, divided by the shares, is as even as can be.';
 
 -- Name: fit_claim(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1354,6 +1880,11 @@ BEGIN
         WHERE t.id = ANY (marked);
     END IF;
 
+    DELETE FROM contentq.claimers
+    WHERE worker_id = (SELECT c.worker_id
+                       FROM contentq.claimers AS c
+                       WHERE c.worker_id = forget_worker.worker_id
+                       FOR UPDATE SKIP LOCKED);
     DELETE FROM contentq.workers AS w WHERE w.id = forget_worker.worker_id;
 END;
 $$;
@@ -1420,6 +1951,40 @@ $$;
 -- Name: FUNCTION gate_closure_text(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
+
+-- Name: gate_room(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_room(key text, wanted integer) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE
+        WHEN EXISTS (SELECT FROM contentq.gates AS g WHERE g.key = gate_room.key AND g.opens_at > clock_timestamp())
+        THEN 0
+        ELSE gate_room.wanted
+    END;
+$$;
+
+-- Name: FUNCTION gate_room(key text, wanted integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_room(key text, wanted integer) IS 'Internal: how many tasks a gate lets begin now.';
+
+-- Name: gate_wait(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_wait(key text) RETURNS TABLE(next_in interval, why text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN g.opens_at < 'infinity' THEN g.opens_at - clock_timestamp() END,
+           format('gate %s: closed%s', g.key, contentq.gate_closure_text(g))
+    FROM contentq.gates AS g
+    WHERE g.key = gate_wait.key
+      AND g.opens_at > clock_timestamp();
+$$;
+
+-- Name: FUNCTION gate_wait(key text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_wait(key text) IS 'Internal: what a gate makes its workers wait for, and how long.';
 
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1543,6 +2108,44 @@ $$;
 
 COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. ids, attempts: the attempts that it holds, complete for all that was claimed until complete_until; others of its tasks from before then are released, and charged a retry from the second time on. Raises CQ001 when it is not registered.';
 
+-- Name: held_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.held_accounts() RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+    held bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
+BEGIN
+    IF (SELECT a.max_running FROM public.accounts AS a WHERE a.max_running IS NOT NULL ORDER BY a.max_running LIMIT 1)
+       IS NOT NULL
+    THEN
+        held := held || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
+            SELECT a.id
+            FROM (
+                SELECT t.account_id, count(*) AS running
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                GROUP BY t.account_id
+            ) AS r
+            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.account_id])
+            WHERE a.max_running <= r.running
+        );
+    END IF;
+    RETURN held;
+END;
+$$;
+
+-- Name: FUNCTION held_accounts(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.held_accounts() IS 'Internal: the accounts of which nothing may start now, since they are paused or at max_running.';
+
 -- Name: held_attempts(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) RETURNS TABLE(id bigint, attempt integer, started_at timestamp with time zone, is_cancelled boolean)
@@ -1599,6 +2202,16 @@ $$;
 
 COMMENT ON FUNCTION contentq.is_own_worker(worker_id bigint) IS 'Internal: whether this worker is registered; raises CQ003 when another login has registered it.';
 
+-- Name: is_ready(text, timestamp with time zone, timestamp with time zone, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer) RETURNS boolean
+    LANGUAGE sql
+    RETURN COALESCE(((status = 'pending'::text) AND (scheduled_at IS NULL) AND (attempt < 2147483647) AND COALESCE((timeout_at > clock_timestamp()), true)), false);
+
+-- Name: FUNCTION is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer) IS 'Internal: whether a task with these values waits for nothing of its own.';
+
 -- Name: lock_holder(xid); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.lock_holder(holder xid) RETURNS text
@@ -1625,6 +2238,32 @@ $$;
 -- Name: FUNCTION lock_holder(holder xid); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.lock_holder(holder xid) IS 'Internal: the session that a transaction belongs to, for messages.';
+
+-- Name: lock_in_order(bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) RETURNS bigint[]
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT ARRAY(
+        SELECT t.id::bigint
+        FROM unnest(lock_in_order.ids) WITH ORDINALITY AS u (id, place)
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
+        WHERE contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
+        ORDER BY u.place
+        LIMIT lock_in_order.wanted
+        FOR UPDATE OF t SKIP LOCKED
+    );
+$$;
+
+-- Name: FUNCTION lock_in_order(ids bigint[], wanted integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) IS 'Internal: locks the first so many of these tasks that are ready and free; returns their ids in order.';
 
 -- Name: locked_tasks(bigint, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1752,7 +2391,7 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'check budgets', 'clean up'] LOOP
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'clean up'] LOOP
         BEGIN
             done := 0;
             IF step = 'sweep' THEN
@@ -1766,8 +2405,10 @@ BEGIN
                 IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
-            ELSIF step = 'check budgets' THEN
-                done := contentq.check_budgets(batch);
+            ELSIF step = 'end what cannot be in time' THEN
+                IF settings.deadlines THEN
+                    done := contentq.sweep_hopeless(batch);
+                END IF;
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
                     done := contentq.cleanup(settings.retention, batch);
@@ -1783,16 +2424,19 @@ BEGIN
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
-                DELETE FROM contentq.account_pauses
-                WHERE account_id = ANY (ARRAY(
-                    SELECT p.account_id
-                    FROM contentq.account_pauses AS p
-                    WHERE p.paused_until <= now_
+                DELETE FROM contentq.claimers
+                WHERE worker_id = ANY (ARRAY(
+                    SELECT c.worker_id
+                    FROM contentq.claimers AS c
+                    WHERE NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = c.worker_id)
                     LIMIT batch
                     FOR UPDATE SKIP LOCKED
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
+                IF settings.deadlines THEN
+                    PERFORM contentq.measure_durations();
+                END IF;
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;
@@ -1835,54 +2479,267 @@ $$;
 
 COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';
 
--- Name: next_claim_in(); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: measure_durations(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.next_claim_in() RETURNS interval
-    LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION contentq.measure_durations() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    INSERT INTO contentq.durations AS d (category, median)
+    SELECT coalesce(l.category, ''), percentile_cont(0.5) WITHIN GROUP (ORDER BY l.completed_at - l.started_at)
+    FROM (
+        SELECT t.category, t.started_at, t.completed_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'completed'
+          AND t.completed_at > '-infinity'
+        ORDER BY t.completed_at DESC
+        LIMIT 1000
+    ) AS l
+    WHERE l.started_at <= l.completed_at
+    GROUP BY coalesce(l.category, '')
+    HAVING count(*) >= 5
+    ON CONFLICT ON CONSTRAINT durations_pkey DO UPDATE
+    SET median = excluded.median,
+        measured_at = excluded.measured_at;
+END;
+$$;
+
+-- Name: FUNCTION measure_durations(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.measure_durations() IS 'Internal: measures how long tasks of each category take, from those that were completed last.';
+
+-- Name: median_duration(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT coalesce(
+        (SELECT d.median FROM contentq.durations AS d WHERE d.category = coalesce(median_duration.category, '')),
+        interval '0'
+    );
+$$;
+
+-- Name: FUNCTION median_duration(category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.median_duration(category text) IS 'How long tasks of a category take: the median of those that were completed lately, 0 when none was.';
+
+-- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.next_claim_in(worker_id bigint) RETURNS interval
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET enable_sort TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT CASE
-        WHEN g.opens_at = 'infinity'
-        THEN NULL
-        WHEN g.opens_at IS NOT NULL
-        THEN greatest(g.opens_at - clock_timestamp(), interval '0')
-        WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
-             BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
-        THEN interval '5 milliseconds'
-             * power(2, split_part(current_setting('contentq.look_again', true), ' ', 2)::integer)
-        WHEN d.due IS NOT NULL
-        THEN greatest(d.due - clock_timestamp(), interval '0')
-    END
-    FROM (
-        SELECT least(
-            (SELECT t.scheduled_at
-             FROM public.content_generation_tasks AS t
-             WHERE t.status = 'pending'
-               AND t.scheduled_at IS NOT NULL
-               AND t.scheduled_at < 'infinity'
-             ORDER BY t.scheduled_at
-             LIMIT 1),
-            (SELECT min(greatest(h.paused_until, h.over_budget_until))
-             FROM contentq.blocked_accounts AS h
-             WHERE greatest(h.paused_until, h.over_budget_until) > clock_timestamp()
-               AND greatest(h.paused_until, h.over_budget_until) < 'infinity'),
-            (SELECT (m.memory->>'until')::timestamptz
-             FROM (SELECT nullif(current_setting('contentq.ready_heads', true), '')::jsonb AS memory) AS m
-             WHERE NOT coalesce((m.memory->>'idle')::boolean, false))
-        ) AS due
-    ) AS d
-    CROSS JOIN (
-        SELECT (nullif(current_setting('contentq.gate', true), '')::jsonb->>'opens_at')::timestamptz AS opens_at
-    ) AS g;
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    wait record;
+    due timestamptz;
+BEGIN
+    SELECT count(*) AS number, CASE WHEN bool_and(r.next_in IS NOT NULL) THEN max(r.next_in) END AS next_in
+    INTO wait
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL contentq.worker_wait(w) AS r
+    WHERE w.id = next_claim_in.worker_id;
+    IF wait.number > 0 THEN
+        RETURN greatest(wait.next_in, interval '0');
+    ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
+        RETURN interval '5 milliseconds';
+    END IF;
+
+    due := least(
+        (SELECT t.scheduled_at
+         FROM public.content_generation_tasks AS t
+         WHERE t.status = 'pending'
+           AND t.scheduled_at IS NOT NULL
+           AND t.scheduled_at < 'infinity'
+         ORDER BY t.scheduled_at
+         LIMIT 1),
+        (SELECT a.paused_until
+         FROM public.accounts AS a
+         WHERE a.paused_until > now_
+           AND a.paused_until < 'infinity'
+         ORDER BY a.paused_until
+         LIMIT 1),
+        (SELECT (c.memory->'places'->>'until')::timestamptz
+         FROM contentq.claimers AS c
+         WHERE c.worker_id = next_claim_in.worker_id)
+    );
+    RETURN CASE WHEN due IS NOT NULL THEN greatest(due - clock_timestamp(), interval '0') END;
+END;
 $$;
 
--- Name: FUNCTION next_claim_in(); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION next_claim_in(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_claim_in() IS 'Time until the next scheduled task becomes ready, until the gate that its last claim found closed opens, or until this session should look again for another reason; NULL when there is no such time.';
+COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate lets it, a scheduled task becomes ready, or a pause ends; NULL when no such time is known. To be called in the statement of the claim.';
+
+-- Name: workers; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.workers (
+    id bigint DEFAULT ((('x'::text || "right"((gen_random_uuid())::text, 10)))::bit(40))::bigint NOT NULL,
+    hostname text NOT NULL,
+    pid integer NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    slots integer NOT NULL,
+    busy integer DEFAULT 0 NOT NULL,
+    handler text NOT NULL,
+    gate text,
+    version text,
+    draining boolean DEFAULT false NOT NULL,
+    login text DEFAULT SESSION_USER NOT NULL,
+    categories text[],
+    CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
+    CONSTRAINT workers_categories_check CHECK (((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000))),
+    CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
+    CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
+    CONSTRAINT workers_slots_check CHECK ((slots > 0)),
+    CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE workers; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.workers IS 'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
+
+-- Name: COLUMN workers.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
+
+-- Name: COLUMN workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
+
+-- Name: COLUMN workers.pid; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.pid IS 'Its process id on that machine.';
+
+-- Name: COLUMN workers.started_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';
+
+-- Name: COLUMN workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by the clock of the database.';
+
+-- Name: COLUMN workers.slots; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.slots IS 'How many tasks it runs at once.';
+
+-- Name: COLUMN workers.busy; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last heartbeat.';
+
+-- Name: COLUMN workers.handler; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
+
+-- Name: COLUMN workers.gate; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
+
+-- Name: COLUMN workers.version; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
+
+-- Name: COLUMN workers.draining; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
+
+-- Name: COLUMN workers.login; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: functions refuse calls of any other for this worker.';
+
+-- Name: COLUMN workers.categories; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims; NULL: all tasks.';
+
+-- Name: note_calls(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_calls(worker contentq.workers, number integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF worker.gate IS NOT NULL THEN
+        UPDATE contentq.claimers AS c
+        SET calls = c.calls + note_calls.number
+        WHERE c.worker_id = (SELECT l.worker_id
+                             FROM contentq.claimers AS l
+                             WHERE l.worker_id = (note_calls.worker).id
+                             FOR NO KEY UPDATE SKIP LOCKED);
+        PERFORM contentq.spend_gate(worker.gate, note_calls.number);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_calls(worker contentq.workers, number integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_calls(worker contentq.workers, number integer) IS 'Internal: counts the tasks that a worker with a gate begins, and takes them from what its gate allows.';
+
+-- Name: note_failure(public.content_generation_tasks, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $_$
+DECLARE
+    others constant bigint[] := ARRAY(
+        SELECT DISTINCT (e.error->>'worker_id')::bigint
+        FROM jsonb_array_elements(task.attempt_errors) AS e (error)
+        WHERE jsonb_typeof(e.error->'worker_id') = 'number'
+          AND e.error->>'worker_id' ~ '^[0-9]{1,18}$'
+          AND e.error->>'worker_id' <> task.worker_id::text
+    );
+    is_quick constant boolean := task.started_at > clock_timestamp() - interval '1 second';
+BEGIN
+    IF note_failure.permanent THEN
+        RETURN;
+    ELSIF cardinality(others) > 0 OR NOT is_quick THEN
+        PERFORM contentq.clear_failures(others || CASE WHEN is_quick THEN '{}' ELSE ARRAY[task.worker_id] END);
+    ELSE
+        UPDATE contentq.claimers AS c
+        SET quick_failures = c.quick_failures + 1,
+            failed_at = clock_timestamp()
+        WHERE c.worker_id = (SELECT l.worker_id
+                             FROM contentq.claimers AS l
+                             WHERE l.worker_id = task.worker_id
+                             FOR NO KEY UPDATE SKIP LOCKED);
+    END IF;
+END;
+$_$;
+
+-- Name: FUNCTION note_failure(task public.content_generation_tasks, permanent boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) IS 'Internal: counts the quick failures of a worker, so that one that only fails is slowed.';
+
+-- Name: note_look_again(boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_look_again(look_again boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF note_look_again.look_again THEN
+        PERFORM set_config('contentq.look_again', 'yes', true);
+    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        PERFORM set_config('contentq.look_again', '', true);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_look_again(look_again boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_look_again(look_again boolean) IS 'Internal: tells next_claim_in() of the same transaction whether a claim should be made again in a moment.';
 
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1947,7 +2804,7 @@ BEGIN
         WHERE t.status = 'pending'
           AND t.scheduled_at IS NOT NULL
           AND t.scheduled_at <= now_
-        ORDER BY t.scheduled_at
+        ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
         LIMIT promote_scheduled.max_rows
         FOR UPDATE SKIP LOCKED
     );
@@ -1984,6 +2841,50 @@ $$;
 -- Name: FUNCTION raise_not_registered(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker, or CQ003 when another login has registered it.';
+
+-- Name: ready_accounts(integer, bigint, integer, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_held boolean)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+    WITH RECURSIVE heads AS (
+        SELECT NULL::timestamptz AS submitted_at,
+               NULL::bigint AS id,
+               ready_accounts.after_account AS account_id,
+               NULL::boolean AS is_held,
+               0 AS free,
+               0 AS place
+        UNION ALL
+        SELECT n.submitted_at, n.id, n.account_id, n.is_held, h.free + (NOT n.is_held)::integer, h.place + 1
+        FROM heads AS h
+        CROSS JOIN LATERAL (
+            SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id,
+                   t.account_id = ANY (ready_accounts.held) AS is_held
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (10 - t.priority) = 10 - ready_accounts.urgency
+              AND t.account_id > h.account_id
+            ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+            LIMIT 1
+        ) AS n
+        WHERE h.free < ready_accounts.number
+          AND h.place < 5000
+    )
+    SELECT h.account_id, h.submitted_at, h.id, h.is_held
+    FROM heads AS h
+    WHERE h.place > 0;
+$$;
+
+-- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
 
 -- Name: record_failure(bigint, text, text, boolean, interval, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2243,30 +3144,39 @@ $$;
 
 COMMENT ON FUNCTION contentq.refuse_stale_update() IS 'Trigger: raises CQ002 for an UPDATE that writes back a row as it was before the queue changed it.';
 
--- Name: register_worker(text, integer, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: register_worker(text, integer, integer, text, text, text, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text) RETURNS bigint
+CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text, categories text[] DEFAULT NULL::text[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
     SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
 
-    INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
-    VALUES (
-        contentq.shorten(register_worker.hostname, 300),
-        register_worker.pid,
-        register_worker.slots,
-        contentq.shorten(register_worker.handler, 300),
-        register_worker.gate,
-        contentq.shorten(register_worker.version, 300)
+    WITH added AS (
+        INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories)
+        VALUES (
+            contentq.shorten(register_worker.hostname, 300),
+            register_worker.pid,
+            register_worker.slots,
+            contentq.shorten(register_worker.handler, 300),
+            register_worker.gate,
+            contentq.shorten(register_worker.version, 300),
+            register_worker.categories
+        )
+        RETURNING id
+    ),
+    claimer AS (
+        INSERT INTO contentq.claimers (worker_id)
+        SELECT a.id
+        FROM added AS a
     )
-    RETURNING id;
+    SELECT a.id FROM added AS a;
 $$;
 
--- Name: FUNCTION register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text) IS 'Registers a worker with its number of slots; returns its id. It must call heartbeat() every 2 seconds.';
+COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds.';
 
 -- Name: release(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2657,12 +3567,11 @@ BEGIN
             (2, 'public.contents'::regclass, 'account_id'),
             (3, 'public.accounts'::regclass, 'id'),
             (4, 'contentq.usage'::regclass, 'account_id'),
-            (5, 'contentq.account_pauses'::regclass, 'account_id'),
-            (6, 'contentq.used_up_budgets'::regclass, 'account_id'),
-            (7, 'contentq.budget_checks'::regclass, 'account_id'),
             -- Names tasks of all accounts.
-            (8, 'contentq.dead_workers'::regclass, NULL),
-            (9, 'contentq.account_roles'::regclass, 'role_name')
+            (5, 'contentq.dead_workers'::regclass, NULL),
+            -- Remembers accounts that are over budget.
+            (6, 'contentq.claimers'::regclass, NULL),
+            (7, 'contentq.account_roles'::regclass, 'role_name')
         ) AS t (place, rel, col)
         JOIN pg_class AS c ON c.oid = t.rel
         LEFT JOIN contentq.tables AS s
@@ -2786,6 +3695,18 @@ $$;
 
 COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
 
+-- Name: spend_gate(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.spend_gate(key text, taken integer) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+$$;
+
+-- Name: FUNCTION spend_gate(key text, taken integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer) IS 'Internal: takes tasks that begin from what a gate allows.';
+
 -- Name: spent_this_month(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.spent_this_month(account_id bigint) RETURNS numeric
@@ -2891,6 +3812,8 @@ BEGIN
     WHERE t.id = ANY (ARRAY[r.id])
     RETURNING t.id::bigint;
 
+    PERFORM contentq.clear_failures(ARRAY[store.worker_id]);
+
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
@@ -2907,6 +3830,56 @@ $$;
 -- Name: FUNCTION store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]) IS 'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
+
+-- Name: sweep_hopeless(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.sweep_hopeless(max_rows integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    longest constant interval := (SELECT max(d.median) FROM contentq.durations AS d);
+    hopeless bigint[];
+BEGIN
+    hopeless := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('pending', 'processing')
+          AND t.timeout_at IS NOT NULL
+          AND t.timeout_at <= now_ + longest
+          AND t.status = 'pending'
+          AND t.timeout_at <= now_ + contentq.median_duration(t.category)
+        ORDER BY t.timeout_at
+        LIMIT sweep_hopeless.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(hopeless) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'timeout',
+            error_message = contentq.shorten(
+                format('Task timeout before execution: its deadline is %s, and tasks %s take %s s (median)%s',
+                       date_trunc('second', t.timeout_at),
+                       CASE WHEN t.category IS NULL THEN 'without a category'
+                            ELSE format('of category %s', t.category) END,
+                       round(extract(epoch FROM contentq.median_duration(t.category))::numeric, 1),
+                       '; the last attempt ended with: ' || t.error_message),
+                8000),
+            scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (hopeless);
+    END IF;
+    RETURN cardinality(hopeless);
+END;
+$$;
+
+-- Name: FUNCTION sweep_hopeless(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.sweep_hopeless(max_rows integer) IS 'Internal: ends waiting tasks that cannot finish by their deadline, by the median duration of their category.';
 
 -- Name: sweep_timeouts(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2991,6 +3964,24 @@ $$;
 
 COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
 
+-- Name: waits_for(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.waits_for(worker_id bigint) RETURNS text
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT string_agg(r.why, '; ')
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL contentq.worker_wait(w) AS r
+    WHERE w.id = waits_for.worker_id;
+$$;
+
+-- Name: FUNCTION waits_for(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.waits_for(worker_id bigint) IS 'Why a worker gets nothing now: it is draining, a gate is in the way, or it has only failed; NULL when none of these.';
+
 -- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.wake_workers() RETURNS trigger
@@ -3071,24 +4062,81 @@ $$;
 
 COMMENT ON FUNCTION contentq.warn_of_row_security(login name) IS 'Internal: raises a warning when row level security keeps rows of the tables from this role.';
 
--- Name: account_pauses; Type: TABLE; Schema: contentq; Owner: -
+-- Name: worker_room(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE TABLE contentq.account_pauses (
-    account_id bigint NOT NULL,
-    paused_until timestamp with time zone NOT NULL
-);
+CREATE FUNCTION contentq.worker_room(worker contentq.workers, wanted integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    room integer := worker_room.wanted;
+    failing constant interval := contentq.failing_wait(worker.id);
+BEGIN
+    IF worker.draining THEN
+        RETURN 0;
+    ELSIF failing IS NOT NULL THEN
+        IF failing > interval '0'
+            OR EXISTS (SELECT
+                       FROM public.content_generation_tasks AS t
+                       WHERE t.worker_id = worker.id
+                         AND t.status = 'processing')
+        THEN
+            RETURN 0;
+        END IF;
+        room := 1;
+    END IF;
+    room := contentq.gate_room('*', room);
+    IF room > 0 AND worker.gate IS NOT NULL THEN
+        room := contentq.gate_room(worker.gate, room);
+    END IF;
+    RETURN room;
+END;
+$$;
 
--- Name: TABLE account_pauses; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION worker_room(worker contentq.workers, wanted integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.account_pauses IS 'The accounts that are paused, kept by triggers; read blocked_accounts.';
+COMMENT ON FUNCTION contentq.worker_room(worker contentq.workers, wanted integer) IS 'Internal: how many tasks a worker may begin now, by itself, by its gate and by the gate of all.';
 
--- Name: COLUMN account_pauses.account_id; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: worker_wait(contentq.workers); Type: FUNCTION; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.account_pauses.account_id IS 'The account.';
+CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next_in interval, why text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
+    WHERE worker.draining
+    UNION ALL
+    SELECT g.next_in, g.why
+    FROM contentq.gate_wait('*') AS g
+    UNION ALL
+    SELECT g.next_in, g.why
+    FROM contentq.gate_wait(worker.gate) AS g
+    UNION ALL
+    SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
+           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
+                  CASE WHEN r.is_running THEN ', and one is running'
+                       ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
+    FROM contentq.claimers AS c
+    CROSS JOIN contentq.failing_wait(worker.id) AS f (next_in)
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (SELECT
+                       FROM public.content_generation_tasks AS t
+                       WHERE t.worker_id = c.worker_id
+                         AND t.status = 'processing') AS is_running
+    ) AS r
+    WHERE c.worker_id = worker.id
+      AND (f.next_in > interval '0' OR f.next_in IS NOT NULL AND r.is_running);
+$$;
 
--- Name: COLUMN account_pauses.paused_until; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION worker_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.account_pauses.paused_until IS 'accounts.paused_until.';
+COMMENT ON FUNCTION contentq.worker_wait(worker contentq.workers) IS 'Internal: what keeps a worker from beginning a task: for how long (NULL: nobody knows), and why; no row when nothing.';
 
 -- Name: account_roles; Type: TABLE; Schema: contentq; Owner: -
 
@@ -3109,46 +4157,6 @@ COMMENT ON COLUMN contentq.account_roles.role_name IS 'A login, or a group of lo
 
 COMMENT ON COLUMN contentq.account_roles.account_id IS 'An account that it may see, and insert tasks for.';
 
--- Name: accounts; Type: TABLE; Schema: public; Owner: -
-
-CREATE TABLE public.accounts (
-    id integer NOT NULL,
-    name character varying(200) NOT NULL,
-    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
-    external_id text,
-    paused_until timestamp with time zone,
-    monthly_budget numeric,
-    CONSTRAINT accounts_monthly_budget_check CHECK (((monthly_budget >= (0)::numeric) AND (monthly_budget <> 'NaN'::numeric)))
-);
-
--- Name: TABLE accounts; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON TABLE public.accounts IS 'Whom content is generated for.';
-
--- Name: COLUMN accounts.id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.accounts.id IS 'Identifier that tasks and contents refer to.';
-
--- Name: COLUMN accounts.name; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.accounts.name IS 'Name shown to people, up to 200 characters.';
-
--- Name: COLUMN accounts.created_at; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.accounts.created_at IS 'When the account was added.';
-
--- Name: COLUMN accounts.external_id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.accounts.external_id IS 'What another system calls the account, such as its uuid; unique where set.';
-
--- Name: COLUMN accounts.paused_until; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is claimed before this time; infinity: until it is set to NULL.';
-
--- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.accounts.monthly_budget IS 'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
-
 -- Name: accounts; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.accounts WITH (security_invoker='true') AS
@@ -3157,7 +4165,9 @@ CREATE VIEW contentq.accounts WITH (security_invoker='true') AS
     created_at,
     external_id,
     paused_until,
-    monthly_budget
+    monthly_budget,
+    share,
+    max_running
    FROM public.accounts a;
 
 -- Name: VIEW accounts; Type: COMMENT; Schema: contentq; Owner: -
@@ -3190,85 +4200,89 @@ CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
 
--- Name: used_up_budgets; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.used_up_budgets (
-    id bigint NOT NULL,
-    account_id bigint NOT NULL,
-    over_budget_until timestamp with time zone NOT NULL
-);
-
--- Name: TABLE used_up_budgets; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.used_up_budgets IS 'The accounts that have used up their budget, sometimes more than once; read blocked_accounts.';
-
--- Name: COLUMN used_up_budgets.id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.used_up_budgets.id IS 'Identifier of the row.';
-
--- Name: COLUMN used_up_budgets.account_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.used_up_budgets.account_id IS 'The account.';
-
--- Name: COLUMN used_up_budgets.over_budget_until; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.used_up_budgets.over_budget_until IS 'The first of the next month (UTC).';
-
 -- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.blocked_accounts WITH (security_invoker='true') AS
- SELECT account_id,
-    max(paused_until) AS paused_until,
-    max(over_budget_until) AS over_budget_until
-   FROM ( SELECT p.account_id,
-            p.paused_until,
-            NULL::timestamp with time zone AS over_budget_until
-           FROM contentq.account_pauses p
-        UNION ALL
-         SELECT u.account_id,
-            NULL::timestamp with time zone AS paused_until,
-            u.over_budget_until
-           FROM contentq.used_up_budgets u) b
-  GROUP BY account_id;
+ SELECT (a.id)::bigint AS account_id,
+        CASE
+            WHEN (a.paused_until > clock_timestamp()) THEN a.paused_until
+            ELSE NULL::timestamp with time zone
+        END AS paused_until,
+        CASE
+            WHEN b.is_used_up THEN ((date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)) + '1 mon'::interval) AT TIME ZONE 'UTC'::text)
+            ELSE NULL::timestamp with time zone
+        END AS over_budget_until
+   FROM (public.accounts a
+     CROSS JOIN LATERAL ( SELECT ((a.monthly_budget IS NOT NULL) AND (contentq.spent_this_month((a.id)::bigint) >= a.monthly_budget)) AS is_used_up) b)
+  WHERE ((a.paused_until > clock_timestamp()) OR b.is_used_up);
 
 -- Name: VIEW blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed, until when: paused, and until the first of the next month (UTC) when the budget for this month is used up. Times that are over are removed now and then.';
+COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, until when: paused, and until the first of the next month (UTC) when the budget for this month is used up.';
 
--- Name: budget_checks; Type: TABLE; Schema: contentq; Owner: -
+-- Name: cap_locks; Type: TABLE; Schema: contentq; Owner: -
 
-CREATE TABLE contentq.budget_checks (
-    id bigint NOT NULL,
-    account_id bigint NOT NULL,
-    noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+CREATE TABLE contentq.cap_locks (
+    place integer NOT NULL
 );
 
--- Name: TABLE budget_checks; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: TABLE cap_locks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.budget_checks IS 'The accounts with a budget that were charged, or whose budget was changed, in the last seconds: maintain() looks at them again, for of what is committed at the same time no one sees the whole.';
+COMMENT ON TABLE contentq.cap_locks IS 'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id modulo 64. What is locked is left out of a claim, never waited for.';
 
--- Name: COLUMN budget_checks.id; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN cap_locks.place; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budget_checks.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.cap_locks.place IS 'From 0 to 63.';
 
--- Name: COLUMN budget_checks.account_id; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: claimers; Type: TABLE; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budget_checks.account_id IS 'The account.';
+CREATE TABLE contentq.claimers (
+    worker_id bigint NOT NULL,
+    calls bigint DEFAULT 0 NOT NULL,
+    answered bigint DEFAULT 0 NOT NULL,
+    last_answered timestamp with time zone,
+    tokens numeric DEFAULT 0 NOT NULL,
+    quick_failures integer DEFAULT 0 NOT NULL,
+    failed_at timestamp with time zone,
+    memory jsonb DEFAULT '{}'::jsonb NOT NULL
+)
+WITH (fillfactor='50');
 
--- Name: COLUMN budget_checks.noted_at; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: TABLE claimers; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budget_checks.noted_at IS 'When it was charged; forgotten after 10 seconds.';
+COMMENT ON TABLE contentq.claimers IS 'What the claims and reports of a worker have added up to, and what its claims remember; removed with the worker.';
 
--- Name: budget_checks_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+-- Name: COLUMN claimers.worker_id; Type: COMMENT; Schema: contentq; Owner: -
 
-ALTER TABLE contentq.budget_checks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME contentq.budget_checks_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
+COMMENT ON COLUMN contentq.claimers.worker_id IS 'The worker.';
+
+-- Name: COLUMN claimers.calls; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with a gate.';
+
+-- Name: COLUMN claimers.answered; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.claimers.answered IS 'Attempts that ended with an answer of the provider; counted for workers with a gate.';
+
+-- Name: COLUMN claimers.last_answered; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.claimers.last_answered IS 'When the latest of these attempts had begun.';
+
+-- Name: COLUMN claimers.tokens; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.claimers.tokens IS 'Tokens that these attempts have taken, as far as their results say.';
+
+-- Name: COLUMN claimers.quick_failures; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.claimers.quick_failures IS 'Attempts in a row that failed within a second; from 5 on it is slowed until one goes well.';
+
+-- Name: COLUMN claimers.failed_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.claimers.failed_at IS 'When the last of these failed.';
+
+-- Name: COLUMN claimers.memory; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.claimers.memory IS 'What its next claims need not find out again: places in the ready index, accounts over budget, the account after which fair order goes on. Each part says until when it counts; without it, claims only read more.';
 
 -- Name: contents; Type: TABLE; Schema: public; Owner: -
 
@@ -3441,80 +4455,29 @@ COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it
 
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
 
--- Name: workers; Type: TABLE; Schema: contentq; Owner: -
+-- Name: durations; Type: TABLE; Schema: contentq; Owner: -
 
-CREATE TABLE contentq.workers (
-    id bigint DEFAULT ((('x'::text || "right"((gen_random_uuid())::text, 10)))::bit(40))::bigint NOT NULL,
-    hostname text NOT NULL,
-    pid integer NOT NULL,
-    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    slots integer NOT NULL,
-    busy integer DEFAULT 0 NOT NULL,
-    handler text NOT NULL,
-    gate text,
-    version text,
-    draining boolean DEFAULT false NOT NULL,
-    login text DEFAULT SESSION_USER NOT NULL,
-    CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
-    CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
-    CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
-    CONSTRAINT workers_slots_check CHECK ((slots > 0)),
-    CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))
-)
-WITH (fillfactor='50');
+CREATE TABLE contentq.durations (
+    category text NOT NULL,
+    median interval NOT NULL,
+    measured_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
 
--- Name: TABLE workers; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: TABLE durations; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.workers IS 'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
+COMMENT ON TABLE contentq.durations IS 'How long tasks take, by category, measured once a minute while settings.deadlines is on.';
 
--- Name: COLUMN workers.id; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN durations.category; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
+COMMENT ON COLUMN contentq.durations.category IS 'The category; empty for tasks without one.';
 
--- Name: COLUMN workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN durations.median; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
+COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the last attempt to its completion.';
 
--- Name: COLUMN workers.pid; Type: COMMENT; Schema: contentq; Owner: -
+-- Name: COLUMN durations.measured_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.pid IS 'Its process id on that machine.';
-
--- Name: COLUMN workers.started_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';
-
--- Name: COLUMN workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by the clock of the database.';
-
--- Name: COLUMN workers.slots; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.slots IS 'How many tasks it runs at once.';
-
--- Name: COLUMN workers.busy; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last heartbeat.';
-
--- Name: COLUMN workers.handler; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
-
--- Name: COLUMN workers.gate; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
-
--- Name: COLUMN workers.version; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
-
--- Name: COLUMN workers.draining; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
-
--- Name: COLUMN workers.login; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: functions refuse calls of any other for this worker.';
+COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
 
 -- Name: gate_status; Type: VIEW; Schema: contentq; Owner: -
 
@@ -3703,8 +4666,13 @@ CREATE TABLE contentq.settings (
     heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
     retention interval DEFAULT '30 days'::interval,
     max_text_bytes integer DEFAULT 1000000 NOT NULL,
+    claim_order text DEFAULT 'strict'::text NOT NULL,
+    aging interval,
+    deadlines boolean DEFAULT false NOT NULL,
+    CONSTRAINT settings_aging_check CHECK ((aging > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
+    CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
     CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
     CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
     CONSTRAINT settings_only_row_check CHECK (only_row),
@@ -3738,6 +4706,18 @@ COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete co
 -- Name: COLUMN settings.max_text_bytes; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+
+-- Name: COLUMN settings.claim_order; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.claim_order IS 'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
+
+-- Name: COLUMN settings.aging; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.aging IS 'Tasks that were submitted longer ago get every other slot, whatever their priority; NULL: never.';
+
+-- Name: COLUMN settings.deadlines; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.deadlines IS 'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time are ended.';
 
 -- Name: silent_commits; Type: TABLE; Schema: contentq; Owner: -
 
@@ -3968,17 +4948,6 @@ ALTER TABLE contentq.usage ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
--- Name: used_up_budgets_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
-
-ALTER TABLE contentq.used_up_budgets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME contentq.used_up_budgets_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
-
 -- Name: wakeups; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.wakeups (
@@ -4062,11 +5031,6 @@ ALTER TABLE public.contents ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY
     CACHE 1
 );
 
--- Name: account_pauses account_pauses_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
-
-ALTER TABLE ONLY contentq.account_pauses
-    ADD CONSTRAINT account_pauses_pkey PRIMARY KEY (account_id);
-
 -- Name: account_roles account_roles_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.account_roles
@@ -4077,10 +5041,15 @@ ALTER TABLE ONLY contentq.account_roles
 ALTER TABLE ONLY contentq.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
--- Name: budget_checks budget_checks_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+-- Name: cap_locks cap_locks_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
-ALTER TABLE ONLY contentq.budget_checks
-    ADD CONSTRAINT budget_checks_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY contentq.cap_locks
+    ADD CONSTRAINT cap_locks_pkey PRIMARY KEY (place);
+
+-- Name: claimers claimers_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.claimers
+    ADD CONSTRAINT claimers_pkey PRIMARY KEY (worker_id);
 
 -- Name: dead_workers dead_workers_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -4091,6 +5060,11 @@ ALTER TABLE ONLY contentq.dead_workers
 
 ALTER TABLE ONLY contentq.definitions
     ADD CONSTRAINT definitions_pkey PRIMARY KEY (kind, name);
+
+-- Name: durations durations_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.durations
+    ADD CONSTRAINT durations_pkey PRIMARY KEY (category);
 
 -- Name: gates gates_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -4121,11 +5095,6 @@ ALTER TABLE ONLY contentq.tables
 
 ALTER TABLE ONLY contentq.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (id);
-
--- Name: used_up_budgets used_up_budgets_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
-
-ALTER TABLE ONLY contentq.used_up_budgets
-    ADD CONSTRAINT used_up_budgets_pkey PRIMARY KEY (id);
 
 -- Name: wakeups wakeups_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -4174,10 +5143,6 @@ ALTER TABLE ONLY public.contents
 
 COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
 
--- Name: budget_checks_account_id_idx; Type: INDEX; Schema: contentq; Owner: -
-
-CREATE INDEX budget_checks_account_id_idx ON contentq.budget_checks USING btree (account_id);
-
 -- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
@@ -4190,9 +5155,17 @@ CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id,
 
 CREATE INDEX usage_day_idx ON contentq.usage USING btree (day);
 
--- Name: used_up_budgets_account_id_idx; Type: INDEX; Schema: contentq; Owner: -
+-- Name: accounts_max_running_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX used_up_budgets_account_id_idx ON contentq.used_up_budgets USING btree (account_id);
+CREATE INDEX accounts_max_running_idx ON public.accounts USING btree (max_running) WHERE (max_running IS NOT NULL);
+
+-- Name: accounts_monthly_budget_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX accounts_monthly_budget_idx ON public.accounts USING btree (monthly_budget) WHERE (monthly_budget IS NOT NULL);
+
+-- Name: accounts_paused_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX accounts_paused_idx ON public.accounts USING btree (paused_until) WHERE (paused_until IS NOT NULL);
 
 -- Name: content_generation_tasks_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
@@ -4214,6 +5187,18 @@ CREATE INDEX content_generation_tasks_deadline_idx ON public.content_generation_
 
 CREATE INDEX content_generation_tasks_held_idx ON public.content_generation_tasks USING btree (worker_id) WHERE (((status)::text = 'processing'::text) AND (worker_id IS NOT NULL));
 
+-- Name: content_generation_tasks_ready_account_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_ready_account_idx ON public.content_generation_tasks USING btree (((10 - priority)), account_id, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL));
+
+-- Name: content_generation_tasks_ready_category_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_ready_category_idx ON public.content_generation_tasks USING btree (((10 - priority)), category, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL) AND (category IS NOT NULL));
+
+-- Name: content_generation_tasks_ready_deadline_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_ready_deadline_idx ON public.content_generation_tasks USING btree (((10 - priority)), timeout_at, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL) AND (timeout_at IS NOT NULL));
+
 -- Name: content_generation_tasks_ready_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_ready_idx ON public.content_generation_tasks USING btree (priority DESC, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL));
@@ -4222,9 +5207,13 @@ CREATE INDEX content_generation_tasks_ready_idx ON public.content_generation_tas
 
 CREATE INDEX content_generation_tasks_revoked_idx ON public.content_generation_tasks USING btree (worker_id) WHERE ((worker_id IS NOT NULL) AND (((status)::text <> 'processing'::text) OR (cancel_requested_at IS NOT NULL)));
 
+-- Name: content_generation_tasks_running_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_running_idx ON public.content_generation_tasks USING btree (account_id) WHERE ((status)::text = 'processing'::text);
+
 -- Name: content_generation_tasks_scheduled_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_scheduled_idx ON public.content_generation_tasks USING btree (scheduled_at) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NOT NULL));
+CREATE INDEX content_generation_tasks_scheduled_idx ON public.content_generation_tasks USING btree (scheduled_at, priority DESC, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NOT NULL));
 
 -- Name: content_generation_tasks_status_idx; Type: INDEX; Schema: public; Owner: -
 
@@ -4237,38 +5226,6 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 -- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id);
-
--- Name: accounts accounts_blocked_delete; Type: TRIGGER; Schema: public; Owner: -
-
-CREATE CONSTRAINT TRIGGER accounts_blocked_delete AFTER DELETE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS NOT NULL) OR (old.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
-
--- Name: TRIGGER accounts_blocked_delete ON accounts; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON TRIGGER accounts_blocked_delete ON public.accounts IS 'Makes claims forget an account that is gone.';
-
--- Name: accounts accounts_blocked_insert; Type: TRIGGER; Schema: public; Owner: -
-
-CREATE CONSTRAINT TRIGGER accounts_blocked_insert AFTER INSERT ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.paused_until IS NOT NULL) OR (new.monthly_budget IS NOT NULL))) EXECUTE FUNCTION contentq.account_changed();
-
--- Name: TRIGGER accounts_blocked_insert ON accounts; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON TRIGGER accounts_blocked_insert ON public.accounts IS 'Tells claims of an account that is added with a pause or a budget.';
-
--- Name: accounts accounts_blocked_truncate; Type: TRIGGER; Schema: public; Owner: -
-
-CREATE TRIGGER accounts_blocked_truncate AFTER TRUNCATE ON public.accounts FOR EACH STATEMENT EXECUTE FUNCTION contentq.account_changed();
-
--- Name: TRIGGER accounts_blocked_truncate ON accounts; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON TRIGGER accounts_blocked_truncate ON public.accounts IS 'Makes claims forget all accounts when all are gone.';
-
--- Name: accounts accounts_blocked_update; Type: TRIGGER; Schema: public; Owner: -
-
-CREATE CONSTRAINT TRIGGER accounts_blocked_update AFTER UPDATE ON public.accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.paused_until IS DISTINCT FROM new.paused_until) OR (old.monthly_budget IS DISTINCT FROM new.monthly_budget) OR ((old.id <> new.id) AND (num_nonnulls(old.paused_until, old.monthly_budget) > 0)))) EXECUTE FUNCTION contentq.account_changed();
-
--- Name: TRIGGER accounts_blocked_update ON accounts; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON TRIGGER accounts_blocked_update ON public.accounts IS 'Tells claims of a pause or a budget that was set, changed or removed.';
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 

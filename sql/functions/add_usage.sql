@@ -4,7 +4,7 @@
 -- (numbers) count, and one that has neither tokens nor a cost counts for nothing.
 -- Locks: rows of usage, skipping those that others hold (so it never waits: where no row of an account, day and model is
 --        free, it adds one). Returns: nothing. Days begin at midnight UTC.
--- Of two reports at once neither sees what the other has spent: maintain() looks at the budgets again a moment later.
+-- Budgets are looked at when a task is about to start (see account_room()).
 CREATE OR REPLACE FUNCTION contentq.add_usage(ids bigint[], usages text[])
 RETURNS void
 LANGUAGE plpgsql
@@ -26,7 +26,6 @@ DECLARE
     all_costs numeric[];
     -- The rows of usage that these are added to; NULL for a new one.
     all_rows bigint[];
-    charged_account bigint;
 BEGIN
     SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
            array_agg(c.completion_tokens), array_agg(c.cost)
@@ -88,24 +87,6 @@ BEGIN
     FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
         AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
     WHERE c.id IS NULL;
-
-    FOR charged_account IN
-        SELECT a.id
-        FROM public.accounts AS a
-        WHERE a.id = ANY (all_accounts)
-          AND a.monthly_budget IS NOT NULL
-    LOOP
-        PERFORM contentq.check_budget(charged_account);
-        -- Not again at each report: maintain() goes on looking for 10 seconds.
-        INSERT INTO contentq.budget_checks (account_id)
-        SELECT charged_account
-        WHERE NOT EXISTS (
-            SELECT
-            FROM contentq.budget_checks AS c
-            WHERE c.account_id = charged_account
-              AND c.noted_at > now_ - interval '5 seconds'
-        );
-    END LOOP;
 END;
 $$;
 

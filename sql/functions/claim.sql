@@ -34,34 +34,18 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
-    closed jsonb;
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
     are_coming constant boolean := contentq.are_tasks_coming();
-    looks constant text := current_setting('contentq.look_again', true);
-    vain integer := 0;
+    worker contentq.workers;
+    wanted integer;
+    ready record;
     chosen bigint[];
     fitting bigint[];
+    look_again boolean := false;
 BEGIN
-    SELECT (
-        SELECT jsonb_build_object('key', g.key, 'opens_at', g.opens_at, 'reason', g.reason, 'half_open', g.half_open)
-        FROM contentq.gates AS g
-        WHERE g.key IN (w.gate, '*')
-          AND g.opens_at > now_
-        ORDER BY g.opens_at + interval '0' DESC
-        LIMIT 1
-    )
-    INTO closed
-    FROM contentq.workers AS w
-    WHERE w.id = claim.worker_id
-      AND w.login = session_user;
+    SELECT w.* INTO worker FROM contentq.workers AS w WHERE w.id = claim.worker_id AND w.login = session_user;
     IF NOT FOUND THEN
         PERFORM contentq.raise_not_registered(claim.worker_id);
-    END IF;
-    IF closed IS NOT NULL AND claim.task_ids IS NULL THEN
-        PERFORM set_config('contentq.gate', closed::text, false);
-        RETURN;
-    ELSIF current_setting('contentq.gate', true) <> '' THEN
-        PERFORM set_config('contentq.gate', '', false);
     END IF;
     IF claim.max_tasks IS NULL OR claim.max_tasks < 1 THEN
         RETURN;
@@ -87,6 +71,10 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
     ELSE
+        wanted := contentq.worker_room(worker, claim.max_tasks);
+        IF wanted = 0 THEN
+            RETURN;
+        END IF;
         -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
         IF (SELECT t.scheduled_at
             FROM public.content_generation_tasks AS t
@@ -95,26 +83,19 @@ BEGIN
               AND t.scheduled_at <= now_
             ORDER BY t.scheduled_at
             LIMIT 1) IS NOT NULL
-            AND contentq.promote_scheduled() > claim.max_tasks
+            AND contentq.promote_scheduled() > wanted
         THEN
             PERFORM contentq.notify_ready();
         END IF;
 
-        chosen := contentq.choose_ready(claim.max_tasks, claim.categories);
-        IF are_coming AND cardinality(chosen) < claim.max_tasks THEN
-            -- Later each time that it was in vain: one that commits may have to wait for a standby, or for its client.
-            IF cardinality(chosen) = 0 AND looks ~ '^[0-9.]+ [0-9]$'
-                AND split_part(looks, ' ', 1)::float8 BETWEEN extract(epoch FROM now_) - 1 AND extract(epoch FROM now_)
-            THEN
-                vain := least(split_part(looks, ' ', 2)::integer + 1, 6);
-            END IF;
-            PERFORM set_config(
-                'contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), vain), false);
-        ELSIF looks <> '' THEN
-            PERFORM set_config('contentq.look_again', '', false);
-        END IF;
+        SELECT r.*
+        INTO ready
+        FROM contentq.choose_ready(worker.id, wanted, coalesce(claim.categories, worker.categories)) AS r;
+        chosen := ready.chosen;
+        look_again := ready.look_again OR are_coming AND cardinality(chosen) < wanted;
     END IF;
     IF cardinality(chosen) = 0 THEN
+        PERFORM contentq.note_look_again(look_again);
         RETURN;
     -- All that ordinary tasks pay: those of which more than the texts may be large are looked at closely.
     ELSIF cardinality(chosen) > 1 AND (
@@ -136,11 +117,20 @@ BEGIN
         fitting := contentq.fit_claim(chosen);
         IF cardinality(fitting) < cardinality(chosen) THEN
             chosen := fitting;
-            -- The others are behind the places that choose_ready() remembers, and wait for no notification.
-            PERFORM set_config('contentq.ready_heads', '', false);
-            PERFORM set_config('contentq.look_again', concat_ws(' ', extract(epoch FROM clock_timestamp()), 0), false);
+            -- The others are behind the places that choose_first() has returned, and wait for no notification.
+            UPDATE contentq.claimers AS c
+            SET memory = c.memory - 'places'
+            WHERE c.worker_id = (SELECT l.worker_id
+                                 FROM contentq.claimers AS l
+                                 WHERE l.worker_id = claim.worker_id
+                                   AND l.memory ? 'places'
+                                 FOR NO KEY UPDATE SKIP LOCKED);
+            look_again := true;
         END IF;
     END IF;
+
+    PERFORM contentq.note_look_again(look_again);
+    PERFORM contentq.note_calls(worker, cardinality(chosen));
 
     RETURN QUERY
     WITH claimed AS (

@@ -72,6 +72,8 @@ BEGIN
         PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
+    PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
+
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)

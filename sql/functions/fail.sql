@@ -40,6 +40,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
+    PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
     RETURN contentq.record_failure(
         task.id, fail.message, fail.error_class, coalesce(fail.permanent, false),
         coalesce(fail.retry_after, contentq.backoff(task.retry_count))

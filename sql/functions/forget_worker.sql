@@ -1,7 +1,7 @@
 -- Removes a worker's row, and its mark on tasks that were taken from it: there is no one left to tell.
 -- Called by: deregister_worker() and rescue_dead_workers(), after its running tasks were dealt with.
--- Locks: up to 1000 of those tasks in id order, skipping what others hold, and the worker's row. A mark that stays is
---        only a leftover number. Returns: nothing.
+-- Locks: up to 1000 of those tasks in id order, skipping what others hold, and the worker's rows. A mark that stays is
+--        only a leftover number; a row of claimers that someone has locked is left to maintain(). Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.forget_worker(worker_id bigint)
 RETURNS void
 LANGUAGE plpgsql
@@ -32,6 +32,11 @@ BEGIN
         WHERE t.id = ANY (marked);
     END IF;
 
+    DELETE FROM contentq.claimers
+    WHERE worker_id = (SELECT c.worker_id
+                       FROM contentq.claimers AS c
+                       WHERE c.worker_id = forget_worker.worker_id
+                       FOR UPDATE SKIP LOCKED);
     DELETE FROM contentq.workers AS w WHERE w.id = forget_worker.worker_id;
 END;
 $$;

@@ -52,7 +52,7 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'check budgets', 'clean up'] LOOP
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'clean up'] LOOP
         BEGIN
             done := 0;
             IF step = 'sweep' THEN
@@ -66,8 +66,10 @@ BEGIN
                 IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
-            ELSIF step = 'check budgets' THEN
-                done := contentq.check_budgets(batch);
+            ELSIF step = 'end what cannot be in time' THEN
+                IF settings.deadlines THEN
+                    done := contentq.sweep_hopeless(batch);
+                END IF;
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
                     done := contentq.cleanup(settings.retention, batch);
@@ -83,16 +85,19 @@ BEGIN
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
-                DELETE FROM contentq.account_pauses
-                WHERE account_id = ANY (ARRAY(
-                    SELECT p.account_id
-                    FROM contentq.account_pauses AS p
-                    WHERE p.paused_until <= now_
+                DELETE FROM contentq.claimers
+                WHERE worker_id = ANY (ARRAY(
+                    SELECT c.worker_id
+                    FROM contentq.claimers AS c
+                    WHERE NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = c.worker_id)
                     LIMIT batch
                     FOR UPDATE SKIP LOCKED
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
+                IF settings.deadlines THEN
+                    PERFORM contentq.measure_durations();
+                END IF;
                 IF done < batch THEN
                     UPDATE contentq.maintenance SET cleaned_at = now_;
                 END IF;

@@ -1,15 +1,14 @@
--- Says how long until there may be something more to claim, so that an idle worker sleeps exactly that long: until a
--- scheduled task becomes ready, until an account is blocked no more, or until choose_ready() of this session should look
--- at everything again; and 5 milliseconds when its last claim came while tasks were being committed that no one may
--- have been notified of, twice as long each time that it looked in vain, up to 320. When its last claim found the gate
--- closed: until that opens, whatever else there is.
--- Called by: workers, when a claim found nothing more.
--- It is volatile, so that in one statement with a claim it sees what the claim has done.
--- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time.
+-- Says how long until there may be something more for a worker to claim, so that an idle one sleeps exactly that long: until
+-- what keeps it from beginning a task may be over; until a scheduled task becomes ready; until an account is paused no
+-- more; and 5 milliseconds when tasks are being committed that no one may have been notified of.
+-- Called by: workers, in the same statement as a claim that has found too few.
+-- It is volatile, so that it sees what the claim has done.
+-- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time: then a notification on
+--                          contentq_ready comes first, or a worker's own report.
 -- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
-CREATE OR REPLACE FUNCTION contentq.next_claim_in()
+CREATE OR REPLACE FUNCTION contentq.next_claim_in(worker_id bigint)
 RETURNS interval
-LANGUAGE sql
+LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -18,42 +17,44 @@ SET enable_bitmapscan = off
 SET enable_sort = off
 SET jit = off
 AS $$
-    SELECT CASE
-        WHEN g.opens_at = 'infinity'
-        THEN NULL
-        WHEN g.opens_at IS NOT NULL
-        THEN greatest(g.opens_at - clock_timestamp(), interval '0')
-        WHEN nullif(split_part(current_setting('contentq.look_again', true), ' ', 1), '')::float8
-             BETWEEN extract(epoch FROM clock_timestamp()) - 1 AND extract(epoch FROM clock_timestamp())
-        THEN interval '5 milliseconds'
-             * power(2, split_part(current_setting('contentq.look_again', true), ' ', 2)::integer)
-        WHEN d.due IS NOT NULL
-        THEN greatest(d.due - clock_timestamp(), interval '0')
-    END
-    FROM (
-        SELECT least(
-            (SELECT t.scheduled_at
-             FROM public.content_generation_tasks AS t
-             WHERE t.status = 'pending'
-               AND t.scheduled_at IS NOT NULL
-               AND t.scheduled_at < 'infinity'
-             ORDER BY t.scheduled_at
-             LIMIT 1),
-            (SELECT min(greatest(h.paused_until, h.over_budget_until))
-             FROM contentq.blocked_accounts AS h
-             WHERE greatest(h.paused_until, h.over_budget_until) > clock_timestamp()
-               AND greatest(h.paused_until, h.over_budget_until) < 'infinity'),
-            (SELECT (m.memory->>'until')::timestamptz
-             FROM (SELECT nullif(current_setting('contentq.ready_heads', true), '')::jsonb AS memory) AS m
-             WHERE NOT coalesce((m.memory->>'idle')::boolean, false))
-        ) AS due
-    ) AS d
-    CROSS JOIN (
-        SELECT (nullif(current_setting('contentq.gate', true), '')::jsonb->>'opens_at')::timestamptz AS opens_at
-    ) AS g;
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    wait record;
+    due timestamptz;
+BEGIN
+    SELECT count(*) AS number, CASE WHEN bool_and(r.next_in IS NOT NULL) THEN max(r.next_in) END AS next_in
+    INTO wait
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL contentq.worker_wait(w) AS r
+    WHERE w.id = next_claim_in.worker_id;
+    IF wait.number > 0 THEN
+        RETURN greatest(wait.next_in, interval '0');
+    ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
+        RETURN interval '5 milliseconds';
+    END IF;
+
+    due := least(
+        (SELECT t.scheduled_at
+         FROM public.content_generation_tasks AS t
+         WHERE t.status = 'pending'
+           AND t.scheduled_at IS NOT NULL
+           AND t.scheduled_at < 'infinity'
+         ORDER BY t.scheduled_at
+         LIMIT 1),
+        (SELECT a.paused_until
+         FROM public.accounts AS a
+         WHERE a.paused_until > now_
+           AND a.paused_until < 'infinity'
+         ORDER BY a.paused_until
+         LIMIT 1),
+        (SELECT (c.memory->'places'->>'until')::timestamptz
+         FROM contentq.claimers AS c
+         WHERE c.worker_id = next_claim_in.worker_id)
+    );
+    RETURN CASE WHEN due IS NOT NULL THEN greatest(due - clock_timestamp(), interval '0') END;
+END;
 $$;
 
-COMMENT ON FUNCTION contentq.next_claim_in() IS
-    'Time until the next scheduled task becomes ready, until the gate that its last claim found closed opens, or '
-    'until this session should look again for another reason; '
-    'NULL when there is no such time.';
+COMMENT ON FUNCTION contentq.next_claim_in(bigint) IS
+    'Time until there may be more for a worker to claim: until its gate lets it, a scheduled task becomes ready, or a pause '
+    'ends; NULL when no such time is known. To be called in the statement of the claim.';

@@ -1,7 +1,7 @@
 -- Makes tasks ready whose scheduled time has come, by setting scheduled_at to NULL.
 -- Called by: claim() before it looks, and maintain(). Claims then read one index in one order, and a million
 --            tasks scheduled for tomorrow cost them nothing.
--- Locks: the due tasks, in order of their time, skipping those that others hold (so it never waits).
+-- Locks: the due tasks, in order of their time (of one time, the most urgent first), skipping those that others hold (so it never waits).
 -- Returns: how many became ready.
 CREATE OR REPLACE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000)
 RETURNS integer
@@ -24,7 +24,7 @@ BEGIN
         WHERE t.status = 'pending'
           AND t.scheduled_at IS NOT NULL
           AND t.scheduled_at <= now_
-        ORDER BY t.scheduled_at
+        ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
         LIMIT promote_scheduled.max_rows
         FOR UPDATE SKIP LOCKED
     );

@@ -9,7 +9,8 @@ CREATE OR REPLACE FUNCTION contentq.register_worker(
     slots integer,
     handler text,
     gate text DEFAULT NULL,
-    version text DEFAULT NULL
+    version text DEFAULT NULL,
+    categories text[] DEFAULT NULL
 )
 RETURNS bigint
 LANGUAGE sql
@@ -19,17 +20,26 @@ SET lock_timeout = '3s'
 AS $$
     SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
 
-    INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version)
-    VALUES (
-        contentq.shorten(register_worker.hostname, 300),
-        register_worker.pid,
-        register_worker.slots,
-        contentq.shorten(register_worker.handler, 300),
-        register_worker.gate,
-        contentq.shorten(register_worker.version, 300)
+    WITH added AS (
+        INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories)
+        VALUES (
+            contentq.shorten(register_worker.hostname, 300),
+            register_worker.pid,
+            register_worker.slots,
+            contentq.shorten(register_worker.handler, 300),
+            register_worker.gate,
+            contentq.shorten(register_worker.version, 300),
+            register_worker.categories
+        )
+        RETURNING id
+    ),
+    claimer AS (
+        INSERT INTO contentq.claimers (worker_id)
+        SELECT a.id
+        FROM added AS a
     )
-    RETURNING id;
+    SELECT a.id FROM added AS a;
 $$;
 
-COMMENT ON FUNCTION contentq.register_worker(text, integer, integer, text, text, text) IS
-    'Registers a worker with its number of slots; returns its id. It must call heartbeat() every 2 seconds.';
+COMMENT ON FUNCTION contentq.register_worker(text, integer, integer, text, text, text, text[]) IS
+    'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds.';

@@ -46,12 +46,11 @@ BEGIN
             (2, 'public.contents'::regclass, 'account_id'),
             (3, 'public.accounts'::regclass, 'id'),
             (4, 'contentq.usage'::regclass, 'account_id'),
-            (5, 'contentq.account_pauses'::regclass, 'account_id'),
-            (6, 'contentq.used_up_budgets'::regclass, 'account_id'),
-            (7, 'contentq.budget_checks'::regclass, 'account_id'),
             -- Names tasks of all accounts.
-            (8, 'contentq.dead_workers'::regclass, NULL),
-            (9, 'contentq.account_roles'::regclass, 'role_name')
+            (5, 'contentq.dead_workers'::regclass, NULL),
+            -- Remembers accounts that are over budget.
+            (6, 'contentq.claimers'::regclass, NULL),
+            (7, 'contentq.account_roles'::regclass, 'role_name')
         ) AS t (place, rel, col)
         JOIN pg_class AS c ON c.oid = t.rel
         LEFT JOIN contentq.tables AS s

@@ -105,6 +105,8 @@ BEGIN
     WHERE t.id = ANY (ARRAY[r.id])
     RETURNING t.id::bigint;
 
+    PERFORM contentq.clear_failures(ARRAY[store.worker_id]);
+
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)

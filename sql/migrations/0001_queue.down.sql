@@ -22,6 +22,6 @@ END;
 $$;
 
 DROP TABLE
-    contentq.usage, contentq.budget_checks, contentq.used_up_budgets, contentq.account_pauses, contentq.gates,
+    contentq.usage, contentq.durations, contentq.cap_locks, contentq.claimers, contentq.gates,
     contentq.account_roles, contentq.wakeups, contentq.silent_commits, contentq.maintenance, contentq.settings,
     contentq.dead_workers, contentq.workers, contentq.definitions, contentq.tables;

@@ -17,7 +17,7 @@ MACHINERY = "contentq"
 QUEUE = "content_generation_tasks"
 
 ADDED: Mapping[str, frozenset[str]] = {
-    "accounts": frozenset({"external_id", "monthly_budget", "paused_until"}),
+    "accounts": frozenset({"external_id", "max_running", "monthly_budget", "paused_until", "share"}),
     "contents": frozenset(),
 }
 """By table of a host: columns that `contentq migrate` adds, with their constraints and indexes."""

@@ -118,19 +118,6 @@ _COLUMNS = """
     WHERE c.relnamespace = to_regnamespace('contentq')
       AND c.relkind = 'v'"""
 
-_BLOCK_ACCOUNTS = """
-    SELECT contentq.block_account(a.id)
-    FROM (
-        SELECT a.id
-        FROM contentq.accounts AS a
-        WHERE a.paused_until IS NOT NULL
-           OR a.monthly_budget IS NOT NULL
-        UNION
-        SELECT b.account_id
-        FROM contentq.blocked_accounts AS b
-    ) AS a"""
-"""Accounts whose pause or budget was set, changed or removed while there were no triggers."""
-
 _REVOKE = f"""
 DO $$
 BEGIN
@@ -209,7 +196,7 @@ def create_all_sql(schema: str) -> str:
         "SET LOCAL check_function_bodies = off;\n\n"
         + "\n".join(each.text for each in wanted)
         + _REMEMBER_ALL.format(*arrays)
-        + f";\n{_REVOKE}{_BLOCK_ACCOUNTS};\n"
+        + f";\n{_REVOKE}"
     )
 
 
@@ -268,7 +255,6 @@ class Installer:
         self._create(self._wanted, {})
         self._revoke_from_public()
         self._give_back_grants()
-        self._execute(_BLOCK_ACCOUNTS)
 
     def repair(self) -> list[str]:
         """Restores what is missing or was changed; says what, one line each."""
@@ -304,8 +290,6 @@ class Installer:
             except _CANNOT_BE_REPLACED:
                 if created != wrong:
                     raise
-        if triggers:
-            self._execute(_BLOCK_ACCOUNTS)
         return [
             *said,
             *self._told(wrong, known, before, self._present()),

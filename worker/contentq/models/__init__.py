@@ -54,6 +54,13 @@ class Account(AccountMixin, Base):
     __tablename__ = "accounts"
     __table_args__ = (
         UniqueConstraint("external_id", name=conv("accounts_external_id_key")),
+        Index(conv("accounts_paused_idx"), "paused_until", postgresql_where=text("paused_until IS NOT NULL")),
+        Index(conv("accounts_max_running_idx"), "max_running", postgresql_where=text("max_running IS NOT NULL")),
+        Index(
+            conv("accounts_monthly_budget_idx"),
+            "monthly_budget",
+            postgresql_where=text("monthly_budget IS NOT NULL"),
+        ),
         {"comment": "Whom content is generated for.", "info": {MODEL: True}},
     )
 

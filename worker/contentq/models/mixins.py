@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CheckConstraint, Numeric, Text, and_
+from sqlalchemy import CheckConstraint, Numeric, Text, and_, text
 from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship
 from sqlalchemy.sql.elements import conv
 
@@ -42,6 +42,18 @@ class AccountMixin(Row):
         ),
         sort_order=1,
         comment="Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.",
+    )
+    share: Mapped[int] = mapped_column(
+        CheckConstraint("share BETWEEN 1 AND 1000000", name=conv("accounts_share_check")),
+        server_default=text("1"),
+        sort_order=1,
+        comment="Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one "
+        "with 1.",
+    )
+    max_running: Mapped[int | None] = mapped_column(
+        CheckConstraint("max_running >= 0", name=conv("accounts_max_running_check")),
+        sort_order=1,
+        comment="Most tasks of the account that run at once, in any order of claims; NULL: no limit.",
     )
 
     if not TYPE_CHECKING:

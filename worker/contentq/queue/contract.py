@@ -47,31 +47,13 @@ _CLAIM = f"""
     FROM contentq.claim(%s, %s, %s, %s::bigint[]) AS t
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
-           extract(epoch FROM contentq.next_claim_in())::float8,
-           (SELECT json_build_array(
-                       g.closed->'key',
-                       CASE WHEN g.closed->>'opens_at' <> 'infinity'
-                            THEN extract(epoch FROM (g.closed->>'opens_at')::timestamptz - clock_timestamp()) END,
-                       g.closed->'reason',
-                       g.closed->'half_open')
-            FROM (SELECT nullif(current_setting('contentq.gate', true), '')::jsonb AS closed) AS g
-            WHERE g.closed IS NOT NULL)"""
+           extract(epoch FROM contentq.next_claim_in(%s))::float8,
+           (SELECT json_build_array(w.gate, extract(epoch FROM g.opens_at - clock_timestamp()), g.reason, g.half_open)
+            FROM contentq.workers AS w JOIN contentq.gates AS g ON g.key = w.gate AND g.opens_at > clock_timestamp()
+            WHERE w.id = %s)"""
 """The tasks, each with its earlier content, which is found by its id (+ 0: not among all of the account);
 and in the last row how long to sleep should they be too few, and the gate that was in the way."""
-_WAITING = """
-    SELECT EXISTS (
-        SELECT FROM contentq.tasks
-        WHERE status = 'pending' AND (scheduled_at IS NULL OR attempt > 0)
-          AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.blocked_accounts
-                                       WHERE greatest(paused_until, over_budget_until) > clock_timestamp()))
-          AND (%(categories)s::text[] IS NULL OR category = ANY (%(categories)s))
-    ) OR EXISTS (
-        SELECT FROM contentq.tasks AS t
-        LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
-        WHERE t.status = 'processing'
-          AND t.worker_id IS NOT NULL
-          AND coalesce(w.heartbeat_at < clock_timestamp() - make_interval(secs => %(idle_for)s), true)
-    )"""
+_WAITING = "SELECT contentq.anything_waits(%s, make_interval(secs => %s))"
 _COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[])"
 _STORE = """
     SELECT contentq.store(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[], %s::pg_catalog.text[],
@@ -205,7 +187,9 @@ async def claim(
     """
     named = None if task_ids is None else _integers(task_ids)
     try:
-        cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, _array(categories), named])
+        cursor = await connection.execute(
+            _CLAIM, [worker_id, max_tasks, _array(categories), named, worker_id, worker_id]
+        )
     except psycopg.Error as error:
         raise _registered_or(error) from None
     *rows, (*_, more_in, gate) = await cursor.fetchall()
@@ -220,8 +204,7 @@ async def anything_waits(connection: Connection, categories: Sequence[str] | Non
     Tasks that producers scheduled for later do not count, nor do those of accounts that are held. A worker that
     waits for something has then heard every other that is alive, and rescues the tasks of those that are not.
     """
-    values = {"categories": _array(categories), "idle_for": idle_for}
-    return bool(await _value(connection, _WAITING, values))
+    return bool(await _value(connection, _WAITING, [_array(categories), idle_for]))
 
 
 async def complete(connection: Connection, worker_id: int, outcomes: Sequence[Completed]) -> list[int]:

@@ -71,7 +71,9 @@ def resume_account(connection: Connection, account: int) -> bool:
 
     Raises ContentQueueError when there is no such account.
     """
-    return bool(_of_account(account, read_value(connection, _RESUME, [account])))
+    was_paused = bool(_of_account(account, read_value(connection, _RESUME, [account])))
+    read_value(connection, "SELECT pg_notify('contentq_ready', '')", [])
+    return was_paused
 
 
 def over_budget_until(connection: Connection, account: int) -> datetime | str | None:

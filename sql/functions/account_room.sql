@@ -1,0 +1,27 @@
+-- Says how many more tasks of an account may start now, by its cap and its budget.
+-- Called by: admit(), under the lock of the account's place when it has a cap; explain().
+-- starting: tasks of the account that are about to start and are not processing yet.
+-- Locks: nothing. Returns: 0 or more; NULL when neither limits it. A pause is looked at by held_accounts().
+CREATE OR REPLACE FUNCTION contentq.account_room(account public.accounts, starting integer DEFAULT 0)
+RETURNS integer
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+AS $$
+    SELECT CASE
+        WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
+        THEN 0
+        ELSE greatest(account.max_running - account_room.starting - (
+            SELECT count(*)
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'processing'
+              AND t.account_id = account.id
+        ), least(account.max_running, 0))::integer
+    END;
+$$;
+
+COMMENT ON FUNCTION contentq.account_room(public.accounts, integer) IS
+    'Internal: how many more tasks of an account may start by its max_running and its monthly_budget; NULL: any number.';

@@ -1,0 +1,144 @@
+-- Chooses and locks ready tasks of one priority in strict order, past those that may not start.
+-- Called by: choose_ready().
+-- categories: only these, NULL for all. held: accounts of which nothing may start. taken: tasks that the same claim has
+-- chosen before. by_deadline: those with a deadline first, the earliest first.
+-- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
+-- Returns: their ids, in order.
+--
+-- It reads windows of the order without a lock and locks what may start of each. Tasks of other categories are not read:
+-- each category is a stream of its own. A long run of tasks that may not start means accounts that are held: then the first
+-- tasks of every other account are looked up (see choose_by_account()), however many tasks the held ones have.
+CREATE OR REPLACE FUNCTION contentq.choose_in_order(
+    urgency integer,
+    max_tasks integer,
+    categories text[],
+    held bigint[],
+    taken bigint[],
+    by_deadline boolean
+)
+RETURNS bigint[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_incremental_sort = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    lowest_id constant bigint := -9223372036854775808;
+    chosen bigint[] := '{}';
+    size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
+    after_timeout timestamptz := '-infinity';
+    after_submitted timestamptz := '-infinity';
+    after_id bigint := lowest_id;
+    seen record;
+    by_account bigint[];
+BEGIN
+    WHILE choose_in_order.by_deadline AND cardinality(chosen) < choose_in_order.max_tasks LOOP
+        SELECT count(*) AS read,
+               array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
+                   WHERE w.account_id <> ALL (choose_in_order.held)
+                     AND w.id <> ALL (choose_in_order.taken)
+                     AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
+                     AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
+               ) AS free,
+               (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
+               (array_agg(w.submitted_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
+               (array_agg(w.id ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS id
+        INTO seen
+        FROM (
+            SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.timeout_at IS NOT NULL
+              AND (10 - t.priority) = 10 - choose_in_order.urgency
+              AND (t.timeout_at, t.submitted_at, t.id) > (after_timeout, after_submitted, after_id)
+            ORDER BY (10 - t.priority), t.timeout_at, t.submitted_at, t.id
+            LIMIT size
+        ) AS w;
+        chosen := chosen || contentq.lock_in_order(seen.free, choose_in_order.max_tasks - cardinality(chosen));
+        EXIT WHEN seen.read < size;
+        after_timeout := seen.timeout_at;
+        after_submitted := seen.submitted_at;
+        after_id := seen.id;
+        size := 1000;
+    END LOOP;
+
+    after_submitted := '-infinity';
+    after_id := lowest_id;
+    WHILE cardinality(chosen) < choose_in_order.max_tasks LOOP
+        IF choose_in_order.categories IS NULL THEN
+            SELECT count(*) AS read,
+                   array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
+                       WHERE w.account_id <> ALL (choose_in_order.held)
+                         AND w.id <> ALL (choose_in_order.taken)
+                         AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                   ) AS free,
+                   (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
+                   (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
+            INTO seen
+            FROM (
+                SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.priority = choose_in_order.urgency
+                  AND (t.submitted_at, t.id) > (after_submitted, after_id)
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT size
+            ) AS w;
+        ELSE
+            SELECT count(*) AS read,
+                   array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
+                       WHERE w.account_id <> ALL (choose_in_order.held)
+                         AND w.id <> ALL (choose_in_order.taken)
+                         AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                   ) AS free,
+                   (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
+                   (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
+            INTO seen
+            FROM (
+                SELECT s.*
+                FROM unnest(choose_in_order.categories) AS c (category)
+                CROSS JOIN LATERAL (
+                    SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND (10 - t.priority) = 10 - choose_in_order.urgency
+                      AND t.category = c.category
+                      AND (t.submitted_at, t.id) > (after_submitted, after_id)
+                    ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+                    LIMIT size
+                ) AS s
+                ORDER BY s.submitted_at, s.id
+                LIMIT size
+            ) AS w;
+        END IF;
+        chosen := chosen || contentq.lock_in_order(seen.free, choose_in_order.max_tasks - cardinality(chosen));
+        EXIT WHEN seen.read < size OR cardinality(chosen) >= choose_in_order.max_tasks;
+        after_submitted := seen.submitted_at;
+        after_id := seen.id;
+        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
+            AND coalesce(cardinality(seen.free), 0) < size / 10
+        THEN
+            by_account := contentq.choose_by_account(
+                choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.held,
+                choose_in_order.taken || chosen
+            );
+            IF by_account IS NOT NULL THEN
+                RETURN chosen || by_account;
+            END IF;
+        END IF;
+        size := 1000;
+    END LOOP;
+    RETURN chosen;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.choose_in_order(integer, integer, text[], bigint[], bigint[], boolean) IS
+    'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';

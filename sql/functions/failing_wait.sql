@@ -1,0 +1,23 @@
+-- Says how long a worker that only fails has to wait before it tries again.
+-- Called by: worker_room(), worker_wait(). Locks: nothing.
+-- Returns: the time from now, 0 when it may try one task; NULL when it does not only fail.
+-- From the fifth quick failure in a row on (see note_failure()) it waits half a second, twice as long at each further one,
+-- 30 seconds at most.
+CREATE OR REPLACE FUNCTION contentq.failing_wait(worker_id bigint)
+RETURNS interval
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT greatest(
+        c.failed_at + least(interval '0.5 seconds' * power(2, least(c.quick_failures - 5, 10)), interval '30 seconds')
+        - clock_timestamp(),
+        interval '0'
+    )
+    FROM contentq.claimers AS c
+    WHERE c.worker_id = failing_wait.worker_id
+      AND c.quick_failures >= 5;
+$$;
+
+COMMENT ON FUNCTION contentq.failing_wait(bigint) IS
+    'Internal: how long a worker that only fails waits before it tries again; NULL when it does not only fail.';

@@ -1,0 +1,40 @@
+-- Names the accounts of which nothing may start now: those that are paused, and those at their cap.
+-- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids; none, usually.
+-- A budget is looked at where a task is about to start (see account_room()): what an account has spent is a sum.
+-- Caps are counted from what runs, which is not much: no account with a cap is read that runs nothing.
+CREATE OR REPLACE FUNCTION contentq.held_accounts()
+RETURNS bigint[]
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+    held bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
+BEGIN
+    IF (SELECT a.max_running FROM public.accounts AS a WHERE a.max_running IS NOT NULL ORDER BY a.max_running LIMIT 1)
+       IS NOT NULL
+    THEN
+        held := held || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
+            SELECT a.id
+            FROM (
+                SELECT t.account_id, count(*) AS running
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                GROUP BY t.account_id
+            ) AS r
+            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.account_id])
+            WHERE a.max_running <= r.running
+        );
+    END IF;
+    RETURN held;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.held_accounts() IS
+    'Internal: the accounts of which nothing may start now, since they are paused or at max_running.';

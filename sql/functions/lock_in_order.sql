@@ -1,0 +1,28 @@
+-- Locks the first so many of these tasks that are ready and that nobody else has locked.
+-- Called by: the functions that choose, with ids that they have read without a lock.
+-- Locks: the tasks that it returns, in the order given, skipping those that others hold (so it never waits).
+-- Returns: their ids, in the order given.
+CREATE OR REPLACE FUNCTION contentq.lock_in_order(ids bigint[], wanted integer)
+RETURNS bigint[]
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+    SELECT ARRAY(
+        SELECT t.id::bigint
+        FROM unnest(lock_in_order.ids) WITH ORDINALITY AS u (id, place)
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
+        WHERE contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
+        ORDER BY u.place
+        LIMIT lock_in_order.wanted
+        FOR UPDATE OF t SKIP LOCKED
+    );
+$$;
+
+COMMENT ON FUNCTION contentq.lock_in_order(bigint[], integer) IS
+    'Internal: locks the first so many of these tasks that are ready and free; returns their ids in order.';

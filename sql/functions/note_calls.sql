@@ -1,0 +1,23 @@
+-- Counts the tasks that a worker with a gate begins: what refusals are compared with.
+-- Called by: claim(). Locks: the worker's row of claimers, unless someone else has locked it: then it counts nothing (so it
+-- never waits). Returns: nothing.
+CREATE OR REPLACE FUNCTION contentq.note_calls(worker contentq.workers, number integer)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF worker.gate IS NOT NULL THEN
+        UPDATE contentq.claimers AS c
+        SET calls = c.calls + note_calls.number
+        WHERE c.worker_id = (SELECT l.worker_id
+                             FROM contentq.claimers AS l
+                             WHERE l.worker_id = (note_calls.worker).id
+                             FOR NO KEY UPDATE SKIP LOCKED);
+        PERFORM contentq.spend_gate(worker.gate, note_calls.number);
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.note_calls(contentq.workers, integer) IS
+    'Internal: counts the tasks that a worker with a gate begins, and takes them from what its gate allows.';

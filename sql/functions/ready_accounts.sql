@@ -1,0 +1,46 @@
+-- Lists accounts that have ready tasks of one priority, in order of their ids, each with the first of these tasks.
+-- Called by: choose_by_account(), choose_fair(). Locks: nothing.
+-- Returns: accounts above after_account: so many that are not held, and the held ones among them; at most 5000.
+-- It is one look into an index for each account, however many tasks it has.
+CREATE OR REPLACE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[])
+RETURNS TABLE (account_id bigint, first_submitted_at timestamptz, first_id bigint, is_held boolean)
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET enable_incremental_sort = off
+SET jit = off
+AS $$
+    WITH RECURSIVE heads AS (
+        SELECT NULL::timestamptz AS submitted_at,
+               NULL::bigint AS id,
+               ready_accounts.after_account AS account_id,
+               NULL::boolean AS is_held,
+               0 AS free,
+               0 AS place
+        UNION ALL
+        SELECT n.submitted_at, n.id, n.account_id, n.is_held, h.free + (NOT n.is_held)::integer, h.place + 1
+        FROM heads AS h
+        CROSS JOIN LATERAL (
+            SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id,
+                   t.account_id = ANY (ready_accounts.held) AS is_held
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (10 - t.priority) = 10 - ready_accounts.urgency
+              AND t.account_id > h.account_id
+            ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+            LIMIT 1
+        ) AS n
+        WHERE h.free < ready_accounts.number
+          AND h.place < 5000
+    )
+    SELECT h.account_id, h.submitted_at, h.id, h.is_held
+    FROM heads AS h
+    WHERE h.place > 0;
+$$;
+
+COMMENT ON FUNCTION contentq.ready_accounts(integer, bigint, integer, bigint[]) IS
+    'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';

@@ -1,0 +1,51 @@
+-- Ends waiting tasks that cannot finish by their deadline, going by how long tasks of their category take.
+-- Called by: maintain(), with the setting deadlines.
+-- Locks: up to max_rows tasks in order of their deadline, skipping those that others hold (so it never waits).
+-- Returns: how many it ended. It looks at the deadlines of the next hour, or as far as tasks of any category take.
+CREATE OR REPLACE FUNCTION contentq.sweep_hopeless(max_rows integer)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    longest constant interval := (SELECT max(d.median) FROM contentq.durations AS d);
+    hopeless bigint[];
+BEGIN
+    hopeless := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('pending', 'processing')
+          AND t.timeout_at IS NOT NULL
+          AND t.timeout_at <= now_ + longest
+          AND t.status = 'pending'
+          AND t.timeout_at <= now_ + contentq.median_duration(t.category)
+        ORDER BY t.timeout_at
+        LIMIT sweep_hopeless.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(hopeless) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'timeout',
+            error_message = contentq.shorten(
+                format('Task timeout before execution: its deadline is %s, and tasks %s take %s s (median)%s',
+                       date_trunc('second', t.timeout_at),
+                       CASE WHEN t.category IS NULL THEN 'without a category'
+                            ELSE format('of category %s', t.category) END,
+                       round(extract(epoch FROM contentq.median_duration(t.category))::numeric, 1),
+                       '; the last attempt ended with: ' || t.error_message),
+                8000),
+            scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (hopeless);
+    END IF;
+    RETURN cardinality(hopeless);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.sweep_hopeless(integer) IS
+    'Internal: ends waiting tasks that cannot finish by their deadline, by the median duration of their category.';
