@@ -806,6 +806,7 @@ DECLARE
     held bigint[] := contentq.held_accounts();
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
+    over_budget bigint[] := '{}';
     urgency integer;
     part bigint[];
     first record;
@@ -815,10 +816,18 @@ BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
     remembered := coalesce(memory, '{}');
-    IF (remembered->>'over_budget_until')::timestamptz BETWEEN now_ AND now_ + interval '5 seconds' THEN
-        held := held || ARRAY(SELECT a.id::bigint FROM jsonb_array_elements_text(remembered->'over_budget') AS a (id));
-    ELSE
-        remembered := remembered - 'over_budget' - 'over_budget_until';
+    -- Those that claims have met: they are looked at before, so that their tasks are not walked over.
+    IF remembered ? 'over_budget' THEN
+        over_budget := ARRAY(
+            SELECT a.id::bigint
+            FROM jsonb_array_elements_text(remembered->'over_budget') AS r (id)
+            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.id::bigint])
+            WHERE contentq.account_room(a) = 0
+            LIMIT 100
+        );
+        held := held || over_budget;
+        remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
+                           ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
     END IF;
     chosen := '{}';
     look_again := false;
@@ -881,9 +890,8 @@ BEGIN
         held := held || kept.held;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
-            remembered := remembered || jsonb_build_object(
-                'over_budget', coalesce(remembered->'over_budget', '[]') || to_jsonb(kept.over_budget),
-                'over_budget_until', coalesce((remembered->>'over_budget_until')::timestamptz, now_ + interval '5 seconds'));
+            over_budget := over_budget || kept.over_budget;
+            remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
         EXIT WHEN cardinality(kept.held) = 0 OR cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
@@ -2539,7 +2547,6 @@ CREATE FUNCTION contentq.next_claim_in(worker_id bigint) RETURNS interval
     SET jit TO 'off'
     AS $$
 DECLARE
-    now_ constant timestamptz := clock_timestamp();
     wait record;
     due timestamptz;
 BEGIN
@@ -2554,31 +2561,32 @@ BEGIN
         RETURN interval '5 milliseconds';
     END IF;
 
-    due := least(
-        (SELECT t.scheduled_at
-         FROM public.content_generation_tasks AS t
-         WHERE t.status = 'pending'
-           AND t.scheduled_at IS NOT NULL
-           AND t.scheduled_at < 'infinity'
-         ORDER BY t.scheduled_at
-         LIMIT 1),
-        (SELECT a.paused_until
-         FROM public.accounts AS a
-         WHERE a.paused_until > now_
-           AND a.paused_until < 'infinity'
-         ORDER BY a.paused_until
-         LIMIT 1),
-        (SELECT (c.memory->'places'->>'until')::timestamptz
-         FROM contentq.claimers AS c
-         WHERE c.worker_id = next_claim_in.worker_id)
+    due := (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at < 'infinity'
+        ORDER BY t.scheduled_at
+        LIMIT 1
     );
+    -- Of what is ready and was not to be had, nobody may notify: that an account goes on, or has room again.
+    IF (SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NULL
+        ORDER BY t.priority DESC, t.submitted_at, t.id
+        LIMIT 1) IS NOT NULL
+    THEN
+        due := least(due, clock_timestamp() + interval '1 second');
+    END IF;
     RETURN CASE WHEN due IS NOT NULL THEN greatest(due - clock_timestamp(), interval '0') END;
 END;
 $$;
 
 -- Name: FUNCTION next_claim_in(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate lets it, a scheduled task becomes ready, or a pause ends; NULL when no such time is known. To be called in the statement of the claim.';
+COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate lets it or a scheduled task becomes ready, a second while ready tasks may not start; NULL when no such time is known. To be called in the statement of the claim.';
 
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 

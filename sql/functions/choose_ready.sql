@@ -5,7 +5,7 @@
 --
 -- In this order: accounts that are paused or at their cap are left out (held_accounts()); priorities from the highest down;
 -- inside one, strict or fair; then admit() keeps what caps and budgets let start, and the rest is chosen anew without the
--- accounts that have no room. Accounts that were found to be over budget are left out for 5 seconds without a look.
+-- accounts that have no room.
 -- What it remembers is in the worker's row of claimers; when someone has locked that, it does without.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(
     worker_id bigint,
@@ -31,6 +31,7 @@ DECLARE
     held bigint[] := contentq.held_accounts();
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
+    over_budget bigint[] := '{}';
     urgency integer;
     part bigint[];
     first record;
@@ -40,10 +41,18 @@ BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
     remembered := coalesce(memory, '{}');
-    IF (remembered->>'over_budget_until')::timestamptz BETWEEN now_ AND now_ + interval '5 seconds' THEN
-        held := held || ARRAY(SELECT a.id::bigint FROM jsonb_array_elements_text(remembered->'over_budget') AS a (id));
-    ELSE
-        remembered := remembered - 'over_budget' - 'over_budget_until';
+    -- Those that claims have met: they are looked at before, so that their tasks are not walked over.
+    IF remembered ? 'over_budget' THEN
+        over_budget := ARRAY(
+            SELECT a.id::bigint
+            FROM jsonb_array_elements_text(remembered->'over_budget') AS r (id)
+            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.id::bigint])
+            WHERE contentq.account_room(a) = 0
+            LIMIT 100
+        );
+        held := held || over_budget;
+        remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
+                           ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
     END IF;
     chosen := '{}';
     look_again := false;
@@ -106,9 +115,8 @@ BEGIN
         held := held || kept.held;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
-            remembered := remembered || jsonb_build_object(
-                'over_budget', coalesce(remembered->'over_budget', '[]') || to_jsonb(kept.over_budget),
-                'over_budget_until', coalesce((remembered->>'over_budget_until')::timestamptz, now_ + interval '5 seconds'));
+            over_budget := over_budget || kept.over_budget;
+            remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
         EXIT WHEN cardinality(kept.held) = 0 OR cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;

@@ -1,6 +1,7 @@
 -- Says how long until there may be something more for a worker to claim, so that an idle one sleeps exactly that long: until
--- what keeps it from beginning a task may be over; until a scheduled task becomes ready; until an account is paused no
--- more; and 5 milliseconds when tasks are being committed that no one may have been notified of.
+-- what keeps it from beginning a task may be over; until a scheduled task becomes ready; a second while tasks are ready that
+-- may not start, or not by this worker; and 5 milliseconds when tasks are being committed that no one may have been
+-- notified of.
 -- Called by: workers, in the same statement as a claim that has found too few.
 -- It is volatile, so that it sees what the claim has done.
 -- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time: then a notification on
@@ -18,7 +19,6 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
-    now_ constant timestamptz := clock_timestamp();
     wait record;
     due timestamptz;
 BEGIN
@@ -33,28 +33,29 @@ BEGIN
         RETURN interval '5 milliseconds';
     END IF;
 
-    due := least(
-        (SELECT t.scheduled_at
-         FROM public.content_generation_tasks AS t
-         WHERE t.status = 'pending'
-           AND t.scheduled_at IS NOT NULL
-           AND t.scheduled_at < 'infinity'
-         ORDER BY t.scheduled_at
-         LIMIT 1),
-        (SELECT a.paused_until
-         FROM public.accounts AS a
-         WHERE a.paused_until > now_
-           AND a.paused_until < 'infinity'
-         ORDER BY a.paused_until
-         LIMIT 1),
-        (SELECT (c.memory->'places'->>'until')::timestamptz
-         FROM contentq.claimers AS c
-         WHERE c.worker_id = next_claim_in.worker_id)
+    due := (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at < 'infinity'
+        ORDER BY t.scheduled_at
+        LIMIT 1
     );
+    -- Of what is ready and was not to be had, nobody may notify: that an account goes on, or has room again.
+    IF (SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NULL
+        ORDER BY t.priority DESC, t.submitted_at, t.id
+        LIMIT 1) IS NOT NULL
+    THEN
+        due := least(due, clock_timestamp() + interval '1 second');
+    END IF;
     RETURN CASE WHEN due IS NOT NULL THEN greatest(due - clock_timestamp(), interval '0') END;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.next_claim_in(bigint) IS
-    'Time until there may be more for a worker to claim: until its gate lets it, a scheduled task becomes ready, or a pause '
-    'ends; NULL when no such time is known. To be called in the statement of the claim.';
+    'Time until there may be more for a worker to claim: until its gate lets it or a scheduled task becomes ready, a second '
+    'while ready tasks may not start; NULL when no such time is known. To be called in the statement of the claim.';

@@ -47,8 +47,8 @@ class AccountMixin(Row):
         CheckConstraint("share BETWEEN 1 AND 1000000", name=conv("accounts_share_check")),
         server_default=text("1"),
         sort_order=1,
-        comment="Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one "
-        "with 1.",
+        comment="Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as "
+        "one with 1.",
     )
     max_running: Mapped[int | None] = mapped_column(
         CheckConstraint("max_running >= 0", name=conv("accounts_max_running_check")),

@@ -48,8 +48,10 @@ _CLAIM = f"""
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
            extract(epoch FROM contentq.next_claim_in(%s))::float8,
-           (SELECT json_build_array(w.gate, extract(epoch FROM g.opens_at - clock_timestamp()), g.reason, g.half_open)
-            FROM contentq.workers AS w JOIN contentq.gates AS g ON g.key = w.gate AND g.opens_at > clock_timestamp()
+           (SELECT json_build_array(g.key, extract(epoch FROM g.opens_at - clock_timestamp()), g.reason,
+                                    g.half_open)
+            FROM contentq.workers AS w
+            JOIN contentq.gates AS g ON g.key IN (w.gate, '*') AND g.opens_at > clock_timestamp()
             WHERE w.id = %s)"""
 """The tasks, each with its earlier content, which is found by its id (+ 0: not among all of the account);
 and in the last row how long to sleep should they be too few, and the gate that was in the way."""
