@@ -32,8 +32,8 @@ BEGIN
         WHERE t.id = ANY (marked);
     END IF;
 
-    DELETE FROM contentq.claimers
-    WHERE worker_id = (SELECT c.worker_id
+    DELETE FROM contentq.claimers AS d
+    WHERE d.worker_id = (SELECT c.worker_id
                        FROM contentq.claimers AS c
                        WHERE c.worker_id = forget_worker.worker_id
                        FOR UPDATE SKIP LOCKED);
