@@ -73,12 +73,13 @@ CREATE FUNCTION contentq.account_room(account public.accounts, starting integer 
     SELECT CASE
         WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
         THEN 0
-        ELSE greatest(account.max_running - account_room.starting - (
+        WHEN account.max_running IS NOT NULL
+        THEN greatest(account.max_running - account_room.starting - (
             SELECT count(*)
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
               AND t.account_id = account.id
-        ), least(account.max_running, 0))::integer
+        ), 0)::integer
     END;
 $$;
 
@@ -198,9 +199,9 @@ BEGIN
     FOR each IN
         SELECT a AS account, c.chosen
         FROM (
-            SELECT t.account_id, array_agg(t.id::bigint ORDER BY array_position(admit.ids, t.id::bigint)) AS chosen
-            FROM public.content_generation_tasks AS t
-            WHERE t.id = ANY (admit.ids)
+            SELECT t.account_id, array_agg(u.id ORDER BY u.place) AS chosen
+            FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
             GROUP BY t.account_id
         ) AS c
         JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
@@ -222,9 +223,9 @@ BEGIN
         ELSE
             room := contentq.account_room(each.account, (
                 SELECT count(*)::integer
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = ANY (admit.starting)
-                  AND t.account_id + 0 = (each.account).id
+                FROM unnest(admit.starting) AS u (id)
+                JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
+                WHERE t.account_id + 0 = (each.account).id
             ));
         END IF;
         IF room < cardinality(each.chosen) THEN
@@ -1888,8 +1889,8 @@ BEGIN
         WHERE t.id = ANY (marked);
     END IF;
 
-    DELETE FROM contentq.claimers
-    WHERE worker_id = (SELECT c.worker_id
+    DELETE FROM contentq.claimers AS d
+    WHERE d.worker_id = (SELECT c.worker_id
                        FROM contentq.claimers AS c
                        WHERE c.worker_id = forget_worker.worker_id
                        FOR UPDATE SKIP LOCKED);
