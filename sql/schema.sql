@@ -64,23 +64,28 @@ COMMENT ON COLUMN public.accounts.max_running IS 'Most tasks of the account that
 -- Name: account_room(public.accounts, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.account_room(account public.accounts, starting integer DEFAULT 0) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT CASE
-        WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
-        THEN 0
-        WHEN account.max_running IS NOT NULL
-        THEN greatest(account.max_running - account_room.starting - (
-            SELECT count(*)
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'processing'
-              AND t.account_id = account.id
-        ), 0)::integer
-    END;
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT CASE
+            WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
+            THEN 0
+            WHEN account.max_running IS NOT NULL
+            THEN greatest(account.max_running - account_room.starting - (
+                SELECT count(*)
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                  AND t.account_id = account.id
+            ), 0)::integer
+        END
+    );
+END;
 $$;
 
 -- Name: FUNCTION account_room(account public.accounts, starting integer); Type: COMMENT; Schema: contentq; Owner: -
@@ -199,14 +204,20 @@ BEGIN
     FOR each IN
         SELECT a AS account, c.chosen
         FROM (
-            SELECT t.account_id, array_agg(u.id ORDER BY u.place) AS chosen
+            SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
             FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
-            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-            GROUP BY t.account_id
+            -- LIMIT: each is looked up; a join could be turned round.
+            CROSS JOIN LATERAL (
+                SELECT t.account_id
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = u.id
+                LIMIT 1
+            ) AS o
+            GROUP BY o.account_id
         ) AS c
         JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
         WHERE a.max_running IS NOT NULL
-           OR a.monthly_budget IS NOT NULL
+           OR a.monthly_budget IS NOT NULL AND contentq.spent_this_month(a.id) >= a.monthly_budget
         ORDER BY (a.id % 64)
     LOOP
         IF (each.account).max_running IS NOT NULL THEN
@@ -224,8 +235,13 @@ BEGIN
             room := contentq.account_room(each.account, (
                 SELECT count(*)::integer
                 FROM unnest(admit.starting) AS u (id)
-                JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-                WHERE t.account_id + 0 = (each.account).id
+                CROSS JOIN LATERAL (
+                    SELECT t.account_id
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.id = u.id
+                    LIMIT 1
+                ) AS o
+                WHERE o.account_id = (each.account).id
             ));
         END IF;
         IF room < cardinality(each.chosen) THEN
@@ -1767,17 +1783,22 @@ COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, 
 -- Name: failing_wait(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.failing_wait(worker_id bigint) RETURNS interval
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT greatest(
-        c.failed_at + least(interval '0.5 seconds' * power(2, least(c.quick_failures - 5, 10)), interval '30 seconds')
-        - clock_timestamp(),
-        interval '0'
-    )
-    FROM contentq.claimers AS c
-    WHERE c.worker_id = failing_wait.worker_id
-      AND c.quick_failures >= 5;
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT greatest(
+            c.failed_at + least(interval '0.5 seconds' * power(2, least(c.quick_failures - 5, 10)), interval '30 seconds')
+            - clock_timestamp(),
+            interval '0'
+        )
+        FROM contentq.claimers AS c
+        WHERE c.worker_id = failing_wait.worker_id
+          AND c.quick_failures >= 5
+    );
+END;
 $$;
 
 -- Name: FUNCTION failing_wait(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
@@ -1787,32 +1808,37 @@ COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how lo
 -- Name: fair_quotas(integer, integer[], integer[], integer[], timestamp with time zone[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]) RETURNS integer[]
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    WITH given AS (
-        SELECT u.*,
-               -- With room for all, no slot is at a higher level than this one: the mean of all.
-               (fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER () AS mean
-        FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.waiting_since)
-            WITH ORDINALITY AS u (share, running, room, waiting_since, place)
-    ),
-    slots_in_order AS (
-        SELECT g.place
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        WITH given AS (
+            SELECT u.*,
+                   -- With room for all, no slot is at a higher level than this one: the mean of all.
+                   (fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER () AS mean
+            FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.waiting_since)
+                WITH ORDINALITY AS u (share, running, room, waiting_since, place)
+        ),
+        slots_in_order AS (
+            SELECT g.place
+            FROM given AS g
+            CROSS JOIN LATERAL generate_series(
+                1, least(fair_quotas.slots, g.room, greatest(ceil(g.mean * g.share - g.running), 0) + 1)::integer
+            ) AS n (number)
+            ORDER BY (g.running + n.number)::float8 / g.share, g.waiting_since, g.place
+            LIMIT fair_quotas.slots
+        )
+        SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place)
         FROM given AS g
-        CROSS JOIN LATERAL generate_series(
-            1, least(fair_quotas.slots, g.room, greatest(ceil(g.mean * g.share - g.running), 0) + 1)::integer
-        ) AS n (number)
-        ORDER BY (g.running + n.number)::float8 / g.share, g.waiting_since, g.place
-        LIMIT fair_quotas.slots
-    )
-    SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place)
-    FROM given AS g
-    LEFT JOIN (
-        SELECT s.place, count(*)::integer AS number
-        FROM slots_in_order AS s
-        GROUP BY s.place
-    ) AS n ON n.place = g.place;
+        LEFT JOIN (
+            SELECT s.place, count(*)::integer AS number
+            FROM slots_in_order AS s
+            GROUP BY s.place
+        ) AS n ON n.place = g.place
+    );
+END;
 $$;
 
 -- Name: FUNCTION fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]); Type: COMMENT; Schema: contentq; Owner: -
@@ -2251,7 +2277,7 @@ COMMENT ON FUNCTION contentq.lock_holder(holder xid) IS 'Internal: the session t
 -- Name: lock_in_order(bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) RETURNS bigint[]
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -2259,15 +2285,20 @@ CREATE FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) RETURNS big
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT ARRAY(
-        SELECT t.id::bigint
-        FROM unnest(lock_in_order.ids) WITH ORDINALITY AS u (id, place)
-        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-        WHERE contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
-        ORDER BY u.place
-        LIMIT lock_in_order.wanted
-        FOR UPDATE OF t SKIP LOCKED
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT ARRAY(
+            SELECT t.id::bigint
+            FROM unnest(lock_in_order.ids) WITH ORDINALITY AS u (id, place)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
+            WHERE contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
+            ORDER BY u.place
+            LIMIT lock_in_order.wanted
+            FOR UPDATE OF t SKIP LOCKED
+        )
     );
+END;
 $$;
 
 -- Name: FUNCTION lock_in_order(ids bigint[], wanted integer); Type: COMMENT; Schema: contentq; Owner: -
@@ -2521,17 +2552,35 @@ $$;
 
 COMMENT ON FUNCTION contentq.measure_durations() IS 'Internal: measures how long tasks of each category take, from those that were completed last.';
 
+-- Name: durations; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.durations (
+    category text NOT NULL,
+    median interval NOT NULL,
+    measured_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+-- Name: TABLE durations; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.durations IS 'How long tasks take, by category, measured once a minute while settings.deadlines is on.';
+
+-- Name: COLUMN durations.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.durations.category IS 'The category; empty for tasks without one.';
+
+-- Name: COLUMN durations.median; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the last attempt to its completion.';
+
+-- Name: COLUMN durations.measured_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
+
 -- Name: median_duration(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
     LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    SELECT coalesce(
-        (SELECT d.median FROM contentq.durations AS d WHERE d.category = coalesce(median_duration.category, '')),
-        interval '0'
-    );
-$$;
+    RETURN COALESCE((SELECT d.median FROM contentq.durations d WHERE (d.category = COALESCE(median_duration.category, ''::text))), '00:00:00'::interval);
 
 -- Name: FUNCTION median_duration(category text); Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2854,7 +2903,7 @@ COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal
 -- Name: ready_accounts(integer, bigint, integer, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_held boolean)
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -2862,6 +2911,9 @@ CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, n
     SET enable_incremental_sort TO 'off'
     SET jit TO 'off'
     AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE heads AS (
         SELECT NULL::timestamptz AS submitted_at,
                NULL::bigint AS id,
@@ -2889,6 +2941,7 @@ CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, n
     SELECT h.account_id, h.submitted_at, h.id, h.is_held
     FROM heads AS h
     WHERE h.place > 0;
+END;
 $$;
 
 -- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
@@ -3719,13 +3772,18 @@ COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer) IS 'Internal: t
 -- Name: spent_this_month(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.spent_this_month(account_id bigint) RETURNS numeric
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT coalesce(sum(u.cost), 0)
-    FROM contentq.usage AS u
-    WHERE u.account_id = spent_this_month.account_id
-      AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date;
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT coalesce(sum(u.cost), 0)
+        FROM contentq.usage AS u
+        WHERE u.account_id = spent_this_month.account_id
+          AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
+    );
+END;
 $$;
 
 -- Name: FUNCTION spent_this_month(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
@@ -4463,30 +4521,6 @@ COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it
 -- Name: COLUMN definitions.installed; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
-
--- Name: durations; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.durations (
-    category text NOT NULL,
-    median interval NOT NULL,
-    measured_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
-
--- Name: TABLE durations; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.durations IS 'How long tasks take, by category, measured once a minute while settings.deadlines is on.';
-
--- Name: COLUMN durations.category; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.durations.category IS 'The category; empty for tasks without one.';
-
--- Name: COLUMN durations.median; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the last attempt to its completion.';
-
--- Name: COLUMN durations.measured_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
 
 -- Name: gate_status; Type: VIEW; Schema: contentq; Owner: -
 
