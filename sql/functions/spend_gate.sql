@@ -1,5 +1,6 @@
 -- Takes from the bucket of a gate what a claim has chosen.
--- Called by: note_calls(), after gate_room() has locked the row, or found it free. Locks: the gate's row.
+-- Called by: note_calls(), after gate_room() has locked the row, or found the gate free.
+-- Locks: the gate's row, unless another session has it, as when tasks are claimed by their ids: then nothing is taken.
 -- Returns: nothing. The learned pace grows for as long as it is what limits: when all that it allowed was taken.
 CREATE OR REPLACE FUNCTION contentq.spend_gate(
     key text,
@@ -20,6 +21,10 @@ BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = spend_gate.key;
     pace := contentq.gate_pace(gate);
     IF NOT FOUND OR taken < 1 OR pace IS NULL AND gate.tokens_per_minute IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM FROM contentq.gates AS g WHERE g.key = spend_gate.key FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         RETURN;
     END IF;
     SELECT s.* INTO state FROM contentq.gate_state(gate, now_) AS s;

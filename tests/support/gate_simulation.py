@@ -124,7 +124,6 @@ class Fleet:
         self._wakes: dict[int, float] = {}
         for _ in range(self.workers):
             worker = self.queue.register(self.slots, self.key)
-            self.queue.run("INSERT INTO contentq.claimers (worker_id) VALUES (%s) ON CONFLICT DO NOTHING", worker)
             self._rows[worker] = [self.queue.add() for _ in range(self.slots)]
             self._wake(worker, self.chance.uniform(0, 0.05))
 
