@@ -3294,7 +3294,8 @@ BEGIN
     CROSS JOIN LATERAL contentq.worker_wait(w) AS r
     WHERE w.id = next_claim_in.worker_id;
     IF wait.number > 0 THEN
-        RETURN greatest(wait.next_in, interval '0');
+        -- greatest() leaves out NULL.
+        RETURN CASE WHEN wait.next_in IS NOT NULL THEN greatest(wait.next_in, interval '0') END;
     ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
         RETURN interval '5 milliseconds';
     END IF;
@@ -4610,6 +4611,10 @@ BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = spend_gate.key;
     pace := contentq.gate_pace(gate);
     IF NOT FOUND OR taken < 1 OR pace IS NULL AND gate.tokens_per_minute IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM FROM contentq.gates AS g WHERE g.key = spend_gate.key FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         RETURN;
     END IF;
     SELECT s.* INTO state FROM contentq.gate_state(gate, now_) AS s;
