@@ -56,12 +56,10 @@ class OneTask:
         self._id = id_
         self._is_asked = False
 
-    async def claim(
-        self, connection: contract.Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
-    ) -> Claimed:
+    async def claim(self, connection: contract.Connection, worker_id: int, max_tasks: int) -> Claimed:
         """Claims the task, the first time; nothing when it cannot be had, or is locked by another session."""
         wanted = [] if self._is_asked else [self._id]
-        claimed = await contract.claim(connection, worker_id, max_tasks, categories, wanted)
+        claimed = await contract.claim(connection, worker_id, max_tasks, wanted)
         self._is_asked = True
         return claimed
 
@@ -75,12 +73,10 @@ class OneTask:
 class AtOnce:
     """The whole queue as a source, in which tasks that were put back for a while are ready at once."""
 
-    async def claim(
-        self, connection: contract.Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None
-    ) -> Claimed:
+    async def claim(self, connection: contract.Connection, worker_id: int, max_tasks: int) -> Claimed:
         """As contract.claim(), after making ready what waits for its retry or was snoozed."""
         await connection.execute(_MAKE_READY)
-        return await contract.claim(connection, worker_id, max_tasks, categories)
+        return await contract.claim(connection, worker_id, max_tasks)
 
     async def anything_waits(
         self, connection: contract.Connection, categories: Sequence[str] | None, idle_for: float
