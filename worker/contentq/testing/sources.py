@@ -71,7 +71,7 @@ class AtOnce:
     """The whole queue as a source, in which tasks that were put back for a while are ready at once."""
 
     async def claim(self, connection: contract.Connection, worker_id: int, max_tasks: int) -> Claimed:
-        """Claims by name what is ready, waits for its retry or was snoozed: no gate and no pace counts in a test."""
+        """Claims by name what is ready, waits for its retry or was snoozed: no gate counts in a test."""
         cursor = await connection.execute(_WAITING, [max_tasks])
         waiting = [row[0] for row in await cursor.fetchall()]
         return (await contract.claim(connection, worker_id, max_tasks, waiting))._replace(waits_for=None)
