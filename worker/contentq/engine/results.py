@@ -103,7 +103,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
         return Snoozed(
             held,
             error_text(error) or name,
-            _delay(error),
+            _delay(error) or None,  # for no time at all is as good as nothing said
             refused_by=_gate(held, error),
             nothing_left=getattr(error, "nothing_left", False) is True,
             usage=_usage(held, error),

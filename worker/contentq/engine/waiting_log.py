@@ -37,10 +37,10 @@ class WaitingLog:
                 self._kind = ""
             return
         said = " ".join(claimed.waits_for.split())[:LOGGED]
-        what = said.partition(";")[0]
-        kind = re.sub(r"\d+", "", what)
+        kind = re.sub(r"\d+", "", said.partition(";")[0])
         if kind != self._kind:
             log.info("waiting for=%s", said)
-            self._kind, self._what, self._since, self._brings_some = kind, what, now, False
+            self._kind, self._what = kind, said.partition(": ")[0]
+            self._since, self._brings_some = now, False
         self._seen_at = now
         self._brings_some = self._brings_some or bool(claimed.tasks)
