@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
+
+SPREAD = 0.2
+"""The part of its delay by which a snoozed task is later at most."""
 
 CANCELLED = "Cancelled"
 """The error class of an attempt that was stopped because its task was cancelled."""
@@ -77,9 +81,16 @@ class Snoozed:
 
     @property
     def delay_left(self) -> timedelta | None:
-        """What is left of the delay: the report may have been long in coming."""
+        """What is left of the delay: the report may have been long in coming.
+
+        Tasks that are refused at the same moment are not to come back at the same moment: snooze() sees to it when
+        it knows of the refusal.
+        """
+        if self.delay is None:
+            return None
+        spread = 1.0 if self.refused_by else random.uniform(1.0, 1.0 + SPREAD)
         since = timedelta(seconds=time.monotonic() - self.refused_at)
-        return None if self.delay is None else max(self.delay - since, timedelta(0))
+        return max(self.delay * spread - since, timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)
