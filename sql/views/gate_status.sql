@@ -10,7 +10,7 @@ SELECT
     END AS time_left,
     CASE WHEN g.key = '*' THEN (SELECT count(*) FROM contentq.workers) ELSE coalesce(w.workers, 0) END AS workers,
     date_trunc('second', g.closed_at) AS closed_at,
-    left(g.reason, 60) AS reason
+    CASE WHEN length(g.reason) > 60 THEN left(g.reason, 57) || '...' ELSE g.reason END AS reason
 FROM contentq.gates AS g
 -- Counted once for all gates: a login of a worker can register any number of workers, and close the gate of each.
 LEFT JOIN (
