@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from contentq.cli.main import execute
 from contentq.database import embedded
 
 from tests.cli.conftest import Outcome, plain_environment
+from tests.support.forked import run_contentq
 
 
 class Db(Protocol):
@@ -28,15 +28,12 @@ def _db_in(home: Path, **environment: str) -> Db:
     """Runs `contentq db` with a state folder."""
 
     def run(*arguments: str, stdin: str = "") -> Outcome:
-        done = subprocess.run(
-            [sys.executable, "-m", "contentq", "db", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
+        done = run_contentq(
+            *("db", *arguments),
+            stdin=stdin.encode(),
             env={**plain_environment(), "CONTENTQ_HOME": str(home), **environment},
-            timeout=60,
         )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
 
