@@ -5176,7 +5176,10 @@ CREATE TABLE contentq.alembic_version (
 
 CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
  SELECT t.account_id,
-    "left"((a.name)::text, 30) AS name,
+        CASE
+            WHEN (length((a.name)::text) > 30) THEN (("left"((a.name)::text, 27) || '...'::text))::character varying
+            ELSE a.name
+        END AS name,
     count(*) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS pending,
     count(*) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
     count(*) FILTER (WHERE ((t.status)::text = 'processing'::text)) AS processing,
@@ -5489,7 +5492,10 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
     COALESCE(e.refused, (0)::bigint) AS refused,
     COALESCE(e.unanswered, (0)::bigint) AS unanswered,
     date_trunc('second'::text, g.closed_at) AS closed_at,
-    "left"(g.reason, 60) AS reason
+        CASE
+            WHEN (length(g.reason) > 60) THEN ("left"(g.reason, 57) || '...'::text)
+            ELSE g.reason
+        END AS reason
    FROM ((((( SELECT o.key
            FROM contentq.gates o
         UNION
@@ -5562,7 +5568,10 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 
 CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
  SELECT h.account_id,
-    "left"((a.name)::text, 30) AS name,
+        CASE
+            WHEN (length((a.name)::text) > 30) THEN (("left"((a.name)::text, 27) || '...'::text))::character varying
+            ELSE a.name
+        END AS name,
     concat_ws(', '::text,
         CASE
             WHEN (h.paused_until > clock_timestamp()) THEN 'paused'::text
@@ -5613,7 +5622,10 @@ CREATE VIEW contentq.recent_failures WITH (security_invoker='true') AS
     status,
     attempt AS attempts,
     date_trunc('second'::text, updated_at) AS ended_at,
-    "left"(error_message, 60) AS error
+        CASE
+            WHEN (length(error_message) > 60) THEN ("left"(error_message, 57) || '...'::text)
+            ELSE error_message
+        END AS error
    FROM public.content_generation_tasks t
   WHERE ((status)::text = ANY ('{failed,timeout}'::text[]))
   ORDER BY updated_at DESC, id DESC;
@@ -5659,9 +5671,15 @@ CREATE VIEW contentq.running_tasks WITH (security_invoker='true') AS
         END AS time_left,
     t.worker_id,
     w.hostname,
-    "left"((t.topic)::text, 40) AS topic,
+        CASE
+            WHEN (length((t.topic)::text) > 40) THEN (("left"((t.topic)::text, 37) || '...'::text))::character varying
+            ELSE t.topic
+        END AS topic,
     round(((t.progress * (100)::double precision))::numeric) AS percent,
-    "left"(t.progress_note, 40) AS note
+        CASE
+            WHEN (length(t.progress_note) > 40) THEN ("left"(t.progress_note, 37) || '...'::text)
+            ELSE t.progress_note
+        END AS note
    FROM (public.content_generation_tasks t
      LEFT JOIN contentq.workers w ON ((w.id = t.worker_id)))
   WHERE ((t.status)::text = 'processing'::text)
@@ -5890,7 +5908,10 @@ COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s pric
 
 CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
  SELECT a.id AS account_id,
-    "left"((a.name)::text, 30) AS name,
+        CASE
+            WHEN (length((a.name)::text) > 30) THEN (("left"((a.name)::text, 27) || '...'::text))::character varying
+            ELSE a.name
+        END AS name,
     COALESCE(u.attempts, (0)::numeric) AS attempts,
     COALESCE(u.prompt_tokens, (0)::numeric) AS prompt_tokens,
     COALESCE(u.completion_tokens, (0)::numeric) AS completion_tokens,
@@ -5993,7 +6014,10 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
     w.slots,
     round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heartbeat_age_s,
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
-    "left"(w.handler, 30) AS handler,
+        CASE
+            WHEN (length(w.handler) > 30) THEN ("left"(w.handler, 27) || '...'::text)
+            ELSE w.handler
+        END AS handler,
     w.version,
     w.gate,
     held.locked

@@ -227,6 +227,7 @@ def test_twice_the_text_takes_at_most_three_times_as_long(parser: str) -> None:
     assert {name: said for name, said in found.items() if said is not None} == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("pattern", "text"), [(r"#\s+(.+?)\s*$", "spaces in a heading"), ("<[^>]*>", "tags without end")]
 )
