@@ -109,6 +109,20 @@ class Queue:
         """Claims tasks; returns their rows."""
         return self.rows("SELECT * FROM contentq.claim(%s, %s, %s)", worker, max_tasks, categories)
 
+    def next_claim_in(self, worker: int) -> timedelta | None:
+        """How long until there may be something to claim for a worker."""
+        wait = self.value("SELECT contentq.next_claim_in(%s)", worker)
+        assert wait is None or isinstance(wait, timedelta)
+        return wait
+
+    def claim_and_wait(self, worker: int, max_tasks: int = 1) -> tuple[list[int], timedelta | None]:
+        """Claims tasks and asks when to claim again, in one statement as workers do; returns ids and the answer."""
+        *claimed, (_, wait) = self.connection.execute(
+            "SELECT id, NULL::interval FROM contentq.claim(%s, %s) UNION ALL SELECT NULL, contentq.next_claim_in(%s)",
+            [worker, max_tasks, worker],
+        ).fetchall()
+        return [row[0] for row in claimed], wait
+
     def claim_named(self, worker: int, task_ids: Sequence[int], max_tasks: int = 1000) -> list[int]:
         """Claims these tasks; returns the ids of those that were to be had."""
         query = "SELECT id FROM contentq.claim(%s, %s, NULL, %s::bigint[])"
