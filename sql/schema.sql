@@ -708,10 +708,10 @@ CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, cat
 #variable_conflict use_column
 DECLARE
     lowest_id constant bigint := -9223372036854775808;
-    chosen bigint[] := '{}';
+    chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
-    after_timeout timestamptz := '-infinity';
-    after_submitted timestamptz := '-infinity';
+    after_timeout timestamptz := timestamptz '-infinity';
+    after_submitted timestamptz := timestamptz '-infinity';
     after_id bigint := lowest_id;
     seen record;
     by_account bigint[];
@@ -843,7 +843,7 @@ DECLARE
     held bigint[] := contentq.held_accounts();
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
-    over_budget bigint[] := '{}';
+    over_budget bigint[] := '{}'::bigint[];
     urgency integer;
     part bigint[];
     first record;
