@@ -250,12 +250,6 @@ class Queue:
         query = "SELECT contentq.set_gate(%s, %s::numeric, %s::numeric, %s)"
         self.run(query, key, requests_per_minute, tokens_per_minute, max_running)
 
-    def next_claim_in(self, worker: int) -> timedelta | None:
-        """How long a worker may sleep."""
-        found = self.value("SELECT contentq.next_claim_in(%s)", worker)
-        assert found is None or isinstance(found, timedelta)
-        return found
-
     def waits_for(self, worker: int) -> str | None:
         """Why a worker gets nothing now, if something of its own is in the way."""
         found = self.value("SELECT contentq.waits_for(%s)", worker)
