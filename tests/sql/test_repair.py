@@ -68,7 +68,7 @@ def role(queue: Queue, server: Server, suffix: str) -> Iterator[str]:
         ),
         (
             "CREATE OR REPLACE VIEW contentq.accounts AS SELECT a.id, a.name, a.created_at, a.external_id, "
-            "a.paused_until, 0::numeric AS monthly_budget FROM accounts AS a",
+            "a.paused_until, 0::numeric AS monthly_budget, a.share, a.max_running FROM accounts AS a",
             ["restored view accounts, which was changed"],
         ),
         (
