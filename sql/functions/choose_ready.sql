@@ -51,10 +51,11 @@ BEGIN
             LIMIT 5000
         );
         over_budget := over_budget[101:] || ARRAY(
-            SELECT a.id::bigint
+            SELECT r.id
             FROM unnest(over_budget[:100]) WITH ORDINALITY AS r (id, place)
-            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.id])
-            WHERE contentq.account_room(a) = 0
+            -- LIMIT: no plan begins with the accounts.
+            CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = r.id LIMIT 1) AS a
+            WHERE contentq.account_room(a.account) = 0
             ORDER BY r.place
         );
         held := held || over_budget;
