@@ -437,7 +437,7 @@ def test_tasks_beyond_a_cap_are_found_at_once_when_one_ends(queue: Queue, worker
 def test_task_behind_those_of_many_accounts_over_budget_is_found(
     queue: Queue, worker: int, max_tasks: int
 ) -> None:
-    queue.run("INSERT INTO accounts (name, monthly_budget) SELECT 'Many', 0 FROM generate_series(1, 400)")
+    queue.run("INSERT INTO accounts (name, monthly_budget) SELECT 'Many', 0 FROM generate_series(1, 250)")
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, submitted_at) "
         "SELECT id, %s FROM accounts WHERE name = 'Many'",

@@ -129,18 +129,6 @@ def test_digests_that_are_gone_are_written_again_and_nothing_else_is_said(dsn: s
     assert queue.rows("SELECT * FROM contentq.definitions ORDER BY kind, name") == before
 
 
-def test_pauses_that_were_set_while_the_triggers_were_off_are_in_force_again(dsn: str, queue: Queue) -> None:
-    resumed = queue.add_account(paused_until="infinity")
-    queue.run("ALTER TABLE accounts DISABLE TRIGGER ALL")
-    paused = queue.add_account(paused_until="infinity")
-    queue.run("UPDATE accounts SET paused_until = NULL WHERE id = %s", resumed)
-    assert queue.blocked_accounts() == [resumed]
-
-    migrate(dsn)
-
-    assert queue.blocked_accounts() == [paused]
-
-
 def test_migrating_a_database_in_order_waits_for_no_one(dsn: str, queue: Queue, connect: Connect) -> None:
     """Writers, and whoever keeps writers out, hold up nothing; nor are plans made anew, since nothing changes."""
     before = objects(queue)
