@@ -222,7 +222,7 @@ BEGIN
     over_budget := '{}';
     contended := false;
     FOR each IN
-        SELECT a AS account, c.chosen
+        SELECT a.account, c.chosen
         FROM (
             SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
             FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
@@ -235,10 +235,11 @@ BEGIN
             ) AS o
             GROUP BY o.account_id
         ) AS c
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
-        WHERE a.max_running IS NOT NULL
-           OR a.monthly_budget IS NOT NULL AND contentq.spent_this_month(a.id) >= a.monthly_budget
-        ORDER BY (a.id % 64)
+        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = c.account_id LIMIT 1) AS a
+        WHERE (a.account).max_running IS NOT NULL
+           OR (a.account).monthly_budget IS NOT NULL
+              AND contentq.spent_this_month((a.account).id) >= (a.account).monthly_budget
+        ORDER BY ((a.account).id % 64)
     LOOP
         IF (each.account).max_running IS NOT NULL THEN
             SELECT l.place
@@ -513,7 +514,11 @@ BEGIN
             WHERE NOT e.is_held
             LIMIT window_size
         ) AS w
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[w.account_id])
+        -- LIMIT: no plan begins with the accounts. OFFSET 0: what runs is counted once, though it is named twice.
+        CROSS JOIN LATERAL (
+            SELECT l.id, l.share, l.max_running FROM public.accounts AS l WHERE l.id = w.account_id LIMIT 1
+        ) AS a
+        OFFSET 0
     ) AS r;
 
     -- Tasks that the same claim has chosen before run as well.
@@ -863,10 +868,11 @@ BEGIN
             LIMIT 5000
         );
         over_budget := over_budget[101:] || ARRAY(
-            SELECT a.id::bigint
+            SELECT r.id
             FROM unnest(over_budget[:100]) WITH ORDINALITY AS r (id, place)
-            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.id])
-            WHERE contentq.account_room(a) = 0
+            -- LIMIT: no plan begins with the accounts.
+            CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = r.id LIMIT 1) AS a
+            WHERE contentq.account_room(a.account) = 0
             ORDER BY r.place
         );
         held := held || over_budget;
@@ -2719,7 +2725,10 @@ BEGIN
                 WHERE t.status = 'processing'
                 GROUP BY t.account_id
             ) AS r
-            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.account_id])
+            -- LIMIT: no plan counts anew for each account.
+            CROSS JOIN LATERAL (
+                SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
+            ) AS a
             WHERE a.max_running <= r.running
         );
     END IF;
