@@ -222,7 +222,7 @@ BEGIN
     over_budget := '{}';
     contended := false;
     FOR each IN
-        SELECT a AS account, c.chosen
+        SELECT a.account, c.chosen
         FROM (
             SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
             FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
@@ -235,10 +235,11 @@ BEGIN
             ) AS o
             GROUP BY o.account_id
         ) AS c
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
-        WHERE a.max_running IS NOT NULL
-           OR a.monthly_budget IS NOT NULL AND contentq.spent_this_month(a.id) >= a.monthly_budget
-        ORDER BY (a.id % 64)
+        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = c.account_id LIMIT 1) AS a
+        WHERE (a.account).max_running IS NOT NULL
+           OR (a.account).monthly_budget IS NOT NULL
+              AND contentq.spent_this_month((a.account).id) >= (a.account).monthly_budget
+        ORDER BY ((a.account).id % 64)
     LOOP
         IF (each.account).max_running IS NOT NULL THEN
             SELECT l.place
@@ -513,7 +514,11 @@ BEGIN
             WHERE NOT e.is_held
             LIMIT window_size
         ) AS w
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[w.account_id])
+        -- LIMIT: no plan begins with the accounts. OFFSET 0: what runs is counted once, though it is named twice.
+        CROSS JOIN LATERAL (
+            SELECT l.id, l.share, l.max_running FROM public.accounts AS l WHERE l.id = w.account_id LIMIT 1
+        ) AS a
+        OFFSET 0
     ) AS r;
 
     -- Tasks that the same claim has chosen before run as well.
@@ -853,14 +858,22 @@ BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
     remembered := coalesce(memory, '{}');
-    -- Those that claims have met: they are looked at before, so that their tasks are not walked over.
+    -- Those that claims have met: they are looked at before, so that their tasks are not walked over. Of more than 100, each
+    -- claim looks at the next 100, and leaves out the others until it is their turn.
     IF remembered ? 'over_budget' THEN
         over_budget := ARRAY(
-            SELECT a.id::bigint
-            FROM jsonb_array_elements_text(remembered->'over_budget') AS r (id)
-            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.id::bigint])
-            WHERE contentq.account_room(a) = 0
-            LIMIT 100
+            SELECT r.id::bigint
+            FROM jsonb_array_elements_text(remembered->'over_budget') WITH ORDINALITY AS r (id, place)
+            ORDER BY r.place
+            LIMIT 5000
+        );
+        over_budget := over_budget[101:] || ARRAY(
+            SELECT r.id
+            FROM unnest(over_budget[:100]) WITH ORDINALITY AS r (id, place)
+            -- LIMIT: no plan begins with the accounts.
+            CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = r.id LIMIT 1) AS a
+            WHERE contentq.account_room(a.account) = 0
+            ORDER BY r.place
         );
         held := held || over_budget;
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
@@ -930,7 +943,10 @@ BEGIN
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
-        EXIT WHEN cardinality(kept.held) = 0 OR cardinality(chosen) >= choose_ready.max_tasks;
+        EXIT WHEN cardinality(kept.held) = 0;
+        -- They are behind tasks that may start before them, as soon as their accounts have room.
+        remembered := remembered - 'places';
+        EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
     END LOOP;
 
@@ -2711,7 +2727,10 @@ BEGIN
                 WHERE t.status = 'processing'
                 GROUP BY t.account_id
             ) AS r
-            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.account_id])
+            -- LIMIT: no plan counts anew for each account.
+            CROSS JOIN LATERAL (
+                SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
+            ) AS a
             WHERE a.max_running <= r.running
         );
     END IF;

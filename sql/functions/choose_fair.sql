@@ -71,7 +71,11 @@ BEGIN
             WHERE NOT e.is_held
             LIMIT window_size
         ) AS w
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[w.account_id])
+        -- LIMIT: no plan begins with the accounts. OFFSET 0: what runs is counted once, though it is named twice.
+        CROSS JOIN LATERAL (
+            SELECT l.id, l.share, l.max_running FROM public.accounts AS l WHERE l.id = w.account_id LIMIT 1
+        ) AS a
+        OFFSET 0
     ) AS r;
 
     -- Tasks that the same claim has chosen before run as well.

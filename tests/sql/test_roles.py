@@ -60,7 +60,7 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue, dsn: st
         assert queue.snooze(held[snoozed])
         assert queue.values("SELECT contentq.locked_tasks(%s, %s)", worker, [released]) == []
         assert queue.release(worker, [held[released]]) == [released]
-        assert queue.value("SELECT contentq.next_claim_in()") is not None
+        assert queue.next_claim_in(worker) is not None
         assert queue.heartbeat_with(worker, [held[swept]], queue.now()) == []
         administrator.run("UPDATE contentq.workers SET heartbeat_at = '2001-01-01' WHERE id <> %s", worker)
         administrator.run(
