@@ -369,9 +369,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
 
--- Name: choose_aged(integer, timestamp with time zone, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[]) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -383,30 +383,56 @@ CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timesta
     AS $$
 #variable_conflict use_column
 DECLARE
-    aged bigint[];
+    chosen bigint[] := '{}';
+    size integer := least(1000, greatest(50, 2 * choose_aged.max_tasks));
+    seen record;
 BEGIN
-    SELECT array_agg(w.id ORDER BY w.submitted_at, w.id)
-    INTO aged
-    FROM generate_series(1, 10) AS p (priority)
-    CROSS JOIN LATERAL (
-        SELECT t.id::bigint AS id, t.account_id, t.category, t.submitted_at
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NULL
-          AND t.priority = p.priority
-          AND t.submitted_at < choose_aged.submitted_before
-        ORDER BY t.priority DESC, t.submitted_at, t.id
-        LIMIT 1000
-    ) AS w
-    WHERE w.account_id <> ALL (choose_aged.held)
-      AND (choose_aged.categories IS NULL OR w.category = ANY (choose_aged.categories));
-    RETURN contentq.lock_in_order(aged, choose_aged.max_tasks);
+    WHILE cardinality(chosen) < choose_aged.max_tasks LOOP
+        SELECT count(*) AS read,
+               array_agg(w.id ORDER BY w.submitted_at, w.id) FILTER (
+                   WHERE w.account_id <> ALL (choose_aged.held)
+                     AND w.id <> ALL (choose_aged.taken || chosen)
+                     AND NOT (choose_aged.by_deadline
+                              AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+               ) AS free
+        INTO seen
+        FROM generate_series(1, 10) AS p (priority)
+        CROSS JOIN LATERAL (
+            (SELECT t.id::bigint AS id, t.account_id, t.category, t.timeout_at, t.submitted_at
+             FROM public.content_generation_tasks AS t
+             WHERE choose_aged.categories IS NULL
+               AND t.status = 'pending'
+               AND t.scheduled_at IS NULL
+               AND t.priority = p.priority
+               AND t.submitted_at < choose_aged.submitted_before
+             ORDER BY t.priority DESC, t.submitted_at, t.id
+             LIMIT size)
+            UNION ALL
+            SELECT s.*
+            FROM unnest(choose_aged.categories) AS c (category)
+            CROSS JOIN LATERAL (
+                SELECT t.id::bigint AS id, t.account_id, t.category, t.timeout_at, t.submitted_at
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND (10 - t.priority) = 10 - p.priority
+                  AND t.category = c.category
+                  AND t.submitted_at < choose_aged.submitted_before
+                ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+                LIMIT size
+            ) AS s
+        ) AS w;
+        chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
+        EXIT WHEN seen.read < size OR size = 1000;
+        size := 1000;
+    END LOOP;
+    RETURN chosen;
 END;
 $$;
 
--- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[]) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
 
 -- Name: choose_by_account(integer, integer, bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -457,9 +483,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
 
--- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT after_account bigint, OUT chosen bigint[]) RETURNS record
+CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -474,70 +500,88 @@ DECLARE
     lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
     is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline;
-    account_ids bigint[];
-    shares integer[];
-    running integer[];
-    rooms integer[];
-    waiting_since timestamptz[];
+    first_account constant bigint := turn[1];
+    position bigint := coalesce(first_account - 1, lowest);
+    is_around boolean := first_account IS NULL;
+    has_more boolean := true;
+    looked_at integer := 0;
+    added integer;
+    next_accounts record;
+    account_ids bigint[] := '{}';
+    shares integer[] := '{}';
+    running integer[] := '{}';
+    rooms integer[] := '{}';
+    started integer[] := '{}';
     quotas integer[];
+    last_place integer;
     got integer[];
-    part bigint[];
     each record;
 BEGIN
     chosen := '{}';
-    after_account := coalesce(after_account, lowest);
-    SELECT array_agg(r.account_id ORDER BY r.place), array_agg(r.share ORDER BY r.place),
-           array_agg(r.running ORDER BY r.place), array_agg(r.max_running - r.running ORDER BY r.place),
-           array_agg(r.first_submitted_at ORDER BY r.place),
-           (array_agg(r.account_id ORDER BY r.place DESC))[1]
-    INTO account_ids, shares, running, rooms, waiting_since, after_account
-    FROM (
-        SELECT w.account_id, w.first_submitted_at, w.place, a.share, a.max_running,
-               (SELECT count(*)::integer
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
-                  AND t.account_id = a.id) AS running
-        FROM (
-            -- A window that ends before it is full goes on from the first account.
-            SELECT e.*, row_number() OVER () AS place
-            FROM (
-                SELECT r.*
-                FROM contentq.ready_accounts(
-                    choose_fair.urgency, choose_fair.after_account, window_size, choose_fair.held) AS r
-                UNION ALL
-                SELECT r.*
-                FROM contentq.ready_accounts(
-                    choose_fair.urgency, CASE WHEN choose_fair.after_account > lowest THEN lowest END, window_size,
-                    choose_fair.held) AS r
-                WHERE r.account_id <= choose_fair.after_account
-            ) AS e
-            WHERE NOT e.is_held
-            LIMIT window_size
-        ) AS w
-        -- LIMIT: no plan begins with the accounts. OFFSET 0: what runs is counted once, though it is named twice.
-        CROSS JOIN LATERAL (
-            SELECT l.id, l.share, l.max_running FROM public.accounts AS l WHERE l.id = w.account_id LIMIT 1
-        ) AS a
-        OFFSET 0
-    ) AS r;
+    LOOP
+        -- The next accounts: those above the position, and when there are no more, those from the lowest on.
+        added := 0;
+        WHILE has_more AND added < window_size LOOP
+            SELECT count(*)::integer AS number,
+                   (count(*) FILTER (WHERE NOT r.is_held))::integer AS free,
+                   max(r.account_id) AS last_account,
+                   coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
+                       AS account_ids,
+                   array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL) AS shares,
+                   array_agg(a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL) AS running,
+                   array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL)
+                       AS rooms
+            INTO next_accounts
+            FROM contentq.ready_accounts(choose_fair.urgency, position, window_size - added, choose_fair.held) AS r
+            LEFT JOIN LATERAL (
+                SELECT o.share, o.max_running,
+                       -- Tasks that the same claim has chosen before run as well.
+                       (SELECT count(*)::integer
+                        FROM public.content_generation_tasks AS t
+                        WHERE t.status = 'processing'
+                          AND t.account_id = o.id)
+                       + (SELECT count(*)::integer
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = ANY (choose_fair.taken)
+                            AND t.account_id + 0 = o.id) AS running
+                FROM public.accounts AS o
+                WHERE o.id = r.account_id
+                -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
+                LIMIT 1
+            ) AS a ON NOT r.is_held AND coalesce(NOT is_around OR r.account_id < first_account, true);
+            account_ids := account_ids || next_accounts.account_ids;
+            shares := shares || next_accounts.shares;
+            running := running || next_accounts.running;
+            rooms := rooms || next_accounts.rooms;
+            position := next_accounts.last_account;
+            looked_at := looked_at + next_accounts.number;
+            has_more := looked_at < 1000 OR cardinality(account_ids) = 0;
+            IF next_accounts.free < window_size - added AND next_accounts.number < 5000 THEN
+                has_more := has_more AND NOT is_around;
+                is_around := true;
+                position := lowest;
+            ELSIF is_around AND position >= first_account THEN
+                has_more := false;
+            END IF;
+            added := added + cardinality(next_accounts.account_ids);
+        END LOOP;
+        EXIT WHEN cardinality(account_ids) = 0;
+        has_more := has_more AND is_plain;
+        IF cardinality(started) = 0 AND account_ids[1] = first_account THEN
+            started := ARRAY[turn[2]];
+        END IF;
+        started := started || array_fill(0, ARRAY[cardinality(account_ids) - cardinality(started)]);
 
-    -- Tasks that the same claim has chosen before run as well.
-    IF cardinality(choose_fair.taken) > 0 THEN
-        running := ARRAY(
-            SELECT r.running + (SELECT count(*)::integer
-                                FROM public.content_generation_tasks AS t
-                                WHERE t.id = ANY (choose_fair.taken)
-                                  AND t.account_id + 0 = r.account_id)
-            FROM unnest(account_ids, running) WITH ORDINALITY AS r (account_id, running, place)
-            ORDER BY r.place
-        );
-    END IF;
-
-    WHILE cardinality(account_ids) > 0 AND cardinality(chosen) < choose_fair.max_tasks LOOP
-        quotas := contentq.fair_quotas(
-            choose_fair.max_tasks - cardinality(chosen), shares, running, rooms, waiting_since);
+        SELECT q.quotas, q.last_place
+        INTO quotas, last_place
+        FROM contentq.fair_quotas(
+            choose_fair.max_tasks - cardinality(chosen), shares, running, rooms, started) AS q;
+        -- Who has had more than a turn without that others could have had theirs does not begin another one.
+        turn := ARRAY[account_ids[last_place],
+                      CASE WHEN quotas[last_place] = choose_fair.max_tasks - cardinality(chosen)
+                           THEN least(started[last_place] + quotas[last_place], shares[last_place])
+                           ELSE (started[last_place] + quotas[last_place] - 1) % shares[last_place] + 1 END];
         got := array_fill(0, ARRAY[cardinality(quotas)]);
-        part := '{}';
         FOR each IN
             SELECT u.place,
                    CASE
@@ -579,25 +623,27 @@ BEGIN
             FROM unnest(account_ids, quotas) WITH ORDINALITY AS u (account_id, quota, place)
             WHERE u.quota > 0
         LOOP
-            part := part || each.ids;
+            chosen := chosen || each.ids;
             got[each.place] := cardinality(each.ids);
         END LOOP;
-        chosen := chosen || part;
+        EXIT WHEN cardinality(chosen) >= choose_fair.max_tasks;
 
-        SELECT array_agg(u.account_id), array_agg(u.share), array_agg(u.running + u.got),
-               array_agg(u.room - u.got), array_agg(u.waiting_since)
-        INTO account_ids, shares, running, rooms, waiting_since
-        FROM unnest(account_ids, shares, running, rooms, waiting_since, quotas, got)
-            AS u (account_id, share, running, room, waiting_since, quota, got)
+        -- Those that may have more go on.
+        SELECT coalesce(array_agg(u.account_id ORDER BY u.place), '{}'), array_agg(u.share ORDER BY u.place),
+               array_agg(u.running + u.got ORDER BY u.place), array_agg(u.room - u.got ORDER BY u.place),
+               coalesce(array_agg(u.started + u.got ORDER BY u.place), '{}')
+        INTO account_ids, shares, running, rooms, started
+        FROM unnest(account_ids, shares, running, rooms, started, quotas, got)
+            WITH ORDINALITY AS u (account_id, share, running, room, started, quota, got, place)
         WHERE u.got = u.quota
           AND coalesce(u.room > u.got, true);
     END LOOP;
 END;
 $$;
 
--- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT after_account bigint, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT after_account bigint, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
+COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
 
 -- Name: choose_first(integer, jsonb, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -900,7 +946,7 @@ BEGIN
                 part := contentq.choose_aged(
                     CASE WHEN choose_ready.max_tasks = 1 THEN (random() < 0.5)::integer
                          ELSE (choose_ready.max_tasks - cardinality(chosen) + 1) / 2 END,
-                    now_ - settings.aging, choose_ready.categories, held);
+                    now_ - settings.aging, choose_ready.categories, held, chosen, settings.deadlines);
             END IF;
             urgency := 11;
             WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
@@ -919,9 +965,12 @@ BEGIN
                     FROM contentq.choose_fair(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
                         choose_ready.categories, held, chosen || part, settings.deadlines,
-                        (remembered->>'after_account')::bigint) AS f;
+                        ARRAY[(remembered->'turns'->urgency::text->>0)::bigint,
+                              (remembered->'turns'->urgency::text->>1)::bigint]) AS f;
                     part := part || fair.chosen;
-                    remembered := remembered || jsonb_build_object('after_account', fair.after_account);
+                    remembered := remembered || jsonb_build_object(
+                        'turns', coalesce(remembered->'turns', '{}')
+                                 || jsonb_build_object(urgency::text, to_jsonb(fair.turn)));
                 END IF;
                 IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
                     part := part || contentq.choose_in_order(
@@ -1853,45 +1902,48 @@ $$;
 
 COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how long a worker that only fails waits before it tries again; NULL when it does not only fail.';
 
--- Name: fair_quotas(integer, integer[], integer[], integer[], timestamp with time zone[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: fair_quotas(integer, integer[], integer[], integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]) RETURNS integer[]
+CREATE FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], started integer[], OUT quotas integer[], OUT last_place integer) RETURNS record
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
 BEGIN
-    RETURN (
-        WITH given AS (
-            SELECT u.*,
-                   -- With room for all, no slot is at a higher level than this one: the mean of all.
-                   (fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER () AS mean
-            FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.waiting_since)
-                WITH ORDINALITY AS u (share, running, room, waiting_since, place)
-        ),
-        slots_in_order AS (
-            SELECT g.place
-            FROM given AS g
-            CROSS JOIN LATERAL generate_series(
-                1, least(fair_quotas.slots, g.room, greatest(ceil(g.mean * g.share - g.running), 0) + 1)::integer
-            ) AS n (number)
-            ORDER BY (g.running + n.number)::float8 / g.share, g.waiting_since, g.place
-            LIMIT fair_quotas.slots
-        )
-        SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place)
+    WITH given AS (
+        SELECT u.*,
+               -- With room for all, no slot is at a higher level than this one: the mean of all.
+               floor((fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER ()) AS mean
+        FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.started)
+            WITH ORDINALITY AS u (share, running, room, started, place)
+    ),
+    slots_in_order AS (
+        SELECT g.place,
+               row_number() OVER (
+                   ORDER BY (g.running + n.number - 1) / g.share, (g.started + n.number - 1) / g.share, g.place, n.number
+               ) AS turn
         FROM given AS g
-        LEFT JOIN (
-            SELECT s.place, count(*)::integer AS number
-            FROM slots_in_order AS s
-            GROUP BY s.place
-        ) AS n ON n.place = g.place
-    );
+        CROSS JOIN LATERAL generate_series(
+            1, least(fair_quotas.slots, g.room, (g.mean + 1) * g.share - g.running)::integer
+        ) AS n (number)
+        ORDER BY turn
+        LIMIT fair_quotas.slots
+    )
+    SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place),
+           (array_agg(g.place ORDER BY n.last_turn DESC NULLS LAST))[1]
+    INTO quotas, last_place
+    FROM given AS g
+    LEFT JOIN (
+        SELECT s.place, count(*)::integer AS number, max(s.turn) AS last_turn
+        FROM slots_in_order AS s
+        GROUP BY s.place
+    ) AS n ON n.place = g.place;
 END;
 $$;
 
--- Name: FUNCTION fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], started integer[], OUT quotas integer[], OUT last_place integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]) IS 'Internal: how many slots each account gets, so that what runs, divided by the shares, is as even as can be.';
+COMMENT ON FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], started integer[], OUT quotas integer[], OUT last_place integer) IS 'Internal: how many slots each account gets, so that what runs is in proportion to the shares.';
 
 -- Name: fit_claim(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4879,6 +4931,7 @@ BEGIN
         FROM public.content_generation_tasks AS t
         WHERE t.status IN ('pending', 'processing')
           AND t.timeout_at IS NOT NULL
+          AND t.timeout_at > now_
           AND t.timeout_at <= now_ + longest
           AND t.status = 'pending'
           AND t.timeout_at <= now_ + contentq.median_duration(t.category)
@@ -5313,7 +5366,7 @@ COMMENT ON COLUMN contentq.claimers.failed_at IS 'When the last of these failed.
 
 -- Name: COLUMN claimers.memory; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.memory IS 'What its next claims need not find out again: places in the ready index, accounts over budget, the account after which fair order goes on. Each part says until when it counts; without it, claims only read more.';
+COMMENT ON COLUMN contentq.claimers.memory IS 'What its next claims need not find out again: places in the ready index, accounts over budget, and whose turn it is in fair order, by priority. Without it, claims only read more, and turns begin anew.';
 
 -- Name: contents; Type: TABLE; Schema: public; Owner: -
 

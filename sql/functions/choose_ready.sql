@@ -83,7 +83,7 @@ BEGIN
                 part := contentq.choose_aged(
                     CASE WHEN choose_ready.max_tasks = 1 THEN (random() < 0.5)::integer
                          ELSE (choose_ready.max_tasks - cardinality(chosen) + 1) / 2 END,
-                    now_ - settings.aging, choose_ready.categories, held);
+                    now_ - settings.aging, choose_ready.categories, held, chosen, settings.deadlines);
             END IF;
             urgency := 11;
             WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
@@ -102,9 +102,12 @@ BEGIN
                     FROM contentq.choose_fair(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
                         choose_ready.categories, held, chosen || part, settings.deadlines,
-                        (remembered->>'after_account')::bigint) AS f;
+                        ARRAY[(remembered->'turns'->urgency::text->>0)::bigint,
+                              (remembered->'turns'->urgency::text->>1)::bigint]) AS f;
                     part := part || fair.chosen;
-                    remembered := remembered || jsonb_build_object('after_account', fair.after_account);
+                    remembered := remembered || jsonb_build_object(
+                        'turns', coalesce(remembered->'turns', '{}')
+                                 || jsonb_build_object(urgency::text, to_jsonb(fair.turn)));
                 END IF;
                 IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
                     part := part || contentq.choose_in_order(
