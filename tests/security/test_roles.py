@@ -6,8 +6,6 @@ docs/security.md names these tests.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.engine.conftest import RunningWorker
 from tests.support.databases import Connection
+from tests.support.forked import CONTENTQ
 from tests.support.logins import Logins, made_logins
 from tests.support.queue import Held, Queue, Row
 from tests.support.roles import applied_roles
@@ -122,13 +121,7 @@ def test_worker_program_works_off_the_queue_with_no_right_but_its_role(
 ) -> None:
     tasks = [administrator.add(topic="Tea"), administrator.add(topic="Coffee", auto_approve=False)]
     own = logins.add("own", "contentq_worker")
-    done = subprocess.run(
-        [sys.executable, "-m", "contentq", "--dsn", own, "worker", "--until-empty"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = CONTENTQ.run("--dsn", own, "worker", "--until-empty")
 
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stderr
@@ -140,14 +133,7 @@ def test_worker_program_works_off_the_queue_with_no_right_but_its_role(
 @pytest.mark.parametrize("role", ["contentq_producer", "contentq_operator", "contentq_reader"])
 def test_worker_program_that_may_not_be_a_worker_says_so_and_ends(logins: Logins, role: str) -> None:
     own = logins.add("own", role)
-    done = subprocess.run(
-        [sys.executable, "-m", "contentq", "worker", "--until-empty"],
-        env=os.environ | {"DATABASE_URL": own},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = CONTENTQ.run("worker", "--until-empty", env=os.environ | {"DATABASE_URL": own})
 
     user = conninfo_to_dict(own)["user"]
     assert done.returncode == 1
