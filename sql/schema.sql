@@ -3422,6 +3422,7 @@ DECLARE
     wait record;
     due timestamptz;
 BEGIN
+    PERFORM contentq.is_own_worker(next_claim_in.worker_id);
     SELECT count(*) AS number, CASE WHEN bool_and(r.next_in IS NOT NULL) THEN max(r.next_in) END AS next_in
     INTO wait
     FROM contentq.workers AS w
@@ -5048,15 +5049,22 @@ COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or 
 -- Name: waits_for(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.waits_for(worker_id bigint) RETURNS text
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT string_agg(r.why, '; ')
-    FROM contentq.workers AS w
-    CROSS JOIN LATERAL contentq.worker_wait(w) AS r
-    WHERE w.id = waits_for.worker_id;
+BEGIN
+    IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
+        PERFORM contentq.is_own_worker(waits_for.worker_id);
+    END IF;
+    RETURN (
+        SELECT string_agg(r.why, '; ')
+        FROM contentq.workers AS w
+        CROSS JOIN LATERAL contentq.worker_wait(w) AS r
+        WHERE w.id = waits_for.worker_id
+    );
+END;
 $$;
 
 -- Name: FUNCTION waits_for(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
