@@ -383,7 +383,7 @@ CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timesta
     AS $$
 #variable_conflict use_column
 DECLARE
-    chosen bigint[] := '{}';
+    chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_aged.max_tasks));
     seen record;
 BEGIN
@@ -507,11 +507,11 @@ DECLARE
     looked_at integer := 0;
     added integer;
     next_accounts record;
-    account_ids bigint[] := '{}';
-    shares integer[] := '{}';
-    running integer[] := '{}';
-    rooms integer[] := '{}';
-    started integer[] := '{}';
+    account_ids bigint[] := '{}'::bigint[];
+    shares integer[] := '{}'::integer[];
+    running integer[] := '{}'::integer[];
+    rooms integer[] := '{}'::integer[];
+    started integer[] := '{}'::integer[];
     quotas integer[];
     last_place integer;
     got integer[];
@@ -2422,7 +2422,7 @@ DECLARE
     -- Seconds of tasks that are waited for, so that a high pace does not mean as many claims.
     together constant float8 := 0.025;
     -- No one is told of a task that ends or of an answer that a probe gets (but see note_answers()).
-    look_again constant interval := '500 milliseconds';
+    look_again constant interval := interval '500 milliseconds';
     pace constant float8 := contentq.gate_pace(gate);
     since timestamptz;
     totals record;
@@ -3020,7 +3020,7 @@ DECLARE
     shortest constant float8 := 1;
     longest constant float8 := 30;
     share constant float8 := 0.25;
-    patience constant interval := '5 seconds';
+    patience constant interval := interval '5 seconds';
     latest contentq.gate_events;
     began timestamptz;
 BEGIN
@@ -3689,7 +3689,7 @@ CREATE FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp wi
     AS $$
 #variable_conflict use_column
 DECLARE
-    spread constant interval := '10 seconds';
+    spread constant interval := interval '10 seconds';
     now_ constant timestamptz := clock_timestamp();
     gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
     gate contentq.gates;
@@ -5609,7 +5609,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
                    FROM contentq.workers o
                 UNION ALL
                  SELECT o.id,
-                    '*'::text
+                    '*'::text AS gate
                    FROM contentq.workers o
                   WHERE (o.gate IS DISTINCT FROM '*'::text)) c
              LEFT JOIN ( SELECT r.worker_id,
