@@ -383,7 +383,7 @@ CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timesta
     AS $$
 #variable_conflict use_column
 DECLARE
-    chosen bigint[] := '{}';
+    chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_aged.max_tasks));
     seen record;
 BEGIN
@@ -507,11 +507,11 @@ DECLARE
     looked_at integer := 0;
     added integer;
     next_accounts record;
-    account_ids bigint[] := '{}';
-    shares integer[] := '{}';
-    running integer[] := '{}';
-    rooms integer[] := '{}';
-    started integer[] := '{}';
+    account_ids bigint[] := '{}'::bigint[];
+    shares integer[] := '{}'::integer[];
+    running integer[] := '{}'::integer[];
+    rooms integer[] := '{}'::integer[];
+    started integer[] := '{}'::integer[];
     quotas integer[];
     last_place integer;
     got integer[];
@@ -2422,7 +2422,7 @@ DECLARE
     -- Seconds of tasks that are waited for, so that a high pace does not mean as many claims.
     together constant float8 := 0.025;
     -- No one is told of a task that ends or of an answer that a probe gets (but see note_answers()).
-    look_again constant interval := '500 milliseconds';
+    look_again constant interval := interval '500 milliseconds';
     pace constant float8 := contentq.gate_pace(gate);
     since timestamptz;
     totals record;
@@ -3020,7 +3020,7 @@ DECLARE
     shortest constant float8 := 1;
     longest constant float8 := 30;
     share constant float8 := 0.25;
-    patience constant interval := '5 seconds';
+    patience constant interval := interval '5 seconds';
     latest contentq.gate_events;
     began timestamptz;
 BEGIN
@@ -3422,6 +3422,7 @@ DECLARE
     wait record;
     due timestamptz;
 BEGIN
+    PERFORM contentq.is_own_worker(next_claim_in.worker_id);
     SELECT count(*) AS number, CASE WHEN bool_and(r.next_in IS NOT NULL) THEN max(r.next_in) END AS next_in
     INTO wait
     FROM contentq.workers AS w
@@ -3688,7 +3689,7 @@ CREATE FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp wi
     AS $$
 #variable_conflict use_column
 DECLARE
-    spread constant interval := '10 seconds';
+    spread constant interval := interval '10 seconds';
     now_ constant timestamptz := clock_timestamp();
     gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
     gate contentq.gates;
@@ -5048,15 +5049,22 @@ COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or 
 -- Name: waits_for(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.waits_for(worker_id bigint) RETURNS text
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT string_agg(r.why, '; ')
-    FROM contentq.workers AS w
-    CROSS JOIN LATERAL contentq.worker_wait(w) AS r
-    WHERE w.id = waits_for.worker_id;
+BEGIN
+    IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
+        PERFORM contentq.is_own_worker(waits_for.worker_id);
+    END IF;
+    RETURN (
+        SELECT string_agg(r.why, '; ')
+        FROM contentq.workers AS w
+        CROSS JOIN LATERAL contentq.worker_wait(w) AS r
+        WHERE w.id = waits_for.worker_id
+    );
+END;
 $$;
 
 -- Name: FUNCTION waits_for(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
@@ -5601,7 +5609,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
                    FROM contentq.workers o
                 UNION ALL
                  SELECT o.id,
-                    '*'::text
+                    '*'::text AS gate
                    FROM contentq.workers o
                   WHERE (o.gate IS DISTINCT FROM '*'::text)) c
              LEFT JOIN ( SELECT r.worker_id,
