@@ -434,9 +434,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
 
--- Name: choose_by_account(integer, integer, bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_by_account(integer, integer, bigint[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -448,40 +448,77 @@ CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, h
     AS $$
 #variable_conflict use_column
 DECLARE
+    needed constant integer := choose_by_account.max_tasks + cardinality(choose_by_account.taken);
     number integer;
-    oldest bigint[];
-    free bigint[];
+    -- The accounts of which more is to be read.
+    deep bigint[];
+    depth integer;
+    account_ids bigint[];
+    times timestamptz[];
+    ids bigint[];
+    latest record;
 BEGIN
     SELECT count(*),
-           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id)
-                FILTER (WHERE NOT a.is_held))[:choose_by_account.max_tasks]
-    INTO number, oldest
-    FROM contentq.ready_accounts(choose_by_account.urgency, -9223372036854775808, 5000, choose_by_account.held) AS a;
-    IF number >= 5000 THEN
+           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id) FILTER (WHERE NOT a.is_held))[:needed]
+    INTO number, deep
+    FROM contentq.ready_accounts(
+        choose_by_account.urgency, -9223372036854775808, choose_by_account.most, choose_by_account.held,
+        choose_by_account.most) AS a;
+    IF number >= choose_by_account.most THEN
         RETURN NULL;
     END IF;
 
-    SELECT array_agg(s.id ORDER BY s.submitted_at, s.id)
-    INTO free
-    FROM unnest(oldest) AS o (account_id)
-    CROSS JOIN LATERAL (
-        SELECT t.id::bigint AS id, t.submitted_at
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NULL
-          AND (10 - t.priority) = 10 - choose_by_account.urgency
-          AND t.account_id = o.account_id
-        ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
-        LIMIT choose_by_account.max_tasks + cardinality(choose_by_account.taken)
-    ) AS s
-    WHERE s.id <> ALL (choose_by_account.taken);
-    RETURN contentq.lock_in_order(free, choose_by_account.max_tasks);
+    depth := least(2 * needed / greatest(cardinality(deep), 1) + 1, needed);
+    WHILE cardinality(deep) > 0 LOOP
+        SELECT array_agg(s.account_id), array_agg(s.submitted_at), array_agg(s.id)
+        INTO account_ids, times, ids
+        FROM (
+            SELECT f.*
+            FROM unnest(account_ids, times, ids) AS f (account_id, submitted_at, id)
+            WHERE f.account_id NOT IN (SELECT unnest(deep))
+            UNION ALL
+            SELECT o.account_id, n.submitted_at, n.id
+            FROM unnest(deep) AS o (account_id)
+            CROSS JOIN LATERAL (
+                SELECT t.submitted_at, t.id::bigint AS id
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND (10 - t.priority) = 10 - choose_by_account.urgency
+                  AND t.account_id = o.account_id
+                ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+                LIMIT depth
+            ) AS n
+        ) AS s;
+        EXIT WHEN depth >= needed;
+        SELECT f.submitted_at, f.id
+        INTO latest
+        FROM unnest(times, ids) AS f (submitted_at, id)
+        ORDER BY f.submitted_at, f.id
+        LIMIT 1
+        OFFSET needed - 1;
+        deep := ARRAY(
+            SELECT f.account_id
+            FROM unnest(account_ids, times, ids) AS f (account_id, submitted_at, id)
+            WHERE f.account_id IN (SELECT unnest(deep))
+            GROUP BY f.account_id
+            HAVING count(*) = depth
+               AND coalesce(bool_and((f.submitted_at, f.id) < (latest.submitted_at, latest.id)), true)
+        );
+        depth := least(2 * depth, needed);
+    END LOOP;
+    RETURN contentq.lock_in_order(ARRAY(
+        SELECT f.id
+        FROM unnest(times, ids) AS f (submitted_at, id)
+        WHERE f.id NOT IN (SELECT unnest(choose_by_account.taken))
+        ORDER BY f.submitted_at, f.id
+    ), choose_by_account.max_tasks);
 END;
 $$;
 
--- Name: FUNCTION choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
+COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
 
 -- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -761,17 +798,18 @@ DECLARE
     lowest_id constant bigint := -9223372036854775808;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
-    after_timeout timestamptz := timestamptz '-infinity';
+    after_timeout timestamptz := clock_timestamp();
     after_submitted timestamptz := timestamptz '-infinity';
     after_id bigint := lowest_id;
+    walked integer := 0;
     seen record;
     by_account bigint[];
 BEGIN
     WHILE choose_in_order.by_deadline AND cardinality(chosen) < choose_in_order.max_tasks LOOP
         SELECT count(*) AS read,
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
-                   WHERE w.account_id <> ALL (choose_in_order.held)
-                     AND w.id <> ALL (choose_in_order.taken)
+                   WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                     AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
                      AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
                ) AS free,
@@ -795,7 +833,7 @@ BEGIN
         after_timeout := seen.timeout_at;
         after_submitted := seen.submitted_at;
         after_id := seen.id;
-        size := 1000;
+        size := least(greatest(1000, 2 * size), 10000);
     END LOOP;
 
     after_submitted := '-infinity';
@@ -804,8 +842,8 @@ BEGIN
         IF choose_in_order.categories IS NULL THEN
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id <> ALL (choose_in_order.held)
-                         AND w.id <> ALL (choose_in_order.taken)
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                         AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -824,8 +862,8 @@ BEGIN
         ELSE
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id <> ALL (choose_in_order.held)
-                         AND w.id <> ALL (choose_in_order.taken)
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                         AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -853,18 +891,19 @@ BEGIN
         EXIT WHEN seen.read < size OR cardinality(chosen) >= choose_in_order.max_tasks;
         after_submitted := seen.submitted_at;
         after_id := seen.id;
+        walked := walked + size;
         IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
                 choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.held,
-                choose_in_order.taken || chosen
+                choose_in_order.taken || chosen, 1000 + 2 * walked + cardinality(choose_in_order.held)
             );
             IF by_account IS NOT NULL THEN
                 RETURN chosen || by_account;
             END IF;
         END IF;
-        size := 1000;
+        size := least(greatest(1000, 2 * size), 10000);
     END LOOP;
     RETURN chosen;
 END;
@@ -989,6 +1028,29 @@ BEGIN
         held := held || kept.held;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
+            -- And those whose tasks would be met next: thousands may be over budget.
+            SELECT array_agg(DISTINCT o.id)
+            INTO kept.over_budget
+            FROM unnest(kept.over_budget || contentq.over_budget(ARRAY(
+                SELECT DISTINCT n.account_id
+                FROM (
+                    SELECT l.priority, l.submitted_at, l.id
+                    FROM public.content_generation_tasks AS l
+                    WHERE l.id = part[cardinality(part)]
+                ) AS l
+                CROSS JOIN LATERAL (
+                    SELECT t.account_id::bigint AS account_id
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND t.priority = l.priority
+                      AND (t.submitted_at, t.id) > (l.submitted_at, l.id)
+                    ORDER BY t.priority DESC, t.submitted_at, t.id
+                    LIMIT 1000
+                ) AS n
+            ))) AS o (id)
+            WHERE o.id <> ALL (over_budget);
+            held := held || kept.over_budget;
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
@@ -3764,6 +3826,30 @@ $$;
 
 COMMENT ON FUNCTION contentq.open_gate(key text) IS 'Opens a gate before its time; returns whether it was closed.';
 
+-- Name: over_budget(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.over_budget(account_ids bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT a.id::bigint
+        FROM unnest(over_budget.account_ids) AS u (id)
+        JOIN public.accounts AS a ON a.id = ANY (ARRAY[u.id])
+        WHERE a.monthly_budget IS NOT NULL
+          AND contentq.spent_this_month(a.id) >= a.monthly_budget
+    );
+END;
+$$;
+
+-- Name: FUNCTION over_budget(account_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those that have used up their monthly_budget.';
+
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000) RETURNS integer
@@ -3823,9 +3909,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker, or CQ003 when another login has registered it.';
 
--- Name: ready_accounts(integer, bigint, integer, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: ready_accounts(integer, bigint, integer, bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_held boolean)
+CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer DEFAULT 5000) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_held boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -3845,11 +3931,10 @@ BEGIN
                0 AS free,
                0 AS place
         UNION ALL
-        SELECT n.submitted_at, n.id, n.account_id, n.is_held, h.free + (NOT n.is_held)::integer, h.place + 1
+        SELECT n.submitted_at, n.id, n.account_id, i.is_held, h.free + (NOT i.is_held)::integer, h.place + 1
         FROM heads AS h
         CROSS JOIN LATERAL (
-            SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id,
-                   t.account_id = ANY (ready_accounts.held) AS is_held
+            SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'pending'
               AND t.scheduled_at IS NULL
@@ -3858,8 +3943,10 @@ BEGIN
             ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
             LIMIT 1
         ) AS n
+        -- IN, which hashes the array, and not ANY: thousands of accounts may be held.
+        CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.held)) AS is_held) AS i
         WHERE h.free < ready_accounts.number
-          AND h.place < 5000
+          AND h.place < ready_accounts.most
     )
     SELECT h.account_id, h.submitted_at, h.id, h.is_held
     FROM heads AS h
@@ -3867,9 +3954,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
+COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
 
 -- Name: record_failure(bigint, text, text, boolean, interval, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
