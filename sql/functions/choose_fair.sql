@@ -28,7 +28,6 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
     is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline;
     account_ids bigint[];
@@ -42,37 +41,12 @@ DECLARE
     each record;
 BEGIN
     chosen := '{}';
-    after_account := coalesce(after_account, lowest);
     SELECT array_agg(r.account_id ORDER BY r.place), array_agg(r.share ORDER BY r.place),
            array_agg(r.running ORDER BY r.place), array_agg(r.max_running - r.running ORDER BY r.place),
            array_agg(r.first_submitted_at ORDER BY r.place),
            (array_agg(r.account_id ORDER BY r.place DESC))[1]
     INTO account_ids, shares, running, rooms, waiting_since, after_account
-    FROM (
-        SELECT w.account_id, w.first_submitted_at, w.place, a.share, a.max_running,
-               (SELECT count(*)::integer
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
-                  AND t.account_id = a.id) AS running
-        FROM (
-            -- A window that ends before it is full goes on from the first account.
-            SELECT e.*, row_number() OVER () AS place
-            FROM (
-                SELECT r.*
-                FROM contentq.ready_accounts(
-                    choose_fair.urgency, choose_fair.after_account, window_size, choose_fair.held) AS r
-                UNION ALL
-                SELECT r.*
-                FROM contentq.ready_accounts(
-                    choose_fair.urgency, CASE WHEN choose_fair.after_account > lowest THEN lowest END, window_size,
-                    choose_fair.held) AS r
-                WHERE r.account_id <= choose_fair.after_account
-            ) AS e
-            WHERE NOT e.is_held
-            LIMIT window_size
-        ) AS w
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[w.account_id])
-    ) AS r;
+    FROM contentq.fair_accounts(choose_fair.urgency, window_size, choose_fair.held, after_account) AS r;
 
     -- Tasks that the same claim has chosen before run as well.
     IF cardinality(choose_fair.taken) > 0 THEN

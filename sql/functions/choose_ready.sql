@@ -75,7 +75,7 @@ BEGIN
                 part := contentq.choose_aged(
                     CASE WHEN choose_ready.max_tasks = 1 THEN (random() < 0.5)::integer
                          ELSE (choose_ready.max_tasks - cardinality(chosen) + 1) / 2 END,
-                    now_ - settings.aging, choose_ready.categories, held);
+                    now_ - settings.aging, choose_ready.categories, held, chosen, settings.deadlines);
             END IF;
             urgency := 11;
             WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
