@@ -183,13 +183,55 @@ COMMENT ON TABLE contentq.silent_commits IS
 COMMENT ON COLUMN contentq.silent_commits.place IS 'The process id of the session, modulo 64.';
 
 COMMENT ON TABLE contentq.gates IS
-    'Every gate that was ever closed: until opens_at, no worker that was registered with it claims anything.';
+    'What is set and known of providers: how many tasks of the workers that registered with a gate may start now. A gate '
+    'that was neither set nor closed, and of which no refusal was reported, has no row.';
 COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
-COMMENT ON COLUMN contentq.gates.opens_at IS 'When it opens again; infinity: when someone calls open_gate().';
+COMMENT ON COLUMN contentq.gates.opens_at IS
+    'Until then none of its workers claims anything; infinity: until someone calls open_gate().';
 COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
-COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin again with a single task.';
+COMMENT ON COLUMN contentq.gates.half_open IS
+    'Whether, once its time has come, one task of the fleet is to show that the provider answers.';
 COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
-COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
+COMMENT ON COLUMN contentq.gates.closed_by IS
+    'Who closed it: user, program, address; contentq: what was reported of the provider.';
+COMMENT ON COLUMN contentq.gates.requests_per_minute IS 'Set by operators: how many tasks may start a minute.';
+COMMENT ON COLUMN contentq.gates.tokens_per_minute IS
+    'Set by operators: how many tokens tasks may take a minute, as their results say (prompt_tokens, completion_tokens).';
+COMMENT ON COLUMN contentq.gates.max_running IS 'Set by operators: how many tasks of its workers may run at once.';
+COMMENT ON COLUMN contentq.gates.peak IS
+    'Learned: tasks a second that the provider took when refusals last cut the pace; NULL: nothing limits it.';
+COMMENT ON COLUMN contentq.gates.grown IS
+    'Seconds for which the pace has limited its workers since it was cut: what it has grown by follows from them.';
+COMMENT ON COLUMN contentq.gates.is_ramping IS
+    'Whether the pace doubles each second, since the limit is not known well yet.';
+COMMENT ON COLUMN contentq.gates.cut_at IS
+    'When it was cut, or went back after a trial: refusals of attempts that began before are no news.';
+COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed then.';
+COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks a second; NULL: there was none.';
+COMMENT ON COLUMN contentq.gates.cut_share IS
+    'The share of calls that was refused before the cut, while it is not clear whether the cut has helped.';
+COMMENT ON COLUMN contentq.gates.noise IS 'The share of calls that the provider refuses at any pace.';
+COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found; it counts for five minutes.';
+COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider answers nothing; NULL when it answers.';
+COMMENT ON COLUMN contentq.gates.level IS 'How many tasks could start at spent_at: the token bucket.';
+COMMENT ON COLUMN contentq.gates.spent_at IS 'When tasks were last taken from the bucket.';
+COMMENT ON COLUMN contentq.gates.tokens_left IS 'How many tokens could be used at spent_at.';
+COMMENT ON COLUMN contentq.gates.tokens_seen IS
+    'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
+COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
+
+COMMENT ON TABLE contentq.gate_events IS
+    'Calls that providers refused or did not answer, as workers reported them: kept for some minutes.';
+COMMENT ON COLUMN contentq.gate_events.id IS 'In order of the reports.';
+COMMENT ON COLUMN contentq.gate_events.key IS 'The gate of the provider.';
+COMMENT ON COLUMN contentq.gate_events.at IS 'When it was reported.';
+COMMENT ON COLUMN contentq.gate_events.began_at IS 'When the attempt had begun: started_at of the task.';
+COMMENT ON COLUMN contentq.gate_events.kind IS
+    'refused; exhausted: the provider said that nothing is left; unanswered.';
+COMMENT ON COLUMN contentq.gate_events.until IS 'The time that the provider named; NULL when it named none.';
+COMMENT ON COLUMN contentq.gate_events.message IS 'What it said, up to 500 characters.';
+COMMENT ON COLUMN contentq.gate_events.calls IS 'How many tasks the gate''s workers had claimed by then.';
+COMMENT ON COLUMN contentq.gate_events.answered IS 'How many of their attempts had been answered by then.';
 
 COMMENT ON TABLE contentq.cap_locks IS
     'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id '

@@ -157,6 +157,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_define
 GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;
 GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_commits, contentq.cap_locks TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage, contentq.durations TO contentq_definer;
+GRANT SELECT, INSERT, DELETE ON contentq.gate_events TO contentq_definer;
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
@@ -175,9 +176,12 @@ DECLARE
         ],
         "contentq_operator": [
             "cancel", "requeue", "explain", "gate_closure_text", "spent_this_month", "backoff", "open_gate",
-            "close_gate", "sweep_timeouts", "rescue_dead_workers", "promote_scheduled", "cleanup", "maintain"
+            "close_gate", "set_gate", "gate_wait", "gate_state", "gate_pace", "gate_cycle", "gate_running", "gate_totals", "sweep_timeouts", "rescue_dead_workers", "promote_scheduled", "cleanup", "maintain"
         ],
-        "contentq_reader": ["explain", "gate_closure_text", "spent_this_month", "backoff"]
+        "contentq_reader": [
+            "explain", "gate_closure_text", "spent_this_month", "backoff", "gate_wait", "gate_state", "gate_pace",
+            "gate_cycle", "gate_running", "gate_totals"
+        ]
     }';
     ours oid[];
     missing text;

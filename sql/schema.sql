@@ -73,12 +73,13 @@ CREATE FUNCTION contentq.account_room(account public.accounts, starting integer 
     SELECT CASE
         WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
         THEN 0
-        ELSE greatest(account.max_running - account_room.starting - (
+        WHEN account.max_running IS NOT NULL
+        THEN greatest(account.max_running - account_room.starting - (
             SELECT count(*)
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
               AND t.account_id = account.id
-        ), least(account.max_running, 0))::integer
+        ), 0)::integer
     END;
 $$;
 
@@ -86,9 +87,28 @@ $$;
 
 COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running and its monthly_budget; NULL: any number.';
 
+-- Name: add_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.add_gate(key text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5ms'
+    AS $$
+BEGIN
+    INSERT INTO contentq.gates (key) VALUES (add_gate.key) ON CONFLICT DO NOTHING;
+EXCEPTION
+    WHEN lock_not_available THEN
+        NULL;
+END;
+$$;
+
+-- Name: FUNCTION add_gate(key text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.add_gate(key text) IS 'Internal: adds the row of a gate, unless another session is about to.';
+
 -- Name: add_usage(bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.add_usage(ids bigint[], usages text[]) RETURNS void
+CREATE FUNCTION contentq.add_usage(ids bigint[], usages text[]) RETURNS numeric
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -137,7 +157,7 @@ BEGIN
         GROUP BY s.account_id, s.model
     ) AS c;
     IF all_accounts IS NULL THEN
-        RETURN;
+        RETURN 0;
     END IF;
 
     SELECT array_agg(f.id ORDER BY f.place)
@@ -169,12 +189,13 @@ BEGIN
     FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
         AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
     WHERE c.id IS NULL;
+    RETURN (SELECT sum(n.tokens) FROM unnest(all_prompt_tokens || all_completion_tokens) AS n (tokens));
 END;
 $$;
 
 -- Name: FUNCTION add_usage(ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal: adds what attempts at these tasks have cost to the usage of their accounts.';
+COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal: adds what attempts at these tasks have cost to the usage of their accounts; returns their tokens.';
 
 -- Name: admit(bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -198,9 +219,9 @@ BEGIN
     FOR each IN
         SELECT a AS account, c.chosen
         FROM (
-            SELECT t.account_id, array_agg(t.id::bigint ORDER BY array_position(admit.ids, t.id::bigint)) AS chosen
-            FROM public.content_generation_tasks AS t
-            WHERE t.id = ANY (admit.ids)
+            SELECT t.account_id, array_agg(u.id ORDER BY u.place) AS chosen
+            FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
             GROUP BY t.account_id
         ) AS c
         JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
@@ -222,9 +243,9 @@ BEGIN
         ELSE
             room := contentq.account_room(each.account, (
                 SELECT count(*)::integer
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = ANY (admit.starting)
-                  AND t.account_id + 0 = (each.account).id
+                FROM unnest(admit.starting) AS u (id)
+                JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
+                WHERE t.account_id + 0 = (each.account).id
             ));
         END IF;
         IF room < cardinality(each.chosen) THEN
@@ -1322,7 +1343,8 @@ BEGIN
         reason = excluded.reason,
         half_open = excluded.half_open,
         closed_at = excluded.closed_at,
-        closed_by = excluded.closed_by
+        closed_by = excluded.closed_by,
+        outage_since = NULL
     WHERE g.opens_at < excluded.opens_at;
     IF FOUND THEN
         PERFORM contentq.notify_ready();
@@ -1334,7 +1356,7 @@ $$;
 
 -- Name: FUNCTION close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean) IS 'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. Workers'' logins close gates of their own workers only, for an hour at most. Returns until when it is closed.';
+COMMENT ON FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean) IS 'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. half_open: one task of the fleet is tried first then. Workers'' logins close gates of their own workers only, for an hour at most. Returns until when it is closed.';
 
 -- Name: complete(bigint, bigint[], integer[], text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1351,6 +1373,8 @@ CREATE FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts integ
 DECLARE
     completed bigint[];
     completed_results text[];
+    last_began_at timestamptz;
+    tokens numeric;
 BEGIN
     IF NOT contentq.is_own_worker(complete.worker_id) THEN
         RETURN;
@@ -1383,10 +1407,10 @@ BEGIN
           AND contentq.is_held(t.status, t.worker_id, complete.worker_id)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        RETURNING t.id, r.result
+        RETURNING t.id, r.result, t.started_at
     )
-    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result)
-    INTO completed, completed_results
+    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result), max(c.started_at)
+    INTO completed, completed_results, last_began_at
     FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
@@ -1400,8 +1424,9 @@ BEGIN
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.add_usage(completed, completed_results);
+        tokens := contentq.add_usage(completed, completed_results);
     END IF;
+    PERFORM contentq.note_answers(complete.worker_id, cardinality(completed), last_began_at, tokens);
 
     -- + 0: their contents are found by id, and not among all those of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
@@ -1722,9 +1747,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason: not due, paused, budget used up, gate closed, no live worker, all full, so many ahead of it; or what became of it.';
 
--- Name: fail(bigint, bigint, integer, text, boolean, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: fail(bigint, bigint, integer, text, boolean, interval, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text) RETURNS text
+CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text, unanswered boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -1732,6 +1757,7 @@ CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, mess
 #variable_conflict use_column
 DECLARE
     task public.content_generation_tasks;
+    delay interval := fail.retry_after;
 BEGIN
     IF NOT contentq.is_own_worker(fail.worker_id) THEN
         RETURN NULL;
@@ -1751,17 +1777,23 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
+    IF fail.unanswered THEN
+        delay := contentq.note_unanswered(fail.worker_id, task.started_at, task.retry_count, delay, fail.message);
+    ELSE
+        PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
+        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at);
+    END IF;
+
     RETURN contentq.record_failure(
         task.id, fail.message, fail.error_class, coalesce(fail.permanent, false),
-        coalesce(fail.retry_after, contentq.backoff(task.retry_count))
+        coalesce(delay, contentq.backoff(task.retry_count))
     );
 END;
 $$;
 
--- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
+COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt. unanswered: the provider did not answer the call.';
 
 -- Name: failing_wait(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1857,6 +1889,219 @@ $$;
 
 COMMENT ON FUNCTION contentq.fit_claim(ids bigint[]) IS 'Internal: the first of these tasks whose texts come to 16 MB together; one at least.';
 
+-- Name: gates; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.gates (
+    key text NOT NULL,
+    opens_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    reason text,
+    half_open boolean DEFAULT false NOT NULL,
+    closed_at timestamp with time zone,
+    closed_by text,
+    requests_per_minute numeric,
+    tokens_per_minute numeric,
+    max_running integer,
+    peak double precision,
+    grown double precision DEFAULT 0 NOT NULL,
+    is_ramping boolean DEFAULT false NOT NULL,
+    cut_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    cut_calls bigint DEFAULT 0 NOT NULL,
+    cut_from double precision,
+    cut_share double precision,
+    noise double precision DEFAULT 0 NOT NULL,
+    noise_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    outage_since timestamp with time zone,
+    level double precision DEFAULT 1 NOT NULL,
+    spent_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    tokens_left double precision,
+    tokens_seen numeric DEFAULT 0 NOT NULL,
+    folded_id bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
+    CONSTRAINT gates_key_check CHECK ((key <> ''::text)),
+    CONSTRAINT gates_max_running_check CHECK ((max_running > 0)),
+    CONSTRAINT gates_requests_per_minute_check CHECK (((requests_per_minute > (0)::numeric) AND (requests_per_minute <= '1000000000'::numeric))),
+    CONSTRAINT gates_tokens_per_minute_check CHECK (((tokens_per_minute > (0)::numeric) AND (tokens_per_minute <= '1000000000000'::numeric)))
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.gates IS 'What is set and known of providers: how many tasks of the workers that registered with a gate may start now. A gate that was neither set nor closed, and of which no refusal was reported, has no row.';
+
+-- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
+
+-- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.opens_at IS 'Until then none of its workers claims anything; infinity: until someone calls open_gate().';
+
+-- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
+
+-- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.half_open IS 'Whether, once its time has come, one task of the fleet is to show that the provider answers.';
+
+-- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
+
+-- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address; contentq: what was reported of the provider.';
+
+-- Name: COLUMN gates.requests_per_minute; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.requests_per_minute IS 'Set by operators: how many tasks may start a minute.';
+
+-- Name: COLUMN gates.tokens_per_minute; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_per_minute IS 'Set by operators: how many tokens tasks may take a minute, as their results say (prompt_tokens, completion_tokens).';
+
+-- Name: COLUMN gates.max_running; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.max_running IS 'Set by operators: how many tasks of its workers may run at once.';
+
+-- Name: COLUMN gates.peak; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.peak IS 'Learned: tasks a second that the provider took when refusals last cut the pace; NULL: nothing limits it.';
+
+-- Name: COLUMN gates.grown; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.grown IS 'Seconds for which the pace has limited its workers since it was cut: what it has grown by follows from them.';
+
+-- Name: COLUMN gates.is_ramping; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.is_ramping IS 'Whether the pace doubles each second, since the limit is not known well yet.';
+
+-- Name: COLUMN gates.cut_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_at IS 'When it was cut, or went back after a trial: refusals of attempts that began before are no news.';
+
+-- Name: COLUMN gates.cut_calls; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed then.';
+
+-- Name: COLUMN gates.cut_from; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks a second; NULL: there was none.';
+
+-- Name: COLUMN gates.cut_share; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_share IS 'The share of calls that was refused before the cut, while it is not clear whether the cut has helped.';
+
+-- Name: COLUMN gates.noise; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.noise IS 'The share of calls that the provider refuses at any pace.';
+
+-- Name: COLUMN gates.noise_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found; it counts for five minutes.';
+
+-- Name: COLUMN gates.outage_since; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider answers nothing; NULL when it answers.';
+
+-- Name: COLUMN gates.level; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.level IS 'How many tasks could start at spent_at: the token bucket.';
+
+-- Name: COLUMN gates.spent_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.spent_at IS 'When tasks were last taken from the bucket.';
+
+-- Name: COLUMN gates.tokens_left; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_left IS 'How many tokens could be used at spent_at.';
+
+-- Name: COLUMN gates.tokens_seen; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_seen IS 'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
+
+-- Name: COLUMN gates.folded_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
+
+-- Name: fold_gate_events(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    totals record;
+    folded contentq.gates;
+BEGIN
+    SELECT t.* INTO totals FROM contentq.gate_totals(gate.key) AS t;
+    folded := contentq.judge_unanswered(gate, totals.answered, totals.last_answered, now_);
+    folded := contentq.judge_refusals(folded, totals.calls, totals.last_answered, now_);
+    folded.folded_id := greatest(gate.folded_id, (
+        SELECT e.id
+        FROM contentq.gate_events AS e
+        WHERE e.key = gate.key
+        ORDER BY e.key DESC, e.id DESC
+        LIMIT 1
+    ));
+    UPDATE contentq.gates AS g
+    SET opens_at = folded.opens_at,
+        reason = folded.reason,
+        half_open = folded.half_open,
+        closed_at = folded.closed_at,
+        closed_by = folded.closed_by,
+        peak = folded.peak,
+        grown = folded.grown,
+        is_ramping = folded.is_ramping,
+        cut_at = folded.cut_at,
+        cut_calls = folded.cut_calls,
+        cut_from = folded.cut_from,
+        cut_share = folded.cut_share,
+        noise = folded.noise,
+        noise_at = folded.noise_at,
+        outage_since = folded.outage_since,
+        level = folded.level,
+        folded_id = folded.folded_id
+    WHERE g.key = gate.key;
+    RETURN folded;
+END;
+$$;
+
+-- Name: FUNCTION fold_gate_events(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: finds out what was reported of a provider, and writes what follows into the row of its gate.';
+
+-- Name: forget_gate_events(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.forget_gate_events(max_rows integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    deleted integer;
+BEGIN
+    DELETE FROM contentq.gate_events
+    WHERE id = ANY (ARRAY(
+        SELECT o.id
+        FROM (
+            SELECT e.id, e.at
+            FROM contentq.gate_events AS e
+            ORDER BY e.id
+            LIMIT forget_gate_events.max_rows
+            FOR UPDATE SKIP LOCKED
+        ) AS o
+        WHERE o.at < clock_timestamp() - interval '10 minutes'
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted;
+END;
+$$;
+
+-- Name: FUNCTION forget_gate_events(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.forget_gate_events(max_rows integer) IS 'Internal: deletes up to max_rows of what was reported of providers more than ten minutes ago.';
+
 -- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.forget_worker(worker_id bigint) RETURNS void
@@ -1888,8 +2133,8 @@ BEGIN
         WHERE t.id = ANY (marked);
     END IF;
 
-    DELETE FROM contentq.claimers
-    WHERE worker_id = (SELECT c.worker_id
+    DELETE FROM contentq.claimers AS d
+    WHERE d.worker_id = (SELECT c.worker_id
                        FROM contentq.claimers AS c
                        WHERE c.worker_id = forget_worker.worker_id
                        FOR UPDATE SKIP LOCKED);
@@ -1900,47 +2145,6 @@ $$;
 -- Name: FUNCTION forget_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.forget_worker(worker_id bigint) IS 'Internal: removes the row of a worker that holds nothing any more.';
-
--- Name: gates; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.gates (
-    key text NOT NULL,
-    opens_at timestamp with time zone NOT NULL,
-    reason text,
-    half_open boolean DEFAULT false NOT NULL,
-    closed_at timestamp with time zone NOT NULL,
-    closed_by text,
-    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
-    CONSTRAINT gates_key_check CHECK ((key <> ''::text))
-);
-
--- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.gates IS 'Every gate that was ever closed: until opens_at, no worker that was registered with it claims anything.';
-
--- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
-
--- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.opens_at IS 'When it opens again; infinity: when someone calls open_gate().';
-
--- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
-
--- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.half_open IS 'Whether each worker is to begin again with a single task.';
-
--- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
-
--- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address.';
 
 -- Name: gate_closure_text(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1960,39 +2164,376 @@ $$;
 
 COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
 
--- Name: gate_room(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: gate_cycle(double precision); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.gate_room(key text, wanted integer) RETURNS integer
-    LANGUAGE sql
+CREATE FUNCTION contentq.gate_cycle(peak double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT CASE
-        WHEN EXISTS (SELECT FROM contentq.gates AS g WHERE g.key = gate_room.key AND g.opens_at > clock_timestamp())
-        THEN 0
-        ELSE gate_room.wanted
-    END;
+    SELECT greatest(5, 60 / gate_cycle.peak);
 $$;
 
--- Name: FUNCTION gate_room(key text, wanted integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION gate_cycle(peak double precision); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_room(key text, wanted integer) IS 'Internal: how many tasks a gate lets begin now.';
+COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds until the pace of a gate is back where it was cut.';
 
--- Name: gate_wait(text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: gate_is_free(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.gate_wait(key text) RETURNS TABLE(next_in interval, why text)
+CREATE FUNCTION contentq.gate_is_free(gate contentq.gates, now_ timestamp with time zone) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT (gate_is_free.gate).opens_at <= gate_is_free.now_
+           AND NOT (gate_is_free.gate).half_open
+           AND num_nonnulls((gate_is_free.gate).requests_per_minute, (gate_is_free.gate).tokens_per_minute,
+                            (gate_is_free.gate).max_running, (gate_is_free.gate).peak) = 0;
+$$;
+
+-- Name: FUNCTION gate_is_free(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_is_free(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: whether a gate is open and limits nothing.';
+
+-- Name: gate_outage(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_outage(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT min(e.at)
+    FROM (
+        SELECT e.*
+        FROM contentq.gate_events AS e
+        WHERE e.key = (gate_outage.gate).key
+        ORDER BY e.key DESC, e.id DESC
+        LIMIT 300
+    ) AS e
+    WHERE e.kind = 'unanswered'
+      AND e.began_at >= (gate_outage.gate).opens_at
+      AND e.at > greatest(gate_outage.last_answered, gate_outage.now_ - interval '2 minutes')
+    HAVING count(*) >= 3
+       AND count(*) >= 0.33 * (gate_outage.answered - min(e.answered));
+$$;
+
+-- Name: FUNCTION gate_outage(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_outage(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: since when a provider has answered nothing; NULL when it answers.';
+
+-- Name: gate_pace(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT least(
+        (gate_pace.gate).requests_per_minute::float8 / 60,
+        CASE
+            WHEN (gate_pace.gate).is_ramping
+            THEN (gate_pace.gate).peak * power(2, least((gate_pace.gate).grown, 30))
+            ELSE (gate_pace.gate).peak
+                 * (1 + 0.1 * power((gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) - 1, 3))
+        END
+    );
+$$;
+
+-- Name: FUNCTION gate_pace(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_pace(gate contentq.gates) IS 'Internal: how many tasks may start a second at a gate, as it was set or learned; NULL without a limit.';
+
+-- Name: gate_room(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_room(key text, wanted integer, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    gate contentq.gates;
+    newest constant bigint := (
+        SELECT e.id
+        FROM contentq.gate_events AS e
+        WHERE e.key = gate_room.key
+        ORDER BY e.key DESC, e.id DESC
+        LIMIT 1
+    );
+    is_free boolean;
+BEGIN
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key;
+    is_free := NOT FOUND OR contentq.gate_is_free(gate, now_);
+    IF is_free AND coalesce(newest <= gate.folded_id, newest IS NULL) THEN
+        RETURN wanted;
+    ELSIF gate.key IS NULL THEN
+        PERFORM contentq.add_gate(gate_room.key);
+    END IF;
+
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        -- Whoever has a free one is finding out what was reported.
+        IF is_free THEN
+            RETURN wanted;
+        END IF;
+        PERFORM contentq.note_look_again(true);
+        RETURN 0;
+    END IF;
+    IF newest > gate.folded_id OR gate.half_open AND gate.opens_at <= now_ THEN
+        gate := contentq.fold_gate_events(gate, now_);
+    END IF;
+    RETURN (SELECT least(wanted, s.room) FROM contentq.gate_state(gate, now_) AS s);
+END;
+$$;
+
+-- Name: FUNCTION gate_room(key text, wanted integer, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_room(key text, wanted integer, now_ timestamp with time zone) IS 'Internal: how many of so many tasks may start now at a gate.';
+
+-- Name: gate_running(text, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS integer
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT coalesce(sum(r.running), 0)::integer
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL (
+        -- A range, which only the index on the holders of tasks serves; = would make any index do.
+        SELECT count(*) AS running
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN w.id AND w.id
+          AND t.status = 'processing'
+          AND t.started_at BETWEEN gate_running.since AND gate_running.until
+    ) AS r
+    WHERE w.gate = gate_running.key
+       OR gate_running.key = '*';
+$$;
+
+-- Name: FUNCTION gate_running(key text, since timestamp with time zone, until timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_running(key text, since timestamp with time zone, until timestamp with time zone) IS 'Internal: how many tasks of a gate''s workers are running that began between these times.';
+
+-- Name: gate_state(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    burst constant float8 := 0.05;
+    -- Seconds of tasks that are waited for, so that a high pace does not mean as many claims.
+    together constant float8 := 0.025;
+    -- No one is told of a task that ends or of an answer that a probe gets (but see note_answers()).
+    look_again constant interval := '500 milliseconds';
+    pace constant float8 := contentq.gate_pace(gate);
+    since timestamptz;
+    totals record;
+    expected float8;
+    allowed float8;
+    running integer;
+BEGIN
+    room := 2147483647;
+    IF gate.opens_at > now_ THEN
+        room := 0;
+        next_in := CASE WHEN gate.opens_at < 'infinity' THEN gate.opens_at - now_ END;
+        why := 'closed' || contentq.gate_closure_text(gate);
+        RETURN;
+    ELSIF gate.half_open THEN
+        room := CASE WHEN contentq.gate_running(gate.key, gate.opens_at) = 0 THEN 1 ELSE 0 END;
+        next_in := look_again;
+        why := 'one task tries whether the provider is back';
+        RETURN;
+    END IF;
+    -- While it was closed, nothing was added.
+    since := greatest(gate.spent_at, gate.opens_at);
+
+    IF pace IS NOT NULL THEN
+        level := least(
+            greatest(1, pace * burst),
+            CASE WHEN isfinite(since) THEN gate.level + pace * extract(epoch FROM now_ - since) ELSE 1 END
+        );
+        -- A hair less than a whole task is one: whoever waits until it is there must not find it missing.
+        room := floor(level + 1e-6);
+        IF room < 1 THEN
+            next_in := make_interval(secs => (greatest(1, pace * together) - level) / pace);
+            why := format('its turn at %s a second', round(pace::numeric, CASE WHEN pace < 10 THEN 2 ELSE 1 END));
+            RETURN;
+        END IF;
+    END IF;
+
+    IF gate.tokens_per_minute IS NOT NULL THEN
+        allowed := gate.tokens_per_minute / 60;
+        SELECT t.* INTO totals FROM contentq.gate_totals(gate.key) AS t;
+        expected := CASE WHEN totals.answered >= 3 THEN totals.tokens / totals.answered ELSE allowed END;
+        tokens_used := totals.tokens + (expected * contentq.gate_running(gate.key))::numeric;
+        tokens_left := least(
+            greatest(allowed, expected),
+            CASE WHEN gate.tokens_left IS NOT NULL AND isfinite(gate.spent_at)
+                 THEN gate.tokens_left + allowed * extract(epoch FROM now_ - gate.spent_at)
+                      - (tokens_used - gate.tokens_seen)::float8 END
+        );
+        IF expected > 0 AND tokens_left < expected * room THEN
+            room := greatest(0, floor(tokens_left / expected + 1e-6));
+            IF room < 1 THEN
+                next_in := make_interval(secs => least(60, (expected - tokens_left) / allowed));
+                why := format('its turn at %s tokens a minute, of which a task takes %s',
+                              round(gate.tokens_per_minute), round(expected));
+                RETURN;
+            END IF;
+        END IF;
+    END IF;
+
+    IF gate.max_running IS NOT NULL THEN
+        running := contentq.gate_running(gate.key);
+        room := least(room, greatest(0, gate.max_running - running));
+        IF room < 1 THEN
+            next_in := look_again;
+            why := format('%s of %s running', running, gate.max_running);
+        END IF;
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric) IS 'Internal: how many tasks may start now at a gate, and if none, how long until one may, and why.';
+
+-- Name: gate_totals(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_totals(key text) RETURNS TABLE(calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT coalesce(sum(c.calls), 0)::bigint,
+           coalesce(sum(c.answered), 0)::bigint,
+           coalesce(max(c.last_answered), '-infinity'),
+           coalesce(sum(c.tokens), 0)
+    FROM contentq.workers AS w
+    JOIN contentq.claimers AS c ON c.worker_id = w.id
+    WHERE w.gate = gate_totals.key
+       OR gate_totals.key = '*';
+$$;
+
+-- Name: FUNCTION gate_totals(key text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_totals(key text) IS 'Internal: what the workers of a gate have claimed, what was answered, and the tokens that it took.';
+
+-- Name: gate_events; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.gate_events (
+    id bigint NOT NULL,
+    key text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    kind text NOT NULL,
+    until timestamp with time zone,
+    message text,
+    calls bigint NOT NULL,
+    answered bigint NOT NULL,
+    CONSTRAINT gate_events_kind_check CHECK ((kind = ANY (ARRAY['refused'::text, 'exhausted'::text, 'unanswered'::text])))
+);
+
+-- Name: TABLE gate_events; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.gate_events IS 'Calls that providers refused or did not answer, as workers reported them: kept for some minutes.';
+
+-- Name: COLUMN gate_events.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.id IS 'In order of the reports.';
+
+-- Name: COLUMN gate_events.key; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.key IS 'The gate of the provider.';
+
+-- Name: COLUMN gate_events.at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.at IS 'When it was reported.';
+
+-- Name: COLUMN gate_events.began_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.began_at IS 'When the attempt had begun: started_at of the task.';
+
+-- Name: COLUMN gate_events.kind; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.kind IS 'refused; exhausted: the provider said that nothing is left; unanswered.';
+
+-- Name: COLUMN gate_events.until; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.until IS 'The time that the provider named; NULL when it named none.';
+
+-- Name: COLUMN gate_events.message; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.message IS 'What it said, up to 500 characters.';
+
+-- Name: COLUMN gate_events.calls; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.calls IS 'How many tasks the gate''s workers had claimed by then.';
+
+-- Name: COLUMN gate_events.answered; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_events.answered IS 'How many of their attempts had been answered by then.';
+
+-- Name: gate_used_up(contentq.gates, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_used_up(gate contentq.gates, last_answered timestamp with time zone, now_ timestamp with time zone) RETURNS contentq.gate_events
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH latest AS (
+        SELECT e.*
+        FROM contentq.gate_events AS e
+        WHERE e.key = (gate_used_up.gate).key
+        ORDER BY e.key DESC, e.id DESC
+        LIMIT 50
+    ),
+    named AS (
+        SELECT e.*
+        FROM latest AS e
+        WHERE e.kind <> 'unanswered'
+          AND e.began_at >= (gate_used_up.gate).cut_at
+          AND e.until > e.at + interval '1.2 seconds'
+          AND e.until > gate_used_up.now_
+    )
+    SELECT n.*
+    FROM named AS n
+    WHERE n.id > (gate_used_up.gate).folded_id
+      AND (n.kind = 'exhausted'
+           OR EXISTS (
+               SELECT
+               FROM (
+                   SELECT f.began_at, row_number() OVER (ORDER BY f.began_at DESC) AS refused
+                   FROM named AS f
+               ) AS f
+               WHERE f.refused >= 5
+                 AND f.began_at > gate_used_up.last_answered
+                 AND f.refused >= 4 * contentq.gate_running((gate_used_up.gate).key, f.began_at)
+           ))
+    ORDER BY n.until DESC
+    LIMIT 1;
+$$;
+
+-- Name: FUNCTION gate_used_up(gate contentq.gates, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_used_up(gate contentq.gates, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the refusal that says until when a provider takes nothing at all, if it does.';
+
+-- Name: gate_wait(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS TABLE(next_in interval, why text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT CASE WHEN g.opens_at < 'infinity' THEN g.opens_at - clock_timestamp() END,
-           format('gate %s: closed%s', g.key, contentq.gate_closure_text(g))
+    SELECT s.next_in, format('gate %s: %s', g.key, s.why)
     FROM contentq.gates AS g
+    CROSS JOIN LATERAL contentq.gate_state(g, gate_wait.now_) AS s
     WHERE g.key = gate_wait.key
-      AND g.opens_at > clock_timestamp();
+      AND s.room < 1;
 $$;
 
--- Name: FUNCTION gate_wait(key text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION gate_wait(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_wait(key text) IS 'Internal: what a gate makes its workers wait for, and how long.';
+COMMENT ON FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone) IS 'Internal: what a gate makes its workers wait for, and how long; no row when a task may start.';
 
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2220,6 +2761,202 @@ CREATE FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time 
 
 COMMENT ON FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer) IS 'Internal: whether a task with these values waits for nothing of its own.';
 
+-- Name: judge_refusals(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    -- A share of refusals that is let pass at a pace that was good before, and without one.
+    small constant float8 := 0.025;
+    -- Refusals that are expected in a trial before it is judged.
+    enough constant float8 := 8;
+    lowest constant float8 := 0.01;
+    pace constant float8 := contentq.gate_pace(gate);
+    noise constant float8 := CASE WHEN gate.noise_at > now_ - interval '5 minutes' THEN gate.noise ELSE 0 END;
+    is_probing constant boolean :=
+        gate.is_ramping OR coalesce(gate.peak IS NOT NULL AND gate.grown >= contentq.gate_cycle(gate.peak), false);
+    used_up contentq.gate_events;
+    seen record;
+    claimed float8;
+    expected float8;
+    seconds float8;
+    share float8;
+    rate float8;
+BEGIN
+    used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
+    IF used_up.until > gate.opens_at THEN
+        -- What was taken since it was used up the last time.
+        seconds := CASE WHEN isfinite(gate.cut_at) THEN extract(epoch FROM now_ - gate.cut_at) END;
+        IF seconds < 600 THEN
+            rate := (judge_refusals.calls - gate.cut_calls - (
+                SELECT count(*)
+                FROM contentq.gate_events AS e
+                WHERE e.key = gate.key
+                  AND e.kind <> 'unanswered'
+                  AND e.began_at >= gate.cut_at
+                  AND e.at > gate.cut_at
+            )) / seconds;
+            IF rate > lowest THEN
+                gate.peak := rate;
+                gate.grown := 0;
+                gate.is_ramping := false;
+            END IF;
+        END IF;
+        gate.opens_at := used_up.until;
+        gate.half_open := used_up.until >= used_up.at + interval '1 hour';
+        gate.reason := used_up.message;
+        gate.closed_at := now_;
+        gate.closed_by := 'contentq';
+        gate.cut_share := NULL;
+        gate.cut_at := now_;
+        gate.cut_calls := judge_refusals.calls;
+        gate.level := least(gate.level, 1);
+        RETURN gate;
+    END IF;
+
+    SELECT count(*) AS refused,
+           count(*) FILTER (WHERE e.id > gate.folded_id) AS new,
+           count(*) FILTER (WHERE e.began_at >= e.first_at) AS refused_since,
+           min(e.at) AS first_at,
+           min(e.calls) AS first_calls
+    INTO seen
+    FROM (
+        SELECT e.*, min(e.at) OVER () AS first_at
+        FROM (
+            SELECT e.*
+            FROM contentq.gate_events AS e
+            WHERE e.key = gate.key
+            ORDER BY e.key DESC, e.id DESC
+            LIMIT 1000
+        ) AS e
+        WHERE e.kind <> 'unanswered'
+          AND e.began_at >= gate.cut_at
+          AND e.at > now_ - make_interval(secs => CASE WHEN gate.peak IS NULL THEN 5
+                                                       ELSE contentq.gate_cycle(gate.peak) END)
+    ) AS e;
+    IF seen.new = 0 THEN
+        RETURN gate;
+    END IF;
+
+    IF gate.cut_share IS NOT NULL AND NOT is_probing THEN
+        claimed := greatest(judge_refusals.calls - gate.cut_calls, seen.refused);
+        expected := gate.cut_share * claimed;
+        IF expected < enough AND seen.refused < enough THEN
+            RETURN gate;
+        ELSIF seen.refused BETWEEN 0.6 * expected AND 1.6 * expected THEN
+            gate.cut_at := now_;
+            gate.cut_calls := judge_refusals.calls;
+            IF pace > 0.75 * gate.cut_from THEN
+                gate.peak := 0.8 * gate.peak;
+                gate.grown := 0;
+                RETURN gate;
+            END IF;
+            gate.noise := seen.refused / claimed;
+            gate.noise_at := now_;
+            gate.peak := gate.cut_from;
+            gate.grown := coalesce(contentq.gate_cycle(gate.peak), 0);
+            gate.is_ramping := false;
+            gate.cut_share := NULL;
+            RETURN gate;
+        END IF;
+        gate.cut_share := NULL;
+    END IF;
+
+    -- Of what began since the first of them was reported.
+    claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
+    expected := claimed * greatest(1.5 * noise, CASE WHEN is_probing THEN 0.005 ELSE small END);
+    IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
+        OR seen.refused_since <= expected + 3 * sqrt(expected)
+    THEN
+        RETURN gate;
+    END IF;
+
+    share := seen.refused_since / (claimed + 3);
+    seconds := extract(epoch FROM now_ - seen.first_at);
+    rate := claimed / greatest(1, seconds);
+    IF pace IS NOT NULL THEN
+        rate := CASE WHEN seconds >= 1 THEN least(rate, pace) ELSE pace END;
+    END IF;
+    gate.cut_from := pace;
+    gate.cut_share := CASE WHEN share < 0.2 THEN share END;
+    gate.peak := greatest(lowest, rate * (1 - greatest(0, share - noise)));
+    gate.grown := 0;
+    -- Little is known then of what would have been taken.
+    gate.is_ramping := pace IS NULL AND seconds < 1
+        OR (gate.is_ramping OR pace IS NULL) AND seen.refused_since >= 0.5 * claimed;
+    gate.cut_at := now_;
+    gate.cut_calls := judge_refusals.calls;
+    gate.level := least(gate.level, 0);
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: what refused calls mean for the pace of a gate.';
+
+-- Name: judge_unanswered(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    shortest constant float8 := 1;
+    longest constant float8 := 30;
+    share constant float8 := 0.25;
+    patience constant interval := '5 seconds';
+    latest contentq.gate_events;
+    began timestamptz;
+BEGIN
+    IF gate.half_open AND gate.opens_at > now_ THEN
+        RETURN gate;
+    END IF;
+    SELECT e.*
+    INTO latest
+    FROM contentq.gate_events AS e
+    WHERE e.key = gate.key
+      AND e.id > gate.folded_id
+      AND (e.kind = 'unanswered' OR gate.half_open)
+      AND e.began_at >= gate.opens_at
+    ORDER BY e.key DESC, e.id DESC
+    LIMIT 1;
+    IF gate.half_open THEN
+        IF judge_unanswered.last_answered >= gate.opens_at
+            OR latest.kind <> 'unanswered' AND gate.outage_since IS NOT NULL
+            OR contentq.gate_running(gate.key, gate.opens_at, now_ - patience) > 0
+        THEN
+            gate.half_open := false;
+            gate.outage_since := NULL;
+            RETURN gate;
+        END IF;
+        began := CASE WHEN latest.kind = 'unanswered' THEN coalesce(gate.outage_since, latest.at) END;
+    ELSIF latest.id IS NOT NULL THEN
+        began := contentq.gate_outage(gate, judge_unanswered.answered, judge_unanswered.last_answered, now_);
+    END IF;
+    IF began IS NOT NULL THEN
+        gate.outage_since := began;
+        gate.half_open := true;
+        gate.opens_at := now_ + make_interval(secs => greatest(
+            least(longest, greatest(shortest, share * extract(epoch FROM now_ - began))) * (0.9 + 0.2 * random()),
+            least(longest, coalesce(extract(epoch FROM latest.until - now_), 0))
+        ));
+        gate.reason := latest.message;
+        gate.closed_at := now_;
+        gate.closed_by := 'contentq';
+    END IF;
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: closes a gate whose provider does not answer, and opens it when it does again.';
+
 -- Name: lock_holder(xid); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.lock_holder(holder xid) RETURNS text
@@ -2432,6 +3169,7 @@ BEGIN
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
+                done := greatest(done, contentq.forget_gate_events(batch));
                 DELETE FROM contentq.claimers
                 WHERE worker_id = ANY (ARRAY(
                     SELECT c.worker_id
@@ -2588,6 +3326,44 @@ $$;
 
 COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate lets it or a scheduled task becomes ready, a second while ready tasks may not start; NULL when no such time is known. To be called in the statement of the claim.';
 
+-- Name: note_answers(bigint, integer, timestamp with time zone, numeric); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric DEFAULT 0) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_answers.worker_id);
+BEGIN
+    IF gate_key IS NULL OR coalesce(note_answers.answered, 0) < 1 AND coalesce(note_answers.tokens, 0) = 0 THEN
+        RETURN;
+    END IF;
+    PERFORM FROM contentq.claimers AS c WHERE c.worker_id = note_answers.worker_id FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE contentq.claimers AS c
+    SET answered = c.answered + note_answers.answered,
+        last_answered = greatest(c.last_answered, note_answers.last_began_at),
+        tokens = c.tokens + coalesce(note_answers.tokens, 0)
+    WHERE c.worker_id = note_answers.worker_id;
+    IF EXISTS (
+        SELECT
+        FROM contentq.gates AS g
+        WHERE g.key = gate_key
+          AND g.half_open
+          AND g.opens_at <= note_answers.last_began_at
+    ) THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker.';
+
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.workers (
@@ -2685,6 +3461,7 @@ BEGIN
                              FOR NO KEY UPDATE SKIP LOCKED);
         PERFORM contentq.spend_gate(worker.gate, note_calls.number);
     END IF;
+    PERFORM contentq.spend_gate('*', note_calls.number);
 END;
 $$;
 
@@ -2730,6 +3507,22 @@ $_$;
 
 COMMENT ON FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) IS 'Internal: counts the quick failures of a worker, so that one that only fails is slowed.';
 
+-- Name: note_gate_event(text, timestamp with time zone, text, timestamp with time zone, text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    INSERT INTO contentq.gate_events (key, at, began_at, kind, until, message, calls, answered)
+    SELECT note_gate_event.key, note_gate_event.now_, note_gate_event.began_at, note_gate_event.kind,
+           least(note_gate_event.until, note_gate_event.now_ + interval '1 hour'), contentq.shorten(note_gate_event.message, 500), t.calls, t.answered
+    FROM contentq.gate_totals(note_gate_event.key) AS t;
+$$;
+
+-- Name: FUNCTION note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone) IS 'Internal: notes that a provider has refused a call, or not answered it.';
+
 -- Name: note_look_again(boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.note_look_again(look_again boolean) RETURNS void
@@ -2748,6 +3541,47 @@ $$;
 -- Name: FUNCTION note_look_again(look_again boolean); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.note_look_again(look_again boolean) IS 'Internal: tells next_claim_in() of the same transaction whether a claim should be made again in a moment.';
+
+-- Name: note_unanswered(bigint, timestamp with time zone, integer, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) RETURNS interval
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    spread constant interval := '10 seconds';
+    now_ constant timestamptz := clock_timestamp();
+    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
+    gate contentq.gates;
+    totals record;
+BEGIN
+    IF gate_key IS NULL OR gate_key = '*' THEN
+        RETURN retry_after;
+    END IF;
+    PERFORM contentq.note_gate_event(
+        gate_key, note_unanswered.began_at, 'unanswered', now_ + retry_after, note_unanswered.message
+    );
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_key;
+    gate.key := gate_key;
+    gate.opens_at := coalesce(gate.opens_at, '-infinity');
+    IF NOT coalesce(gate.half_open, false) THEN
+        SELECT t.* INTO totals FROM contentq.gate_totals(gate_key) AS t;
+        IF contentq.gate_outage(gate, totals.answered, totals.last_answered, now_) IS NULL THEN
+            RETURN retry_after;
+        END IF;
+    END IF;
+    RETURN greatest(
+        note_unanswered.retry_after,
+        least(greatest(gate.opens_at, now_ + interval '1 second'), now_ + interval '1 minute') - now_
+        + spread * (note_unanswered.retry_count + 1) * (0.5 + 0.5 * random())
+    );
+END;
+$$;
+
+-- Name: FUNCTION note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
 
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2968,7 +3802,7 @@ BEGIN
         FOR NO KEY UPDATE OF t
     ) AS h;
     IF held_ids IS NOT NULL THEN
-        PERFORM contentq.add_usage(held_ids, held_usages);
+        PERFORM contentq.note_answers(record_usage.worker_id, 0, NULL, contentq.add_usage(held_ids, held_usages));
     END IF;
 END;
 $$;
@@ -3533,6 +4367,36 @@ $$;
 
 COMMENT ON FUNCTION contentq.revoked_attempts(worker_id bigint) IS 'Internal: the attempts that a worker should stop, 10,000 at most.';
 
+-- Name: set_gate(text, numeric, numeric, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.set_gate(key text, requests_per_minute numeric DEFAULT NULL::numeric, tokens_per_minute numeric DEFAULT NULL::numeric, max_running integer DEFAULT NULL::integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF coalesce(set_gate.key, '') = '' THEN
+        RAISE EXCEPTION 'a gate is set by its key'
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'It is what workers register with, such as the host of a provider.';
+    END IF;
+    INSERT INTO contentq.gates AS g (key, requests_per_minute, tokens_per_minute, max_running)
+    VALUES (set_gate.key, set_gate.requests_per_minute, set_gate.tokens_per_minute, set_gate.max_running)
+    ON CONFLICT ON CONSTRAINT gates_pkey DO UPDATE
+    SET requests_per_minute = excluded.requests_per_minute,
+        tokens_per_minute = excluded.tokens_per_minute,
+        max_running = excluded.max_running,
+        tokens_left = NULL;
+    -- Those that wait may have to wait no longer.
+    PERFORM contentq.notify_ready();
+END;
+$$;
+
+-- Name: FUNCTION set_gate(key text, requests_per_minute numeric, tokens_per_minute numeric, max_running integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.set_gate(key text, requests_per_minute numeric, tokens_per_minute numeric, max_running integer) IS 'Sets how many tasks of a gate''s workers may start a minute, how many tokens they may take a minute, and how many may run at once; NULL: no limit of that kind. What was learned of the provider stays.';
+
 -- Name: set_row_security(boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.set_row_security(enabled boolean) RETURNS integer
@@ -3672,14 +4536,17 @@ $$;
 
 COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'Internal: the message, cut to max_characters with a note when it is longer.';
 
--- Name: snooze(bigint, bigint, integer, timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: snooze(bigint, bigint, integer, timestamp with time zone, text, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text DEFAULT NULL::text) RETURNS boolean
+CREATE FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, refused_by text DEFAULT NULL::text, nothing_left boolean DEFAULT false) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
     AS $$
 #variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    began_at timestamptz;
 BEGIN
     IF NOT contentq.is_own_worker(snooze.worker_id) THEN
         RETURN false;
@@ -3688,32 +4555,83 @@ BEGIN
 
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
-        scheduled_at = CASE WHEN snooze.resume_at > clock_timestamp() THEN snooze.resume_at END,
+        scheduled_at = CASE
+            WHEN snooze.resume_at <= now_ OR snooze.resume_at IS NULL AND snooze.refused_by IS NULL
+            THEN NULL
+            WHEN snooze.refused_by IS NULL OR snooze.resume_at = 'infinity'
+            THEN snooze.resume_at
+            WHEN snooze.resume_at IS NOT NULL
+            THEN snooze.resume_at + 0.2 * random() * (snooze.resume_at - now_)
+            ELSE now_ + (1 + 0.2 * random())
+                        * least(interval '1 minute',
+                                interval '1 second' * power(2, least(t.attempt - t.retry_count - 1, 10)))
+        END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
-      AND contentq.is_held(t.status, t.worker_id, snooze.worker_id);
-    RETURN FOUND;
+      AND contentq.is_held(t.status, t.worker_id, snooze.worker_id)
+    RETURNING t.started_at INTO began_at;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF snooze.refused_by <> '*' AND EXISTS (
+        SELECT FROM contentq.workers AS w WHERE w.gate = snooze.refused_by AND w.login = session_user
+    ) THEN
+        PERFORM contentq.note_gate_event(
+            snooze.refused_by, began_at, CASE WHEN snooze.nothing_left THEN 'exhausted' ELSE 'refused' END,
+            snooze.resume_at, snooze.message
+        );
+    ELSIF snooze.refused_by IS NOT NULL THEN
+        RAISE WARNING 'no worker of % has gate %, which is said to have refused a call', session_user, snooze.refused_by;
+    END IF;
+    RETURN true;
 END;
 $$;
 
--- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it.';
+COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it. refused_by: the gate whose provider refused the call; nothing_left: it takes none until resume_at. Without resume_at a refused task comes back after a second, later each time.';
 
--- Name: spend_gate(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: spend_gate(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.spend_gate(key text, taken integer) RETURNS void
-    LANGUAGE sql
+CREATE FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS void
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
+DECLARE
+    gate contentq.gates;
+    state record;
+    pace float8;
+    limited float8 := 0;
+BEGIN
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = spend_gate.key;
+    pace := contentq.gate_pace(gate);
+    IF NOT FOUND OR taken < 1 OR pace IS NULL AND gate.tokens_per_minute IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT s.* INTO state FROM contentq.gate_state(gate, now_) AS s;
+    IF taken >= floor(state.level + 1e-6) AND isfinite(gate.spent_at)
+        AND pace < coalesce(gate.requests_per_minute::float8 / 60, 'infinity')
+    THEN
+        -- Not for a time in which nothing was started, as while a database was away.
+        limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
+    END IF;
+    UPDATE contentq.gates AS g
+    SET level = greatest(0, coalesce(state.level, 1) - taken),
+        grown = g.grown + limited,
+        tokens_left = state.tokens_left,
+        tokens_seen = coalesce(state.tokens_used, 0),
+        spent_at = now_
+    WHERE g.key = spend_gate.key;
+END;
 $$;
 
--- Name: FUNCTION spend_gate(key text, taken integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION spend_gate(key text, taken integer, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer) IS 'Internal: takes tasks that begin from what a gate allows.';
+COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp with time zone) IS 'Internal: takes from the bucket of a gate what a claim has chosen.';
 
 -- Name: spent_this_month(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3749,6 +4667,8 @@ DECLARE
     held_counts integer[];
     held_extras text[];
     content_ids bigint[];
+    last_began_at timestamptz;
+    tokens numeric;
     -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
     title_length constant integer := (
         SELECT nullif(a.atttypmod, -1) - 4
@@ -3766,12 +4686,12 @@ BEGIN
     END IF;
 
     -- A task that is named twice gets one content.
-    SELECT array_agg(h.id), array_agg(h.place), array_agg(h.word_count), array_agg(h.extra)
-    INTO held_ids, places, held_counts, held_extras
+    SELECT array_agg(h.id), array_agg(h.place), array_agg(h.word_count), array_agg(h.extra), max(h.started_at)
+    INTO held_ids, places, held_counts, held_extras, last_began_at
     FROM (
         SELECT DISTINCT ON (l.id) l.*
         FROM (
-            SELECT t.id, r.place, r.word_count, r.extra
+            SELECT t.id, t.started_at, r.place, r.word_count, r.extra
             FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
                 WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
             JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
@@ -3826,8 +4746,9 @@ BEGIN
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
     THEN
-        PERFORM contentq.add_usage(held_ids, held_extras);
+        tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
+    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens);
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
@@ -4487,12 +5408,25 @@ COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the las
 
 COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
 
+-- Name: gate_events_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.gate_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.gate_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: gate_status; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
- SELECT g.key,
+ SELECT k.key,
         CASE
             WHEN (g.opens_at > clock_timestamp()) THEN 'closed'::text
+            WHEN g.half_open THEN 'half open'::text
+            WHEN (s.room < 1) THEN 'waits'::text
             ELSE 'open'::text
         END AS state,
         CASE
@@ -4503,23 +5437,56 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
             WHEN ((g.opens_at > clock_timestamp()) AND isfinite(g.opens_at)) THEN date_trunc('second'::text, (g.opens_at - clock_timestamp()))
             ELSE NULL::interval
         END AS time_left,
+    COALESCE(w.workers, (0)::bigint) AS workers,
+    COALESCE(w.running, (0)::numeric) AS running,
+    g.max_running,
+    round((contentq.gate_pace(g.*))::numeric, 2) AS pace,
         CASE
-            WHEN (g.key = '*'::text) THEN ( SELECT count(*) AS count
-               FROM contentq.workers)
-            ELSE COALESCE(w.workers, (0)::bigint)
-        END AS workers,
+            WHEN (contentq.gate_pace(g.*) IS NULL) THEN NULL::text
+            WHEN (((g.requests_per_minute)::double precision / (60)::double precision) <= contentq.gate_pace(g.*)) THEN 'set'::text
+            ELSE 'learned'::text
+        END AS pace_is,
+    g.tokens_per_minute,
+    COALESCE(e.refused, (0)::bigint) AS refused,
+    COALESCE(e.unanswered, (0)::bigint) AS unanswered,
     date_trunc('second'::text, g.closed_at) AS closed_at,
     "left"(g.reason, 60) AS reason
-   FROM (contentq.gates g
+   FROM ((((( SELECT o.key
+           FROM contentq.gates o
+        UNION
+         SELECT o.gate
+           FROM contentq.workers o
+          WHERE (o.gate <> ''::text)) k
+     LEFT JOIN contentq.gates g ON ((g.key = k.key)))
+     LEFT JOIN LATERAL contentq.gate_state(g.*, clock_timestamp()) s(room, next_in, why, level, tokens_left, tokens_used) ON ((g.key IS NOT NULL)))
      LEFT JOIN ( SELECT c.gate,
-            count(*) AS workers
-           FROM contentq.workers c
-          GROUP BY c.gate) w ON ((w.gate = g.key)))
-  ORDER BY (g.opens_at > clock_timestamp()) DESC, g.key;
+            count(*) AS workers,
+            COALESCE(sum(t.running), (0)::numeric) AS running
+           FROM (( SELECT o.id,
+                    o.gate
+                   FROM contentq.workers o
+                UNION ALL
+                 SELECT o.id,
+                    '*'::text
+                   FROM contentq.workers o
+                  WHERE (o.gate IS DISTINCT FROM '*'::text)) c
+             LEFT JOIN ( SELECT r.worker_id,
+                    count(*) AS running
+                   FROM public.content_generation_tasks r
+                  WHERE (((r.status)::text = 'processing'::text) AND (r.worker_id IS NOT NULL))
+                  GROUP BY r.worker_id) t ON ((t.worker_id = c.id)))
+          GROUP BY c.gate) w ON ((w.gate = k.key)))
+     LEFT JOIN ( SELECT n.key,
+            count(*) FILTER (WHERE (n.kind <> 'unanswered'::text)) AS refused,
+            count(*) FILTER (WHERE (n.kind = 'unanswered'::text)) AS unanswered
+           FROM contentq.gate_events n
+          WHERE (n.at > (clock_timestamp() - '00:01:00'::interval))
+          GROUP BY n.key) e ON ((e.key = k.key)))
+  ORDER BY (g.opens_at > clock_timestamp()) DESC NULLS LAST, (s.room < 1) DESC NULLS LAST, k.key;
 
 -- Name: VIEW gate_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (opens_at may be infinity), how many workers have it, when and why it was closed last.';
+COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (opens_at may be infinity), how many workers and running tasks they have, the pace in tasks a second and whether it was set or learned, calls that were refused or not answered in the last minute, when and why it was closed last.';
 
 -- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
 
@@ -5074,6 +6041,11 @@ ALTER TABLE ONLY contentq.definitions
 ALTER TABLE ONLY contentq.durations
     ADD CONSTRAINT durations_pkey PRIMARY KEY (category);
 
+-- Name: gate_events gate_events_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.gate_events
+    ADD CONSTRAINT gate_events_pkey PRIMARY KEY (id);
+
 -- Name: gates gates_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.gates
@@ -5154,6 +6126,10 @@ COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created
 -- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
+
+-- Name: gate_events_key_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX gate_events_key_id_idx ON contentq.gate_events USING btree (key, id);
 
 -- Name: usage_account_id_day_idx; Type: INDEX; Schema: contentq; Owner: -
 

@@ -14,12 +14,13 @@ AS $$
     SELECT CASE
         WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
         THEN 0
-        ELSE greatest(account.max_running - account_room.starting - (
+        WHEN account.max_running IS NOT NULL
+        THEN greatest(account.max_running - account_room.starting - (
             SELECT count(*)
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
               AND t.account_id = account.id
-        ), least(account.max_running, 0))::integer
+        ), 0)::integer
     END;
 $$;
 

@@ -3,10 +3,10 @@
 -- Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
 -- (numbers) count, and one that has neither tokens nor a cost counts for nothing.
 -- Locks: rows of usage, skipping those that others hold (so it never waits: where no row of an account, day and model is
---        free, it adds one). Returns: nothing. Days begin at midnight UTC.
+--        free, it adds one). Returns: how many tokens there were. Days begin at midnight UTC.
 -- Budgets are looked at when a task is about to start (see account_room()).
 CREATE OR REPLACE FUNCTION contentq.add_usage(ids bigint[], usages text[])
-RETURNS void
+RETURNS numeric
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -55,7 +55,7 @@ BEGIN
         GROUP BY s.account_id, s.model
     ) AS c;
     IF all_accounts IS NULL THEN
-        RETURN;
+        RETURN 0;
     END IF;
 
     SELECT array_agg(f.id ORDER BY f.place)
@@ -87,8 +87,9 @@ BEGIN
     FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
         AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
     WHERE c.id IS NULL;
+    RETURN (SELECT sum(n.tokens) FROM unnest(all_prompt_tokens || all_completion_tokens) AS n (tokens));
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.add_usage(bigint[], text[]) IS
-    'Internal: adds what attempts at these tasks have cost to the usage of their accounts.';
+    'Internal: adds what attempts at these tasks have cost to the usage of their accounts; returns their tokens.';

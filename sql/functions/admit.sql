@@ -33,9 +33,9 @@ BEGIN
     FOR each IN
         SELECT a AS account, c.chosen
         FROM (
-            SELECT t.account_id, array_agg(t.id::bigint ORDER BY array_position(admit.ids, t.id::bigint)) AS chosen
-            FROM public.content_generation_tasks AS t
-            WHERE t.id = ANY (admit.ids)
+            SELECT t.account_id, array_agg(u.id ORDER BY u.place) AS chosen
+            FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
             GROUP BY t.account_id
         ) AS c
         JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
@@ -57,9 +57,9 @@ BEGIN
         ELSE
             room := contentq.account_room(each.account, (
                 SELECT count(*)::integer
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = ANY (admit.starting)
-                  AND t.account_id + 0 = (each.account).id
+                FROM unnest(admit.starting) AS u (id)
+                JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
+                WHERE t.account_id + 0 = (each.account).id
             ));
         END IF;
         IF room < cardinality(each.chosen) THEN

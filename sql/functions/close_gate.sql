@@ -1,10 +1,10 @@
 -- Closes a gate: until opens_at no worker that was registered with it claims anything. What runs goes on.
--- Called by: workers, when a provider refuses calls or does not answer; operators. Logins that may not update gates
+-- Called by: operators, and workers that want it closed at once: what they report closes it as well. Logins that may not update gates
 --            themselves, such as those of workers, close gates of their own workers only, and for an hour at most.
 -- Locks: the gate's row. Returns: the time until which the gate is closed now.
 -- A gate that is closed for longer already stays so: a short refusal ends no pause of an operator's.
 -- The gate * is every worker's, also of those that have none of their own. opens_at may be infinity.
--- half_open: when it opens again, each worker is to try one task and to go on only when that went well.
+-- half_open: when it opens again, one task of the fleet is tried first, and the others only when that was answered.
 -- Claims look at the gates themselves; the notification only makes idle workers see it earlier.
 -- Raises: 22004 when the key or the time is missing; CQ003 when the gate is not for this login to close.
 CREATE OR REPLACE FUNCTION contentq.close_gate(
@@ -51,7 +51,8 @@ BEGIN
         reason = excluded.reason,
         half_open = excluded.half_open,
         closed_at = excluded.closed_at,
-        closed_by = excluded.closed_by
+        closed_by = excluded.closed_by,
+        outage_since = NULL
     WHERE g.opens_at < excluded.opens_at;
     IF FOUND THEN
         PERFORM contentq.notify_ready();
@@ -63,5 +64,5 @@ $$;
 
 COMMENT ON FUNCTION contentq.close_gate(text, timestamptz, text, boolean) IS
     'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * '
-    'is every worker''s. One that is closed for longer stays so. half_open: each worker then begins with one task. '
+    'is every worker''s. One that is closed for longer stays so. half_open: one task of the fleet is tried first then. '
     'Workers'' logins close gates of their own workers only, for an hour at most. Returns until when it is closed.';

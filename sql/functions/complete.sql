@@ -30,6 +30,8 @@ AS $$
 DECLARE
     completed bigint[];
     completed_results text[];
+    last_began_at timestamptz;
+    tokens numeric;
 BEGIN
     IF NOT contentq.is_own_worker(complete.worker_id) THEN
         RETURN;
@@ -62,10 +64,10 @@ BEGIN
           AND contentq.is_held(t.status, t.worker_id, complete.worker_id)
           AND t.cancel_requested_at IS NULL
           AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-        RETURNING t.id, r.result
+        RETURNING t.id, r.result, t.started_at
     )
-    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result)
-    INTO completed, completed_results
+    SELECT coalesce(array_agg(c.id), '{}'), array_agg(c.result), max(c.started_at)
+    INTO completed, completed_results, last_began_at
     FROM counted AS c;
 
     IF cardinality(completed) < cardinality(complete.ids) THEN
@@ -79,8 +81,9 @@ BEGIN
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
     THEN
-        PERFORM contentq.add_usage(completed, completed_results);
+        tokens := contentq.add_usage(completed, completed_results);
     END IF;
+    PERFORM contentq.note_answers(complete.worker_id, cardinality(completed), last_began_at, tokens);
 
     -- + 0: their contents are found by id, and not among all those of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0

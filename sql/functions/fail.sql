@@ -3,6 +3,9 @@
 -- Locks: the task's row. Returns: the new status: pending (a retry is charged), failed, or timeout when its
 --        deadline has passed; NULL when refused, because (worker, attempt) no longer holds.
 -- The retry waits for retry_after when given, else for a random backoff. permanent: no retry.
+-- unanswered: the provider did not answer, which the next claim of the worker's gate considers. In an outage, retries wait
+-- until it is tried again, and are spread over the 10 seconds after that, times the retries already used: of the few
+-- tasks that are tried meanwhile, each should be another.
 CREATE OR REPLACE FUNCTION contentq.fail(
     worker_id bigint,
     id bigint,
@@ -10,7 +13,8 @@ CREATE OR REPLACE FUNCTION contentq.fail(
     message text,
     permanent boolean DEFAULT false,
     retry_after interval DEFAULT NULL,
-    error_class text DEFAULT NULL
+    error_class text DEFAULT NULL,
+    unanswered boolean DEFAULT false
 )
 RETURNS text
 LANGUAGE plpgsql
@@ -21,6 +25,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     task public.content_generation_tasks;
+    delay interval := fail.retry_after;
 BEGIN
     IF NOT contentq.is_own_worker(fail.worker_id) THEN
         RETURN NULL;
@@ -40,15 +45,21 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
+    IF fail.unanswered THEN
+        delay := contentq.note_unanswered(fail.worker_id, task.started_at, task.retry_count, delay, fail.message);
+    ELSE
+        PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
+        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at);
+    END IF;
+
     RETURN contentq.record_failure(
         task.id, fail.message, fail.error_class, coalesce(fail.permanent, false),
-        coalesce(fail.retry_after, contentq.backoff(task.retry_count))
+        coalesce(delay, contentq.backoff(task.retry_count))
     );
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.fail(bigint, bigint, integer, text, boolean, interval, text) IS
+COMMENT ON FUNCTION contentq.fail(bigint, bigint, integer, text, boolean, interval, text, boolean) IS
     'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), '
     'or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer '
-    'held by this worker in this attempt.';
+    'held by this worker in this attempt. unanswered: the provider did not answer the call.';

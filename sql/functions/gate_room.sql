@@ -1,16 +1,53 @@
--- Says how many tasks a gate lets begin now.
--- Called by: worker_room(). Locks: nothing. Returns: from 0 to wanted; wanted when there is no such gate.
-CREATE OR REPLACE FUNCTION contentq.gate_room(key text, wanted integer)
+-- How many of so many tasks may start now at a gate.
+-- Called by: worker_room(), before a claim chooses, for the gate of the worker and for the gate *.
+-- Locks: nothing at a gate that is free and of which nothing new was reported. Else the gate's row, which claims skip when
+--        others hold it: they never wait. What was reported since the last claim is folded into it first.
+-- Returns: 0 when none may: gate_wait() says how long and why. When it is only that another session has the row, the claim is
+--          worth making again in a moment.
+CREATE OR REPLACE FUNCTION contentq.gate_room(
+    key text,
+    wanted integer,
+    now_ timestamptz DEFAULT clock_timestamp()
+)
 RETURNS integer
-LANGUAGE sql
-VOLATILE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE
-        WHEN EXISTS (SELECT FROM contentq.gates AS g WHERE g.key = gate_room.key AND g.opens_at > clock_timestamp())
-        THEN 0
-        ELSE gate_room.wanted
-    END;
+#variable_conflict use_column
+DECLARE
+    gate contentq.gates;
+    newest constant bigint := (
+        SELECT e.id
+        FROM contentq.gate_events AS e
+        WHERE e.key = gate_room.key
+        ORDER BY e.key DESC, e.id DESC
+        LIMIT 1
+    );
+    is_free boolean;
+BEGIN
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key;
+    is_free := NOT FOUND OR contentq.gate_is_free(gate, now_);
+    IF is_free AND coalesce(newest <= gate.folded_id, newest IS NULL) THEN
+        RETURN wanted;
+    ELSIF gate.key IS NULL THEN
+        PERFORM contentq.add_gate(gate_room.key);
+    END IF;
+
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        -- Whoever has a free one is finding out what was reported.
+        IF is_free THEN
+            RETURN wanted;
+        END IF;
+        PERFORM contentq.note_look_again(true);
+        RETURN 0;
+    END IF;
+    IF newest > gate.folded_id OR gate.half_open AND gate.opens_at <= now_ THEN
+        gate := contentq.fold_gate_events(gate, now_);
+    END IF;
+    RETURN (SELECT least(wanted, s.room) FROM contentq.gate_state(gate, now_) AS s);
+END;
 $$;
 
-COMMENT ON FUNCTION contentq.gate_room(text, integer) IS 'Internal: how many tasks a gate lets begin now.';
+COMMENT ON FUNCTION contentq.gate_room(text, integer, timestamptz) IS
+    'Internal: how many of so many tasks may start now at a gate.';

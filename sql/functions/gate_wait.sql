@@ -1,17 +1,18 @@
--- Says what a gate makes its workers wait for.
+-- What a gate makes its workers wait for now, if anything.
 -- Called by: worker_wait(), explain(). Locks: nothing.
--- Returns: a row with the time until it may be over (NULL when nobody knows) and why; none when it lets tasks begin.
-CREATE OR REPLACE FUNCTION contentq.gate_wait(key text)
+-- Returns: a row with the time until a task may start (NULL when nobody knows) and why; none when one may.
+CREATE OR REPLACE FUNCTION contentq.gate_wait(key text, now_ timestamptz DEFAULT clock_timestamp())
 RETURNS TABLE (next_in interval, why text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN g.opens_at < 'infinity' THEN g.opens_at - clock_timestamp() END,
-           format('gate %s: closed%s', g.key, contentq.gate_closure_text(g))
+    SELECT s.next_in, format('gate %s: %s', g.key, s.why)
     FROM contentq.gates AS g
+    CROSS JOIN LATERAL contentq.gate_state(g, gate_wait.now_) AS s
     WHERE g.key = gate_wait.key
-      AND g.opens_at > clock_timestamp();
+      AND s.room < 1;
 $$;
 
-COMMENT ON FUNCTION contentq.gate_wait(text) IS 'Internal: what a gate makes its workers wait for, and how long.';
+COMMENT ON FUNCTION contentq.gate_wait(text, timestamptz) IS
+    'Internal: what a gate makes its workers wait for, and how long; no row when a task may start.';

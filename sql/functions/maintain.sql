@@ -85,6 +85,7 @@ BEGIN
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
+                done := greatest(done, contentq.forget_gate_events(batch));
                 DELETE FROM contentq.claimers
                 WHERE worker_id = ANY (ARRAY(
                     SELECT c.worker_id

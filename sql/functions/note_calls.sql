@@ -16,6 +16,7 @@ BEGIN
                              FOR NO KEY UPDATE SKIP LOCKED);
         PERFORM contentq.spend_gate(worker.gate, note_calls.number);
     END IF;
+    PERFORM contentq.spend_gate('*', note_calls.number);
 END;
 $$;
 

@@ -1,11 +1,48 @@
--- Takes tasks that begin from what a gate allows.
--- Called by: note_calls(). Locks: nothing. Returns: nothing.
-CREATE OR REPLACE FUNCTION contentq.spend_gate(key text, taken integer)
+-- Takes from the bucket of a gate what a claim has chosen.
+-- Called by: note_calls(), after gate_room() has locked the row, or found the gate free.
+-- Locks: the gate's row, unless another session has it, as when tasks are claimed by their ids: then nothing is taken.
+-- Returns: nothing. The learned pace grows for as long as it is what limits: when all that it allowed was taken.
+CREATE OR REPLACE FUNCTION contentq.spend_gate(
+    key text,
+    taken integer,
+    now_ timestamptz DEFAULT clock_timestamp()
+)
 RETURNS void
-LANGUAGE sql
-VOLATILE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+DECLARE
+    gate contentq.gates;
+    state record;
+    pace float8;
+    limited float8 := 0;
+BEGIN
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = spend_gate.key;
+    pace := contentq.gate_pace(gate);
+    IF NOT FOUND OR taken < 1 OR pace IS NULL AND gate.tokens_per_minute IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM FROM contentq.gates AS g WHERE g.key = spend_gate.key FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT s.* INTO state FROM contentq.gate_state(gate, now_) AS s;
+    IF taken >= floor(state.level + 1e-6) AND isfinite(gate.spent_at)
+        AND pace < coalesce(gate.requests_per_minute::float8 / 60, 'infinity')
+    THEN
+        -- Not for a time in which nothing was started, as while a database was away.
+        limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
+    END IF;
+    UPDATE contentq.gates AS g
+    SET level = greatest(0, coalesce(state.level, 1) - taken),
+        grown = g.grown + limited,
+        tokens_left = state.tokens_left,
+        tokens_seen = coalesce(state.tokens_used, 0),
+        spent_at = now_
+    WHERE g.key = spend_gate.key;
+END;
 $$;
 
-COMMENT ON FUNCTION contentq.spend_gate(text, integer) IS 'Internal: takes tasks that begin from what a gate allows.';
+COMMENT ON FUNCTION contentq.spend_gate(text, integer, timestamptz) IS
+    'Internal: takes from the bucket of a gate what a claim has chosen.';

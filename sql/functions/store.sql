@@ -34,6 +34,8 @@ DECLARE
     held_counts integer[];
     held_extras text[];
     content_ids bigint[];
+    last_began_at timestamptz;
+    tokens numeric;
     -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
     title_length constant integer := (
         SELECT nullif(a.atttypmod, -1) - 4
@@ -51,12 +53,12 @@ BEGIN
     END IF;
 
     -- A task that is named twice gets one content.
-    SELECT array_agg(h.id), array_agg(h.place), array_agg(h.word_count), array_agg(h.extra)
-    INTO held_ids, places, held_counts, held_extras
+    SELECT array_agg(h.id), array_agg(h.place), array_agg(h.word_count), array_agg(h.extra), max(h.started_at)
+    INTO held_ids, places, held_counts, held_extras, last_began_at
     FROM (
         SELECT DISTINCT ON (l.id) l.*
         FROM (
-            SELECT t.id, r.place, r.word_count, r.extra
+            SELECT t.id, t.started_at, r.place, r.word_count, r.extra
             FROM unnest(store.ids, store.attempts, store.word_counts, store.extras)
                 WITH ORDINALITY AS r (id, attempt, word_count, extra, place)
             JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
@@ -111,8 +113,9 @@ BEGIN
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
     THEN
-        PERFORM contentq.add_usage(held_ids, held_extras);
+        tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
+    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens);
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);

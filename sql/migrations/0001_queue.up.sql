@@ -821,17 +821,58 @@ CREATE TABLE contentq.silent_commits (
 
 INSERT INTO contentq.silent_commits (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
 
+-- Read by each claim of its workers, and written by one at a time, which others do not wait for. What is learned is
+-- described where it is used: in fold_gate() and the functions that it calls.
 CREATE TABLE contentq.gates (
     key text NOT NULL,
-    opens_at timestamptz NOT NULL,
+    opens_at timestamptz NOT NULL DEFAULT '-infinity',
     reason text,
     half_open boolean NOT NULL DEFAULT false,
-    closed_at timestamptz NOT NULL,
+    closed_at timestamptz,
     closed_by text,
+    requests_per_minute numeric,
+    tokens_per_minute numeric,
+    max_running integer,
+    peak float8,
+    grown float8 NOT NULL DEFAULT 0,
+    is_ramping boolean NOT NULL DEFAULT false,
+    cut_at timestamptz NOT NULL DEFAULT '-infinity',
+    cut_calls bigint NOT NULL DEFAULT 0,
+    cut_from float8,
+    cut_share float8,
+    noise float8 NOT NULL DEFAULT 0,
+    noise_at timestamptz NOT NULL DEFAULT '-infinity',
+    outage_since timestamptz,
+    level float8 NOT NULL DEFAULT 1,
+    spent_at timestamptz NOT NULL DEFAULT '-infinity',
+    tokens_left float8,
+    tokens_seen numeric NOT NULL DEFAULT 0,
+    folded_id bigint NOT NULL DEFAULT 0,
     CONSTRAINT gates_pkey PRIMARY KEY (key),
     CONSTRAINT gates_key_check CHECK (key <> ''),
-    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at))
+    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
+    -- NaN is larger than any number.
+    CONSTRAINT gates_requests_per_minute_check CHECK (requests_per_minute > 0 AND requests_per_minute <= 1e9),
+    CONSTRAINT gates_tokens_per_minute_check CHECK (tokens_per_minute > 0 AND tokens_per_minute <= 1e12),
+    CONSTRAINT gates_max_running_check CHECK (max_running > 0)
+) WITH (fillfactor = 50);
+
+-- Only added to, so that no report waits: what a provider's refusals and failures mean, the next claim finds out.
+CREATE TABLE contentq.gate_events (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    key text NOT NULL,
+    at timestamptz NOT NULL,
+    began_at timestamptz NOT NULL,
+    kind text NOT NULL,
+    until timestamptz,
+    message text,
+    calls bigint NOT NULL,
+    answered bigint NOT NULL,
+    CONSTRAINT gate_events_pkey PRIMARY KEY (id),
+    CONSTRAINT gate_events_kind_check CHECK (kind IN ('refused', 'exhausted', 'unanswered'))
 );
+
+CREATE INDEX gate_events_key_id_idx ON contentq.gate_events (key, id);
 
 -- One that two claims try at once is tried again a moment later: an account with max_running is counted under the row of
 -- its place, its id modulo 64.

@@ -1,25 +1,70 @@
--- The gates that were ever closed, those that are closed first.
+-- The gates of which anything is set or known, and those that live workers have; those that keep tasks waiting first.
 CREATE OR REPLACE VIEW contentq.gate_status WITH (security_invoker = true) AS
 SELECT
-    g.key,
-    CASE WHEN g.opens_at > clock_timestamp() THEN 'closed' ELSE 'open' END AS state,
+    k.key,
+    CASE
+        WHEN g.opens_at > clock_timestamp() THEN 'closed'
+        WHEN g.half_open THEN 'half open'
+        WHEN s.room < 1 THEN 'waits'
+        ELSE 'open'
+    END AS state,
     CASE WHEN g.opens_at > clock_timestamp() THEN date_trunc('second', g.opens_at) END AS opens_at,
     CASE
         WHEN g.opens_at > clock_timestamp() AND isfinite(g.opens_at)
         THEN date_trunc('second', g.opens_at - clock_timestamp())
     END AS time_left,
-    CASE WHEN g.key = '*' THEN (SELECT count(*) FROM contentq.workers) ELSE coalesce(w.workers, 0) END AS workers,
+    coalesce(w.workers, 0) AS workers,
+    coalesce(w.running, 0) AS running,
+    g.max_running,
+    round(contentq.gate_pace(g)::numeric, 2) AS pace,
+    CASE
+        WHEN contentq.gate_pace(g) IS NULL THEN NULL
+        WHEN g.requests_per_minute::float8 / 60 <= contentq.gate_pace(g) THEN 'set'
+        ELSE 'learned'
+    END AS pace_is,
+    g.tokens_per_minute,
+    coalesce(e.refused, 0) AS refused,
+    coalesce(e.unanswered, 0) AS unanswered,
     date_trunc('second', g.closed_at) AS closed_at,
     left(g.reason, 60) AS reason
-FROM contentq.gates AS g
--- Counted once for all gates: a login of a worker can register any number of workers, and close the gate of each.
+FROM (
+    SELECT o.key
+    FROM contentq.gates AS o
+    UNION
+    SELECT o.gate
+    FROM contentq.workers AS o
+    WHERE o.gate <> ''
+) AS k
+LEFT JOIN contentq.gates AS g ON g.key = k.key
+LEFT JOIN LATERAL contentq.gate_state(g, clock_timestamp()) AS s ON g.key IS NOT NULL
+-- Counted once for all gates: a login of a worker can register any number of workers, and have a gate of each closed.
 LEFT JOIN (
-    SELECT c.gate, count(*) AS workers
-    FROM contentq.workers AS c
+    SELECT c.gate, count(*) AS workers, coalesce(sum(t.running), 0) AS running
+    FROM (
+        SELECT o.id, o.gate FROM contentq.workers AS o
+        UNION ALL
+        SELECT o.id, '*' FROM contentq.workers AS o WHERE o.gate IS DISTINCT FROM '*'
+    ) AS c
+    LEFT JOIN (
+        SELECT r.worker_id, count(*) AS running
+        FROM public.content_generation_tasks AS r
+        WHERE r.status = 'processing'
+          AND r.worker_id IS NOT NULL
+        GROUP BY r.worker_id
+    ) AS t ON t.worker_id = c.id
     GROUP BY c.gate
-) AS w ON w.gate = g.key
-ORDER BY g.opens_at > clock_timestamp() DESC, g.key;
+) AS w ON w.gate = k.key
+LEFT JOIN (
+    SELECT n.key,
+           count(*) FILTER (WHERE n.kind <> 'unanswered') AS refused,
+           count(*) FILTER (WHERE n.kind = 'unanswered') AS unanswered
+    FROM contentq.gate_events AS n
+    WHERE n.at > clock_timestamp() - interval '1 minute'
+    GROUP BY n.key
+) AS e ON e.key = k.key
+ORDER BY g.opens_at > clock_timestamp() DESC NULLS LAST, s.room < 1 DESC NULLS LAST, k.key;
 
 COMMENT ON VIEW contentq.gate_status IS
-    'Gates, closed ones first: until when (opens_at may be infinity), how many workers have it, when and why it was '
-    'closed last.';
+    'Gates, closed ones first: until when (opens_at may be infinity), how many workers and running tasks they have, the pace '
+    'in tasks a second and whether it was set or learned, calls that were refused or not answered in the last minute, when '
+    'and why it was closed last.';

@@ -1,0 +1,14 @@
+-- The time in which a gate's pace comes back to where it was cut, in seconds: 5, or that of 60 tasks if they take longer,
+-- since each cycle costs some refusals, and they must be few among its calls.
+-- Called by: gate_pace() and judge_refusals(). Locks: nothing. Returns: seconds.
+CREATE OR REPLACE FUNCTION contentq.gate_cycle(peak float8)
+RETURNS float8
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT greatest(5, 60 / gate_cycle.peak);
+$$;
+
+COMMENT ON FUNCTION contentq.gate_cycle(float8) IS
+    'Internal: seconds until the pace of a gate is back where it was cut.';

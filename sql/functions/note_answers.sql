@@ -1,0 +1,45 @@
+-- Counts attempts that ended with an answer of the provider, for the gate of their worker.
+-- Called by: complete(), store(), fail(), and record_usage(), of attempts that end otherwise, for their tokens. Locks: the worker's row of claimers, unless another session has it: then
+--            these are not counted. So no report waits.
+-- Returns: nothing. Workers without a gate count nothing.
+-- When the provider was out of order, the answer that the fleet waits for wakes it.
+CREATE OR REPLACE FUNCTION contentq.note_answers(
+    worker_id bigint,
+    answered integer,
+    last_began_at timestamptz,
+    tokens numeric DEFAULT 0
+)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_answers.worker_id);
+BEGIN
+    IF gate_key IS NULL OR coalesce(note_answers.answered, 0) < 1 AND coalesce(note_answers.tokens, 0) = 0 THEN
+        RETURN;
+    END IF;
+    PERFORM FROM contentq.claimers AS c WHERE c.worker_id = note_answers.worker_id FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE contentq.claimers AS c
+    SET answered = c.answered + note_answers.answered,
+        last_answered = greatest(c.last_answered, note_answers.last_began_at),
+        tokens = c.tokens + coalesce(note_answers.tokens, 0)
+    WHERE c.worker_id = note_answers.worker_id;
+    IF EXISTS (
+        SELECT
+        FROM contentq.gates AS g
+        WHERE g.key = gate_key
+          AND g.half_open
+          AND g.opens_at <= note_answers.last_began_at
+    ) THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.note_answers(bigint, integer, timestamptz, numeric) IS
+    'Internal: counts attempts that a provider has answered, for the gate of their worker.';

@@ -1,0 +1,47 @@
+-- Notes that the provider of a worker's gate has not answered a call, and says how long the task waits in an outage.
+-- Called by: fail(). Locks: nothing that exists. Returns: the delay of the retry; as it was given when there is no outage,
+--            or no gate. The gate's row is only read: whether it is an outage is judged here and by the next claim alike.
+CREATE OR REPLACE FUNCTION contentq.note_unanswered(
+    worker_id bigint,
+    began_at timestamptz,
+    retry_count integer,
+    retry_after interval,
+    message text
+)
+RETURNS interval
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    spread constant interval := '10 seconds';
+    now_ constant timestamptz := clock_timestamp();
+    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
+    gate contentq.gates;
+    totals record;
+BEGIN
+    IF gate_key IS NULL OR gate_key = '*' THEN
+        RETURN retry_after;
+    END IF;
+    PERFORM contentq.note_gate_event(
+        gate_key, note_unanswered.began_at, 'unanswered', now_ + retry_after, note_unanswered.message
+    );
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_key;
+    gate.key := gate_key;
+    gate.opens_at := coalesce(gate.opens_at, '-infinity');
+    IF NOT coalesce(gate.half_open, false) THEN
+        SELECT t.* INTO totals FROM contentq.gate_totals(gate_key) AS t;
+        IF contentq.gate_outage(gate, totals.answered, totals.last_answered, now_) IS NULL THEN
+            RETURN retry_after;
+        END IF;
+    END IF;
+    RETURN greatest(
+        note_unanswered.retry_after,
+        least(greatest(gate.opens_at, now_ + interval '1 second'), now_ + interval '1 minute') - now_
+        + spread * (note_unanswered.retry_count + 1) * (0.5 + 0.5 * random())
+    );
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.note_unanswered(bigint, timestamptz, integer, interval, text) IS
+    'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
