@@ -9,15 +9,15 @@ SET enable_bitmapscan = off
 SET jit = off
 AS $$
 DECLARE
-    id constant bigint := (account).id;
+    account_id constant bigint := (account).id;
     running bigint;
     spent numeric;
 BEGIN
-    IF (account).paused_until > clock_timestamp() AND id = ANY (held) THEN
-        RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', id,
+    IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
+        RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
-                           id);
+                           account_id);
     END IF;
     IF contentq.account_room(account) > 0 THEN
         RETURN;
@@ -27,18 +27,17 @@ BEGIN
         INTO running
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'processing'
-          AND t.account_id = id;
+          AND t.account_id = (explain_account.account).id;
         IF running >= (account).max_running THEN
-            RETURN NEXT format('account %s is at its cap: %s of max_running %s run; one more starts when one of them ends, or '
-                               'with contentq accounts set %s --max-running %s', id, running, (account).max_running, id,
-                               running + 1);
+            RETURN NEXT format('account %s is at its cap: %s of max_running %s run; to let one more start: contentq accounts '
+                               'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
     IF (account).monthly_budget IS NOT NULL THEN
-        spent := contentq.spent_this_month(id);
+        spent := contentq.spent_this_month(account_id);
         IF spent >= (account).monthly_budget THEN
             RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
-                               'accounts.monthly_budget is raised', id, round(spent, 4), (account).monthly_budget,
+                               'accounts.monthly_budget is raised', account_id, round(spent, 4), (account).monthly_budget,
                                (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month')
                                AT TIME ZONE 'UTC');
         END IF;

@@ -34,7 +34,7 @@ BEGIN
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
     lines := '{}';
     SELECT e.* INTO found FROM contentq.explain_ahead(task, (worker).categories, explain_order.held, explain_order.most) AS e;
-    SELECT coalesce(sum(u.urgent), 0) AS urgent, coalesce(sum(u.equal), 0) AS equal
+    SELECT coalesce(sum(u.urgent), 0)::bigint AS urgent, coalesce(sum(u.equal), 0)::bigint AS equal
     INTO own
     FROM unnest(found.account_ids, found.urgent, found.equal) AS u (account_id, urgent, equal)
     WHERE u.account_id = account.id;
@@ -61,14 +61,17 @@ BEGIN
             format('%s%s ahead of it%s (%s)%s', ahead,
                    CASE WHEN NOT found.are_all THEN ' or more ready tasks are'
                         WHEN ahead = 1 THEN ' ready task is' ELSE ' ready tasks are' END,
-                   ' in categories ' || array_to_string((worker).categories[:5], ', '),
+                   ' in categories '
+                   || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category)),
                    CASE WHEN settings.claim_order = 'fair' THEN 'priority'
                         WHEN settings.deadlines THEN 'priority, then the deadline, then submitted_at'
                         ELSE 'priority, then submitted_at' END,
                    in_order)
-            || coalesce(format('; it waits for its turn at %s a second, some %s',
-                               round(explain_order.pace::numeric, CASE WHEN explain_order.pace < 10 THEN 2 ELSE 1 END),
-                               contentq.rough_duration((ahead + 1) / explain_order.pace)), '')
+            || CASE WHEN explain_order.pace IS NULL THEN ''
+                    ELSE format('; it waits for its turn at %s a second, some %s%s',
+                                round(explain_order.pace::numeric, CASE WHEN explain_order.pace < 10 THEN 2 ELSE 1 END),
+                                contentq.rough_duration((ahead + 1) / explain_order.pace),
+                                CASE WHEN found.are_all THEN '' ELSE ' or more' END) END
         );
     END IF;
     is_next := ahead = 0 AND found.are_all;
