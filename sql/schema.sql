@@ -64,23 +64,28 @@ COMMENT ON COLUMN public.accounts.max_running IS 'Most tasks of the account that
 -- Name: account_room(public.accounts, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.account_room(account public.accounts, starting integer DEFAULT 0) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT CASE
-        WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
-        THEN 0
-        WHEN account.max_running IS NOT NULL
-        THEN greatest(account.max_running - account_room.starting - (
-            SELECT count(*)
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'processing'
-              AND t.account_id = account.id
-        ), 0)::integer
-    END;
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT CASE
+            WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
+            THEN 0
+            WHEN account.max_running IS NOT NULL
+            THEN greatest(account.max_running - account_room.starting - (
+                SELECT count(*)
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                  AND t.account_id = account.id
+            ), 0)::integer
+        END
+    );
+END;
 $$;
 
 -- Name: FUNCTION account_room(account public.accounts, starting integer); Type: COMMENT; Schema: contentq; Owner: -
@@ -219,14 +224,20 @@ BEGIN
     FOR each IN
         SELECT a AS account, c.chosen
         FROM (
-            SELECT t.account_id, array_agg(u.id ORDER BY u.place) AS chosen
+            SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
             FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
-            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-            GROUP BY t.account_id
+            -- LIMIT: each is looked up; a join could be turned round.
+            CROSS JOIN LATERAL (
+                SELECT t.account_id
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = u.id
+                LIMIT 1
+            ) AS o
+            GROUP BY o.account_id
         ) AS c
         JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
         WHERE a.max_running IS NOT NULL
-           OR a.monthly_budget IS NOT NULL
+           OR a.monthly_budget IS NOT NULL AND contentq.spent_this_month(a.id) >= a.monthly_budget
         ORDER BY (a.id % 64)
     LOOP
         IF (each.account).max_running IS NOT NULL THEN
@@ -244,8 +255,13 @@ BEGIN
             room := contentq.account_room(each.account, (
                 SELECT count(*)::integer
                 FROM unnest(admit.starting) AS u (id)
-                JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-                WHERE t.account_id + 0 = (each.account).id
+                CROSS JOIN LATERAL (
+                    SELECT t.account_id
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.id = u.id
+                    LIMIT 1
+                ) AS o
+                WHERE o.account_id = (each.account).id
             ));
         END IF;
         IF room < cardinality(each.chosen) THEN
@@ -692,10 +708,10 @@ CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, cat
 #variable_conflict use_column
 DECLARE
     lowest_id constant bigint := -9223372036854775808;
-    chosen bigint[] := '{}';
+    chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
-    after_timeout timestamptz := '-infinity';
-    after_submitted timestamptz := '-infinity';
+    after_timeout timestamptz := timestamptz '-infinity';
+    after_submitted timestamptz := timestamptz '-infinity';
     after_id bigint := lowest_id;
     seen record;
     by_account bigint[];
@@ -827,7 +843,7 @@ DECLARE
     held bigint[] := contentq.held_accounts();
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
-    over_budget bigint[] := '{}';
+    over_budget bigint[] := '{}'::bigint[];
     urgency integer;
     part bigint[];
     first record;
@@ -1798,17 +1814,22 @@ COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, 
 -- Name: failing_wait(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.failing_wait(worker_id bigint) RETURNS interval
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT greatest(
-        c.failed_at + least(interval '0.5 seconds' * power(2, least(c.quick_failures - 5, 10)), interval '30 seconds')
-        - clock_timestamp(),
-        interval '0'
-    )
-    FROM contentq.claimers AS c
-    WHERE c.worker_id = failing_wait.worker_id
-      AND c.quick_failures >= 5;
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT greatest(
+            c.failed_at + least(interval '0.5 seconds' * power(2, least(c.quick_failures - 5, 10)), interval '30 seconds')
+            - clock_timestamp(),
+            interval '0'
+        )
+        FROM contentq.claimers AS c
+        WHERE c.worker_id = failing_wait.worker_id
+          AND c.quick_failures >= 5
+    );
+END;
 $$;
 
 -- Name: FUNCTION failing_wait(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
@@ -1818,32 +1839,37 @@ COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how lo
 -- Name: fair_quotas(integer, integer[], integer[], integer[], timestamp with time zone[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]) RETURNS integer[]
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    WITH given AS (
-        SELECT u.*,
-               -- With room for all, no slot is at a higher level than this one: the mean of all.
-               (fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER () AS mean
-        FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.waiting_since)
-            WITH ORDINALITY AS u (share, running, room, waiting_since, place)
-    ),
-    slots_in_order AS (
-        SELECT g.place
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        WITH given AS (
+            SELECT u.*,
+                   -- With room for all, no slot is at a higher level than this one: the mean of all.
+                   (fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER () AS mean
+            FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.waiting_since)
+                WITH ORDINALITY AS u (share, running, room, waiting_since, place)
+        ),
+        slots_in_order AS (
+            SELECT g.place
+            FROM given AS g
+            CROSS JOIN LATERAL generate_series(
+                1, least(fair_quotas.slots, g.room, greatest(ceil(g.mean * g.share - g.running), 0) + 1)::integer
+            ) AS n (number)
+            ORDER BY (g.running + n.number)::float8 / g.share, g.waiting_since, g.place
+            LIMIT fair_quotas.slots
+        )
+        SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place)
         FROM given AS g
-        CROSS JOIN LATERAL generate_series(
-            1, least(fair_quotas.slots, g.room, greatest(ceil(g.mean * g.share - g.running), 0) + 1)::integer
-        ) AS n (number)
-        ORDER BY (g.running + n.number)::float8 / g.share, g.waiting_since, g.place
-        LIMIT fair_quotas.slots
-    )
-    SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place)
-    FROM given AS g
-    LEFT JOIN (
-        SELECT s.place, count(*)::integer AS number
-        FROM slots_in_order AS s
-        GROUP BY s.place
-    ) AS n ON n.place = g.place;
+        LEFT JOIN (
+            SELECT s.place, count(*)::integer AS number
+            FROM slots_in_order AS s
+            GROUP BY s.place
+        ) AS n ON n.place = g.place
+    );
+END;
 $$;
 
 -- Name: FUNCTION fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], waiting_since timestamp with time zone[]); Type: COMMENT; Schema: contentq; Owner: -
@@ -2987,7 +3013,7 @@ COMMENT ON FUNCTION contentq.lock_holder(holder xid) IS 'Internal: the session t
 -- Name: lock_in_order(bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) RETURNS bigint[]
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -2995,15 +3021,20 @@ CREATE FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) RETURNS big
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT ARRAY(
-        SELECT t.id::bigint
-        FROM unnest(lock_in_order.ids) WITH ORDINALITY AS u (id, place)
-        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-        WHERE contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
-        ORDER BY u.place
-        LIMIT lock_in_order.wanted
-        FOR UPDATE OF t SKIP LOCKED
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT ARRAY(
+            SELECT t.id::bigint
+            FROM unnest(lock_in_order.ids) WITH ORDINALITY AS u (id, place)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
+            WHERE contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
+            ORDER BY u.place
+            LIMIT lock_in_order.wanted
+            FOR UPDATE OF t SKIP LOCKED
+        )
     );
+END;
 $$;
 
 -- Name: FUNCTION lock_in_order(ids bigint[], wanted integer); Type: COMMENT; Schema: contentq; Owner: -
@@ -3258,17 +3289,35 @@ $$;
 
 COMMENT ON FUNCTION contentq.measure_durations() IS 'Internal: measures how long tasks of each category take, from those that were completed last.';
 
+-- Name: durations; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.durations (
+    category text NOT NULL,
+    median interval NOT NULL,
+    measured_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+-- Name: TABLE durations; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.durations IS 'How long tasks take, by category, measured once a minute while settings.deadlines is on.';
+
+-- Name: COLUMN durations.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.durations.category IS 'The category; empty for tasks without one.';
+
+-- Name: COLUMN durations.median; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the last attempt to its completion.';
+
+-- Name: COLUMN durations.measured_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
+
 -- Name: median_duration(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
     LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    SELECT coalesce(
-        (SELECT d.median FROM contentq.durations AS d WHERE d.category = coalesce(median_duration.category, '')),
-        interval '0'
-    );
-$$;
+    RETURN COALESCE((SELECT d.median FROM contentq.durations d WHERE (d.category = COALESCE(median_duration.category, ''::text))), '00:00:00'::interval);
 
 -- Name: FUNCTION median_duration(category text); Type: COMMENT; Schema: contentq; Owner: -
 
@@ -3294,7 +3343,8 @@ BEGIN
     CROSS JOIN LATERAL contentq.worker_wait(w) AS r
     WHERE w.id = next_claim_in.worker_id;
     IF wait.number > 0 THEN
-        RETURN greatest(wait.next_in, interval '0');
+        -- greatest() leaves out NULL.
+        RETURN CASE WHEN wait.next_in IS NOT NULL THEN greatest(wait.next_in, interval '0') END;
     ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
         RETURN interval '5 milliseconds';
     END IF;
@@ -3687,7 +3737,7 @@ COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal
 -- Name: ready_accounts(integer, bigint, integer, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_held boolean)
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -3695,6 +3745,9 @@ CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, n
     SET enable_incremental_sort TO 'off'
     SET jit TO 'off'
     AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE heads AS (
         SELECT NULL::timestamptz AS submitted_at,
                NULL::bigint AS id,
@@ -3722,6 +3775,7 @@ CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, n
     SELECT h.account_id, h.submitted_at, h.id, h.is_held
     FROM heads AS h
     WHERE h.place > 0;
+END;
 $$;
 
 -- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
@@ -4556,9 +4610,9 @@ BEGIN
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
         scheduled_at = CASE
-            WHEN snooze.resume_at <= now_ OR snooze.resume_at IS NULL AND snooze.refused_by IS NULL
+            WHEN snooze.resume_at <= now_
             THEN NULL
-            WHEN snooze.refused_by IS NULL OR snooze.resume_at = 'infinity'
+            WHEN snooze.resume_at = 'infinity' OR snooze.refused_by IS NULL AND snooze.resume_at IS NOT NULL
             THEN snooze.resume_at
             WHEN snooze.resume_at IS NOT NULL
             THEN snooze.resume_at + 0.2 * random() * (snooze.resume_at - now_)
@@ -4612,6 +4666,10 @@ BEGIN
     IF NOT FOUND OR taken < 1 OR pace IS NULL AND gate.tokens_per_minute IS NULL THEN
         RETURN;
     END IF;
+    PERFORM FROM contentq.gates AS g WHERE g.key = spend_gate.key FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     SELECT s.* INTO state FROM contentq.gate_state(gate, now_) AS s;
     IF taken >= floor(state.level + 1e-6) AND isfinite(gate.spent_at)
         AND pace < coalesce(gate.requests_per_minute::float8 / 60, 'infinity')
@@ -4636,13 +4694,18 @@ COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp 
 -- Name: spent_this_month(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.spent_this_month(account_id bigint) RETURNS numeric
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT coalesce(sum(u.cost), 0)
-    FROM contentq.usage AS u
-    WHERE u.account_id = spent_this_month.account_id
-      AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date;
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT coalesce(sum(u.cost), 0)
+        FROM contentq.usage AS u
+        WHERE u.account_id = spent_this_month.account_id
+          AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
+    );
+END;
 $$;
 
 -- Name: FUNCTION spent_this_month(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
@@ -5113,7 +5176,10 @@ CREATE TABLE contentq.alembic_version (
 
 CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
  SELECT t.account_id,
-    "left"((a.name)::text, 30) AS name,
+        CASE
+            WHEN (length((a.name)::text) > 30) THEN (("left"((a.name)::text, 27) || '...'::text))::character varying
+            ELSE a.name
+        END AS name,
     count(*) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS pending,
     count(*) FILTER (WHERE (((t.status)::text = 'pending'::text) AND (t.scheduled_at > clock_timestamp()))) AS scheduled,
     count(*) FILTER (WHERE ((t.status)::text = 'processing'::text)) AS processing,
@@ -5384,30 +5450,6 @@ COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it
 
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
 
--- Name: durations; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.durations (
-    category text NOT NULL,
-    median interval NOT NULL,
-    measured_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
-
--- Name: TABLE durations; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.durations IS 'How long tasks take, by category, measured once a minute while settings.deadlines is on.';
-
--- Name: COLUMN durations.category; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.durations.category IS 'The category; empty for tasks without one.';
-
--- Name: COLUMN durations.median; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the last attempt to its completion.';
-
--- Name: COLUMN durations.measured_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
-
 -- Name: gate_events_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
 ALTER TABLE contentq.gate_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -5450,7 +5492,10 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
     COALESCE(e.refused, (0)::bigint) AS refused,
     COALESCE(e.unanswered, (0)::bigint) AS unanswered,
     date_trunc('second'::text, g.closed_at) AS closed_at,
-    "left"(g.reason, 60) AS reason
+        CASE
+            WHEN (length(g.reason) > 60) THEN ("left"(g.reason, 57) || '...'::text)
+            ELSE g.reason
+        END AS reason
    FROM ((((( SELECT o.key
            FROM contentq.gates o
         UNION
@@ -5523,7 +5568,10 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 
 CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
  SELECT h.account_id,
-    "left"((a.name)::text, 30) AS name,
+        CASE
+            WHEN (length((a.name)::text) > 30) THEN (("left"((a.name)::text, 27) || '...'::text))::character varying
+            ELSE a.name
+        END AS name,
     concat_ws(', '::text,
         CASE
             WHEN (h.paused_until > clock_timestamp()) THEN 'paused'::text
@@ -5574,7 +5622,10 @@ CREATE VIEW contentq.recent_failures WITH (security_invoker='true') AS
     status,
     attempt AS attempts,
     date_trunc('second'::text, updated_at) AS ended_at,
-    "left"(error_message, 60) AS error
+        CASE
+            WHEN (length(error_message) > 60) THEN ("left"(error_message, 57) || '...'::text)
+            ELSE error_message
+        END AS error
    FROM public.content_generation_tasks t
   WHERE ((status)::text = ANY ('{failed,timeout}'::text[]))
   ORDER BY updated_at DESC, id DESC;
@@ -5620,9 +5671,15 @@ CREATE VIEW contentq.running_tasks WITH (security_invoker='true') AS
         END AS time_left,
     t.worker_id,
     w.hostname,
-    "left"((t.topic)::text, 40) AS topic,
+        CASE
+            WHEN (length((t.topic)::text) > 40) THEN (("left"((t.topic)::text, 37) || '...'::text))::character varying
+            ELSE t.topic
+        END AS topic,
     round(((t.progress * (100)::double precision))::numeric) AS percent,
-    "left"(t.progress_note, 40) AS note
+        CASE
+            WHEN (length(t.progress_note) > 40) THEN ("left"(t.progress_note, 37) || '...'::text)
+            ELSE t.progress_note
+        END AS note
    FROM (public.content_generation_tasks t
      LEFT JOIN contentq.workers w ON ((w.id = t.worker_id)))
   WHERE ((t.status)::text = 'processing'::text)
@@ -5851,7 +5908,10 @@ COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s pric
 
 CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
  SELECT a.id AS account_id,
-    "left"((a.name)::text, 30) AS name,
+        CASE
+            WHEN (length((a.name)::text) > 30) THEN (("left"((a.name)::text, 27) || '...'::text))::character varying
+            ELSE a.name
+        END AS name,
     COALESCE(u.attempts, (0)::numeric) AS attempts,
     COALESCE(u.prompt_tokens, (0)::numeric) AS prompt_tokens,
     COALESCE(u.completion_tokens, (0)::numeric) AS completion_tokens,
@@ -5954,7 +6014,10 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
     w.slots,
     round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heartbeat_age_s,
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
-    "left"(w.handler, 30) AS handler,
+        CASE
+            WHEN (length(w.handler) > 30) THEN ("left"(w.handler, 27) || '...'::text)
+            ELSE w.handler
+        END AS handler,
     w.version,
     w.gate,
     held.locked

@@ -4,24 +4,29 @@
 -- Locks: nothing. Returns: 0 or more; NULL when neither limits it. A pause is looked at by held_accounts().
 CREATE OR REPLACE FUNCTION contentq.account_room(account public.accounts, starting integer DEFAULT 0)
 RETURNS integer
-LANGUAGE sql
+LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET jit = off
 AS $$
-    SELECT CASE
-        WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
-        THEN 0
-        WHEN account.max_running IS NOT NULL
-        THEN greatest(account.max_running - account_room.starting - (
-            SELECT count(*)
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'processing'
-              AND t.account_id = account.id
-        ), 0)::integer
-    END;
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT CASE
+            WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
+            THEN 0
+            WHEN account.max_running IS NOT NULL
+            THEN greatest(account.max_running - account_room.starting - (
+                SELECT count(*)
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                  AND t.account_id = account.id
+            ), 0)::integer
+        END
+    );
+END;
 $$;
 
 COMMENT ON FUNCTION contentq.account_room(public.accounts, integer) IS

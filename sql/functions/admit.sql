@@ -33,14 +33,20 @@ BEGIN
     FOR each IN
         SELECT a AS account, c.chosen
         FROM (
-            SELECT t.account_id, array_agg(u.id ORDER BY u.place) AS chosen
+            SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
             FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
-            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-            GROUP BY t.account_id
+            -- LIMIT: each is looked up; a join could be turned round.
+            CROSS JOIN LATERAL (
+                SELECT t.account_id
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = u.id
+                LIMIT 1
+            ) AS o
+            GROUP BY o.account_id
         ) AS c
         JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
         WHERE a.max_running IS NOT NULL
-           OR a.monthly_budget IS NOT NULL
+           OR a.monthly_budget IS NOT NULL AND contentq.spent_this_month(a.id) >= a.monthly_budget
         ORDER BY (a.id % 64)
     LOOP
         IF (each.account).max_running IS NOT NULL THEN
@@ -58,8 +64,13 @@ BEGIN
             room := contentq.account_room(each.account, (
                 SELECT count(*)::integer
                 FROM unnest(admit.starting) AS u (id)
-                JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-                WHERE t.account_id + 0 = (each.account).id
+                CROSS JOIN LATERAL (
+                    SELECT t.account_id
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.id = u.id
+                    LIMIT 1
+                ) AS o
+                WHERE o.account_id = (each.account).id
             ));
         END IF;
         IF room < cardinality(each.chosen) THEN

@@ -29,10 +29,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
     lowest_id constant bigint := -9223372036854775808;
-    chosen bigint[] := '{}';
+    chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
-    after_timeout timestamptz := '-infinity';
-    after_submitted timestamptz := '-infinity';
+    after_timeout timestamptz := timestamptz '-infinity';
+    after_submitted timestamptz := timestamptz '-infinity';
     after_id bigint := lowest_id;
     seen record;
     by_account bigint[];

@@ -31,7 +31,7 @@ DECLARE
     held bigint[] := contentq.held_accounts();
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
-    over_budget bigint[] := '{}';
+    over_budget bigint[] := '{}'::bigint[];
     urgency integer;
     part bigint[];
     first record;

@@ -5,18 +5,23 @@
 -- 30 seconds at most.
 CREATE OR REPLACE FUNCTION contentq.failing_wait(worker_id bigint)
 RETURNS interval
-LANGUAGE sql
+LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT greatest(
-        c.failed_at + least(interval '0.5 seconds' * power(2, least(c.quick_failures - 5, 10)), interval '30 seconds')
-        - clock_timestamp(),
-        interval '0'
-    )
-    FROM contentq.claimers AS c
-    WHERE c.worker_id = failing_wait.worker_id
-      AND c.quick_failures >= 5;
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT greatest(
+            c.failed_at + least(interval '0.5 seconds' * power(2, least(c.quick_failures - 5, 10)), interval '30 seconds')
+            - clock_timestamp(),
+            interval '0'
+        )
+        FROM contentq.claimers AS c
+        WHERE c.worker_id = failing_wait.worker_id
+          AND c.quick_failures >= 5
+    );
+END;
 $$;
 
 COMMENT ON FUNCTION contentq.failing_wait(bigint) IS

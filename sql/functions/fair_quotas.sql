@@ -13,33 +13,38 @@ CREATE OR REPLACE FUNCTION contentq.fair_quotas(
     waiting_since timestamptz[]
 )
 RETURNS integer[]
-LANGUAGE sql
+LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH given AS (
-        SELECT u.*,
-               -- With room for all, no slot is at a higher level than this one: the mean of all.
-               (fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER () AS mean
-        FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.waiting_since)
-            WITH ORDINALITY AS u (share, running, room, waiting_since, place)
-    ),
-    slots_in_order AS (
-        SELECT g.place
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        WITH given AS (
+            SELECT u.*,
+                   -- With room for all, no slot is at a higher level than this one: the mean of all.
+                   (fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER () AS mean
+            FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.waiting_since)
+                WITH ORDINALITY AS u (share, running, room, waiting_since, place)
+        ),
+        slots_in_order AS (
+            SELECT g.place
+            FROM given AS g
+            CROSS JOIN LATERAL generate_series(
+                1, least(fair_quotas.slots, g.room, greatest(ceil(g.mean * g.share - g.running), 0) + 1)::integer
+            ) AS n (number)
+            ORDER BY (g.running + n.number)::float8 / g.share, g.waiting_since, g.place
+            LIMIT fair_quotas.slots
+        )
+        SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place)
         FROM given AS g
-        CROSS JOIN LATERAL generate_series(
-            1, least(fair_quotas.slots, g.room, greatest(ceil(g.mean * g.share - g.running), 0) + 1)::integer
-        ) AS n (number)
-        ORDER BY (g.running + n.number)::float8 / g.share, g.waiting_since, g.place
-        LIMIT fair_quotas.slots
-    )
-    SELECT array_agg(coalesce(n.number, 0) ORDER BY g.place)
-    FROM given AS g
-    LEFT JOIN (
-        SELECT s.place, count(*)::integer AS number
-        FROM slots_in_order AS s
-        GROUP BY s.place
-    ) AS n ON n.place = g.place;
+        LEFT JOIN (
+            SELECT s.place, count(*)::integer AS number
+            FROM slots_in_order AS s
+            GROUP BY s.place
+        ) AS n ON n.place = g.place
+    );
+END;
 $$;
 
 COMMENT ON FUNCTION contentq.fair_quotas(integer, integer[], integer[], integer[], timestamptz[]) IS

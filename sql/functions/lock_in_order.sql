@@ -4,7 +4,7 @@
 -- Returns: their ids, in the order given.
 CREATE OR REPLACE FUNCTION contentq.lock_in_order(ids bigint[], wanted integer)
 RETURNS bigint[]
-LANGUAGE sql
+LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -13,15 +13,20 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $$
-    SELECT ARRAY(
-        SELECT t.id::bigint
-        FROM unnest(lock_in_order.ids) WITH ORDINALITY AS u (id, place)
-        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
-        WHERE contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
-        ORDER BY u.place
-        LIMIT lock_in_order.wanted
-        FOR UPDATE OF t SKIP LOCKED
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT ARRAY(
+            SELECT t.id::bigint
+            FROM unnest(lock_in_order.ids) WITH ORDINALITY AS u (id, place)
+            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[u.id])
+            WHERE contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
+            ORDER BY u.place
+            LIMIT lock_in_order.wanted
+            FOR UPDATE OF t SKIP LOCKED
+        )
     );
+END;
 $$;
 
 COMMENT ON FUNCTION contentq.lock_in_order(bigint[], integer) IS

@@ -28,7 +28,8 @@ BEGIN
     CROSS JOIN LATERAL contentq.worker_wait(w) AS r
     WHERE w.id = next_claim_in.worker_id;
     IF wait.number > 0 THEN
-        RETURN greatest(wait.next_in, interval '0');
+        -- greatest() leaves out NULL.
+        RETURN CASE WHEN wait.next_in IS NOT NULL THEN greatest(wait.next_in, interval '0') END;
     ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
         RETURN interval '5 milliseconds';
     END IF;

@@ -4,7 +4,7 @@
 -- It is one look into an index for each account, however many tasks it has.
 CREATE OR REPLACE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[])
 RETURNS TABLE (account_id bigint, first_submitted_at timestamptz, first_id bigint, is_held boolean)
-LANGUAGE sql
+LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -13,6 +13,9 @@ SET enable_sort = off
 SET enable_incremental_sort = off
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE heads AS (
         SELECT NULL::timestamptz AS submitted_at,
                NULL::bigint AS id,
@@ -40,6 +43,7 @@ AS $$
     SELECT h.account_id, h.submitted_at, h.id, h.is_held
     FROM heads AS h
     WHERE h.place > 0;
+END;
 $$;
 
 COMMENT ON FUNCTION contentq.ready_accounts(integer, bigint, integer, bigint[]) IS

@@ -37,9 +37,9 @@ BEGIN
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
         scheduled_at = CASE
-            WHEN snooze.resume_at <= now_ OR snooze.resume_at IS NULL AND snooze.refused_by IS NULL
+            WHEN snooze.resume_at <= now_
             THEN NULL
-            WHEN snooze.refused_by IS NULL OR snooze.resume_at = 'infinity'
+            WHEN snooze.resume_at = 'infinity' OR snooze.refused_by IS NULL AND snooze.resume_at IS NOT NULL
             THEN snooze.resume_at
             WHEN snooze.resume_at IS NOT NULL
             THEN snooze.resume_at + 0.2 * random() * (snooze.resume_at - now_)

@@ -1,6 +1,5 @@
 -- What waits: by status, then by account, then what will be claimed next.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/backlog.sql
--- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 -- Each query finds no one else's functions and operators, whatever search_path the session has.
 \set contentq_quiet :QUIET
 \set QUIET on
@@ -8,25 +7,24 @@
 SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT status, tasks, scheduled, retried, oldest_age AS oldest
 FROM contentq.queue_overview
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 
 \echo By account:
 SET LOCAL search_path = pg_catalog, pg_temp\;
-SELECT account_id AS id, left(line, CASE WHEN octet_length(left(line, 16)) > 18 THEN 8 ELSE 16 END) AS name,
-       pending, scheduled, processing, oldest_age AS oldest
+SELECT account_id AS id, line AS name, pending, scheduled, processing, oldest_age AS oldest
 FROM contentq.backlog_by_account, regexp_replace(name, '\s+', ' ', 'g') AS line
 LIMIT 20
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 
 \echo Next to be claimed:
 SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT id, priority AS prio, account_id AS account, to_char(submitted_at, 'MM-DD HH24:MI:SS') AS submitted,
-       left(line, CASE WHEN octet_length(left(line, 24)) > 32 THEN 12 ELSE 24 END) AS topic
+       CASE WHEN length(line) > 40 THEN left(line, 37) || '...' ELSE line END AS topic
 FROM contentq.tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
 WHERE status = 'pending' AND scheduled_at IS NULL
   AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.blocked_accounts
                                WHERE greatest(paused_until, over_budget_until) > clock_timestamp()))
 ORDER BY priority DESC, submitted_at, id
 LIMIT 10
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 \set QUIET :contentq_quiet

@@ -7,5 +7,5 @@ SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT to_char(minute, 'HH24:MI') AS minute, completed, per_second, wait_s, run_s
 FROM contentq.throughput
 LIMIT 60
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 \set QUIET :contentq_quiet

@@ -1,30 +1,29 @@
 -- What was used this month (UTC): by account, by model, and by day over the last 31; budgets.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/usage.sql
 -- Set a budget with: UPDATE contentq.accounts SET monthly_budget = 50 WHERE id = ...; (NULL: no limit)
--- Texts are cut to half as many characters where they are Chinese, which is twice as wide.
 -- Each query finds no one else's functions and operators, whatever search_path the session has.
 \set contentq_quiet :QUIET
 \set QUIET on
 \echo By account:
 SET LOCAL search_path = pg_catalog, pg_temp\;
-SELECT account_id AS id, left(line, CASE WHEN octet_length(left(line, 10)) > 12 THEN 5 ELSE 10 END) AS name,
+SELECT account_id AS id, line AS name,
        attempts, prompt_tokens + completion_tokens AS tokens, round(cost, 4) AS cost,
        monthly_budget AS budget, CASE WHEN used_up THEN 'used up' ELSE round(used_percent) || ' %' END AS used
 FROM contentq.usage_by_account, regexp_replace(name, '\s+', ' ', 'g') AS line
 LIMIT 20
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 
 \echo By model:
 SET LOCAL search_path = pg_catalog, pg_temp\;
-SELECT left(line, CASE WHEN octet_length(left(line, 24)) > 32 THEN 12 ELSE 24 END) AS model, attempts,
+SELECT line AS model, attempts,
        prompt_tokens AS tokens_in, completion_tokens AS tokens_out, round(cost, 4) AS cost
 FROM contentq.usage_by_model, regexp_replace(model, '\s+', ' ', 'g') AS line
 LIMIT 20
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 
 \echo By day:
 SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT day, attempts, prompt_tokens AS tokens_in, completion_tokens AS tokens_out, round(cost, 4) AS cost, accounts
 FROM contentq.usage_by_day
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 \set QUIET :contentq_quiet

@@ -6,14 +6,14 @@
 \if :{?task}
 SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT reason FROM contentq.explain(:'task') AS reason
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 
 SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT id, status, priority AS prio, attempt AS att, scheduled_at::timestamp(0) AS scheduled,
        timeout_at::timestamp(0) AS deadline, account_id AS account
 FROM contentq.tasks
 WHERE task_id = :'task'
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 \else
 \echo 'Name the task: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql'
 \endif

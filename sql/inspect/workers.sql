@@ -4,8 +4,7 @@
 \set contentq_quiet :QUIET
 \set QUIET on
 SET LOCAL search_path = pg_catalog, pg_temp\;
-SELECT id, left(hostname, 10) AS hostname, pid, state, busy || '/' || slots AS slots, heartbeat_age_s AS heard,
-       left(handler, 10) AS handler
+SELECT id, hostname, pid, state, busy || '/' || slots AS slots, heartbeat_age_s AS heard, handler
 FROM contentq.worker_status
-\g (format=wrapped columns=80)
+\g (format=wrapped)
 \set QUIET :contentq_quiet

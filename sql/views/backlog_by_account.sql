@@ -2,7 +2,7 @@
 CREATE OR REPLACE VIEW contentq.backlog_by_account WITH (security_invoker = true) AS
 SELECT
     t.account_id,
-    left(a.name, 30) AS name,
+    CASE WHEN length(a.name) > 30 THEN left(a.name, 27) || '...' ELSE a.name END AS name,
     count(*) FILTER (WHERE t.status = 'pending') AS pending,
     count(*) FILTER (WHERE t.status = 'pending' AND t.scheduled_at > clock_timestamp()) AS scheduled,
     count(*) FILTER (WHERE t.status = 'processing') AS processing,

@@ -26,7 +26,7 @@ SELECT
     coalesce(e.refused, 0) AS refused,
     coalesce(e.unanswered, 0) AS unanswered,
     date_trunc('second', g.closed_at) AS closed_at,
-    left(g.reason, 60) AS reason
+    CASE WHEN length(g.reason) > 60 THEN left(g.reason, 57) || '...' ELSE g.reason END AS reason
 FROM (
     SELECT o.key
     FROM contentq.gates AS o

@@ -2,7 +2,7 @@
 CREATE OR REPLACE VIEW contentq.paused_accounts WITH (security_invoker = true) AS
 SELECT
     h.account_id,
-    left(a.name, 30) AS name,
+    CASE WHEN length(a.name) > 30 THEN left(a.name, 27) || '...' ELSE a.name END AS name,
     concat_ws(
         ', ',
         CASE WHEN h.paused_until > clock_timestamp() THEN 'paused' END,

@@ -7,7 +7,7 @@ SELECT
     t.status,
     t.attempt AS attempts,
     date_trunc('second', t.updated_at) AS ended_at,
-    left(t.error_message, 60) AS error
+    CASE WHEN length(t.error_message) > 60 THEN left(t.error_message, 57) || '...' ELSE t.error_message END AS error
 FROM public.content_generation_tasks AS t
 WHERE t.status = ANY ('{failed,timeout}')
 ORDER BY t.updated_at DESC, t.id DESC;

@@ -10,9 +10,9 @@ SELECT
     CASE WHEN isfinite(t.timeout_at) THEN date_trunc('second', t.timeout_at - clock_timestamp()) END AS time_left,
     t.worker_id,
     w.hostname,
-    left(t.topic, 40) AS topic,
+    CASE WHEN length(t.topic) > 40 THEN left(t.topic, 37) || '...' ELSE t.topic END AS topic,
     round((t.progress * 100)::numeric) AS percent,
-    left(t.progress_note, 40) AS note
+    CASE WHEN length(t.progress_note) > 40 THEN left(t.progress_note, 37) || '...' ELSE t.progress_note END AS note
 FROM public.content_generation_tasks AS t
 LEFT JOIN contentq.workers AS w ON w.id = t.worker_id
 WHERE t.status = 'processing'

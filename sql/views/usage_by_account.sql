@@ -2,7 +2,7 @@
 CREATE OR REPLACE VIEW contentq.usage_by_account WITH (security_invoker = true) AS
 SELECT
     a.id AS account_id,
-    left(a.name, 30) AS name,
+    CASE WHEN length(a.name) > 30 THEN left(a.name, 27) || '...' ELSE a.name END AS name,
     coalesce(u.attempts, 0) AS attempts,
     coalesce(u.prompt_tokens, 0) AS prompt_tokens,
     coalesce(u.completion_tokens, 0) AS completion_tokens,

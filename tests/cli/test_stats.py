@@ -66,7 +66,7 @@ def test_filled_queue_is_counted(contentq: Run) -> None:
 
     assert [block[0] for block in blocks] == ["tasks", "backlog by account", "workers", "completed by minute"]
     assert [line.split()[:3] for line in blocks[0][2:4]] == [["pending", "4", "1"], ["processing", "1", "0"]]
-    assert blocks[1][2].split()[1:6] == ["x" * 30, "4", "1", "0", "5"]
+    assert blocks[1][2].split()[1:6] == ["x" * 27 + "...", "4", "1", "0", "5"]
     assert blocks[2][2].split()[1:4] == ["h" * 64, "4000000", "idle"]
     assert len(blocks[2]) == 4
 
@@ -144,7 +144,7 @@ def test_gates_pauses_and_usage_are_shown_when_there_are_any(contentq: Run) -> N
     (gate,) = by_heading["closed gates"][1:]
     assert gate[:4] == ["g" * 80, "infinity", "1", "429"]
     assert [row[1:4] for row in by_heading["accounts that wait"][1:]] == [
-        ["x" * 30, "paused", "infinity"],
+        ["x" * 27 + "...", "paused", "infinity"],
         ["Ada", "budget", "used"],
     ]
     assert [row[1:] for row in by_heading["this month by account"][1:]] == [

@@ -39,6 +39,10 @@ async def by_topic(task, context):
     return {"success": True}
 
 
+def plain(task, context):
+    return {"in": "a thread"}
+
+
 async def until_let_go(task, context):
     """Ends when a file with the name of its topic is there."""
     from pathlib import Path
@@ -149,6 +153,78 @@ def test_program_gets_its_arguments_and_the_variables_named(
     assert queue.values("SELECT title FROM contents") == ["a b|$HOME|key|"]
     assert " level=INFO logger=contentq.handlers.command task=" in outcome.err
     assert "attempt=1 stirring\n" in outcome.err
+
+
+BY_CATEGORY = """
+[categories.plain]
+handler = "handlers:plain"
+[categories.loop]
+handler = "handlers:by_topic"
+[categories.program]
+handler = "command"
+command = "sub/write.sh"
+"""
+
+
+def test_each_category_is_run_by_its_own_handler_and_others_wait(
+    start: Start, dsn: str, queue: Queue, folder: Path
+) -> None:
+    for category in ("plain", "loop", "program", "other", None):
+        queue.add(topic="x", category=category)
+    (folder / "handlers.toml").write_text(BY_CATEGORY)
+    program = folder / "sub/write.sh"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho '# By a program'\n")
+    program.chmod(0o755)
+
+    outcome = _ended(start("worker", "--handlers", "handlers.toml", "--until-empty", cwd=folder, DATABASE_URL=dsn))
+
+    assert outcome.code == 0, outcome.err
+    done = "SELECT concat_ws(' ', category, status, result->>'in') FROM content_generation_tasks ORDER BY id"
+    assert queue.values(done) == [
+        "plain completed a thread",
+        "loop completed",
+        "program completed",
+        "other pending",
+        "pending",
+    ]
+
+
+def test_worker_registers_the_categories_that_it_claims(
+    start: Start, dsn: str, queue: Queue, folder: Path
+) -> None:
+    (folder / "handlers.toml").write_text(BY_CATEGORY)
+    registered = "SELECT concat_ws(' ', handler, categories) FROM contentq.workers"
+    first = start("worker", "--handlers", "handlers.toml", cwd=folder, DATABASE_URL=dsn)
+    eventually(lambda: queue.values(registered) == ["handlers.toml {plain,loop,program}"])
+    first.terminate()
+    _ended(first)
+
+    start("worker", "--handlers", "handlers.toml", "--category", "loop", cwd=folder, DATABASE_URL=dsn)
+
+    eventually(lambda: queue.values(registered) == ["handlers.toml {loop}"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--handler", "template"], "give --handler or --handlers, not both"),
+        (["--templates", "x"], "--templates belongs into the file of --handlers, as the key templates"),
+        (["--env", "X"], "--env belongs into the file of --handlers, as the key env"),
+        (
+            ["--category", "b"],
+            "the handlers 'handlers.toml': there is none for the category 'b'; there are: a",
+        ),
+    ],
+)
+def test_options_that_do_not_go_with_a_file_of_handlers_end_with_2(
+    contentq: Run, inside: Path, options: list[str], message: str
+) -> None:
+    (inside / "handlers.toml").write_text('[categories.a]\nhandler = "template"\n')
+
+    outcome = contentq("worker", "--handlers", "handlers.toml", *options)
+
+    assert (outcome.code, outcome.err.splitlines()[-1]) == (2, f"Error: {message}")
 
 
 @pytest.mark.parametrize("options", [[], ["--until-empty", "--progress"]])

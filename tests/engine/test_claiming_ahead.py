@@ -215,9 +215,9 @@ def test_slow_tasks_are_claimed_a_hundred_at_a_time(
     asked: list[int] = []
     claim = contract.claim
 
-    async def counted(connection: Any, worker_id: int, max_tasks: int, categories: Any) -> Any:
+    async def counted(connection: Any, worker_id: int, max_tasks: int) -> Any:
         asked.append(max_tasks)
-        return await claim(connection, worker_id, max_tasks, categories)
+        return await claim(connection, worker_id, max_tasks)
 
     monkeypatch.setattr(contract, "claim", counted)
     gate = Gate()

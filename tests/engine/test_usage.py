@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import threading
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import pytest
-from contentq import Context, GeneratedContent, PermanentError, Task
+from contentq import (
+    Context,
+    GeneratedContent,
+    HandlerError,
+    PermanentError,
+    ProviderUnavailable,
+    RateLimited,
+    Task,
+    TemporaryError,
+)
+from contentq.database.connect import connect_async
+from contentq.queue import contract
+from contentq.queue.outcomes import Failed, Held
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
@@ -124,3 +139,184 @@ def test_result_may_hold_decimals(start_worker: StartWorker, insert: Insert, row
 
     assert row(id_).result == {"cost": 0.1, "prompt_tokens": 12, "id": 10**20 + 1}
     assert database.execute(USAGE).fetchall() == [(1, 12, 0.1)]
+
+
+class Bare(RateLimited):
+    """What a handler's author may write."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class Unreadable(TemporaryError):
+    @property
+    def usage(self) -> Any:
+        raise RuntimeError("no")
+
+    @usage.setter
+    def usage(self, value: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimited("429", retry_after=3600, usage=PAID),
+        TemporaryError("cut off", retry_after=3600, usage=PAID),
+        PermanentError("filtered", usage=PAID),
+        HandlerError("bad", usage=PAID),
+        ProviderUnavailable("502", retry_after=3600, usage=PAID),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_a_failed_attempt_has_cost_is_charged_once(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, error: Exception
+) -> None:
+    database.execute("UPDATE contentq.settings SET backoff_base = '1 hour', backoff_max = '1 hour'")
+    start_worker(raising(error))
+    id_ = insert()
+
+    eventually(lambda: row(id_).error_message is not None)
+
+    assert database.execute(USAGE).fetchall() == [(1, 10, 0.5)]
+
+
+def test_several_that_fail_at_once_are_each_charged_once(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    async def handler(task: Task, _context: Context) -> None:
+        usage = {**PAID, "prompt_tokens": task.id} if task.id % 2 else None
+        raise PermanentError("no", usage=usage)
+
+    with database.transaction():
+        tasks = [insert() for _ in range(40)]
+    start_worker(handler, concurrency=40)
+
+    eventually(lambda: all(row(id_).status == "failed" for id_ in tasks))
+
+    tokens = sum(id_ for id_ in tasks if id_ % 2)
+    assert database.execute(USAGE).fetchall() == [(20, tokens, 10.0)]
+
+
+@pytest.mark.parametrize("error", [RateLimited, TemporaryError])
+def test_report_that_is_refused_charges_nothing(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    database: Database,
+    error: type[RateLimited | TemporaryError],
+) -> None:
+    go = threading.Event()
+
+    async def handler(task: Task, _context: Context) -> None:
+        if task.attempt == 1:
+            await asyncio.to_thread(go.wait, 30)
+            raise error("late", usage=PAID)
+
+    running = start_worker(handler, listen=False, poll=60)
+    id_ = insert()
+    eventually(lambda: row(id_).status == "processing")
+    database.execute("UPDATE content_generation_tasks SET attempt = attempt + 1")
+    go.set()
+
+    eventually(lambda: running.worker.counts.refused == 1)
+
+    assert row(id_).status == "processing"
+    assert database.execute(USAGE).fetchall() == []
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"cost": float("nan")},
+        {"cost": ...},
+        {"cost": "5", "prompt_tokens": -3},
+        {"prompt_tokens": 10**400},
+        {"cost": True},
+        {"cost": Decimal("sNaN")},
+        {"input_tokens": 3},
+        {"model": 7},
+        5,
+        "cheap",
+        [1, 2],
+    ],
+    ids=repr,
+)
+def test_usage_that_makes_no_sense_is_not_counted_and_logged(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+    usage: Any,
+) -> None:
+    error = PermanentError("no")
+    error.usage = usage
+    start_worker(raising(error))
+    id_ = insert()
+
+    eventually(lambda: row(id_).status == "failed")
+
+    assert row(id_).error_message == "no"
+    assert database.execute(USAGE).fetchall() == []
+    assert f"usage not counted task={row(id_).task_id} attempt=1: " in caplog.text
+
+
+def test_usage_that_postgresql_refuses_does_not_cost_the_report(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    database.execute("ALTER TABLE contentq.usage ADD CHECK (cost < 100)")
+    start_worker(raising(TemporaryError("busy", usage={"cost": 1000}, retry_after=3600)))
+    id_ = insert()
+
+    eventually(lambda: row(id_).status == "pending" and row(id_).error_message == "busy")
+
+    assert row(id_).retry_count == 1
+    assert database.execute(USAGE).fetchall() == []
+
+
+@pytest.mark.parametrize("error", [Bare(), Unreadable("busy", retry_after=0.1)], ids=["bare", "unreadable"])
+def test_error_classes_that_leave_things_out_count_as_what_they_are(
+    start_worker: StartWorker, insert: Insert, row: Row, error: Exception
+) -> None:
+    start_worker(raising(error), gate="p")
+    id_ = insert(max_retries=0) if isinstance(error, RateLimited) else insert(max_retries=5)
+
+    eventually(lambda: row(id_).error_message is not None)
+
+    assert row(id_).status == "pending"
+    assert row(id_).error_message in ("Bare", "busy")
+
+
+def test_stale_attempt_beside_the_valid_one_of_the_same_task_is_not_charged(
+    insert: Insert, database: Database, dsn: str
+) -> None:
+    id_ = insert()
+    held = "SELECT contentq.register_worker('here', 1, 1, 'h')"
+    found = database.execute(held).fetchone()
+    assert found is not None
+    database.execute("SELECT contentq.claim(%s, 1)", found)
+    stale, valid = (
+        Failed(Held(found[0], id_, attempt, "t"), "busy", "E", usage=json.dumps(PAID)) for attempt in (0, 1)
+    )
+
+    async def report() -> dict[int, str]:
+        async with await connect_async(dsn, "contentq report") as connection:
+            return await contract.fail(connection, found[0], [stale, valid])
+
+    assert asyncio.run(report()) == {id_: "pending"}
+    assert database.execute(USAGE).fetchall() == [(1, 10, 0.5)]
+
+
+def test_results_keep_their_own_usage(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database
+) -> None:
+    async def handler(_task: Task, _context: Context) -> dict[str, Any]:
+        return {"text": "done", **PAID}
+
+    start_worker(handler, gate="p")
+    id_ = insert()
+    eventually(lambda: row(id_).status == "completed")
+
+    assert row(id_).result == json.loads(json.dumps({"text": "done", **PAID}))
+    assert database.execute(USAGE).fetchall() == [(1, 10, 0.5)]

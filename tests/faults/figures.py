@@ -7,14 +7,15 @@ from collections import defaultdict
 
 
 class Figures:
-    """Seconds, by what they are the seconds of."""
+    """Seconds and counts, by what they are of, and lines of figures."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
         self._counts: defaultdict[str, int] = defaultdict(int)
+        self._lines: list[str] = []
 
     def __bool__(self) -> bool:
-        return bool(self._seconds or self._counts)
+        return bool(self._seconds or self._counts or self._lines)
 
     def took(self, what: str, *seconds: float) -> None:
         """Notes how long something took."""
@@ -24,14 +25,19 @@ class Figures:
         """Adds to a count."""
         self._counts[what] += number
 
+    def found(self, what: str, line: str) -> None:
+        """Notes a line of figures."""
+        self._lines.append(f"{what}: {line}")
+
     def lines(self) -> list[str]:
         """The report, a line each."""
         counts = [f"{what}: {number}" for what, number in self._counts.items()]
-        return counts + [
+        times = [
             f"{what}: median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s, {len(seconds)} times"
             for what, seconds in self._seconds.items()
             if seconds  # a short torture may not have killed anyone
         ]
+        return counts + times + self._lines
 
 
 FIGURES = Figures()

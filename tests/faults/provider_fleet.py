@@ -1,32 +1,36 @@
-"""A fleet of workers against a provider that takes so many calls a second, and is out of order for a while.
+"""Fleets of workers against providers that limit, refuse and fail: what a gate makes of each, beside none.
 
-As a program it prints what came of it, with the gate and without, for docs/providers.md:
+As a program it prints a line for each scenario, for docs/providers.md; without names it runs all of them:
 
-    python -m tests.faults.provider_fleet [--no-gate] [--windows] [--form seconds]
+    python -m tests.faults.provider_fleet [SCENARIO ...] [--no-gate] [--at-once 3] [--workers 3] [--slots 50]
+
+Names that are joined by a plus run on one database at the same time, with workers of their own: bucket+in_flight.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from tests.faults.fleet import WorkerProcess, fleet
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
 from tests.support.programs import installed
+from tests.support.provider_rules import Limits
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
@@ -36,75 +40,185 @@ SETTINGS = 'model = "test"\n[prices.test]\ninput = 1.0\noutput = 2.0\n'
 FULL = 0.9
 """Part of the allowed rate that counts as the full rate."""
 
+FULL_OVER = 3
+"""Seconds over which it must have been reached."""
+
+KNOWN_AFTER = 3.0
+"""Seconds after the begin of an outage from which on all calls are probes: every worker knows of it by then."""
+
+ANSWER_IN_OUTAGE = 0.3
+"""Seconds that a call in an outage waits for its 503."""
+
+WAITING = 3000
+"""Tasks that are there when it begins, more than any scenario ends."""
+
 
 @dataclass(frozen=True)
-class Plan:
-    """What is tried. rate: calls a second that the provider takes; seconds: how long each answer takes."""
+class Scenario:
+    """A provider, and what is measured of a fleet against it.
 
-    gate: bool = True
-    workers: int = 3
-    slots: int = 50
-    rate: float = 20.0
+    seconds, spread, words: of an answer, as in Provider. warm_up, measured: seconds, from the first call on.
+    change: of the limits, when the measuring begins. outage: seconds of one that begins then. prepare: SQL that
+    sets up the gate, in which {gate} is its key; left out without a gate. allowed: calls a second, where that is
+    not what the provider's limits say.
+    """
+
+    name: str
+    limits: Limits
     seconds: float = 1.0
-    burst: float | None = None
-    windows: bool = False
-    form: str = "milliseconds"
-    warm_up: float = 10.0
-    measured: float = 60.0
-    outage: float = 20.0
-    after: float = 15.0
+    spread: float = 0.3
+    words: tuple[int, int] | None = None
+    warm_up: float = 8.0
+    measured: float = 20.0
+    change: dict[str, Any] | None = None
+    outage: float = 0.0
+    prepare: str | None = None
+    allowed: float | None = None
 
     @property
-    def tasks(self) -> int:
-        """As many as keep the fleet busy until the end."""
-        return int(self.rate * (self.warm_up + self.measured + self.after))
+    def allowance(self) -> tuple[str, float] | None:
+        """What the provider limits, as it is counted, and how much of it a second; None when it limits nothing."""
+        limits = replace(self.limits, **(self.change or {}))
+        limit = [
+            ("accepted", self.allowed or limits.rate),
+            ("busy_seconds", limits.in_flight),
+            ("tokens", limits.tokens),
+        ]
+        return next(((counted, most) for counted, most in limit if most is not None), None)
+
+
+SET = "SELECT contentq.set_gate('{gate}', %s)"
+"""An operator sets the gate."""
+
+TOKENS = Limits(tokens=5000, tokens_burst=10_000)
+"""300,000 tokens a minute."""
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in [
+        Scenario("bucket", Limits(rate=20, burst=20)),
+        Scenario("bucket_of_one", Limits(rate=20)),
+        Scenario("headers", Limits(rate=20, burst=20, form="reset", says_remaining=True)),
+        Scenario("window_1s", Limits(rate=20, window=1, form="seconds")),
+        Scenario("window_60s", Limits(rate=10, window=60, form="seconds"), warm_up=60, measured=60),
+        Scenario("in_flight", Limits(in_flight=30, form="nothing"), seconds=2.0),
+        Scenario("in_flight_named", Limits(in_flight=30, form="seconds"), seconds=2.0),
+        Scenario("random_1", Limits(share=0.01, form="seconds"), seconds=6.0),
+        Scenario("random_5", Limits(share=0.05, form="seconds"), seconds=6.0),
+        Scenario("random_10", Limits(share=0.10, form="seconds"), seconds=6.0),
+        Scenario("doubled", Limits(rate=15, burst=15), warm_up=10, measured=25, change={"rate": 30, "burst": 30}),
+        Scenario("halved", Limits(rate=20, burst=20), warm_up=10, measured=25, change={"rate": 10, "burst": 10}),
+        Scenario("tokens", TOKENS, words=(30, 3000), warm_up=12, measured=25),
+        Scenario("outage", Limits(rate=20, burst=20), warm_up=10, measured=34, outage=20),
+        Scenario(
+            "set_requests",
+            Limits(),
+            warm_up=4,
+            measured=15,
+            prepare=SET % "requests_per_minute => 600",
+            allowed=10.0,
+        ),
+        Scenario("set_tokens", TOKENS, words=(30, 3000), warm_up=12, prepare=SET % "tokens_per_minute => 300000"),
+        Scenario("set_running", Limits(in_flight=30), seconds=2.0, prepare=SET % "max_running => 30"),
+    ]
+}
+"""By their names."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What came of it.
+    """What came of a scenario: over the time measured, unless a field says otherwise."""
 
-    used: part of the allowed calls that were made, over the time measured. refused: part of the calls made then.
-    back_after: seconds after the outage until the full rate was reached in a second; None when it never was.
-    charged_for_refusals: retries charged before the outage. outage_calls: calls during the outage.
-    """
+    used: float | None
+    """Part of what is allowed that was used; None where nothing is limited."""
 
-    used: float
     refused: float
-    back_after: float | None
-    charged_for_refusals: int
-    charged: int
+    """Part of the calls made."""
+
+    calls: float
+    """Accepted, a second."""
+
+    in_flight: float
+    """Calls at once, on average."""
+
+    most_in_flight: int
+    """Calls at once at most, from the beginning."""
+
+    settled: float | None
+    """Seconds from the new limit, or from the end of the outage, until the full rate was reached; None without."""
+
     outage_calls: int
-    statuses: dict[str, int]
-    attempts: int
+    """Calls in an outage."""
+
+    probe_calls: int
+    """Those of them after its first seconds."""
+
+    probes: int
+    """How many of these at once."""
+
+    held: int
+    """Tasks that were running when the outage began."""
+
+    charged: int
+    """Retries charged, from the beginning."""
+
+    claims: float
+    """Calls of contentq.claim a second, of all workers on the database."""
+
+    statements: float
+    """Transactions a second in the database, whoever makes them."""
+
     cost: float
     results_cost: float
+    """What all that was paid for has cost: by contentq.usage, and by the results of the tasks."""
+
+    def line(self) -> str:
+        """The figures in one line."""
+        settled = "" if self.settled is None else f"settled={self.settled:.0f}s "
+        outage = f"outage_calls={self.outage_calls} probe_calls={self.probe_calls} probes={self.probes} "
+        outage += f"held={self.held} "
+        return (
+            f"used={'-' if self.used is None else format(self.used, '.3f')} refused={self.refused:.1%} "
+            f"calls={self.calls:.1f}/s in_flight={self.in_flight:.1f} most={self.most_in_flight} {settled}"
+            f"{outage if self.outage_calls else ''}charged={self.charged} "
+            f"claims={self.claims:.1f}/s statements={self.statements:.1f}/s"
+        )
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Who works: so many processes of so many slots, with a gate or without."""
+
+    gate: bool = True
+    workers: int = 3
+    slots: int = 50
 
 
 class ProviderProcess:
     """The provider, in a process of its own."""
 
-    def __init__(self, plan: Plan) -> None:
-        limits = ["--windows"] if plan.windows else ["--burst", str(plan.burst or plan.rate)]
-        limits += ["--rate", str(plan.rate), "--form", plan.form]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.provider", "--seconds", str(plan.seconds), *limits],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, scenario: Scenario) -> None:
+        options = ["--seconds", str(scenario.seconds), "--spread", str(scenario.spread)]
+        options += ["--limits", json.dumps(asdict(scenario.limits))]
+        if scenario.words is not None:
+            options += ["--words", *map(str, scenario.words)]
+        command = [sys.executable, "-m", "tests.support.provider", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
+        self.host = f"127.0.0.1:{int(self.process.stdout.readline())}"
 
     def ask(self, path: str, given: Any = None) -> Any:
         """GET, or POST with a body."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", data=None if given is None else json.dumps(given).encode()
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        data = None if given is None else json.dumps(given).encode()
+        with urllib.request.urlopen(f"http://{self.host}{path}", data, timeout=60) as answer:
             return json.load(answer)
 
-    def stats(self) -> dict[str, Any]:
-        """What it has counted."""
+    def stats_at(self, seconds: float) -> dict[str, Any]:
+        """What it has counted so many seconds after the first call; waits for that time.
+
+        The time is what is measured here: there is nothing else to wait for.
+        """
+        time.sleep(max(0.0, seconds - self.ask("/stats")["seconds"]))
         found: dict[str, Any] = self.ask("/stats")
         return found
 
@@ -115,116 +229,212 @@ class ProviderProcess:
 
 
 @contextmanager
-def provider(plan: Plan) -> Iterator[ProviderProcess]:
+def provider(scenario: Scenario) -> Iterator[ProviderProcess]:
     """A provider; it has ended afterwards."""
-    made = ProviderProcess(plan)
+    made = ProviderProcess(scenario)
     try:
         yield made
     finally:
         made.end()
 
 
-def run(dsn: str, folder: Path, workers: list[WorkerProcess], plan: Plan) -> Findings:
-    """Runs it to the last task."""
-    settings = folder / "openai.toml"
-    settings.write_text(SETTINGS)
-    with provider(plan) as server, closing(psycopg.connect(dsn, autocommit=True)) as connection:
+def run(dsn: str, folder: Path, scenario: Scenario, having: Fleet) -> Findings:
+    """Runs a scenario with a fleet of its own: others on the same database have other categories."""
+    folder = folder / scenario.name
+    folder.mkdir()
+    (folder / "openai.toml").write_text(SETTINGS)
+    with (
+        provider(scenario) as server,
+        closing(psycopg.connect(dsn, autocommit=True)) as connection,
+        fleet() as workers,
+    ):
         queue = Queue(connection)
-        queue.run(
-            "INSERT INTO content_generation_tasks (account_id, topic) "
-            "SELECT %s, 'Topic ' || n FROM generate_series(1, %s) AS n",
-            queue.account,
-            plan.tasks,
-        )
-        environment = {
-            "OPENAI_API_KEY": "sk-test",
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{server.port}/v1",
-            "PYTHONPATH": os.getcwd(),
-        }
-        options = ["--settings", str(settings), "--concurrency", str(plan.slots)]
-        if not plan.gate:
-            options.append("--no-gate")
-        for _ in range(plan.workers):
+        _insert(queue, scenario)
+        if having.gate and scenario.prepare is not None:
+            queue.run(scenario.prepare.format(gate=server.host))
+        options = ["--settings", str(folder / "openai.toml"), "--category", scenario.name]
+        options += ["--concurrency", str(having.slots), *([] if having.gate else ["--no-gate"])]
+        environment = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": f"http://{server.host}/v1"}
+        for _ in range(having.workers):
             workers.append(WorkerProcess(dsn, folder, *options, handler="openai", environment=environment))
-        eventually(lambda: server.stats()["accepted"] > 0, within=30)
-
-        _pass(plan.warm_up)
-        before = server.stats()
-        _pass(plan.measured)
-        after = server.stats()
-        accepted, refused = (after[name] - before[name] for name in ("accepted", "refused"))
-        charged_for_refusals = queue.value("SELECT sum(retry_count) FROM content_generation_tasks")
-
-        server.ask("/outage", {"mode": "503", "seconds": plan.outage})
-        _pass(plan.outage)
-        ended = time.time()
-        outage_calls = server.stats()["unavailable"]
-        eventually(lambda: _unfinished(queue) == 0, within=240)
-        by_second = server.stats()["by_second"]
-        return Findings(
-            used=accepted / (plan.rate * plan.measured),
-            refused=refused / (accepted + refused),
-            back_after=_back_after(by_second, ended, FULL * plan.rate),
-            charged_for_refusals=charged_for_refusals,
-            charged=queue.value("SELECT sum(retry_count) FROM content_generation_tasks"),
-            outage_calls=outage_calls,
-            statuses={
-                row["status"]: row["count"]
-                for row in queue.rows("SELECT status, count(*) FROM content_generation_tasks GROUP BY status")
-            },
-            attempts=queue.value("SELECT sum(attempt) FROM content_generation_tasks"),
-            cost=float(queue.value("SELECT coalesce(sum(cost), 0) FROM contentq.usage")),
-            results_cost=float(
-                queue.value("SELECT coalesce(sum((result->>'cost')::numeric), 0) FROM content_generation_tasks")
-            ),
-        )
+        server.ask("/begun")
+        return _measure(server, queue, scenario)
 
 
-def _pass(seconds: float) -> None:
-    """Lets the fleet work for so long: the time is what is measured here, there is nothing else to wait for."""
-    time.sleep(seconds)
-
-
-def _unfinished(queue: Queue) -> int:
-    found: int = queue.value(
-        "SELECT count(*) FROM content_generation_tasks WHERE status IN ('pending', 'processing')"
+def _insert(queue: Queue, scenario: Scenario) -> None:
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, category, topic) "
+        "SELECT %s, %s, 'Topic ' || n FROM generate_series(1, %s) AS n",
+        queue.account,
+        scenario.name,
+        WAITING,
     )
-    return found
 
 
-def _back_after(by_second: dict[str, dict[str, int]], ended: float, full: float) -> float | None:
-    """Seconds from the end of the outage to the beginning of the first second at the full rate."""
-    for second, counted in sorted((int(second), counted) for second, counted in by_second.items()):
-        if second >= ended and counted.get("accepted", 0) >= full:
-            return second - ended
+@dataclass(frozen=True)
+class _Counted:
+    """What was counted until one moment."""
+
+    server: dict[str, Any]
+    claims: int
+    statements: int
+
+
+def _measure(server: ProviderProcess, queue: Queue, scenario: Scenario) -> Findings:
+    begin, end = scenario.warm_up, scenario.warm_up + scenario.measured
+    before = _count(server.stats_at(begin), queue)
+    held = _running(queue, scenario) if scenario.outage else 0
+    if scenario.change is not None:
+        server.ask("/limits", scenario.change)
+    if scenario.outage:
+        server.ask("/outage", {"mode": "503", "seconds": scenario.outage, "after": ANSWER_IN_OUTAGE})
+    after = _count(server.stats_at(end), queue)
+    charged = _of_tasks(queue, scenario, "coalesce(sum(retry_count), 0)")
+    _end_rest(queue, scenario)
+
+    def counted(what: str) -> float:
+        return float(after.server[what] - before.server[what])
+
+    seconds = counted("seconds")
+    by_second = {int(second): each for second, each in after.server["by_second"].items()}
+    allowance = scenario.allowance
+    probed = [each for second, each in by_second.items() if second >= begin + KNOWN_AFTER]
+    return Findings(
+        used=None if allowance is None else counted(allowance[0]) / (allowance[1] * seconds),
+        refused=counted("refused") / max(1.0, counted("refused") + counted("accepted")),
+        calls=counted("accepted") / seconds,
+        in_flight=counted("busy_seconds") / seconds,
+        most_in_flight=after.server["most_running"],
+        settled=_settled(by_second, scenario),
+        outage_calls=after.server["unavailable"],
+        probe_calls=sum(each.get("unavailable", 0) for each in probed),
+        probes=max((each.get("probes", 0) for each in probed), default=0),
+        held=held,
+        charged=charged,
+        claims=(after.claims - before.claims) / seconds,
+        statements=(after.statements - before.statements) / seconds,
+        cost=float(queue.value("SELECT coalesce(sum(cost), 0) FROM contentq.usage")),
+        results_cost=float(
+            queue.value("SELECT coalesce(sum((result->>'cost')::numeric), 0) FROM content_generation_tasks")
+        ),
+    )
+
+
+def _settled(by_second: dict[int, dict[str, int]], scenario: Scenario) -> float | None:
+    """Seconds until the beginning of the first that were at the full rate."""
+    if scenario.allowance is None or not (scenario.change or scenario.outage):
+        return None
+    what, most = scenario.allowance
+    since, end = scenario.warm_up + scenario.outage, scenario.warm_up + scenario.measured
+    for first in range(round(since), int(end) - FULL_OVER + 1):
+        seconds = range(first, first + FULL_OVER)
+        if sum(by_second.get(second, {}).get(what, 0) for second in seconds) >= FULL * most * FULL_OVER:
+            return first - since
     return None
 
 
+def _count(stats: dict[str, Any], queue: Queue) -> _Counted:
+    found = queue.rows(
+        "SELECT xact_commit AS statements, ("
+        "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_user_functions WHERE funcname = 'claim'"
+        ") AS claims FROM pg_stat_database WHERE datname = current_database()"
+    )[0]
+    return _Counted(stats, found["claims"], found["statements"])
+
+
+def _of_tasks(queue: Queue, scenario: Scenario, what: str) -> int:
+    return int(queue.value(f"SELECT {what} FROM content_generation_tasks WHERE category = %s", scenario.name))
+
+
+def _running(queue: Queue, scenario: Scenario) -> int:
+    return _of_tasks(queue, scenario, "count(*) FILTER (WHERE status = 'processing')")
+
+
+def _end_rest(queue: Queue, scenario: Scenario) -> None:
+    """Deletes what waits until nothing runs: what was paid for is then all recorded."""
+
+    def is_over() -> bool:
+        queue.run("DELETE FROM content_generation_tasks WHERE category = %s AND status = 'pending'", scenario.name)
+        return _running(queue, scenario) == 0
+
+    eventually(is_over, within=30)
+
+
+Job = tuple[str, Fleet]
+"""Names of scenarios, joined by a plus when they run on one database at the same time, and who works."""
+
+
+@contextmanager
+def running(
+    databases: Databases, folder: Path, jobs: Sequence[Job], at_once: int
+) -> Iterator[dict[Job, Future[list[Findings]]]]:
+    """Runs so many jobs at once, each on a database of its own, the longest first."""
+
+    def seconds(job: Job) -> float:
+        return max(each.warm_up + each.measured for each in named(job[0]))
+
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(at_once))
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        futures = {}
+        for job in sorted(jobs, key=seconds, reverse=True):
+            dsn = stack.enter_context(databases.migrated())
+            futures[job] = pool.submit(run_together, dsn, folder, *job)
+        yield futures
+
+
+def run_together(dsn: str, folder: Path, names: str, having: Fleet) -> list[Findings]:
+    """Runs scenarios on one database at the same time."""
+    folder = folder / (names if having.gate else f"{names}-no-gate")
+    folder.mkdir()
+    with closing(psycopg.connect(dsn, autocommit=True)) as connection:
+        # Of functions, the statistics count the calls: that tells claims from other statements.
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET track_functions = pl").format(name))
+    scenarios = named(names)
+    with ThreadPoolExecutor(len(scenarios)) as pool:
+        return list(pool.map(lambda each: run(dsn, folder, each, having), scenarios))
+
+
+def named(names: str) -> list[Scenario]:
+    """The scenarios of names that are joined by a plus."""
+    return [SCENARIOS[name] for name in names.split("+")]
+
+
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="A fleet against a provider that refuses and fails.")
+    parser = argparse.ArgumentParser(description="Fleets against providers that limit, refuse and fail.")
+    parser.add_argument("names", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; a+b: together")
     parser.add_argument("--no-gate", action="store_true")
-    parser.add_argument("--burst", type=float, help="calls that may come at once; by default those of a second")
-    parser.add_argument("--workers", type=int, default=Plan.workers)
-    parser.add_argument("--windows", action="store_true", help="the provider counts in windows of a second")
-    parser.add_argument("--form", choices=("milliseconds", "seconds", "reset", "nothing"), default="milliseconds")
+    parser.add_argument("--seconds", type=float, help="to measure, in place of what each scenario says")
+    parser.add_argument("--workers", type=int, default=Fleet.workers)
+    parser.add_argument("--slots", type=int, default=Fleet.slots)
+    parser.add_argument("--at-once", type=int, default=3, help="scenarios")
     parser.add_argument("--keep", type=Path, help="folder for the logs of the workers")
     given = parser.parse_args()
-    plan = Plan(
-        gate=not given.no_gate,
-        workers=given.workers,
-        burst=given.burst,
-        windows=given.windows,
-        form=given.form,
-    )
+    if given.seconds is not None:
+        SCENARIOS.update({name: replace(each, measured=given.seconds) for name, each in SCENARIOS.items()})
+    usual = [name for name, each in SCENARIOS.items() if not (given.no_gate and each.prepare)]
+    having = Fleet(not given.no_gate, given.workers, given.slots)
+    jobs = [(names, having) for names in given.names or usual]
     programs = next(iter(installed().values()))
     with (
         tempfile.TemporaryDirectory() as made,
         Cluster(programs.folder, tcp=True) as cluster,
         closing(Databases(cluster.dsn(host="127.0.0.1"))) as databases,
-        databases.migrated() as dsn,
-        fleet() as workers,
+        running(databases, given.keep or Path(made), jobs, given.at_once) as futures,
     ):
-        print(run(dsn, given.keep or Path(made), workers, plan))
+        for job in jobs:
+            _print(job[0], futures[job])
+
+
+def _print(names: str, future: Future[list[Findings]]) -> None:
+    """A line for each scenario of a job; when it could not be run, a line that says why."""
+    try:
+        lines = [findings.line() for findings in future.result()]
+    except (psycopg.Error, AssertionError, OSError) as error:
+        lines = [f"could not be run: {' '.join(str(error).split())}"] * len(named(names))
+    for name, line in zip(names.split("+"), lines, strict=True):
+        print(f"{name if name == names else f'{name} ({names})'}: {line}", flush=True)
 
 
 if __name__ == "__main__":

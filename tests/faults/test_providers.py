@@ -1,25 +1,108 @@
-"""What a provider's refusals and outages do to a fleet that has a gate."""
+"""What a gate makes of providers that limit, refuse and fail: how much is used, and how much refused."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
 
-from tests.faults.fleet import WorkerProcess
-from tests.faults.provider_fleet import Plan, run
+import pytest
+
+from tests.faults.figures import FIGURES
+from tests.faults.provider_fleet import SCENARIOS, Findings, Fleet, Job, named, running
+from tests.support.cluster import Cluster
+from tests.support.databases import Databases
+from tests.support.programs import Programs
+
+AT_ONCE = 3
+"""Scenarios that run side by side: the calls mostly wait, but the workers' programs must start."""
 
 
-def test_fleet_uses_the_allowed_rate_and_is_back_soon_after_an_outage(
-    dsn: str, tmp_path: Path, workers: list[WorkerProcess]
-) -> None:
-    plan = Plan()
+@dataclass(frozen=True)
+class Target:
+    """Bounds of a scenario.
 
-    found = run(dsn, tmp_path, workers, plan)
+    used: part of what is allowed, at least; overused: at most. refused: part of the calls, at most. settled:
+    seconds, at most. of_no_gate: part of the calls a second that the same fleet makes without a gate, at least.
+    """
 
-    assert found.statuses == {"completed": plan.tasks}, found
-    assert found.charged_for_refusals == 0, found
-    assert found.used >= 0.9, found
-    assert found.refused < 0.1, found
-    assert found.back_after is not None, found
-    assert found.back_after <= 10, found
-    # What was paid for is counted once, although nearly every call was made by another attempt than the first.
-    assert round(found.cost, 6) == round(found.results_cost, 6) > 0, found
+    used: float = 0.0
+    refused: float = 1.0
+    settled: float | None = None
+    of_no_gate: float | None = None
+    overused: float | None = None
+
+
+TARGETS = {
+    "bucket": Target(0.95, 0.03),
+    "bucket_of_one": Target(0.85, 0.05),
+    "headers": Target(0.95, 0.03),
+    "window_1s": Target(0.9, 0.05),
+    "window_60s": Target(0.9, 0.05),
+    "in_flight": Target(0.9, 0.05),
+    "in_flight_named": Target(0.9, 0.05),
+    "random_1": Target(refused=0.03, of_no_gate=0.9),
+    "random_5": Target(refused=0.08, of_no_gate=0.9),
+    "random_10": Target(refused=0.14, of_no_gate=0.9),
+    "doubled": Target(settled=20),
+    "halved": Target(settled=20),
+    "tokens": Target(0.9, 0.05),
+    "outage": Target(settled=10),
+    "set_requests": Target(0.9, 0.0, overused=1.05),
+    "set_tokens": Target(0.9, 0.05),
+    "set_running": Target(0.9, 0.0),
+}
+
+TOGETHER = "bucket+in_flight"
+"""Two providers with a gate each, on one database at the same time."""
+
+GATE, NO_GATE = Fleet(), Fleet(gate=False)
+
+Futures = dict[Job, Future[list[Findings]]]
+
+
+@pytest.fixture(scope="module")
+def futures(
+    request: pytest.FixtureRequest, programs: Programs, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Futures]:
+    """All that the selected tests of this module need, run side by side."""
+    names: list[str] = [
+        str(item.callspec.params["names"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.module is request.module
+    ]
+    jobs = [(each, GATE) for each in names]
+    jobs += [(each, NO_GATE) for each in names if each in TARGETS and TARGETS[each].of_no_gate is not None]
+    with (
+        Cluster(programs.folder, tcp=True) as cluster,
+        closing(Databases(cluster.dsn(host="127.0.0.1"))) as databases,
+        running(databases, tmp_path_factory.mktemp("fleets"), jobs, AT_ONCE) as made,
+    ):
+        yield made
+
+
+@pytest.mark.parametrize("names", [*SCENARIOS, TOGETHER])
+def test_fleet_uses_what_its_provider_allows_and_is_seldom_refused(names: str, futures: Futures) -> None:
+    for scenario, found in zip(named(names), futures[names, GATE].result(), strict=True):
+        FIGURES.found(f"provider {scenario.name}", found.line())
+        target = TARGETS[scenario.name]
+        if found.used is not None:
+            assert found.used >= target.used, found
+            assert target.overused is None or found.used <= target.overused, found
+        assert found.refused <= target.refused, found
+        if target.settled is not None:
+            assert found.settled is not None, found
+            assert found.settled <= target.settled, found
+        if target.of_no_gate is not None:
+            [without] = futures[names, NO_GATE].result()
+            FIGURES.found(f"provider {scenario.name} without a gate", without.line())
+            assert found.calls >= target.of_no_gate * without.calls, (found, without)
+        # A refusal is charged to nobody, and an outage to the tasks that it has struck and to those that probe.
+        assert found.charged <= found.held + found.probe_calls, found
+        assert found.probes <= 1, found
+        if names != TOGETHER:
+            # Who waits for a turn asks when it comes, and not all the time.
+            assert found.claims <= 2 * found.calls + GATE.workers, found
+            # What was paid for is counted once, although many calls were made by another attempt than the first.
+            assert round(found.cost, 6) == round(found.results_cost, 6) > 0, found

@@ -150,26 +150,34 @@ def test_exit_code_says_what_becomes_of_the_attempt(
 
 
 @pytest.mark.parametrize(
-    ("members", "kind", "seconds", "gate"),
+    ("members", "kind", "seconds", "gate", "nothing_left"),
     [
-        ('{"rate_limited": true, "retry_after": 30, "gate": "acme"}', RateLimited, 30, "acme"),
-        ('{"rate_limited": true}', RateLimited, None, None),
-        ('{"retry_after": 1.5}', TemporaryError, 1.5, None),
-        ('{"rate_limited": false, "retry_after": 2, "gate": "acme"}', TemporaryError, 2, None),
-        ('{"retry_after": "soon"}', TemporaryError, None, None),
-        ('{"retry_after": NaN}', TemporaryError, None, None),
-        ('{"retry_after": -1}', TemporaryError, None, None),
-        ('{"rate_limited": true', TemporaryError, None, None),
-        ("[1]", TemporaryError, None, None),
+        ('{"rate_limited": true, "retry_after": 30, "gate": "acme"}', RateLimited, 30, "acme", False),
+        ('{"rate_limited": true}', RateLimited, None, None, False),
+        ('{"rate_limited": true, "nothing_left": true, "retry_after": 30}', RateLimited, 30, None, True),
+        ('{"rate_limited": true, "nothing_left": "no"}', RateLimited, None, None, False),
+        ('{"retry_after": 1.5}', TemporaryError, 1.5, None, None),
+        ('{"rate_limited": false, "retry_after": 2, "gate": "acme"}', TemporaryError, 2, None, None),
+        ('{"retry_after": "soon"}', TemporaryError, None, None, None),
+        ('{"retry_after": NaN}', TemporaryError, None, None, None),
+        ('{"retry_after": -1}', TemporaryError, None, None, None),
+        ('{"rate_limited": true', TemporaryError, None, None, None),
+        ("[1]", TemporaryError, None, None, None),
     ],
 )
 def test_temporary_failure_may_say_when_to_come_again(
-    script: Script, members: str, kind: type[HandlerError], seconds: float | None, gate: str | None
+    script: Script,
+    members: str,
+    kind: type[HandlerError],
+    seconds: float | None,
+    gate: str | None,
+    nothing_left: bool | None,
 ) -> None:
     caught = error(script(f"echo '{members}'; exit 75"), kind)
 
     assert caught.retry_after == (None if seconds is None else timedelta(seconds=seconds))
     assert getattr(caught, "gate", None) == gate
+    assert getattr(caught, "nothing_left", None) == nothing_left
 
 
 @pytest.mark.parametrize(("code", "kind"), [(75, TemporaryError), (1, PermanentError)])

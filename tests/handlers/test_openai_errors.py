@@ -188,6 +188,7 @@ def test_rate_limit_is_waited_for_as_long_as_the_provider_says(
     assert type(caught) is RateLimited
     assert caught.retry_after == (None if seconds is None else timedelta(seconds=seconds))
     assert caught.gate is None
+    assert caught.nothing_left == any(left == "0" for name, left in headers.items() if "remaining" in name)
 
 
 def test_unavailable_provider_may_name_when_it_is_back(provider: Provider, ask: Ask) -> None:
@@ -216,6 +217,7 @@ def test_account_without_money_is_asked_again_after_a_while_and_charged_no_retry
 
     assert isinstance(caught, RateLimited)
     assert caught.retry_after == timedelta(seconds=seconds)
+    assert caught.nothing_left
     assert "there is no money left: check the billing" in str(caught)
 
 

@@ -6,10 +6,11 @@ import time
 from email.utils import formatdate
 
 import pytest
-from contentq.handlers.openai.retry_after import duration, retry_after
+from contentq.handlers.openai.retry_after import duration, nothing_left, retry_after
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 UNIX_DATE = 1_792_567_680
+ANTHROPIC = {"anthropic-ratelimit-requests-remaining": "0"}
 
 
 @pytest.mark.parametrize(
@@ -45,10 +46,37 @@ UNIX_DATE = 1_792_567_680
         ({"retry-after": "3", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "9s"}, 3),
         ({"retry-after": "0", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "9s"}, 9),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "0s"}, None),
+        ({"x-ratelimit-remaining-tokens": "-1", "x-ratelimit-reset-tokens": "9s"}, None),
+        ({"x-ratelimit-remaining-tokens-minute": "0", "x-ratelimit-reset-tokens-minute": "11.5"}, 11.5),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{(UNIX_DATE + 30) * 1000}", "date": DATE}, 30),
+        ({"ratelimit-remaining": "0", "ratelimit-reset": "40"}, 40),
+        ({**ANTHROPIC, "anthropic-ratelimit-requests-reset": "2026-10-21T07:28:40Z", "date": DATE}, 40),
+        ({**ANTHROPIC, "anthropic-ratelimit-requests-reset": "2026-10-21T09:28:40+02:00", "date": DATE}, 40),
+        ({**ANTHROPIC, "anthropic-ratelimit-requests-reset": "2026-10-21T25:00:00Z", "date": DATE}, None),
     ],
 )
 def test_headers_name_a_time_or_none(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, False),
+        ({"retry-after": "30"}, False),
+        ({"x-ratelimit-remaining-requests": "0"}, True),
+        ({"x-ratelimit-remaining-requests": "3", "x-ratelimit-remaining-tokens": "0"}, True),
+        ({"x-ratelimit-remaining-requests": "3", "x-ratelimit-remaining-tokens": "12"}, False),
+        ({"x-ratelimit-remaining-tokens": "-1"}, False),
+        ({"x-ratelimit-limit-requests": "0", "x-ratelimit-reset-requests": "0"}, False),
+        ({"anthropic-ratelimit-tokens-remaining": "0"}, True),
+        ({"ratelimit-remaining": "0"}, True),
+        ({"ratelimit-remaining": "0" * 501}, False),
+        ({"x-remaining-credit": "0"}, False),
+    ],
+)
+def test_nothing_is_left_when_a_limit_is_used_up(headers: dict[str, str], expected: bool) -> None:
+    assert nothing_left(headers) == expected
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from contentq import GeneratedContent
 from contentq.content import count_words
-from contentq.engine.gate import _one_line
 from contentq.engine.results import error_text, outcome_of
 from contentq.escaping import escape, escape_json
 from contentq.handlers.categories import slug
@@ -163,7 +162,6 @@ PARSERS: dict[str, Parser] = {
     "outcome": _content,
     "result": lambda text: outcome_of(HELD, {"said": text}),
     "text of an error": lambda text: error_text(RuntimeError(text)),
-    "reason of a gate": _one_line,
     "category": slug,
     "program's answer": _of_program,
     "program's failure": lambda text: error_of("write", 75, text.encode("utf-8", "replace"), text),
@@ -229,6 +227,7 @@ def test_twice_the_text_takes_at_most_three_times_as_long(parser: str) -> None:
     assert {name: said for name, said in found.items() if said is not None} == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("pattern", "text"), [(r"#\s+(.+?)\s*$", "spaces in a heading"), ("<[^>]*>", "tags without end")]
 )

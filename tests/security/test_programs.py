@@ -113,16 +113,16 @@ def test_program_cannot_put_off_its_task_for_ever_or_close_the_gate_of_all(
     outcome = failure_of(HELD, caught.value)
 
     assert isinstance(outcome, Snoozed)
-    assert (outcome.delay, outcome.gate) == (timedelta(hours=1), None)
+    assert (outcome.delay, outcome.refused_by) == (timedelta(hours=1), None)
     assert "key='*'" in caplog.records[-1].getMessage()
 
 
-@pytest.mark.parametrize("gate", ["*", "x" * 301])
+@pytest.mark.parametrize("gate", ["*", "x" * 301, "a\x00b", "\ud800"])
 def test_handler_cannot_close_a_gate_that_is_not_its_own(gate: str) -> None:
     outcome = failure_of(HELD, RateLimited("429", gate=gate))
 
     assert isinstance(outcome, Snoozed)
-    assert outcome.gate is None
+    assert outcome.refused_by is None
 
 
 def test_temporary_error_of_a_program_is_tried_again_within_an_hour() -> None:

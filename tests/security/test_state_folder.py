@@ -23,6 +23,9 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as ano
 STRANGER = "nobody"
 """Another user of the machine."""
 
+NAMELESS = 12345
+"""A user id that the system has no name for, as `docker run --user 12345` makes one."""
+
 COMMANDS = [
     ["db", "start"],
     ["db", "stop"],
@@ -208,6 +211,10 @@ def test_mode_of_a_folder_of_somebody_else_is_not_changed(home: Path, folder: Pa
 
 
 def _as_stranger(act: Callable[[], int]) -> int:
+    return _as_user(_stranger().pw_uid, _stranger().pw_gid, act)
+
+
+def _as_user(uid: int, gid: int, act: Callable[[], int]) -> int:
     """Goes on as another user in a child; returns the exit code that act() gives. Root's Python may be closed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of forking beside threads
@@ -216,8 +223,8 @@ def _as_stranger(act: Callable[[], int]) -> int:
         code = 99
         try:
             os.setgroups([])
-            os.setgid(_stranger().pw_gid)
-            os.setuid(_stranger().pw_uid)
+            os.setgid(gid)
+            os.setuid(uid)
             code = act()
             sys.stdout.flush()
             sys.stderr.flush()
@@ -256,7 +263,7 @@ def test_ordinary_user_has_a_server_of_their_own(
     home = folder / "state" / "home"
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("CONTENTQ_HOME", str(home))
-    embedded.stop()  # which loads all that is needed
+    embedded.programs(embedded.DEFAULT_VERSION)  # loads what root's Python may have closed to others
     _give(folder)
     folder.chmod(0o700)
     capfd.readouterr()
@@ -270,3 +277,29 @@ def test_ordinary_user_has_a_server_of_their_own(
     finally:
         assert _as_stranger(lambda: execute(["db", "stop"])) == 0
     assert capfd.readouterr().out == "stopped\n"
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("home", "message"),
+    [
+        ("{folder}/home", f"initdb needs a user with a name, and user id {NAMELESS} has none here"),
+        (
+            "",
+            f"no home folder is known for user id {NAMELESS}; name a folder for the embedded server",
+        ),
+        ("~nobody-at-all", "no home folder is known for ~nobody-at-all"),
+    ],
+)
+def test_user_without_a_name_is_told_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: str, message: str
+) -> None:
+    for name in ("DATABASE_URL", "HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CONTENTQ_HOME", home.format(folder=folder))
+    embedded.programs(embedded.DEFAULT_VERSION)  # loads what root's Python may have closed to others
+    folder.chmod(0o777)
+
+    assert _as_user(NAMELESS, NAMELESS, lambda: execute(["db", "start"])) == 3
+    assert message in capfd.readouterr().err
+    assert not (folder / "home" / "postgresql").exists()

@@ -10,22 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.sql.test_claim_beside_old_snapshot import always_remember, memory, remember
-from tests.sql.test_gates import next_claim_in
-from tests.sql.test_wake import heard
+from tests.sql.test_claim_beside_old_snapshot import remember
 from tests.support.plans import scans
-from tests.support.queue import Queue
+from tests.support.queue import Held, Queue
 
 PAST, FUTURE = "2001-01-01", "2999-01-01"
 COST = '{"cost": 0.75}'
-
-
-@pytest.fixture
-def listener(connect_queue: Callable[[], Queue]) -> Queue:
-    """A session that listens."""
-    listener = connect_queue()
-    listener.run("LISTEN contentq_ready")
-    return listener
 
 
 def claimed(queue: Queue, worker: int) -> list[int]:
@@ -48,23 +38,26 @@ def test_tasks_of_a_paused_account_wait_and_those_of_others_do_not(queue: Queue,
     assert claimed(queue, worker) == [waiting]
 
 
-def test_pause_ends_by_itself_and_idle_workers_sleep_until_then(queue: Queue, worker: int) -> None:
-    account = queue.add_account(paused_until=queue.value("SELECT clock_timestamp() + interval '1 hour'"))
+@pytest.mark.parametrize("until", ["clock_timestamp() + interval '1 hour'", "'infinity'"])
+def test_end_of_a_pause_that_nobody_notifies_of_is_noticed_within_a_second(
+    queue: Queue, worker: int, until: str
+) -> None:
+    account = queue.add_account(paused_until=queue.value(f"SELECT {until}"))
     task = queue.add(account_id=account)
 
-    assert claimed(queue, worker) == []
-    wait = next_claim_in(queue)
+    found, wait = queue.claim_and_wait(worker)
+    assert found == []
     assert wait is not None
-    assert timedelta(minutes=59) < wait <= timedelta(hours=1)
-    queue.run("UPDATE contentq.account_pauses SET paused_until = clock_timestamp()")
+    assert timedelta(0) < wait <= timedelta(seconds=1)
+
+    change(queue, account, paused_until=queue.now())
     assert claimed(queue, worker) == [task]
 
 
-def test_pause_without_an_end_is_nothing_to_sleep_for(queue: Queue, worker: int) -> None:
-    queue.add(account_id=queue.add_account(paused_until="infinity"))
+def test_idle_worker_sleeps_for_ever_beside_a_paused_account_without_tasks(queue: Queue, worker: int) -> None:
+    queue.add_account(paused_until="infinity")
 
-    assert claimed(queue, worker) == []
-    assert next_claim_in(queue) is None
+    assert queue.claim_and_wait(worker) == ([], None)
 
 
 @pytest.mark.parametrize("paused_until", [PAST, "-infinity", None])
@@ -98,14 +91,39 @@ def test_pause_is_seen_when_it_is_committed_and_not_before(
     assert claimed(queue, worker) == [second]
 
 
-def test_the_end_of_a_pause_wakes_idle_workers(queue: Queue, listener: Queue) -> None:
-    account = queue.add_account(paused_until="infinity")
-    heard(listener)
+@pytest.fixture(params=["origin", "replica"])
+def administrator(request: pytest.FixtureRequest, queue: Queue) -> Queue:
+    """A session that changes tables as programs do, or as logical replication does: without triggers."""
+    if not queue.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        pytest.skip("the user of CONTENTQ_TEST_DSN may not turn triggers off")
+    assert queue.account
+    queue.run(f"SET session_replication_role = {request.param}")
+    return queue
 
-    change(queue, account, name="Hopper")
-    assert heard(listener) == []
-    change(queue, account, paused_until=None)
-    assert heard(listener) == [""]
+
+def test_pause_holds_and_ends_however_accounts_was_changed(administrator: Queue, worker: int) -> None:
+    task = administrator.add()
+    change(administrator, administrator.account, paused_until="infinity")
+    assert claimed(administrator, worker) == []
+
+    change(administrator, administrator.account, paused_until=None)
+
+    assert claimed(administrator, worker) == [task]
+
+
+def test_budget_holds_and_ends_however_usage_and_accounts_were_changed(administrator: Queue, worker: int) -> None:
+    task, account = administrator.add(), administrator.account
+    administrator.run(
+        "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost) "
+        "VALUES (%s, clock_timestamp() AT TIME ZONE 'UTC', 'small', 1, 1, 1, 0.75)",
+        account,
+    )
+    change(administrator, account, monthly_budget=0.5)
+    assert claimed(administrator, worker) == []
+
+    change(administrator, account, monthly_budget=1)
+
+    assert claimed(administrator, worker) == [task]
 
 
 def test_due_tasks_of_a_paused_account_become_ready_and_wait(queue: Queue, worker: int) -> None:
@@ -135,8 +153,8 @@ def test_account_with_its_budget_used_up_waits_for_the_next_month(queue: Queue) 
                = date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month'
         FROM contentq.blocked_accounts"""
     assert queue.value(end_of_month)
-    assert queue.value("SELECT contentq.next_claim_in() <= interval '31 days'")
-    queue.run("UPDATE contentq.used_up_budgets SET over_budget_until = clock_timestamp()")
+    queue.run("UPDATE contentq.usage SET day = day - 31")
+    assert queue.blocked_accounts() == []
     assert claimed(queue, task.worker) == [next_]
 
 
@@ -146,31 +164,31 @@ def test_what_was_spent_before_this_month_of_utc_does_not_count(queue: Queue, wo
     account = queue.add_account()
     task = queue.add(account_id=account)
     queue.charge({task: '{"cost": 10}'})
+    change(queue, account, monthly_budget=5)
     first = "date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date"
     queue.run(f"SET TIME ZONE INTERVAL '{zone}' HOUR TO MINUTE")
 
-    queue.run(f"UPDATE contentq.usage SET day = {first} - 1")
-    change(queue, account, monthly_budget=5)
-    assert queue.blocked_accounts() == []
-
     queue.run(f"UPDATE contentq.usage SET day = {first}")
-    change(queue, account, monthly_budget=6)
     assert queue.blocked_accounts() == [account]
+    assert claimed(queue, worker) == []
+
+    queue.run(f"UPDATE contentq.usage SET day = {first} - 1")
+    assert queue.blocked_accounts() == []
+    assert claimed(queue, worker) == [task]
 
 
 @pytest.mark.parametrize("budget", [None, 1])
-def test_raised_or_removed_budget_goes_on_at_once(
-    queue: Queue, worker: int, listener: Queue, budget: int | None
-) -> None:
+def test_raised_or_removed_budget_goes_on_at_once(queue: Queue, worker: int, budget: int | None) -> None:
     account = queue.add_account(monthly_budget=0.5)
     task = queue.add(account_id=account)
     queue.charge({task: COST})
-    assert claimed(queue, worker) == []
-    heard(listener)
+    found, wait = queue.claim_and_wait(worker)
+    assert found == []
+    assert wait is not None
+    assert wait <= timedelta(seconds=1)
 
     change(queue, account, monthly_budget=budget)
 
-    assert heard(listener) == [""]
     assert claimed(queue, worker) == [task]
 
 
@@ -218,51 +236,46 @@ def test_completions_charge_the_budget(queue: Queue, count: str) -> None:
 
 
 def test_two_charges_at_once_that_only_together_use_up_the_budget_hold_the_account(
-    queue: Queue, connect_queue: Callable[[], Queue]
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
-    """Each sees its own part only, and waits for no one: the housekeeping sees the sum."""
+    """Each sees its own part only, and waits for no one: the next claim sees the sum."""
     account = queue.add_account(monthly_budget=1)
     first, second = queue.running(account_id=account), queue.running(account_id=account)
+    queue.add(account_id=account)
     one, other = connect_queue(), connect_queue()
     with one.connection.transaction():
         one.charge({first.id: COST})
         other.charge({second.id: COST})
-    assert queue.blocked_accounts() == []
-
-    queue.value("SELECT contentq.maintain()")
 
     assert queue.blocked_accounts() == [account]
+    assert claimed(queue, worker) == []
     assert [row["attempts"] for row in queue.usage()] == [1, 1]
 
 
-def test_budget_that_is_raised_while_a_report_uses_it_up_goes_on_after_the_housekeeping(
-    queue: Queue, connect_queue: Callable[[], Queue], listener: Queue
+def test_budget_that_is_raised_while_a_report_uses_it_up_goes_on(
+    queue: Queue, connect_queue: Callable[[], Queue]
 ) -> None:
     account = queue.add_account(monthly_budget=0.5)
     task = queue.running(account_id=account)
+    next_ = queue.add(account_id=account)
     one = connect_queue()
     with one.connection.transaction():
         one.charge({task.id: COST})
         change(queue, account, monthly_budget=5)
-    assert queue.blocked_accounts() == [account]
-    heard(listener)
-
-    queue.value("SELECT contentq.maintain()")
 
     assert queue.blocked_accounts() == []
-    assert heard(listener) == [""]
+    assert claimed(queue, task.worker) == [next_]
 
 
-def test_budgets_of_accounts_that_are_charged_no_more_are_not_looked_at_for_ever(queue: Queue) -> None:
-    task = queue.running(account_id=queue.add_account(monthly_budget=5))
-    for _ in range(3):
-        queue.charge({task.id: COST})
-    queue.value("SELECT contentq.maintain()")
-    assert queue.value("SELECT count(*) FROM contentq.budget_checks") == 1
+def test_budget_is_used_up_for_every_worker_at_once(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
+    account, workers = queue.add_account(monthly_budget=0.5), [queue.register() for _ in range(3)]
+    tasks = [queue.add(account_id=account) for _ in range(4)]
+    assert [row["id"] for row in queue.claim(workers[0])] == tasks[:1]
+    assert [row["id"] for row in queue.claim(workers[1])] == tasks[1:2]
 
-    queue.run("UPDATE contentq.budget_checks SET noted_at = clock_timestamp() - interval '11 seconds'")
-    queue.value("SELECT contentq.maintain()")
-    assert queue.value("SELECT count(*) FROM contentq.budget_checks") == 0
+    queue.charge({tasks[0]: COST})
+
+    assert [connect_queue().claim(worker, 10) for worker in workers] == [[], [], []]
 
 
 def test_open_transaction_of_an_operator_keeps_no_worker_from_reporting(
@@ -294,7 +307,9 @@ def test_account_that_gets_another_id_is_held_under_that(queue: Queue) -> None:
 
     queue.run("ALTER TABLE accounts ALTER COLUMN id SET GENERATED BY DEFAULT")
     queue.run("UPDATE accounts SET id = 4711 WHERE id = %s", account)
+    queue.add(account_id=4711)
 
+    assert claimed(queue, queue.register()) == []
     assert queue.values("SELECT account_id FROM contentq.blocked_accounts") == [4711]
 
 
@@ -307,16 +322,6 @@ def test_emptied_accounts_leave_nothing_that_would_hold_a_new_one_of_the_same_id
     task = queue.add(account_id=queue.add_account())
 
     assert claimed(queue, worker) == [task]
-
-
-def test_pauses_that_are_over_are_forgotten_by_the_housekeeping(queue: Queue) -> None:
-    over, lasting = queue.add_account(paused_until="infinity"), queue.add_account(paused_until="infinity")
-    queue.run("UPDATE contentq.account_pauses SET paused_until = %s WHERE account_id = %s", PAST, over)
-    queue.run("UPDATE contentq.maintenance SET ran_at = '2001-01-01', cleaned_at = '2001-01-01'")
-
-    queue.run("SELECT contentq.maintain()")
-
-    assert queue.values("SELECT account_id FROM contentq.blocked_accounts") == [lasting]
 
 
 @pytest.fixture
@@ -369,12 +374,20 @@ def test_claims_never_take_more_than_asked_for_beside_blocked_accounts(
     assert len(queue.claim(first, 50)) == 16
 
 
-def test_big_backlog_of_a_held_account_is_walked_over_once_and_not_by_each_claim(
-    queue: Queue, worker: int
+HELD = [
+    {"paused_until": "infinity"},
+    {"monthly_budget": 0},
+    {"max_running": 0},
+]
+
+
+@pytest.mark.parametrize("columns", HELD, ids=lambda columns: next(iter(columns)))
+def test_big_backlog_of_a_held_account_is_walked_over_by_no_claim(
+    queue: Queue, worker: int, columns: dict[str, Any]
 ) -> None:
     backlog, others = 20_000, 400
-    paused = queue.add_account(paused_until="infinity")
-    for account, number, submitted in ((paused, backlog, PAST), (queue.account, others, "2002-01-01")):
+    held = queue.add_account(**columns)
+    for account, number, submitted in ((held, backlog, PAST), (queue.account, others, "2002-01-01")):
         queue.run(
             "INSERT INTO content_generation_tasks (account_id, submitted_at) SELECT %s, %s "
             "FROM generate_series(1, %s)",
@@ -383,76 +396,65 @@ def test_big_backlog_of_a_held_account_is_walked_over_once_and_not_by_each_claim
             number,
         )
     queue.run("ANALYZE content_generation_tasks")
-    always_remember(queue)
     claim = f"SELECT count(*) FROM contentq.claim({worker}, 10)"
 
-    read = [scans(queue, claim)]
-    for _ in range(others // 10 - 1):
-        # As if no time had passed: what was seen counts for twenty times as long as a whole scan takes.
-        remember(queue, memory(queue)["heads"], held=[paused])
-        read.append(scans(queue, claim))
+    read = [scans(queue, claim) for _ in range(others // 10)]
+    # With nothing but what may not start, as an idle worker asks again and again.
+    read += [scans(queue, claim) for _ in range(3)]
 
-    assert queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'processing'") == others
-    assert read[0].entries["ready_idx"] > backlog
-    assert all(each.entries["ready_idx"] < 1000 for each in read[1:])
-    assert {index for each in read for index in each.used} <= {"ready_idx", "pkey", "submitted_at_idx"}
+    running = "SELECT account_id, count(*) FROM content_generation_tasks WHERE status = 'processing' GROUP BY 1"
+    assert queue.rows(running) == [{"account_id": queue.account, "count": others}]
+    assert max(sum(each.entries.values()) for each in read) < 2_000
     assert not any(each.sequential for each in read)
 
 
-def test_account_that_is_held_no_more_is_found_at_once_behind_what_was_remembered(
-    queue: Queue, worker: int
-) -> None:
-    paused = queue.add_account(paused_until="infinity")
-    waiting = queue.add(account_id=paused, submitted_at=PAST)
+@pytest.mark.parametrize("columns", HELD, ids=lambda columns: next(iter(columns)))
+def test_account_that_is_held_no_more_is_found_at_once(queue: Queue, worker: int, columns: dict[str, Any]) -> None:
+    held = queue.add_account(**columns)
+    waiting = queue.add(account_id=held, submitted_at=PAST)
     other = queue.add(submitted_at="2002-01-01")
-    remember(queue, {}, held=[paused])
+    # Also when its worker remembers places: the scan that they are from may have chosen tasks that could not start.
+    remember(queue, {})
     assert claimed(queue, worker) == [other]
-    assert memory(queue)["held"] == [paused]
 
-    change(queue, paused, paused_until=None)
+    change(queue, held, **dict.fromkeys(columns))
 
     assert claimed(queue, worker) == [waiting]
 
 
-def test_new_tasks_of_a_held_account_do_not_make_idle_workers_walk_over_the_others_again(
-    queue: Queue, worker: int
+def test_tasks_beyond_a_cap_are_found_at_once_when_one_ends(queue: Queue, worker: int) -> None:
+    account = queue.add_account(max_running=1)
+    tasks = [queue.add(account_id=account, submitted_at=PAST) for _ in range(3)]
+    remember(queue, {})
+    (first,) = queue.claim(worker, 10)
+
+    assert queue.complete(worker, [Held(worker, first["id"], first["attempt"])]) == tasks[:1]
+
+    assert claimed(queue, worker) == tasks[1:2]
+
+
+@pytest.mark.parametrize("max_tasks", [1, 10])
+def test_task_behind_those_of_many_accounts_over_budget_is_found(
+    queue: Queue, worker: int, max_tasks: int
 ) -> None:
-    backlog = 20_000
-    paused = queue.add_account(paused_until="infinity")
+    queue.run("INSERT INTO accounts (name, monthly_budget) SELECT 'Many', 0 FROM generate_series(1, 400)")
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, submitted_at) "
-        "SELECT %s, %s FROM generate_series(1, %s)",
-        *[paused, PAST, backlog],
+        "SELECT id, %s FROM accounts WHERE name = 'Many'",
+        PAST,
     )
-    always_remember(queue)
-    claim = f"SELECT count(*) FROM contentq.claim({worker}, 10)"
-    assert scans(queue, claim).entries["ready_idx"] >= backlog
-    assert memory(queue)["idle"]
-    # It has found nothing and is not to look again before it is woken.
-    assert queue.value("SELECT contentq.next_claim_in()") is None
+    behind = queue.add()
 
-    remember(queue, memory(queue)["heads"], held=[paused], idle=True)
-    queue.add(account_id=paused)
-    assert scans(queue, claim).entries.get("ready_idx", 0) < 100
+    found: list[int] = []
+    claims = 0
+    while not found and claims < 100:
+        found, wait = queue.claim_and_wait(worker, max_tasks)
+        claims += 1
+        assert found or wait == timedelta(milliseconds=5)
 
-    # What has become ready behind the places that it remembers is found when these no longer count.
-    assert queue.value("SELECT contentq.next_claim_in() BETWEEN interval '0' AND interval '5 seconds'")
-    other = queue.add()
-    assert claimed(queue, worker) == [other]
-
-
-def test_what_is_remembered_beside_blocked_accounts_counts_for_five_seconds_at_most(
-    queue: Queue, worker: int
-) -> None:
-    paused = queue.add_account(paused_until="infinity")
-    behind = queue.add(submitted_at=PAST)
-    heads = {5: ("2002-01-01T00:00:00Z", 0)}
-    remember(queue, heads, held=[paused], until="4 seconds")
-    assert claimed(queue, worker) == []
-
-    remember(queue, heads, held=[paused], until="6 seconds")
-
-    assert claimed(queue, worker) == [behind]
+    assert found == [behind]
+    queue.run("UPDATE accounts SET monthly_budget = NULL WHERE id = (SELECT max(id) FROM accounts)")
+    assert len([task for _ in range(5) for task in claimed(queue, worker)]) == 1
 
 
 def test_many_accounts_can_be_given_a_budget_at_once(queue: Queue) -> None:

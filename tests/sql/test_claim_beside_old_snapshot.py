@@ -14,11 +14,29 @@ BATCH = 500
 BATCHES = 60
 
 
-def remember(session: Queue, heads: dict[int, tuple[str, int]], until: str = "0.9 seconds", **more: Any) -> None:
-    """Makes a session believe that it has come so far in each priority."""
-    end = session.value("SELECT (clock_timestamp() + %s::interval)::text", until)
-    memory = {"until": end, "categories": None, "held": [], "heads": heads, **more}
-    session.run("SELECT set_config('contentq.ready_heads', %s, false)", json.dumps(memory))
+def remember(queue: Queue, heads: dict[str, Any] | None, until: str = "0.9 seconds") -> None:
+    """Makes the workers believe that they have come so far in each priority."""
+    assert queue.run(
+        "UPDATE contentq.claimers SET memory = jsonb_build_object('places', jsonb_build_object("
+        "'until', clock_timestamp() + %s::interval, 'heads', %s::jsonb))",
+        until,
+        json.dumps(heads or {}),
+    )
+
+
+def heads(queue: Queue) -> Any:
+    """How far a worker has come, as it remembers; None for nothing."""
+    return queue.value("SELECT memory->'places'->'heads' FROM contentq.claimers WHERE memory ? 'places'")
+
+
+def claim_by_a_long_scan(queue: Queue, worker: int, max_tasks: int) -> list[int]:
+    """Claims as by a scan that took long, and remembers what that returns for long enough; the ids in order."""
+    chosen, places = queue.connection.execute(
+        "SELECT chosen, places FROM contentq.choose_first(%s, NULL, long => '0 seconds')", [max_tasks]
+    ).fetchall()[0]
+    assert sorted(queue.claim_named(worker, chosen)) == sorted(chosen)
+    remember(queue, places["heads"])
+    return list(chosen)
 
 
 def test_claims_do_not_walk_again_over_what_was_claimed_before(
@@ -41,16 +59,16 @@ def test_claims_do_not_walk_again_over_what_was_claimed_before(
         for _ in range(BATCHES):
             entries += scans(queue, claim).entries["ready_idx"]
             # On a slow one, what is remembered would not count any more before the last.
-            remember(queue, memory(queue)["heads"])
+            remember(queue, heads(queue))
 
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [1]
     # A whole scan each time would read BATCH * BATCHES ** 2 / 2 of them.
     assert entries < BATCH * BATCHES * BATCHES / 8
 
 
-def test_order_is_kept_from_where_the_session_has_come_to(queue: Queue, worker: int) -> None:
+def test_order_is_kept_from_where_the_worker_has_come_to(queue: Queue, worker: int) -> None:
     old = [queue.add(priority=priority, submitted_at="2001-01-01") for priority in (3, 9, 3, 9)]
-    remember(queue, {9: ("2000-01-01T00:00:00Z", 0)})
+    remember(queue, {"9": ["2000-01-01T00:00:00Z", 0]})
 
     claimed = [row["id"] for row in queue.claim(worker, 3)]
 
@@ -59,7 +77,7 @@ def test_order_is_kept_from_where_the_session_has_come_to(queue: Queue, worker: 
 
 def test_more_urgent_task_that_comes_later_is_claimed_first(queue: Queue, worker: int) -> None:
     waiting = queue.add(priority=5, submitted_at="2001-01-01")
-    remember(queue, {10: ("2001-01-01T00:00:00Z", 0), 5: ("2000-01-01T00:00:00Z", 0)})
+    remember(queue, {"10": ["2001-01-01T00:00:00Z", 0], "5": ["2000-01-01T00:00:00Z", 0]})
     urgent = queue.add(priority=10)
 
     assert [row["id"] for row in queue.claim(worker, 1)] == [urgent]
@@ -70,40 +88,57 @@ def test_task_that_becomes_ready_behind_that_place_is_found_by_the_next_whole_sc
     queue: Queue, worker: int
 ) -> None:
     behind = queue.add(submitted_at="2001-01-01")
-    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)})
+    remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]})
     assert queue.claim(worker) == []
 
-    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, until="0 seconds")
+    remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]}, until="0 seconds")
 
     assert [row["id"] for row in queue.claim(worker)] == [behind]
-    assert queue.value("SELECT current_setting('contentq.ready_heads')") == ""
+    assert heads(queue) is None
 
 
-def test_idle_worker_is_told_when_to_look_at_everything_again(queue: Queue) -> None:
-    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, until="3 seconds")
+def test_idle_worker_is_told_to_look_at_everything_again_within_a_second(queue: Queue, worker: int) -> None:
+    queue.add(submitted_at="2001-01-01")
+    remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]})
 
-    assert queue.value("SELECT contentq.next_claim_in() BETWEEN interval '1 second' AND interval '3 seconds'")
+    found, wait = queue.claim_and_wait(worker)
+
+    assert found == []
+    assert wait is not None
+    assert timedelta(0) < wait <= timedelta(seconds=1)
 
 
 def test_place_does_not_count_after_the_clock_was_set_back(queue: Queue, worker: int) -> None:
     task = queue.add(submitted_at="2001-01-01")
-    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, until="1 hour")
+    remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]}, until="1 hour")
 
     assert [row["id"] for row in queue.claim(worker)] == [task]
 
 
-def test_place_of_a_worker_of_other_categories_does_not_count(queue: Queue, worker: int) -> None:
+def test_place_does_not_count_for_a_claim_of_some_categories(queue: Queue, worker: int) -> None:
     task = queue.add(category="blog", submitted_at="2001-01-01")
-    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)}, categories=["news"])
+    remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]})
 
     assert [row["id"] for row in queue.claim(worker, 1, ["blog"])] == [task]
 
 
-def test_other_sessions_are_not_concerned(queue: Queue, connect_queue: Callable[[], Queue], worker: int) -> None:
+def test_place_does_not_count_beside_an_account_that_is_held(queue: Queue, worker: int) -> None:
+    queue.add(account_id=queue.add_account(paused_until="infinity"))
     task = queue.add(submitted_at="2001-01-01")
-    remember(queue, {5: ("2002-01-01T00:00:00Z", 0)})
+    remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]})
 
-    assert [row["id"] for row in connect_queue().claim(worker)] == [task]
+    assert [row["id"] for row in queue.claim(worker, 1)] == [task]
+
+
+def test_place_is_that_of_a_worker_in_whatever_session_and_of_no_other(
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int
+) -> None:
+    task = queue.add(submitted_at="2001-01-01")
+    remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]})
+    other = queue.register()
+
+    assert connect_queue().claim(worker) == []
+    assert [row["id"] for row in queue.claim(other)] == [task]
 
 
 def test_claim_never_takes_more_than_it_was_asked_for(queue: Queue, worker: int) -> None:
@@ -115,61 +150,48 @@ def test_claim_never_takes_more_than_it_was_asked_for(queue: Queue, worker: int)
     assert [len(queue.claim(worker, asked)) for asked in (5, 5, 5)] == [5, 5, 2]
 
 
-def always_remember(session: Queue) -> None:
-    """Makes the session take each whole scan for a long one."""
-    session.run("SET contentq.long_scan = '0 seconds'")
-
-
-def memory(session: Queue) -> Any:
-    """What the session remembers; None for nothing."""
-    found = session.value("SELECT current_setting('contentq.ready_heads', true)")
-    return json.loads(found) if found else None
-
-
 def test_long_scan_that_was_cut_short_hides_nothing_that_is_less_urgent(queue: Queue, worker: int) -> None:
-    always_remember(queue)
     urgent = [queue.add(priority=9, submitted_at="2001-01-01") for _ in range(3)]
     less = [queue.add(priority=3, submitted_at="2001-01-01") for _ in range(3)]
 
-    claimed = [[row["id"] for row in queue.claim(worker, 2)] for _ in range(3)]
-
-    assert claimed == [urgent[:2], [urgent[2], less[0]], less[1:]]
+    assert claim_by_a_long_scan(queue, worker, 2) == urgent[:2]
+    assert [row["id"] for row in queue.claim(worker, 2)] == [urgent[2], less[0]]
+    remember(queue, heads(queue))
+    assert [row["id"] for row in queue.claim(worker, 2)] == less[1:]
 
 
 def test_long_scan_that_found_little_still_finds_what_is_committed_late(
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
-    always_remember(queue)
     queue.add(priority=5)
     producer = connect_queue()
     with producer.connection.transaction():
         late = producer.add(account_id=queue.account, priority=5)
-        assert late not in [row["id"] for row in queue.claim(worker, 10)]
-        assert memory(queue) is not None
+        assert late not in claim_by_a_long_scan(queue, worker, 10)
+        assert heads(queue)
 
     assert [row["id"] for row in queue.claim(worker, 10)] == [late]
 
 
-def test_what_a_session_remembers_counts_for_a_second_at_most(queue: Queue, worker: int) -> None:
-    always_remember(queue)
+def test_scan_that_took_long_is_remembered_for_a_second_at_most(queue: Queue, worker: int) -> None:
     queue.add()
-    queue.claim(worker)
+    until = "SELECT (places->>'until')::timestamptz - %s FROM contentq.choose_first(1, NULL, long => '0 seconds')"
 
-    query = "SELECT %s::timestamptz - clock_timestamp()"
-    assert timedelta(0) - timedelta(seconds=5) < queue.value(query, memory(queue)["until"]) <= timedelta(seconds=1)
+    assert timedelta(0) < queue.value(until, queue.now()) < timedelta(seconds=5)
 
-    remember(queue, {5: ("2100-01-01T00:00:00Z", 0)}, until="1.5 seconds")
-    task = queue.add(submitted_at="2001-01-01")
-    assert [row["id"] for row in queue.claim(worker)] == [task]
+    remember(queue, {"5": ["2100-01-01T00:00:00Z", 0]}, until="1.5 seconds")
+    assert len(queue.claim(worker)) == 1
+
+
+def test_scan_that_is_quick_is_not_remembered(queue: Queue) -> None:
+    queue.add()
+
+    assert queue.value("SELECT places FROM contentq.choose_first(1, NULL, long => '1 hour')") is None
 
 
 def test_scan_that_finds_nothing_is_not_remembered(queue: Queue, worker: int) -> None:
-    always_remember(queue)
-    queue.add()
-    queue.claim(worker)
-    assert memory(queue) is not None
+    remember(queue, {}, until="0 seconds")
 
-    queue.run("SELECT set_config('contentq.ready_heads', '', false)")
-    assert queue.claim(worker) == []
-    assert memory(queue) is None
-    assert queue.value("SELECT contentq.next_claim_in()") is None
+    assert queue.value("SELECT places FROM contentq.choose_first(1, NULL, long => '0 seconds')") is None
+    assert queue.claim_and_wait(worker) == ([], None)
+    assert heads(queue) is None

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.sql.test_claim_beside_old_snapshot import heads, remember
 from tests.support.queue import Held, Queue
 
 MB = 1_000_000
@@ -40,11 +41,11 @@ def test_next_claim_is_due_at_once_while_something_is_left(queue: Queue, worker:
     for _ in range(4):
         large(queue, 5)
 
-    claimed(queue, worker)
-    assert queue.value("SELECT contentq.next_claim_in()") <= timedelta(milliseconds=5)
+    first, wait = queue.claim_and_wait(worker, 100)
+    assert (len(first), wait) == (3, timedelta(milliseconds=5))
 
-    claimed(queue, worker)
-    assert queue.value("SELECT contentq.next_claim_in()") is None
+    rest, wait = queue.claim_and_wait(worker, 100)
+    assert (len(rest), wait) == (1, None)
 
 
 def test_task_over_the_bound_is_handed_out_alone(queue: Queue, worker: int) -> None:
@@ -91,14 +92,15 @@ def test_named_tasks_are_bounded_too(queue: Queue, worker: int) -> None:
     assert [queue.claim_named(worker, ids) for _ in range(4)] == [[ids[0]], [ids[1]], [ids[2]], []]
 
 
-def test_nothing_is_lost_in_a_session_that_remembers_how_far_it_has_come(queue: Queue, worker: int) -> None:
-    queue.run("SET contentq.long_scan = '0'")
+def test_nothing_is_lost_when_a_worker_remembers_how_far_it_has_come(queue: Queue, worker: int) -> None:
     ids = [large(queue, 6) for _ in range(8)]
     more = [queue.add() for _ in range(3)]
 
     found: list[int] = []
+    remember(queue, {})
     while batch := claimed(queue, worker):
         found += batch
+        remember(queue, heads(queue))
 
     assert found == ids + more
 

@@ -1,4 +1,4 @@
-"""The scripts of sql/inspect show what they promise, in psql, on a terminal of 80 columns."""
+"""The scripts of sql/inspect show what they promise in psql, as wide as the terminal is and in a pipe."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from datetime import timedelta
 import pytest
 from contentq.database.locations import SQL
 
+from tests.cli.terminal import program_on_terminal
 from tests.support.programs import client
 from tests.support.queue import Queue
 
 SCRIPTS = sorted(file.name for file in (SQL / "inspect").glob("*.sql"))
-WIDTH = 80
 TASK = "it's task-7"
 """The task that why.sql is asked about."""
 LONG = "Provider error: the model is overloaded at the moment, please try again after a little while. " * 20
@@ -83,6 +83,11 @@ def full(queue: Queue) -> Queue:
     return queue
 
 
+def cut(text: str, length: int) -> str:
+    """What views show of a text that is longer: the end is marked."""
+    return f"{text[: length - 3]}..."
+
+
 def width(line: str) -> int:
     """How many columns of a terminal it takes: two for a Chinese character."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
@@ -105,21 +110,29 @@ def test_script_of_an_empty_queue_runs(queue: Queue, show: Show, script: str) ->
 
 
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "why.sql"])
-def test_each_row_takes_one_line_that_fits_a_terminal(full: Queue, show: Show, script: str) -> None:
+def test_each_row_takes_one_line_in_a_pipe(full: Queue, show: Show, script: str) -> None:
     printed = show(script)
 
     counted = [int(count) for count in re.findall(r"^\((\d+) rows?\)$", printed, re.MULTILINE)]
     assert [len(table) - 1 for table in tables(printed)] == counted
-    assert [line for line in printed.splitlines() if width(line) > WIDTH] == []
 
 
+@pytest.mark.parametrize("columns", [80, 150])
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_what_is_wider_still_is_wrapped(full: Queue, show: Show, script: str) -> None:
+def test_what_is_wider_than_the_terminal_is_wrapped(full: Queue, dsn: str, script: str, columns: int) -> None:
     full.run("UPDATE content_generation_tasks SET id = id + 2000000000, started_at = '2001-01-01'")
     full.run("UPDATE content_generation_tasks SET task_id = repeat('x', 90) || id, submitted_at = '2001-01-01'")
     full.run("UPDATE contentq.workers SET slots = 2000000000")
+    command = [str(client("psql")), "-X", "-P", "pager=off", "-v", f"task={TASK}", dsn]
 
-    assert [line for line in show(script).splitlines() if width(line) > WIDTH] == []
+    code, shown = program_on_terminal(
+        [*command, "-f", str(SQL / "inspect" / script)], columns, PGCLIENTENCODING="UTF8"
+    )
+
+    widths = [width(line) for line in shown.splitlines()]
+    assert code == 0
+    assert max(widths) <= columns
+    assert columns == 80 or script in ("throughput.sql", "why.sql") or max(widths) > 80
 
 
 def test_backlog_shows_each_status_each_account_and_what_is_claimed_next(full: Queue, show: Show) -> None:
@@ -135,15 +148,21 @@ def test_backlog_shows_each_status_each_account_and_what_is_claimed_next(full: Q
     ]
     assert [row[1:5] for row in by_account] == [
         ["name", "pending", "scheduled", "processing"],
-        [CHINESE[:8], "9", "4", "4"],
-        [LONG[:15], "8", "4", "4"],
+        [cut(CHINESE * 2, 30), "9", "4", "4"],
+        [cut(LONG, 30), "8", "4", "4"],
     ]
     assert all(row[5].startswith("1 day 06:00:") for row in by_account[1:])
     ready = full.values(
         "SELECT id::text FROM content_generation_tasks WHERE priority = 10 AND account_id = 99991 ORDER BY id"
     )
     assert [row[0] for row in next_] == ["id", *ready]
-    assert [row[4] for row in next_[:5]] == ["topic", LONG[:24], CHINESE[:12], "Two lines and\\x01", ""]
+    assert [row[4] for row in next_[:5]] == [
+        "topic",
+        cut(LONG, 40),
+        cut(CHINESE * 10, 40),
+        "Two lines and\\x01",
+        "",
+    ]
 
 
 def test_failures_show_the_same_errors_together_and_the_latest_first(full: Queue, show: Show) -> None:
@@ -152,13 +171,13 @@ def test_failures_show_the_same_errors_together_and_the_latest_first(full: Queue
     by_error, tasks = tables(show("failures.sql"))
 
     assert sorted([row[0], row[1], row[3]] for row in by_error[1:4]) == [
-        ["failed", "8", f"{LONG[:32]}…"],
+        ["failed", "8", cut(LONG, 60)],
         ["failed", "8", "Two lines of it"],
-        ["timeout", "8", f"{CHINESE[:16]}…"],
+        ["timeout", "8", cut(CHINESE * 10, 60)],
     ]
     assert [[row[0], row[1], row[3]] for row in by_error[4:]] == [["failed", "1", "The very latest"]]
     assert tasks[1] == [full.row(latest)["task_id"], "1", "The very latest"]
-    assert [row[2] for row in tasks[2:5]] == ["Two lines of it", f"{CHINESE[:14]}…", f"{LONG[:28]}…"]
+    assert [row[2] for row in tasks[2:5]] == ["Two lines of it", cut(CHINESE * 10, 60), cut(LONG, 60)]
     assert len(tasks) == 21
     assert full.value("SELECT contentq.requeue(%s)", tasks[20][0]) == "pending"
 
@@ -173,7 +192,12 @@ def test_running_tasks_are_shown_longest_first(full: Queue, show: Show) -> None:
     assert [second[1], second[4]] == ["999", str(full.value("SELECT id FROM contentq.workers"))]
     assert second[2].startswith("1 day 06:00:")
     assert second[3].startswith("00:49:")
-    assert [row[5] for row in [second, *others]] == [LONG[:12].strip(), CHINESE[:6], "Two lines an", ""] * 2
+    assert [row[5] for row in [second, *others]] == [
+        cut(LONG, 40),
+        cut(CHINESE * 10, 40),
+        "Two lines and\\x01",
+        "",
+    ] * 2
 
 
 def test_throughput_is_shown_by_minute_latest_first(queue: Queue, show: Show) -> None:
@@ -198,10 +222,10 @@ def test_workers_are_shown_with_state_and_slots_in_use(full: Queue, show: Show) 
     ((heading, *rows),) = tables(show("workers.sql"))
 
     assert heading == ["id", "hostname", "pid", "state", "slots", "heard", "handler"]
-    assert rows[0][:5] == [str(busy), "host.examp", "4194304", "working", "8/1000"]
+    assert rows[0][:5] == [str(busy), "host.example." * 9, "4194304", "working", "8/1000"]
     assert rows[1][:5] == [str(idle), "host", "4711", "silent", "0/10"]
     assert float(rows[1][5]) >= 60
-    assert [row[6] for row in rows] == [LONG[:10].strip(), "template"]
+    assert [row[6] for row in rows] == [cut(LONG, 30), "template"]
 
 
 def test_gates_and_accounts_that_are_paused_are_shown(full: Queue, show: Show) -> None:
@@ -210,12 +234,12 @@ def test_gates_and_accounts_that_are_paused_are_shown(full: Queue, show: Show) -
     assert gates == [
         ["gate", "closed_until", "workers", "reason"],
         ["*", "infinity", "1", ""],
-        [LONG[:22], "infinity", "1", LONG[:22].strip()],
-        ["模型", "infinity", "0", CHINESE[:11]],
+        [LONG[:60].strip(), "infinity", "1", cut(LONG, 60)],
+        ["模型", "infinity", "0", CHINESE],
     ]
     assert accounts == [
         ["id", "name", "why", "until", "pending"],
-        ["99990", CHINESE[:7], "paused, budget", "infinity", "9"],
+        ["99990", cut(CHINESE * 2, 30), "paused, budget", "infinity", "9"],
     ]
 
 
@@ -223,10 +247,10 @@ def test_usage_is_shown_by_account_model_and_day(full: Queue, show: Show) -> Non
     by_account, by_model, by_day = tables(show("usage.sql"))
 
     assert by_account[1:] == [
-        ["99990", CHINESE[:5], "2", "219999999996", "199998.0000", "0.5", "used up"],
-        ["99991", LONG[:10].strip(), "2", "0", "0.0001", "", ""],
+        ["99990", cut(CHINESE * 2, 30), "2", "219999999996", "199998.0000", "0.5", "used up"],
+        ["99991", cut(LONG, 30), "2", "0", "0.0001", "", ""],
     ]
-    assert [row[0] for row in by_model[1:]] == [LONG[:24].strip(), CHINESE[:12], "small"]
+    assert [row[0] for row in by_model[1:]] == [LONG[:90].strip(), CHINESE, "small"]
     assert [row[1:] for row in by_day[1:]] == [["4", "199999999998", "19999999998", "199998.0001", "2"]]
 
 

@@ -14,8 +14,8 @@ import pytest
 from tests.support.plans import Scans, scans
 from tests.support.queue import Queue
 
-BULK = 50_000
-"""Tasks of a backlog: far more than a call may read. With ten times as many the same plans are chosen."""
+BULK = 20_000
+"""Tasks of a backlog: far more than a call may read. With 25 times as many the same plans are chosen."""
 
 EARLIER = 2_000
 """Finished tasks that were there before."""

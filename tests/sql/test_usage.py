@@ -282,7 +282,7 @@ def test_accounts_are_shown_with_what_they_have_cost_this_month(queue: Queue) ->
         "used_percent": None,
         "used_up": False,
     }
-    assert (rows[1]["account_id"], rows[1]["name"], rows[1]["cost"]) == (other, "G" * 30, Decimal(1))
+    assert (rows[1]["account_id"], rows[1]["name"], rows[1]["cost"]) == (other, "G" * 27 + "...", Decimal(1))
     assert (rows[1]["used_percent"], rows[1]["used_up"]) == (Decimal(25), False)
     assert (rows[2]["name"], rows[2]["cost"], rows[2]["used_percent"]) == ("Unused", 0, None)
     assert rows[2]["used_up"]

@@ -66,7 +66,7 @@ def test_running_tasks_are_shown_longest_first_with_their_worker(queue: Queue) -
         "time_left": latest["time_left"],
         "worker_id": task.worker,
         "hostname": "host",
-        "topic": "T" * 40,
+        "topic": "T" * 37 + "...",
         "percent": None,
         "note": None,
     }
@@ -111,7 +111,7 @@ def test_failures_are_shown_latest_first_with_the_task_id_to_requeue(queue: Queu
     latest, earlier = queue.rows("SELECT * FROM contentq.recent_failures")
 
     assert (latest["status"], earlier["status"]) == ("timeout", "failed")
-    assert (latest["account_id"], latest["attempts"], latest["error"]) == (queue.account, 2, "x" * 60)
+    assert (latest["account_id"], latest["attempts"], latest["error"]) == (queue.account, 2, "x" * 57 + "...")
     assert queue.value("SELECT contentq.requeue(%s)", latest["task_id"]) == "pending"
 
 

@@ -224,9 +224,7 @@ class Fleet:
         self.provider.running -= 1
         self._free(worker, row)
         if self.has_gate:
-            self.queue.run(
-                "SELECT contentq.note_answers(%s, 1, %s, %s)", worker, self.at(began), round(tokens)
-            )
+            self.queue.run("SELECT contentq.note_answers(%s, 1, %s, %s)", worker, self.at(began), round(tokens))
         self._wake(worker, 0.002)
 
     def _end(self, worker: int, row: int, began: float, kind: str, wait: float | None) -> None:

@@ -2,14 +2,15 @@
 
 In a test, `with running() as provider:` runs one in a thread; as a process of its own, for a fleet of workers:
 
-    python -m tests.support.provider --rate 20 --seconds 1
+    python -m tests.support.provider --limits '{"rate": 20, "burst": 20}' --seconds 1
 
 It prints its port on the first line and serves until it is terminated. Over HTTP, beside /v1/chat/completions:
 
+    GET  /begun      answers once the first call has come
     GET  /stats      what it has counted
     POST /stats      {} counts from 0 again
     POST /outage     {"mode": "503"} answers so from now on; "drop": ends connections without a word; null: works
-                     again; {"mode": "503", "seconds": 20} ends by itself
+                     again; {"mode": "503", "seconds": 20, "after": 0.5} ends by itself, and lets each call wait
     POST /rules      a list of rules (the fields of Rule) in place of those there are
     POST /limits     {"rate": 20} changes any of the fields of Limits
 """
@@ -20,6 +21,7 @@ import argparse
 import asyncio
 import json
 import math
+import random
 import signal
 import threading
 import time
@@ -29,7 +31,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.support.provider_rules import Bucket, Limits, Rule, asked_to_wait
+from tests.support.provider_rules import Limiter, Limits, Rule, asked_to_wait
 from tests.support.provider_stream import Chunks, head
 
 LARGEST_REQUEST = 10_000_000
@@ -52,7 +54,11 @@ class Request:
 
 
 class Provider:
-    """The server. What it is told may be changed from another thread at any time."""
+    """The server. What it is told may be changed from another thread at any time.
+
+    seconds: how long an answer takes. spread: the part of it by which answers are quicker or slower. words: the
+    least and the most that an answer has. The same topic gets the same answer each time.
+    """
 
     def __init__(
         self,
@@ -60,26 +66,33 @@ class Provider:
         key: str | None = None,
         models: tuple[str, ...] = (),
         seconds: float = 0.0,
+        spread: float = 0.0,
+        words: tuple[int, int] | None = None,
         limits: Limits | None = None,
         rules: list[Rule] | None = None,
     ) -> None:
         self.key = key
         self.models = models
         self.seconds = seconds
+        self.spread = spread
+        self.words = words
         self.limits = limits or Limits()
         self.rules = rules or []
         self.calls: list[dict[str, Any]] = []
         self.keys: Counter[str] = Counter()
         self.outage: str | None = None
         self.outage_ends = math.inf
+        self.outage_answers_after = 0.0
         self.connections = 0
         self.opened = 0
         self.running = 0
+        self.probes = 0
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._going_on = asyncio.Event()
         self._going_on.set()
-        self._bucket = Bucket()
+        self._begun = asyncio.Event()
+        self._limiter = Limiter()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self.forget()
@@ -88,7 +101,10 @@ class Provider:
         """Counts from 0 again."""
         self.counts: Counter[str] = Counter()
         self.by_second: dict[int, Counter[str]] = {}
-        self.most_running = 0
+        self.most_running = self.running
+        self.busy_seconds = 0.0
+        self._began: float | None = None
+        self._changed_at = time.monotonic()
         self.calls.clear()
 
     @property
@@ -111,13 +127,19 @@ class Provider:
         self._loop.call_soon_threadsafe(self._going_on.set)
 
     def stats(self) -> dict[str, Any]:
-        """accepted: calls that were answered; refused: by the rate limit; unavailable: in an outage; failed: by a
-        rule; abandoned: the caller has closed the connection before the answer was complete. by_second: the same,
-        by seconds since 1970."""
-        names = ("accepted", "refused", "unavailable", "failed", "abandoned", "completed")
+        """accepted: calls that were answered; refused: by a limit; unavailable: in an outage; failed: by a rule;
+        abandoned: the caller has closed the connection before the answer was complete; tokens: of those accepted.
+        seconds: since the first call. by_second: the same counts by seconds since then, and `probes`, the most
+        calls at once that an outage had to answer. busy_seconds: what the accepted calls have taken together; by
+        the second, that is the average of those at once.
+        """
+        names = ("accepted", "refused", "unavailable", "failed", "abandoned", "completed", "tokens")
+        self._run(0)
         return {
             **{name: self.counts[name] for name in names},
+            "seconds": self._seconds(),
             "by_second": {second: dict(counted) for second, counted in sorted(self.by_second.items())},
+            "busy_seconds": self.busy_seconds,
             "connections": self.connections,
             "running": self.running,
             "most_running": self.most_running,
@@ -153,6 +175,7 @@ class Provider:
 
     async def _handle(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         routes: dict[tuple[str, str], Callable[[Any], Any]] = {
+            ("GET", "/begun"): lambda given: {},
             ("GET", "/stats"): lambda given: self.stats(),
             ("POST", "/stats"): self._reset,
             ("POST", "/outage"): self._set_outage,
@@ -160,6 +183,8 @@ class Provider:
             ("POST", "/limits"): self._set_limits,
         }
         route = routes.get((request.method, request.path))
+        if request.path == "/begun":
+            await self._begun.wait()
         if route is not None:
             _send(writer, 200, route(request.json))
         elif request.method == "POST" and request.path.endswith("/chat/completions"):
@@ -178,28 +203,42 @@ class Provider:
     def _set_outage(self, given: dict[str, Any]) -> dict[str, Any]:
         self.outage = given["mode"]
         self.outage_ends = time.monotonic() + given.get("seconds", math.inf)
+        self.outage_answers_after = given.get("after", 0.0)
         return {}
 
     def _set_limits(self, given: dict[str, Any]) -> dict[str, Any]:
         self.limits = Limits(**{**asdict(self.limits), **given})
         return {}
 
-    def _count(self, what: str) -> None:
-        self.counts[what] += 1
-        self.by_second.setdefault(int(time.time()), Counter())[what] += 1
+    def _seconds(self) -> float:
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    def _of_this_second(self) -> Counter[str]:
+        return self.by_second.setdefault(int(self._seconds()), Counter())
+
+    def _count(self, what: str, number: int = 1) -> None:
+        self.counts[what] += number
+        self._of_this_second()[what] += number
+
+    def _run(self, change: int) -> None:
+        """So many more calls are under way."""
+        now = time.monotonic()
+        self.busy_seconds += self.running * (now - self._changed_at)
+        self._changed_at = now
+        self.running += change
+        self.most_running = max(self.most_running, self.running)
 
     async def _chat(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         call = request.json
         self.calls.append(call)
+        self._began = time.monotonic() if self._began is None else self._began
+        self._begun.set()
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
         self.keys[key] += 1
         if time.monotonic() >= self.outage_ends:
             self.outage = None
         if self.outage is not None:
-            self._count("unavailable")
-            if self.outage == "drop":
-                raise ConnectionAbortedError
-            return _send(writer, 503, _error("The server is overloaded or not ready yet.", "server_error"))
+            return await self._break(self.outage, writer)
         if self.key is not None and key != self.key:
             self._count("failed")
             message = f"Incorrect API key provided: {key}. You can find your API key at https://example.com."
@@ -208,28 +247,53 @@ class Provider:
             self._count("failed")
             message = f"The model `{call['model']}` does not exist or you do not have access to it."
             return _send(writer, 404, _error(message, "invalid_request_error", "model_not_found"))
-        wait = self._bucket.wait(self.limits, time.time())
-        if wait:
+        tokens = _prompt_tokens(call) + len(self._text(call).split())
+        refusal = self._limiter.refuse(self.limits, time.monotonic(), self.running, tokens)
+        remaining = self._limiter.remaining(self.limits) if self.limits.says_remaining else {}
+        if refusal is not None:
             self._count("refused")
-            message = f"Rate limit reached for {call['model']}. Please try again in {wait * 1000:.0f}ms."
-            headers = asked_to_wait(self.limits.form, wait)
-            return _send(writer, 429, _error(message, "requests", "rate_limit_exceeded"), headers)
+            message = f"Rate limit reached for {call['model']}. Please try again in {refusal.wait * 1000:.0f}ms."
+            headers = remaining | asked_to_wait(self.limits.form, refusal)
+            return _send(writer, 429, _error(message, refusal.why, "rate_limit_exceeded"), headers)
         rule = self._rule(call)
         if rule.status != 200:
             self._count("failed")
             return _send(writer, rule.status, rule.body, rule.headers)
         self._count("accepted")
-        self.running += 1
-        self.most_running = max(self.most_running, self.running)
+        self._count("tokens", tokens)
+        self._run(1)
         try:
-            await _unless_closed(reader, self._stream(call, rule, writer))
+            await _unless_closed(reader, self._stream(call, rule, writer, remaining))
             self._count("completed")
         except Abandoned:
             self._count("abandoned")
             raise
         finally:
-            self.running -= 1
+            self._run(-1)
         return None
+
+    async def _break(self, mode: str, writer: asyncio.StreamWriter) -> None:
+        """What a call is answered in an outage."""
+        self._count("unavailable")
+        self.probes += 1
+        counted = self._of_this_second()
+        counted["probes"] = max(counted["probes"], self.probes)
+        try:
+            await asyncio.sleep(self.outage_answers_after)
+        finally:
+            self.probes -= 1
+        if mode == "drop":
+            raise ConnectionAbortedError
+        _send(writer, 503, _error("The server is overloaded or not ready yet.", "server_error"))
+
+    def _text(self, call: dict[str, Any]) -> str:
+        """The answer, when no rule says another."""
+        text = _article(_topic(call))
+        if self.words is None:
+            return text
+        least, most = self.words
+        number = int(least * (most / least) ** random.Random(_topic(call)).random())
+        return " ".join([text, *["indeed"] * (number - len(text.split()))])
 
     def _rule(self, call: dict[str, Any]) -> Rule:
         said = "\n".join(message["content"] for message in call["messages"])
@@ -240,12 +304,15 @@ class Provider:
                 return rule
         return Rule()
 
-    async def _stream(self, call: dict[str, Any], rule: Rule, writer: asyncio.StreamWriter) -> None:
-        text = _article(call) if rule.text is None else rule.text
-        seconds = self.seconds if rule.seconds is None else rule.seconds
+    async def _stream(
+        self, call: dict[str, Any], rule: Rule, writer: asyncio.StreamWriter, headers: dict[str, str]
+    ) -> None:
+        text = self._text(call) if rule.text is None else rule.text
+        spread = self.spread * random.Random(_topic(call)).uniform(-1, 1)
+        seconds = self.seconds * (1 + spread) if rule.seconds is None else rule.seconds
         pieces = _pieces(text, rule.pieces)
         chunks = Chunks(writer, call["model"])
-        chunks.begin(rule.headers)
+        chunks.begin(headers | rule.headers)
         for number, piece in enumerate(pieces):
             if number == rule.spoiled_after:
                 return await chunks.spoil(rule.spoiled)
@@ -262,8 +329,7 @@ class Provider:
         if rule.spoiled_count:
             return await chunks.spoil(rule.spoiled)
         if rule.counts_tokens and (call.get("stream_options") or {}).get("include_usage"):
-            prompt = sum(len(message["content"].split()) for message in call["messages"])
-            chunks.count(prompt, len(text.split()))
+            chunks.count(_prompt_tokens(call), len(text.split()))
         chunks.end()
         return None
 
@@ -320,11 +386,20 @@ def _pieces(text: str, number: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def _article(call: dict[str, Any]) -> str:
-    """A short article on what the prompt names as its topic."""
-    prompt = call["messages"][-1]["content"]
+def _prompt_tokens(call: dict[str, Any]) -> int:
+    """A word is a token here."""
+    return sum(len(message["content"].split()) for message in call["messages"])
+
+
+def _topic(call: dict[str, Any]) -> str:
+    """What the prompt names as its topic."""
+    prompt: str = call["messages"][-1]["content"]
     topics = [line.partition(":")[2].strip() for line in prompt.splitlines() if line.startswith("Topic:")]
-    topic = topics[0] if topics else prompt.strip().splitlines()[-1]
+    return topics[0] if topics else prompt.strip().splitlines()[-1]
+
+
+def _article(topic: str) -> str:
+    """A short article on it."""
     return (
         f"# {topic}\n\nMuch has been said about it, and little of that was short. Here is what matters.\n\n"
         "## In practice\n\nBegin with the simplest case, look at what comes out, and go on from there.\n"
@@ -362,13 +437,18 @@ async def _main() -> None:
     parser.add_argument("--key", help="the only key that is taken")
     parser.add_argument("--model", action="append", default=[], help="a model that there is; without any: all")
     parser.add_argument("--seconds", type=float, default=0.0, help="how long an answer takes")
-    parser.add_argument("--rate", type=float, help="calls a second")
-    parser.add_argument("--burst", type=float, default=1.0)
-    parser.add_argument("--windows", action="store_true", help="count them in windows of a second")
-    parser.add_argument("--form", choices=("milliseconds", "seconds", "reset", "nothing"), default="milliseconds")
+    parser.add_argument("--spread", type=float, default=0.0, help="by which part of that it varies")
+    parser.add_argument("--words", type=int, nargs=2, help="the least and the most of an answer")
+    parser.add_argument("--limits", type=json.loads, default={}, help="the fields of Limits, as JSON")
     given = parser.parse_args()
-    limits = Limits(given.rate, given.burst, given.windows, given.form)
-    provider = Provider(key=given.key, models=tuple(given.model), seconds=given.seconds, limits=limits)
+    provider = Provider(
+        key=given.key,
+        models=tuple(given.model),
+        seconds=given.seconds,
+        spread=given.spread,
+        words=tuple(given.words) if given.words else None,
+        limits=Limits(**given.limits),
+    )
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

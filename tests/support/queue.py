@@ -109,6 +109,20 @@ class Queue:
         """Claims tasks; returns their rows."""
         return self.rows("SELECT * FROM contentq.claim(%s, %s, %s)", worker, max_tasks, categories)
 
+    def next_claim_in(self, worker: int) -> timedelta | None:
+        """How long until there may be something to claim for a worker."""
+        wait = self.value("SELECT contentq.next_claim_in(%s)", worker)
+        assert wait is None or isinstance(wait, timedelta)
+        return wait
+
+    def claim_and_wait(self, worker: int, max_tasks: int = 1) -> tuple[list[int], timedelta | None]:
+        """Claims tasks and asks when to claim again, in one statement as workers do; returns ids and the answer."""
+        *claimed, (_, wait) = self.connection.execute(
+            "SELECT id, NULL::interval FROM contentq.claim(%s, %s) UNION ALL SELECT NULL, contentq.next_claim_in(%s)",
+            [worker, max_tasks, worker],
+        ).fetchall()
+        return [row[0] for row in claimed], wait
+
     def claim_named(self, worker: int, task_ids: Sequence[int], max_tasks: int = 1000) -> list[int]:
         """Claims these tasks; returns the ids of those that were to be had."""
         query = "SELECT id FROM contentq.claim(%s, %s, NULL, %s::bigint[])"
@@ -154,12 +168,12 @@ class Queue:
         permanent: bool | None = False,
         retry_after: timedelta | str | None = None,
         error_class: str | None = None,
+        unanswered: bool = False,
     ) -> str | None:
         """Reports a failed attempt; returns the new status."""
-        query = "SELECT contentq.fail(%s, %s, %s, %s, %s, %s::interval, %s)"
-        status = self.value(
-            query, task.worker, task.id, task.attempt, message, permanent, retry_after, error_class
-        )
+        query = "SELECT contentq.fail(%s, %s, %s, %s, %s, %s::interval, %s, %s)"
+        values = (message, permanent, retry_after, error_class, unanswered)
+        status = self.value(query, task.worker, task.id, task.attempt, *values)
         assert status is None or isinstance(status, str)
         return status
 
@@ -167,6 +181,14 @@ class Queue:
         """Puts a task off for a while; returns whether it counted."""
         query = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + %s::interval, %s)"
         return bool(self.value(query, task.worker, task.id, task.attempt, delay, message))
+
+    def refuse(
+        self, task: Held, gate: str, delay: str | None = None, message: str = "429", nothing_left: bool = False
+    ) -> bool:
+        """Puts a task off since the provider of a gate has refused its call; returns whether it counted."""
+        query = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + %s::interval, %s, %s, %s)"
+        values = (delay, message, gate, nothing_left)
+        return bool(self.value(query, task.worker, task.id, task.attempt, *values))
 
     def release(self, worker: int, tasks: Sequence[Held]) -> list[int]:
         """Gives tasks back; returns the ids that went back, sorted."""
@@ -216,6 +238,34 @@ class Queue:
     def open_gate(self, key: str) -> bool:
         """Opens a gate; returns whether it was closed."""
         return bool(self.value("SELECT contentq.open_gate(%s)", key))
+
+    def set_gate(
+        self,
+        key: str,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        max_running: int | None = None,
+    ) -> None:
+        """Sets what a provider allows."""
+        query = "SELECT contentq.set_gate(%s, %s::numeric, %s::numeric, %s)"
+        self.run(query, key, requests_per_minute, tokens_per_minute, max_running)
+
+    def waits_for(self, worker: int) -> str | None:
+        """Why a worker gets nothing now, if something of its own is in the way."""
+        found = self.value("SELECT contentq.waits_for(%s)", worker)
+        return None if found is None else str(found)
+
+    def let_gate_time_pass(self, seconds: float) -> None:
+        """Moves all that is known of gates, their events and their tasks into the past."""
+        by = timedelta(seconds=seconds)
+        for table, columns in (
+            ("contentq.gates", ("opens_at", "cut_at", "noise_at", "outage_since", "spent_at")),
+            ("contentq.gate_events", ("at", "began_at", "until")),
+            ("contentq.claimers", ("last_answered", "failed_at")),
+            ("content_generation_tasks", ("started_at", "scheduled_at")),
+        ):
+            moved = ", ".join(f"{column} = {column} - %s" for column in columns)
+            self.run(f"UPDATE {table} SET {moved}", *[by] * len(columns))
 
     def add_account(self, name: str = "Grace", **columns: Any) -> int:
         """Inserts an account with these columns; returns its id."""

@@ -115,7 +115,7 @@ class TemporaryError(HandlerError):
 class ProviderUnavailable(TemporaryError):
     """The provider did not answer, or said that it cannot work at the moment: it is no fault of the task.
 
-    A worker with a gate that sees several in a row closes it, and tries again with one task at a time.
+    Several in a row close the gate of the workers that call it; then one task at a time tries again.
     """
 
 
@@ -127,10 +127,12 @@ class RateLimited(HandlerError):
     """The provider refused the call for now: the task is snoozed, and no retry is charged.
 
     retry_after: seconds until the task may be claimed again, for an hour at most, since they may be a provider's;
-    a timedelta is the handler's own, and kept. Without it, the worker chooses. The attribute is a timedelta, or
+    a timedelta is the handler's own, and kept. Without it, contentq chooses. The attribute is a timedelta, or
     None.
-    gate: key of the gate to close for so long, when it is another than the worker's own (--gate). The gate *,
-    which is every worker's, is an operator's to close: the worker closes its own instead.
+    gate: key of the gate of the provider, when it is another than the worker's own (--gate). The gate *, which is
+    every worker's, is an operator's to close: the worker's own counts instead.
+    nothing_left: the provider said that it takes no call at all for so long, as when a quota is used up: the gate
+    closes until then. Without it, the refusal puts off its own task, and many of them slow the gate down.
     """
 
     def __init__(
@@ -139,11 +141,13 @@ class RateLimited(HandlerError):
         *,
         retry_after: float | str | timedelta | None = None,
         gate: str | None = None,
+        nothing_left: bool = False,
         usage: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, usage=usage)
         self.retry_after = as_timedelta(retry_after)
         self.gate = gate
+        self.nothing_left = nothing_left
 
 
 def as_timedelta(seconds: float | str | timedelta | None) -> timedelta | None:

@@ -7,6 +7,7 @@ import os
 import click
 
 from contentq.cli.output import json_option, print_fields, print_json, print_line
+from contentq.errors import EmbeddedServerError
 
 ABOUT_PSQL = ("--help", "-?", "--version", "-V")
 """Arguments that psql answers by itself, without a server."""
@@ -58,6 +59,7 @@ def status(ctx: click.Context, /, as_json: bool) -> None:
         "pid": found.pid,
         "url": found.dsn,
         "data": str(found.data),
+        "programs": _programs(),
     }
     if as_json:
         print_json(fields)
@@ -65,6 +67,16 @@ def status(ctx: click.Context, /, as_json: bool) -> None:
         print_fields(fields)
     if not found.running:
         ctx.exit(1)
+
+
+def _programs() -> str | None:
+    """The folder with pg_dump and the server's other programs, None where the server is not installed."""
+    from contentq.database import embedded
+
+    try:
+        return str(embedded.program("pg_dump").parent)
+    except EmbeddedServerError:
+        return None
 
 
 @db.command()

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from contentq.handlers.registry import BUILT_IN, Kind, Setting, all_settings
 
 if TYPE_CHECKING:
+    from contentq.handlers.by_category import HandlersByCategory
     from contentq.handlers.loading import Handler
 
     _WordsType = click.ParamType[tuple[str, ...]]
@@ -38,6 +40,13 @@ def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options to a command, which hands what it was given to pop_handler()."""
     for setting, takers in reversed(all_settings().items()):
         command = _option_of(setting, takers)(command)
+    command = click.option(
+        "--handlers",
+        "handlers_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="File in TOML that names a handler for each category, in place of --handler.",
+    )(command)
     ships = "; ".join(f"`{name}`, which {handler.summary}" for name, handler in reversed(BUILT_IN.items()))
     return click.option(
         "--handler",
@@ -49,12 +58,22 @@ def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def pop_handler(given: dict[str, Any]) -> Handler:
-    """Takes these options out of what a command was given; returns the handler. Raises HandlerUnusable."""
+def pop_handler(given: dict[str, Any]) -> Handler | HandlersByCategory:
+    """Takes these options out of what a command was given; returns the handlers. Raises HandlerUnusable."""
+    from contentq.handlers.by_category import read
     from contentq.handlers.loading import load
 
     name: str = given.pop("handler_name")
-    return load(name, **{setting.name: given.pop(setting.name) for setting in all_settings()})
+    file: Path | None = given.pop("handlers_file")
+    settings = {setting: given.pop(setting.name) for setting in all_settings()}
+    if file is None:
+        return load(name, **{setting.name: value for setting, value in settings.items()})
+    if click.get_current_context().get_parameter_source("handler_name") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("give --handler or --handlers, not both")
+    for setting, value in settings.items():
+        if value:
+            raise click.UsageError(f"{setting.flag} belongs into the file of --handlers, as the key {setting.key}")
+    return read(file)
 
 
 def _option_of(setting: Setting, takers: list[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

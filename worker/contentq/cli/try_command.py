@@ -86,7 +86,7 @@ def try_command(previous_file: Path | None, log_level: str, as_json: bool, **giv
     tracebacks and what the handler prints go to standard error.
     """
     with _Stdout() as stdout:
-        return _try(pop_handler(given), previous_file, log_level, as_json, stdout, given)
+        return _try(pop_handler(given).of(given.get("category")), previous_file, log_level, as_json, stdout, given)
 
 
 def _try(

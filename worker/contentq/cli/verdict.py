@@ -40,7 +40,7 @@ class Verdict:
         elif isinstance(outcome, Snoozed):
             self._word, self._message = "snoozed", outcome.message
             self._retry_after = None if outcome.delay is None else outcome.delay.total_seconds()
-            after = "as long as the worker chooses" if outcome.delay is None else f"{self._retry_after:g} s"
+            after = "as long as contentq chooses" if outcome.delay is None else f"{self._retry_after:g} s"
             self._effect = f"snoozed for {after}"
         elif isinstance(outcome, Failed):
             self._message = outcome.message

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from contentq.engine.timings import Timings
     from contentq.engine.watchdog import Watchdog
     from contentq.engine.worker import Worker
+    from contentq.handlers.by_category import HandlersByCategory
     from contentq.handlers.loading import Handler
 
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--gate",
     metavar="KEY",
-    help="The gate of the provider that the handler calls: it stops all workers that have it when one is refused. "
+    help="The gate of the provider that the handler calls: all workers that have it keep to one pace. "
     "Handlers that ship with contentq may have one of their own.",
 )
 @click.option("--no-gate", is_flag=True, help="Have no gate.")
@@ -100,7 +101,6 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     from contentq.engine.timings import Timings
 
     log_level: str = given.pop("log_level")
-    categories: tuple[str, ...] = given.pop("categories")
     listen_dsn: str | None = given.pop("listen_dsn")
     if click.get_current_context().get_parameter_source("listen_dsn") is ParameterSource.COMMANDLINE:
         warn_of_password("--listen-dsn", listen_dsn)
@@ -112,6 +112,9 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     )
     timings = Timings(grace=given.pop("grace"), poll=given.pop("poll"))
     handler = pop_handler(given)
+    categories: tuple[str, ...] | None = given.pop("categories") or handler.categories
+    for category in categories or ():
+        handler.of(category)
     gate: str | None = given.pop("gate")
     if given.pop("no_gate"):
         if gate is not None:
@@ -121,7 +124,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     else:
         gate = gate or handler.gate
     options = WorkerOptions(
-        categories=categories or None,
+        categories=categories,
         gate=gate,
         **given,
     )
@@ -133,7 +136,11 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
 
 
 async def _work(
-    database: Database, handler: Handler, options: WorkerOptions, timings: Timings, show_bar: bool
+    database: Database,
+    handler: Handler | HandlersByCategory,
+    options: WorkerOptions,
+    timings: Timings,
+    show_bar: bool,
 ) -> None:
     from contentq.engine.watchdog import Watchdog
     from contentq.engine.worker import Ending, Worker

@@ -51,10 +51,22 @@ class Status:
 
 
 def home() -> Path:
-    """The state folder: CONTENTQ_HOME, else a folder of the user's (for root, one of the system's)."""
+    """The state folder: CONTENTQ_HOME, else a folder of the user's (for root, one of the system's).
+
+    Raises EmbeddedServerError where the user has no home folder, or where CONTENTQ_HOME begins with a ~ that no
+    folder is known for.
+    """
     named = os.environ.get("CONTENTQ_HOME")
-    if named:
-        return Path(named).expanduser().absolute()
+    try:
+        return Path(named).expanduser().absolute() if named else _usual_home()
+    except RuntimeError:
+        raise EmbeddedServerError(
+            f"no home folder is known for {named or f'user id {os.geteuid()}'}; name a folder for the embedded "
+            "server with CONTENTQ_HOME, or a database with --dsn or DATABASE_URL"
+        ) from None
+
+
+def _usual_home() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         # PostgreSQL refuses to run as root, so that the server runs as another user, who must be able to
         # reach its data; root's own home is best left closed.

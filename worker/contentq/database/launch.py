@@ -40,6 +40,7 @@ def create(data: Path, folder: int, programs: Path, version: int) -> None:
 
     folder: a descriptor of the state folder, in which it is made, whatever its path leads to by now.
     """
+    _check_name()
     user = _server_user()
     _make_reachable(data, programs, user)
     unfinished = data.with_name(f"{data.name}.new")
@@ -95,6 +96,21 @@ def _run(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
         where = f"; its log, {log}, ends: {last[0]}" if last else ""
         program = Path(command[0]).name
         raise EmbeddedServerError(f"the embedded server did not start: {program} said: {said}{where}")
+
+
+def _check_name() -> None:
+    """Raises EmbeddedServerError where the system has no name for this user: initdb asks for it, even with -U."""
+    import pwd
+
+    uid = os.geteuid()
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise EmbeddedServerError(
+            f"PostgreSQL's initdb needs a user with a name, and user id {uid} has none here; run contentq as a "
+            f"user that the system knows, or add a line for {uid} to /etc/passwd (in a Dockerfile: RUN echo "
+            f"'contentq:x:{uid}:0::/tmp:/bin/sh' >>/etc/passwd), or name a database with --dsn or DATABASE_URL"
+        ) from None
 
 
 def _server_user() -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Decides how much to claim and when, and makes the claims: full batches while there is work, then a rest."""
+"""Decides how much to claim and when, and makes the claims: full batches while there is work, then a rest.
+
+How much there is for this worker, and when there is more, the database says: it knows the gates, the whole fleet,
+and what the provider has said to others.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from contentq.database.database import Database
-from contentq.engine.gate import Gate
 from contentq.engine.options import WorkerOptions
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.reporter import Reporter
 from contentq.engine.runner import Runner
 from contentq.engine.timings import Timings
+from contentq.engine.waiting_log import WaitingLog
 from contentq.engine.wake_up import WakeUp
 from contentq.queue import contract
 
@@ -28,9 +32,7 @@ MOST_UNREPORTED = 4
 class Source(Protocol):
     """Where tasks come from, and whether more of them are to come: as functions of the SQL contract."""
 
-    async def claim(
-        self, connection: contract.Connection, worker_id: int, max_tasks: int, categories: Sequence[str] | None, /
-    ) -> contract.Claimed:
+    async def claim(self, connection: contract.Connection, worker_id: int, max_tasks: int, /) -> contract.Claimed:
         """As contract.claim()."""
 
     async def anything_waits(
@@ -49,7 +51,6 @@ class Claimer:
         options: WorkerOptions,
         runner: Runner,
         reporter: Reporter,
-        gate: Gate,
         wake_up: WakeUp,
         timings: Timings,
     ) -> None:
@@ -58,12 +59,14 @@ class Claimer:
         self._options = options
         self._runner = runner
         self._reporter = reporter
-        self._gate = gate
         self._wake_up = wake_up
         self._timings = timings
-        self._is_limited = False
+        self._waiting_log = WaitingLog(timings)
+        self._pause = 0.0
         self._idle_since: float | None = None
-        self._has_logged_waiting = False
+        self._has_logged_until_empty = False
+        self.is_kept_waiting = False
+        """Whether something of the worker's own, such as its gate, kept the last claim from bringing more."""
 
     def suspect(self) -> None:
         """The connection may be dead: another one got no answer."""
@@ -79,46 +82,38 @@ class Claimer:
         await self._link.close()
 
     async def wait_for_room(self) -> int:
-        """Waits for free slots, for the reports to keep up, and for the pace; returns how much to claim."""
-        has_waited = False
+        """Waits for free slots, and for the reports to keep up; returns how much to claim."""
+        most_unreported = MOST_UNREPORTED * self._options.concurrency
         while True:
-            free = await self._wait_for_slots()
-            allowed = self._gate.allows(free)
-            if allowed > 0:
-                self._is_limited = allowed < free or has_waited
-                return allowed
-            has_waited = True
-            await self._gate.wait(self._timings.poll)
+            if self._runner.free <= 0:
+                await self._runner.wait_for_slot()
+            elif len(self._reporter) > most_unreported:
+                await self._reporter.wait_until_at_most(most_unreported)
+            else:
+                return self._runner.free
 
     async def claim(self, worker_id: int, max_tasks: int) -> contract.Claimed:
         """Claims at most so many tasks. Raises NotRegistered, and what psycopg raises."""
         self._wake_up.clear()
         async with self._link.calling() as connection:
-            asked_at = time.monotonic()
-            claimed = await self._source.claim(connection, worker_id, max_tasks, self._options.categories)
+            claimed = await self._source.claim(connection, worker_id, max_tasks)
         if claimed.tasks:
             self._idle_since = None
-        if claimed.gate is not None:
-            self._gate.learn_closed(claimed.gate)
-        else:
-            self._gate.learn_open(asked_at)
-            if self._gate.pace is not None:
-                is_limiting = self._is_limited and len(claimed.tasks) == max_tasks
-                self._gate.pace.record_start(len(claimed.tasks), time.monotonic(), is_limiting=is_limiting)
+        self.is_kept_waiting = claimed.waits_for is not None
+        self._waiting_log.note(claimed)
         return claimed
 
-    async def rest(self, more_in: float | None) -> None:
-        """Nothing more to claim: sleeps until something may be."""
+    async def rest(self, claimed: contract.Claimed) -> None:
+        """The claim brought less than was asked for: sleeps until there may be more."""
         seconds = self._timings.poll * random.uniform(0.9, 1.1)
-        if more_in is not None:
-            # One that is due already and was not claimed is locked by someone.
-            seconds = min(seconds, more_in or self._timings.shortest_rest)
+        if claimed.more_in is not None:
+            seconds = min(seconds, max(claimed.more_in, self._next_pause(claimed)))
         if self._options.until_empty:
-            self._log_waiting(more_in)
+            self._log_until_empty(claimed.more_in)
             seconds = min(seconds, self._timings.heartbeat)
-        if self._gate.is_closed:
+        if self.is_kept_waiting:
             # Every insert wakes it, and it would ask each time.
-            rest = min(seconds, self._timings.shortest_rest)
+            rest = min(seconds, self._timings.deaf_rest)
             await asyncio.sleep(rest)
             seconds -= rest
         await self._wake_up.sleep(seconds)
@@ -133,22 +128,19 @@ class Claimer:
             idle_for = now - self._idle_since
             return not await self._source.anything_waits(connection, self._options.categories, idle_for)
 
+    def _next_pause(self, claimed: contract.Claimed) -> float:
+        """The pause before looking again at once: each that is in vain makes the next one twice as long."""
+        if claimed.tasks or claimed.more_in is None or claimed.more_in > self._timings.first_pause:
+            self._pause = 0.0
+        else:
+            self._pause = min(max(2 * self._pause, self._timings.first_pause), self._timings.longest_pause)
+        return self._pause
+
     def _is_idle(self) -> bool:
         return not (self._runner.busy or len(self._reporter))
 
-    def _log_waiting(self, more_in: float | None) -> None:
-        if self._is_idle() and not (self._has_logged_waiting or self._gate.is_closed):
-            self._has_logged_waiting = True
+    def _log_until_empty(self, more_in: float | None) -> None:
+        if self._is_idle() and not (self._has_logged_until_empty or self.is_kept_waiting):
+            self._has_logged_until_empty = True
             until = "" if more_in is None else f" next_in={more_in:.0f}s"
             log.info("nothing is ready, waiting for tasks that were put back or are held elsewhere%s", until)
-
-    async def _wait_for_slots(self) -> int:
-        """Waits for free slots, and for the reports to keep up; returns how many are free."""
-        most_unreported = MOST_UNREPORTED * self._options.concurrency
-        while True:
-            if self._runner.free <= 0:
-                await self._runner.wait_for_slot()
-            elif len(self._reporter) > most_unreported:
-                await self._reporter.wait_until_at_most(most_unreported)
-            else:
-                return self._runner.free

@@ -16,10 +16,6 @@ Progress = Callable[[float | None, str | None], None]
 """Told how far an attempt is: the fraction done, from 0 to 1, and a note."""
 
 
-def _ignore_progress(fraction: float | None, note: str | None) -> None:
-    """What becomes of progress when no one wants to know."""
-
-
 class _Attempt:
     """The attempt under way: its deadline, and whether it should stop."""
 
@@ -78,8 +74,8 @@ class Context(_Attempt):
         self,
         task: Task,
         open_connection: Callable[[], Awaitable[psycopg.AsyncConnection[TupleRow]]],
-        previous_content: PreviousContent | None = None,
-        progress: Progress = _ignore_progress,
+        previous_content: PreviousContent | None,
+        progress: Progress,
     ) -> None:
         super().__init__(task, previous_content, progress)
         self._open = open_connection
@@ -105,8 +101,8 @@ class ThreadContext(_Attempt):
         self,
         task: Task,
         open_connection: Callable[[], psycopg.Connection[TupleRow]],
-        previous_content: PreviousContent | None = None,
-        progress: Progress = _ignore_progress,
+        previous_content: PreviousContent | None,
+        progress: Progress,
     ) -> None:
         super().__init__(task, previous_content, progress)
         self._open = open_connection

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from dataclasses import dataclass
 
 from contentq.engine.context import Context, ThreadContext
+from contentq.handlers.loading import Handler
 from contentq.queue.outcomes import CANCELLED, Failed, Held, Outcome, Overdue, Released, Returned
 from contentq.task import Task
 
@@ -29,23 +31,22 @@ class Phase(enum.Enum):
     SETTLING = 2
 
 
+@dataclass(slots=True, eq=False)
 class Execution:
-    """One attempt. unit: the asyncio task that runs it; None while it waits for a slot. size: characters of text
-    that it keeps in memory."""
+    """One attempt. size: characters of text that it keeps in memory. unit: what runs it, None while it waits for a
+    slot. began: when its handler began (time.monotonic())."""
 
-    __slots__ = ("began", "context", "held", "phase", "reported", "size", "stopped", "task", "timer", "unit")
-
-    def __init__(self, held: Held, task: Task, context: Context | ThreadContext, size: int) -> None:
-        self.held = held
-        self.task = task
-        self.context = context
-        self.size = size
-        self.unit: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.phase = Phase.NEW
-        self.stopped: Stop | None = None
-        self.reported = False
-        self.began = 0.0
+    held: Held
+    handler: Handler
+    task: Task
+    context: Context | ThreadContext
+    size: int
+    unit: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+    phase: Phase = Phase.NEW
+    stopped: Stop | None = None
+    reported: bool = False
+    began: float = 0.0
 
     def outcome_of_stop(self) -> Outcome | None:
         """What to report of a stopped attempt; the database itself decides between timeout and cancelled."""

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import psycopg
 
@@ -23,10 +23,12 @@ from contentq.database.database import Database
 from contentq.engine.database_errors import one_line
 from contentq.engine.held import HeldTasks
 from contentq.engine.loop_watch import LoopWatch
+from contentq.engine.options import WorkerOptions
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.timings import Timings
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
+from contentq.version import __version__
 
 log = logging.getLogger("contentq.worker")
 
@@ -43,28 +45,18 @@ class HeartbeatListener:
     stop_tasks: Callable[[list[tuple[int, int]]], None]
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What a worker registers as."""
-
-    hostname: str
-    pid: int
-    slots: int
-    handler: str
-    gate: str | None
-    version: str
-
-
 class Heartbeat:
     """The thread; start it once, on the worker's event loop, and stop it once.
 
-    held: what the worker holds. watch: looks after the worker's event loop meanwhile.
+    handler: the name to register with. held: what the worker holds. watch: looks after the worker's event loop
+    meanwhile.
     """
 
     def __init__(
         self,
         database: Database,
-        identity: Identity,
+        options: WorkerOptions,
+        handler: str,
         held: HeldTasks,
         listener: HeartbeatListener,
         watch: LoopWatch,
@@ -76,7 +68,8 @@ class Heartbeat:
             timings,
             heard=self._wake if database.listen else None,
         )
-        self._identity = identity
+        self._options = options
+        self._handler = handler
         self._held = held
         self._listener = listener
         self._watch = watch
@@ -200,14 +193,24 @@ class Heartbeat:
                 await self._link.idle(due - now)
 
     async def _register(self, connection: contract.Connection) -> None:
+        own = self._options
         async with self._registering:
-            self._worker_id = await contract.register_worker(connection, *astuple(self._identity))
+            self._worker_id = await contract.register_worker(
+                connection,
+                own.hostname,
+                own.pid,
+                own.concurrency,
+                self._handler,
+                own.gate,
+                __version__,
+                own.categories,
+            )
             self._tell(self._listener.registered, self._worker_id)
         log.info(
             "registered worker=%s handler=%s slots=%d",
             self._worker_id,
-            self._identity.handler,
-            self._identity.slots,
+            self._handler,
+            own.concurrency,
         )
 
     def _give_up(self) -> None:

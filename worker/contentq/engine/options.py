@@ -20,8 +20,8 @@ class WorkerOptions:
     gate: str | None = None
     """Key of the gate of the provider that the handler calls; None for none."""
 
-    closes_gates: bool = True
-    """Whether a handler's RateLimited(gate=…) closes that gate; without it, only its own task is put off."""
+    tells_gates: bool = True
+    """Whether gates hear of refusals; without it, each puts off its own task, and nothing else."""
 
     until_empty: bool = False
     """Stop when nothing waits any more and all that was claimed has ended."""

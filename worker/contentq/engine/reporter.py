@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -18,25 +18,13 @@ import psycopg
 
 from contentq.database.database import Database
 from contentq.engine.database_errors import is_out_of_reach, is_outage, is_refusal, is_unknown, one_line
-from contentq.engine.gate import Gate
+from contentq.engine.options import WorkerOptions
 from contentq.engine.progress import ProgressNotes
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.results import refusal, refusal_by_database
 from contentq.engine.timings import Timings
 from contentq.queue import contract
-from contentq.queue.outcomes import (
-    Closing,
-    Completed,
-    Failed,
-    Held,
-    Outcome,
-    Overdue,
-    Released,
-    Returned,
-    Snoozed,
-    Stored,
-)
-from contentq.task import Task
+from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Released, Snoozed, Stored
 
 log = logging.getLogger("contentq.worker")
 
@@ -52,33 +40,28 @@ BYTES_PER_SECOND = 1_000_000
 SPLIT_AFTER = 4
 """Failed attempts after which a group is halved: one of it may be what breaks the connection."""
 
-_NEVER = float("-inf")
-
 UNSTORABLE = "its error message cannot be stored"
 """What becomes of an error message that PostgreSQL refuses."""
 
 
 class Reporter:
-    """Holds every outcome until the database has given a definite answer to it.
+    """Holds every outcome until the database has given a definite answer to it. notes: what to write of progress.
 
-    answered: told each outcome, and the task's new status (None when it did not count). closes_gates: whether
-    outcomes may close gates.
+    answered: told each outcome, and the task's new status (None when it did not count); by the runner, too, when a
+    handler's own transaction has completed the task.
     """
 
     def __init__(
         self,
         database: Database,
-        gate: Gate,
+        options: WorkerOptions,
         answered: Callable[[Outcome, str | None], None],
         timings: Timings,
-        *,
-        closes_gates: bool,
     ) -> None:
         self._link = ReconnectingConnection(database, "report", timings, prepare=True)
-        self._gate = gate
-        self._answered = answered
+        self._options = options
+        self.answered = answered
         self._timings = timings
-        self._closes_gates = closes_gates
         self.notes = ProgressNotes(self._request_progress, timings.progress)
         self._is_progress_due = False
         self._is_aparts_turn = False
@@ -87,7 +70,6 @@ class Reporter:
         self._apart: deque[list[Outcome]] = deque()
         self._aside: list[Outcome] = []
         self._held_up: dict[Held, _HeldUp] = {}
-        self._locked_gates: dict[str, float] = {}
         self._arrived = asyncio.Event()
         self._became_fewer = asyncio.Event()
 
@@ -95,21 +77,13 @@ class Reporter:
         apart = sum(map(len, self._apart))
         return len(self._waiting) + len(self._under_way) + len(self._aside) + apart
 
-    def add_ended(self, outcome: Outcome, task: Task, began: float) -> None:
-        """An attempt has ended with this outcome, which the gate judges before it is reported."""
-        outcome = self._gate.judge(outcome, task, began)
-        if not self._closes_gates and isinstance(outcome, Failed | Snoozed):
-            outcome = replace(outcome, closing=None)
-        self._add([outcome])
-
-    def add_committed(self, outcome: Outcome, status: str | None, began: float) -> None:
-        """An attempt was completed in the handler's own transaction: there is nothing left to report."""
-        self._gate.record_success(began)
-        self._answered(outcome, status)
-
-    def add_progress(self, held: Held, fraction: float | None, note: str | None) -> None:
-        """An attempt has come this far; called from any thread."""
-        self.notes.note(held, fraction, note)
+    def add_ended(self, outcome: Outcome) -> None:
+        """An attempt has ended with this outcome."""
+        if isinstance(outcome, Snoozed):
+            gate = (outcome.refused_by or self._options.gate) if self._options.tells_gates else None
+            outcome = replace(outcome, refused_by=gate)
+        self._waiting.append(outcome)
+        self._arrived.set()
 
     def suspect(self) -> None:
         """The connection may be dead: another one got no answer."""
@@ -135,10 +109,6 @@ class Reporter:
                 self._became_fewer.set()
         finally:
             await self._link.close()
-
-    def _add(self, outcomes: Sequence[Outcome]) -> None:
-        self._waiting += outcomes
-        self._arrived.set()
 
     def _next_group(self) -> list[Outcome]:
         """All that came in, or, every other time, what cannot be reported together with others."""
@@ -166,7 +136,6 @@ class Reporter:
         while group:
             try:
                 async with self._link.calling(self._timings.call + _size(group) / BYTES_PER_SECOND) as connection:
-                    group = await self._close_gates(connection, group)
                     counted = await _call(connection, group)
                 break
             except Exception as error:
@@ -181,7 +150,7 @@ class Reporter:
                 await self._link.back_off(error)
         for outcome in group:
             self._held_up.pop(outcome.held, None)
-            self._answered(outcome, counted.get(outcome.held.id))
+            self.answered(outcome, counted.get(outcome.held.id))
 
     async def _is_dealt_with(self, group: list[Outcome], error: Exception, failures: int) -> bool:
         """After a failed report: splits the group, or does without. Whether it need not be made again."""
@@ -211,36 +180,6 @@ class Reporter:
         middle = len(group) // 2
         self._apart += (group[:middle], group[middle:])
         self._arrived.set()
-
-    async def _close_gates(self, connection: contract.Connection, group: list[Outcome]) -> list[Outcome]:
-        """Closes the gates that outcomes want closed, each once and for the longest time of all.
-
-        Returns the outcomes without these wishes: a report that is made again is not to close them again.
-        """
-        closings: dict[str, Closing] = {}
-        for outcome in group:
-            closing = outcome.closing if isinstance(outcome, Failed | Snoozed) else None
-            if closing is not None and (
-                closing.key not in closings or closings[closing.key].until < closing.until
-            ):
-                closings[closing.key] = closing
-        if not closings:
-            return group
-        for closing in closings.values():
-            if self._locked_gates.get(closing.key, _NEVER) > time.monotonic():
-                continue
-            try:
-                await contract.close_gate(connection, closing)
-                self._gate.confirm_closing(closing)
-            except (psycopg.Error, UnicodeError) as error:
-                is_locked = isinstance(error, psycopg.errors.LockNotAvailable)
-                if (is_outage(error) and not is_locked) or not self._link.is_open:
-                    raise
-                log.error("gate not closed key=%r error=%s", closing.key, one_line(error))
-                if is_locked:
-                    # The reports need not wait each time; this worker itself keeps to the closing.
-                    self._locked_gates[closing.key] = time.monotonic() + self._timings.set_aside
-        return [replace(each, closing=None) if isinstance(each, Failed | Snoozed) else each for each in group]
 
     async def _without_locked(self, group: list[Outcome]) -> list[Outcome]:
         """Sets aside the outcomes that other sessions hold up, by what they have locked; returns the others."""
@@ -299,7 +238,7 @@ class Reporter:
         else:
             # The worker does not hold it any more: the next heartbeat releases it.
             self._held_up.pop(held, None)
-            self._answered(outcome, None)
+            self.answered(outcome, None)
 
     def _request_progress(self) -> None:
         self._is_progress_due = True
@@ -331,19 +270,14 @@ class _HeldUp(NamedTuple):
 async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[int, str]:
     """Makes the one call that reports a group; returns the new status of each task whose report counted."""
     first, worker_id = group[0], group[0].held.worker_id
-    calls: dict[type, tuple[Callable[..., Awaitable[list[int]]], str]] = {
-        Completed: (contract.complete, "completed"),
-        Stored: (contract.store, "completed"),
-        Released: (contract.release, "pending"),
-        Returned: (contract.release, "pending"),
-        Overdue: (contract.release, "pending"),
-    }
     if isinstance(first, Failed):
         return await contract.fail(connection, worker_id, group)
     if isinstance(first, Snoozed):
         return await contract.snooze(connection, worker_id, group)
-    call, status = calls[type(first)]
-    return dict.fromkeys(await call(connection, worker_id, group), status)
+    if isinstance(first, Released):
+        return dict.fromkeys(await contract.release(connection, worker_id, group), "pending")
+    call: Any = contract.store if isinstance(first, Stored) else contract.complete
+    return dict.fromkeys(await call(connection, worker_id, group), "completed")
 
 
 def _kind(outcome: Outcome) -> tuple[str, int]:

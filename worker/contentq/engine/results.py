@@ -101,7 +101,12 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
     name = type(error).__name__
     if isinstance(error, RateLimited):
         return Snoozed(
-            held, error_text(error) or name, _delay(error), gate=_gate(held, error), usage=_usage(held, error)
+            held,
+            error_text(error) or name,
+            _delay(error) or None,  # for no time at all is as good as nothing said
+            refused_by=_gate(held, error),
+            nothing_left=getattr(error, "nothing_left", False) is True,
+            usage=_usage(held, error),
         )
     if isinstance(error, PermanentError):
         return Failed(held, error_text(error) or name, name, permanent=True, usage=_usage(held, error))
@@ -111,7 +116,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             error_text(error) or name,
             name,
             retry_after=_delay(error),
-            is_outage=isinstance(error, ProviderUnavailable),
+            unanswered=isinstance(error, ProviderUnavailable),
             usage=_usage(held, error),
         )
     text = error_text(error)
@@ -146,13 +151,13 @@ def refusal_by_database(outcome: Completed | Stored, said: str) -> Failed:
 
 
 def _gate(held: Held, error: BaseException) -> str | None:
-    """The gate that an error names; None for the worker's own, also in place of one that it may not close."""
+    """The gate that an error names; None for the worker's own, also in place of one that is not a handler's."""
     key = getattr(error, "gate", None)
     if not isinstance(key, str) or not key:
         return None
-    if key == EVERY_GATE or len(key) > LONGEST_KEY:
+    if key == EVERY_GATE or len(key) > LONGEST_KEY or key != as_text(key):
         log.warning(
-            "gate not closed task=%s attempt=%d key=%r: it is not a handler's; closing the worker's own instead",
+            "gate not told task=%s attempt=%d key=%r: it is not a handler's; the worker's own counts instead",
             held.task_id,
             held.attempt,
             key[:LONGEST_KEY],

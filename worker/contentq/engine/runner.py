@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
 
 from contentq.content import PreviousContent
 from contentq.engine import forks, transaction
@@ -16,11 +15,12 @@ from contentq.engine.claiming_ahead import ClaimingAhead
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.context import Context, ThreadContext
 from contentq.engine.execution import Execution, Phase, Stop
+from contentq.engine.reporter import Reporter
 from contentq.engine.results import failure_of, judge, outcome_of
 from contentq.engine.threads import HandlerThreads
 from contentq.engine.timings import Timings
 from contentq.errors import HandlerError
-from contentq.handlers.loading import Handler
+from contentq.handlers.loading import Handlers
 from contentq.queue.outcomes import Held, Outcome
 from contentq.task import Task
 
@@ -33,19 +33,6 @@ MOST_TEXT = 64_000_000
 """Characters of text that its tasks keep in memory, earlier content included, above which it takes no more."""
 
 
-class Reports(Protocol):
-    """Takes what the runner has to report; began: when the handler began (time.monotonic())."""
-
-    def add_ended(self, outcome: Outcome, task: Task, began: float) -> None:
-        """An attempt has ended with this outcome."""
-
-    def add_committed(self, outcome: Outcome, status: str | None, began: float) -> None:
-        """An attempt was completed in the handler's own transaction; status is None when that did not count."""
-
-    def add_progress(self, held: Held, fraction: float | None, note: str | None) -> None:
-        """An attempt has come this far; called from any thread."""
-
-
 class Runner:
     """The slots: at most `slots` handlers at once.
 
@@ -54,16 +41,16 @@ class Runner:
 
     def __init__(
         self,
-        handler: Handler,
+        handlers: Handlers,
         slots: int,
         connections: HandlerConnections,
-        reports: Reports,
+        reports: Reporter,
         timings: Timings,
         idle: Callable[[], None],
         *,
         claim_ahead: bool,
     ) -> None:
-        self._handler = handler
+        self._handlers = handlers
         self._slots = slots
         self._connections = connections
         self._reports = reports
@@ -73,7 +60,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         forks.end_children_of(self._loop)
-        self._threads = None if handler.is_async else HandlerThreads(slots)
+        self._threads = HandlerThreads(slots)
         self._executions: dict[tuple[int, int], Execution] = {}
         self._text = 0
         self._freed = asyncio.Event()
@@ -107,13 +94,14 @@ class Runner:
     def start(self, task: Task, worker_id: int, previous: PreviousContent | None = None) -> None:
         """Runs the handler on a task that was just claimed, as soon as a slot is free."""
         held = Held(worker_id, task.id, task.attempt, task.task_id)
-        progress = partial(self._reports.add_progress, held)
+        progress = partial(self._reports.notes.note, held)
         context: Context | ThreadContext
-        if self._threads is None:
+        handler = self._handlers.of(task.category)
+        if handler.is_async:
             context = Context(task, self._connections.open_async, previous, progress)
         else:
             context = ThreadContext(task, self._connections.open, previous, progress)
-        execution = Execution(held, task, context, _text_of(task, previous))
+        execution = Execution(held, handler, task, context, _text_of(task, previous))
         self._executions[task.id, task.attempt] = execution
         self._text += execution.size
         self._empty.clear()
@@ -156,12 +144,11 @@ class Runner:
 
     def close(self) -> None:
         """Lets idle threads end; one whose handler does not return is left behind."""
-        if self._threads is not None:
-            self._threads.close()
+        self._threads.close()
 
     def _run(self, execution: Execution) -> None:
         execution.began = time.monotonic()
-        run = self._run_async if self._threads is None else self._run_in_thread
+        run = self._run_async if execution.handler.is_async else self._run_in_thread
         execution.unit = self._loop.create_task(run(execution))
 
     def _stop(self, execution: Execution, reason: Stop) -> None:
@@ -175,7 +162,7 @@ class Runner:
             held = execution.held
             log.info("stopping task=%s attempt=%d reason=%s", held.task_id, held.attempt, reason.value)
         execution.context.stop()
-        if self._threads is None:
+        if execution.handler.is_async:
             if execution.phase is Phase.RUNNING:
                 execution.unit.cancel()
         else:
@@ -188,7 +175,7 @@ class Runner:
             outcome = await self._call_async(execution)
             context = execution.context
             if isinstance(context, Context) and context.transaction is not None:
-                committed = partial(self._report_committed, execution)
+                committed = self._reports.answered
                 outcome = await transaction.finish(context.transaction, outcome, self._connections, committed)
         except BaseException as error:
             outcome = failure_of(execution.held, error)
@@ -200,7 +187,7 @@ class Runner:
             return execution.outcome_of_stop()
         execution.phase = Phase.RUNNING
         try:
-            return await judge(execution.held, await self._handler.call(execution.task, execution.context))
+            return await judge(execution.held, await execution.handler.call(execution.task, execution.context))
         except BaseException as error:
             return self._outcome_of_error(execution, error)
         finally:
@@ -208,7 +195,6 @@ class Runner:
             execution.phase = Phase.SETTLING
 
     async def _run_in_thread(self, execution: Execution) -> None:
-        assert self._threads is not None
         outcome: Outcome | None = None
         try:
             outcome = await self._threads.run(partial(self._call_in_thread, execution))
@@ -222,13 +208,16 @@ class Runner:
         assert isinstance(context, ThreadContext)
         outcome: Outcome | None
         try:
-            outcome = outcome_of(execution.held, self._handler.call(execution.task, context))
+            outcome = outcome_of(execution.held, execution.handler.call(execution.task, context))
         except BaseException as error:
             outcome = self._outcome_of_error(execution, error)
         finally:
             forks.end_if_forked(self._pid)
         if context.transaction is not None:
-            committed = partial(self._report_committed_in_thread, execution)
+
+            def committed(outcome: Outcome, status: str | None) -> None:
+                self._loop.call_soon_threadsafe(self._reports.answered, outcome, status)
+
             outcome = transaction.finish_in_thread(context.transaction, outcome, self._connections, committed)
         return outcome
 
@@ -258,13 +247,7 @@ class Runner:
     def _report(self, execution: Execution, outcome: Outcome | None) -> None:
         if outcome is not None and not execution.reported:
             execution.reported = True
-            self._reports.add_ended(outcome, execution.task, execution.began)
-
-    def _report_committed(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
-        self._reports.add_committed(outcome, status, execution.began)
-
-    def _report_committed_in_thread(self, execution: Execution, outcome: Outcome, status: str | None) -> None:
-        self._loop.call_soon_threadsafe(self._report_committed, execution, outcome, status)
+            self._reports.add_ended(outcome)
 
 
 def _text_of(task: Task, previous: PreviousContent | None) -> int:

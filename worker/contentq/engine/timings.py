@@ -14,8 +14,14 @@ class Timings:
     poll: float = 5.0
     """Interval between claims of an idle worker that nothing has woken."""
 
-    shortest_rest: float = 0.1
-    """Shortest rest after a claim that brought less than was asked for although a task is due."""
+    first_pause: float = 0.005
+    """First pause after a claim that was in vain, when there may be more at once; each further one doubles it."""
+
+    longest_pause: float = 0.32
+    """Longest of these pauses."""
+
+    deaf_rest: float = 0.1
+    """Shortest rest of a worker that its gate keeps from claiming more, however often it is notified."""
 
     quick_handler: float = 0.01
     """Duration below which handlers are quick: then tasks are claimed ahead."""

@@ -13,8 +13,7 @@ from contentq.engine.claimer import Claimer, Source
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.database_errors import one_line
 from contentq.engine.execution import Stop
-from contentq.engine.gate import Gate
-from contentq.engine.heartbeat import Heartbeat, HeartbeatListener, Identity
+from contentq.engine.heartbeat import Heartbeat, HeartbeatListener
 from contentq.engine.held import HeldTasks
 from contentq.engine.leaving import Leaving
 from contentq.engine.loop_watch import LoopWatch
@@ -25,11 +24,10 @@ from contentq.engine.runner import Runner
 from contentq.engine.tally import Counts, Observer, Tally
 from contentq.engine.timings import Timings
 from contentq.engine.wake_up import WakeUp
-from contentq.handlers.loading import Handler
+from contentq.handlers.loading import Handlers
 from contentq.queue import contract
 from contentq.queue.contract import NotRegistered
 from contentq.queue.outcomes import Outcome, Released
-from contentq.version import __version__
 
 log = logging.getLogger("contentq.worker")
 
@@ -45,7 +43,7 @@ class Ending(enum.Enum):
 
 
 class Worker:
-    """Runs a handler on the tasks of one database, from one event loop.
+    """Runs handlers on the tasks of one database, from one event loop.
 
     source: where it claims its tasks; the whole queue, unless it is told otherwise.
     """
@@ -53,7 +51,7 @@ class Worker:
     def __init__(
         self,
         database: Database,
-        handler: Handler,
+        handlers: Handlers,
         options: WorkerOptions | None = None,
         *,
         timings: Timings | None = None,
@@ -61,7 +59,7 @@ class Worker:
         source: Source = contract,
     ) -> None:
         self._database = database
-        self._handler = handler
+        self._handlers = handlers
         self._options = options or WorkerOptions()
         self._timings = timings or Timings()
         self._source = source
@@ -130,7 +128,7 @@ class Worker:
                     continue
                 if self._options.until_empty and await self._claimer.is_queue_empty():
                     return
-                await self._claimer.rest(claimed.more_in)
+                await self._claimer.rest(claimed)
             except NotRegistered:
                 # The heartbeat will find out and register anew; until then there is nothing to claim with.
                 self._registration.end(worker_id)
@@ -156,7 +154,7 @@ class Worker:
         self._held.discard(outcome.held)
         self._tally.add_reported(outcome, status)
         may_be_ready = status == "pending" and not isinstance(outcome, Released)
-        if may_be_ready or self._options.until_empty:
+        if may_be_ready or self._claimer.is_kept_waiting or self._options.until_empty:
             self._wake_up.signal()
 
     async def _work_until_stopped(self, beside: set[asyncio.Task[None]]) -> None:
@@ -218,31 +216,24 @@ class Worker:
     def _assemble(self) -> None:
         """Makes the parts of the worker, for the event loop that runs now."""
         database, options, timings = self._database, self._options, self._timings
-        gate = Gate(options.gate)
-        self._reporter = Reporter(database, gate, self._end_attempt, timings, closes_gates=options.closes_gates)
+        self._reporter = Reporter(database, options, self._end_attempt, timings)
         self._runner = Runner(
-            self._handler,
+            self._handlers,
             options.concurrency,
             HandlerConnections(database, options.handler_connections, timings),
             self._reporter,
             timings,
             self._look_again_until_empty,
-            claim_ahead=gate.key is None,
+            claim_ahead=options.gate is None,
         )
         self._claimer = Claimer(
-            database, self._source, options, self._runner, self._reporter, gate, self._wake_up, timings
+            database, self._source, options, self._runner, self._reporter, self._wake_up, timings
         )
         self._watch = LoopWatch(self._runner.name_current, timings)
         self._heartbeat = Heartbeat(
             database,
-            Identity(
-                options.hostname,
-                options.pid,
-                options.concurrency,
-                self._handler.name,
-                options.gate,
-                __version__,
-            ),
+            options,
+            self._handlers.name,
             self._held,
             HeartbeatListener(
                 registered=self._registration.begin,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import BuiltinFunctionType
-from typing import Any
+from typing import Any, Protocol
 
 from contentq.errors import HandlerUnusable
 from contentq.handlers.registry import BUILT_IN, BuiltIn, all_settings
@@ -20,6 +20,17 @@ from contentq.handlers.registry import BUILT_IN, BuiltIn, all_settings
 
 def _nothing_to_say() -> None:
     """The introduction of a handler that needs none."""
+
+
+class Handlers(Protocol):
+    """What a worker runs its tasks with: one handler, or one for each category (handlers/by_category.py)."""
+
+    @property
+    def name(self) -> str:
+        """What the worker is registered with."""
+
+    def of(self, category: str | None, /) -> Handler:
+        """The handler of tasks of this category. Raises HandlerUnusable when there is none."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,13 @@ class Handler:
 
     introduce: Callable[[], None] = _nothing_to_say
     """Logs what is worth knowing of it before it is called; for commands, once the log is set up."""
+
+    categories: tuple[str, ...] | None = None
+    """The categories of tasks that it is for; None for all."""
+
+    def of(self, _category: str | None) -> Handler:
+        """Itself: it is the handler of every category."""
+        return self
 
 
 def load(name: str, **settings: Any) -> Handler:

@@ -29,6 +29,11 @@ class Setting:
     help: str
     metavar: str | None = None
 
+    @property
+    def key(self) -> str:
+        """Its key in a file of handlers (handlers/by_category.py)."""
+        return self.flag.lstrip("-")
+
 
 @dataclass(frozen=True)
 class BuiltIn:

@@ -9,6 +9,9 @@ from contentq.task import LARGEST_ID
 EXTERNAL = "external:"
 """What comes before the name that another system has for an account."""
 
+NO_ACCOUNT = "there is no account {}; add one with: INSERT INTO accounts (name) VALUES ('…') RETURNING id"
+"""The message about a task of an account that does not exist."""
+
 MOST_SHOWN = 5
 """Ids of accounts of one name that a message lists."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from contentq.errors import ContentQueueError, InputRefused, SchemaMismatch
+from contentq.queue.accounts import NO_ACCOUNT
 from contentq.queue.columns import PROBLEM, TIMES
 from contentq.task import NewTask
 
@@ -125,6 +127,10 @@ def _insert(tasks: list[dict[str, Any]]) -> Call:
 _NOT_MIGRATED = {"3F000", "42P01", "42883"}
 """Names in schema contentq that do not exist: schema, table, function."""
 
+_NO_REFERENCE = "23503"
+_ACCOUNT = re.compile(r"\(account_id\)=\((\d+)\)")
+"""How the detail of that error names an account, in any language."""
+
 _LOCKED = "55P03"
 _FORBIDDEN = "42501"
 
@@ -165,6 +171,8 @@ def _meaning(error: BaseException) -> ContentQueueError | None:
         return ContentQueueError(
             f"the database refuses it to this role: {said}; docs/operating.md names the roles"
         )
+    if state == _NO_REFERENCE and (account := _ACCOUNT.search(str(error))):
+        return InputRefused(NO_ACCOUNT.format(account[1]))
     if state[:2] in ("22", "23"):
         return InputRefused(f"the database refused a task: {said}")
     return None

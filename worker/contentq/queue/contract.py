@@ -5,9 +5,7 @@ Each is one statement. Errors are psycopg's, but for NotRegistered.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 import psycopg
@@ -16,7 +14,7 @@ from psycopg.rows import TupleRow
 from contentq.content import PreviousContent
 from contentq.errors import ContentQueueError
 from contentq.queue.claimed import CLAIMED, task_of
-from contentq.queue.outcomes import Closing, Completed, Failed, Held, Progressed, Released, Snoozed, Stored
+from contentq.queue.outcomes import Completed, Failed, Held, Progressed, Released, Snoozed, Stored
 from contentq.task import Task
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -26,7 +24,7 @@ READY_CHANNEL = "contentq_ready"
 NOT_REGISTERED = "CQ001"
 """SQLSTATE of claim() and heartbeat() for a worker that was given up."""
 
-_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s)"
+_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s, %s)"
 _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = """
@@ -44,17 +42,13 @@ _CLAIM = f"""
                         AND c.account_id + 0 = t.account_id)
            END,
            NULL, NULL
-    FROM contentq.claim(%s, %s, %s, %s::bigint[]) AS t
+    FROM contentq.claim(%s, %s, task_ids => %s::bigint[]) AS t
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
            extract(epoch FROM contentq.next_claim_in(%s))::float8,
-           (SELECT json_build_array(g.key, extract(epoch FROM g.opens_at - clock_timestamp()), g.reason,
-                                    g.half_open)
-            FROM contentq.workers AS w
-            JOIN contentq.gates AS g ON g.key IN (w.gate, '*') AND g.opens_at > clock_timestamp()
-            WHERE w.id = %s)"""
+           contentq.waits_for(%s)"""
 """The tasks, each with its earlier content, which is found by its id (+ 0: not among all of the account);
-and in the last row how long to sleep should they be too few, and the gate that was in the way."""
+and in the last row how long to sleep should they be too few, and what is in the way of the worker."""
 _WAITING = "SELECT contentq.anything_waits(%s, make_interval(secs => %s))"
 _COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[])"
 _STORE = """
@@ -63,25 +57,26 @@ _STORE = """
 """These two are also called in handlers' transactions, whose search_path may find anyone's types."""
 _FAIL = """
     SELECT r.id, r.attempt,
-           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class)
-    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[])
-        AS r (id, attempt, message, permanent, retry_after, error_class)
+           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class, r.unanswered)
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[], %s::boolean[])
+        AS r (id, attempt, message, permanent, retry_after, error_class, unanswered)
     WHERE {first}
     ORDER BY r.id"""
 _SNOOZE = """
     SELECT r.id, r.attempt, 'pending'
     FROM (SELECT *
-          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[]) AS u (id, attempt, delay, message)
+          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[], %s::text[], %s::boolean[])
+              AS u (id, attempt, delay, message, refused_by, nothing_left)
           ORDER BY u.id) AS r
     WHERE {first}
-      AND contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message)"""
+      AND contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message,
+                          r.refused_by, r.nothing_left)"""
 _CHARGED = """
     WITH charged AS MATERIALIZED (
         SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])
     )"""
 """What the attempts of a report have cost, before it: they are charged while they are held. The condition that
 there is such a row does not depend on the rows of the report, so that it is decided before any of them is."""
-_CLOSE_GATE = "SELECT contentq.close_gate(%s, clock_timestamp() + %s, %s, %s)"
 _PROGRESS = """
     SELECT contentq.report_progress(%s, %s::bigint[], %s::integer[], %s::real[], %s::text[])"""
 _LOCKED = "SELECT id, by FROM contentq.locked_tasks(%s, %s::bigint[])"
@@ -90,18 +85,6 @@ _RELEASE = "SELECT contentq.release(%s, %s::bigint[], %s::integer[])"
 
 class NotRegistered(ContentQueueError):
     """The database has given this worker up; what it runs is no longer its own."""
-
-
-class ClosedGate(NamedTuple):
-    """A gate that keeps a worker from claiming: for so many seconds, None when until someone opens it.
-
-    half_open: when it opens again, each worker is to begin with a single task.
-    """
-
-    key: str
-    seconds: float | None
-    reason: str | None
-    half_open: bool
 
 
 class Beat(NamedTuple):
@@ -117,21 +100,29 @@ class Beat(NamedTuple):
 class Claimed(NamedTuple):
     """What a claim has brought.
 
-    previous: by id, what earlier attempts have produced. more_in: seconds after which there may be more, 0 when
-    a task is ready but locked; None when nothing is known to come. gate: the closed gate that was in the way.
+    previous: by id, what earlier attempts have produced. more_in: seconds after which there may be more, None when
+    nothing is known to come. waits_for: what keeps the worker from having more, in words for the log.
     """
 
     tasks: list[Task]
     previous: dict[int, PreviousContent]
     more_in: float | None
-    gate: ClosedGate | None
+    waits_for: str | None
 
 
 async def register_worker(
-    connection: Connection, hostname: str, pid: int, slots: int, handler: str, gate: str | None, version: str
+    connection: Connection,
+    hostname: str,
+    pid: int,
+    slots: int,
+    handler: str,
+    gate: str | None,
+    version: str,
+    categories: Sequence[str] | None,
 ) -> int:
     """Registers a worker; returns its id."""
-    return int(await _value(connection, _REGISTER, [hostname, pid, slots, handler, gate, version]))
+    values = [hostname, pid, slots, handler, gate, version, _array(categories)]
+    return int(await _value(connection, _REGISTER, values))
 
 
 async def drain_worker(connection: Connection, worker_id: int) -> None:
@@ -177,27 +168,21 @@ async def listen(connection: Connection) -> None:
 
 
 async def claim(
-    connection: Connection,
-    worker_id: int,
-    max_tasks: int,
-    categories: Sequence[str] | None,
-    task_ids: Sequence[int] | None = None,
+    connection: Connection, worker_id: int, max_tasks: int, task_ids: Sequence[int] | None = None
 ) -> Claimed:
-    """Claims up to max_tasks tasks, most urgent first. Raises NotRegistered.
+    """Claims up to max_tasks tasks of the worker's categories, most urgent first. Raises NotRegistered.
 
     task_ids: only these, whatever they wait for.
     """
     named = None if task_ids is None else _integers(task_ids)
     try:
-        cursor = await connection.execute(
-            _CLAIM, [worker_id, max_tasks, _array(categories), named, worker_id, worker_id]
-        )
+        cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, named, worker_id, worker_id])
     except psycopg.Error as error:
         raise _registered_or(error) from None
-    *rows, (*_, more_in, gate) = await cursor.fetchall()
+    *rows, (*_, more_in, waits_for) = await cursor.fetchall()
     previous = {row[0]: PreviousContent(*row[-3]) for row in rows if row[-3] is not None}
     tasks = [task_of(row[:-3]) for row in rows]
-    return Claimed(tasks, previous, more_in, None if gate is None else ClosedGate(*gate))
+    return Claimed(tasks, previous, more_in, waits_for)
 
 
 async def anything_waits(connection: Connection, categories: Sequence[str] | None, idle_for: float) -> bool:
@@ -255,6 +240,7 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
         [o.permanent for o in outcomes],
         [o.retry_after for o in outcomes],
         [o.error_class for o in outcomes],
+        [o.unanswered for o in outcomes],
     ]
     return await _statuses(connection, _FAIL, values, worker_id, outcomes)
 
@@ -262,17 +248,16 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
 async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoozed]) -> dict[int, str]:
     """Puts tasks back to pending for a while, nothing charged; returns the new status of each that counted."""
     ids, attempts = _names(outcomes)
-    delays = [o.delay or timedelta(0) for o in outcomes]
-    values = [ids, attempts, delays, [o.message for o in outcomes], worker_id]
+    values = [
+        ids,
+        attempts,
+        [o.delay_left for o in outcomes],
+        [o.message for o in outcomes],
+        [o.refused_by for o in outcomes],
+        [o.nothing_left for o in outcomes],
+        worker_id,
+    ]
     return await _statuses(connection, _SNOOZE, values, worker_id, outcomes)
-
-
-async def close_gate(connection: Connection, closing: Closing) -> None:
-    """Closes a gate for every worker that has it, unless it is closed for longer, or its time has passed."""
-    seconds = closing.until - time.monotonic()
-    if seconds > 0:
-        delay = timedelta(seconds=seconds)
-        await connection.execute(_CLOSE_GATE, [closing.key, delay, closing.reason, closing.half_open])
 
 
 async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:

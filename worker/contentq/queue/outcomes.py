@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
+
+SPREAD = 0.2
+"""The part of its delay by which a snoozed task is later at most."""
 
 CANCELLED = "Cancelled"
 """The error class of an attempt that was stopped because its task was cancelled."""
@@ -17,20 +22,6 @@ class Held(NamedTuple):
     id: int
     attempt: int
     task_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """A gate that is to be closed together with the report of an outcome.
-
-    until: when it is to open again (time.monotonic()), since the report may be long in coming. half_open: each
-    worker is then to begin with a single task.
-    """
-
-    key: str
-    until: float
-    reason: str
-    half_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +50,7 @@ class Stored:
 class Failed:
     """The attempt failed. permanent: no retry. retry_after: delay of the retry; None for the backoff.
 
-    is_outage: the provider did not answer. usage: what it has cost all the same, a JSON object as text.
+    unanswered: the provider did not answer. usage: what it has cost all the same, a JSON object as text.
     """
 
     held: Held
@@ -67,25 +58,39 @@ class Failed:
     error_class: str
     permanent: bool = False
     retry_after: timedelta | None = None
-    is_outage: bool = False
+    unanswered: bool = False
     usage: str | None = None
-    closing: Closing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
     """The task is to be claimed again after a delay, with no retry charged.
 
-    delay: None when the provider did not say. gate: the gate to close, when it is not the worker's own.
-    usage: what the attempt has cost all the same, a JSON object as text.
+    delay: None when the provider did not say. refused_by: the gate of the provider that refused the call.
+    nothing_left: it said that it takes no call for so long. usage: what the attempt has cost all the same, a JSON
+    object as text.
     """
 
     held: Held
     message: str
     delay: timedelta | None
-    gate: str | None = None
+    refused_by: str | None = None
+    nothing_left: bool = False
     usage: str | None = None
-    closing: Closing | None = None
+    refused_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def delay_left(self) -> timedelta | None:
+        """What is left of the delay: the report may have been long in coming.
+
+        Tasks that are refused at the same moment are not to come back at the same moment: snooze() sees to it when
+        it knows of the refusal.
+        """
+        if self.delay is None:
+            return None
+        spread = 1.0 if self.refused_by else random.uniform(1.0, 1.0 + SPREAD)
+        since = timedelta(seconds=time.monotonic() - self.refused_at)
+        return max(self.delay * spread - since, timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)

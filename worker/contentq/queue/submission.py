@@ -21,6 +21,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from contentq.errors import InputRefused
+from contentq.queue.accounts import NO_ACCOUNT
 from contentq.queue.columns import BEGINS_WITH_A_YEAR, NAMES, PROBLEM, TIMES
 from contentq.task import LARGEST_ID, SETTABLE, Column
 
@@ -139,7 +140,9 @@ class _Intake:
         names = _names(NAMES)
         connection.execute(_CREATE_INCOMING)
         self._copy = sql.SQL("COPY pg_temp.incoming ({}) FROM STDIN (NULL '')").format(_names([*columns, "line"]))
-        self._problems = sql.SQL(_PROBLEMS).format(self._select_resolved(_CHECKED, defaults), MOST_SHOWN)
+        self._problems = sql.SQL(_PROBLEMS).format(
+            self._select_resolved(_CHECKED, defaults), NO_ACCOUNT.format("%s"), MOST_SHOWN
+        )
         self._insert = sql.SQL(_INSERT).format(names=names, resolved=self._select_resolved(NAMES, defaults))
         self._insert_new = sql.SQL(_INSERT_NEW).format(insert=self._insert)
 
@@ -275,8 +278,7 @@ _PROBLEMS = """
             WHEN r.account_id IS NULL THEN
                 'account_id is empty; fill it, or give --account'
             WHEN a.id IS NULL THEN
-                format('there is no account %s; add one with: INSERT INTO accounts (name) VALUES (''…'') '
-                       'RETURNING id', r.account_id)
+                format({}, r.account_id)
             WHEN r.priority NOT BETWEEN 1 AND 10 THEN
                 format('priority is %s; it must be a whole number from 1 to 10', r.priority)
             WHEN r.max_retries < 0 THEN

@@ -1,7 +1,7 @@
 """A worker inside a test: it runs one task, or all there are, on the test's own database, and is gone again.
 
 It is the worker of `contentq worker`, with the same claims (but for their order), the same fencing and the same
-reports; only signals and logging are left to the test, and it closes no gate, which would outlive the test.
+reports; only signals and logging are left to the test, and no gate hears of refusals: that would outlive the test.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _handler(handler: Any) -> Handler:
 
 
 def _worker(database: Database, handler: Handler, source: Source, concurrency: int) -> Worker:
-    options = WorkerOptions(concurrency=concurrency, until_empty=True, closes_gates=False)
+    options = WorkerOptions(concurrency=concurrency, until_empty=True, tells_gates=False)
     return Worker(database, handler, options, timings=Timings(poll=POLL), source=source)
 
 

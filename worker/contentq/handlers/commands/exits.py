@@ -18,7 +18,8 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
     """The error for a program that has ended so. code: not 0; negative the number of the signal that killed it.
 
     stderr: the last of what it wrote there. With exit code 75, standard output may be a JSON object: retry_after
-    (seconds), rate_limited (true: no retry is charged) and gate; with any code, what the attempt has cost.
+    (seconds), rate_limited (true: no retry is charged), and with it gate and nothing_left, as in RateLimited; with
+    any code, what the attempt has cost.
     """
     said = object_or_nothing(stdout)
     usage = usage_of(said)
@@ -31,6 +32,7 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
                 message,
                 retry_after=retry_after,
                 gate=gate if isinstance(gate, str) and gate else None,
+                nothing_left=said.get("nothing_left") is True,
                 usage=usage,
             )
         return TemporaryError(message, retry_after=retry_after, usage=usage)

@@ -15,7 +15,7 @@ from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, R
 from contentq.handlers.openai.client import Endpoint, http_library
 from contentq.handlers.openai.events import EventTooLarge
 from contentq.handlers.openai.limits import Compressed, StreamTooLarge, event_limit
-from contentq.handlers.openai.retry_after import retry_after
+from contentq.handlers.openai.retry_after import nothing_left, retry_after
 from contentq.handlers.openai.scrubbing import Scrubber
 from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai.stream import AnswerTooLarge, MalformedAnswer, Received
@@ -109,8 +109,9 @@ class Failures:
         """Of an answer with an error's status, or with an error in the middle of the stream."""
         codes = [str(name).lower() for name in (error.code, error.type) if name]
         status = _status(error, codes)
-        headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
-        delay = retry_after({name.lower(): value for name, value in headers.items()})
+        sent = error.response.headers if isinstance(error, openai.APIStatusError) else {}
+        headers = {name.lower(): value for name, value in sent.items()}
+        delay = retry_after(headers)
         if 300 <= status < 400:
             to = self._short(_place(headers.get("location")))
             return PermanentError(
@@ -126,10 +127,11 @@ class Failures:
             return RateLimited(
                 f"{said}; there is no money left: check the billing of the account that the key belongs to",
                 retry_after=OUT_OF_MONEY_DELAY if delay is None else delay,
+                nothing_left=True,
                 usage=spent,
             )
         if status == 429:
-            return RateLimited(said, retry_after=delay, usage=spent)
+            return RateLimited(said, retry_after=delay, nothing_left=nothing_left(headers), usage=spent)
         if status == 408 or status >= 500:
             return ProviderUnavailable(said, retry_after=delay, usage=spent)
         if status in (409, 425):

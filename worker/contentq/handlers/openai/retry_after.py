@@ -1,4 +1,4 @@
-"""How long a provider that refuses a call asks to wait, out of the headers of its answer."""
+"""How long a provider that refuses a call asks to wait, and whether it refuses all, by the headers it sends."""
 
 from __future__ import annotations
 
@@ -19,23 +19,38 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1
 _UNIX_SECONDS, _UNIX_MILLISECONDS = 1e9, 1e12
 """A number above these is no wait, but a time since 1970: the first is in 2001, the second as milliseconds too."""
 
-_REMAINING = "x-ratelimit-remaining-"
-_RESET = "x-ratelimit-reset-"
-
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds until the provider takes calls again, as far as it says so, and LONGEST_WAIT at most; names of
     headers in lower case.
 
     In this order: `retry-after-ms` (as OpenAI and Azure send it); `retry-after` in seconds, also fractions of
-    them, or as an HTTP date (RFC 9110, 10.2.3); the longest `x-ratelimit-reset-…` whose `x-ratelimit-remaining-…`
-    is 0. A time, which some send as a Unix time, is compared with the answer's own `date`, so that this machine's
-    clock does not matter. A header that cannot be understood, that is longer than LONGEST_HEADER, or that names no
-    time to come, is as good as none.
+    them, or as an HTTP date (RFC 9110, 10.2.3); the longest reset of what is used up (see nothing_left()). A time,
+    which some send as a Unix time, is compared with the answer's own `date`, so that this machine's clock does not
+    matter. A header that cannot be understood, that is longer than LONGEST_HEADER, or that names no time to come,
+    is as good as none.
     """
     headers = {name: value for name, value in headers.items() if len(value) <= LONGEST_HEADER}
     wait = next((seconds for seconds in _waits(headers) if seconds is not None and seconds > 0), None)
     return None if wait is None else min(wait, LONGEST_WAIT)
+
+
+def nothing_left(headers: Mapping[str, str]) -> bool:
+    """Whether the provider says that a limit is used up, so that it refuses whoever calls; names in lower case.
+
+    It says so with a 0 in `x-ratelimit-remaining-requests`, `…-tokens` and others of OpenAI and Azure, in
+    `anthropic-ratelimit-requests-remaining`, or in plain `ratelimit-remaining`. When the limit begins anew is in
+    the header with `reset` in place of `remaining`.
+    """
+    return bool(_used_up(headers))
+
+
+def _used_up(headers: Mapping[str, str]) -> list[str]:
+    return [
+        name
+        for name, left in headers.items()
+        if "ratelimit-" in name and "remaining" in name and len(left) <= LONGEST_HEADER and _number(left) == 0
+    ]
 
 
 def _waits(headers: Mapping[str, str]) -> Iterator[float | None]:
@@ -46,13 +61,9 @@ def _waits(headers: Mapping[str, str]) -> Iterator[float | None]:
     named = headers.get("retry-after")
     yield _left(_number(named), now)
     yield _until(_date(named), now)
-    used_up = [
-        name.removeprefix(_REMAINING)
-        for name, left in headers.items()
-        if name.startswith(_REMAINING) and _number(left) == 0
-    ]
-    resets = (_left(duration(headers.get(_RESET + what)), now) for what in used_up)
-    yield max((seconds for seconds in resets if seconds is not None), default=None)
+    resets = [headers.get(name.replace("remaining", "reset")) for name in _used_up(headers)]
+    times = [(_left(duration(reset), now), _until(_date(reset), now)) for reset in resets]
+    yield max((seconds for both in times for seconds in both if seconds is not None), default=None)
 
 
 def duration(text: str | None) -> float | None:
@@ -90,9 +101,14 @@ def _until(then: float | None, now: str | None) -> float | None:
 
 
 def _date(text: str | None) -> float | None:
-    """Seconds since 1970; a date without a zone is in UTC, as HTTP has it."""
+    """Seconds since 1970, of an HTTP date or one of RFC 3339; without a zone it is in UTC, as HTTP has it."""
     try:
-        date: datetime = parsedate_to_datetime(text or "")
+        is_rfc_3339 = re.match(r"\d{4}-\d\d-\d\d[Tt]", text or "")
+        date: datetime = (
+            datetime.fromisoformat((text or "").strip().upper().replace("Z", "+00:00"))
+            if is_rfc_3339
+            else parsedate_to_datetime(text or "")
+        )
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None

@@ -1,0 +1,142 @@
+"""Programs that begin as a copy of the test process, which has imported already what they import.
+
+A start of Python and its imports take a third of a second, for hundreds of programs. Such a program has a process,
+streams, a working folder and an environment of its own; what only a new interpreter reads of the environment, such
+as PYTHONUTF8 or the locale, it does not see.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from contentq.cli.main import run as contentq
+
+_DEFAULT = (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD, signal.SIGUSR1)
+"""Signals that a new program does not handle itself."""
+
+
+class ForkedProgram(subprocess.Popen[bytes]):
+    """A Popen whose process runs a function instead of a program."""
+
+    def __init__(self, main: Callable[[], Any], arguments: list[str], **options: Any) -> None:
+        self._main = main
+        super().__init__(arguments, **options)
+
+    def _execute_child(self, args: list[str], *options: Any) -> None:
+        cwd, env = options[4], options[5]
+        pipes = options[9:15]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of forking beside threads
+            self.pid = os.fork()
+        if self.pid == 0:
+            _become(self._main, args, cwd, env, streams=(pipes[0], pipes[3], pipes[5]))
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+def start_contentq(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Starts `contentq` with the options of Popen."""
+    return ForkedProgram(contentq, ["contentq", *arguments], **options)
+
+
+def run_contentq(
+    *arguments: str, stdin: bytes = b"", timeout: float = 120, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs `contentq` to its end, with pipes and the options of Popen."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start_contentq(*arguments, **pipes, **options) as process:
+        try:
+            out, err = process.communicate(stdin, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(["contentq", *arguments], process.returncode, out, err)
+
+
+def _become(
+    main: Callable[[], Any],
+    arguments: list[str],
+    cwd: str | Path | None,
+    env: Mapping[str, str] | None,
+    streams: tuple[int, int, int],
+) -> NoReturn:
+    """Runs main in this process, which was forked a moment ago, as if it had been started for it."""
+    code = 1
+    try:
+        _take_streams(streams)
+        # Objects of the tests must not be finalised here: they would write to connections that are closed by now.
+        gc.freeze()
+        _forget_the_tests()
+        if cwd is not None:
+            os.chdir(cwd)
+        if env is not None:
+            os.environ.clear()
+            os.environ.update(env)
+        _forget_modules_in(Path.cwd())
+        sys.argv = arguments
+        sys.path.insert(0, os.getcwd())
+        code = _exit_code(main)
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _take_streams(streams: tuple[int, int, int]) -> None:
+    for place, descriptor in enumerate(streams):
+        if descriptor > 2:
+            os.dup2(descriptor, place)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    sys.stdin = _stream(0, "r", "strict")
+    sys.stdout = _stream(1, "w", "strict")
+    sys.stderr = _stream(2, "w", "backslashreplace")
+
+
+def _stream(descriptor: int, mode: str, errors: str) -> Any:
+    buffering = 1 if descriptor == 2 or os.isatty(descriptor) else -1
+    return open(descriptor, mode, buffering, encoding="utf-8", errors=errors, closefd=False)
+
+
+def _forget_the_tests() -> None:
+    signal.set_wakeup_fd(-1)
+    for each in _DEFAULT:
+        signal.signal(each, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
+    threading.excepthook = threading.__excepthook__
+    warnings.resetwarnings()
+    warnings.simplefilter("ignore")
+    root = logging.getLogger()
+    root.handlers.clear()
+    root.setLevel(logging.WARNING)
+
+
+def _forget_modules_in(folder: Path) -> None:
+    """So that a handler's module is read there, and not where another test has had one of this name."""
+    for file in folder.glob("*.py"):
+        sys.modules.pop(file.stem, None)
+
+
+def _exit_code(main: Callable[[], Any]) -> int:
+    try:
+        outcome = main()
+    except SystemExit as end:
+        outcome = end.code
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return outcome if isinstance(outcome, int) else 0 if outcome is None else 1
