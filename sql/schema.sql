@@ -2255,8 +2255,10 @@ CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
         CASE
             WHEN (gate_pace.gate).is_ramping
             THEN (gate_pace.gate).peak * power(2, least((gate_pace.gate).grown, 30))
-            ELSE (gate_pace.gate).peak
-                 * (1 + 0.1 * power((gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) - 1, 3))
+            ELSE (gate_pace.gate).peak * (
+                1 + CASE WHEN (gate_pace.gate).grown < contentq.gate_cycle((gate_pace.gate).peak) THEN 0.05 ELSE 0.1 END
+                    * power((gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) - 1, 3)
+            )
         END
     );
 $$;
@@ -2297,8 +2299,7 @@ BEGIN
         IF is_free THEN
             RETURN wanted;
         END IF;
-        PERFORM contentq.note_look_again(true);
-        RETURN 0;
+        RETURN -1;
     END IF;
     IF newest > gate.folded_id OR gate.half_open AND gate.opens_at <= now_ THEN
         gate := contentq.fold_gate_events(gate, now_);
@@ -2893,9 +2894,9 @@ BEGIN
 
     -- Of what began since the first of them was reported.
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
-    expected := claimed * greatest(1.5 * noise, CASE WHEN is_probing THEN 0.005 ELSE small END);
+    expected := claimed * greatest(1.5 * noise, small);
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
-        OR seen.refused_since <= expected + 3 * sqrt(expected)
+        OR seen.refused_since <= expected + (CASE WHEN is_probing THEN 1.5 ELSE 3 END) * sqrt(expected)
     THEN
         RETURN gate;
     END IF;
@@ -2908,7 +2909,19 @@ BEGIN
     END IF;
     gate.cut_from := pace;
     gate.cut_share := CASE WHEN share < 0.2 THEN share END;
-    gate.peak := greatest(lowest, rate * (1 - greatest(0, share - noise)));
+    rate := rate * (1 - greatest(0, share - noise));
+    IF is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN
+        -- What was taken over a whole cycle is known better than what was taken in its last moments.
+        rate := (judge_refusals.calls - gate.cut_calls - (
+            SELECT count(*)
+            FROM contentq.gate_events AS e
+            WHERE e.key = gate.key
+              AND e.kind <> 'unanswered'
+              AND e.began_at >= gate.cut_at
+              AND e.at > gate.cut_at
+        )) / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
+    END IF;
+    gate.peak := greatest(lowest, rate);
     gate.grown := 0;
     -- Little is known then of what would have been taken.
     gate.is_ramping := pace IS NULL AND seconds < 1
@@ -3565,7 +3578,10 @@ CREATE FUNCTION contentq.note_gate_event(key text, began_at timestamp with time 
     AS $$
     INSERT INTO contentq.gate_events (key, at, began_at, kind, until, message, calls, answered)
     SELECT note_gate_event.key, note_gate_event.now_, note_gate_event.began_at, note_gate_event.kind,
-           least(note_gate_event.until, note_gate_event.now_ + interval '1 hour'), contentq.shorten(note_gate_event.message, 500), t.calls, t.answered
+           -- least() leaves out NULL.
+           CASE WHEN note_gate_event.until IS NOT NULL
+                THEN least(note_gate_event.until, note_gate_event.now_ + interval '1 hour') END,
+           contentq.shorten(note_gate_event.message, 500), t.calls, t.answered
     FROM contentq.gate_totals(note_gate_event.key) AS t;
 $$;
 

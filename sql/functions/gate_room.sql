@@ -2,8 +2,8 @@
 -- Called by: worker_room(), before a claim chooses, for the gate of the worker and for the gate *.
 -- Locks: nothing at a gate that is free and of which nothing new was reported. Else the gate's row, which claims skip when
 --        others hold it: they never wait. What was reported since the last claim is folded into it first.
--- Returns: 0 when none may: gate_wait() says how long and why. When it is only that another session has the row, the claim is
---          worth making again in a moment.
+-- Returns: 0 when none may: gate_wait() says how long and why. -1 when another session has the row: it is worth asking again
+--          in a moment.
 CREATE OR REPLACE FUNCTION contentq.gate_room(
     key text,
     wanted integer,
@@ -39,8 +39,7 @@ BEGIN
         IF is_free THEN
             RETURN wanted;
         END IF;
-        PERFORM contentq.note_look_again(true);
-        RETURN 0;
+        RETURN -1;
     END IF;
     IF newest > gate.folded_id OR gate.half_open AND gate.opens_at <= now_ THEN
         gate := contentq.fold_gate_events(gate, now_);

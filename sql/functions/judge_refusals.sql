@@ -116,9 +116,9 @@ BEGIN
 
     -- Of what began since the first of them was reported.
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
-    expected := claimed * greatest(1.5 * noise, CASE WHEN is_probing THEN 0.005 ELSE small END);
+    expected := claimed * greatest(1.5 * noise, small);
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
-        OR seen.refused_since <= expected + 3 * sqrt(expected)
+        OR seen.refused_since <= expected + (CASE WHEN is_probing THEN 1.5 ELSE 3 END) * sqrt(expected)
     THEN
         RETURN gate;
     END IF;
@@ -131,7 +131,19 @@ BEGIN
     END IF;
     gate.cut_from := pace;
     gate.cut_share := CASE WHEN share < 0.2 THEN share END;
-    gate.peak := greatest(lowest, rate * (1 - greatest(0, share - noise)));
+    rate := rate * (1 - greatest(0, share - noise));
+    IF is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN
+        -- What was taken over a whole cycle is known better than what was taken in its last moments.
+        rate := (judge_refusals.calls - gate.cut_calls - (
+            SELECT count(*)
+            FROM contentq.gate_events AS e
+            WHERE e.key = gate.key
+              AND e.kind <> 'unanswered'
+              AND e.began_at >= gate.cut_at
+              AND e.at > gate.cut_at
+        )) / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
+    END IF;
+    gate.peak := greatest(lowest, rate);
     gate.grown := 0;
     -- Little is known then of what would have been taken.
     gate.is_ramping := pace IS NULL AND seconds < 1

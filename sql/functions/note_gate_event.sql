@@ -16,7 +16,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     INSERT INTO contentq.gate_events (key, at, began_at, kind, until, message, calls, answered)
     SELECT note_gate_event.key, note_gate_event.now_, note_gate_event.began_at, note_gate_event.kind,
-           least(note_gate_event.until, note_gate_event.now_ + interval '1 hour'), contentq.shorten(note_gate_event.message, 500), t.calls, t.answered
+           -- least() leaves out NULL.
+           CASE WHEN note_gate_event.until IS NOT NULL
+                THEN least(note_gate_event.until, note_gate_event.now_ + interval '1 hour') END,
+           contentq.shorten(note_gate_event.message, 500), t.calls, t.answered
     FROM contentq.gate_totals(note_gate_event.key) AS t;
 $$;
 
