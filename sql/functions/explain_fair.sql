@@ -84,15 +84,16 @@ BEGIN
     -- What its slots would be if all those that these accounts have were shared out anew.
     SELECT count(*),
            (contentq.fair_quotas(
-               least(explain_fair.slots - explain_fair.busy + sum(f.running), 10000)::integer,
+               least(greatest(explain_fair.slots - explain_fair.busy + sum(f.running), 0), 10000)::integer,
                array_agg(f.share ORDER BY f.place), array_agg(0 ORDER BY f.place), array_agg(f.max_running ORDER BY f.place),
                array_agg(f.first_submitted_at ORDER BY f.place))
            )[min(f.place) FILTER (WHERE f.account_id = own_id)]
     INTO others, share_now
     FROM contentq.fair_accounts((task).priority, 500, explain_fair.held) AS f;
     line := format('account %s runs %s', own_id, own.running)
-        || coalesce(format(' and its share now is %s of %s slots (accounts with ready tasks: %s, share of this one: %s)',
-                           share_now, explain_fair.slots, others, own.share), '')
+        || CASE WHEN explain_fair.slots = 0 OR share_now IS NULL THEN ''
+                ELSE format(' and its share now is %s of %s slots (accounts with ready tasks: %s, share of this one: %s)',
+                            share_now, explain_fair.slots, others, own.share) END
         || CASE explain_fair.own_ahead WHEN 0 THEN '' WHEN 1 THEN '; 1 of its own tasks is ahead'
                 ELSE format('; %s of its own tasks are ahead', explain_fair.own_ahead) END
         || CASE WHEN first.account_id <> own_id

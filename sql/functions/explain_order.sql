@@ -45,7 +45,8 @@ BEGIN
                WHEN count(*) = 1 THEN format(', of account %s', min(n.account_id))
                ELSE ': ' || string_agg(format('%s of account %s', n.number, n.account_id), ', ' ORDER BY n.place)
                                 FILTER (WHERE n.place <= 3)
-                    || coalesce(format(', %s of others', sum(n.number) FILTER (WHERE n.place > 3)), '')
+                    || CASE WHEN count(*) > 3
+                            THEN format(', %s of others', sum(n.number) FILTER (WHERE n.place > 3)) ELSE '' END
            END
     INTO ahead, in_order
     FROM (
