@@ -360,9 +360,7 @@ def test_full_workers(queue: Queue) -> None:
     assert queue.explain(task)[0].startswith("ready")
 
 
-def test_row_that_another_session_has_locked(
-    queue: Queue, idle: int, connect_queue: Callable[[], Queue]
-) -> None:
+def test_row_that_another_session_has_locked(queue: Queue, idle: int, connect_queue: Callable[[], Queue]) -> None:
     task, other = queue.add(), connect_queue()
     with other.connection.transaction():
         other.run("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", task)

@@ -19,7 +19,10 @@ from tests.support.servers import EVERY_VERSION
 
 READY = re.compile(r"ready: the next claim of worker ([\d or]+) takes it")
 AHEAD = re.compile(r"(\d+) ready tasks? (?:is|are) ahead of it")
-ORDER = [AHEAD, re.compile(r"account \d+ runs|it has waited for longer|every other slot|\d+ tasks? (is|are) due and")]
+ORDER = [
+    AHEAD,
+    re.compile(r"account \d+ runs|it has waited for longer|every other slot|\d+ tasks? (is|are) due and"),
+]
 """What is said of tasks that come first; every other line names what must change before the task may start."""
 
 SEEDS = (0.1, 0.9)

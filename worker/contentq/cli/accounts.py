@@ -53,10 +53,14 @@ def accounts() -> None:
 @click.argument("account", metavar="ACCOUNT")
 @click.option("--share", type=click.IntRange(1, 1_000_000), help="In fair order: its part of the slots.")
 @click.option(
-    "--max-running", type=Limit("number", 2_147_483_647, True), help="How many of its tasks may run at once; none: any number."
+    "--max-running",
+    type=Limit("number", 2_147_483_647, True),
+    help="How many of its tasks may run at once; none: any number.",
 )
 @click.option(
-    "--monthly-budget", type=Limit("cost", 10**12, False), help="What it may cost in a month (UTC); none: no limit."
+    "--monthly-budget",
+    type=Limit("cost", 10**12, False),
+    help="What it may cost in a month (UTC); none: no limit.",
 )
 @json_option
 @click.pass_context
