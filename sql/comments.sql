@@ -121,8 +121,8 @@ COMMENT ON COLUMN contentq.claimers.quick_failures IS
     'Attempts in a row that failed within a second; from 5 on it is slowed until one goes well.';
 COMMENT ON COLUMN contentq.claimers.failed_at IS 'When the last of these failed.';
 COMMENT ON COLUMN contentq.claimers.memory IS
-    'What its next claims need not find out again: places in the ready index, accounts over budget, the account after which '
-    'fair order goes on. Each part says until when it counts; without it, claims only read more.';
+    'What its next claims need not find out again: places in the ready index, accounts over budget, and whose turn it is in '
+    'fair order, by priority. Without it, claims only read more, and turns begin anew.';
 
 COMMENT ON TABLE contentq.dead_workers IS
     'The workers that were found dead, and the tasks that were taken from them; rows are deleted after '

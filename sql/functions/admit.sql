@@ -31,7 +31,7 @@ BEGIN
     over_budget := '{}';
     contended := false;
     FOR each IN
-        SELECT a AS account, c.chosen
+        SELECT a.account, c.chosen
         FROM (
             SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
             FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
@@ -44,10 +44,11 @@ BEGIN
             ) AS o
             GROUP BY o.account_id
         ) AS c
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[c.account_id])
-        WHERE a.max_running IS NOT NULL
-           OR a.monthly_budget IS NOT NULL AND contentq.spent_this_month(a.id) >= a.monthly_budget
-        ORDER BY (a.id % 64)
+        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = c.account_id LIMIT 1) AS a
+        WHERE (a.account).max_running IS NOT NULL
+           OR (a.account).monthly_budget IS NOT NULL
+              AND contentq.spent_this_month((a.account).id) >= (a.account).monthly_budget
+        ORDER BY ((a.account).id % 64)
     LOOP
         IF (each.account).max_running IS NOT NULL THEN
             SELECT l.place

@@ -1,12 +1,14 @@
 -- Chooses and locks ready tasks of one priority so that what runs is shared out between accounts.
 -- Called by: choose_ready(), with claim_order fair.
--- categories, held, taken, by_deadline: as in choose_in_order(). after_account: what the last call of this worker returned.
+-- categories, held, taken, by_deadline: as in choose_in_order(). turn: what the last call of this worker for this priority
+-- returned, NULL for nothing.
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
--- Returns: their ids; and the account that the next call is to begin after.
+-- Returns: their ids; and whose turn it is: the id of the account, and how many tasks it has started in this turn.
 --
 -- What runs is counted from the rows, so that nothing can drift. A call looks at 64 accounts, or at as many as it has slots
--- to fill; the next one begins where it ended, so that each account is looked at in turn. What an account does not use
--- goes to the others. With categories or deadlines, the first 1000 tasks of an account are looked at.
+-- to fill, from the one whose turn it is. What they do not use goes to the next ones and to those that have more, after a
+-- look at some 1000 accounts to whoever is first. With categories or deadlines, one window of accounts is looked at, and of
+-- each its first 1000 tasks.
 CREATE OR REPLACE FUNCTION contentq.choose_fair(
     urgency integer,
     max_tasks integer,
@@ -14,7 +16,7 @@ CREATE OR REPLACE FUNCTION contentq.choose_fair(
     held bigint[],
     taken bigint[],
     by_deadline boolean,
-    INOUT after_account bigint,
+    INOUT turn bigint[],
     OUT chosen bigint[]
 )
 LANGUAGE plpgsql
@@ -28,43 +30,91 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
     is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline;
-    account_ids bigint[];
-    shares integer[];
-    running integer[];
-    rooms integer[];
-    waiting_since timestamptz[];
+    first_account constant bigint := turn[1];
+    position bigint := coalesce(first_account - 1, lowest);
+    is_around boolean := first_account IS NULL;
+    has_more boolean := true;
+    looked_at integer := 0;
+    added integer;
+    next_accounts record;
+    account_ids bigint[] := '{}';
+    shares integer[] := '{}';
+    running integer[] := '{}';
+    rooms integer[] := '{}';
+    started integer[] := '{}';
     quotas integer[];
+    last_place integer;
     got integer[];
-    part bigint[];
     each record;
 BEGIN
     chosen := '{}';
-    SELECT array_agg(r.account_id ORDER BY r.place), array_agg(r.share ORDER BY r.place),
-           array_agg(r.running ORDER BY r.place), array_agg(r.max_running - r.running ORDER BY r.place),
-           array_agg(r.first_submitted_at ORDER BY r.place),
-           (array_agg(r.account_id ORDER BY r.place DESC))[1]
-    INTO account_ids, shares, running, rooms, waiting_since, after_account
-    FROM contentq.fair_accounts(choose_fair.urgency, window_size, choose_fair.held, after_account) AS r;
+    LOOP
+        -- The next accounts: those above the position, and when there are no more, those from the lowest on.
+        added := 0;
+        WHILE has_more AND added < window_size LOOP
+            SELECT count(*)::integer AS number,
+                   (count(*) FILTER (WHERE NOT r.is_held))::integer AS free,
+                   max(r.account_id) AS last_account,
+                   coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
+                       AS account_ids,
+                   array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL) AS shares,
+                   array_agg(a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL) AS running,
+                   array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL)
+                       AS rooms
+            INTO next_accounts
+            FROM contentq.ready_accounts(choose_fair.urgency, position, window_size - added, choose_fair.held) AS r
+            LEFT JOIN LATERAL (
+                SELECT o.share, o.max_running,
+                       -- Tasks that the same claim has chosen before run as well.
+                       (SELECT count(*)::integer
+                        FROM public.content_generation_tasks AS t
+                        WHERE t.status = 'processing'
+                          AND t.account_id = o.id)
+                       + (SELECT count(*)::integer
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = ANY (choose_fair.taken)
+                            AND t.account_id + 0 = o.id) AS running
+                FROM public.accounts AS o
+                WHERE o.id = r.account_id
+                -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
+                LIMIT 1
+            ) AS a ON NOT r.is_held AND coalesce(NOT is_around OR r.account_id < first_account, true);
+            account_ids := account_ids || next_accounts.account_ids;
+            shares := shares || next_accounts.shares;
+            running := running || next_accounts.running;
+            rooms := rooms || next_accounts.rooms;
+            position := next_accounts.last_account;
+            looked_at := looked_at + next_accounts.number;
+            has_more := looked_at < 1000 OR cardinality(account_ids) = 0;
+            IF next_accounts.free < window_size - added AND next_accounts.number < 5000 THEN
+                has_more := has_more AND NOT is_around;
+                is_around := true;
+                position := lowest;
+            ELSIF is_around AND position >= first_account THEN
+                has_more := false;
+            END IF;
+            added := added + cardinality(next_accounts.account_ids);
+        END LOOP;
+        EXIT WHEN cardinality(account_ids) = 0;
+        has_more := has_more AND is_plain;
+        IF cardinality(started) = 0 AND account_ids[1] = first_account THEN
+            started := ARRAY[turn[2]];
+        END IF;
+        started := started || array_fill(0, ARRAY[cardinality(account_ids) - cardinality(started)]);
 
-    -- Tasks that the same claim has chosen before run as well.
-    IF cardinality(choose_fair.taken) > 0 THEN
-        running := ARRAY(
-            SELECT r.running + (SELECT count(*)::integer
-                                FROM public.content_generation_tasks AS t
-                                WHERE t.id = ANY (choose_fair.taken)
-                                  AND t.account_id + 0 = r.account_id)
-            FROM unnest(account_ids, running) WITH ORDINALITY AS r (account_id, running, place)
-            ORDER BY r.place
-        );
-    END IF;
-
-    WHILE cardinality(account_ids) > 0 AND cardinality(chosen) < choose_fair.max_tasks LOOP
-        quotas := contentq.fair_quotas(
-            choose_fair.max_tasks - cardinality(chosen), shares, running, rooms, waiting_since);
+        SELECT q.quotas, q.last_place
+        INTO quotas, last_place
+        FROM contentq.fair_quotas(
+            choose_fair.max_tasks - cardinality(chosen), shares, running, rooms, started) AS q;
+        -- Who has had more than a turn without that others could have had theirs does not begin another one.
+        turn := ARRAY[account_ids[last_place],
+                      CASE WHEN quotas[last_place] = choose_fair.max_tasks - cardinality(chosen)
+                           THEN least(started[last_place] + quotas[last_place], shares[last_place])
+                           ELSE (started[last_place] + quotas[last_place] - 1) % shares[last_place] + 1 END];
         got := array_fill(0, ARRAY[cardinality(quotas)]);
-        part := '{}';
         FOR each IN
             SELECT u.place,
                    CASE
@@ -106,21 +156,23 @@ BEGIN
             FROM unnest(account_ids, quotas) WITH ORDINALITY AS u (account_id, quota, place)
             WHERE u.quota > 0
         LOOP
-            part := part || each.ids;
+            chosen := chosen || each.ids;
             got[each.place] := cardinality(each.ids);
         END LOOP;
-        chosen := chosen || part;
+        EXIT WHEN cardinality(chosen) >= choose_fair.max_tasks;
 
-        SELECT array_agg(u.account_id), array_agg(u.share), array_agg(u.running + u.got),
-               array_agg(u.room - u.got), array_agg(u.waiting_since)
-        INTO account_ids, shares, running, rooms, waiting_since
-        FROM unnest(account_ids, shares, running, rooms, waiting_since, quotas, got)
-            AS u (account_id, share, running, room, waiting_since, quota, got)
+        -- Those that may have more go on.
+        SELECT coalesce(array_agg(u.account_id ORDER BY u.place), '{}'), array_agg(u.share ORDER BY u.place),
+               array_agg(u.running + u.got ORDER BY u.place), array_agg(u.room - u.got ORDER BY u.place),
+               coalesce(array_agg(u.started + u.got ORDER BY u.place), '{}')
+        INTO account_ids, shares, running, rooms, started
+        FROM unnest(account_ids, shares, running, rooms, started, quotas, got)
+            WITH ORDINALITY AS u (account_id, share, running, room, started, quota, got, place)
         WHERE u.got = u.quota
           AND coalesce(u.room > u.got, true);
     END LOOP;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint) IS
+COMMENT ON FUNCTION contentq.choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]) IS
     'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';

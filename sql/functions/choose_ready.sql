@@ -41,14 +41,22 @@ BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
     remembered := coalesce(memory, '{}');
-    -- Those that claims have met: they are looked at before, so that their tasks are not walked over.
+    -- Those that claims have met: they are looked at before, so that their tasks are not walked over. Of more than 100, each
+    -- claim looks at the next 100, and leaves out the others until it is their turn.
     IF remembered ? 'over_budget' THEN
         over_budget := ARRAY(
-            SELECT a.id::bigint
-            FROM jsonb_array_elements_text(remembered->'over_budget') AS r (id)
-            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.id::bigint])
-            WHERE contentq.account_room(a) = 0
-            LIMIT 100
+            SELECT r.id::bigint
+            FROM jsonb_array_elements_text(remembered->'over_budget') WITH ORDINALITY AS r (id, place)
+            ORDER BY r.place
+            LIMIT 5000
+        );
+        over_budget := over_budget[101:] || ARRAY(
+            SELECT r.id
+            FROM unnest(over_budget[:100]) WITH ORDINALITY AS r (id, place)
+            -- LIMIT: no plan begins with the accounts.
+            CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = r.id LIMIT 1) AS a
+            WHERE contentq.account_room(a.account) = 0
+            ORDER BY r.place
         );
         held := held || over_budget;
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
@@ -94,9 +102,12 @@ BEGIN
                     FROM contentq.choose_fair(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
                         choose_ready.categories, held, chosen || part, settings.deadlines,
-                        (remembered->>'after_account')::bigint) AS f;
+                        ARRAY[(remembered->'turns'->urgency::text->>0)::bigint,
+                              (remembered->'turns'->urgency::text->>1)::bigint]) AS f;
                     part := part || fair.chosen;
-                    remembered := remembered || jsonb_build_object('after_account', fair.after_account);
+                    remembered := remembered || jsonb_build_object(
+                        'turns', coalesce(remembered->'turns', '{}')
+                                 || jsonb_build_object(urgency::text, to_jsonb(fair.turn)));
                 END IF;
                 IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
                     part := part || contentq.choose_in_order(
@@ -118,7 +129,10 @@ BEGIN
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
-        EXIT WHEN cardinality(kept.held) = 0 OR cardinality(chosen) >= choose_ready.max_tasks;
+        EXIT WHEN cardinality(kept.held) = 0;
+        -- They are behind tasks that may start before them, as soon as their accounts have room.
+        remembered := remembered - 'places';
+        EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
     END LOOP;
 

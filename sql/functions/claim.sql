@@ -72,7 +72,8 @@ BEGIN
         );
     ELSE
         wanted := contentq.worker_room(worker, claim.max_tasks);
-        IF wanted = 0 THEN
+        IF wanted <= 0 THEN
+            PERFORM contentq.note_look_again(wanted < 0);
             RETURN;
         END IF;
         -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.

@@ -28,7 +28,10 @@ BEGIN
                 WHERE t.status = 'processing'
                 GROUP BY t.account_id
             ) AS r
-            JOIN public.accounts AS a ON a.id = ANY (ARRAY[r.account_id])
+            -- LIMIT: no plan counts anew for each account.
+            CROSS JOIN LATERAL (
+                SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
+            ) AS a
             WHERE a.max_running <= r.running
         );
     END IF;

@@ -1,7 +1,7 @@
 -- Ends waiting tasks that cannot finish by their deadline, going by how long tasks of their category take.
 -- Called by: maintain(), with the setting deadlines.
 -- Locks: up to max_rows tasks in order of their deadline, skipping those that others hold (so it never waits).
--- Returns: how many it ended. It looks at the deadlines of the next hour, or as far as tasks of any category take.
+-- Returns: how many it ended. It reads the deadlines of all tasks that are nearer than the longest median of any category.
 CREATE OR REPLACE FUNCTION contentq.sweep_hopeless(max_rows integer)
 RETURNS integer
 LANGUAGE plpgsql
@@ -21,6 +21,7 @@ BEGIN
         FROM public.content_generation_tasks AS t
         WHERE t.status IN ('pending', 'processing')
           AND t.timeout_at IS NOT NULL
+          AND t.timeout_at > now_
           AND t.timeout_at <= now_ + longest
           AND t.status = 'pending'
           AND t.timeout_at <= now_ + contentq.median_duration(t.category)

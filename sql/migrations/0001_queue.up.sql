@@ -673,7 +673,8 @@ BEGIN
                   SELECT
                   FROM pg_index AS i
                   JOIN pg_class AS c ON c.oid = i.indexrelid
-                  JOIN pg_attribute AS a ON a.attrelid = rel AND a.attnum = i.indkey[0]
+                  -- None for an index on an expression.
+                  LEFT JOIN pg_attribute AS a ON a.attrelid = rel AND a.attnum = i.indkey[0]
                   WHERE i.indrelid = rel
                     AND (c.relname = n.name OR i.indpred IS NULL AND i.indisvalid AND a.attname = n.first_column)
               )

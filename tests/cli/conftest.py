@@ -14,7 +14,7 @@ import pytest
 from contentq.cli.main import execute
 
 from tests.support.databases import Connection
-from tests.support.forked import start_contentq
+from tests.support.forked import CONTENTQ
 from tests.support.queue import Queue
 
 
@@ -72,7 +72,7 @@ def start() -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
-        process = start_contentq(
+        process = CONTENTQ.start(
             *arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -17,7 +17,7 @@ from contentq.cli.main import execute
 from contentq.database import embedded
 
 from tests.cli.conftest import Outcome, plain_environment
-from tests.support.forked import run_contentq
+from tests.support.forked import CONTENTQ
 
 
 class Db(Protocol):
@@ -28,12 +28,12 @@ def _db_in(home: Path, **environment: str) -> Db:
     """Runs `contentq db` with a state folder."""
 
     def run(*arguments: str, stdin: str = "") -> Outcome:
-        done = run_contentq(
+        done = CONTENTQ.run(
             *("db", *arguments),
-            stdin=stdin.encode(),
+            stdin=stdin,
             env={**plain_environment(), "CONTENTQ_HOME": str(home), **environment},
         )
-        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
 

@@ -6,8 +6,9 @@ import pytest
 from contentq.database.connect import connect
 
 from tests.cli.conftest import Run
+from tests.support.logins import made_logins
 from tests.support.queue import Queue
-from tests.support.roles import applied_roles, login
+from tests.support.roles import applied_roles
 from tests.support.servers import Server
 
 
@@ -53,8 +54,8 @@ def test_roles_that_are_not_there_are_created(contentq: Run, dsn: str, queue: Qu
 def test_one_who_may_not_is_told_who_may(
     contentq: Run, dsn: str, queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with applied_roles(queue, server, dsn), login(queue, dsn, "contentq_reader") as reader:
-        monkeypatch.setenv("DATABASE_URL", reader)
+    with applied_roles(queue, server, dsn), made_logins(queue, dsn) as logins:
+        monkeypatch.setenv("DATABASE_URL", logins.add("reader", "contentq_reader"))
         outcome = contentq("roles", "apply")
 
     assert outcome.code == 1

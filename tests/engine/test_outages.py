@@ -179,6 +179,29 @@ def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
     assert {row(id_).attempt for id_ in (*held_up, *others)} == {1}
 
 
+def test_many_reports_that_are_held_up_leave_every_other_turn_to_the_rest(
+    start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database]
+) -> None:
+    """They come back sooner than all of them can be tried: there is always one to report."""
+    go = threading.Event()
+
+    def handler(task: Task, _context: ThreadContext) -> None:
+        if task.topic == "held up":
+            go.wait(30)
+
+    start_worker(handler, concurrency=100, set_aside=0.001, longest_set_aside=0.001)
+    held_up = [insert(topic="held up") for _ in range(60)]
+    eventually(lambda: all(row(id_).status == "processing" for id_ in held_up), within=20)
+    with connect().transaction() as locking:
+        locking.connection.execute(
+            "SELECT FROM content_generation_tasks WHERE id = ANY (%s) FOR UPDATE", [held_up]
+        )
+        go.set()
+        for _ in range(5):
+            other = insert()
+            eventually(lambda id_=other: row(id_).status == "completed", within=20)  # type: ignore[misc]
+
+
 def test_report_that_breaks_its_connection_each_time_holds_up_no_other(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:

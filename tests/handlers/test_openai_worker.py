@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from contentq.handlers.loading import load
 
 from tests.handlers.conftest import KEY
 from tests.support.databases import Connection
+from tests.support.forked import CONTENTQ
 from tests.support.provider import Provider
 from tests.support.provider_rules import Rule
 from tests.support.queue import Queue
@@ -116,15 +115,15 @@ def test_command_line_takes_the_settings_and_says_what_is_wrong_with_them(
 ) -> None:
     id_ = queue.add(topic="Tea")
     settings_file.write_text("modle = 'large'")
-    command = [sys.executable, "-m", "contentq", "--dsn", dsn, "worker", "--handler", "openai"]
-    command += ["--settings", str(settings_file), "--until-empty"]
+    command = ["--dsn", dsn, "worker", "--handler", "openai", "--settings", str(settings_file), "--until-empty"]
 
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    refused = CONTENTQ.run(*command)
     assert refused.returncode == 2
     assert refused.stderr.startswith(f"Error: the settings '{settings_file}': modle: there is no such setting; ")
 
     settings_file.write_text("model = 'large'\n[categories.blog]\nmodel = 'small'")
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = CONTENTQ.run(*command)
+    assert done.returncode == 0
     assert (
         f" logger=contentq.handlers.openai model=large categories=blog:small address={provider.url}\n"
         in done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -14,6 +12,7 @@ import contentq
 import psycopg
 import pytest
 
+from tests.support.forked import ALEMBIC
 from tests.support.hosts import LARGE_KEYS, SMALL_KEYS, adopt
 
 ENV = """
@@ -159,15 +158,8 @@ def autogenerate(tmp_path: Path, empty_dsn: str) -> Autogenerate:
             "revision = ${repr(up_revision)}\ndown_revision = ${repr(down_revision)}\n"
             "def upgrade():\n    ${upgrades if upgrades else 'pass'}\n"
         )
-        path = [str(tmp_path), os.environ.get("PYTHONPATH")]
-        done = subprocess.run(
-            [sys.executable, "-m", "alembic", "revision", "--autogenerate", "-m", "mine", "--rev-id", "mine"],
-            cwd=tmp_path,
-            env={**os.environ, "HOST_DSN": empty_dsn, "PYTHONPATH": os.pathsep.join(filter(None, path))},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ["revision", "--autogenerate", "-m", "mine", "--rev-id", "mine"]
+        done = ALEMBIC.run(*command, cwd=tmp_path, env={**os.environ, "HOST_DSN": empty_dsn})
         assert done.returncode == 0, done.stdout + done.stderr
         [revision] = (tmp_path / "versions").glob("*.py")
         tree = ast.parse(revision.read_text())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from secrets import token_hex
@@ -14,6 +13,7 @@ import pytest
 from contentq.database.connect import connect as open_connection
 
 from tests.support.databases import Connection
+from tests.support.forked import CONTENTQ
 from tests.support.queue import Queue
 
 
@@ -61,8 +61,8 @@ def start_worker(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     def start(*options: str) -> subprocess.Popen[bytes]:
         log = tmp_path_factory.mktemp("worker") / "log"
         with log.open("wb") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "contentq", "--dsn", dsn, "worker", "--handler", "template", *options],
+            process = CONTENTQ.start(
+                *("--dsn", dsn, "worker", "--handler", "template", *options),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=file,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -28,6 +27,7 @@ from contentq.testing import run_until_empty
 
 from tests.security.planted import RAN, plant
 from tests.support.cluster import Cluster
+from tests.support.forked import ALEMBIC, CONTENTQ
 from tests.support.pooler import Pooler
 from tests.support.programs import client, installed
 from tests.support.queue import Queue
@@ -148,14 +148,9 @@ def try_every_command(run: Callable[[list[str]], Any], tmp_path: Path) -> None:
 
 def run_program(dsn: str, arguments: list[str]) -> None:
     """Runs a command as a program, which must succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "contentq", "--dsn", dsn, *arguments],
+    done = CONTENTQ.run(
+        *("--dsn", dsn, *arguments),
         env={name: value for name, value in os.environ.items() if not name.startswith(("PG", "CONTENTQ"))},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
     )
     assert done.returncode == 0, done.stderr
 
@@ -200,14 +195,7 @@ def test_migration_there_and_back_runs_nothing_that_was_planted(hostile_dsn: str
 
 def test_alembic_runs_nothing_that_was_planted(hostile_dsn: str) -> None:
     for arguments in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments],
-            env={**os.environ, "DATABASE_URL": hostile_dsn},
-            cwd=SQL.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = ALEMBIC.run(*arguments, env={**os.environ, "DATABASE_URL": hostile_dsn}, cwd=SQL.parent)
         assert done.returncode == 0, done.stderr
 
 

@@ -6,10 +6,8 @@ docs/security.md names these tests.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import psycopg
@@ -24,8 +22,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.engine.conftest import RunningWorker
 from tests.support.databases import Connection
+from tests.support.forked import CONTENTQ
+from tests.support.logins import Logins, made_logins
 from tests.support.queue import Held, Queue, Row
-from tests.support.roles import applied_roles, login
+from tests.support.roles import applied_roles
 from tests.support.servers import Server, Servers, servers_of
 from tests.support.waiting import eventually
 
@@ -74,26 +74,20 @@ def administrator(database: Connection, server: Server, dsn: str) -> Iterator[Qu
 
 
 @pytest.fixture
-def log_in(administrator: Queue, dsn: str) -> Iterator[Callable[..., Queue]]:
-    """Opens a session of a login of its own that has these roles."""
-    with ExitStack() as opened:
-
-        def session(*roles: str, name: str) -> Queue:
-            own = opened.enter_context(login(administrator, dsn, *roles, name=name))
-            return Queue(opened.enter_context(closing(open_connection(own, "contentq test", plain=True))))
-
-        yield session
+def logins(administrator: Queue, dsn: str) -> Iterator[Logins]:
+    with made_logins(administrator, dsn) as made:
+        yield made
 
 
 @pytest.fixture
-def worker(log_in: Callable[..., Queue]) -> Queue:
+def worker(logins: Logins) -> Queue:
     """A session of a login that is nothing but a worker."""
-    return log_in("contentq_worker", name="worker")
+    return logins.add_open("worker", "contentq_worker")
 
 
 @pytest.fixture
-def operator(log_in: Callable[..., Queue]) -> Queue:
-    return log_in("contentq_operator", name="operator")
+def operator(logins: Logins) -> Queue:
+    return logins.add_open("operator", "contentq_operator")
 
 
 @dataclass(frozen=True)
@@ -107,8 +101,8 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(administrator: Queue, worker: Queue, log_in: Callable[..., Queue]) -> Fleet:
-    other = log_in("contentq_worker", name="other")
+def fleet(administrator: Queue, worker: Queue, logins: Logins) -> Fleet:
+    other = logins.add_open("other", "contentq_worker")
     id_ = administrator.add()
     other_id = other.register(gate="other.example")
     (row,) = other.claim(other_id)
@@ -122,16 +116,12 @@ def held_by(session: Queue, administrator: Queue, worker: int, **columns: object
     return Held(worker, id_, row["attempt"])
 
 
-def test_worker_program_works_off_the_queue_with_no_right_but_its_role(administrator: Queue, dsn: str) -> None:
+def test_worker_program_works_off_the_queue_with_no_right_but_its_role(
+    administrator: Queue, logins: Logins
+) -> None:
     tasks = [administrator.add(topic="Tea"), administrator.add(topic="Coffee", auto_approve=False)]
-    with login(administrator, dsn, "contentq_worker") as own:
-        done = subprocess.run(
-            [sys.executable, "-m", "contentq", "--dsn", own, "worker", "--until-empty"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+    own = logins.add("own", "contentq_worker")
+    done = CONTENTQ.run("--dsn", own, "worker", "--until-empty")
 
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stderr
@@ -141,18 +131,9 @@ def test_worker_program_works_off_the_queue_with_no_right_but_its_role(administr
 
 
 @pytest.mark.parametrize("role", ["contentq_producer", "contentq_operator", "contentq_reader"])
-def test_worker_program_that_may_not_be_a_worker_says_so_and_ends(
-    administrator: Queue, dsn: str, role: str
-) -> None:
-    with login(administrator, dsn, role) as own:
-        done = subprocess.run(
-            [sys.executable, "-m", "contentq", "worker", "--until-empty"],
-            env=os.environ | {"DATABASE_URL": own},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+def test_worker_program_that_may_not_be_a_worker_says_so_and_ends(logins: Logins, role: str) -> None:
+    own = logins.add("own", role)
+    done = CONTENTQ.run("worker", "--until-empty", env=os.environ | {"DATABASE_URL": own})
 
     user = conninfo_to_dict(own)["user"]
     assert done.returncode == 1
@@ -313,10 +294,10 @@ def test_worker_cannot_approve_what_must_be_reviewed(administrator: Queue, worke
 
 
 def test_login_that_may_insert_contents_and_not_approve_them_approves_none(
-    administrator: Queue, log_in: Callable[..., Queue]
+    administrator: Queue, logins: Logins
 ) -> None:
     """A worker of a host that stores its contents itself."""
-    session = log_in("contentq_worker", name="host")
+    session = logins.add_open("host", "contentq_worker")
     administrator.run(f"GRANT INSERT ON contents TO {session.value('SELECT session_user::text')}")
     own_id = session.register()
     task = held_by(session, administrator, own_id)
@@ -344,18 +325,18 @@ def test_worker_gives_no_task_the_content_of_another(administrator: Queue, worke
 
 @pytest.mark.parametrize("key", ["*", "other.example"])
 def test_gate_that_a_handler_may_not_close_stays_open_and_its_task_is_put_off(
-    administrator: Queue, dsn: str, key: str
+    administrator: Queue, logins: Logins, key: str
 ) -> None:
     async def handler(_task: object, _ctx: object) -> None:
         raise RateLimited("slow down", gate=key, retry_after=3600)
 
     task = administrator.add()
-    with login(administrator, dsn, "contentq_worker") as own:
-        running = RunningWorker(own, handler, gate="own.example")
-        try:
-            eventually(lambda: administrator.row(task)["error_message"] == "slow down")
-        finally:
-            running.leave()
+    own = logins.add("own", "contentq_worker")
+    running = RunningWorker(own, handler, gate="own.example")
+    try:
+        eventually(lambda: administrator.row(task)["error_message"] == "slow down")
+    finally:
+        running.leave()
 
     assert administrator.status(task) == "pending"
     assert administrator.row(task)["scheduled_at"] is not None
@@ -409,9 +390,9 @@ def test_objects_and_settings_of_the_caller_do_not_reach_into_functions(
     worker.run("DISCARD TEMP")
 
 
-def test_everyone_may_execute_nothing(administrator: Queue, log_in: Callable[..., Queue]) -> None:
+def test_everyone_may_execute_nothing(administrator: Queue, logins: Logins) -> None:
     """Not even as a trigger on a table of one's own."""
-    stranger = log_in(name="stranger")
+    stranger = logins.add_open("stranger")
     administrator.run(f"GRANT USAGE ON SCHEMA contentq TO {stranger.value('SELECT session_user::text')}")
 
     executable = stranger.values(
@@ -450,9 +431,9 @@ def test_operator_cannot_act_as_a_worker(fleet: Fleet, operator: Queue) -> None:
 
 
 def test_pause_and_budget_take_effect_with_no_right_but_that_to_the_column(
-    administrator: Queue, log_in: Callable[..., Queue]
+    administrator: Queue, logins: Logins
 ) -> None:
-    application, account = log_in(name="application"), administrator.account
+    application, account = logins.add_open("application"), administrator.account
     name = application.value("SELECT session_user::text")
     administrator.run(f"GRANT SELECT, UPDATE (paused_until) ON accounts TO {name}")
 

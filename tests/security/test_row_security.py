@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from contentq.database.migrations import migrate
 
 from tests.support import programs
 from tests.support.databases import Connection
+from tests.support.forked import CONTENTQ
 from tests.support.hosts import LARGE_KEYS
 from tests.support.logins import Logins, made_logins
 from tests.support.programs import client
@@ -228,14 +228,9 @@ def test_worker_works_for_every_account(scene: Scene) -> None:
     login = scene.logins.add("worker", "contentq_worker")
     scene.owner.run("UPDATE accounts SET paused_until = NULL, monthly_budget = NULL")
 
-    done = subprocess.run(
-        [sys.executable, "-m", "contentq", "--dsn", login, "worker", "--until-empty"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    done = CONTENTQ.run("--dsn", login, "worker", "--until-empty")
 
+    assert done.returncode == 0
     assert "2 completed" in done.stdout + done.stderr
     assert "row level security" not in done.stderr
     assert scene.owner.values("SELECT count(*) FROM contents GROUP BY account_id") == [2, 2]

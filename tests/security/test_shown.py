@@ -17,6 +17,7 @@ from contentq.cli.main import COMMANDS, execute
 from tests.cli.conftest import Outcome, plain_environment
 from tests.cli.terminal import on_terminal
 from tests.support.databases import Connection
+from tests.support.forked import CONTENTQ
 from tests.support.programs import client
 from tests.support.queue import Queue
 
@@ -176,19 +177,15 @@ def run(folder: Path, dsn: str) -> Run:
     """Runs the program with pipes."""
 
     def run(*arguments: str) -> Outcome:
-        done = subprocess.run(
-            [sys.executable, "-m", "contentq", *arguments],
+        done = CONTENTQ.run(
+            *arguments,
             env={
                 **plain_environment(),
                 "DATABASE_URL": dsn,
                 "CONTENTQ_HOME": str(folder / f"home{NASTY}"),
             },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=120,
-            check=False,
         )
-        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
 

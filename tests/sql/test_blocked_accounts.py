@@ -413,7 +413,7 @@ def test_account_that_is_held_no_more_is_found_at_once(queue: Queue, worker: int
     held = queue.add_account(**columns)
     waiting = queue.add(account_id=held, submitted_at=PAST)
     other = queue.add(submitted_at="2002-01-01")
-    # Also when its worker remembers places: the scan that they are from may have chosen tasks that could not start.
+    # Also when its worker remembers places: those of a scan that has chosen tasks that could not start.
     remember(queue, {})
     assert claimed(queue, worker) == [other]
 
@@ -437,7 +437,7 @@ def test_tasks_beyond_a_cap_are_found_at_once_when_one_ends(queue: Queue, worker
 def test_task_behind_those_of_many_accounts_over_budget_is_found(
     queue: Queue, worker: int, max_tasks: int
 ) -> None:
-    queue.run("INSERT INTO accounts (name, monthly_budget) SELECT 'Many', 0 FROM generate_series(1, 400)")
+    queue.run("INSERT INTO accounts (name, monthly_budget) SELECT 'Many', 0 FROM generate_series(1, 250)")
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, submitted_at) "
         "SELECT id, %s FROM accounts WHERE name = 'Many'",
@@ -453,7 +453,8 @@ def test_task_behind_those_of_many_accounts_over_budget_is_found(
         assert found or wait == timedelta(milliseconds=5)
 
     assert found == [behind]
-    queue.run("UPDATE accounts SET monthly_budget = NULL WHERE id = (SELECT max(id) FROM accounts)")
+    last = queue.value("SELECT max(id) FROM accounts WHERE name = 'Many'")
+    change(queue, last, monthly_budget=None)
     assert len([task for _ in range(5) for task in claimed(queue, worker)]) == 1
 
 

@@ -85,7 +85,7 @@ def test_accounts_and_contents_that_fit_are_used(empty_dsn: str, bare: Queue) ->
     bare.run("INSERT INTO accounts VALUES (7, 'Ada', 'free')")
 
     assert migrate(empty_dsn).changes == [
-        "took over table accounts, which was there (additions: 6)",
+        "took over table accounts, which was there (additions: 13)",
         "took over table contents, which was there (additions: 1)",
     ]
 
@@ -139,8 +139,10 @@ def test_comments_of_a_host_stay_and_those_that_it_was_given_go_again(empty_dsn:
     assert [place for place in given if place.startswith("accounts")] == [
         "accounts.created_at",
         "accounts.external_id",
+        "accounts.max_running",
         "accounts.monthly_budget",
         "accounts.paused_until",
+        "accounts.share",
     ]
     bare.run("COMMENT ON COLUMN accounts.paused_until IS NULL")
     assert migrate(empty_dsn).changes == ["restored the comment of column public.accounts.paused_until"]

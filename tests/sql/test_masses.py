@@ -97,6 +97,13 @@ MASSES = [
         insert(**RUNNING, worker_id="{worker}", timeout_at=PAST),
         "SELECT contentq.sweep_timeouts()",
     ),
+    Mass("claim: ready tasks", insert(topic="'x'"), "SELECT contentq.claim({worker}, 100)"),
+    Mass(
+        "claim of a category: ready tasks of others",
+        insert(category="'blog'"),
+        "SELECT contentq.claim({worker}, 100, '{{news}}')",
+    ),
+    Mass("claim: scheduled tasks that are due", insert(scheduled_at=PAST), "SELECT contentq.claim({worker}, 100)"),
     Mass("scheduled tasks that are due", insert(scheduled_at=PAST), "SELECT contentq.promote_scheduled()"),
     Mass("old completed tasks", insert(status="'completed'", completed_at=PAST), "SELECT contentq.cleanup()"),
     Mass("one task of many", insert(task_id="'task-' || n"), "SELECT contentq.cancel('task-7')"),
@@ -196,25 +203,20 @@ def test_tasks_of_a_dead_worker_are_taken_back_call_by_call(queue: Queue) -> Non
     assert queue.value(charged) == 2500
 
 
-def test_maintenance_looks_at_a_bounded_number_of_budgets_and_pauses(queue: Queue) -> None:
-    queue.run("INSERT INTO accounts (name, monthly_budget) SELECT n, 1 FROM generate_series(1, 2500) AS n")
-    queue.run("UPDATE contentq.budget_checks SET noted_at = '2001-01-01'")
-    queue.run("INSERT INTO contentq.account_pauses SELECT -n, '2001-01-01' FROM generate_series(1, 2500) AS n")
+def test_maintenance_removes_a_bounded_number_of_leftovers(queue: Queue) -> None:
+    queue.run("INSERT INTO contentq.claimers (worker_id) SELECT -n FROM generate_series(1, 2500) AS n")
     queue.run(
         "INSERT INTO contentq.dead_workers (found_at, worker_id, draining, ids, attempts) "
         "SELECT '2001-01-01', n, false, '{}', '{}' FROM generate_series(1, 2500) AS n"
     )
-    left = (
-        "SELECT (SELECT count(*) FROM contentq.budget_checks) || ' ' || "
-        "(SELECT count(*) FROM contentq.account_pauses) || ' ' || (SELECT count(*) FROM contentq.dead_workers)"
-    )
+    left = "SELECT (SELECT count(*) FROM contentq.claimers) || ' ' || (SELECT count(*) FROM contentq.dead_workers)"
 
     waits, found = [], []
     for _ in range(3):
         waits.append(queue.value("SELECT contentq.maintain()"))
         found.append(queue.value(left))
 
-    assert found == ["1500 1500 1500", "500 500 500", "0 0 0"]
+    assert found == ["1500 1500", "500 500", "0 0"]
     assert [wait == timedelta(0) for wait in waits] == [True, True, False]
 
 

@@ -228,7 +228,7 @@ def keep_house(queue: Queue) -> None:
             "contentq.promote_scheduled()",
             "contentq.rescue_dead_workers()",
             "contentq.cleanup()",
-            "contentq.next_claim_in()",
+            f"contentq.next_claim_in({worker})",
             f"contentq.heartbeat({worker}, 0, '{{}}', '{{}}', clock_timestamp())",
         ):
             queue.run(f"SELECT {call}")

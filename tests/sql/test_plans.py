@@ -38,6 +38,12 @@ BESIDE = NAMED + 50
 CHANGES_NONE = {"locked_tasks", "record_usage"}
 """Calls that find and lock the tasks that they are given, and read them once more."""
 
+COUNTS_RUNNING = {"claim in fair order": 1, "claim beside a cap": 2}
+"""Calls that count what runs of the accounts in question, and how many times."""
+
+AGED = 1_000
+"""Tasks of a priority that a claim looks at when they have waited for longer than the setting aging."""
+
 DEAD = 5_000
 """Entries of indexes that it may read beside those of rows: they are of versions that were rolled back."""
 
@@ -79,10 +85,10 @@ BACKLOGS = {
 """Half of the completed ones are older than what cleanup() keeps; the caller has some of those in process."""
 
 SUBJECTS = (
-    "INSERT INTO contentq.account_pauses (account_id, paused_until) "
-    "SELECT -n, 'infinity' FROM generate_series(1, 20) AS n",
+    "INSERT INTO accounts (name, paused_until) SELECT 'Paused', 'infinity' FROM generate_series(1, 20)",
     f"UPDATE contentq.workers SET heartbeat_at = {NOW} - interval '1 hour' WHERE id = {SILENT}",
     tasks(FEW, priority="1"),
+    tasks(FEW, priority="1", category="'news'", timeout_at=LATER),
     tasks(FEW, priority="1", scheduled_at=PAST),
     tasks(FEW, priority="1", timeout_at=PAST),
     tasks(FEW, status="'completed'", completed_at=f"{NOW} - interval '31 days'"),
@@ -99,21 +105,26 @@ CONTENTS = (
     f"SELECT (SELECT min(id) FROM accounts), '', '', 0 FROM generate_series(1, {NAMED}) RETURNING id"
 )
 
-HELD_ACCOUNTS = "ARRAY(SELECT account_id FROM contentq.blocked_accounts ORDER BY 1)"
 REMEMBER = """
-    SELECT set_config('contentq.ready_heads', jsonb_build_object(
-        'until', clock_timestamp() + interval '0.9 seconds',
-        'categories', {categories},
-        'held', to_jsonb({held}::integer[]),
-        'heads', jsonb_build_object())::text, true)"""
-"""Makes claim() believe that its session walked over many dead entries a moment ago."""
+    UPDATE accounts SET paused_until = NULL WHERE paused_until IS NOT NULL;
+    UPDATE contentq.claimers SET memory = jsonb_build_object('places', jsonb_build_object(
+        'until', clock_timestamp() + interval '0.9 seconds', 'heads', jsonb_build_object()))"""
+"""Makes claim() believe that its worker walked over many dead entries a moment ago, and no account is held."""
 
 CALLS = {
     "cancel": "SELECT contentq.cancel('task-waiting')",
     "claim": "SELECT contentq.claim({worker}, 10)",
-    "claim beside an old snapshot": (
-        f"{REMEMBER.format(categories='NULL', held=HELD_ACCOUNTS)}; SELECT contentq.claim({{worker}}, 10)"
+    "claim beside an old snapshot": f"{REMEMBER}; SELECT contentq.claim({{worker}}, 10)",
+    "claim of a category": "SELECT contentq.claim({worker}, 10, '{{news}}')",
+    "claim in fair order": (
+        "UPDATE contentq.settings SET claim_order = 'fair'; SELECT contentq.claim({worker}, 10)"
     ),
+    "claim by deadlines": "UPDATE contentq.settings SET deadlines = true; SELECT contentq.claim({worker}, 10)",
+    "claim with aging": (
+        "UPDATE contentq.settings SET aging = interval '1 hour'; SELECT contentq.claim({worker}, 10)"
+    ),
+    "claim beside a cap": "UPDATE accounts SET max_running = 1000000; SELECT contentq.claim({worker}, 10)",
+    "claim beside a budget": "UPDATE accounts SET monthly_budget = 7; SELECT contentq.claim({worker}, 10)",
     "claim of named tasks": (
         "SELECT contentq.claim({worker}, 10, NULL, "
         "ARRAY(SELECT id FROM content_generation_tasks WHERE task_id = 'task-waiting')::bigint[])"
@@ -128,7 +139,7 @@ CALLS = {
     "heartbeat with a list": "SELECT contentq.heartbeat({worker}, 95, ({ids})[6:], ({attempts})[6:], 'infinity')",
     "locked_tasks": "SELECT contentq.locked_tasks({worker}, {ids})",
     "maintain": "SELECT contentq.maintain()",
-    "next_claim_in": "SELECT contentq.next_claim_in()",
+    "next_claim_in": "SELECT contentq.next_claim_in({worker})",
     "promote_scheduled": "SELECT contentq.promote_scheduled(10)",
     "record_usage": "SELECT contentq.record_usage({worker}, {ids}, {attempts}, {usages})",
     "report_progress": "SELECT contentq.report_progress({worker}, {ids}, {attempts}, {attempts}::real[], {texts})",
@@ -138,13 +149,27 @@ CALLS = {
     "snooze": "SELECT contentq.snooze({worker}, ({ids})[1], 1, clock_timestamp() + interval '1 hour')",
     "store": "SELECT contentq.store({worker}, {ids}, {attempts}, {texts}, {texts}, {attempts})",
     "sweep_timeouts": "SELECT contentq.sweep_timeouts(10)",
+    "waits_for": "SELECT contentq.waits_for({worker})",
 }
 
 INDEXES = {
     "cancel": {"task_id_key"},
-    "claim": {"scheduled_idx", "ready_idx", "pkey"},
     # The planner looks up the first and the last time of an index when it has one to compare them with.
+    "claim": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
     "claim beside an old snapshot": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
+    "claim of a category": {"scheduled_idx", "submitted_at_idx", "ready_idx", "ready_category_idx", "pkey"},
+    "claim in fair order": {
+        "scheduled_idx",
+        "submitted_at_idx",
+        "ready_idx",
+        "ready_account_idx",
+        "running_idx",
+        "pkey",
+    },
+    "claim by deadlines": {"scheduled_idx", "submitted_at_idx", "ready_idx", "ready_deadline_idx", "pkey"},
+    "claim with aging": {"scheduled_idx", "submitted_at_idx", "ready_idx", "pkey"},
+    "claim beside a cap": {"scheduled_idx", "submitted_at_idx", "ready_idx", "running_idx", "pkey"},
+    "claim beside a budget": {"scheduled_idx", "submitted_at_idx", "ready_idx", "pkey"},
     "claim of named tasks": {"pkey", "task_id_key"},
     "cleanup": {"completed_at_idx", "pkey"},
     "complete": {"pkey"},
@@ -156,7 +181,7 @@ INDEXES = {
     "heartbeat with a list": {"revoked_idx", "held_idx", "pkey"},
     "locked_tasks": {"pkey"},
     "maintain": {"deadline_idx", "scheduled_idx", "held_idx", "revoked_idx", "completed_at_idx", "pkey"},
-    "next_claim_in": {"scheduled_idx"},
+    "next_claim_in": {"scheduled_idx", "ready_idx"},
     "promote_scheduled": {"scheduled_idx", "pkey"},
     "record_usage": {"pkey"},
     "report_progress": {"pkey"},
@@ -166,6 +191,7 @@ INDEXES = {
     "snooze": {"pkey"},
     "store": {"pkey", "contents_pkey"},
     "sweep_timeouts": {"deadline_idx", "pkey"},
+    "waits_for": set(),
 }
 """Those that a call is meant to use."""
 
@@ -239,56 +265,68 @@ def beside(backlog: str, session: Queue) -> Readings:
 def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(queue: Queue, backlog: str) -> None:
     readings = beside(backlog, queue)
 
+    running = 2 * BESIDE + (BULK if backlog == "processing" else 0)
+
     wrong = [
         f"{call}, {situation}: {read}"
         for call, read_in in readings.of.items()
         for situation, read in read_in.items()
         if read.sequential
-        or read.rows > EACH * read.changed + BESIDE + (NAMED if call in CHANGES_NONE else 0)
-        or sum(read.entries.values()) > EACH * read.changed + DEAD
+        or read.rows
+        > EACH * read.changed
+        + BESIDE
+        + (NAMED if call in CHANGES_NONE else 0)
+        + COUNTS_RUNNING.get(call, 0) * running
+        + (AGED if call == "claim with aging" else 0)
+        or sum(read.entries.values()) > EACH * read.changed + DEAD + COUNTS_RUNNING.get(call, 0) * running
         or not read.used <= INDEXES[call]
     ]
     assert not wrong, "\n".join(wrong)
 
 
+AHEAD = 2_500
+"""Entries that a claim may read of a backlog that may not start: some windows before it goes by accounts."""
+
+HINDERED = {
+    "paused": "UPDATE accounts SET paused_until = 'infinity' WHERE id = {account}",
+    "at its cap": "UPDATE accounts SET max_running = 0 WHERE id = {account}",
+    "over budget": "UPDATE accounts SET monthly_budget = 0 WHERE id = {account}",
+    "among many that are paused": "INSERT INTO accounts (name, paused_until) "
+    "SELECT 'Paused', 'infinity' FROM generate_series(1, 5000); "
+    "UPDATE accounts SET paused_until = 'infinity' WHERE id = {account}",
+    "of another category": "UPDATE contentq.workers SET categories = '{{news}}'",
+    "of one of many other categories": "UPDATE contentq.workers SET categories = '{{a,b,c,d,news,x,y,z}}'",
+}
+
+
+@pytest.mark.parametrize("order", ["strict", "fair"])
 @pytest.mark.parametrize("kind", ["custom", "generic"])
-def test_claim_that_finds_none_of_its_categories_reads_the_ready_ones_once(
-    queue: Queue, worker: int, kind: str
+@pytest.mark.parametrize("hindered", HINDERED)
+def test_claim_reads_little_of_a_backlog_that_may_not_start(
+    queue: Queue, worker: int, kind: str, hindered: str, order: str
 ) -> None:
+    """It is ahead of what the claim finds, and before the last claim nothing is left but that."""
+    held = queue.add_account()
     assert queue.account
-    queue.run(tasks(BESIDE, category="'blog'"))
-    queue.run("ANALYZE content_generation_tasks")
-    queue.run(f"SET plan_cache_mode = force_{kind}_plan")
-    remember = REMEMBER.format(categories="jsonb_build_array('news')", held="'{}'")
-
-    read = scans(queue, f"{remember}; SELECT contentq.claim({worker}, 10, ARRAY['news'])")
-
-    assert read.used <= INDEXES["claim"]
-    assert read.rows <= BESIDE
-
-
-@pytest.mark.parametrize("kind", ["custom", "generic"])
-@pytest.mark.parametrize("held", [1, 5000])
-def test_claim_beside_blocked_accounts_reads_the_ready_index_and_only_what_is_ahead(
-    queue: Queue, worker: int, kind: str, held: int
-) -> None:
-    assert queue.account
-    paused = queue.add_account(paused_until="infinity")
+    backlog = tasks(BULK, submitted_at=IN_TURN, category="'blog'", priority="5 + mod(n, 2)")
+    queue.run(backlog.replace("SELECT min(id) FROM accounts", f"SELECT {held}"))
     queue.run(
-        "INSERT INTO contentq.account_pauses (account_id, paused_until) "
-        "SELECT -n, 'infinity' FROM generate_series(2, %s) AS n",
-        held,
+        tasks(3 * FEW, category="'news'", priority="5")
+        .replace("min(id)", "max(id)")
+        .replace("FROM accounts", "FROM accounts WHERE name = 'Ada'")
     )
-    queue.run(tasks(BESIDE, submitted_at=IN_TURN).replace("SELECT min(id) FROM accounts", f"SELECT {paused}"))
-    queue.run(tasks(BULK, submitted_at=IN_TURN, priority="1"))
     queue.run("ANALYZE content_generation_tasks")
     queue.run(f"SET plan_cache_mode = force_{kind}_plan")
+    queue.run(HINDERED[hindered].format(account=held))
+    queue.run("UPDATE contentq.settings SET claim_order = %s", order)
 
-    read = scans(queue, f"SELECT contentq.claim({worker}, 10)")
+    read = [scans(queue, f"SELECT contentq.claim({worker}, {FEW})") for _ in range(4)]
 
-    assert read.used <= INDEXES["claim"]
-    assert (read.sequential, read.changed) == (0, 10)
-    assert read.entries["ready_idx"] <= BESIDE + 10
+    running = "SELECT DISTINCT category FROM content_generation_tasks WHERE status = 'processing'"
+    assert queue.values(running) == ["news"]
+    assert queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'processing'") == 3 * FEW
+    assert {each.sequential for each in read} == {0}
+    assert max(sum(each.entries.values()) for each in read) <= AHEAD, read
 
 
 @pytest.mark.parametrize("kind", ["custom", "generic"])

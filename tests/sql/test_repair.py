@@ -68,7 +68,7 @@ def role(queue: Queue, server: Server, suffix: str) -> Iterator[str]:
         ),
         (
             "CREATE OR REPLACE VIEW contentq.accounts AS SELECT a.id, a.name, a.created_at, a.external_id, "
-            "a.paused_until, 0::numeric AS monthly_budget FROM accounts AS a",
+            "a.paused_until, 0::numeric AS monthly_budget, a.share, a.max_running FROM accounts AS a",
             ["restored view accounts, which was changed"],
         ),
         (
@@ -127,18 +127,6 @@ def test_digests_that_are_gone_are_written_again_and_nothing_else_is_said(dsn: s
     assert migrate(dsn) == Migrated(HEAD, HEAD)
 
     assert queue.rows("SELECT * FROM contentq.definitions ORDER BY kind, name") == before
-
-
-def test_pauses_that_were_set_while_the_triggers_were_off_are_in_force_again(dsn: str, queue: Queue) -> None:
-    resumed = queue.add_account(paused_until="infinity")
-    queue.run("ALTER TABLE accounts DISABLE TRIGGER ALL")
-    paused = queue.add_account(paused_until="infinity")
-    queue.run("UPDATE accounts SET paused_until = NULL WHERE id = %s", resumed)
-    assert queue.blocked_accounts() == [resumed]
-
-    migrate(dsn)
-
-    assert queue.blocked_accounts() == [paused]
 
 
 def test_migrating_a_database_in_order_waits_for_no_one(dsn: str, queue: Queue, connect: Connect) -> None:

@@ -21,8 +21,8 @@ HEAD = head_revision()
 TABLES = ["accounts", "content_generation_tasks", "contents"]
 
 LEFT_OUT = (
-    "contentq.(alembic_version|definitions|tables|settings|maintenance|workers|wakeups|silent_commits|account_pauses"
-    "|used_up_budgets|budget_checks)"
+    "contentq.(alembic_version|definitions|tables|settings|maintenance|workers|claimers|wakeups|silent_commits"
+    "|cap_locks)"
 )
 """What a migrated database has already, or makes anew: for pg_dump --exclude-table-data."""
 

@@ -10,9 +10,10 @@ import pytest
 from contentq.database.locations import SQL
 from psycopg.conninfo import make_conninfo
 
+from tests.support.logins import made_logins
 from tests.support.programs import client
 from tests.support.queue import Held, Queue
-from tests.support.roles import applied_roles, apply_roles, logged_in
+from tests.support.roles import applied_roles, apply_roles
 from tests.support.servers import Server
 
 ROLES = ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader"]
@@ -47,7 +48,8 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue, dsn: st
     administrator.run("UPDATE accounts SET monthly_budget = 2.5")
     administrator.set(completed, scheduled_at="2001-01-01")
     administrator.add(status="completed", completed_at="2001-01-01")
-    with logged_in(administrator, dsn, "contentq_worker") as queue:
+    with made_logins(administrator, dsn) as logins:
+        queue = logins.add_open("worker", "contentq_worker")
         worker = queue.register(gate="api.example")
         held = {row["id"]: Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, 6)}
         assert queue.claim(queue.register()) != []
@@ -60,7 +62,7 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue, dsn: st
         assert queue.snooze(held[snoozed])
         assert queue.values("SELECT contentq.locked_tasks(%s, %s)", worker, [released]) == []
         assert queue.release(worker, [held[released]]) == [released]
-        assert queue.value("SELECT contentq.next_claim_in()") is not None
+        assert queue.next_claim_in(worker) is not None
         assert queue.heartbeat_with(worker, [held[swept]], queue.now()) == []
         administrator.run("UPDATE contentq.workers SET heartbeat_at = '2001-01-01' WHERE id <> %s", worker)
         administrator.run(

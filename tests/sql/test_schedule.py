@@ -13,12 +13,6 @@ def promote(queue: Queue, max_rows: int = 1000) -> int:
     return int(queue.value("SELECT contentq.promote_scheduled(%s)", max_rows))
 
 
-def next_claim_in(queue: Queue) -> timedelta | None:
-    found = queue.value("SELECT contentq.next_claim_in()")
-    assert found is None or isinstance(found, timedelta)
-    return found
-
-
 def test_task_scheduled_for_later_is_not_claimed(queue: Queue, worker: int) -> None:
     task = queue.add(scheduled_at=FUTURE)
 
@@ -60,36 +54,34 @@ def test_promoting_stops_at_max_rows_and_begins_with_the_longest_due(queue: Queu
     assert queue.row(second)["scheduled_at"] is not None
 
 
-def test_nothing_scheduled_has_no_next_time(queue: Queue) -> None:
-    queue.add()
+def test_nothing_scheduled_has_no_next_time(queue: Queue, worker: int) -> None:
     queue.add(scheduled_at=FUTURE, status="failed")
+    assert queue.next_claim_in(worker) is None
 
-    assert next_claim_in(queue) is None
 
-
-def test_next_time_is_that_of_the_first_scheduled_task(queue: Queue) -> None:
+def test_next_time_is_that_of_the_first_scheduled_task(queue: Queue, worker: int) -> None:
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, scheduled_at) "
         "SELECT %s, clock_timestamp() + hours * interval '1 hour' FROM generate_series(1, 3) AS hours",
         queue.account,
     )
 
-    found = next_claim_in(queue)
+    found = queue.next_claim_in(worker)
 
     assert found is not None
     assert timedelta(minutes=59) < found <= timedelta(hours=1)
 
 
-def test_next_time_is_never_negative(queue: Queue) -> None:
+def test_next_time_is_never_negative(queue: Queue, worker: int) -> None:
     queue.add(scheduled_at=PAST)
 
-    assert next_claim_in(queue) == timedelta(0)
+    assert queue.next_claim_in(worker) == timedelta(0)
 
 
 def test_task_put_off_for_ever_does_not_hide_the_others(queue: Queue, worker: int) -> None:
     queue.add(scheduled_at="infinity")
-    assert next_claim_in(queue) is None
+    assert queue.next_claim_in(worker) is None
     assert queue.claim(worker, 10) == []
 
     queue.add(scheduled_at=PAST)
-    assert next_claim_in(queue) == timedelta(0)
+    assert queue.next_claim_in(worker) == timedelta(0)

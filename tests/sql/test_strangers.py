@@ -64,9 +64,7 @@ def test_each_insert_wakes(queue: Queue, connect_queue: Callable[[], Queue]) -> 
 
 @pytest.mark.usefixtures("stranger")
 def test_claim_that_finds_nothing_need_not_look_again(queue: Queue) -> None:
-    assert queue.claim(queue.register(), 10) == []
-
-    assert queue.value("SELECT contentq.next_claim_in()") is None
+    assert queue.claim_and_wait(queue.register(), 10) == ([], None)
 
 
 @pytest.mark.usefixtures("stranger")
@@ -110,16 +108,15 @@ def test_without_the_rows_that_say_who_notifies_everyone_does(
     "lock",
     [
         "SELECT FROM contentq.usage FOR UPDATE",
-        "SELECT FROM contentq.account_pauses FOR UPDATE",
-        "SELECT FROM contentq.used_up_budgets FOR UPDATE",
-        "SELECT FROM contentq.budget_checks FOR UPDATE",
+        "SELECT FROM contentq.claimers FOR UPDATE",
+        "SELECT FROM contentq.cap_locks FOR UPDATE",
+        "SELECT FROM contentq.durations FOR UPDATE",
         "SELECT FROM contentq.maintenance FOR UPDATE",
         "SELECT FROM accounts FOR UPDATE",
         "UPDATE accounts SET monthly_budget = 7, paused_until = NULL",
         "UPDATE contentq.usage SET cost = cost",
         "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost) "
         "SELECT id, now() AT TIME ZONE 'UTC', 'small', 1, 1, 1, 1 FROM accounts",
-        "SELECT contentq.check_budget(id) FROM accounts",
     ],
 )
 def test_row_that_someone_has_locked_stops_no_report(

@@ -166,11 +166,10 @@ def test_claim_that_finds_too_little_while_tasks_are_being_committed_is_to_look_
     with producer.connection.transaction():
         producer.add(account_id=queue.account)
         producer.run(HOLD)
-        assert queue.claim(worker, 10) == []
-        assert queue.value("SELECT contentq.next_claim_in()") == SOON
+        assert queue.claim_and_wait(worker, 10) == ([], SOON)
 
-    assert len(queue.claim(worker, 10)) == 1
-    assert queue.value("SELECT contentq.next_claim_in()") != SOON
+    found, wait = queue.claim_and_wait(worker, 10)
+    assert (len(found), wait) == (1, None)
 
 
 @pytest.mark.usefixtures("another_notifies")
@@ -201,35 +200,19 @@ def test_tasks_are_coming_also_beside_an_old_transaction(queue: Queue, connect_q
 
 
 @pytest.mark.usefixtures("another_notifies")
-def test_claims_that_look_again_in_vain_come_ever_later(
+def test_claim_in_vain_is_told_to_look_again_as_long_as_tasks_are_being_committed(
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
-    producer = connect_queue()
-    pauses = []
-    with producer.connection.transaction():
-        producer.add(account_id=queue.account)
-        producer.run(HOLD)
-        for _ in range(8):
-            assert queue.claim(worker, 10) == []
-            pauses.append(queue.value("SELECT contentq.next_claim_in()") / SOON)
-        assert pauses == [1, 2, 4, 8, 16, 32, 64, 64]
-
-        queue.add()
-        assert len(queue.claim(worker, 10)) == 1
-        assert queue.value("SELECT contentq.next_claim_in()") == SOON
-
-
-@pytest.mark.usefixtures("another_notifies")
-def test_claim_that_finds_enough_need_not_look_again(
-    queue: Queue, connect_queue: Callable[[], Queue], worker: int
-) -> None:
-    queue.add()
+    """Also one that is made in another session than the last, and one that has found some."""
     producer = connect_queue()
     with producer.connection.transaction():
         producer.add(account_id=queue.account)
         producer.run(HOLD)
-        assert len(queue.claim(worker, 1)) == 1
-        assert queue.value("SELECT contentq.next_claim_in()") != SOON
+        for session in (queue, queue, connect_queue()):
+            assert session.claim_and_wait(worker, 10) == ([], SOON)
+
+        ready = queue.add()
+        assert queue.claim_and_wait(worker, 10) == ([ready], SOON)
 
 
 @pytest.mark.usefixtures("another_notifies")
@@ -378,13 +361,3 @@ def test_failure_that_is_retried_at_once_wakes_and_one_that_waits_does_not(queue
     (row,) = queue.claim(task.worker)
     assert queue.fail(Held(task.worker, task.id, row["attempt"]), retry_after="1 hour") == "pending"
     assert heard(listener) == []
-
-
-def test_pause_of_an_account_that_is_ended_wakes(queue: Queue, listener: Queue) -> None:
-    account = queue.add_account(paused_until="infinity")
-    queue.add(account_id=account)
-    heard(listener)
-
-    queue.run("UPDATE accounts SET paused_until = NULL WHERE id = %s", account)
-
-    assert heard(listener) == [""]

@@ -35,6 +35,7 @@ def test_worker_is_registered_with_what_it_says_of_itself(queue: Queue) -> None:
         "version": "1.2",
         "draining": False,
         "login": queue.value("SELECT session_user::text"),
+        "categories": None,
     }
     assert queue.value("SELECT clock_timestamp() - %s < interval '10 seconds'", row["heartbeat_at"])
 
@@ -44,6 +45,29 @@ def test_id_of_a_worker_is_never_used_twice(queue: Queue) -> None:
     deregister(queue, first)
 
     assert queue.register() != first
+
+
+def test_worker_claims_the_categories_that_it_is_registered_with(queue: Queue) -> None:
+    blog, news, _other = (queue.add(category=category) for category in ("blog", "news", None))
+    register = "SELECT contentq.register_worker('host', 42, 8, 'my:handler', categories => %s)"
+    worker = queue.value(register, ["blog", "news"])
+
+    assert queue.values("SELECT categories FROM contentq.workers") == [["blog", "news"]]
+    assert [row["id"] for row in queue.claim(worker, 10, ["news"])] == [news]
+    assert [row["id"] for row in queue.claim(worker, 10)] == [blog]
+
+
+def test_worker_of_no_category_at_all_is_refused(queue: Queue) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        queue.run("SELECT contentq.register_worker('host', 42, 8, 'my:handler', categories => '{}')")
+
+
+def test_what_a_worker_remembers_is_gone_with_it(queue: Queue, worker: int) -> None:
+    assert queue.values("SELECT worker_id FROM contentq.claimers") == [worker]
+
+    deregister(queue, worker)
+
+    assert queue.values("SELECT worker_id FROM contentq.claimers") == []
 
 
 def test_worker_without_slots_is_refused(queue: Queue) -> None:
@@ -101,7 +125,7 @@ def test_worker_that_row_security_keeps_from_rows_is_warned(queue: Queue) -> Non
     name = queue.value("SELECT 'contentq_test_' || current_database()")
     queue.run(f"CREATE ROLE {name}")
     try:
-        queue.run(f"GRANT ALL ON contentq.workers TO {name}")
+        queue.run(f"GRANT ALL ON contentq.workers, contentq.claimers TO {name}")
         queue.run(f"GRANT USAGE ON SCHEMA contentq, {queue.schema} TO {name}")
         queue.run("ALTER TABLE content_generation_tasks ENABLE ROW LEVEL SECURITY")
         queue.run(f"GRANT EXECUTE ON FUNCTION contentq.warn_of_row_security, contentq.shorten TO {name}")

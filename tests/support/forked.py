@@ -18,17 +18,24 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
-from contentq.cli.main import run as contentq
+import alembic.config
+import contentq.cli.main
+
+Done: TypeAlias = subprocess.CompletedProcess[str]
 
 _DEFAULT = (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD, signal.SIGUSR1)
 """Signals that a new program does not handle itself."""
 
 
 class ForkedProgram(subprocess.Popen[bytes]):
-    """A Popen whose process runs a function instead of a program."""
+    """A Popen whose process runs a function instead of a program.
+
+    Of its options it takes cwd, env, start_new_session and the three streams.
+    """
 
     def __init__(self, main: Callable[[], Any], arguments: list[str], **options: Any) -> None:
         self._main = main
@@ -41,28 +48,38 @@ class ForkedProgram(subprocess.Popen[bytes]):
             warnings.simplefilter("ignore")  # of forking beside threads
             self.pid = os.fork()
         if self.pid == 0:
+            if options[20]:
+                os.setsid()
             _become(self._main, args, cwd, env, streams=(pipes[0], pipes[3], pipes[5]))
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
 
-def start_contentq(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    """Starts `contentq` with the options of Popen."""
-    return ForkedProgram(contentq, ["contentq", *arguments], **options)
+@dataclass(frozen=True)
+class Forked:
+    """A program by its main function, which reads sys.argv."""
+
+    name: str
+    main: Callable[[], Any]
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Starts it with the options of Popen."""
+        return ForkedProgram(self.main, [self.name, *arguments], **options)
+
+    def run(self, *arguments: str, stdin: str = "", timeout: float = 120, **options: Any) -> Done:
+        """Runs it to its end, with pipes and the options of Popen."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with self.start(*arguments, **pipes, **options) as process:
+            try:
+                out, err = process.communicate(stdin.encode(), timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return Done([self.name, *arguments], process.returncode, out.decode(), err.decode())
 
 
-def run_contentq(
-    *arguments: str, stdin: bytes = b"", timeout: float = 120, **options: Any
-) -> subprocess.CompletedProcess[bytes]:
-    """Runs `contentq` to its end, with pipes and the options of Popen."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with start_contentq(*arguments, **pipes, **options) as process:
-        try:
-            out, err = process.communicate(stdin, timeout)
-        except BaseException:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(["contentq", *arguments], process.returncode, out, err)
+CONTENTQ = Forked("contentq", contentq.cli.main.run)
+ALEMBIC = Forked("alembic", alembic.config.main)
 
 
 def _become(

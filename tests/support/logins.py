@@ -1,4 +1,7 @@
-"""Logins of a test: users of the server with rights of their own, in sessions of their own."""
+"""Logins of a test: users of the server with rights of their own, in sessions of their own.
+
+SET ROLE would leave session_user as it is.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,7 @@ class Logins:
         """Drops all of them."""
         self._administrator.run("RESET ROLE")
         for name in self.names:
+            self._run("REASSIGN OWNED BY {} TO CURRENT_USER", sql.Identifier(name))
             self._run("DROP OWNED BY {}", sql.Identifier(name))
             self._run("DROP ROLE {}", sql.Identifier(name))
 

@@ -116,9 +116,10 @@ class Queue:
         return wait
 
     def claim_and_wait(self, worker: int, max_tasks: int = 1) -> tuple[list[int], timedelta | None]:
-        """Claims tasks and asks when to claim again, in one statement as workers do; returns ids and the answer."""
+        """Claims tasks and asks when to claim again, in one statement as workers do; the ids and the answer."""
         *claimed, (_, wait) = self.connection.execute(
-            "SELECT id, NULL::interval FROM contentq.claim(%s, %s) UNION ALL SELECT NULL, contentq.next_claim_in(%s)",
+            "SELECT id, NULL::interval FROM contentq.claim(%s, %s) "
+            "UNION ALL SELECT NULL, contentq.next_claim_in(%s)",
             [worker, max_tasks, worker],
         ).fetchall()
         return [row[0] for row in claimed], wait

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import pytest
-from contentq.database.connect import connect
 from contentq.database.grants import ROLES
 from contentq.database.locations import SQL
-from psycopg.conninfo import make_conninfo
 
 from tests.support.programs import client
 from tests.support.queue import Queue
@@ -40,27 +38,3 @@ def applied_roles(queue: Queue, server: Server, dsn: str) -> Iterator[None]:
                 queue.run(f"REASSIGN OWNED BY {role} TO CURRENT_USER")
                 queue.run(f"DROP OWNED BY {role}")
                 queue.run(f"DROP ROLE {role}")
-
-
-@contextmanager
-def login(queue: Queue, dsn: str, *roles: str, name: str = "user") -> Iterator[str]:
-    """A login that has these roles, gone afterwards; gives its DSN. SET ROLE would leave session_user as it is."""
-    name = f"{queue.connection.info.dbname}_{name}"
-    queue.run(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'" + (f" IN ROLE {', '.join(roles)}" if roles else ""))
-    try:
-        yield make_conninfo(dsn, user=name, password="secret")
-    finally:
-        queue.run("RESET ROLE")
-        queue.run(f"REASSIGN OWNED BY {name} TO CURRENT_USER")
-        queue.run(f"DROP OWNED BY {name}")
-        queue.run(f"DROP ROLE {name}")
-
-
-@contextmanager
-def logged_in(queue: Queue, dsn: str, *roles: str, name: str = "user") -> Iterator[Queue]:
-    """A session of such a login."""
-    with (
-        login(queue, dsn, *roles, name=name) as own,
-        closing(connect(own, "contentq test", plain=True)) as connection,
-    ):
-        yield Queue(connection)

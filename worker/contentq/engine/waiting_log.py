@@ -14,6 +14,9 @@ log = logging.getLogger("contentq.worker")
 LOGGED = 400
 """Characters of it that go to the log."""
 
+BLOCKED = 1.0
+"""Seconds without any task after which it is no pace that the worker has waited for."""
+
 
 class WaitingLog:
     """Told of each claim; what is in the way is logged in the words of contentq.waits_for()."""
@@ -32,7 +35,8 @@ class WaitingLog:
         """
         now = time.monotonic()
         if claimed.waits_for is None:
-            if self._kind and (not self._brings_some or now - self._seen_at >= self._quiet):
+            is_blocked = not self._brings_some and now - self._since >= BLOCKED
+            if self._kind and (is_blocked or now - self._seen_at >= self._quiet):
                 log.info("waiting no longer for=%s after=%.1fs", self._what, now - self._since)
                 self._kind = ""
             return
