@@ -103,7 +103,7 @@ BEGIN
             INTO seen
             FROM (
                 SELECT s.*
-                FROM (SELECT DISTINCT unnest(choose_in_order.categories) AS category) AS c
+                FROM unnest(choose_in_order.categories) AS c (category)
                 CROSS JOIN LATERAL (
                     SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
                     FROM public.content_generation_tasks AS t

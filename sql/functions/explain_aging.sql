@@ -33,7 +33,8 @@ BEGIN
                    count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
                    row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
             FROM contentq.aged_tasks(
-                clock_timestamp() - settings.aging, explain_aging.categories, explain_aging.held, '{}', settings.deadlines) AS w
+                clock_timestamp() - settings.aging, explain_aging.categories, explain_aging.held, settings.deadlines, 1000) AS w
+            WHERE w.may_start
             GROUP BY w.account_id
         ) AS n
     ) AS c;

@@ -3,7 +3,7 @@
 -- slots, busy: of all workers that claim its category.
 -- Locks: nothing. Returns: whether the next claim of this worker gives its account a slot before any other of its priority;
 --                          and a line about shares for a task that is not the next.
--- The window of accounts is the one that a claim of this worker for one task looks at.
+-- It looks at the accounts that a claim of this worker for one task looks at first.
 CREATE OR REPLACE FUNCTION contentq.explain_fair(
     task public.content_generation_tasks,
     worker contentq.workers,
@@ -24,34 +24,53 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    lowest constant bigint := -9223372036854775808;
     by_deadline constant boolean := (SELECT s.deadlines FROM contentq.settings AS s);
-    after_account constant bigint := (
-        SELECT (c.memory->>'after_account')::bigint FROM contentq.claimers AS c WHERE c.worker_id = (worker).id
-    );
     own_id constant bigint := (task).account_id;
+    turn bigint[];
+    looked_at record;
+    account_ids bigint[];
+    shares integer[];
+    running integer[];
+    rooms integer[];
+    started integer[];
+    place integer;
     own record;
-    first record;
-    passed bigint[] := '{}';
-    others bigint;
     share_now integer;
 BEGIN
+    SELECT ARRAY[(c.memory->'turns'->(task).priority::text->>0)::bigint, (c.memory->'turns'->(task).priority::text->>1)::bigint]
+    INTO turn
+    FROM contentq.claimers AS c
+    WHERE c.worker_id = (worker).id;
+    SELECT f.*
+    INTO looked_at
+    FROM contentq.fair_accounts(
+        (task).priority, coalesce(turn[1] - 1, lowest), NULL, 64, explain_fair.held, '{}') AS f;
+    account_ids := looked_at.account_ids;
+    shares := looked_at.shares;
+    running := looked_at.running;
+    rooms := looked_at.rooms;
+    IF turn[1] IS NOT NULL AND cardinality(account_ids) < 64 THEN
+        SELECT f.*
+        INTO looked_at
+        FROM contentq.fair_accounts(
+            (task).priority, lowest, turn[1], 64 - cardinality(account_ids), explain_fair.held, '{}') AS f;
+        account_ids := account_ids || looked_at.account_ids;
+        shares := shares || looked_at.shares;
+        running := running || looked_at.running;
+        rooms := rooms || looked_at.rooms;
+    END IF;
+    started := array_fill(0, ARRAY[cardinality(account_ids)]);
+    IF account_ids[1] = turn[1] THEN
+        started[1] := turn[2];
+    END IF;
+
     -- Accounts that have nothing for this worker, or no budget left, are passed over.
     FOR round IN 1..10 LOOP
-        SELECT w.account_ids[p.place] AS account_id, w.running[p.place] AS running
-        INTO first
-        FROM (
-            SELECT array_agg(f.account_id ORDER BY f.place) AS account_ids,
-                   array_agg(f.running ORDER BY f.place) AS running,
-                   contentq.fair_quotas(
-                       1, array_agg(f.share ORDER BY f.place), array_agg(f.running ORDER BY f.place),
-                       array_agg(f.max_running - f.running ORDER BY f.place),
-                       array_agg(f.first_submitted_at ORDER BY f.place)) AS quotas
-            FROM contentq.fair_accounts((task).priority, 64, explain_fair.held, after_account) AS f
-            WHERE f.account_id <> ALL (passed)
-        ) AS w
-        CROSS JOIN LATERAL (SELECT array_position(w.quotas, 1) AS place) AS p;
-        EXIT WHEN first.account_id IS NULL OR first.account_id = own_id;
-        EXIT WHEN coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = first.account_id) > 0, true)
+        EXIT WHEN cardinality(account_ids) = 0;
+        place := (contentq.fair_quotas(1, shares, running, rooms, started)).last_place;
+        EXIT WHEN account_ids[place] = own_id;
+        EXIT WHEN coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
             AND EXISTS (
                 SELECT
                 FROM (
@@ -60,44 +79,55 @@ BEGIN
                     WHERE t.status = 'pending'
                       AND t.scheduled_at IS NULL
                       AND (10 - t.priority) = 10 - (task).priority
-                      AND t.account_id = first.account_id
+                      AND t.account_id = account_ids[place]
                     ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
                     LIMIT 1000
                 ) AS w
-                WHERE w.attempt < 2147483647
+                WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
                   AND ((worker).categories IS NULL OR w.category = ANY ((worker).categories))
-                  AND (w.timeout_at IS NULL
-                       OR w.timeout_at > clock_timestamp() + CASE WHEN by_deadline THEN contentq.median_duration(w.category)
-                                                                  ELSE interval '0' END)
+                  AND NOT (by_deadline
+                           AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
             );
-        passed := passed || first.account_id;
-        first := NULL;
+        account_ids := account_ids[:place - 1] || account_ids[place + 1:];
+        shares := shares[:place - 1] || shares[place + 1:];
+        running := running[:place - 1] || running[place + 1:];
+        rooms := rooms[:place - 1] || rooms[place + 1:];
+        started := started[:place - 1] || started[place + 1:];
+        place := NULL;
     END LOOP;
-    is_first := coalesce(first.account_id = own_id, false) AND explain_fair.own_ahead = 0;
+    is_first := coalesce(account_ids[place] = own_id, false) AND explain_fair.own_ahead = 0;
+    IF is_first THEN
+        RETURN;
+    END IF;
 
-    SELECT a.share, a.max_running, count(t.id) AS running
+    SELECT a.share,
+           (SELECT count(*)
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'processing'
+              AND t.account_id = a.id) AS running
     INTO own
     FROM public.accounts AS a
-    LEFT JOIN public.content_generation_tasks AS t ON t.account_id = a.id AND t.status = 'processing'
-    WHERE a.id = own_id
-    GROUP BY a.id;
-    -- What its slots would be if all those that these accounts have were shared out anew.
-    SELECT count(*),
-           (contentq.fair_quotas(
-               least(greatest(explain_fair.slots - explain_fair.busy + sum(f.running), 0), 10000)::integer,
-               array_agg(f.share ORDER BY f.place), array_agg(0 ORDER BY f.place), array_agg(f.max_running ORDER BY f.place),
-               array_agg(f.first_submitted_at ORDER BY f.place))
-           )[min(f.place) FILTER (WHERE f.account_id = own_id)]
-    INTO others, share_now
-    FROM contentq.fair_accounts((task).priority, 500, explain_fair.held) AS f;
+    WHERE a.id = own_id;
+    -- What it would have if all slots that these accounts have were shared out anew.
+    SELECT f.* INTO looked_at FROM contentq.fair_accounts((task).priority, lowest, NULL, 500, explain_fair.held, '{}') AS f;
+    IF own_id = ANY (looked_at.account_ids) THEN
+        SELECT (contentq.fair_quotas(
+                   least(greatest(explain_fair.slots - explain_fair.busy + sum(u.running), 0), 10000)::integer,
+                   array_agg(u.share ORDER BY u.place), array_agg(0 ORDER BY u.place),
+                   array_agg(u.room + u.running ORDER BY u.place), array_agg(0 ORDER BY u.place))
+               ).quotas[array_position(looked_at.account_ids, own_id)]
+        INTO share_now
+        FROM unnest(looked_at.shares, looked_at.running, looked_at.rooms) WITH ORDINALITY AS u (share, running, room, place);
+    END IF;
     line := format('account %s runs %s', own_id, own.running)
         || CASE WHEN explain_fair.slots = 0 OR share_now IS NULL THEN ''
-                ELSE format(' and its share now is %s of %s slots (accounts with ready tasks: %s, share of this one: %s)',
-                            share_now, explain_fair.slots, others, own.share) END
+                ELSE format(' and its share now is %s of %s slots (accounts with ready tasks: %s%s, share of this one: %s)',
+                            share_now, explain_fair.slots, cardinality(looked_at.account_ids),
+                            CASE WHEN cardinality(looked_at.account_ids) = 500 THEN ' or more' ELSE '' END, own.share) END
         || CASE explain_fair.own_ahead WHEN 0 THEN '' WHEN 1 THEN '; 1 of its own tasks is ahead'
                 ELSE format('; %s of its own tasks are ahead', explain_fair.own_ahead) END
-        || CASE WHEN first.account_id <> own_id
-                THEN format('; account %s, which runs %s, has the next slot', first.account_id, first.running)
+        || CASE WHEN account_ids[place] <> own_id
+                THEN format('; account %s, which runs %s, has the next slot', account_ids[place], running[place])
                 ELSE '' END
         || format('; for a larger share: contentq accounts set %s --share %s', own_id, own.share + 1);
 END;
