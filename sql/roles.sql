@@ -175,12 +175,15 @@ DECLARE
             "close_gate", "maintain"
         ],
         "contentq_operator": [
-            "cancel", "requeue", "explain", "gate_closure_text", "spent_this_month", "backoff", "open_gate",
-            "close_gate", "set_gate", "gate_wait", "gate_state", "gate_pace", "gate_cycle", "gate_running", "gate_totals", "sweep_timeouts", "rescue_dead_workers", "promote_scheduled", "cleanup", "maintain"
+            "cancel", "requeue", "open_gate", "close_gate", "set_gate", "sweep_timeouts", "rescue_dead_workers",
+            "promote_scheduled", "cleanup", "maintain"
         ],
-        "contentq_reader": [
-            "explain", "gate_closure_text", "spent_this_month", "backoff", "gate_wait", "gate_state", "gate_pace",
-            "gate_cycle", "gate_running", "gate_totals"
+        "contentq_operator, contentq_reader": [
+            "explain", "explain_waiting", "explain_own", "explain_account", "explain_workers", "explain_fleet",
+            "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
+            "is_ready", "held_accounts", "account_room", "median_duration", "ready_accounts", "fair_accounts",
+            "fair_quotas", "aged_tasks", "worker_wait", "waits_for", "failing_wait", "gate_wait", "gate_state", "gate_pace",
+            "gate_cycle", "gate_running", "gate_totals", "gate_closure_text", "spent_this_month", "backoff"
         ]
     }';
     ours oid[];
@@ -261,7 +264,7 @@ BEGIN
         WHERE p.oid = ANY (ours)
           AND NOT p.prosecdef
     LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', each.functions, each.role);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', each.functions, each.role);
     END LOOP;
     RAISE NOTICE 'gave %, contentq_definer the rights that sql/roles.sql lists, and no others', roles;
 END;

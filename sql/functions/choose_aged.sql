@@ -31,39 +31,13 @@ DECLARE
 BEGIN
     WHILE cardinality(chosen) < choose_aged.max_tasks LOOP
         SELECT count(*) AS read,
-               array_agg(w.id ORDER BY w.submitted_at, w.id) FILTER (
-                   WHERE w.account_id <> ALL (choose_aged.held)
-                     AND w.id <> ALL (choose_aged.taken || chosen)
-                     AND NOT (choose_aged.by_deadline
-                              AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+               array_agg(a.id ORDER BY a.submitted_at, a.id) FILTER (
+                   WHERE a.may_start
+                     AND a.id <> ALL (choose_aged.taken || chosen)
                ) AS free
         INTO seen
-        FROM generate_series(1, 10) AS p (priority)
-        CROSS JOIN LATERAL (
-            (SELECT t.id::bigint AS id, t.account_id, t.category, t.timeout_at, t.submitted_at
-             FROM public.content_generation_tasks AS t
-             WHERE choose_aged.categories IS NULL
-               AND t.status = 'pending'
-               AND t.scheduled_at IS NULL
-               AND t.priority = p.priority
-               AND t.submitted_at < choose_aged.submitted_before
-             ORDER BY t.priority DESC, t.submitted_at, t.id
-             LIMIT size)
-            UNION ALL
-            SELECT s.*
-            FROM unnest(choose_aged.categories) AS c (category)
-            CROSS JOIN LATERAL (
-                SELECT t.id::bigint AS id, t.account_id, t.category, t.timeout_at, t.submitted_at
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'pending'
-                  AND t.scheduled_at IS NULL
-                  AND (10 - t.priority) = 10 - p.priority
-                  AND t.category = c.category
-                  AND t.submitted_at < choose_aged.submitted_before
-                ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
-                LIMIT size
-            ) AS s
-        ) AS w;
+        FROM contentq.aged_tasks(
+            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size) AS a;
         chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
         EXIT WHEN seen.read < size OR size = 1000;
         size := 1000;

@@ -55,41 +55,19 @@ BEGIN
         -- The next accounts: those above the position, and when there are no more, those from the lowest on.
         added := 0;
         WHILE has_more AND added < window_size LOOP
-            SELECT count(*)::integer AS number,
-                   (count(*) FILTER (WHERE NOT r.is_held))::integer AS free,
-                   max(r.account_id) AS last_account,
-                   coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
-                       AS account_ids,
-                   array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL) AS shares,
-                   array_agg(a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL) AS running,
-                   array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL)
-                       AS rooms
+            SELECT f.*
             INTO next_accounts
-            FROM contentq.ready_accounts(choose_fair.urgency, position, window_size - added, choose_fair.held) AS r
-            LEFT JOIN LATERAL (
-                SELECT o.share, o.max_running,
-                       -- Tasks that the same claim has chosen before run as well.
-                       (SELECT count(*)::integer
-                        FROM public.content_generation_tasks AS t
-                        WHERE t.status = 'processing'
-                          AND t.account_id = o.id)
-                       + (SELECT count(*)::integer
-                          FROM public.content_generation_tasks AS t
-                          WHERE t.id = ANY (choose_fair.taken)
-                            AND t.account_id + 0 = o.id) AS running
-                FROM public.accounts AS o
-                WHERE o.id = r.account_id
-                -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
-                LIMIT 1
-            ) AS a ON NOT r.is_held AND coalesce(NOT is_around OR r.account_id < first_account, true);
+            FROM contentq.fair_accounts(
+                choose_fair.urgency, position, CASE WHEN is_around THEN first_account END, window_size - added,
+                choose_fair.held, choose_fair.taken) AS f;
             account_ids := account_ids || next_accounts.account_ids;
             shares := shares || next_accounts.shares;
             running := running || next_accounts.running;
             rooms := rooms || next_accounts.rooms;
             position := next_accounts.last_account;
-            looked_at := looked_at + next_accounts.number;
+            looked_at := looked_at + next_accounts.looked_at;
             has_more := looked_at < 1000 OR cardinality(account_ids) = 0;
-            IF next_accounts.free < window_size - added AND next_accounts.number < 5000 THEN
+            IF next_accounts.free < window_size - added AND next_accounts.looked_at < 5000 THEN
                 has_more := has_more AND NOT is_around;
                 is_around := true;
                 position := lowest;

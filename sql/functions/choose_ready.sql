@@ -25,6 +25,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
+    -- Each once: of one that is named twice, each task would be found twice.
+    only_categories constant text[] := CASE
+        WHEN choose_ready.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(choose_ready.categories))
+    END;
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
@@ -66,7 +70,7 @@ BEGIN
     look_again := false;
 
     IF settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
-        AND choose_ready.categories IS NULL AND cardinality(held) = 0
+        AND only_categories IS NULL AND cardinality(held) = 0
     THEN
         SELECT f.* INTO first FROM contentq.choose_first(choose_ready.max_tasks, remembered->'places') AS f;
         part := first.chosen;
@@ -83,7 +87,7 @@ BEGIN
                 part := contentq.choose_aged(
                     CASE WHEN choose_ready.max_tasks = 1 THEN (random() < 0.5)::integer
                          ELSE (choose_ready.max_tasks - cardinality(chosen) + 1) / 2 END,
-                    now_ - settings.aging, choose_ready.categories, held, chosen, settings.deadlines);
+                    now_ - settings.aging, only_categories, held, chosen, settings.deadlines);
             END IF;
             urgency := 11;
             WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
@@ -101,7 +105,7 @@ BEGIN
                     INTO fair
                     FROM contentq.choose_fair(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        choose_ready.categories, held, chosen || part, settings.deadlines,
+                        only_categories, held, chosen || part, settings.deadlines,
                         ARRAY[(remembered->'turns'->urgency::text->>0)::bigint,
                               (remembered->'turns'->urgency::text->>1)::bigint]) AS f;
                     part := part || fair.chosen;
@@ -112,7 +116,7 @@ BEGIN
                 IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
                     part := part || contentq.choose_in_order(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        choose_ready.categories, held, chosen || part, settings.deadlines);
+                        only_categories, held, chosen || part, settings.deadlines);
                 END IF;
             END LOOP;
         END IF;

@@ -22,8 +22,7 @@ SELECT id, priority AS prio, account_id AS account, to_char(submitted_at, 'MM-DD
        CASE WHEN length(line) > 40 THEN left(line, 37) || '...' ELSE line END AS topic
 FROM contentq.tasks, regexp_replace(topic, '\s+', ' ', 'g') AS line
 WHERE status = 'pending' AND scheduled_at IS NULL
-  AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.blocked_accounts
-                               WHERE greatest(paused_until, over_budget_until) > clock_timestamp()))
+  AND account_id <> ALL (ARRAY(SELECT account_id FROM contentq.paused_accounts))
 ORDER BY priority DESC, submitted_at, id
 LIMIT 10
 \g (format=wrapped)

@@ -1,23 +1,42 @@
--- The accounts whose tasks are not claimed now, those with the most waiting first.
+-- The accounts whose tasks are not claimed now, those with the most waiting first. Of those at their cap, those with tasks that
+-- wait.
 CREATE OR REPLACE VIEW contentq.paused_accounts WITH (security_invoker = true) AS
 SELECT
     h.account_id,
-    CASE WHEN length(a.name) > 30 THEN left(a.name, 27) || '...' ELSE a.name END AS name,
+    left(h.name, 30) AS name,
     concat_ws(
         ', ',
-        CASE WHEN h.paused_until > clock_timestamp() THEN 'paused' END,
-        CASE WHEN h.over_budget_until > clock_timestamp() THEN 'budget used up' END
+        CASE WHEN h.paused_until IS NOT NULL THEN 'paused' END,
+        CASE WHEN h.over_budget_until IS NOT NULL THEN 'budget used up' END,
+        CASE WHEN h.is_at_cap THEN format('at its cap: %s of %s run', h.running, h.max_running) END
     ) AS why,
     date_trunc('second', greatest(h.paused_until, h.over_budget_until)) AS until,
-    (SELECT count(*)
-     FROM public.content_generation_tasks AS t
-     WHERE t.account_id = h.account_id
-       AND t.status = 'pending') AS pending
-FROM contentq.blocked_accounts AS h
-LEFT JOIN public.accounts AS a ON a.id = h.account_id
-WHERE greatest(h.paused_until, h.over_budget_until) > clock_timestamp()
-ORDER BY pending DESC, h.account_id;
+    h.pending
+FROM (
+    SELECT a.id::bigint AS account_id, a.name, b.paused_until, b.over_budget_until, a.max_running, r.running,
+           coalesce(r.running >= a.max_running, false) AS is_at_cap, w.pending
+    FROM public.accounts AS a
+    LEFT JOIN contentq.blocked_accounts AS b ON b.account_id = a.id
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS running
+        FROM public.content_generation_tasks AS t
+        WHERE t.account_id = a.id
+          AND t.status = 'processing'
+    ) AS r
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS pending
+        FROM public.content_generation_tasks AS t
+        WHERE t.account_id = a.id
+          AND t.status = 'pending'
+    ) AS w
+    WHERE b.account_id IS NOT NULL
+       OR a.max_running IS NOT NULL
+) AS h
+WHERE h.paused_until IS NOT NULL
+   OR h.over_budget_until IS NOT NULL
+   OR h.is_at_cap AND h.pending > 0
+ORDER BY h.pending DESC, h.account_id;
 
 COMMENT ON VIEW contentq.paused_accounts IS
-    'Accounts whose tasks are not claimed now, since they are paused or have used up their monthly budget: until when '
-    '(infinity: until someone resumes them), and how many tasks wait.';
+    'Accounts whose tasks are not claimed now, since they are paused, have used up their monthly budget, or are at their cap '
+    '(max_running): until when (infinity: until someone resumes them), and how many tasks wait.';

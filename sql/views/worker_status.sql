@@ -9,6 +9,7 @@ SELECT
         WHEN w.heartbeat_at < clock_timestamp() - s.heartbeat_timeout THEN 'silent'
         WHEN w.draining THEN 'draining'
         WHEN held.busy >= w.slots THEN 'full'
+        WHEN waiting.why IS NOT NULL THEN 'waits'
         WHEN held.busy > 0 THEN 'working'
         ELSE 'idle'
     END AS state,
@@ -19,6 +20,8 @@ SELECT
     CASE WHEN length(w.handler) > 30 THEN left(w.handler, 27) || '...' ELSE w.handler END AS handler,
     w.version,
     w.gate,
+    w.categories,
+    CASE WHEN NOT w.draining THEN waiting.why END AS waits_for,
     held.locked
 FROM contentq.workers AS w
 CROSS JOIN contentq.settings AS s
@@ -35,8 +38,10 @@ CROSS JOIN LATERAL (
     WHERE t.worker_id = w.id
       AND t.status = 'processing'
 ) AS held
+CROSS JOIN LATERAL (SELECT contentq.waits_for(w.id) AS why) AS waiting
 ORDER BY w.started_at, w.id;
 
 COMMENT ON VIEW contentq.worker_status IS
-    'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since '
-    'the last heartbeat; locked: its tasks whose row another session has locked now, so that they cannot be reported.';
+    'Registered workers: idle, working, waits, full, draining or silent; busy of slots, by the tasks held; seconds since the '
+    'last heartbeat; the categories that it claims, NULL for all; waits_for: what keeps it from beginning a task; locked: its '
+    'tasks whose row another session has locked now, so that they cannot be reported.';

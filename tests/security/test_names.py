@@ -48,6 +48,10 @@ COMMANDS: dict[str, list[list[str]]] = {
     "requeue": [["requeue", "later", "--note", "a note"]],
     "pause": [["pause", "--account", "Ada", "--for", "1h"], ["pause", "--gate", "a"], ["pause", "--all"]],
     "resume": [["resume", "--account", "Ada"], ["resume", "--gate", "a"], ["resume", "--all"]],
+    "accounts set": [
+        ["accounts", "set", "Ada", "--share", "2"],
+        ["accounts", "set", "1", "--max-running", "none"],
+    ],
     "stats": [["stats"], ["stats", "--json"]],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d"]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -17,6 +18,22 @@ def in_utc(queue: Queue) -> None:
     queue.run("SET TIME ZONE 'UTC'")
 
 
+def claiming(queue: Queue, categories: list[str]) -> int:
+    """A worker that claims these categories."""
+    query = "SELECT contentq.register_worker('host', 1, 10, 'template', categories => %s)"
+    return int(queue.value(query, categories))
+
+
+def add_many(queue: Queue, account: int, number: int) -> None:
+    """Many old tasks of an account."""
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, submitted_at) "
+        "SELECT %s, '2001-01-01' FROM generate_series(1, %s)",
+        account,
+        number,
+    )
+
+
 @pytest.fixture
 def idle(queue: Queue) -> int:
     """A worker that would claim anything."""
@@ -27,21 +44,49 @@ def test_unknown_task(queue: Queue) -> None:
     assert queue.values("SELECT contentq.explain('task-unknown')") == ["there is no task task-unknown"]
 
 
-def test_task_in_whose_way_nothing_stands(queue: Queue, idle: int) -> None:
+def test_task_that_is_next_names_the_worker_that_takes_it(queue: Queue, idle: int) -> None:
     task = queue.add()
 
-    assert queue.explain(task) == [
-        "nothing stands in its way: it is about to be claimed, unless the workers claim other categories only"
+    assert queue.explain(task) == [f"ready: the next claim of worker {idle} takes it"]
+    assert [row["id"] for row in queue.claim(idle)] == [task]
+
+
+def test_every_worker_that_may_take_it_next_is_named_or_counted(queue: Queue) -> None:
+    workers = sorted(queue.register() for _ in range(4))
+
+    (line,) = queue.explain(queue.add())
+
+    first, second, third = workers[:3]
+    assert line == f"ready: the next claim of worker {first} or {second} or {third} or 1 others takes it"
+
+
+def test_category_that_no_live_worker_claims(queue: Queue) -> None:
+    claiming(queue, ["b", "a"])
+    claiming(queue, ["it's", "a"])
+    queue.silence(claiming(queue, ["blog"]))
+
+    assert queue.explain(queue.add(category="blog")) == [
+        "no live worker claims category 'blog': the live workers (2) claim 'a', 'b', 'it''s'",
+    ]
+    assert queue.explain(queue.add()) == [
+        "no live worker claims tasks without a category: the live workers (2) claim 'a', 'b', 'it''s'",
+        "1 ready task is ahead of it (priority, then submitted_at), of account 1",
     ]
 
 
-def test_category_that_no_worker_may_claim_is_named(queue: Queue, idle: int) -> None:
-    task = queue.add(category="blog")
+def test_what_is_ahead_is_what_the_worker_claims_of_which_least_is_ahead(queue: Queue) -> None:
+    everything, only_b = queue.register(), claiming(queue, ["b"])
+    queue.add(category="a")
+    queue.add(category="a")
+    task, later = queue.add(category="b"), queue.add(category="b")
 
-    assert queue.explain(task) == [
-        "nothing stands in its way: it is about to be claimed, unless the workers claim other categories "
-        "than 'blog'"
+    assert queue.explain(task) == [f"ready: the next claim of worker {only_b} takes it"]
+    assert queue.explain(later) == [
+        "1 ready task is ahead of it in categories b (priority, then submitted_at), of account 1"
     ]
+    queue.silence(only_b)
+    assert queue.explain(later) == ["3 ready tasks are ahead of it (priority, then submitted_at), of account 1"]
+    assert [row["id"] for row in queue.claim(everything, 4)][-1] == later
 
 
 def test_running_task_names_its_worker_progress_and_deadline(queue: Queue) -> None:
@@ -155,12 +200,14 @@ def test_task_that_waits_for_its_retry_tells_what_went_wrong(queue: Queue) -> No
 
 
 def test_task_that_is_put_off_for_ever(queue: Queue, idle: int) -> None:
-    assert queue.explain(queue.add(scheduled_at="infinity")) == ["it is not due: scheduled_at is infinity"]
+    assert queue.explain(queue.add(scheduled_at="infinity")) == [
+        "it is not due: scheduled_at is infinity; to make it ready, set scheduled_at to NULL"
+    ]
 
 
 def test_task_whose_attempts_are_used_up(queue: Queue, idle: int) -> None:
     assert queue.explain(queue.add(attempt=2147483647)) == [
-        "its attempt is the highest there is: it is never claimed"
+        "its attempt is the highest there is: it is never claimed; insert it anew"
     ]
 
 
@@ -171,7 +218,9 @@ def test_task_whose_attempts_are_used_up(queue: Queue, idle: int) -> None:
 def test_paused_account(queue: Queue, idle: int, until: str, said: str) -> None:
     account = queue.add_account(paused_until=until)
 
-    assert queue.explain(queue.add(account_id=account)) == [f"account {account} is paused {said}"]
+    assert queue.explain(queue.add(account_id=account)) == [
+        f"account {account} is paused {said}; to end that: contentq resume --account {account}"
+    ]
 
 
 def test_budget_that_is_used_up(queue: Queue, idle: int) -> None:
@@ -190,46 +239,103 @@ def test_budget_that_is_used_up(queue: Queue, idle: int) -> None:
     )
 
 
+def test_cap_that_is_reached(queue: Queue, idle: int) -> None:
+    account = queue.add_account(max_running=2)
+    for _ in range(2):
+        queue.running(idle, account_id=account)
+    task = queue.add(account_id=account)
+
+    (line,) = queue.explain(task)
+
+    assert line == (
+        f"account {account} is at its cap: 2 of max_running 2 run; to let one more start: contentq accounts set {account} "
+        "--max-running 3"
+    )
+    assert queue.claim(idle) == []
+    queue.run("UPDATE accounts SET max_running = 3 WHERE id = %s", account)
+    assert queue.explain(task)[0].startswith("ready")
+
+
+def test_room_under_a_cap_that_tasks_ahead_take(queue: Queue, idle: int) -> None:
+    account = queue.add_account(max_running=1)
+    first, task = queue.add(account_id=account), queue.add(account_id=account)
+
+    assert queue.explain(first)[0].startswith("ready")
+    assert queue.explain(task) == [
+        f"1 ready task is ahead of it (priority, then submitted_at), of account {account}",
+        f"account {account} may start 1 more (max_running 1), which its own tasks ahead of this one take; to let more "
+        f"start: contentq accounts set {account} --max-running 2",
+    ]
+    assert [row["id"] for row in queue.claim(idle, 10)] == [first]
+
+
 def test_everyone_paused(queue: Queue, idle: int) -> None:
     task = queue.add()
+    queue.register()
     queue.close_gate("*", "infinity")
 
     (line,) = queue.explain(task)
 
-    assert line == "all workers are paused, until someone opens it: SELECT contentq.open_gate('*')"
-    queue.run(line.partition(": ")[2])
-    assert queue.explain(task)[0].startswith("nothing stands in its way")
+    assert line == (
+        "all live workers (2) wait: gate *: closed, until someone opens it: SELECT contentq.open_gate('*')"
+    )
+    queue.run(line.rpartition(": ")[2])
+    assert queue.explain(task)[0].startswith("ready")
 
 
-def test_closed_gate_that_live_workers_have(queue: Queue, idle: int) -> None:
+def test_closed_gate_of_every_live_worker(queue: Queue, idle: int) -> None:
     task = queue.add()
-    queue.register(gate=GATE)
+    other = queue.register(gate=GATE)
     queue.silence(queue.register(gate=GATE))
-    queue.silence(queue.register(gate="no one's"))
-    for key in (GATE, "no one's", "unknown"):
+    for key in (GATE, "no one's"):
         queue.close_gate(key, "1 hour", "429")
 
     (line,) = queue.explain(task)
 
     assert re.fullmatch(
-        rf"gate api\.example \(live workers that have it: 2\) is closed until {TIME}; the reason: 429", line
+        rf"all live workers \(2\) wait: gate api\.example: closed until {TIME}; the reason: 429", line
     )
+    free = queue.register(gate="another")
+    assert queue.explain(task) == [f"ready: the next claim of worker {free} takes it"]
+    queue.run("UPDATE contentq.workers SET categories = '{other}' WHERE id = %s", free)
+    first, second = sorted([idle, other])
+    assert queue.explain(task)[0].startswith(f"workers {first} and {second} wait: gate api.example: closed until")
 
 
-def test_gate_that_was_closed_a_moment_ago(queue: Queue, idle: int) -> None:
-    task = queue.add()
-    queue.register(gate=GATE)
-    queue.close_gate(GATE, "0 seconds", "429")
+def test_pace_of_a_gate_tells_how_long_it_takes(queue: Queue, idle: int) -> None:
+    queue.run("SELECT contentq.set_gate(%s, requests_per_minute => 60)", GATE)
+    first, second, *_, last = (queue.add() for _ in range(300))
 
-    (line,) = queue.explain(task)
+    assert queue.explain(first)[0].startswith("ready")
+    assert queue.explain(second) == [
+        "1 ready task is ahead of it (priority, then submitted_at), of account 1; it waits for its turn at 1.00 a second, "
+        "some 2 seconds"
+    ]
+    assert queue.explain(last)[0].endswith(
+        ", of account 1; it waits for its turn at 1.00 a second, some 5 minutes"
+    )
+    assert len(queue.claim(idle, 5)) == 1
+    assert queue.explain(second) == [f"worker {idle} waits: gate {GATE}: its turn at 1.00 a second"]
+
+
+def test_cap_of_a_gate_that_is_reached(queue: Queue, idle: int) -> None:
+    queue.run("SELECT contentq.set_gate(%s, max_running => 1)", GATE)
+    queue.running(idle)
+
+    assert queue.explain(queue.add()) == [f"worker {idle} waits: gate {GATE}: 1 of 1 running"]
+
+
+def test_worker_that_has_only_failed(queue: Queue, idle: int) -> None:
+    for _ in range(5):
+        queue.fail(queue.running(idle), "segmentation fault", retry_after="1 hour")
+
+    (line,) = queue.explain(queue.add())
 
     assert re.fullmatch(
-        r"gate api\.example \(live workers that have it: 2\) was closed 00:00:0\d ago, and its workers begin "
-        r"tasks as fast as the provider lets them; the reason: 429",
+        rf"worker {idle} waits: it has only failed: 5 quick failures in a row; it tries one task at a time, the next in "
+        r"0\.\d s; its log and contentq\.recent_failures say why",
         line,
     )
-    queue.run("UPDATE contentq.gates SET closed_at = closed_at - interval '1 minute'")
-    assert queue.explain(task)[0].startswith("nothing stands in its way")
 
 
 @pytest.mark.parametrize("why", ["none", "silent", "draining"])
@@ -247,9 +353,25 @@ def test_full_workers(queue: Queue) -> None:
     queue.running(queue.register(slots=1))
     task = queue.add()
 
-    assert queue.explain(task) == ["all live workers (2) are full: 2 of 2 slots are taken"]
+    assert queue.explain(task) == [
+        "all live workers (2) are full: 2 of 2 slots are taken; start more workers, or with more slots (--concurrency)"
+    ]
     queue.register(slots=1)
-    assert queue.explain(task)[0].startswith("nothing stands in its way")
+    assert queue.explain(task)[0].startswith("ready")
+
+
+def test_row_that_another_session_has_locked(queue: Queue, idle: int, connect_queue: Callable[[], Queue]) -> None:
+    task, other = queue.add(), connect_queue()
+    with other.connection.transaction():
+        other.run("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", task)
+        pid = other.value("SELECT pg_backend_pid()")
+
+        (line,) = queue.explain(task)
+
+        assert line.startswith("another session has locked its row")
+        assert line.endswith(f"WHERE pid = {pid}")
+        assert queue.claim(idle) == []
+    assert queue.explain(task)[0].startswith("ready")
 
 
 def test_tasks_ahead_are_those_that_a_claim_takes_first(queue: Queue, idle: int) -> None:
@@ -260,33 +382,99 @@ def test_tasks_ahead_are_those_that_a_claim_takes_first(queue: Queue, idle: int)
     queue.add(submitted_at=early, priority=10, scheduled_at="2999-01-01")
     paused = queue.add_account(paused_until="infinity")
     queue.add(submitted_at=early, priority=10, account_id=paused)
-    assert queue.explain(task)[0].startswith("nothing stands in its way")
+    assert queue.explain(task)[0].startswith("ready")
 
     queue.add(submitted_at=late, priority=6)
-    assert queue.explain(task) == ["1 ready task is ahead of it (priority, then submitted_at)"]
+    assert queue.explain(task) == ["1 ready task is ahead of it (priority, then submitted_at), of account 1"]
 
-    queue.add(submitted_at=early, priority=5)
-    assert queue.explain(task) == ["2 ready tasks are ahead of it (priority, then submitted_at)"]
+    queue.add(submitted_at=early, priority=5, account_id=queue.add_account())
+    queue.add(submitted_at=early, priority=10, scheduled_at="2001-01-01")
+    assert queue.explain(task) == [
+        "3 ready tasks are ahead of it (priority, then submitted_at): 2 of account 1, 1 of account 3"
+    ]
+    assert [row["id"] for row in queue.claim(idle, 4)][-1] == task
 
 
-@pytest.mark.parametrize("of_a_paused_account", [False, True])
-def test_counting_ends_at_ten_thousand(queue: Queue, idle: int, of_a_paused_account: bool) -> None:
-    queue.run(
-        "INSERT INTO content_generation_tasks (account_id, submitted_at) "
-        "SELECT %s, '2001-01-01' FROM generate_series(1, 10001)",
-        queue.account,
-    )
-    if of_a_paused_account:
-        queue.add(account_id=queue.add_account(paused_until="infinity"), priority=10)
+def test_tasks_ahead_under_a_cap_are_those_that_may_start(queue: Queue, idle: int) -> None:
+    capped = queue.add_account(max_running=2)
+    for _ in range(5):
+        queue.add(account_id=capped)
+    task = queue.add()
+
+    assert queue.explain(task) == [
+        f"2 ready tasks are ahead of it (priority, then submitted_at), of account {capped}"
+    ]
+    assert queue.claim(idle, 3)[-1]["id"] == task
+
+
+def test_counting_ends_at_ten_thousand(queue: Queue, idle: int) -> None:
+    add_many(queue, queue.account, 10_001)
 
     assert queue.explain(queue.add()) == [
-        "10000 or more ready tasks are ahead of it (priority, then submitted_at), "
-        "those of blocked accounts included"
+        "10000 or more ready tasks are ahead of it (priority, then submitted_at), of account 1"
     ]
 
 
+def test_any_number_of_tasks_of_a_paused_account_does_not_hide_the_others(queue: Queue, idle: int) -> None:
+    add_many(queue, queue.add_account(paused_until="infinity"), 10_001)
+    first, second = queue.add(), queue.add()
+
+    assert queue.explain(first)[0].startswith("ready")
+    assert queue.explain(second)[0].startswith("1 ready task is ahead of it")
+
+
+def test_fair_order_tells_shares_and_own_tasks_ahead(queue: Queue, idle: int) -> None:
+    queue.run("UPDATE contentq.settings SET claim_order = 'fair'")
+    ada, grace = queue.account, queue.add_account(share=3)
+    for _ in range(3):
+        queue.add()
+    queue.claim(idle, 3)
+    mine, last = [queue.add() for _ in range(4)], queue.add(account_id=grace)
+
+    assert queue.explain(last) == [f"ready: the next claim of worker {idle} takes it"]
+    assert queue.explain(mine[3]) == [
+        f"account {ada} runs 3 and its share now is 3 of 10 slots (accounts with ready tasks: 2, share of this one: 1); 3 of its "
+        f"own tasks are ahead; account {grace}, which runs 0, has the next slot; for a larger share: contentq accounts set "
+        f"{ada} --share 2"
+    ]
+    urgent = queue.add(priority=6)
+    assert queue.explain(urgent)[0].startswith("ready")
+    assert queue.explain(last)[0] == f"1 ready task is ahead of it (priority), of account {ada}"
+
+
+def test_deadlines_order_what_is_ahead_and_name_what_cannot_be_met(queue: Queue, idle: int) -> None:
+    queue.run("UPDATE contentq.settings SET deadlines = true")
+    queue.run("INSERT INTO contentq.durations (category, median) VALUES ('slow', '10 minutes')")
+    soon = queue.value("SELECT clock_timestamp() + interval '5 minutes'")
+    whenever = queue.add()
+    hopeless, hurried = queue.add(category="slow", timeout_at=soon), queue.add(timeout_at=soon)
+
+    assert queue.explain(hurried)[0].startswith("ready")
+    assert queue.explain(whenever) == [
+        "1 ready task is ahead of it (priority, then the deadline, then submitted_at), of account 1"
+    ]
+    assert re.match(
+        rf"it cannot finish by its deadline \({TIME}, in \d{3}\.\d s\): tasks of category 'slow' take 600\.0 s \(median\)",
+        queue.explain(hopeless)[0],
+    )
+
+
+def test_aging_tells_who_has_every_other_slot(queue: Queue, idle: int) -> None:
+    queue.run("UPDATE contentq.settings SET aging = '1 hour'")
+    old = [queue.add(priority=1, submitted_at=f"2001-01-0{day}") for day in (1, 2)]
+    urgent = queue.add(priority=10)
+
+    assert queue.explain(urgent) == [
+        "every other slot is for tasks that have waited for longer than settings.aging (01:00:00): 2"
+    ]
+    assert queue.explain(old[1])[1] == (
+        "it has waited for longer than settings.aging (01:00:00): every other slot is for such tasks, of which 1 is ahead "
+        "of it"
+    )
+
+
 def test_all_reasons_are_told(queue: Queue) -> None:
-    account = queue.add_account(monthly_budget=0, paused_until="infinity")
+    account = queue.add_account(monthly_budget=0, paused_until="infinity", max_running=0)
     queue.register(gate=GATE)
     queue.add(priority=10)
     task = queue.add(account_id=account, timeout_at="2001-01-01")
@@ -295,4 +483,6 @@ def test_all_reasons_are_told(queue: Queue) -> None:
 
     lines = queue.explain(task)
 
-    assert [line.split()[0] for line in lines] == ["its", "account", "account", "all", "gate", "1"]
+    assert [line.split()[0] for line in lines] == ["its", "account", "account", "account", "worker", "1"]
+    assert "gate *: closed" in lines[4]
+    assert f"gate {GATE}: closed" in lines[4]

@@ -103,6 +103,11 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
             print_line()
         rows = [_choose_columns(name, row) for row in found[name]]
         print_table(PARTS[name], rows, f"{PARTS[name]}: none", give_way=GIVE_WAY.get(name, []))
+        waiting = [row for row in found[name] if name == "worker_status" and row["state"] == "waits"]
+        if waiting:
+            print_line()
+            shown = [{"id": row["id"], "waits for": row["waits_for"]} for row in waiting]
+            print_table("workers that wait", shown, "", give_way=["waits for"])
 
 
 def _choose_columns(view: str, row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from contentq.errors import ContentQueueError
-from contentq.queue.reading import Connection, read_values
+from contentq.queue.reading import Connection, read_row, read_value, read_values
 from contentq.task import LARGEST_ID
 
 EXTERNAL = "external:"
@@ -17,6 +20,17 @@ MOST_SHOWN = 5
 
 _BY_EXTERNAL_ID = "SELECT id FROM contentq.accounts WHERE external_id = %s"
 _BY_NAME = "SELECT id FROM contentq.accounts WHERE name = %s ORDER BY id LIMIT %s"
+
+_SET_LIMITS = """
+    UPDATE contentq.accounts
+    SET share = CASE WHEN %(set_share)s THEN %(share)s ELSE share END,
+        max_running = CASE WHEN %(set_max_running)s THEN %(max_running)s ELSE max_running END,
+        monthly_budget = CASE WHEN %(set_monthly_budget)s THEN %(monthly_budget)s ELSE monthly_budget END
+    WHERE id = %(id)s
+    RETURNING share, max_running, monthly_budget"""
+
+LIMITS = ("share", "max_running", "monthly_budget")
+"""The columns of an account that say how much of the queue it may have."""
 
 
 def find_account(connection: Connection, named: str) -> int:
@@ -41,3 +55,18 @@ def find_account(connection: Connection, named: str) -> int:
         ids = ", ".join(map(str, found[:MOST_SHOWN])) + (" and more" if len(found) > MOST_SHOWN else "")
         raise ContentQueueError(f"several accounts are named {named!r}: {ids}; give the id of the one you mean")
     return int(found[0])
+
+
+def set_limits(connection: Connection, account: int, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes limits of an account, by their columns, and wakes workers; returns all of them.
+
+    Raises ContentQueueError when there is no such account.
+    """
+    values = {name: changes.get(name) for name in LIMITS}
+    set_or_not = {f"set_{name}": name in changes for name in LIMITS}
+    limits = read_row(connection, _SET_LIMITS, {"id": account, **values, **set_or_not})
+    if limits is None:
+        raise ContentQueueError(f"there is no account {account}")
+    if changes:
+        read_value(connection, "SELECT pg_notify('contentq_ready', '')", [])
+    return limits

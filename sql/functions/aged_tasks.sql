@@ -1,0 +1,61 @@
+-- Lists the first ready tasks of each priority that have waited for longer than settings.aging.
+-- Called by: choose_aged(), explain_aging().
+-- submitted_before: those that count. categories, held: as in choose_in_order(). by_deadline: not those that cannot finish by
+-- their deadline. number: so many of each priority; with categories, of each of these in it.
+-- Locks: nothing. Returns: the tasks, in no order, and whether they may start.
+CREATE OR REPLACE FUNCTION contentq.aged_tasks(
+    submitted_before timestamptz,
+    categories text[],
+    held bigint[],
+    by_deadline boolean,
+    number integer
+)
+RETURNS TABLE (id bigint, account_id bigint, submitted_at timestamptz, may_start boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_incremental_sort = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT w.id, w.account_id, w.submitted_at,
+           w.account_id <> ALL (aged_tasks.held)
+           AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
+           AND NOT (aged_tasks.by_deadline
+                    AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+    FROM generate_series(1, 10) AS p (priority)
+    CROSS JOIN LATERAL (
+        (SELECT t.id::bigint AS id, t.account_id::bigint AS account_id, t.category, t.timeout_at, t.submitted_at, t.attempt
+         FROM public.content_generation_tasks AS t
+         WHERE aged_tasks.categories IS NULL
+           AND t.status = 'pending'
+           AND t.scheduled_at IS NULL
+           AND t.priority = p.priority
+           AND t.submitted_at < aged_tasks.submitted_before
+         ORDER BY t.priority DESC, t.submitted_at, t.id
+         LIMIT aged_tasks.number)
+        UNION ALL
+        SELECT s.*
+        FROM unnest(aged_tasks.categories) AS c (category)
+        CROSS JOIN LATERAL (
+            SELECT t.id::bigint AS id, t.account_id::bigint AS account_id, t.category, t.timeout_at, t.submitted_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (10 - t.priority) = 10 - p.priority
+              AND t.category = c.category
+              AND t.submitted_at < aged_tasks.submitted_before
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT aged_tasks.number
+        ) AS s
+    ) AS w;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.aged_tasks(timestamptz, text[], bigint[], boolean, integer) IS
+    'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';

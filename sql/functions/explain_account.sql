@@ -1,0 +1,49 @@
+-- Tells why no task of an account may start.
+-- Called by: explain(). held: what held_accounts() returns. Locks: nothing. Returns: a line for each reason; none when one may.
+CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, held bigint[])
+RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+AS $$
+DECLARE
+    account_id constant bigint := (account).id;
+    running bigint;
+    spent numeric;
+BEGIN
+    IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
+        RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
+                           CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
+                                ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
+                           account_id);
+    END IF;
+    IF contentq.account_room(account) > 0 THEN
+        RETURN;
+    END IF;
+    IF (account).max_running IS NOT NULL THEN
+        SELECT count(*)
+        INTO running
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'processing'
+          AND t.account_id = (explain_account.account).id;
+        IF running >= (account).max_running THEN
+            RETURN NEXT format('account %s is at its cap: %s of max_running %s run; to let one more start: contentq accounts '
+                               'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
+        END IF;
+    END IF;
+    IF (account).monthly_budget IS NOT NULL THEN
+        spent := contentq.spent_this_month(account_id);
+        IF spent >= (account).monthly_budget THEN
+            RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
+                               'accounts.monthly_budget is raised', account_id, round(spent, 4), (account).monthly_budget,
+                               (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month')
+                               AT TIME ZONE 'UTC');
+        END IF;
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.explain_account(public.accounts, bigint[]) IS
+    'Internal: why no task of an account may start, a line for each reason.';

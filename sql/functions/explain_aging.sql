@@ -1,0 +1,56 @@
+-- Tells how settings.aging changes the place of a task.
+-- Called by: explain_order(). categories, held: as in choose_in_order().
+-- Locks: nothing. Returns: whether it is the first of the tasks that have waited for longer than that, or there is none; and
+--                          a line, unless there is none.
+CREATE OR REPLACE FUNCTION contentq.explain_aging(
+    task public.content_generation_tasks,
+    categories text[],
+    held bigint[],
+    OUT is_first boolean,
+    OUT line text
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    settings contentq.settings;
+    aged record;
+BEGIN
+    SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
+    SELECT coalesce(sum(least(c.number, c.room)), 0) AS number, coalesce(sum(least(c.ahead, c.room)), 0) AS ahead
+    INTO aged
+    FROM (
+        SELECT n.*,
+               CASE WHEN n.place <= 200
+                    THEN (SELECT contentq.account_room(a)
+                          FROM public.accounts AS a
+                          WHERE a.id = n.account_id
+                            AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+        FROM (
+            SELECT w.account_id, count(*) AS number,
+                   count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
+                   row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
+            FROM contentq.aged_tasks(
+                clock_timestamp() - settings.aging, explain_aging.categories, explain_aging.held, settings.deadlines, 1000) AS w
+            WHERE w.may_start
+            GROUP BY w.account_id
+        ) AS n
+    ) AS c;
+
+    IF (task).submitted_at < clock_timestamp() - settings.aging THEN
+        is_first := aged.ahead = 0;
+        line := format('it has waited for longer than settings.aging (%s): every other slot is for such tasks, of which %s %s '
+                       'ahead of it', settings.aging, aged.ahead, CASE aged.ahead WHEN 1 THEN 'is' ELSE 'are' END);
+    ELSE
+        is_first := aged.number = 0;
+        line := CASE WHEN aged.number > 0
+                     THEN format('every other slot is for tasks that have waited for longer than settings.aging (%s): %s',
+                                 settings.aging, aged.number) END;
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.explain_aging(public.content_generation_tasks, text[], bigint[]) IS
+    'Internal: how settings.aging changes the place of a task.';

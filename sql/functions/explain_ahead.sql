@@ -1,0 +1,75 @@
+-- Counts the ready tasks that a claim in strict order takes before a task, by account.
+-- Called by: explain_order(). categories, held: as in choose_in_order(). most: so many are read at most.
+-- Locks: nothing.
+-- Returns: accounts, and of each how many of a higher priority and of the same are ahead and may start by its cap and its
+--          budget (which is looked at for the 200 with the most); and whether these are all.
+CREATE OR REPLACE FUNCTION contentq.explain_ahead(
+    task public.content_generation_tasks,
+    categories text[],
+    held bigint[],
+    most integer,
+    OUT account_ids bigint[],
+    OUT urgent bigint[],
+    OUT equal bigint[],
+    OUT are_all boolean
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    by_deadline constant boolean := (SELECT s.deadlines FROM contentq.settings AS s);
+    -- Once, since a category that is named twice is a stream twice.
+    distinct_categories constant text[] := CASE
+        WHEN explain_ahead.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(explain_ahead.categories))
+    END;
+    priorities integer[];
+    accounts bigint[];
+BEGIN
+    FOR round IN 1..2 LOOP
+        SELECT array_agg(g.account_id), array_agg(least(g.urgent, g.room)),
+               array_agg(least(g.urgent + g.equal, g.room) - least(g.urgent, g.room)),
+               coalesce(sum(g.read), 0) < explain_ahead.most
+        INTO account_ids, urgent, equal, are_all
+        FROM (
+            SELECT c.*,
+                   CASE WHEN c.place <= 200
+                        THEN (SELECT contentq.account_room(a)
+                              FROM public.accounts AS a
+                              WHERE a.id = c.account_id
+                                AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+            FROM (
+                SELECT b.account_id, count(*) AS read,
+                       count(*) FILTER (WHERE b.may_start AND b.priority > (task).priority) AS urgent,
+                       count(*) FILTER (WHERE b.may_start AND b.priority = (task).priority) AS equal,
+                       row_number() OVER (ORDER BY count(*) FILTER (WHERE b.may_start) DESC, b.account_id) AS place
+                FROM contentq.explain_before(
+                    task, distinct_categories, explain_ahead.held, by_deadline, explain_ahead.most, priorities, accounts) AS b
+                GROUP BY b.account_id
+            ) AS c
+        ) AS g;
+        EXIT WHEN are_all OR cardinality(explain_ahead.held) = 0 OR round = 2;
+
+        -- Claims go past long runs of tasks that are held, and so does this: by the accounts that are not.
+        SELECT array_agg(l.priority), array_agg(l.account_id)
+        INTO priorities, accounts
+        FROM (
+            SELECT p.priority, r.account_id
+            FROM generate_series((task).priority, 10) AS p (priority)
+            CROSS JOIN LATERAL contentq.ready_accounts(
+                p.priority, -9223372036854775808, 1001, explain_ahead.held) AS r
+            WHERE NOT r.is_held
+            LIMIT 1001
+        ) AS l;
+        EXIT WHEN cardinality(accounts) > 1000;
+        accounts := coalesce(accounts, '{}');
+    END LOOP;
+    account_ids := coalesce(account_ids, '{}');
+    urgent := coalesce(urgent, '{}');
+    equal := coalesce(equal, '{}');
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.explain_ahead(public.content_generation_tasks, text[], bigint[], integer) IS
+    'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';

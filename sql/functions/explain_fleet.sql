@@ -1,0 +1,47 @@
+-- Lists the live workers, those first that claim a category, and what keeps these from beginning a task.
+-- Called by: explain(). Locks: nothing.
+-- Returns: each worker that was heard and is not draining: how many tasks it has, whether it claims the category, and why it
+--          may begin none (NULL when it may). Only of the first 50 is that looked at, and place counts them: a worker of
+--          each gate comes before the second of any.
+CREATE OR REPLACE FUNCTION contentq.explain_fleet(category text)
+RETURNS TABLE (worker contentq.workers, busy integer, suits boolean, why text, place bigint)
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+    WITH running AS (
+        SELECT t.worker_id, count(*)::integer AS busy
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'processing'
+          AND t.worker_id IS NOT NULL
+        GROUP BY t.worker_id
+    ),
+    live AS (
+        SELECT w AS worker, w.id, w.gate, coalesce(r.busy, 0) AS busy,
+               coalesce(w.categories IS NULL OR explain_fleet.category = ANY (w.categories), false) AS suits
+        FROM contentq.workers AS w
+        CROSS JOIN contentq.settings AS s
+        LEFT JOIN running AS r ON r.worker_id = w.id
+        WHERE w.heartbeat_at >= clock_timestamp() - s.heartbeat_timeout
+          AND NOT w.draining
+    ),
+    in_order AS (
+        SELECT g.*, row_number() OVER (ORDER BY g.suits DESC, g.of_gate, g.id) AS place
+        FROM (
+            SELECT l.*, row_number() OVER (PARTITION BY l.suits, l.gate, l.busy >= (l.worker).slots ORDER BY l.id) AS of_gate
+            FROM live AS l
+        ) AS g
+    )
+    SELECT o.worker, o.busy, o.suits,
+           CASE
+               WHEN o.suits AND o.place <= 50
+               THEN (SELECT string_agg(r.why, '; ') FROM contentq.worker_wait(o.worker) AS r)
+           END,
+           o.place
+    FROM in_order AS o
+    ORDER BY o.place;
+$$;
+
+COMMENT ON FUNCTION contentq.explain_fleet(text) IS
+    'Internal: the live workers, whether they claim a category, and why they may begin no task.';

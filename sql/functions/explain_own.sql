@@ -1,0 +1,57 @@
+-- Tells why a task that waits may not start by itself, whatever its account and the workers.
+-- Called by: explain(). Locks: nothing. Returns: a line for each reason; none when it is ready, or due and about to be.
+CREATE OR REPLACE FUNCTION contentq.explain_own(task public.content_generation_tasks)
+RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    median constant interval := contentq.median_duration((task).category);
+    blocker integer;
+BEGIN
+    IF (task).timeout_at <= now_ THEN
+        RETURN NEXT format('its deadline has passed (%s): it is about to become timeout',
+                           date_trunc('second', (task).timeout_at));
+    ELSIF (task).timeout_at <= now_ + median AND (SELECT s.deadlines FROM contentq.settings AS s) THEN
+        RETURN NEXT format('it cannot finish by its deadline (%s, in %s s): tasks %s take %s s (median), and it is about to '
+                           'become timeout; to give it more time, raise timeout_at',
+                           date_trunc('second', (task).timeout_at),
+                           round(extract(epoch FROM (task).timeout_at - now_)::numeric, 1),
+                           coalesce('of category ' || quote_literal((task).category), 'without a category'),
+                           round(extract(epoch FROM median)::numeric, 1));
+    END IF;
+
+    IF (task).scheduled_at = 'infinity' THEN
+        RETURN NEXT 'it is not due: scheduled_at is infinity; to make it ready, set scheduled_at to NULL';
+    ELSIF (task).scheduled_at > now_ THEN
+        RETURN NEXT format('it is not due for %s: scheduled_at is %s%s',
+                           date_trunc('second', (task).scheduled_at - now_),
+                           date_trunc('second', (task).scheduled_at),
+                           CASE WHEN (task).attempt > 0
+                                THEN ', since the last attempt ended with: ' || (task).error_message END);
+    END IF;
+
+    IF NOT contentq.is_ready((task).status, NULL, NULL, (task).attempt) THEN
+        RETURN NEXT 'its attempt is the highest there is: it is never claimed; insert it anew';
+    END IF;
+
+    -- As in worker_status: the xmax of a row is the transaction that has locked it last.
+    SELECT l.pid
+    INTO blocker
+    FROM public.content_generation_tasks AS t
+    JOIN pg_locks AS l ON l.transactionid = t.xmax
+    WHERE t.id = (task).id
+      AND l.locktype = 'transactionid'
+      AND l.granted
+      AND l.pid <> pg_backend_pid()
+    LIMIT 1;
+    IF FOUND THEN
+        RETURN NEXT format('another session has locked its row, and claims leave it out until that session''s transaction '
+                           'ends: see SELECT * FROM pg_stat_activity WHERE pid = %s', blocker);
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.explain_own(public.content_generation_tasks) IS
+    'Internal: why a task that waits may not start by itself, a line for each reason.';

@@ -1,0 +1,63 @@
+-- Looks at the next accounts between which a claim in fair order shares out what may run, of one priority.
+-- Called by: choose_fair(), explain_fair(). Locks: nothing.
+-- after_account, below_account: those with ids between these; below_account NULL for all. number: so many that are not held.
+-- held: accounts of which nothing may start. taken: tasks that the same claim has chosen before: they run as well.
+-- Returns: how many it has looked at, how many of these are not held, and the id of the last one; and of those that are
+--          neither held nor out of range, in order of their ids: the id, the share, how many run, counted from the rows, and
+--          how many more may (NULL: any number).
+CREATE OR REPLACE FUNCTION contentq.fair_accounts(
+    urgency integer,
+    after_account bigint,
+    below_account bigint,
+    number integer,
+    held bigint[],
+    taken bigint[],
+    OUT looked_at integer,
+    OUT free integer,
+    OUT last_account bigint,
+    OUT account_ids bigint[],
+    OUT shares integer[],
+    OUT running integer[],
+    OUT rooms integer[]
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_incremental_sort = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT count(*)::integer,
+           (count(*) FILTER (WHERE NOT r.is_held))::integer,
+           max(r.account_id),
+           coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
+           coalesce(array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
+           coalesce(array_agg(a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
+           coalesce(array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
+    INTO looked_at, free, last_account, account_ids, shares, running, rooms
+    FROM contentq.ready_accounts(
+        fair_accounts.urgency, fair_accounts.after_account, fair_accounts.number, fair_accounts.held) AS r
+    LEFT JOIN LATERAL (
+        SELECT o.share, o.max_running,
+               (SELECT count(*)::integer
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                  AND t.account_id = o.id)
+               + (SELECT count(*)::integer
+                  FROM public.content_generation_tasks AS t
+                  WHERE t.id = ANY (fair_accounts.taken)
+                    AND t.account_id + 0 = o.id) AS running
+        FROM public.accounts AS o
+        WHERE o.id = r.account_id
+        -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
+        LIMIT 1
+    ) AS a ON NOT r.is_held AND coalesce(r.account_id < fair_accounts.below_account, true);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.fair_accounts(integer, bigint, bigint, integer, bigint[], bigint[]) IS
+    'Internal: the next accounts between which a claim in fair order shares out what may run, of one priority.';
