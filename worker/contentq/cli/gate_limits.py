@@ -59,8 +59,8 @@ def list_gates(options: GlobalOptions, /, as_json: bool) -> None:
 def set_limits(ctx: click.Context, /, key: str, as_json: bool, **given: Any) -> None:
     """Set what a provider allows, for all workers with this gate, and show it.
 
-    KEY is what workers name with --gate, or the host of their provider; * is every worker's. What is not given stays
-    as it is, and so does what contentq has learned of the provider.
+    KEY is what workers name with --gate, or the host of their provider; * is every worker's. What is not given
+    stays as it is, and so does what contentq has learned of the provider.
     """
     _set(ctx.obj, key, given_of(ctx, given), as_json)
 
