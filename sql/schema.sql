@@ -285,6 +285,59 @@ $$;
 
 COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps and budgets of their accounts let start.';
 
+-- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer) RETURNS TABLE(id bigint, account_id bigint, submitted_at timestamp with time zone, may_start boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT w.id, w.account_id, w.submitted_at,
+           w.account_id <> ALL (aged_tasks.held)
+           AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
+           AND NOT (aged_tasks.by_deadline
+                    AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+    FROM generate_series(1, 10) AS p (priority)
+    CROSS JOIN LATERAL (
+        (SELECT t.id::bigint AS id, t.account_id::bigint AS account_id, t.category, t.timeout_at, t.submitted_at, t.attempt
+         FROM public.content_generation_tasks AS t
+         WHERE aged_tasks.categories IS NULL
+           AND t.status = 'pending'
+           AND t.scheduled_at IS NULL
+           AND t.priority = p.priority
+           AND t.submitted_at < aged_tasks.submitted_before
+         ORDER BY t.priority DESC, t.submitted_at, t.id
+         LIMIT aged_tasks.number)
+        UNION ALL
+        SELECT s.*
+        FROM unnest(aged_tasks.categories) AS c (category)
+        CROSS JOIN LATERAL (
+            SELECT t.id::bigint AS id, t.account_id::bigint AS account_id, t.category, t.timeout_at, t.submitted_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (10 - t.priority) = 10 - p.priority
+              AND t.category = c.category
+              AND t.submitted_at < aged_tasks.submitted_before
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT aged_tasks.number
+        ) AS s
+    ) AS w;
+END;
+$$;
+
+-- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
+
 -- Name: anything_waits(text[], interval); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.anything_waits(categories text[], idle_for interval) RETURNS boolean
@@ -389,39 +442,13 @@ DECLARE
 BEGIN
     WHILE cardinality(chosen) < choose_aged.max_tasks LOOP
         SELECT count(*) AS read,
-               array_agg(w.id ORDER BY w.submitted_at, w.id) FILTER (
-                   WHERE w.account_id <> ALL (choose_aged.held)
-                     AND w.id <> ALL (choose_aged.taken || chosen)
-                     AND NOT (choose_aged.by_deadline
-                              AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+               array_agg(a.id ORDER BY a.submitted_at, a.id) FILTER (
+                   WHERE a.may_start
+                     AND a.id <> ALL (choose_aged.taken || chosen)
                ) AS free
         INTO seen
-        FROM generate_series(1, 10) AS p (priority)
-        CROSS JOIN LATERAL (
-            (SELECT t.id::bigint AS id, t.account_id, t.category, t.timeout_at, t.submitted_at
-             FROM public.content_generation_tasks AS t
-             WHERE choose_aged.categories IS NULL
-               AND t.status = 'pending'
-               AND t.scheduled_at IS NULL
-               AND t.priority = p.priority
-               AND t.submitted_at < choose_aged.submitted_before
-             ORDER BY t.priority DESC, t.submitted_at, t.id
-             LIMIT size)
-            UNION ALL
-            SELECT s.*
-            FROM unnest(choose_aged.categories) AS c (category)
-            CROSS JOIN LATERAL (
-                SELECT t.id::bigint AS id, t.account_id, t.category, t.timeout_at, t.submitted_at
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'pending'
-                  AND t.scheduled_at IS NULL
-                  AND (10 - t.priority) = 10 - p.priority
-                  AND t.category = c.category
-                  AND t.submitted_at < choose_aged.submitted_before
-                ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
-                LIMIT size
-            ) AS s
-        ) AS w;
+        FROM contentq.aged_tasks(
+            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size) AS a;
         chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
         EXIT WHEN seen.read < size OR size = 1000;
         size := 1000;
@@ -522,41 +549,19 @@ BEGIN
         -- The next accounts: those above the position, and when there are no more, those from the lowest on.
         added := 0;
         WHILE has_more AND added < window_size LOOP
-            SELECT count(*)::integer AS number,
-                   (count(*) FILTER (WHERE NOT r.is_held))::integer AS free,
-                   max(r.account_id) AS last_account,
-                   coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
-                       AS account_ids,
-                   array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL) AS shares,
-                   array_agg(a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL) AS running,
-                   array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL)
-                       AS rooms
+            SELECT f.*
             INTO next_accounts
-            FROM contentq.ready_accounts(choose_fair.urgency, position, window_size - added, choose_fair.held) AS r
-            LEFT JOIN LATERAL (
-                SELECT o.share, o.max_running,
-                       -- Tasks that the same claim has chosen before run as well.
-                       (SELECT count(*)::integer
-                        FROM public.content_generation_tasks AS t
-                        WHERE t.status = 'processing'
-                          AND t.account_id = o.id)
-                       + (SELECT count(*)::integer
-                          FROM public.content_generation_tasks AS t
-                          WHERE t.id = ANY (choose_fair.taken)
-                            AND t.account_id + 0 = o.id) AS running
-                FROM public.accounts AS o
-                WHERE o.id = r.account_id
-                -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
-                LIMIT 1
-            ) AS a ON NOT r.is_held AND coalesce(NOT is_around OR r.account_id < first_account, true);
+            FROM contentq.fair_accounts(
+                choose_fair.urgency, position, CASE WHEN is_around THEN first_account END, window_size - added,
+                choose_fair.held, choose_fair.taken) AS f;
             account_ids := account_ids || next_accounts.account_ids;
             shares := shares || next_accounts.shares;
             running := running || next_accounts.running;
             rooms := rooms || next_accounts.rooms;
             position := next_accounts.last_account;
-            looked_at := looked_at + next_accounts.number;
+            looked_at := looked_at + next_accounts.looked_at;
             has_more := looked_at < 1000 OR cardinality(account_ids) = 0;
-            IF next_accounts.free < window_size - added AND next_accounts.number < 5000 THEN
+            IF next_accounts.free < window_size - added AND next_accounts.looked_at < 5000 THEN
                 has_more := has_more AND NOT is_around;
                 is_around := true;
                 position := lowest;
@@ -888,6 +893,10 @@ CREATE FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, categ
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
+    -- Each once: of one that is named twice, each task would be found twice.
+    only_categories constant text[] := CASE
+        WHEN choose_ready.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(choose_ready.categories))
+    END;
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
@@ -929,7 +938,7 @@ BEGIN
     look_again := false;
 
     IF settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
-        AND choose_ready.categories IS NULL AND cardinality(held) = 0
+        AND only_categories IS NULL AND cardinality(held) = 0
     THEN
         SELECT f.* INTO first FROM contentq.choose_first(choose_ready.max_tasks, remembered->'places') AS f;
         part := first.chosen;
@@ -946,7 +955,7 @@ BEGIN
                 part := contentq.choose_aged(
                     CASE WHEN choose_ready.max_tasks = 1 THEN (random() < 0.5)::integer
                          ELSE (choose_ready.max_tasks - cardinality(chosen) + 1) / 2 END,
-                    now_ - settings.aging, choose_ready.categories, held, chosen, settings.deadlines);
+                    now_ - settings.aging, only_categories, held, chosen, settings.deadlines);
             END IF;
             urgency := 11;
             WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
@@ -964,7 +973,7 @@ BEGIN
                     INTO fair
                     FROM contentq.choose_fair(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        choose_ready.categories, held, chosen || part, settings.deadlines,
+                        only_categories, held, chosen || part, settings.deadlines,
                         ARRAY[(remembered->'turns'->urgency::text->>0)::bigint,
                               (remembered->'turns'->urgency::text->>1)::bigint]) AS f;
                     part := part || fair.chosen;
@@ -975,7 +984,7 @@ BEGIN
                 IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
                     part := part || contentq.choose_in_order(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        choose_ready.categories, held, chosen || part, settings.deadlines);
+                        only_categories, held, chosen || part, settings.deadlines);
                 END IF;
             END LOOP;
         END IF;
@@ -1633,19 +1642,9 @@ CREATE FUNCTION contentq.explain(task_id text) RETURNS SETOF text
     AS $$
 #variable_conflict use_column
 DECLARE
-    most_counted constant integer := 10000;
     now_ constant timestamptz := clock_timestamp();
     task public.content_generation_tasks;
-    account public.accounts;
-    held contentq.blocked_accounts;
-    spent numeric;
-    fleet record;
-    closed contentq.gates;
-    each record;
     held_by record;
-    counted bigint;
-    ahead bigint;
-    reasons integer := 0;
 BEGIN
     SELECT t.* INTO task FROM public.content_generation_tasks AS t WHERE t.task_id = explain.task_id;
     IF NOT FOUND THEN
@@ -1680,7 +1679,6 @@ BEGIN
         ELSIF task.timeout_at IS NOT NULL THEN
             RETURN NEXT format('its deadline is %s', date_trunc('second', task.timeout_at));
         END IF;
-        RETURN;
     ELSIF task.status <> 'pending' THEN
         RETURN NEXT format('it has ended: %s, %s', task.status,
                            date_trunc('second', coalesce(task.completed_at, task.updated_at)));
@@ -1696,138 +1694,919 @@ BEGIN
             RETURN NEXT format('its content was rejected; to have it revised: contentq requeue --note, or '
                                'SELECT contentq.requeue(%L, ''what to improve'')', task.task_id);
         END IF;
-        RETURN;
-    END IF;
-
-    IF task.timeout_at <= now_ THEN
-        RETURN NEXT format('its deadline has passed (%s): it is about to become timeout',
-                           date_trunc('second', task.timeout_at));
-        reasons := reasons + 1;
-    END IF;
-    IF task.scheduled_at = 'infinity' THEN
-        RETURN NEXT 'it is not due: scheduled_at is infinity';
-        reasons := reasons + 1;
-    ELSIF task.scheduled_at > now_ THEN
-        RETURN NEXT format('it is not due for %s: scheduled_at is %s%s',
-                           date_trunc('second', task.scheduled_at - now_),
-                           date_trunc('second', task.scheduled_at),
-                           CASE WHEN task.attempt > 0
-                                THEN ', since the last attempt ended with: ' || task.error_message END);
-        reasons := reasons + 1;
-    END IF;
-    IF task.attempt = 2147483647 THEN
-        RETURN NEXT 'its attempt is the highest there is: it is never claimed';
-        reasons := reasons + 1;
-    END IF;
-
-    SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = task.account_id;
-    SELECT h.* INTO held FROM contentq.blocked_accounts AS h WHERE h.account_id = task.account_id;
-    IF held.paused_until > now_ THEN
-        RETURN NEXT format('account %s is paused %s', task.account_id,
-                           CASE WHEN held.paused_until = 'infinity' THEN 'until someone resumes it'
-                                ELSE format('until %s', date_trunc('second', held.paused_until)) END);
-        reasons := reasons + 1;
-    END IF;
-    IF held.over_budget_until > now_ THEN
-        spent := contentq.spent_this_month(task.account_id);
-        RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
-                           'accounts.monthly_budget is raised', task.account_id, round(spent, 4),
-                           account.monthly_budget, date_trunc('second', held.over_budget_until));
-        reasons := reasons + 1;
-    END IF;
-
-    SELECT g.* INTO closed FROM contentq.gates AS g WHERE g.key = '*' AND g.opens_at > now_;
-    IF FOUND THEN
-        RETURN NEXT 'all workers are paused' || contentq.gate_closure_text(closed);
-        reasons := reasons + 1;
-    END IF;
-    FOR each IN
-        SELECT g AS gate, l.with_gate
-        FROM contentq.gates AS g
-        JOIN (
-            SELECT w.gate, count(*) AS with_gate
-            FROM contentq.workers AS w
-            CROSS JOIN contentq.settings AS s
-            WHERE w.heartbeat_at >= now_ - s.heartbeat_timeout
-            GROUP BY w.gate
-        ) AS l ON l.gate = g.key
-        WHERE g.key <> '*'
-          AND (g.opens_at > now_ OR g.closed_at > now_ - interval '1 minute')
-        ORDER BY g.key
-    LOOP
-        RETURN NEXT format('gate %s (live workers that have it: %s) ', (each.gate).key, each.with_gate)
-            || CASE
-                   WHEN (each.gate).opens_at > now_ THEN 'is closed' || contentq.gate_closure_text(each.gate)
-                   ELSE format('was closed %s ago, and its workers begin tasks as fast as the provider lets them%s',
-                               date_trunc('second', now_ - (each.gate).closed_at),
-                               coalesce('; the reason: ' || (each.gate).reason, ''))
-               END;
-        reasons := reasons + 1;
-    END LOOP;
-
-    SELECT count(*) AS alive,
-           coalesce(sum(w.slots), 0) AS slots,
-           coalesce(sum(b.busy), 0) AS busy,
-           count(*) FILTER (WHERE b.busy < w.slots) AS with_room
-    INTO fleet
-    FROM contentq.workers AS w
-    CROSS JOIN contentq.settings AS s
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS busy
-        FROM public.content_generation_tasks AS t
-        WHERE t.worker_id = w.id
-          AND t.status = 'processing'
-    ) AS b
-    WHERE NOT w.draining
-      AND w.heartbeat_at >= now_ - s.heartbeat_timeout;
-    IF fleet.alive = 0 THEN
-        RETURN NEXT 'there is no live worker: start one with contentq worker';
-        reasons := reasons + 1;
-    ELSIF fleet.with_room = 0 THEN
-        RETURN NEXT format('all live workers (%s) are full: %s of %s slots are taken',
-                           fleet.alive, fleet.busy, fleet.slots);
-        reasons := reasons + 1;
-    END IF;
-
-    IF task.scheduled_at IS NULL THEN
-        SELECT count(*), count(*) FILTER (WHERE h.account_id IS NULL)
-        INTO counted, ahead
-        FROM (
-            SELECT t.account_id, t.priority, t.submitted_at, t.id
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'pending'
-              AND t.scheduled_at IS NULL
-            ORDER BY t.priority DESC, t.submitted_at, t.id
-            LIMIT most_counted
-        ) AS first
-        LEFT JOIN contentq.blocked_accounts AS h
-            ON h.account_id = first.account_id
-            AND greatest(h.paused_until, h.over_budget_until) > now_
-        WHERE first.priority > task.priority
-           OR first.priority = task.priority
-              AND (first.submitted_at, first.id) < (task.submitted_at, task.id);
-        IF ahead > 0 OR counted = most_counted THEN
-            RETURN NEXT CASE
-                WHEN counted = most_counted
-                THEN format('%s or more ready tasks are ahead of it (priority, then submitted_at), those of blocked '
-                            'accounts included', counted)
-                ELSE format('%s ready %s ahead of it (priority, then submitted_at)',
-                            ahead, CASE WHEN ahead = 1 THEN 'task is' ELSE 'tasks are' END)
-            END;
-            reasons := reasons + 1;
-        END IF;
-    END IF;
-
-    IF reasons = 0 THEN
-        RETURN NEXT 'nothing stands in its way: it is about to be claimed, unless the workers claim other categories'
-                    || CASE WHEN task.category IS NULL THEN ' only' ELSE format(' than %L', task.category) END;
+    ELSE
+        RETURN QUERY SELECT w.line FROM contentq.explain_waiting(task) AS w (line);
     END IF;
 END;
 $$;
 
 -- Name: FUNCTION explain(task_id text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason: not due, paused, budget used up, gate closed, no live worker, all full, so many ahead of it; or what became of it.';
+COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason, by the same conditions as claim(): not due, paused, at a cap, budget used up, no worker that claims its category, a gate, all full, what is ahead of it; or what became of it.';
+
+-- Name: explain_account(public.accounts, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[]) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    account_id constant bigint := (account).id;
+    running bigint;
+    spent numeric;
+BEGIN
+    IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
+        RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
+                           CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
+                                ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
+                           account_id);
+    END IF;
+    IF contentq.account_room(account) > 0 THEN
+        RETURN;
+    END IF;
+    IF (account).max_running IS NOT NULL THEN
+        SELECT count(*)
+        INTO running
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'processing'
+          AND t.account_id = (explain_account.account).id;
+        IF running >= (account).max_running THEN
+            RETURN NEXT format('account %s is at its cap: %s of max_running %s run; to let one more start: contentq accounts '
+                               'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
+        END IF;
+    END IF;
+    IF (account).monthly_budget IS NOT NULL THEN
+        spent := contentq.spent_this_month(account_id);
+        IF spent >= (account).monthly_budget THEN
+            RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
+                               'accounts.monthly_budget is raised', account_id, round(spent, 4), (account).monthly_budget,
+                               (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month')
+                               AT TIME ZONE 'UTC');
+        END IF;
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION explain_account(account public.accounts, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[]) IS 'Internal: why no task of an account may start, a line for each reason.';
+
+-- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_aging(task public.content_generation_tasks, categories text[], held bigint[], OUT is_first boolean, OUT line text) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    settings contentq.settings;
+    aged record;
+BEGIN
+    SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
+    SELECT coalesce(sum(least(c.number, c.room)), 0) AS number, coalesce(sum(least(c.ahead, c.room)), 0) AS ahead
+    INTO aged
+    FROM (
+        SELECT n.*,
+               CASE WHEN n.place <= 200
+                    THEN (SELECT contentq.account_room(a)
+                          FROM public.accounts AS a
+                          WHERE a.id = n.account_id
+                            AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+        FROM (
+            SELECT w.account_id, count(*) AS number,
+                   count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
+                   row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
+            FROM contentq.aged_tasks(
+                clock_timestamp() - settings.aging, explain_aging.categories, explain_aging.held, settings.deadlines, 1000) AS w
+            WHERE w.may_start
+            GROUP BY w.account_id
+        ) AS n
+    ) AS c;
+
+    IF (task).submitted_at < clock_timestamp() - settings.aging THEN
+        is_first := aged.ahead = 0;
+        line := format('it has waited for longer than settings.aging (%s): every other slot is for such tasks, of which %s %s '
+                       'ahead of it', settings.aging, aged.ahead, CASE aged.ahead WHEN 1 THEN 'is' ELSE 'are' END);
+    ELSE
+        is_first := aged.number = 0;
+        line := CASE WHEN aged.number > 0
+                     THEN format('every other slot is for tasks that have waited for longer than settings.aging (%s): %s',
+                                 settings.aging, aged.number) END;
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION explain_aging(task public.content_generation_tasks, categories text[], held bigint[], OUT is_first boolean, OUT line text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_aging(task public.content_generation_tasks, categories text[], held bigint[], OUT is_first boolean, OUT line text) IS 'Internal: how settings.aging changes the place of a task.';
+
+-- Name: explain_ahead(public.content_generation_tasks, text[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    by_deadline constant boolean := (SELECT s.deadlines FROM contentq.settings AS s);
+    -- Once, since a category that is named twice is a stream twice.
+    distinct_categories constant text[] := CASE
+        WHEN explain_ahead.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(explain_ahead.categories))
+    END;
+    priorities integer[];
+    accounts bigint[];
+BEGIN
+    FOR round IN 1..2 LOOP
+        SELECT array_agg(g.account_id), array_agg(least(g.urgent, g.room)),
+               array_agg(least(g.urgent + g.equal, g.room) - least(g.urgent, g.room)),
+               coalesce(sum(g.read), 0) < explain_ahead.most
+        INTO account_ids, urgent, equal, are_all
+        FROM (
+            SELECT c.*,
+                   CASE WHEN c.place <= 200
+                        THEN (SELECT contentq.account_room(a)
+                              FROM public.accounts AS a
+                              WHERE a.id = c.account_id
+                                AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+            FROM (
+                SELECT b.account_id, count(*) AS read,
+                       count(*) FILTER (WHERE b.may_start AND b.priority > (task).priority) AS urgent,
+                       count(*) FILTER (WHERE b.may_start AND b.priority = (task).priority) AS equal,
+                       row_number() OVER (ORDER BY count(*) FILTER (WHERE b.may_start) DESC, b.account_id) AS place
+                FROM contentq.explain_before(
+                    task, distinct_categories, explain_ahead.held, by_deadline, explain_ahead.most, priorities, accounts) AS b
+                GROUP BY b.account_id
+            ) AS c
+        ) AS g;
+        EXIT WHEN are_all OR cardinality(explain_ahead.held) = 0 OR round = 2;
+
+        -- Claims go past long runs of tasks that are held, and so does this: by the accounts that are not.
+        SELECT array_agg(l.priority), array_agg(l.account_id)
+        INTO priorities, accounts
+        FROM (
+            SELECT p.priority, r.account_id
+            FROM generate_series((task).priority, 10) AS p (priority)
+            CROSS JOIN LATERAL contentq.ready_accounts(
+                p.priority, -9223372036854775808, 1001, explain_ahead.held) AS r
+            WHERE NOT r.is_held
+            LIMIT 1001
+        ) AS l;
+        EXIT WHEN cardinality(accounts) > 1000;
+        accounts := coalesce(accounts, '{}');
+    END LOOP;
+    account_ids := coalesce(account_ids, '{}');
+    urgent := coalesce(urgent, '{}');
+    equal := coalesce(equal, '{}');
+END;
+$$;
+
+-- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean) IS 'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
+
+-- Name: explain_before(public.content_generation_tasks, text[], bigint[], boolean, integer, integer[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, may_start boolean)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+    WITH place AS (
+        -- Before which place tasks come, by priority: of a higher one all do. NULL: none are read here.
+        SELECT p.priority,
+               CASE WHEN p.priority > (task).priority THEN 'infinity'
+                    WHEN NOT explain_before.by_deadline OR (task).timeout_at IS NULL THEN (task).submitted_at
+               END AS submitted_at,
+               CASE WHEN p.priority > (task).priority THEN 9223372036854775807 ELSE (task).id END AS id
+        FROM generate_series((task).priority, 10) AS p (priority)
+    )
+    SELECT r.account_id, r.priority,
+           r.account_id <> ALL (explain_before.held)
+           AND r.attempt < 2147483647
+           AND (explain_before.categories IS NULL OR coalesce(r.category = ANY (explain_before.categories), false))
+           -- Those of the same priority with a deadline are read in order of their deadlines.
+           AND NOT (r.is_in_order AND explain_before.by_deadline AND r.priority = (task).priority
+                    AND r.timeout_at IS NOT NULL)
+           AND CASE WHEN r.timeout_at IS NULL THEN true
+                    WHEN explain_before.by_deadline
+                    THEN r.timeout_at > clock_timestamp() + contentq.median_duration(r.category)
+                    ELSE r.timeout_at > clock_timestamp() END
+    FROM (
+        SELECT s.*, true AS is_in_order
+        FROM place AS p
+        CROSS JOIN LATERAL (
+            SELECT t.account_id, t.priority, t.category, t.timeout_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.priority = p.priority
+              AND (t.submitted_at, t.id) < (p.submitted_at, p.id)
+            ORDER BY t.priority DESC, t.submitted_at, t.id
+            LIMIT explain_before.most
+        ) AS s
+        WHERE explain_before.categories IS NULL
+          AND explain_before.accounts IS NULL
+        UNION ALL
+        SELECT s.*, true
+        FROM place AS p
+        CROSS JOIN unnest(explain_before.categories) AS c (category)
+        CROSS JOIN LATERAL (
+            SELECT t.account_id, t.priority, t.category, t.timeout_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (10 - t.priority) = 10 - p.priority
+              AND t.category = c.category
+              AND (t.submitted_at, t.id) < (p.submitted_at, p.id)
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT explain_before.most
+        ) AS s
+        WHERE explain_before.accounts IS NULL
+        UNION ALL
+        SELECT s.*, true
+        FROM unnest(explain_before.priorities, explain_before.accounts) AS a (priority, account_id)
+        CROSS JOIN LATERAL (
+            SELECT t.account_id, t.priority, t.category, t.timeout_at, t.attempt
+            FROM place AS p
+            CROSS JOIN public.content_generation_tasks AS t
+            WHERE p.priority = a.priority
+              AND t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (10 - t.priority) = 10 - a.priority
+              AND t.account_id = a.account_id
+              AND (t.submitted_at, t.id) < (p.submitted_at, p.id)
+            LIMIT explain_before.most
+        ) AS s
+        UNION ALL
+        SELECT s.*, false
+        FROM (
+            SELECT t.account_id, t.priority, t.category, t.timeout_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.timeout_at IS NOT NULL
+              AND (10 - t.priority) = 10 - (task).priority
+              AND (t.timeout_at, t.submitted_at, t.id)
+                  < (coalesce((task).timeout_at, 'infinity'),
+                     CASE WHEN (task).timeout_at IS NULL THEN 'infinity' ELSE (task).submitted_at END,
+                     CASE WHEN (task).timeout_at IS NULL THEN 9223372036854775807 ELSE (task).id END)
+            ORDER BY (10 - t.priority), t.timeout_at, t.submitted_at, t.id
+            LIMIT explain_before.most
+        ) AS s
+        WHERE explain_before.by_deadline
+        UNION ALL
+        SELECT d.account_id, d.priority, d.category, d.timeout_at, d.attempt, false
+        FROM (
+            SELECT t.id, t.account_id, t.priority, t.category, t.timeout_at, t.attempt, t.submitted_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NOT NULL
+              AND t.scheduled_at <= (SELECT clock_timestamp())
+            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
+            LIMIT 1000
+        ) AS d
+        WHERE d.id <> (task).id
+          AND (d.priority > (task).priority
+               OR d.priority = (task).priority
+               AND (CASE WHEN explain_before.by_deadline THEN coalesce(d.timeout_at, 'infinity') ELSE '-infinity' END,
+                    explain_before.by_deadline AND d.timeout_at IS NULL, d.submitted_at, d.id)
+                   < (CASE WHEN explain_before.by_deadline THEN coalesce((task).timeout_at, 'infinity')
+                           ELSE '-infinity' END,
+                      explain_before.by_deadline AND (task).timeout_at IS NULL, (task).submitted_at, (task).id))
+        LIMIT explain_before.most
+    ) AS r
+    LIMIT explain_before.most;
+$$;
+
+-- Name: FUNCTION explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]) IS 'Internal: the ready tasks that a claim in strict order comes to before a task.';
+
+-- Name: workers; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.workers (
+    id bigint DEFAULT ((('x'::text || "right"((gen_random_uuid())::text, 10)))::bit(40))::bigint NOT NULL,
+    hostname text NOT NULL,
+    pid integer NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    slots integer NOT NULL,
+    busy integer DEFAULT 0 NOT NULL,
+    handler text NOT NULL,
+    gate text,
+    version text,
+    draining boolean DEFAULT false NOT NULL,
+    login text DEFAULT SESSION_USER NOT NULL,
+    categories text[],
+    CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
+    CONSTRAINT workers_categories_check CHECK (((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000))),
+    CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
+    CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
+    CONSTRAINT workers_slots_check CHECK ((slots > 0)),
+    CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE workers; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.workers IS 'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
+
+-- Name: COLUMN workers.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
+
+-- Name: COLUMN workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
+
+-- Name: COLUMN workers.pid; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.pid IS 'Its process id on that machine.';
+
+-- Name: COLUMN workers.started_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';
+
+-- Name: COLUMN workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by the clock of the database.';
+
+-- Name: COLUMN workers.slots; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.slots IS 'How many tasks it runs at once.';
+
+-- Name: COLUMN workers.busy; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last heartbeat.';
+
+-- Name: COLUMN workers.handler; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
+
+-- Name: COLUMN workers.gate; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
+
+-- Name: COLUMN workers.version; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
+
+-- Name: COLUMN workers.draining; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
+
+-- Name: COLUMN workers.login; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: functions refuse calls of any other for this worker.';
+
+-- Name: COLUMN workers.categories; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims; NULL: all tasks.';
+
+-- Name: explain_fair(public.content_generation_tasks, contentq.workers, bigint[], bigint, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    lowest constant bigint := -9223372036854775808;
+    by_deadline constant boolean := (SELECT s.deadlines FROM contentq.settings AS s);
+    own_id constant bigint := (task).account_id;
+    turn bigint[];
+    looked_at record;
+    account_ids bigint[];
+    shares integer[];
+    running integer[];
+    rooms integer[];
+    started integer[];
+    place integer;
+    own record;
+    share_now integer;
+BEGIN
+    SELECT ARRAY[(c.memory->'turns'->(task).priority::text->>0)::bigint, (c.memory->'turns'->(task).priority::text->>1)::bigint]
+    INTO turn
+    FROM contentq.claimers AS c
+    WHERE c.worker_id = (worker).id;
+    SELECT f.*
+    INTO looked_at
+    FROM contentq.fair_accounts(
+        (task).priority, coalesce(turn[1] - 1, lowest), NULL, 64, explain_fair.held, '{}') AS f;
+    account_ids := looked_at.account_ids;
+    shares := looked_at.shares;
+    running := looked_at.running;
+    rooms := looked_at.rooms;
+    IF turn[1] IS NOT NULL AND cardinality(account_ids) < 64 THEN
+        SELECT f.*
+        INTO looked_at
+        FROM contentq.fair_accounts(
+            (task).priority, lowest, turn[1], 64 - cardinality(account_ids), explain_fair.held, '{}') AS f;
+        account_ids := account_ids || looked_at.account_ids;
+        shares := shares || looked_at.shares;
+        running := running || looked_at.running;
+        rooms := rooms || looked_at.rooms;
+    END IF;
+    started := array_fill(0, ARRAY[cardinality(account_ids)]);
+    IF account_ids[1] = turn[1] THEN
+        started[1] := turn[2];
+    END IF;
+
+    -- Accounts that have nothing for this worker, or no budget left, are passed over.
+    FOR round IN 1..10 LOOP
+        EXIT WHEN cardinality(account_ids) = 0;
+        place := (contentq.fair_quotas(1, shares, running, rooms, started)).last_place;
+        EXIT WHEN account_ids[place] = own_id;
+        EXIT WHEN coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
+            AND EXISTS (
+                SELECT
+                FROM (
+                    SELECT t.category, t.timeout_at, t.attempt
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND (10 - t.priority) = 10 - (task).priority
+                      AND t.account_id = account_ids[place]
+                    ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+                    LIMIT 1000
+                ) AS w
+                WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
+                  AND ((worker).categories IS NULL OR w.category = ANY ((worker).categories))
+                  AND NOT (by_deadline
+                           AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+            );
+        account_ids := account_ids[:place - 1] || account_ids[place + 1:];
+        shares := shares[:place - 1] || shares[place + 1:];
+        running := running[:place - 1] || running[place + 1:];
+        rooms := rooms[:place - 1] || rooms[place + 1:];
+        started := started[:place - 1] || started[place + 1:];
+        place := NULL;
+    END LOOP;
+    is_first := coalesce(account_ids[place] = own_id, false) AND explain_fair.own_ahead = 0;
+    IF is_first THEN
+        RETURN;
+    END IF;
+
+    SELECT a.share,
+           (SELECT count(*)
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'processing'
+              AND t.account_id = a.id) AS running
+    INTO own
+    FROM public.accounts AS a
+    WHERE a.id = own_id;
+    -- What it would have if all slots that these accounts have were shared out anew.
+    SELECT f.* INTO looked_at FROM contentq.fair_accounts((task).priority, lowest, NULL, 500, explain_fair.held, '{}') AS f;
+    IF own_id = ANY (looked_at.account_ids) THEN
+        SELECT (contentq.fair_quotas(
+                   least(greatest(explain_fair.slots - explain_fair.busy + sum(u.running), 0), 10000)::integer,
+                   array_agg(u.share ORDER BY u.place), array_agg(0 ORDER BY u.place),
+                   array_agg(u.room + u.running ORDER BY u.place), array_agg(0 ORDER BY u.place))
+               ).quotas[array_position(looked_at.account_ids, own_id)]
+        INTO share_now
+        FROM unnest(looked_at.shares, looked_at.running, looked_at.rooms) WITH ORDINALITY AS u (share, running, room, place);
+    END IF;
+    line := format('account %s runs %s', own_id, own.running)
+        || CASE WHEN explain_fair.slots = 0 OR share_now IS NULL THEN ''
+                ELSE format(' and its share now is %s of %s slots (accounts with ready tasks: %s%s, share of this one: %s)',
+                            share_now, explain_fair.slots, cardinality(looked_at.account_ids),
+                            CASE WHEN cardinality(looked_at.account_ids) = 500 THEN ' or more' ELSE '' END, own.share) END
+        || CASE explain_fair.own_ahead WHEN 0 THEN '' WHEN 1 THEN '; 1 of its own tasks is ahead'
+                ELSE format('; %s of its own tasks are ahead', explain_fair.own_ahead) END
+        || CASE WHEN account_ids[place] <> own_id
+                THEN format('; account %s, which runs %s, has the next slot', account_ids[place], running[place])
+                ELSE '' END
+        || format('; for a larger share: contentq accounts set %s --share %s', own_id, own.share + 1);
+END;
+$$;
+
+-- Name: FUNCTION explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text) IS 'Internal: whether a task is the next in fair order, and a line about the shares of the accounts.';
+
+-- Name: explain_fleet(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_fleet(category text) RETURNS TABLE(worker contentq.workers, busy integer, suits boolean, why text, place bigint)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+    WITH running AS (
+        SELECT t.worker_id, count(*)::integer AS busy
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'processing'
+          AND t.worker_id IS NOT NULL
+        GROUP BY t.worker_id
+    ),
+    live AS (
+        SELECT w AS worker, w.id, w.gate, coalesce(r.busy, 0) AS busy,
+               coalesce(w.categories IS NULL OR explain_fleet.category = ANY (w.categories), false) AS suits
+        FROM contentq.workers AS w
+        CROSS JOIN contentq.settings AS s
+        LEFT JOIN running AS r ON r.worker_id = w.id
+        WHERE w.heartbeat_at >= clock_timestamp() - s.heartbeat_timeout
+          AND NOT w.draining
+    ),
+    in_order AS (
+        SELECT g.*, row_number() OVER (ORDER BY g.suits DESC, g.of_gate, g.id) AS place
+        FROM (
+            SELECT l.*, row_number() OVER (PARTITION BY l.suits, l.gate, l.busy >= (l.worker).slots ORDER BY l.id) AS of_gate
+            FROM live AS l
+        ) AS g
+    )
+    SELECT o.worker, o.busy, o.suits,
+           CASE
+               WHEN o.suits AND o.place <= 50
+               THEN (SELECT string_agg(r.why, '; ') FROM contentq.worker_wait(o.worker) AS r)
+           END,
+           o.place
+    FROM in_order AS o
+    ORDER BY o.place;
+$$;
+
+-- Name: FUNCTION explain_fleet(category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_fleet(category text) IS 'Internal: the live workers, whether they claim a category, and why they may begin no task.';
+
+-- Name: explain_order(public.content_generation_tasks, contentq.workers, bigint[], integer, bigint, bigint, double precision); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    settings contentq.settings;
+    account public.accounts;
+    found record;
+    own record;
+    fair record;
+    aging record;
+    room integer;
+    due integer;
+    in_order text;
+BEGIN
+    SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
+    SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
+    lines := '{}';
+    SELECT e.* INTO found FROM contentq.explain_ahead(task, (worker).categories, explain_order.held, explain_order.most) AS e;
+    SELECT coalesce(sum(u.urgent), 0)::bigint AS urgent, coalesce(sum(u.equal), 0)::bigint AS equal
+    INTO own
+    FROM unnest(found.account_ids, found.urgent, found.equal) AS u (account_id, urgent, equal)
+    WHERE u.account_id = account.id;
+
+    -- In fair order, only those of a higher priority are ahead of it whosever they are.
+    SELECT coalesce(sum(n.number), 0),
+           CASE
+               WHEN count(*) = 1 THEN format(', of account %s', min(n.account_id))
+               ELSE ': ' || string_agg(format('%s of account %s', n.number, n.account_id), ', ' ORDER BY n.place)
+                                FILTER (WHERE n.place <= 3)
+                    || CASE WHEN count(*) > 3
+                            THEN format(', %s of others', sum(n.number) FILTER (WHERE n.place > 3)) ELSE '' END
+           END
+    INTO ahead, in_order
+    FROM (
+        SELECT l.account_id, l.number, row_number() OVER (ORDER BY l.number DESC, l.account_id) AS place
+        FROM (
+            SELECT u.account_id, u.urgent + CASE settings.claim_order WHEN 'fair' THEN 0 ELSE u.equal END AS number
+            FROM unnest(found.account_ids, found.urgent, found.equal) AS u (account_id, urgent, equal)
+        ) AS l
+        WHERE l.number > 0
+    ) AS n;
+    IF ahead > 0 OR NOT found.are_all AND settings.claim_order <> 'fair' THEN
+        lines := lines || (
+            format('%s%s ahead of it%s (%s)%s', ahead,
+                   CASE WHEN NOT found.are_all THEN ' or more ready tasks are'
+                        WHEN ahead = 1 THEN ' ready task is' ELSE ' ready tasks are' END,
+                   ' in categories '
+                   || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category)),
+                   CASE WHEN settings.claim_order = 'fair' THEN 'priority'
+                        WHEN settings.deadlines THEN 'priority, then the deadline, then submitted_at'
+                        ELSE 'priority, then submitted_at' END,
+                   in_order)
+            || CASE WHEN explain_order.pace IS NULL THEN ''
+                    ELSE format('; it waits for its turn at %s a second, some %s%s',
+                                round(explain_order.pace::numeric, CASE WHEN explain_order.pace < 10 THEN 2 ELSE 1 END),
+                                contentq.rough_duration((ahead + 1) / explain_order.pace),
+                                CASE WHEN found.are_all THEN '' ELSE ' or more' END) END
+        );
+    END IF;
+    is_next := ahead = 0 AND found.are_all;
+
+    room := contentq.account_room(account);
+    IF room > 0 AND own.urgent + own.equal >= room THEN
+        is_next := false;
+        lines := lines || format('account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to '
+                                 'let more start: contentq accounts set %s --max-running %s', account.id, room,
+                                 account.max_running, account.id, account.max_running + 1);
+    END IF;
+
+    IF settings.claim_order = 'fair' THEN
+        SELECT f.*
+        INTO fair
+        FROM contentq.explain_fair(
+            task, worker, explain_order.held, own.equal, explain_order.slots, explain_order.busy) AS f;
+        IF NOT fair.is_first THEN
+            lines := lines || fair.line;
+        END IF;
+        is_next := is_next AND fair.is_first;
+        ahead := ahead + own.equal + CASE WHEN fair.is_first THEN 0 ELSE 1 END;
+    END IF;
+
+    IF settings.aging IS NOT NULL THEN
+        SELECT a.* INTO aging FROM contentq.explain_aging(task, (worker).categories, explain_order.held) AS a;
+        IF NOT is_next OR NOT aging.is_first THEN
+            lines := array_append(lines, aging.line);
+        END IF;
+        is_next := is_next AND aging.is_first;
+    END IF;
+
+    -- The next claim makes them ready, and finds their places only then.
+    IF settings.claim_order = 'fair' OR settings.aging IS NOT NULL THEN
+        SELECT count(*)
+        INTO due
+        FROM (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NOT NULL
+              AND t.scheduled_at <= (SELECT clock_timestamp())
+            ORDER BY t.scheduled_at
+            LIMIT 1000
+        ) AS d;
+        IF due > 0 THEN
+            is_next := false;
+            lines := lines || format('%s%s due and become ready with the next claim%s', due,
+                                     CASE WHEN due = 1000 THEN ' or more tasks are' WHEN due = 1 THEN ' task is'
+                                          ELSE ' tasks are' END,
+                                     CASE WHEN (task).scheduled_at IS NULL THEN ': they may come first' ELSE '' END);
+        END IF;
+    END IF;
+    lines := array_remove(lines, NULL);
+END;
+$$;
+
+-- Name: FUNCTION explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]) IS 'Internal: what comes before a task that is ready, for a worker.';
+
+-- Name: explain_own(public.content_generation_tasks); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_own(task public.content_generation_tasks) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    median constant interval := contentq.median_duration((task).category);
+    blocker integer;
+BEGIN
+    IF (task).timeout_at <= now_ THEN
+        RETURN NEXT format('its deadline has passed (%s): it is about to become timeout',
+                           date_trunc('second', (task).timeout_at));
+    ELSIF (task).timeout_at <= now_ + median AND (SELECT s.deadlines FROM contentq.settings AS s) THEN
+        RETURN NEXT format('it cannot finish by its deadline (%s, in %s s): tasks %s take %s s (median), and it is about to '
+                           'become timeout; to give it more time, raise timeout_at',
+                           date_trunc('second', (task).timeout_at),
+                           round(extract(epoch FROM (task).timeout_at - now_)::numeric, 1),
+                           coalesce('of category ' || quote_literal((task).category), 'without a category'),
+                           round(extract(epoch FROM median)::numeric, 1));
+    END IF;
+
+    IF (task).scheduled_at = 'infinity' THEN
+        RETURN NEXT 'it is not due: scheduled_at is infinity; to make it ready, set scheduled_at to NULL';
+    ELSIF (task).scheduled_at > now_ THEN
+        RETURN NEXT format('it is not due for %s: scheduled_at is %s%s',
+                           date_trunc('second', (task).scheduled_at - now_),
+                           date_trunc('second', (task).scheduled_at),
+                           CASE WHEN (task).attempt > 0
+                                THEN ', since the last attempt ended with: ' || (task).error_message END);
+    END IF;
+
+    IF NOT contentq.is_ready((task).status, NULL, NULL, (task).attempt) THEN
+        RETURN NEXT 'its attempt is the highest there is: it is never claimed; insert it anew';
+    END IF;
+
+    -- As in worker_status: the xmax of a row is the transaction that has locked it last.
+    SELECT l.pid
+    INTO blocker
+    FROM public.content_generation_tasks AS t
+    JOIN pg_locks AS l ON l.transactionid = t.xmax
+    WHERE t.id = (task).id
+      AND l.locktype = 'transactionid'
+      AND l.granted
+      AND l.pid <> pg_backend_pid()
+    LIMIT 1;
+    IF FOUND THEN
+        RETURN NEXT format('another session has locked its row, and claims leave it out until that session''s transaction '
+                           'ends: see SELECT * FROM pg_stat_activity WHERE pid = %s', blocker);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION explain_own(task public.content_generation_tasks); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_own(task public.content_generation_tasks) IS 'Internal: why a task that waits may not start by itself, a line for each reason.';
+
+-- Name: explain_waiting(public.content_generation_tasks); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_waiting(task public.content_generation_tasks) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    most_read constant integer := 10000;
+    most_lists constant integer := 5;
+    held constant bigint[] := contentq.held_accounts();
+    is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
+    account public.accounts;
+    lines text[];
+    fleet record;
+    each record;
+    place record;
+    best record;
+    ids bigint[];
+BEGIN
+    SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
+    SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
+    lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
+        || ARRAY(SELECT o.line FROM contentq.explain_account(account, held) AS o (line))
+        || fleet.lines;
+
+    IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
+        FOR each IN
+            SELECT l.worker, l.ids, least(count(*) OVER (), most_lists)::integer AS lists
+            FROM (
+                SELECT (array_agg(w.worker ORDER BY w.place))[1] AS worker,
+                       array_agg((w.worker).id ORDER BY w.place) AS ids, min(w.place) AS place
+                FROM (
+                    SELECT fleet.workers[i.place] AS worker, i.place
+                    FROM generate_series(1, greatest(cardinality(fleet.workers), 1)) AS i (place)
+                ) AS w
+                -- In fair order a worker goes on with the account after the last one that it has looked at.
+                GROUP BY (w.worker).categories, CASE WHEN is_fair THEN (w.worker).id END
+            ) AS l
+            ORDER BY l.place
+            LIMIT most_lists
+        LOOP
+            SELECT o.*
+            INTO place
+            FROM contentq.explain_order(
+                task, each.worker, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
+                fleet.pace) AS o;
+            IF ids IS NULL THEN
+                best := place;
+                ids := each.ids;
+            ELSIF place.is_next AND NOT best.is_next OR place.is_next = best.is_next AND place.ahead < best.ahead THEN
+                best := place;
+                ids := each.ids;
+            ELSIF place.is_next AND best.is_next THEN
+                ids := ids || each.ids;
+            END IF;
+        END LOOP;
+        lines := lines || best.lines;
+    END IF;
+
+    IF cardinality(lines) = 0 THEN
+        lines := ARRAY[format('ready: the next claim of worker %s takes it',
+                              array_to_string(ids[:3], ' or ')
+                              || CASE WHEN cardinality(ids) > 3 THEN format(' or %s others', cardinality(ids) - 3)
+                                      ELSE '' END)];
+    END IF;
+    IF row_security_active('public.content_generation_tasks') AND NOT EXISTS (
+        SELECT
+        FROM pg_roles AS r
+        WHERE r.rolname IN ('contentq_operator', 'contentq_worker', 'contentq_definer')
+          AND pg_has_role(r.oid, 'USAGE'))
+    THEN
+        lines := lines || text 'what you may not see, such as tasks of other accounts, does not count here';
+    END IF;
+    RETURN QUERY SELECT u.line FROM unnest(lines) AS u (line);
+END;
+$$;
+
+-- Name: FUNCTION explain_waiting(task public.content_generation_tasks); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_waiting(task public.content_generation_tasks) IS 'Internal: why a task that waits is not running, one line for each reason.';
+
+-- Name: explain_workers(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_workers(category text, OUT lines text[], OUT workers contentq.workers[], OUT slots bigint, OUT busy bigint, OUT pace double precision) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    fleet record;
+    able contentq.workers[];
+    busy_able bigint;
+BEGIN
+    SELECT array_agg(f.worker ORDER BY f.place) AS workers,
+           array_agg(f.busy ORDER BY f.place) AS busy,
+           array_agg(f.why ORDER BY f.place) AS why,
+           count(*) AS live,
+           count(*) FILTER (WHERE f.suits) AS suiting,
+           count(*) FILTER (WHERE f.suits AND f.place <= 50) AS looked_at
+    INTO fleet
+    FROM contentq.explain_fleet(explain_workers.category) AS f;
+    lines := '{}';
+    slots := 0;
+    busy := 0;
+    workers := fleet.workers[:fleet.looked_at];
+    IF fleet.live = 0 THEN
+        lines := ARRAY['there is no live worker: start one with contentq worker'];
+    ELSIF fleet.suiting = 0 THEN
+        lines := ARRAY[format(
+            'no live worker claims %s: the live workers (%s) claim %s',
+            coalesce('category ' || quote_literal(explain_workers.category), 'tasks without a category'), fleet.live,
+            coalesce((SELECT string_agg(c.category, ', ' ORDER BY c.category)
+                      FROM (
+                          SELECT DISTINCT quote_literal(u.category) AS category
+                          FROM unnest(fleet.workers) AS w
+                          CROSS JOIN unnest(w.categories) AS u (category)
+                          ORDER BY 1
+                          LIMIT 10
+                      ) AS c), 'none'))];
+    END IF;
+    IF fleet.suiting = 0 THEN
+        lines := lines || ARRAY(SELECT 'any worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
+        RETURN;
+    END IF;
+
+    SELECT sum((fleet.workers[i.place]).slots), sum(fleet.busy[i.place])
+    INTO slots, busy
+    FROM generate_series(1, fleet.suiting) AS i (place);
+    -- Where a worker without a gate is among them, nothing but the gate of all keeps a pace.
+    SELECT least((SELECT contentq.gate_pace(g) FROM contentq.gates AS g WHERE g.key = '*'),
+                 CASE WHEN bool_and(p.pace IS NOT NULL) THEN sum(p.pace) END)
+    INTO pace
+    FROM (SELECT DISTINCT (fleet.workers[i.place]).gate FROM generate_series(1, fleet.suiting) AS i (place)) AS k
+    LEFT JOIN LATERAL (SELECT contentq.gate_pace(g) AS pace FROM contentq.gates AS g WHERE g.key = k.gate) AS p ON true;
+
+    SELECT array_agg(fleet.workers[i.place] ORDER BY i.place)
+               FILTER (WHERE fleet.why[i.place] IS NULL AND fleet.busy[i.place] < (fleet.workers[i.place]).slots),
+           count(*) FILTER (WHERE fleet.why[i.place] IS NULL)
+    INTO able, busy_able
+    FROM generate_series(1, fleet.looked_at) AS i (place);
+    IF cardinality(able) > 0 THEN
+        workers := able;
+        RETURN;
+    END IF;
+    -- Each reason once, with those that wait for it.
+    lines := ARRAY(
+        SELECT format('%s: %s%s',
+                      CASE WHEN r.number = 1 THEN format('worker %s waits', r.ids[1])
+                           WHEN r.number = fleet.live THEN format('all live workers (%s) wait', r.number)
+                           WHEN r.number = 2 THEN format('workers %s and %s wait', r.ids[1], r.ids[2])
+                           ELSE format('%s workers wait (%s, ...)', r.number, array_to_string(r.ids[:3], ', ')) END,
+                      r.why,
+                      CASE WHEN r.why LIKE 'it has only failed%' THEN '; its log and contentq.recent_failures say why'
+                           ELSE '' END)
+        FROM (
+            SELECT fleet.why[i.place] AS why, count(*) AS number,
+                   array_agg((fleet.workers[i.place]).id ORDER BY i.place) AS ids, min(i.place) AS place
+            FROM generate_series(1, fleet.looked_at) AS i (place)
+            WHERE fleet.why[i.place] IS NOT NULL
+            GROUP BY fleet.why[i.place]
+        ) AS r
+        ORDER BY r.place
+        LIMIT 5
+    );
+    IF busy_able > 0 THEN
+        lines := lines || format(
+            '%s full: %s of %s slots are taken; start more workers, or with more slots (--concurrency)',
+            CASE WHEN busy_able = fleet.live THEN format('all live workers (%s) are', busy_able)
+                 WHEN busy_able = fleet.suiting THEN format('all live workers that claim it (%s) are', busy_able)
+                 WHEN busy_able = 1 THEN '1 worker is'
+                 ELSE format('%s workers are', busy_able) END,
+            busy, slots);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION explain_workers(category text, OUT lines text[], OUT workers contentq.workers[], OUT slots bigint, OUT busy bigint, OUT pace double precision); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_workers(category text, OUT lines text[], OUT workers contentq.workers[], OUT slots bigint, OUT busy bigint, OUT pace double precision) IS 'Internal: why no worker begins a task of a category, a line for each reason.';
 
 -- Name: fail(bigint, bigint, integer, text, boolean, interval, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1901,6 +2680,52 @@ $$;
 -- Name: FUNCTION failing_wait(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how long a worker that only fails waits before it tries again; NULL when it does not only fail.';
+
+-- Name: fair_accounts(integer, bigint, bigint, integer, bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT count(*)::integer,
+           (count(*) FILTER (WHERE NOT r.is_held))::integer,
+           max(r.account_id),
+           coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
+           coalesce(array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
+           coalesce(array_agg(a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
+           coalesce(array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
+    INTO looked_at, free, last_account, account_ids, shares, running, rooms
+    FROM contentq.ready_accounts(
+        fair_accounts.urgency, fair_accounts.after_account, fair_accounts.number, fair_accounts.held) AS r
+    LEFT JOIN LATERAL (
+        SELECT o.share, o.max_running,
+               (SELECT count(*)::integer
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                  AND t.account_id = o.id)
+               + (SELECT count(*)::integer
+                  FROM public.content_generation_tasks AS t
+                  WHERE t.id = ANY (fair_accounts.taken)
+                    AND t.account_id + 0 = o.id) AS running
+        FROM public.accounts AS o
+        WHERE o.id = r.account_id
+        -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
+        LIMIT 1
+    ) AS a ON NOT r.is_held AND coalesce(r.account_id < fair_accounts.below_account, true);
+END;
+$$;
+
+-- Name: FUNCTION fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) IS 'Internal: the next accounts between which a claim in fair order shares out what may run, of one priority.';
 
 -- Name: fair_quotas(integer, integer[], integer[], integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3499,87 +4324,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker.';
 
--- Name: workers; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.workers (
-    id bigint DEFAULT ((('x'::text || "right"((gen_random_uuid())::text, 10)))::bit(40))::bigint NOT NULL,
-    hostname text NOT NULL,
-    pid integer NOT NULL,
-    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    slots integer NOT NULL,
-    busy integer DEFAULT 0 NOT NULL,
-    handler text NOT NULL,
-    gate text,
-    version text,
-    draining boolean DEFAULT false NOT NULL,
-    login text DEFAULT SESSION_USER NOT NULL,
-    categories text[],
-    CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
-    CONSTRAINT workers_categories_check CHECK (((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000))),
-    CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
-    CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
-    CONSTRAINT workers_slots_check CHECK ((slots > 0)),
-    CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))
-)
-WITH (fillfactor='50');
-
--- Name: TABLE workers; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.workers IS 'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
-
--- Name: COLUMN workers.id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
-
--- Name: COLUMN workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
-
--- Name: COLUMN workers.pid; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.pid IS 'Its process id on that machine.';
-
--- Name: COLUMN workers.started_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';
-
--- Name: COLUMN workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by the clock of the database.';
-
--- Name: COLUMN workers.slots; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.slots IS 'How many tasks it runs at once.';
-
--- Name: COLUMN workers.busy; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last heartbeat.';
-
--- Name: COLUMN workers.handler; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
-
--- Name: COLUMN workers.gate; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
-
--- Name: COLUMN workers.version; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
-
--- Name: COLUMN workers.draining; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
-
--- Name: COLUMN workers.login; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: functions refuse calls of any other for this worker.';
-
--- Name: COLUMN workers.categories; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims; NULL: all tasks.';
-
 -- Name: note_calls(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.note_calls(worker contentq.workers, number integer) RETURNS void
@@ -4508,6 +5252,28 @@ $$;
 -- Name: FUNCTION revoked_attempts(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.revoked_attempts(worker_id bigint) IS 'Internal: the attempts that a worker should stop, 10,000 at most.';
+
+-- Name: rough_duration(double precision); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.rough_duration(seconds double precision) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT format('%s %s%s', d.number, d.unit, CASE WHEN d.number = 1 THEN '' ELSE 's' END)
+    FROM (
+        SELECT round(rough_duration.seconds / u.seconds) AS number, u.unit
+        FROM (VALUES (1, 'second', 90), (60, 'minute', 5400), (3600, 'hour', 172800), (86400, 'day', NULL))
+            AS u (seconds, unit, until)
+        WHERE rough_duration.seconds < u.until
+           OR u.until IS NULL
+        ORDER BY u.seconds
+        LIMIT 1
+    ) AS d;
+$$;
+
+-- Name: FUNCTION rough_duration(seconds double precision); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
 
 -- Name: set_gate(text, numeric, numeric, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5656,34 +6422,49 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 -- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
- SELECT h.account_id,
+ SELECT account_id,
         CASE
-            WHEN (length((a.name)::text) > 30) THEN (("left"((a.name)::text, 27) || '...'::text))::character varying
-            ELSE a.name
+            WHEN (length((name)::text) > 30) THEN (("left"((name)::text, 27) || '...'::text))::character varying
+            ELSE name
         END AS name,
     concat_ws(', '::text,
         CASE
-            WHEN (h.paused_until > clock_timestamp()) THEN 'paused'::text
+            WHEN (paused_until IS NOT NULL) THEN 'paused'::text
             ELSE NULL::text
         END,
         CASE
-            WHEN (h.over_budget_until > clock_timestamp()) THEN 'budget used up'::text
+            WHEN (over_budget_until IS NOT NULL) THEN 'budget used up'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN is_at_cap THEN format('at its cap: %s of %s run'::text, running, max_running)
             ELSE NULL::text
         END) AS why,
-    date_trunc('second'::text, GREATEST(h.paused_until, h.over_budget_until)) AS until,
-    ( SELECT count(*) AS count
-           FROM public.content_generation_tasks t
-          WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) AS pending
-   FROM (contentq.blocked_accounts h
-     LEFT JOIN public.accounts a ON ((a.id = h.account_id)))
-  WHERE (GREATEST(h.paused_until, h.over_budget_until) > clock_timestamp())
-  ORDER BY ( SELECT count(*) AS count
-           FROM public.content_generation_tasks t
-          WHERE ((t.account_id = h.account_id) AND ((t.status)::text = 'pending'::text))) DESC, h.account_id;
+    date_trunc('second'::text, GREATEST(paused_until, over_budget_until)) AS until,
+    pending
+   FROM ( SELECT (a.id)::bigint AS account_id,
+            a.name,
+            b.paused_until,
+            b.over_budget_until,
+            a.max_running,
+            r.running,
+            COALESCE((r.running >= a.max_running), false) AS is_at_cap,
+            w.pending
+           FROM (((public.accounts a
+             LEFT JOIN contentq.blocked_accounts b ON ((b.account_id = a.id)))
+             CROSS JOIN LATERAL ( SELECT count(*) AS running
+                   FROM public.content_generation_tasks t
+                  WHERE ((t.account_id = a.id) AND ((t.status)::text = 'processing'::text))) r)
+             CROSS JOIN LATERAL ( SELECT count(*) AS pending
+                   FROM public.content_generation_tasks t
+                  WHERE ((t.account_id = a.id) AND ((t.status)::text = 'pending'::text))) w)
+          WHERE ((b.account_id IS NOT NULL) OR (a.max_running IS NOT NULL))) h
+  WHERE ((paused_until IS NOT NULL) OR (over_budget_until IS NOT NULL) OR (is_at_cap AND (pending > 0)))
+  ORDER BY pending DESC, account_id;
 
 -- Name: VIEW paused_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused or have used up their monthly budget: until when (infinity: until someone resumes them), and how many tasks wait.';
+COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused, have used up their monthly budget, or are at their cap (max_running): until when (infinity: until someone resumes them), and how many tasks wait.';
 
 -- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
 
@@ -6096,6 +6877,7 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             WHEN (w.heartbeat_at < (clock_timestamp() - s.heartbeat_timeout)) THEN 'silent'::text
             WHEN w.draining THEN 'draining'::text
             WHEN (held.busy >= w.slots) THEN 'full'::text
+            WHEN (waiting.why IS NOT NULL) THEN 'waits'::text
             WHEN (held.busy > 0) THEN 'working'::text
             ELSE 'idle'::text
         END AS state,
@@ -6109,8 +6891,13 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
         END AS handler,
     w.version,
     w.gate,
+    w.categories,
+        CASE
+            WHEN (NOT w.draining) THEN waiting.why
+            ELSE NULL::text
+        END AS waits_for,
     held.locked
-   FROM ((contentq.workers w
+   FROM (((contentq.workers w
      CROSS JOIN contentq.settings s)
      CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy,
             (count(l.transactionid))::integer AS locked
@@ -6119,11 +6906,12 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
                    FROM pg_locks o
                   WHERE ((o.locktype = 'transactionid'::text) AND o.granted)) l ON ((l.transactionid = t.xmax)))
           WHERE ((t.worker_id = w.id) AND ((t.status)::text = 'processing'::text))) held)
+     CROSS JOIN LATERAL ( SELECT contentq.waits_for(w.id) AS why) waiting)
   ORDER BY w.started_at, w.id;
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, full, draining or silent; busy of slots, by the tasks held; seconds since the last heartbeat; locked: its tasks whose row another session has locked now, so that they cannot be reported.';
+COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, waits, full, draining or silent; busy of slots, by the tasks held; seconds since the last heartbeat; the categories that it claims, NULL for all; waits_for: what keeps it from beginning a task; locked: its tasks whose row another session has locked now, so that they cannot be reported.';
 
 -- Name: accounts_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 
