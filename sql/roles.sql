@@ -157,7 +157,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_define
 GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;
 GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_commits, contentq.cap_locks TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage, contentq.durations TO contentq_definer;
-GRANT SELECT, INSERT, DELETE ON contentq.gate_events TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.gate_events TO contentq_definer;
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 

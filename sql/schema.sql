@@ -436,7 +436,7 @@ CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timesta
     AS $$
 #variable_conflict use_column
 DECLARE
-    chosen bigint[] := '{}';
+    chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_aged.max_tasks));
     seen record;
 BEGIN
@@ -461,9 +461,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
 
--- Name: choose_by_account(integer, integer, bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_by_account(integer, integer, bigint[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -475,40 +475,77 @@ CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, h
     AS $$
 #variable_conflict use_column
 DECLARE
+    needed constant integer := choose_by_account.max_tasks + cardinality(choose_by_account.taken);
     number integer;
-    oldest bigint[];
-    free bigint[];
+    -- The accounts of which more is to be read.
+    deep bigint[];
+    depth integer;
+    account_ids bigint[];
+    times timestamptz[];
+    ids bigint[];
+    latest record;
 BEGIN
     SELECT count(*),
-           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id)
-                FILTER (WHERE NOT a.is_held))[:choose_by_account.max_tasks]
-    INTO number, oldest
-    FROM contentq.ready_accounts(choose_by_account.urgency, -9223372036854775808, 5000, choose_by_account.held) AS a;
-    IF number >= 5000 THEN
+           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id) FILTER (WHERE NOT a.is_held))[:needed]
+    INTO number, deep
+    FROM contentq.ready_accounts(
+        choose_by_account.urgency, -9223372036854775808, choose_by_account.most, choose_by_account.held,
+        choose_by_account.most) AS a;
+    IF number >= choose_by_account.most THEN
         RETURN NULL;
     END IF;
 
-    SELECT array_agg(s.id ORDER BY s.submitted_at, s.id)
-    INTO free
-    FROM unnest(oldest) AS o (account_id)
-    CROSS JOIN LATERAL (
-        SELECT t.id::bigint AS id, t.submitted_at
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NULL
-          AND (10 - t.priority) = 10 - choose_by_account.urgency
-          AND t.account_id = o.account_id
-        ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
-        LIMIT choose_by_account.max_tasks + cardinality(choose_by_account.taken)
-    ) AS s
-    WHERE s.id <> ALL (choose_by_account.taken);
-    RETURN contentq.lock_in_order(free, choose_by_account.max_tasks);
+    depth := least(2 * needed / greatest(cardinality(deep), 1) + 1, needed);
+    WHILE cardinality(deep) > 0 LOOP
+        SELECT array_agg(s.account_id), array_agg(s.submitted_at), array_agg(s.id)
+        INTO account_ids, times, ids
+        FROM (
+            SELECT f.*
+            FROM unnest(account_ids, times, ids) AS f (account_id, submitted_at, id)
+            WHERE f.account_id NOT IN (SELECT unnest(deep))
+            UNION ALL
+            SELECT o.account_id, n.submitted_at, n.id
+            FROM unnest(deep) AS o (account_id)
+            CROSS JOIN LATERAL (
+                SELECT t.submitted_at, t.id::bigint AS id
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND (10 - t.priority) = 10 - choose_by_account.urgency
+                  AND t.account_id = o.account_id
+                ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+                LIMIT depth
+            ) AS n
+        ) AS s;
+        EXIT WHEN depth >= needed;
+        SELECT f.submitted_at, f.id
+        INTO latest
+        FROM unnest(times, ids) AS f (submitted_at, id)
+        ORDER BY f.submitted_at, f.id
+        LIMIT 1
+        OFFSET needed - 1;
+        deep := ARRAY(
+            SELECT f.account_id
+            FROM unnest(account_ids, times, ids) AS f (account_id, submitted_at, id)
+            WHERE f.account_id IN (SELECT unnest(deep))
+            GROUP BY f.account_id
+            HAVING count(*) = depth
+               AND coalesce(bool_and((f.submitted_at, f.id) < (latest.submitted_at, latest.id)), true)
+        );
+        depth := least(2 * depth, needed);
+    END LOOP;
+    RETURN contentq.lock_in_order(ARRAY(
+        SELECT f.id
+        FROM unnest(times, ids) AS f (submitted_at, id)
+        WHERE f.id NOT IN (SELECT unnest(choose_by_account.taken))
+        ORDER BY f.submitted_at, f.id
+    ), choose_by_account.max_tasks);
 END;
 $$;
 
--- Name: FUNCTION choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[]) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
+COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
 
 -- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -534,11 +571,11 @@ DECLARE
     looked_at integer := 0;
     added integer;
     next_accounts record;
-    account_ids bigint[] := '{}';
-    shares integer[] := '{}';
-    running integer[] := '{}';
-    rooms integer[] := '{}';
-    started integer[] := '{}';
+    account_ids bigint[] := '{}'::bigint[];
+    shares integer[] := '{}'::integer[];
+    running integer[] := '{}'::integer[];
+    rooms integer[] := '{}'::integer[];
+    started integer[] := '{}'::integer[];
     quotas integer[];
     last_place integer;
     got integer[];
@@ -766,17 +803,18 @@ DECLARE
     lowest_id constant bigint := -9223372036854775808;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
-    after_timeout timestamptz := timestamptz '-infinity';
+    after_timeout timestamptz := clock_timestamp();
     after_submitted timestamptz := timestamptz '-infinity';
     after_id bigint := lowest_id;
+    walked integer := 0;
     seen record;
     by_account bigint[];
 BEGIN
     WHILE choose_in_order.by_deadline AND cardinality(chosen) < choose_in_order.max_tasks LOOP
         SELECT count(*) AS read,
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
-                   WHERE w.account_id <> ALL (choose_in_order.held)
-                     AND w.id <> ALL (choose_in_order.taken)
+                   WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                     AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
                      AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
                ) AS free,
@@ -800,7 +838,7 @@ BEGIN
         after_timeout := seen.timeout_at;
         after_submitted := seen.submitted_at;
         after_id := seen.id;
-        size := 1000;
+        size := least(greatest(1000, 2 * size), 10000);
     END LOOP;
 
     after_submitted := '-infinity';
@@ -809,8 +847,8 @@ BEGIN
         IF choose_in_order.categories IS NULL THEN
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id <> ALL (choose_in_order.held)
-                         AND w.id <> ALL (choose_in_order.taken)
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                         AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -829,8 +867,8 @@ BEGIN
         ELSE
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id <> ALL (choose_in_order.held)
-                         AND w.id <> ALL (choose_in_order.taken)
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                         AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -858,18 +896,19 @@ BEGIN
         EXIT WHEN seen.read < size OR cardinality(chosen) >= choose_in_order.max_tasks;
         after_submitted := seen.submitted_at;
         after_id := seen.id;
+        walked := walked + size;
         IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
                 choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.held,
-                choose_in_order.taken || chosen
+                choose_in_order.taken || chosen, 1000 + 2 * walked + cardinality(choose_in_order.held)
             );
             IF by_account IS NOT NULL THEN
                 RETURN chosen || by_account;
             END IF;
         END IF;
-        size := 1000;
+        size := least(greatest(1000, 2 * size), 10000);
     END LOOP;
     RETURN chosen;
 END;
@@ -998,6 +1037,29 @@ BEGIN
         held := held || kept.held;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
+            -- And those whose tasks would be met next: thousands may be over budget.
+            SELECT array_agg(DISTINCT o.id)
+            INTO kept.over_budget
+            FROM unnest(kept.over_budget || contentq.over_budget(ARRAY(
+                SELECT DISTINCT n.account_id
+                FROM (
+                    SELECT l.priority, l.submitted_at, l.id
+                    FROM public.content_generation_tasks AS l
+                    WHERE l.id = part[cardinality(part)]
+                ) AS l
+                CROSS JOIN LATERAL (
+                    SELECT t.account_id::bigint AS account_id
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND t.priority = l.priority
+                      AND (t.submitted_at, t.id) > (l.submitted_at, l.id)
+                    ORDER BY t.priority DESC, t.submitted_at, t.id
+                    LIMIT 1000
+                ) AS n
+            ))) AS o (id)
+            WHERE o.id <> ALL (over_budget);
+            held := held || kept.over_budget;
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
@@ -1633,6 +1695,168 @@ $$;
 -- Name: FUNCTION end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
+
+-- Name: gates; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.gates (
+    key text NOT NULL,
+    opens_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    reason text,
+    half_open boolean DEFAULT false NOT NULL,
+    closed_at timestamp with time zone,
+    closed_by text,
+    requests_per_minute numeric,
+    tokens_per_minute numeric,
+    max_running integer,
+    peak double precision,
+    grown double precision DEFAULT 0 NOT NULL,
+    is_ramping boolean DEFAULT false NOT NULL,
+    cut_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    cut_calls bigint DEFAULT 0 NOT NULL,
+    cut_from double precision,
+    cut_share double precision,
+    cut_twice boolean DEFAULT false NOT NULL,
+    noise double precision DEFAULT 0 NOT NULL,
+    noise_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    outage_since timestamp with time zone,
+    level double precision DEFAULT 1 NOT NULL,
+    spent_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    tokens_left double precision,
+    tokens_seen numeric DEFAULT 0 NOT NULL,
+    folded_id bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
+    CONSTRAINT gates_key_check CHECK ((key <> ''::text)),
+    CONSTRAINT gates_max_running_check CHECK ((max_running > 0)),
+    CONSTRAINT gates_requests_per_minute_check CHECK (((requests_per_minute > (0)::numeric) AND (requests_per_minute <= '1000000000'::numeric))),
+    CONSTRAINT gates_tokens_per_minute_check CHECK (((tokens_per_minute > (0)::numeric) AND (tokens_per_minute <= '1000000000000'::numeric)))
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.gates IS 'What is set and known of providers: how many tasks of the workers that registered with a gate may start now. A gate that was neither set nor closed, and of which no refusal was reported, has no row.';
+
+-- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
+
+-- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.opens_at IS 'Until then none of its workers claims anything; infinity: until someone calls open_gate().';
+
+-- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
+
+-- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.half_open IS 'Whether, once its time has come, one task of the fleet is to show that the provider answers.';
+
+-- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
+
+-- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address; contentq: what was reported of the provider.';
+
+-- Name: COLUMN gates.requests_per_minute; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.requests_per_minute IS 'Set by operators: how many tasks may start a minute.';
+
+-- Name: COLUMN gates.tokens_per_minute; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_per_minute IS 'Set by operators: how many tokens tasks may take a minute, as their results say (prompt_tokens, completion_tokens).';
+
+-- Name: COLUMN gates.max_running; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.max_running IS 'Set by operators: how many tasks of its workers may run at once.';
+
+-- Name: COLUMN gates.peak; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.peak IS 'Learned: tasks a second that the provider took when refusals last cut the pace; NULL: nothing limits it.';
+
+-- Name: COLUMN gates.grown; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.grown IS 'Seconds for which the pace has limited its workers since it was cut: what it has grown by follows from them.';
+
+-- Name: COLUMN gates.is_ramping; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.is_ramping IS 'Whether the pace doubles each second, since the limit is not known well yet.';
+
+-- Name: COLUMN gates.cut_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_at IS 'When it was cut, or went back after a trial: refusals of attempts that began before are no news.';
+
+-- Name: COLUMN gates.cut_calls; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed then.';
+
+-- Name: COLUMN gates.cut_from; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks a second; NULL: there was none.';
+
+-- Name: COLUMN gates.cut_share; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_share IS 'The share of calls that was refused before the cut, while it is not clear whether the cut has helped.';
+
+-- Name: COLUMN gates.cut_twice; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_twice IS 'Whether it was cut a second time to find that out.';
+
+-- Name: COLUMN gates.noise; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.noise IS 'The share of calls that the provider refuses at any pace.';
+
+-- Name: COLUMN gates.noise_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found out; it counts for five minutes.';
+
+-- Name: COLUMN gates.outage_since; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider answers nothing; NULL when it answers.';
+
+-- Name: COLUMN gates.level; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.level IS 'How many tasks could start at spent_at: the token bucket.';
+
+-- Name: COLUMN gates.spent_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.spent_at IS 'When tasks were last taken from the bucket.';
+
+-- Name: COLUMN gates.tokens_left; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_left IS 'How many tokens could be used at spent_at.';
+
+-- Name: COLUMN gates.tokens_seen; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_seen IS 'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
+
+-- Name: COLUMN gates.folded_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
+
+-- Name: end_trial(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    gate.cut_share := NULL;
+    gate.noise := 0;
+    gate.noise_at := now_;
+    IF gate.cut_twice THEN
+        gate.peak := 0.95 / 0.75 * gate.peak;
+        gate.grown := 0.5 * contentq.gate_cycle(gate.peak);
+    END IF;
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION end_trial(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: notes that a provider''s refusals depend on the pace.';
 
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2535,6 +2759,7 @@ BEGIN
     workers := fleet.workers[:fleet.looked_at];
     IF fleet.live = 0 THEN
         lines := ARRAY['there is no live worker: start one with contentq worker'];
+        RETURN;
     ELSIF fleet.suiting = 0 THEN
         lines := ARRAY[format(
             'no live worker claims %s: the live workers (%s) claim %s',
@@ -2547,9 +2772,6 @@ BEGIN
                           ORDER BY 1
                           LIMIT 10
                       ) AS c), 'none'))];
-    END IF;
-    IF fleet.suiting = 0 THEN
-        lines := lines || ARRAY(SELECT 'any worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
         RETURN;
     END IF;
 
@@ -2809,141 +3031,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.fit_claim(ids bigint[]) IS 'Internal: the first of these tasks whose texts come to 16 MB together; one at least.';
 
--- Name: gates; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.gates (
-    key text NOT NULL,
-    opens_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    reason text,
-    half_open boolean DEFAULT false NOT NULL,
-    closed_at timestamp with time zone,
-    closed_by text,
-    requests_per_minute numeric,
-    tokens_per_minute numeric,
-    max_running integer,
-    peak double precision,
-    grown double precision DEFAULT 0 NOT NULL,
-    is_ramping boolean DEFAULT false NOT NULL,
-    cut_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    cut_calls bigint DEFAULT 0 NOT NULL,
-    cut_from double precision,
-    cut_share double precision,
-    noise double precision DEFAULT 0 NOT NULL,
-    noise_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    outage_since timestamp with time zone,
-    level double precision DEFAULT 1 NOT NULL,
-    spent_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    tokens_left double precision,
-    tokens_seen numeric DEFAULT 0 NOT NULL,
-    folded_id bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
-    CONSTRAINT gates_key_check CHECK ((key <> ''::text)),
-    CONSTRAINT gates_max_running_check CHECK ((max_running > 0)),
-    CONSTRAINT gates_requests_per_minute_check CHECK (((requests_per_minute > (0)::numeric) AND (requests_per_minute <= '1000000000'::numeric))),
-    CONSTRAINT gates_tokens_per_minute_check CHECK (((tokens_per_minute > (0)::numeric) AND (tokens_per_minute <= '1000000000000'::numeric)))
-)
-WITH (fillfactor='50');
-
--- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.gates IS 'What is set and known of providers: how many tasks of the workers that registered with a gate may start now. A gate that was neither set nor closed, and of which no refusal was reported, has no row.';
-
--- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
-
--- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.opens_at IS 'Until then none of its workers claims anything; infinity: until someone calls open_gate().';
-
--- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
-
--- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.half_open IS 'Whether, once its time has come, one task of the fleet is to show that the provider answers.';
-
--- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
-
--- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address; contentq: what was reported of the provider.';
-
--- Name: COLUMN gates.requests_per_minute; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.requests_per_minute IS 'Set by operators: how many tasks may start a minute.';
-
--- Name: COLUMN gates.tokens_per_minute; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.tokens_per_minute IS 'Set by operators: how many tokens tasks may take a minute, as their results say (prompt_tokens, completion_tokens).';
-
--- Name: COLUMN gates.max_running; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.max_running IS 'Set by operators: how many tasks of its workers may run at once.';
-
--- Name: COLUMN gates.peak; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.peak IS 'Learned: tasks a second that the provider took when refusals last cut the pace; NULL: nothing limits it.';
-
--- Name: COLUMN gates.grown; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.grown IS 'Seconds for which the pace has limited its workers since it was cut: what it has grown by follows from them.';
-
--- Name: COLUMN gates.is_ramping; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.is_ramping IS 'Whether the pace doubles each second, since the limit is not known well yet.';
-
--- Name: COLUMN gates.cut_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.cut_at IS 'When it was cut, or went back after a trial: refusals of attempts that began before are no news.';
-
--- Name: COLUMN gates.cut_calls; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed then.';
-
--- Name: COLUMN gates.cut_from; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks a second; NULL: there was none.';
-
--- Name: COLUMN gates.cut_share; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.cut_share IS 'The share of calls that was refused before the cut, while it is not clear whether the cut has helped.';
-
--- Name: COLUMN gates.noise; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.noise IS 'The share of calls that the provider refuses at any pace.';
-
--- Name: COLUMN gates.noise_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found; it counts for five minutes.';
-
--- Name: COLUMN gates.outage_since; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider answers nothing; NULL when it answers.';
-
--- Name: COLUMN gates.level; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.level IS 'How many tasks could start at spent_at: the token bucket.';
-
--- Name: COLUMN gates.spent_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.spent_at IS 'When tasks were last taken from the bucket.';
-
--- Name: COLUMN gates.tokens_left; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.tokens_left IS 'How many tokens could be used at spent_at.';
-
--- Name: COLUMN gates.tokens_seen; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.tokens_seen IS 'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
-
--- Name: COLUMN gates.folded_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
-
 -- Name: fold_gate_events(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) RETURNS contentq.gates
@@ -2978,6 +3065,7 @@ BEGIN
         cut_calls = folded.cut_calls,
         cut_from = folded.cut_from,
         cut_share = folded.cut_share,
+        cut_twice = folded.cut_twice,
         noise = folded.noise,
         noise_at = folded.noise_at,
         outage_since = folded.outage_since,
@@ -3148,7 +3236,8 @@ CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
         (gate_pace.gate).requests_per_minute::float8 / 60,
         CASE
             WHEN (gate_pace.gate).is_ramping
-            THEN (gate_pace.gate).peak * power(2, least((gate_pace.gate).grown, 30))
+            THEN (gate_pace.gate).peak
+                 * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
             ELSE (gate_pace.gate).peak * (
                 1 + CASE WHEN (gate_pace.gate).grown < contentq.gate_cycle((gate_pace.gate).peak) THEN 0.05 ELSE 0.1 END
                     * power((gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) - 1, 3)
@@ -3160,6 +3249,23 @@ $$;
 -- Name: FUNCTION gate_pace(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gate_pace(gate contentq.gates) IS 'Internal: how many tasks may start a second at a gate, as it was set or learned; NULL without a limit.';
+
+-- Name: gate_refused(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_refused(gate contentq.gates) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT count(*)
+    FROM contentq.gate_events AS e
+    WHERE e.key = (gate_refused.gate).key
+      AND e.kind <> 'unanswered'
+      AND e.began_at >= (gate_refused.gate).cut_at;
+$$;
+
+-- Name: FUNCTION gate_refused(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_refused(gate contentq.gates) IS 'Internal: how many attempts that began since the last cut of a gate were refused.';
 
 -- Name: gate_room(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3247,7 +3353,7 @@ DECLARE
     -- Seconds of tasks that are waited for, so that a high pace does not mean as many claims.
     together constant float8 := 0.025;
     -- No one is told of a task that ends or of an answer that a probe gets (but see note_answers()).
-    look_again constant interval := '500 milliseconds';
+    look_again constant interval := interval '500 milliseconds';
     pace constant float8 := contentq.gate_pace(gate);
     since timestamptz;
     totals record;
@@ -3693,11 +3799,10 @@ CREATE FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_
     AS $$
 #variable_conflict use_column
 DECLARE
-    -- A share of refusals that is let pass at a pace that was good before, and without one.
-    small constant float8 := 0.025;
-    -- Refusals that are expected in a trial before it is judged.
-    enough constant float8 := 8;
+    -- A share of refusals that is let pass.
+    small constant float8 := 0.03;
     lowest constant float8 := 0.01;
+    most_noise constant float8 := 0.2;
     pace constant float8 := contentq.gate_pace(gate);
     noise constant float8 := CASE WHEN gate.noise_at > now_ - interval '5 minutes' THEN gate.noise ELSE 0 END;
     is_probing constant boolean :=
@@ -3709,20 +3814,14 @@ DECLARE
     seconds float8;
     share float8;
     rate float8;
+    deviations float8;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
         -- What was taken since it was used up the last time.
         seconds := CASE WHEN isfinite(gate.cut_at) THEN extract(epoch FROM now_ - gate.cut_at) END;
         IF seconds < 600 THEN
-            rate := (judge_refusals.calls - gate.cut_calls - (
-                SELECT count(*)
-                FROM contentq.gate_events AS e
-                WHERE e.key = gate.key
-                  AND e.kind <> 'unanswered'
-                  AND e.began_at >= gate.cut_at
-                  AND e.at > gate.cut_at
-            )) / seconds;
+            rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate)) / seconds;
             IF rate > lowest THEN
                 gate.peak := rate;
                 gate.grown := 0;
@@ -3758,71 +3857,79 @@ BEGIN
         ) AS e
         WHERE e.kind <> 'unanswered'
           AND e.began_at >= gate.cut_at
-          AND e.at > now_ - make_interval(secs => CASE WHEN gate.peak IS NULL THEN 5
-                                                       ELSE contentq.gate_cycle(gate.peak) END)
+          AND (gate.cut_share IS NOT NULL
+               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 5)))
     ) AS e;
     IF seen.new = 0 THEN
         RETURN gate;
     END IF;
 
-    IF gate.cut_share IS NOT NULL AND NOT is_probing THEN
+    IF gate.cut_share IS NOT NULL THEN
         claimed := greatest(judge_refusals.calls - gate.cut_calls, seen.refused);
-        expected := gate.cut_share * claimed;
-        IF expected < enough AND seen.refused < enough THEN
-            RETURN gate;
-        ELSIF seen.refused BETWEEN 0.6 * expected AND 1.6 * expected THEN
-            gate.cut_at := now_;
-            gate.cut_calls := judge_refusals.calls;
-            IF pace > 0.75 * gate.cut_from THEN
-                gate.peak := 0.8 * gate.peak;
-                gate.grown := 0;
+        CASE contentq.judge_trial(gate, claimed, seen.refused)
+            WHEN 'goes on' THEN
                 RETURN gate;
-            END IF;
-            gate.noise := seen.refused / claimed;
-            gate.noise_at := now_;
-            gate.peak := gate.cut_from;
-            gate.grown := coalesce(contentq.gate_cycle(gate.peak), 0);
-            gate.is_ramping := false;
-            gate.cut_share := NULL;
-            RETURN gate;
-        END IF;
-        gate.cut_share := NULL;
+            WHEN 'real' THEN
+                RETURN contentq.end_trial(gate, now_);
+            WHEN 'noise' THEN
+                gate.cut_at := now_;
+                gate.cut_calls := judge_refusals.calls;
+                gate.grown := 0;
+                IF NOT gate.cut_twice THEN
+                    gate.cut_twice := true;
+                    gate.peak := 0.75 * gate.peak;
+                    RETURN gate;
+                END IF;
+                gate.noise := seen.refused / claimed;
+                gate.noise_at := now_;
+                gate.peak := gate.cut_from;
+                gate.grown := coalesce(contentq.gate_cycle(gate.peak), 0);
+                gate.cut_share := NULL;
+                RETURN gate;
+            ELSE
+                gate.cut_share := NULL;
+        END CASE;
     END IF;
 
-    -- Of what began since the first of them was reported.
+    -- Few calls say little of the share: it must be larger by so many standard deviations, and more where the pace was good.
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
     expected := claimed * greatest(1.5 * noise, small);
+    deviations := CASE WHEN is_probing THEN 1.5 ELSE 3 END;
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
-        OR seen.refused_since <= expected + (CASE WHEN is_probing THEN 1.5 ELSE 3 END) * sqrt(expected)
+        OR seen.refused_since <= expected + deviations * sqrt(expected)
     THEN
         RETURN gate;
     END IF;
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
-    rate := claimed / greatest(1, seconds);
-    IF pace IS NOT NULL THEN
-        rate := CASE WHEN seconds >= 1 THEN least(rate, pace) ELSE pace END;
-    END IF;
-    gate.cut_from := pace;
-    gate.cut_share := CASE WHEN share < 0.2 THEN share END;
-    rate := rate * (1 - greatest(0, share - noise));
-    IF is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN
+    rate := CASE
+        WHEN pace IS NULL THEN claimed / greatest(1, seconds)
+        -- It has grown since.
+        WHEN gate.is_ramping THEN 0.8 * pace
+        WHEN seconds >= 1 THEN least(claimed / seconds, pace)
+        ELSE pace
+    END * (1 - greatest(0, share - noise));
+    IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
+        AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
+    THEN
         -- What was taken over a whole cycle is known better than what was taken in its last moments.
-        rate := (judge_refusals.calls - gate.cut_calls - (
-            SELECT count(*)
-            FROM contentq.gate_events AS e
-            WHERE e.key = gate.key
-              AND e.kind <> 'unanswered'
-              AND e.began_at >= gate.cut_at
-              AND e.at > gate.cut_at
-        )) / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
+        rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
+                / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
     END IF;
+    gate.cut_share := CASE
+        WHEN share < most_noise
+            AND (gate.noise_at <= now_ - interval '5 minutes' OR NOT is_probing
+                 OR now_ < gate.cut_at + make_interval(secs => 1.6 * contentq.gate_cycle(gate.peak)))
+        THEN share
+    END;
+    gate.cut_twice := false;
+    gate.cut_from := pace;
     gate.peak := greatest(lowest, rate);
     gate.grown := 0;
     -- Little is known then of what would have been taken.
-    gate.is_ramping := pace IS NULL AND seconds < 1
-        OR (gate.is_ramping OR pace IS NULL) AND seen.refused_since >= 0.5 * claimed;
+    gate.is_ramping := gate.cut_share IS NULL
+        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
@@ -3833,6 +3940,30 @@ $$;
 -- Name: FUNCTION judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: what refused calls mean for the pace of a gate.';
+
+-- Name: judge_trial(contentq.gates, double precision, double precision); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.judge_trial(gate contentq.gates, claimed double precision, refused double precision) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    enough constant float8 := 8;
+    most_noise constant float8 := 0.2;
+    expected constant float8 := gate.cut_share * claimed;
+BEGIN
+    RETURN CASE
+        WHEN expected < enough AND refused < enough THEN 'goes on'
+        WHEN refused < 0.2 * expected THEN 'real'
+        WHEN refused <= 2 * expected + 4 AND refused <= most_noise * claimed THEN 'noise'
+        ELSE 'other'
+    END;
+END;
+$$;
+
+-- Name: FUNCTION judge_trial(gate contentq.gates, claimed double precision, refused double precision); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.judge_trial(gate contentq.gates, claimed double precision, refused double precision) IS 'Internal: whether a cut of a gate''s pace has made a difference to what its provider refuses.';
 
 -- Name: judge_unanswered(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3845,7 +3976,7 @@ DECLARE
     shortest constant float8 := 1;
     longest constant float8 := 30;
     share constant float8 := 0.25;
-    patience constant interval := '5 seconds';
+    patience constant interval := interval '5 seconds';
     latest contentq.gate_events;
     began timestamptz;
 BEGIN
@@ -4247,6 +4378,7 @@ DECLARE
     wait record;
     due timestamptz;
 BEGIN
+    PERFORM contentq.is_own_worker(next_claim_in.worker_id);
     SELECT count(*) AS number, CASE WHEN bool_and(r.next_in IS NOT NULL) THEN max(r.next_in) END AS next_in
     INTO wait
     FROM contentq.workers AS w
@@ -4432,7 +4564,7 @@ CREATE FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp wi
     AS $$
 #variable_conflict use_column
 DECLARE
-    spread constant interval := '10 seconds';
+    spread constant interval := interval '10 seconds';
     now_ constant timestamptz := clock_timestamp();
     gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
     gate contentq.gates;
@@ -4507,6 +4639,30 @@ $$;
 
 COMMENT ON FUNCTION contentq.open_gate(key text) IS 'Opens a gate before its time; returns whether it was closed.';
 
+-- Name: over_budget(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.over_budget(account_ids bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT a.id::bigint
+        FROM unnest(over_budget.account_ids) AS u (id)
+        JOIN public.accounts AS a ON a.id = ANY (ARRAY[u.id])
+        WHERE a.monthly_budget IS NOT NULL
+          AND contentq.spent_this_month(a.id) >= a.monthly_budget
+    );
+END;
+$$;
+
+-- Name: FUNCTION over_budget(account_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those that have used up their monthly_budget.';
+
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000) RETURNS integer
@@ -4566,9 +4722,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker, or CQ003 when another login has registered it.';
 
--- Name: ready_accounts(integer, bigint, integer, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: ready_accounts(integer, bigint, integer, bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_held boolean)
+CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer DEFAULT 5000) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_held boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -4588,11 +4744,10 @@ BEGIN
                0 AS free,
                0 AS place
         UNION ALL
-        SELECT n.submitted_at, n.id, n.account_id, n.is_held, h.free + (NOT n.is_held)::integer, h.place + 1
+        SELECT n.submitted_at, n.id, n.account_id, i.is_held, h.free + (NOT i.is_held)::integer, h.place + 1
         FROM heads AS h
         CROSS JOIN LATERAL (
-            SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id,
-                   t.account_id = ANY (ready_accounts.held) AS is_held
+            SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'pending'
               AND t.scheduled_at IS NULL
@@ -4601,8 +4756,10 @@ BEGIN
             ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
             LIMIT 1
         ) AS n
+        -- IN, which hashes the array, and not ANY: thousands of accounts may be held.
+        CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.held)) AS is_held) AS i
         WHERE h.free < ready_accounts.number
-          AND h.place < 5000
+          AND h.place < ready_accounts.most
     )
     SELECT h.account_id, h.submitted_at, h.id, h.is_held
     FROM heads AS h
@@ -4610,9 +4767,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[]) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
+COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
 
 -- Name: record_failure(bigint, text, text, boolean, interval, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5531,9 +5688,24 @@ BEGIN
         -- Not for a time in which nothing was started, as while a database was away.
         limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
     END IF;
+    gate.grown := gate.grown + limited;
+    IF gate.cut_share IS NOT NULL AND gate.grown >= contentq.gate_cycle(gate.peak) THEN
+        -- A trial goes on until enough is known, if nothing is refused any more, too.
+        IF contentq.judge_trial(
+            gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
+        ) = 'real' THEN
+            gate := contentq.end_trial(gate, now_);
+        ELSE
+            gate.grown := 0.999 * contentq.gate_cycle(gate.peak);
+        END IF;
+    END IF;
     UPDATE contentq.gates AS g
     SET level = greatest(0, coalesce(state.level, 1) - taken),
-        grown = g.grown + limited,
+        grown = gate.grown,
+        peak = gate.peak,
+        cut_share = gate.cut_share,
+        noise = gate.noise,
+        noise_at = gate.noise_at,
         tokens_left = state.tokens_left,
         tokens_seen = coalesce(state.tokens_used, 0),
         spent_at = now_
@@ -5814,15 +5986,22 @@ COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or 
 -- Name: waits_for(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.waits_for(worker_id bigint) RETURNS text
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT string_agg(r.why, '; ')
-    FROM contentq.workers AS w
-    CROSS JOIN LATERAL contentq.worker_wait(w) AS r
-    WHERE w.id = waits_for.worker_id;
+BEGIN
+    IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
+        PERFORM contentq.is_own_worker(waits_for.worker_id);
+    END IF;
+    RETURN (
+        SELECT string_agg(r.why, '; ')
+        FROM contentq.workers AS w
+        CROSS JOIN LATERAL contentq.worker_wait(w) AS r
+        WHERE w.id = waits_for.worker_id
+    );
+END;
 $$;
 
 -- Name: FUNCTION waits_for(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
@@ -6367,7 +6546,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
                    FROM contentq.workers o
                 UNION ALL
                  SELECT o.id,
-                    '*'::text
+                    '*'::text AS gate
                    FROM contentq.workers o
                   WHERE (o.gate IS DISTINCT FROM '*'::text)) c
              LEFT JOIN ( SELECT r.worker_id,
@@ -6423,10 +6602,7 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 
 CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
  SELECT account_id,
-        CASE
-            WHEN (length((name)::text) > 30) THEN (("left"((name)::text, 27) || '...'::text))::character varying
-            ELSE name
-        END AS name,
+    "left"((name)::text, 30) AS name,
     concat_ws(', '::text,
         CASE
             WHEN (paused_until IS NOT NULL) THEN 'paused'::text

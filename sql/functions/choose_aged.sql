@@ -25,7 +25,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    chosen bigint[] := '{}';
+    chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_aged.max_tasks));
     seen record;
 BEGIN

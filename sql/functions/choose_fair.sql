@@ -40,11 +40,11 @@ DECLARE
     looked_at integer := 0;
     added integer;
     next_accounts record;
-    account_ids bigint[] := '{}';
-    shares integer[] := '{}';
-    running integer[] := '{}';
-    rooms integer[] := '{}';
-    started integer[] := '{}';
+    account_ids bigint[] := '{}'::bigint[];
+    shares integer[] := '{}'::integer[];
+    running integer[] := '{}'::integer[];
+    rooms integer[] := '{}'::integer[];
+    started integer[] := '{}'::integer[];
     quotas integer[];
     last_place integer;
     got integer[];

@@ -7,7 +7,8 @@
 --
 -- It reads windows of the order without a lock and locks what may start of each. Tasks of other categories are not read:
 -- each category is a stream of its own. A long run of tasks that may not start means accounts that are held: then the first
--- tasks of every other account are looked up (see choose_by_account()), however many tasks the held ones have.
+-- tasks of every other account are looked up (see choose_by_account()), however many tasks the held ones have. It looks at
+-- some twice as many accounts as tasks that were walked over by then: with more accounts than that, walking on costs less.
 CREATE OR REPLACE FUNCTION contentq.choose_in_order(
     urgency integer,
     max_tasks integer,
@@ -31,17 +32,18 @@ DECLARE
     lowest_id constant bigint := -9223372036854775808;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
-    after_timeout timestamptz := timestamptz '-infinity';
+    after_timeout timestamptz := clock_timestamp();
     after_submitted timestamptz := timestamptz '-infinity';
     after_id bigint := lowest_id;
+    walked integer := 0;
     seen record;
     by_account bigint[];
 BEGIN
     WHILE choose_in_order.by_deadline AND cardinality(chosen) < choose_in_order.max_tasks LOOP
         SELECT count(*) AS read,
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
-                   WHERE w.account_id <> ALL (choose_in_order.held)
-                     AND w.id <> ALL (choose_in_order.taken)
+                   WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                     AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
                      AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
                ) AS free,
@@ -65,7 +67,7 @@ BEGIN
         after_timeout := seen.timeout_at;
         after_submitted := seen.submitted_at;
         after_id := seen.id;
-        size := 1000;
+        size := least(greatest(1000, 2 * size), 10000);
     END LOOP;
 
     after_submitted := '-infinity';
@@ -74,8 +76,8 @@ BEGIN
         IF choose_in_order.categories IS NULL THEN
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id <> ALL (choose_in_order.held)
-                         AND w.id <> ALL (choose_in_order.taken)
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                         AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -94,8 +96,8 @@ BEGIN
         ELSE
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id <> ALL (choose_in_order.held)
-                         AND w.id <> ALL (choose_in_order.taken)
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                         AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -123,18 +125,19 @@ BEGIN
         EXIT WHEN seen.read < size OR cardinality(chosen) >= choose_in_order.max_tasks;
         after_submitted := seen.submitted_at;
         after_id := seen.id;
+        walked := walked + size;
         IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
                 choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.held,
-                choose_in_order.taken || chosen
+                choose_in_order.taken || chosen, 1000 + 2 * walked + cardinality(choose_in_order.held)
             );
             IF by_account IS NOT NULL THEN
                 RETURN chosen || by_account;
             END IF;
         END IF;
-        size := 1000;
+        size := least(greatest(1000, 2 * size), 10000);
     END LOOP;
     RETURN chosen;
 END;

@@ -130,6 +130,29 @@ BEGIN
         held := held || kept.held;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
+            -- And those whose tasks would be met next: thousands may be over budget.
+            SELECT array_agg(DISTINCT o.id)
+            INTO kept.over_budget
+            FROM unnest(kept.over_budget || contentq.over_budget(ARRAY(
+                SELECT DISTINCT n.account_id
+                FROM (
+                    SELECT l.priority, l.submitted_at, l.id
+                    FROM public.content_generation_tasks AS l
+                    WHERE l.id = part[cardinality(part)]
+                ) AS l
+                CROSS JOIN LATERAL (
+                    SELECT t.account_id::bigint AS account_id
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND t.priority = l.priority
+                      AND (t.submitted_at, t.id) > (l.submitted_at, l.id)
+                    ORDER BY t.priority DESC, t.submitted_at, t.id
+                    LIMIT 1000
+                ) AS n
+            ))) AS o (id)
+            WHERE o.id <> ALL (over_budget);
+            held := held || kept.over_budget;
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;

@@ -33,6 +33,7 @@ BEGIN
         cut_calls = folded.cut_calls,
         cut_from = folded.cut_from,
         cut_share = folded.cut_share,
+        cut_twice = folded.cut_twice,
         noise = folded.noise,
         noise_at = folded.noise_at,
         outage_since = folded.outage_since,

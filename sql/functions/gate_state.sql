@@ -26,7 +26,7 @@ DECLARE
     -- Seconds of tasks that are waited for, so that a high pace does not mean as many claims.
     together constant float8 := 0.025;
     -- No one is told of a task that ends or of an answer that a probe gets (but see note_answers()).
-    look_again constant interval := '500 milliseconds';
+    look_again constant interval := interval '500 milliseconds';
     pace constant float8 := contentq.gate_pace(gate);
     since timestamptz;
     totals record;

@@ -20,7 +20,7 @@ DECLARE
     shortest constant float8 := 1;
     longest constant float8 := 30;
     share constant float8 := 0.25;
-    patience constant interval := '5 seconds';
+    patience constant interval := interval '5 seconds';
     latest contentq.gate_events;
     began timestamptz;
 BEGIN

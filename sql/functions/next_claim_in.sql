@@ -22,6 +22,7 @@ DECLARE
     wait record;
     due timestamptz;
 BEGIN
+    PERFORM contentq.is_own_worker(next_claim_in.worker_id);
     SELECT count(*) AS number, CASE WHEN bool_and(r.next_in IS NOT NULL) THEN max(r.next_in) END AS next_in
     INTO wait
     FROM contentq.workers AS w

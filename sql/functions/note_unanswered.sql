@@ -14,7 +14,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    spread constant interval := '10 seconds';
+    spread constant interval := interval '10 seconds';
     now_ constant timestamptz := clock_timestamp();
     gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
     gate contentq.gates;

@@ -1,8 +1,14 @@
 -- Lists accounts that have ready tasks of one priority, in order of their ids, each with the first of these tasks.
 -- Called by: choose_by_account(), choose_fair(). Locks: nothing.
--- Returns: accounts above after_account: so many that are not held, and the held ones among them; at most 5000.
+-- Returns: accounts above after_account: so many that are not held, and the held ones among them; at most `most`.
 -- It is one look into an index for each account, however many tasks it has.
-CREATE OR REPLACE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[])
+CREATE OR REPLACE FUNCTION contentq.ready_accounts(
+    urgency integer,
+    after_account bigint,
+    number integer,
+    held bigint[],
+    most integer DEFAULT 5000
+)
 RETURNS TABLE (account_id bigint, first_submitted_at timestamptz, first_id bigint, is_held boolean)
 LANGUAGE plpgsql
 VOLATILE
@@ -24,11 +30,10 @@ BEGIN
                0 AS free,
                0 AS place
         UNION ALL
-        SELECT n.submitted_at, n.id, n.account_id, n.is_held, h.free + (NOT n.is_held)::integer, h.place + 1
+        SELECT n.submitted_at, n.id, n.account_id, i.is_held, h.free + (NOT i.is_held)::integer, h.place + 1
         FROM heads AS h
         CROSS JOIN LATERAL (
-            SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id,
-                   t.account_id = ANY (ready_accounts.held) AS is_held
+            SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'pending'
               AND t.scheduled_at IS NULL
@@ -37,8 +42,10 @@ BEGIN
             ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
             LIMIT 1
         ) AS n
+        -- IN, which hashes the array, and not ANY: thousands of accounts may be held.
+        CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.held)) AS is_held) AS i
         WHERE h.free < ready_accounts.number
-          AND h.place < 5000
+          AND h.place < ready_accounts.most
     )
     SELECT h.account_id, h.submitted_at, h.id, h.is_held
     FROM heads AS h
@@ -46,5 +53,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.ready_accounts(integer, bigint, integer, bigint[]) IS
+COMMENT ON FUNCTION contentq.ready_accounts(integer, bigint, integer, bigint[], integer) IS
     'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';

@@ -1,5 +1,5 @@
 -- Sums what an account's attempts have cost since the first of the month (UTC).
--- Called by: block_account(), explain(), the view usage_by_account. Locks: nothing. Returns: the cost, 0 for none.
+-- Called by: account_room(), admit(), explain(), the view usage_by_account. Locks: nothing. Returns: the cost, 0 for none.
 CREATE OR REPLACE FUNCTION contentq.spent_this_month(account_id bigint)
 RETURNS numeric
 LANGUAGE plpgsql

@@ -841,6 +841,7 @@ CREATE TABLE contentq.gates (
     cut_calls bigint NOT NULL DEFAULT 0,
     cut_from float8,
     cut_share float8,
+    cut_twice boolean NOT NULL DEFAULT false,
     noise float8 NOT NULL DEFAULT 0,
     noise_at timestamptz NOT NULL DEFAULT '-infinity',
     outage_since timestamptz,

@@ -43,7 +43,7 @@ LEFT JOIN (
     FROM (
         SELECT o.id, o.gate FROM contentq.workers AS o
         UNION ALL
-        SELECT o.id, '*' FROM contentq.workers AS o WHERE o.gate IS DISTINCT FROM '*'
+        SELECT o.id, '*' AS gate FROM contentq.workers AS o WHERE o.gate IS DISTINCT FROM '*'
     ) AS c
     LEFT JOIN (
         SELECT r.worker_id, count(*) AS running

@@ -254,6 +254,19 @@ def test_handler_that_ships_is_tried_as_well(
     assert capsys.readouterr().out.startswith("Tea\n")
 
 
+def test_handler_of_the_category_is_tried(attempt: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "handlers.toml").write_text(
+        '[default]\nhandler = "template"\n[categories.x]\nhandler = "handlers:plain"'
+    )
+
+    shown = [
+        (execute(["try", "--handlers", "handlers.toml", "--topic", "Tea", *options]), capsys.readouterr().out[:4])
+        for options in (["--category", "x"], ["--category", "y"], [])
+    ]
+
+    assert shown == [(0, "{\n  "), (0, "Tea\n"), (0, "Tea\n")]
+
+
 def test_task_is_as_the_options_say(attempt: Run, folder: Path) -> None:
     (folder / "draft.md").write_text("# Old tea\n\nTwo words.\n")
     shown = attempt(

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from contentq import Context, Task
 
-from tests.engine.conftest import Insert, Row, StartWorker
+from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
 
 HEARTBEATS = 4
@@ -24,9 +24,17 @@ async def nothing(_task: Task, _context: Context) -> None:
     return None
 
 
-@pytest.mark.parametrize("gate", [None, "api.example"])
-def test_idle_worker_makes_about_one_statement_a_second(
-    start_worker: StartWorker, insert: Insert, row: Row, monkeypatch: pytest.MonkeyPatch, gate: str | None
+@pytest.mark.parametrize(
+    ("gate", "a_minute"), [(None, None), ("api.example", None), ("api.example", 6)], ids=["free", "gate", "paced"]
+)
+def test_worker_that_nothing_is_for_makes_about_one_statement_a_second(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    gate: str | None,
+    a_minute: int | None,
 ) -> None:
     made: Counter[str] = Counter()
     execute = psycopg.AsyncCursor.execute
@@ -36,8 +44,12 @@ def test_idle_worker_makes_about_one_statement_a_second(
         return await execute(self, query, *arguments, **options)
 
     monkeypatch.setattr(psycopg.AsyncCursor, "execute", counted)
+    if a_minute is not None:
+        database.execute("SELECT contentq.set_gate(%s, requests_per_minute => %s)", [gate, a_minute])
+    task = insert(priority=10)
+    for _ in range(20 if a_minute else 0):
+        insert()
     start_worker(nothing, gate=gate)
-    task = insert()
     eventually(lambda: row(task).status == "completed", within=10)
     begun = made["heartbeats"]
     eventually(lambda: made["heartbeats"] > begun, within=10)

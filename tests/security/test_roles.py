@@ -273,7 +273,9 @@ def test_worker_closes_no_gate_but_those_of_its_own_workers(administrator: Queue
 def test_worker_closes_its_gate_for_an_hour_at_most(administrator: Queue, fleet: Fleet) -> None:
     fleet.own.close_gate("own.example", "infinity", "429", half_open=True)
 
-    (gate,) = administrator.rows("SELECT opens_at - clock_timestamp() AS closed_for, * FROM contentq.gates")
+    (gate,) = administrator.rows(
+        "SELECT opens_at - clock_timestamp() AS closed_for, reason, half_open, closed_by FROM contentq.gates"
+    )
     assert 3590 < gate["closed_for"].total_seconds() <= 3600
     assert (gate["reason"], gate["half_open"]) == ("429", True)
     assert gate["closed_by"].startswith(fleet.own.value("SELECT session_user::text"))

@@ -111,6 +111,8 @@ def test_without_the_rows_that_say_who_notifies_everyone_does(
         "SELECT FROM contentq.claimers FOR UPDATE",
         "SELECT FROM contentq.cap_locks FOR UPDATE",
         "SELECT FROM contentq.durations FOR UPDATE",
+        "SELECT FROM contentq.gates FOR UPDATE",
+        "SELECT FROM contentq.gate_events FOR UPDATE",
         "SELECT FROM contentq.maintenance FOR UPDATE",
         "SELECT FROM accounts FOR UPDATE",
         "UPDATE accounts SET monthly_budget = 7, paused_until = NULL",

@@ -17,14 +17,7 @@ from typing import Any
 
 from contentq.content import GeneratedContent, count_words
 from contentq.engine.usage import usage_in, usage_of, usage_of_outcome
-from contentq.errors import (
-    HandlerError,
-    PermanentError,
-    ProviderUnavailable,
-    RateLimited,
-    TemporaryError,
-    as_timedelta,
-)
+from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, RateLimited, as_timedelta
 from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
 from contentq.storable import as_number, as_text
 
@@ -98,30 +91,26 @@ async def judge(held: Held, value: Any) -> Outcome:
 
 def failure_of(held: Held, error: BaseException) -> Outcome:
     """The outcome of a handler that raised this error (spec.md section 5)."""
-    name = type(error).__name__
+    name, text = type(error).__name__, error_text(error)
     if isinstance(error, RateLimited):
         return Snoozed(
             held,
-            error_text(error) or name,
+            text or name,
             _delay(error) or None,  # for no time at all is as good as nothing said
             refused_by=_gate(held, error),
             nothing_left=getattr(error, "nothing_left", False) is True,
             usage=_usage(held, error),
         )
-    if isinstance(error, PermanentError):
-        return Failed(held, error_text(error) or name, name, permanent=True, usage=_usage(held, error))
-    if isinstance(error, TemporaryError):
+    if isinstance(error, HandlerError):
         return Failed(
             held,
-            error_text(error) or name,
+            text or name,
             name,
+            permanent=isinstance(error, PermanentError),
             retry_after=_delay(error),
             unanswered=isinstance(error, ProviderUnavailable),
             usage=_usage(held, error),
         )
-    text = error_text(error)
-    if isinstance(error, HandlerError):
-        return Failed(held, text or name, name, usage=_usage(held, error))
     said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
     cut = f" ... (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
     return Failed(held, f"{said}{cut}{_place(error)}", name)
