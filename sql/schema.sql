@@ -2759,7 +2759,6 @@ BEGIN
     workers := fleet.workers[:fleet.looked_at];
     IF fleet.live = 0 THEN
         lines := ARRAY['there is no live worker: start one with contentq worker'];
-        RETURN;
     ELSIF fleet.suiting = 0 THEN
         lines := ARRAY[format(
             'no live worker claims %s: the live workers (%s) claim %s',
@@ -2772,6 +2771,9 @@ BEGIN
                           ORDER BY 1
                           LIMIT 10
                       ) AS c), 'none'))];
+    END IF;
+    IF fleet.suiting = 0 THEN
+        lines := lines || ARRAY(SELECT 'any worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
         RETURN;
     END IF;
 
@@ -3039,19 +3041,8 @@ CREATE FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp wi
     AS $$
 #variable_conflict use_column
 DECLARE
-    totals record;
-    folded contentq.gates;
+    folded constant contentq.gates := contentq.judge_gate(gate, now_);
 BEGIN
-    SELECT t.* INTO totals FROM contentq.gate_totals(gate.key) AS t;
-    folded := contentq.judge_unanswered(gate, totals.answered, totals.last_answered, now_);
-    folded := contentq.judge_refusals(folded, totals.calls, totals.last_answered, now_);
-    folded.folded_id := greatest(gate.folded_id, (
-        SELECT e.id
-        FROM contentq.gate_events AS e
-        WHERE e.key = gate.key
-        ORDER BY e.key DESC, e.id DESC
-        LIMIT 1
-    ));
     UPDATE contentq.gates AS g
     SET opens_at = folded.opens_at,
         reason = folded.reason,
@@ -3078,7 +3069,7 @@ $$;
 
 -- Name: FUNCTION fold_gate_events(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: finds out what was reported of a provider, and writes what follows into the row of its gate.';
+COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: writes what was reported of a provider, and what follows, into the row of its gate.';
 
 -- Name: forget_gate_events(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3553,7 +3544,8 @@ CREATE FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone DEFAU
     AS $$
     SELECT s.next_in, format('gate %s: %s', g.key, s.why)
     FROM contentq.gates AS g
-    CROSS JOIN LATERAL contentq.gate_state(g, gate_wait.now_) AS s
+    -- As the next claim finds it: what was reported since the last one counts.
+    CROSS JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gate_wait.now_), gate_wait.now_) AS s
     WHERE g.key = gate_wait.key
       AND s.room < 1;
 $$;
@@ -3790,6 +3782,39 @@ CREATE FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time 
 -- Name: FUNCTION is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer) IS 'Internal: whether a task with these values waits for nothing of its own.';
+
+-- Name: judge_gate(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.judge_gate(gate contentq.gates, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    newest constant bigint := (
+        SELECT e.id
+        FROM contentq.gate_events AS e
+        WHERE e.key = (judge_gate.gate).key
+        ORDER BY e.key DESC, e.id DESC
+        LIMIT 1
+    );
+    totals record;
+BEGIN
+    -- One that was reported of before, and is not half open, is as it was judged to be then.
+    IF coalesce(newest <= gate.folded_id, newest IS NULL) AND NOT (gate.half_open AND gate.opens_at <= now_) THEN
+        RETURN gate;
+    END IF;
+    SELECT t.* INTO totals FROM contentq.gate_totals(gate.key) AS t;
+    gate := contentq.judge_unanswered(gate, totals.answered, totals.last_answered, now_);
+    gate := contentq.judge_refusals(gate, totals.calls, totals.last_answered, now_);
+    gate.folded_id := greatest(gate.folded_id, newest);
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION judge_gate(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.judge_gate(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: what was reported of a provider since the last time, and what follows for its gate.';
 
 -- Name: judge_refusals(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6602,7 +6627,10 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 
 CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
  SELECT account_id,
-    "left"((name)::text, 30) AS name,
+        CASE
+            WHEN (length((name)::text) > 30) THEN (("left"((name)::text, 27) || '...'::text))::character varying
+            ELSE name
+        END AS name,
     concat_ws(', '::text,
         CASE
             WHEN (paused_until IS NOT NULL) THEN 'paused'::text
