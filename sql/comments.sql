@@ -210,8 +210,9 @@ COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had cl
 COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks a second; NULL: there was none.';
 COMMENT ON COLUMN contentq.gates.cut_share IS
     'The share of calls that was refused before the cut, while it is not clear whether the cut has helped.';
+COMMENT ON COLUMN contentq.gates.cut_twice IS 'Whether it was cut a second time to find that out.';
 COMMENT ON COLUMN contentq.gates.noise IS 'The share of calls that the provider refuses at any pace.';
-COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found; it counts for five minutes.';
+COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found out; it counts for five minutes.';
 COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider answers nothing; NULL when it answers.';
 COMMENT ON COLUMN contentq.gates.level IS 'How many tasks could start at spent_at: the token bucket.';
 COMMENT ON COLUMN contentq.gates.spent_at IS 'When tasks were last taken from the bucket.';

@@ -183,7 +183,9 @@ DECLARE
             "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
             "is_ready", "held_accounts", "account_room", "median_duration", "ready_accounts", "fair_accounts",
             "fair_quotas", "aged_tasks", "worker_wait", "waits_for", "failing_wait", "gate_wait", "gate_state", "gate_pace",
-            "gate_cycle", "gate_running", "gate_totals", "gate_closure_text", "spent_this_month", "backoff"
+            "gate_cycle", "gate_running", "gate_totals", "gate_closure_text", "judge_gate", "judge_unanswered",
+            "judge_refusals", "judge_trial", "end_trial", "gate_used_up", "gate_outage", "gate_refused", "spent_this_month",
+            "backoff"
         ]
     }';
     ours oid[];

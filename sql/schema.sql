@@ -80,7 +80,7 @@ BEGIN
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                   AND t.account_id = account.id
             ), 0)::integer
         END
@@ -940,6 +940,9 @@ DECLARE
     memory jsonb;
     remembered jsonb;
     held bigint[] := contentq.held_accounts();
+    is_plain boolean;
+    due_at timestamptz;
+    due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
     over_budget bigint[] := '{}'::bigint[];
@@ -976,13 +979,77 @@ BEGIN
     chosen := '{}';
     look_again := false;
 
-    IF settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
-        AND only_categories IS NULL AND cardinality(held) = 0
+    is_plain := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
+                AND only_categories IS NULL AND cardinality(held) = 0;
+
+    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+    due_at := (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at
+        LIMIT 1
+    );
+    IF due_at IS NOT NULL AND is_plain AND NOT is_limited AND due_at = (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at DESC
+        LIMIT 1
+    )
     THEN
+        -- All of one instant are in the order of claims in that index: they need not be made ready before.
+        due := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NOT NULL
+              AND t.scheduled_at <= due_at
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+              AND t.attempt < 2147483647
+            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
+            LIMIT choose_ready.max_tasks
+            FOR UPDATE SKIP LOCKED
+        );
+        IF cardinality(due) >= choose_ready.max_tasks THEN
+            PERFORM contentq.notify_ready();
+        END IF;
+    END IF;
+    -- Others are made ready, and those that were due and may not start any more.
+    IF due_at IS NOT NULL AND coalesce(cardinality(due), 0) = 0
+        AND contentq.promote_scheduled(500) > choose_ready.max_tasks
+    THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+
+    IF is_plain THEN
         SELECT f.* INTO first FROM contentq.choose_first(choose_ready.max_tasks, remembered->'places') AS f;
         part := first.chosen;
         remembered := CASE WHEN first.places IS NULL THEN remembered - 'places'
                            ELSE remembered || jsonb_build_object('places', first.places) END;
+        IF cardinality(due) > 0 AND cardinality(part) = 0 THEN
+            part := due;
+        ELSIF cardinality(due) > 0 THEN
+            part := ARRAY(
+                SELECT t.id::bigint
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = ANY (due || part)
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT choose_ready.max_tasks
+            );
+            -- Ready ones that have to wait are behind these places.
+            remembered := remembered - 'places';
+            -- Due ones that have to wait are made ready: others that become due may be more urgent.
+            UPDATE public.content_generation_tasks AS t
+            SET scheduled_at = NULL,
+                updated_at = CURRENT_TIMESTAMP
+            WHERE t.id = ANY (due)
+              AND t.id <> ALL (part);
+        END IF;
     END IF;
 
     -- Each further round is for accounts that had no room for what was chosen of them.
@@ -1267,7 +1334,6 @@ CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories t
     AS $$
 #variable_conflict use_column
 DECLARE
-    now_ constant timestamptz := clock_timestamp();
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
     are_coming constant boolean := contentq.are_tasks_coming();
     worker contentq.workers;
@@ -1310,19 +1376,6 @@ BEGIN
             PERFORM contentq.note_look_again(wanted < 0);
             RETURN;
         END IF;
-        -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
-        IF (SELECT t.scheduled_at
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'pending'
-              AND t.scheduled_at IS NOT NULL
-              AND t.scheduled_at <= now_
-            ORDER BY t.scheduled_at
-            LIMIT 1) IS NOT NULL
-            AND contentq.promote_scheduled() > wanted
-        THEN
-            PERFORM contentq.notify_ready();
-        END IF;
-
         SELECT r.*
         INTO ready
         FROM contentq.choose_ready(worker.id, wanted, coalesce(claim.categories, worker.categories)) AS r;
@@ -1695,6 +1748,168 @@ $$;
 -- Name: FUNCTION end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
+
+-- Name: gates; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.gates (
+    key text NOT NULL,
+    opens_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    reason text,
+    half_open boolean DEFAULT false NOT NULL,
+    closed_at timestamp with time zone,
+    closed_by text,
+    requests_per_minute numeric,
+    tokens_per_minute numeric,
+    max_running integer,
+    peak double precision,
+    grown double precision DEFAULT 0 NOT NULL,
+    is_ramping boolean DEFAULT false NOT NULL,
+    cut_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    cut_calls bigint DEFAULT 0 NOT NULL,
+    cut_from double precision,
+    cut_share double precision,
+    cut_twice boolean DEFAULT false NOT NULL,
+    noise double precision DEFAULT 0 NOT NULL,
+    noise_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    outage_since timestamp with time zone,
+    level double precision DEFAULT 1 NOT NULL,
+    spent_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    tokens_left double precision,
+    tokens_seen numeric DEFAULT 0 NOT NULL,
+    folded_id bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
+    CONSTRAINT gates_key_check CHECK ((key <> ''::text)),
+    CONSTRAINT gates_max_running_check CHECK ((max_running > 0)),
+    CONSTRAINT gates_requests_per_minute_check CHECK (((requests_per_minute > (0)::numeric) AND (requests_per_minute <= '1000000000'::numeric))),
+    CONSTRAINT gates_tokens_per_minute_check CHECK (((tokens_per_minute > (0)::numeric) AND (tokens_per_minute <= '1000000000000'::numeric)))
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.gates IS 'What is set and known of providers: how many tasks of the workers that registered with a gate may start now. A gate that was neither set nor closed, and of which no refusal was reported, has no row.';
+
+-- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
+
+-- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.opens_at IS 'Until then none of its workers claims anything; infinity: until someone calls open_gate().';
+
+-- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
+
+-- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.half_open IS 'Whether, once its time has come, one task of the fleet is to show that the provider answers.';
+
+-- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
+
+-- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address; contentq: what was reported of the provider.';
+
+-- Name: COLUMN gates.requests_per_minute; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.requests_per_minute IS 'Set by operators: how many tasks may start a minute.';
+
+-- Name: COLUMN gates.tokens_per_minute; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_per_minute IS 'Set by operators: how many tokens tasks may take a minute, as their results say (prompt_tokens, completion_tokens).';
+
+-- Name: COLUMN gates.max_running; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.max_running IS 'Set by operators: how many tasks of its workers may run at once.';
+
+-- Name: COLUMN gates.peak; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.peak IS 'Learned: tasks a second that the provider took when refusals last cut the pace; NULL: nothing limits it.';
+
+-- Name: COLUMN gates.grown; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.grown IS 'Seconds for which the pace has limited its workers since it was cut: what it has grown by follows from them.';
+
+-- Name: COLUMN gates.is_ramping; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.is_ramping IS 'Whether the pace doubles each second, since the limit is not known well yet.';
+
+-- Name: COLUMN gates.cut_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_at IS 'When it was cut, or went back after a trial: refusals of attempts that began before are no news.';
+
+-- Name: COLUMN gates.cut_calls; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed then.';
+
+-- Name: COLUMN gates.cut_from; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks a second; NULL: there was none.';
+
+-- Name: COLUMN gates.cut_share; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_share IS 'The share of calls that was refused before the cut, while it is not clear whether the cut has helped.';
+
+-- Name: COLUMN gates.cut_twice; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_twice IS 'Whether it was cut a second time to find that out.';
+
+-- Name: COLUMN gates.noise; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.noise IS 'The share of calls that the provider refuses at any pace.';
+
+-- Name: COLUMN gates.noise_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found out; it counts for five minutes.';
+
+-- Name: COLUMN gates.outage_since; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider answers nothing; NULL when it answers.';
+
+-- Name: COLUMN gates.level; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.level IS 'How many tasks could start at spent_at: the token bucket.';
+
+-- Name: COLUMN gates.spent_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.spent_at IS 'When tasks were last taken from the bucket.';
+
+-- Name: COLUMN gates.tokens_left; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_left IS 'How many tokens could be used at spent_at.';
+
+-- Name: COLUMN gates.tokens_seen; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.tokens_seen IS 'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
+
+-- Name: COLUMN gates.folded_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
+
+-- Name: end_trial(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    gate.cut_share := NULL;
+    gate.noise := 0;
+    gate.noise_at := now_;
+    IF gate.cut_twice THEN
+        gate.peak := 0.95 / 0.75 * gate.peak;
+        gate.grown := 0.5 * contentq.gate_cycle(gate.peak);
+    END IF;
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION end_trial(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: notes that a provider''s refusals depend on the pace.';
 
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2597,7 +2812,6 @@ BEGIN
     workers := fleet.workers[:fleet.looked_at];
     IF fleet.live = 0 THEN
         lines := ARRAY['there is no live worker: start one with contentq worker'];
-        RETURN;
     ELSIF fleet.suiting = 0 THEN
         lines := ARRAY[format(
             'no live worker claims %s: the live workers (%s) claim %s',
@@ -2610,6 +2824,9 @@ BEGIN
                           ORDER BY 1
                           LIMIT 10
                       ) AS c), 'none'))];
+    END IF;
+    IF fleet.suiting = 0 THEN
+        lines := lines || ARRAY(SELECT 'any worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
         RETURN;
     END IF;
 
@@ -2754,6 +2971,17 @@ CREATE FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, be
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column
+DECLARE
+    taken_accounts constant bigint[] := ARRAY(
+        SELECT o.account_id
+        FROM unnest(fair_accounts.taken) AS u (id)
+        CROSS JOIN LATERAL (
+            SELECT t.account_id::bigint AS account_id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = u.id
+            LIMIT 1
+        ) AS o
+    );
 BEGIN
     SELECT count(*)::integer,
            (count(*) FILTER (WHERE NOT r.is_held))::integer,
@@ -2769,12 +2997,9 @@ BEGIN
         SELECT o.share, o.max_running,
                (SELECT count(*)::integer
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                   AND t.account_id = o.id)
-               + (SELECT count(*)::integer
-                  FROM public.content_generation_tasks AS t
-                  WHERE t.id = ANY (fair_accounts.taken)
-                    AND t.account_id + 0 = o.id) AS running
+               + cardinality(array_positions(taken_accounts, o.id::bigint)) AS running
         FROM public.accounts AS o
         WHERE o.id = r.account_id
         -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
@@ -2869,141 +3094,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.fit_claim(ids bigint[]) IS 'Internal: the first of these tasks whose texts come to 16 MB together; one at least.';
 
--- Name: gates; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.gates (
-    key text NOT NULL,
-    opens_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    reason text,
-    half_open boolean DEFAULT false NOT NULL,
-    closed_at timestamp with time zone,
-    closed_by text,
-    requests_per_minute numeric,
-    tokens_per_minute numeric,
-    max_running integer,
-    peak double precision,
-    grown double precision DEFAULT 0 NOT NULL,
-    is_ramping boolean DEFAULT false NOT NULL,
-    cut_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    cut_calls bigint DEFAULT 0 NOT NULL,
-    cut_from double precision,
-    cut_share double precision,
-    noise double precision DEFAULT 0 NOT NULL,
-    noise_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    outage_since timestamp with time zone,
-    level double precision DEFAULT 1 NOT NULL,
-    spent_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    tokens_left double precision,
-    tokens_seen numeric DEFAULT 0 NOT NULL,
-    folded_id bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
-    CONSTRAINT gates_key_check CHECK ((key <> ''::text)),
-    CONSTRAINT gates_max_running_check CHECK ((max_running > 0)),
-    CONSTRAINT gates_requests_per_minute_check CHECK (((requests_per_minute > (0)::numeric) AND (requests_per_minute <= '1000000000'::numeric))),
-    CONSTRAINT gates_tokens_per_minute_check CHECK (((tokens_per_minute > (0)::numeric) AND (tokens_per_minute <= '1000000000000'::numeric)))
-)
-WITH (fillfactor='50');
-
--- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.gates IS 'What is set and known of providers: how many tasks of the workers that registered with a gate may start now. A gate that was neither set nor closed, and of which no refusal was reported, has no row.';
-
--- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
-
--- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.opens_at IS 'Until then none of its workers claims anything; infinity: until someone calls open_gate().';
-
--- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
-
--- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.half_open IS 'Whether, once its time has come, one task of the fleet is to show that the provider answers.';
-
--- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
-
--- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address; contentq: what was reported of the provider.';
-
--- Name: COLUMN gates.requests_per_minute; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.requests_per_minute IS 'Set by operators: how many tasks may start a minute.';
-
--- Name: COLUMN gates.tokens_per_minute; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.tokens_per_minute IS 'Set by operators: how many tokens tasks may take a minute, as their results say (prompt_tokens, completion_tokens).';
-
--- Name: COLUMN gates.max_running; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.max_running IS 'Set by operators: how many tasks of its workers may run at once.';
-
--- Name: COLUMN gates.peak; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.peak IS 'Learned: tasks a second that the provider took when refusals last cut the pace; NULL: nothing limits it.';
-
--- Name: COLUMN gates.grown; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.grown IS 'Seconds for which the pace has limited its workers since it was cut: what it has grown by follows from them.';
-
--- Name: COLUMN gates.is_ramping; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.is_ramping IS 'Whether the pace doubles each second, since the limit is not known well yet.';
-
--- Name: COLUMN gates.cut_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.cut_at IS 'When it was cut, or went back after a trial: refusals of attempts that began before are no news.';
-
--- Name: COLUMN gates.cut_calls; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed then.';
-
--- Name: COLUMN gates.cut_from; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks a second; NULL: there was none.';
-
--- Name: COLUMN gates.cut_share; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.cut_share IS 'The share of calls that was refused before the cut, while it is not clear whether the cut has helped.';
-
--- Name: COLUMN gates.noise; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.noise IS 'The share of calls that the provider refuses at any pace.';
-
--- Name: COLUMN gates.noise_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found; it counts for five minutes.';
-
--- Name: COLUMN gates.outage_since; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider answers nothing; NULL when it answers.';
-
--- Name: COLUMN gates.level; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.level IS 'How many tasks could start at spent_at: the token bucket.';
-
--- Name: COLUMN gates.spent_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.spent_at IS 'When tasks were last taken from the bucket.';
-
--- Name: COLUMN gates.tokens_left; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.tokens_left IS 'How many tokens could be used at spent_at.';
-
--- Name: COLUMN gates.tokens_seen; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.tokens_seen IS 'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
-
--- Name: COLUMN gates.folded_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
-
 -- Name: fold_gate_events(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) RETURNS contentq.gates
@@ -3012,19 +3102,8 @@ CREATE FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp wi
     AS $$
 #variable_conflict use_column
 DECLARE
-    totals record;
-    folded contentq.gates;
+    folded constant contentq.gates := contentq.judge_gate(gate, now_);
 BEGIN
-    SELECT t.* INTO totals FROM contentq.gate_totals(gate.key) AS t;
-    folded := contentq.judge_unanswered(gate, totals.answered, totals.last_answered, now_);
-    folded := contentq.judge_refusals(folded, totals.calls, totals.last_answered, now_);
-    folded.folded_id := greatest(gate.folded_id, (
-        SELECT e.id
-        FROM contentq.gate_events AS e
-        WHERE e.key = gate.key
-        ORDER BY e.key DESC, e.id DESC
-        LIMIT 1
-    ));
     UPDATE contentq.gates AS g
     SET opens_at = folded.opens_at,
         reason = folded.reason,
@@ -3038,6 +3117,7 @@ BEGIN
         cut_calls = folded.cut_calls,
         cut_from = folded.cut_from,
         cut_share = folded.cut_share,
+        cut_twice = folded.cut_twice,
         noise = folded.noise,
         noise_at = folded.noise_at,
         outage_since = folded.outage_since,
@@ -3050,7 +3130,7 @@ $$;
 
 -- Name: FUNCTION fold_gate_events(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: finds out what was reported of a provider, and writes what follows into the row of its gate.';
+COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: writes what was reported of a provider, and what follows, into the row of its gate.';
 
 -- Name: forget_gate_events(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3208,7 +3288,8 @@ CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
         (gate_pace.gate).requests_per_minute::float8 / 60,
         CASE
             WHEN (gate_pace.gate).is_ramping
-            THEN (gate_pace.gate).peak * power(2, least((gate_pace.gate).grown, 30))
+            THEN (gate_pace.gate).peak
+                 * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
             ELSE (gate_pace.gate).peak * (
                 1 + CASE WHEN (gate_pace.gate).grown < contentq.gate_cycle((gate_pace.gate).peak) THEN 0.05 ELSE 0.1 END
                     * power((gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) - 1, 3)
@@ -3220,6 +3301,23 @@ $$;
 -- Name: FUNCTION gate_pace(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gate_pace(gate contentq.gates) IS 'Internal: how many tasks may start a second at a gate, as it was set or learned; NULL without a limit.';
+
+-- Name: gate_refused(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_refused(gate contentq.gates) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT count(*)
+    FROM contentq.gate_events AS e
+    WHERE e.key = (gate_refused.gate).key
+      AND e.kind <> 'unanswered'
+      AND e.began_at >= (gate_refused.gate).cut_at;
+$$;
+
+-- Name: FUNCTION gate_refused(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_refused(gate contentq.gates) IS 'Internal: how many attempts that began since the last cut of a gate were refused.';
 
 -- Name: gate_room(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3507,7 +3605,8 @@ CREATE FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone DEFAU
     AS $$
     SELECT s.next_in, format('gate %s: %s', g.key, s.why)
     FROM contentq.gates AS g
-    CROSS JOIN LATERAL contentq.gate_state(g, gate_wait.now_) AS s
+    -- As the next claim finds it: what was reported since the last one counts.
+    CROSS JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gate_wait.now_), gate_wait.now_) AS s
     WHERE g.key = gate_wait.key
       AND s.room < 1;
 $$;
@@ -3661,7 +3760,7 @@ BEGIN
             FROM (
                 SELECT t.account_id, count(*) AS running
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                 GROUP BY t.account_id
             ) AS r
             -- LIMIT: no plan counts anew for each account.
@@ -3745,6 +3844,39 @@ CREATE FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time 
 
 COMMENT ON FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer) IS 'Internal: whether a task with these values waits for nothing of its own.';
 
+-- Name: judge_gate(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.judge_gate(gate contentq.gates, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    newest constant bigint := (
+        SELECT e.id
+        FROM contentq.gate_events AS e
+        WHERE e.key = (judge_gate.gate).key
+        ORDER BY e.key DESC, e.id DESC
+        LIMIT 1
+    );
+    totals record;
+BEGIN
+    -- One that was reported of before, and is not half open, is as it was judged to be then.
+    IF coalesce(newest <= gate.folded_id, newest IS NULL) AND NOT (gate.half_open AND gate.opens_at <= now_) THEN
+        RETURN gate;
+    END IF;
+    SELECT t.* INTO totals FROM contentq.gate_totals(gate.key) AS t;
+    gate := contentq.judge_unanswered(gate, totals.answered, totals.last_answered, now_);
+    gate := contentq.judge_refusals(gate, totals.calls, totals.last_answered, now_);
+    gate.folded_id := greatest(gate.folded_id, newest);
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION judge_gate(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.judge_gate(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: what was reported of a provider since the last time, and what follows for its gate.';
+
 -- Name: judge_refusals(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone) RETURNS contentq.gates
@@ -3753,11 +3885,10 @@ CREATE FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_
     AS $$
 #variable_conflict use_column
 DECLARE
-    -- A share of refusals that is let pass at a pace that was good before, and without one.
-    small constant float8 := 0.025;
-    -- Refusals that are expected in a trial before it is judged.
-    enough constant float8 := 8;
+    -- A share of refusals that is let pass.
+    small constant float8 := 0.03;
     lowest constant float8 := 0.01;
+    most_noise constant float8 := 0.2;
     pace constant float8 := contentq.gate_pace(gate);
     noise constant float8 := CASE WHEN gate.noise_at > now_ - interval '5 minutes' THEN gate.noise ELSE 0 END;
     is_probing constant boolean :=
@@ -3769,20 +3900,14 @@ DECLARE
     seconds float8;
     share float8;
     rate float8;
+    deviations float8;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
         -- What was taken since it was used up the last time.
         seconds := CASE WHEN isfinite(gate.cut_at) THEN extract(epoch FROM now_ - gate.cut_at) END;
         IF seconds < 600 THEN
-            rate := (judge_refusals.calls - gate.cut_calls - (
-                SELECT count(*)
-                FROM contentq.gate_events AS e
-                WHERE e.key = gate.key
-                  AND e.kind <> 'unanswered'
-                  AND e.began_at >= gate.cut_at
-                  AND e.at > gate.cut_at
-            )) / seconds;
+            rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate)) / seconds;
             IF rate > lowest THEN
                 gate.peak := rate;
                 gate.grown := 0;
@@ -3818,71 +3943,79 @@ BEGIN
         ) AS e
         WHERE e.kind <> 'unanswered'
           AND e.began_at >= gate.cut_at
-          AND e.at > now_ - make_interval(secs => CASE WHEN gate.peak IS NULL THEN 5
-                                                       ELSE contentq.gate_cycle(gate.peak) END)
+          AND (gate.cut_share IS NOT NULL
+               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 5)))
     ) AS e;
     IF seen.new = 0 THEN
         RETURN gate;
     END IF;
 
-    IF gate.cut_share IS NOT NULL AND NOT is_probing THEN
+    IF gate.cut_share IS NOT NULL THEN
         claimed := greatest(judge_refusals.calls - gate.cut_calls, seen.refused);
-        expected := gate.cut_share * claimed;
-        IF expected < enough AND seen.refused < enough THEN
-            RETURN gate;
-        ELSIF seen.refused BETWEEN 0.6 * expected AND 1.6 * expected THEN
-            gate.cut_at := now_;
-            gate.cut_calls := judge_refusals.calls;
-            IF pace > 0.75 * gate.cut_from THEN
-                gate.peak := 0.8 * gate.peak;
-                gate.grown := 0;
+        CASE contentq.judge_trial(gate, claimed, seen.refused)
+            WHEN 'goes on' THEN
                 RETURN gate;
-            END IF;
-            gate.noise := seen.refused / claimed;
-            gate.noise_at := now_;
-            gate.peak := gate.cut_from;
-            gate.grown := coalesce(contentq.gate_cycle(gate.peak), 0);
-            gate.is_ramping := false;
-            gate.cut_share := NULL;
-            RETURN gate;
-        END IF;
-        gate.cut_share := NULL;
+            WHEN 'real' THEN
+                RETURN contentq.end_trial(gate, now_);
+            WHEN 'noise' THEN
+                gate.cut_at := now_;
+                gate.cut_calls := judge_refusals.calls;
+                gate.grown := 0;
+                IF NOT gate.cut_twice THEN
+                    gate.cut_twice := true;
+                    gate.peak := 0.75 * gate.peak;
+                    RETURN gate;
+                END IF;
+                gate.noise := seen.refused / claimed;
+                gate.noise_at := now_;
+                gate.peak := gate.cut_from;
+                gate.grown := coalesce(contentq.gate_cycle(gate.peak), 0);
+                gate.cut_share := NULL;
+                RETURN gate;
+            ELSE
+                gate.cut_share := NULL;
+        END CASE;
     END IF;
 
-    -- Of what began since the first of them was reported.
+    -- Few calls say little of the share: it must be larger by so many standard deviations, and more where the pace was good.
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
     expected := claimed * greatest(1.5 * noise, small);
+    deviations := CASE WHEN is_probing THEN 1.5 ELSE 3 END;
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
-        OR seen.refused_since <= expected + (CASE WHEN is_probing THEN 1.5 ELSE 3 END) * sqrt(expected)
+        OR seen.refused_since <= expected + deviations * sqrt(expected)
     THEN
         RETURN gate;
     END IF;
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
-    rate := claimed / greatest(1, seconds);
-    IF pace IS NOT NULL THEN
-        rate := CASE WHEN seconds >= 1 THEN least(rate, pace) ELSE pace END;
-    END IF;
-    gate.cut_from := pace;
-    gate.cut_share := CASE WHEN share < 0.2 THEN share END;
-    rate := rate * (1 - greatest(0, share - noise));
-    IF is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN
+    rate := CASE
+        WHEN pace IS NULL THEN claimed / greatest(1, seconds)
+        -- It has grown since.
+        WHEN gate.is_ramping THEN 0.8 * pace
+        WHEN seconds >= 1 THEN least(claimed / seconds, pace)
+        ELSE pace
+    END * (1 - greatest(0, share - noise));
+    IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
+        AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
+    THEN
         -- What was taken over a whole cycle is known better than what was taken in its last moments.
-        rate := (judge_refusals.calls - gate.cut_calls - (
-            SELECT count(*)
-            FROM contentq.gate_events AS e
-            WHERE e.key = gate.key
-              AND e.kind <> 'unanswered'
-              AND e.began_at >= gate.cut_at
-              AND e.at > gate.cut_at
-        )) / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
+        rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
+                / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
     END IF;
+    gate.cut_share := CASE
+        WHEN share < most_noise
+            AND (gate.noise_at <= now_ - interval '5 minutes' OR NOT is_probing
+                 OR now_ < gate.cut_at + make_interval(secs => 1.6 * contentq.gate_cycle(gate.peak)))
+        THEN share
+    END;
+    gate.cut_twice := false;
+    gate.cut_from := pace;
     gate.peak := greatest(lowest, rate);
     gate.grown := 0;
     -- Little is known then of what would have been taken.
-    gate.is_ramping := pace IS NULL AND seconds < 1
-        OR (gate.is_ramping OR pace IS NULL) AND seen.refused_since >= 0.5 * claimed;
+    gate.is_ramping := gate.cut_share IS NULL
+        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
@@ -3893,6 +4026,30 @@ $$;
 -- Name: FUNCTION judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: what refused calls mean for the pace of a gate.';
+
+-- Name: judge_trial(contentq.gates, double precision, double precision); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.judge_trial(gate contentq.gates, claimed double precision, refused double precision) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    enough constant float8 := 8;
+    most_noise constant float8 := 0.2;
+    expected constant float8 := gate.cut_share * claimed;
+BEGIN
+    RETURN CASE
+        WHEN expected < enough AND refused < enough THEN 'goes on'
+        WHEN refused < 0.2 * expected THEN 'real'
+        WHEN refused <= 2 * expected + 4 AND refused <= most_noise * claimed THEN 'noise'
+        ELSE 'other'
+    END;
+END;
+$$;
+
+-- Name: FUNCTION judge_trial(gate contentq.gates, claimed double precision, refused double precision); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.judge_trial(gate contentq.gates, claimed double precision, refused double precision) IS 'Internal: whether a cut of a gate''s pace has made a difference to what its provider refuses.';
 
 -- Name: judge_unanswered(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5617,9 +5774,24 @@ BEGIN
         -- Not for a time in which nothing was started, as while a database was away.
         limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
     END IF;
+    gate.grown := gate.grown + limited;
+    IF gate.cut_share IS NOT NULL AND gate.grown >= contentq.gate_cycle(gate.peak) THEN
+        -- A trial goes on until enough is known, if nothing is refused any more, too.
+        IF contentq.judge_trial(
+            gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
+        ) = 'real' THEN
+            gate := contentq.end_trial(gate, now_);
+        ELSE
+            gate.grown := 0.999 * contentq.gate_cycle(gate.peak);
+        END IF;
+    END IF;
     UPDATE contentq.gates AS g
     SET level = greatest(0, coalesce(state.level, 1) - taken),
-        grown = g.grown + limited,
+        grown = gate.grown,
+        peak = gate.peak,
+        cut_share = gate.cut_share,
+        noise = gate.noise,
+        noise_at = gate.noise_at,
         tokens_left = state.tokens_left,
         tokens_seen = coalesce(state.tokens_used, 0),
         spent_at = now_
@@ -6516,7 +6688,10 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 
 CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
  SELECT account_id,
-    "left"((name)::text, 30) AS name,
+        CASE
+            WHEN (length((name)::text) > 30) THEN (("left"((name)::text, 27) || '...'::text))::character varying
+            ELSE name
+        END AS name,
     concat_ws(', '::text,
         CASE
             WHEN (paused_until IS NOT NULL) THEN 'paused'::text
@@ -7223,7 +7398,7 @@ CREATE INDEX content_generation_tasks_revoked_idx ON public.content_generation_t
 
 -- Name: content_generation_tasks_running_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_running_idx ON public.content_generation_tasks USING btree (account_id) WHERE ((status)::text = 'processing'::text);
+CREATE INDEX content_generation_tasks_running_idx ON public.content_generation_tasks USING btree (account_id) WHERE (((status)::text COLLATE "C") = 'processing'::text);
 
 -- Name: content_generation_tasks_scheduled_idx; Type: INDEX; Schema: public; Owner: -
 

@@ -35,7 +35,6 @@ BEGIN
     workers := fleet.workers[:fleet.looked_at];
     IF fleet.live = 0 THEN
         lines := ARRAY['there is no live worker: start one with contentq worker'];
-        RETURN;
     ELSIF fleet.suiting = 0 THEN
         lines := ARRAY[format(
             'no live worker claims %s: the live workers (%s) claim %s',
@@ -48,6 +47,9 @@ BEGIN
                           ORDER BY 1
                           LIMIT 10
                       ) AS c), 'none'))];
+    END IF;
+    IF fleet.suiting = 0 THEN
+        lines := lines || ARRAY(SELECT 'any worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
         RETURN;
     END IF;
 

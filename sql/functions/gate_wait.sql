@@ -9,7 +9,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT s.next_in, format('gate %s: %s', g.key, s.why)
     FROM contentq.gates AS g
-    CROSS JOIN LATERAL contentq.gate_state(g, gate_wait.now_) AS s
+    -- As the next claim finds it: what was reported since the last one counts.
+    CROSS JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gate_wait.now_), gate_wait.now_) AS s
     WHERE g.key = gate_wait.key
       AND s.room < 1;
 $$;

@@ -34,9 +34,24 @@ BEGIN
         -- Not for a time in which nothing was started, as while a database was away.
         limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
     END IF;
+    gate.grown := gate.grown + limited;
+    IF gate.cut_share IS NOT NULL AND gate.grown >= contentq.gate_cycle(gate.peak) THEN
+        -- A trial goes on until enough is known, if nothing is refused any more, too.
+        IF contentq.judge_trial(
+            gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
+        ) = 'real' THEN
+            gate := contentq.end_trial(gate, now_);
+        ELSE
+            gate.grown := 0.999 * contentq.gate_cycle(gate.peak);
+        END IF;
+    END IF;
     UPDATE contentq.gates AS g
     SET level = greatest(0, coalesce(state.level, 1) - taken),
-        grown = g.grown + limited,
+        grown = gate.grown,
+        peak = gate.peak,
+        cut_share = gate.cut_share,
+        noise = gate.noise,
+        noise_at = gate.noise_at,
         tokens_left = state.tokens_left,
         tokens_seen = coalesce(state.tokens_used, 0),
         spent_at = now_

@@ -3,7 +3,7 @@
 CREATE OR REPLACE VIEW contentq.paused_accounts WITH (security_invoker = true) AS
 SELECT
     h.account_id,
-    left(h.name, 30) AS name,
+    CASE WHEN length(h.name) > 30 THEN left(h.name, 27) || '...' ELSE h.name END AS name,
     concat_ws(
         ', ',
         CASE WHEN h.paused_until IS NOT NULL THEN 'paused' END,

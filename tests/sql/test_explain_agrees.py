@@ -59,6 +59,8 @@ class Gate:
     level: int | None = None
     """What its bucket holds, of which there is next to no more to come; None without a pace."""
     half_open: bool = False
+    is_used_up: bool = False
+    """Whether a provider has said so since the last claim."""
 
 
 @dataclass
@@ -135,6 +137,7 @@ STATES = st.builds(
             max_running=mostly(None, 1, 2),
             level=mostly(None, 0, 1),
             half_open=RARELY,
+            is_used_up=RARELY,
         ),
         max_size=2,
         unique_by=lambda gate: gate.key,
@@ -203,6 +206,13 @@ class Arranged:
                 None if gate.level is None else 0.0001,
                 gate.level or 0,
             )
+            if gate.is_used_up:
+                queue.run(
+                    "INSERT INTO contentq.gate_events (key, at, began_at, kind, until, calls, answered) "
+                    "VALUES (%s, clock_timestamp(), clock_timestamp(), 'exhausted', clock_timestamp() + interval '1 hour', "
+                    "1, 0)",
+                    gate.key,
+                )
         for account, worker in state.running:
             queue.add(
                 account_id=self.accounts[account],
@@ -277,7 +287,7 @@ class Arranged:
         """Lets open gates, and workers that may try one task, begin any number."""
         self.queue.run(
             "UPDATE contentq.gates SET max_running = NULL, requests_per_minute = NULL, half_open = false "
-            "WHERE opens_at <= clock_timestamp()"
+            "WHERE opens_at <= clock_timestamp() AND NOT EXISTS (SELECT FROM contentq.gate_wait(key))"
         )
         self.queue.run("UPDATE contentq.claimers SET quick_failures = 0")
 
@@ -299,6 +309,7 @@ class Arranged:
             self.queue.run(change_account.format("monthly_budget = NULL"), task)
         elif "worker" in line:
             self.queue.run("DELETE FROM contentq.gates WHERE key = '*'")
+            self.queue.run("DELETE FROM contentq.gate_events WHERE key = '*'")
             self._register(Worker())
         else:
             raise AssertionError(line)

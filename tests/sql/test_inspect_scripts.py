@@ -219,13 +219,15 @@ def test_workers_are_shown_with_state_and_slots_in_use(full: Queue, show: Show) 
     idle = full.register(10)
     full.silence(idle)
 
-    ((heading, *rows),) = tables(show("workers.sql"))
+    (heading, *rows), (_, *waiting) = tables(show("workers.sql"))
 
     assert heading == ["id", "hostname", "pid", "state", "slots", "heard", "handler"]
-    assert rows[0][:5] == [str(busy), "host.example." * 9, "4194304", "working", "8/1000"]
+    assert rows[0][:5] == [str(busy), "host.example." * 9, "4194304", "waits", "8/1000"]
     assert rows[1][:5] == [str(idle), "host", "4711", "silent", "0/10"]
     assert float(rows[1][5]) >= 60
     assert [row[6] for row in rows] == [cut(LONG, 30), "template"]
+    assert [row[0] for row in waiting] == [str(busy)]
+    assert waiting[0][1].startswith("gate *: closed, until someone opens it")
 
 
 def test_gates_and_accounts_that_are_paused_are_shown(full: Queue, show: Show) -> None:
@@ -260,7 +262,7 @@ def test_reasons_of_a_task_are_shown_before_the_task(full: Queue, show: Show) ->
     reasons, _, task = printed.partition(" rows)\n")
     words = " ".join(reasons.replace(".\n", "").split())
     assert "account 99990 is paused until someone resumes it" in words
-    assert "all workers are paused, until someone opens it" in words
+    assert "waits: gate *: closed, until someone opens it" in words
     assert [[cell.strip() for cell in row[1:4]] for row in tables(task)[-1]] == [
         ["status", "prio", "att"],
         ["pending", "1", "0"],

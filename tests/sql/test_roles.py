@@ -264,10 +264,25 @@ def test_functions_that_change_something_belong_to_the_role_for_that_and_it_owns
 @pytest.mark.parametrize("role", ["contentq_operator", "contentq_reader"])
 def test_operator_and_reader_are_told_why_a_task_waits(administrator: Queue, role: str) -> None:
     task = administrator.add(account_id=administrator.add_account(paused_until="infinity", monthly_budget=0))
+    late = administrator.add()
     administrator.close_gate("*", "infinity")
     administrator.run(f"SET ROLE {role}")
 
-    assert len(administrator.explain(task)) == 4
+    paused, over_budget, no_worker, gate = administrator.explain(task)
+
+    assert "is paused" in paused
+    assert "monthly budget" in over_budget
+    assert no_worker.startswith("there is no live worker")
+    assert gate.startswith("any worker waits: gate *: closed")
+    administrator.run("RESET ROLE")
+    administrator.open_gate("*")
+    for order in ("strict", "fair"):
+        administrator.run("UPDATE contentq.settings SET claim_order = %s, aging = '1 hour', deadlines = true", order)
+        administrator.register(gate="g")
+        administrator.run(f"SET ROLE {role}")
+        assert administrator.explain(late)[0].startswith("ready")
+        assert administrator.value("SELECT count(*) FROM contentq.worker_status WHERE waits_for IS NULL") > 0
+        administrator.run("RESET ROLE")
 
 
 @pytest.mark.in_public  # where everyone may look

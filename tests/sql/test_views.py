@@ -121,6 +121,9 @@ def test_failures_are_shown_latest_first_with_the_task_id_to_requeue(queue: Queu
         (0, None, "idle"),
         (1, None, "working"),
         (10, None, "full"),
+        (0, "gate = 'closed'", "waits"),
+        (1, "gate = 'closed'", "waits"),
+        (10, "gate = 'closed'", "full"),
         (1, "draining = true", "draining"),
         (1, "draining = true, heartbeat_at = clock_timestamp() - interval '11 seconds'", "silent"),
     ],
@@ -131,12 +134,15 @@ def test_worker_status_tells_its_state(
     for _ in range(busy):
         queue.running(worker)
     queue.running()
+    queue.close_gate("closed", "infinity")
     if change is not None:
         queue.run(f"UPDATE contentq.workers SET {change}")
 
     row, _ = queue.rows("SELECT * FROM contentq.worker_status")
 
     assert (row["id"], row["state"], row["busy"], row["slots"]) == (worker, state, busy, 10)
+    waits_for = "gate closed: closed, until someone opens it: SELECT contentq.open_gate('closed')"
+    assert row["waits_for"] == (waits_for if change == "gate = 'closed'" else None)
     assert (row["hostname"], row["pid"], row["handler"], row["version"]) == ("host", 4711, "template", "1.0")
     assert 0 <= row["heartbeat_age_s"] < 60
     assert row["up"] < timedelta(minutes=1)
