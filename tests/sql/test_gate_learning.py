@@ -217,8 +217,7 @@ def used_and_refused(fleet: Fleet, rate: float, warm_up: float = 10, measured: f
     """The part of the rate that was used, and the part of the calls that was refused, after the warm-up."""
     fleet.run(warm_up + measured)
     accepted, refused = (
-        between(times, fleet.now - measured, fleet.now)
-        for times in (fleet.provider.accepted, fleet.provider.refused)
+        between(times, fleet.now - measured, fleet.now) for times in (fleet.provider.accepted, fleet.provider.refused)
     )
     return accepted / (rate * measured), refused / max(1, accepted + refused)
 
