@@ -80,7 +80,7 @@ BEGIN
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                   AND t.account_id = account.id
             ), 0)::integer
         END
@@ -940,6 +940,9 @@ DECLARE
     memory jsonb;
     remembered jsonb;
     held bigint[] := contentq.held_accounts();
+    is_plain boolean;
+    due_at timestamptz;
+    due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
     over_budget bigint[] := '{}'::bigint[];
@@ -976,13 +979,77 @@ BEGIN
     chosen := '{}';
     look_again := false;
 
-    IF settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
-        AND only_categories IS NULL AND cardinality(held) = 0
+    is_plain := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
+                AND only_categories IS NULL AND cardinality(held) = 0;
+
+    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+    due_at := (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at
+        LIMIT 1
+    );
+    IF due_at IS NOT NULL AND is_plain AND NOT is_limited AND due_at = (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at DESC
+        LIMIT 1
+    )
     THEN
+        -- All of one instant are in the order of claims in that index: they need not be made ready before.
+        due := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NOT NULL
+              AND t.scheduled_at <= due_at
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+              AND t.attempt < 2147483647
+            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
+            LIMIT choose_ready.max_tasks
+            FOR UPDATE SKIP LOCKED
+        );
+        IF cardinality(due) >= choose_ready.max_tasks THEN
+            PERFORM contentq.notify_ready();
+        END IF;
+    END IF;
+    -- Others are made ready, and those that were due and may not start any more.
+    IF due_at IS NOT NULL AND coalesce(cardinality(due), 0) = 0
+        AND contentq.promote_scheduled(500) > choose_ready.max_tasks
+    THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+
+    IF is_plain THEN
         SELECT f.* INTO first FROM contentq.choose_first(choose_ready.max_tasks, remembered->'places') AS f;
         part := first.chosen;
         remembered := CASE WHEN first.places IS NULL THEN remembered - 'places'
                            ELSE remembered || jsonb_build_object('places', first.places) END;
+        IF cardinality(due) > 0 AND cardinality(part) = 0 THEN
+            part := due;
+        ELSIF cardinality(due) > 0 THEN
+            part := ARRAY(
+                SELECT t.id::bigint
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = ANY (due || part)
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT choose_ready.max_tasks
+            );
+            -- Ready ones that have to wait are behind these places.
+            remembered := remembered - 'places';
+            -- Due ones that have to wait are made ready: others that become due may be more urgent.
+            UPDATE public.content_generation_tasks AS t
+            SET scheduled_at = NULL,
+                updated_at = CURRENT_TIMESTAMP
+            WHERE t.id = ANY (due)
+              AND t.id <> ALL (part);
+        END IF;
     END IF;
 
     -- Each further round is for accounts that had no room for what was chosen of them.
@@ -1267,7 +1334,6 @@ CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories t
     AS $$
 #variable_conflict use_column
 DECLARE
-    now_ constant timestamptz := clock_timestamp();
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
     are_coming constant boolean := contentq.are_tasks_coming();
     worker contentq.workers;
@@ -1310,19 +1376,6 @@ BEGIN
             PERFORM contentq.note_look_again(wanted < 0);
             RETURN;
         END IF;
-        -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
-        IF (SELECT t.scheduled_at
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'pending'
-              AND t.scheduled_at IS NOT NULL
-              AND t.scheduled_at <= now_
-            ORDER BY t.scheduled_at
-            LIMIT 1) IS NOT NULL
-            AND contentq.promote_scheduled() > wanted
-        THEN
-            PERFORM contentq.notify_ready();
-        END IF;
-
         SELECT r.*
         INTO ready
         FROM contentq.choose_ready(worker.id, wanted, coalesce(claim.categories, worker.categories)) AS r;
@@ -2918,6 +2971,17 @@ CREATE FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, be
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column
+DECLARE
+    taken_accounts constant bigint[] := ARRAY(
+        SELECT o.account_id
+        FROM unnest(fair_accounts.taken) AS u (id)
+        CROSS JOIN LATERAL (
+            SELECT t.account_id::bigint AS account_id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = u.id
+            LIMIT 1
+        ) AS o
+    );
 BEGIN
     SELECT count(*)::integer,
            (count(*) FILTER (WHERE NOT r.is_held))::integer,
@@ -2933,12 +2997,9 @@ BEGIN
         SELECT o.share, o.max_running,
                (SELECT count(*)::integer
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                   AND t.account_id = o.id)
-               + (SELECT count(*)::integer
-                  FROM public.content_generation_tasks AS t
-                  WHERE t.id = ANY (fair_accounts.taken)
-                    AND t.account_id + 0 = o.id) AS running
+               + cardinality(array_positions(taken_accounts, o.id::bigint)) AS running
         FROM public.accounts AS o
         WHERE o.id = r.account_id
         -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
@@ -3699,7 +3760,7 @@ BEGIN
             FROM (
                 SELECT t.account_id, count(*) AS running
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                 GROUP BY t.account_id
             ) AS r
             -- LIMIT: no plan counts anew for each account.
@@ -7337,7 +7398,7 @@ CREATE INDEX content_generation_tasks_revoked_idx ON public.content_generation_t
 
 -- Name: content_generation_tasks_running_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_running_idx ON public.content_generation_tasks USING btree (account_id) WHERE ((status)::text = 'processing'::text);
+CREATE INDEX content_generation_tasks_running_idx ON public.content_generation_tasks USING btree (account_id) WHERE (((status)::text COLLATE "C") = 'processing'::text);
 
 -- Name: content_generation_tasks_scheduled_idx; Type: INDEX; Schema: public; Owner: -
 

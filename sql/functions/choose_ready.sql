@@ -33,6 +33,9 @@ DECLARE
     memory jsonb;
     remembered jsonb;
     held bigint[] := contentq.held_accounts();
+    is_plain boolean;
+    due_at timestamptz;
+    due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
     over_budget bigint[] := '{}'::bigint[];
@@ -69,13 +72,77 @@ BEGIN
     chosen := '{}';
     look_again := false;
 
-    IF settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
-        AND only_categories IS NULL AND cardinality(held) = 0
+    is_plain := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
+                AND only_categories IS NULL AND cardinality(held) = 0;
+
+    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+    due_at := (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at
+        LIMIT 1
+    );
+    IF due_at IS NOT NULL AND is_plain AND NOT is_limited AND due_at = (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at DESC
+        LIMIT 1
+    )
     THEN
+        -- All of one instant are in the order of claims in that index: they need not be made ready before.
+        due := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NOT NULL
+              AND t.scheduled_at <= due_at
+              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+              AND t.attempt < 2147483647
+            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
+            LIMIT choose_ready.max_tasks
+            FOR UPDATE SKIP LOCKED
+        );
+        IF cardinality(due) >= choose_ready.max_tasks THEN
+            PERFORM contentq.notify_ready();
+        END IF;
+    END IF;
+    -- Others are made ready, and those that were due and may not start any more.
+    IF due_at IS NOT NULL AND coalesce(cardinality(due), 0) = 0
+        AND contentq.promote_scheduled(500) > choose_ready.max_tasks
+    THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+
+    IF is_plain THEN
         SELECT f.* INTO first FROM contentq.choose_first(choose_ready.max_tasks, remembered->'places') AS f;
         part := first.chosen;
         remembered := CASE WHEN first.places IS NULL THEN remembered - 'places'
                            ELSE remembered || jsonb_build_object('places', first.places) END;
+        IF cardinality(due) > 0 AND cardinality(part) = 0 THEN
+            part := due;
+        ELSIF cardinality(due) > 0 THEN
+            part := ARRAY(
+                SELECT t.id::bigint
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = ANY (due || part)
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT choose_ready.max_tasks
+            );
+            -- Ready ones that have to wait are behind these places.
+            remembered := remembered - 'places';
+            -- Due ones that have to wait are made ready: others that become due may be more urgent.
+            UPDATE public.content_generation_tasks AS t
+            SET scheduled_at = NULL,
+                updated_at = CURRENT_TIMESTAMP
+            WHERE t.id = ANY (due)
+              AND t.id <> ALL (part);
+        END IF;
     END IF;
 
     -- Each further round is for accounts that had no room for what was chosen of them.

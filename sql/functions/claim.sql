@@ -33,7 +33,6 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    now_ constant timestamptz := clock_timestamp();
     -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
     are_coming constant boolean := contentq.are_tasks_coming();
     worker contentq.workers;
@@ -76,19 +75,6 @@ BEGIN
             PERFORM contentq.note_look_again(wanted < 0);
             RETURN;
         END IF;
-        -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
-        IF (SELECT t.scheduled_at
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'pending'
-              AND t.scheduled_at IS NOT NULL
-              AND t.scheduled_at <= now_
-            ORDER BY t.scheduled_at
-            LIMIT 1) IS NOT NULL
-            AND contentq.promote_scheduled() > wanted
-        THEN
-            PERFORM contentq.notify_ready();
-        END IF;
-
         SELECT r.*
         INTO ready
         FROM contentq.choose_ready(worker.id, wanted, coalesce(claim.categories, worker.categories)) AS r;

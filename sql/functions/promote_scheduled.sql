@@ -1,7 +1,8 @@
 -- Makes tasks ready whose scheduled time has come, by setting scheduled_at to NULL.
--- Called by: claim() before it looks, and maintain(). Claims then read one index in one order, and a million
+-- Called by: choose_ready() before it looks, and maintain(). Claims then read one index in one order, and a million
 --            tasks scheduled for tomorrow cost them nothing.
--- Locks: the due tasks, in order of their time (of one time, the most urgent first), skipping those that others hold (so it never waits).
+-- Locks: the due tasks, in order of their time (of one time, the most urgent first), skipping those that others hold (so
+-- it never waits).
 -- Returns: how many became ready.
 CREATE OR REPLACE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000)
 RETURNS integer

@@ -48,6 +48,9 @@ COMMANDS: dict[str, list[list[str]]] = {
     "requeue": [["requeue", "later", "--note", "a note"]],
     "pause": [["pause", "--account", "Ada", "--for", "1h"], ["pause", "--gate", "a"], ["pause", "--all"]],
     "resume": [["resume", "--account", "Ada"], ["resume", "--gate", "a"], ["resume", "--all"]],
+    "gates list": [["gates", "list"]],
+    "gates set": [["gates", "set", "b", "--requests-per-minute", "600", "--max-running", "none"]],
+    "gates unset": [["gates", "unset", "b"]],
     "accounts set": [
         ["accounts", "set", "Ada", "--share", "2"],
         ["accounts", "set", "1", "--max-running", "none"],

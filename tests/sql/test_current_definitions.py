@@ -61,18 +61,27 @@ def test_each_function_sets_its_search_path(database: Connection) -> None:
     assert unset == []
 
 
-def test_function_without_a_search_path_was_parsed_when_it_was_created_and_becomes_part_of_the_query(
-    database: Connection,
-) -> None:
+def test_function_without_a_search_path_was_parsed_when_it_was_created(database: Connection) -> None:
     query = "SELECT proname FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace AND prosqlbody IS NOT NULL"
-    assert database.execute(query).fetchall() == [("is_held",)]
 
-    plan = database.execute(
-        "EXPLAIN SELECT FROM content_generation_tasks AS t WHERE contentq.is_held(t.status, t.worker_id, 1)"
-    ).fetchall()
+    assert sorted(database.execute(query).fetchall()) == [("is_held",), ("is_ready",), ("median_duration",)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "contentq.is_held(t.status, t.worker_id, 1)",
+        "contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)",
+    ],
+)
+def test_function_without_a_search_path_that_is_asked_of_every_row_becomes_part_of_the_query(
+    database: Connection, call: str
+) -> None:
+    query = f"EXPLAIN SELECT FROM content_generation_tasks AS t WHERE {call}"
+    plan = database.execute(query.encode()).fetchall()
 
     assert "COALESCE(" in str(plan)
-    assert "is_held" not in str(plan)
+    assert "contentq.is_" not in str(plan)
 
 
 @pytest.mark.parametrize("file", files("functions"), ids=lambda file: file.stem)

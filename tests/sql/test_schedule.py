@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from tests.support.plans import scans
 from tests.support.queue import Queue
 
 PAST, FUTURE = "2001-01-01", "2999-01-01"
@@ -85,3 +86,59 @@ def test_task_put_off_for_ever_does_not_hide_the_others(queue: Queue, worker: in
 
     queue.add(scheduled_at=PAST)
     assert queue.next_claim_in(worker) == timedelta(0)
+
+
+def add_due(queue: Queue, number: int, scheduled_at: str = f"'{PAST}'") -> None:
+    """Adds tasks of all priorities that are due."""
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, priority, scheduled_at) "
+        f"SELECT {queue.account}, 1 + mod(7 * n, 10), {scheduled_at} FROM generate_series(1, {number}) AS n"
+    )
+
+
+def test_tasks_of_one_instant_are_claimed_in_order_and_not_changed_before(queue: Queue, worker: int) -> None:
+    add_due(queue, 5_000)
+    expected = queue.values("SELECT id FROM content_generation_tasks ORDER BY priority DESC, submitted_at, id")
+    claim = f"SELECT contentq.claim({worker}, 100)"
+
+    assert [scans(queue, claim, undo=True).changed for _ in range(3)] == [100] * 3
+    assert [row["id"] for _ in range(50) for row in queue.claim(worker, 100)] == expected
+
+
+def test_ready_tasks_go_before_less_urgent_ones_that_are_due(queue: Queue, worker: int) -> None:
+    urgent = [queue.add(priority=10) for _ in range(3)]
+    due = [queue.add(priority=5, scheduled_at=PAST) for _ in range(3)]
+
+    claimed = [[row["id"] for row in queue.claim(worker, 2)] for _ in range(3)]
+
+    assert claimed == [urgent[:2], [urgent[2], due[0]], due[1:]]
+
+
+def test_due_tasks_that_have_to_wait_do_not_hide_more_urgent_ones_that_become_due_later(
+    queue: Queue, worker: int
+) -> None:
+    for _ in range(3):
+        queue.add(priority=1, scheduled_at="2001-01-01")
+    queue.add(priority=5)
+    assert [row["priority"] for row in queue.claim(worker, 1)] == [5]
+    urgent = queue.add(priority=9, scheduled_at="2002-01-01")
+
+    assert [row["id"] for row in queue.claim(worker, 1)] == [urgent]
+
+
+def test_claim_makes_a_bounded_number_of_due_tasks_ready(queue: Queue, worker: int) -> None:
+    """Each of a time of its own: which of them is the most urgent, no index knows."""
+    add_due(queue, 5_000, f"timestamptz '{PAST}' + n * interval '1 millisecond'")
+
+    read = scans(queue, f"SELECT contentq.claim({worker}, 100)")
+
+    assert read.changed == 100 + 500
+
+
+def test_due_tasks_whose_deadline_has_passed_hold_up_no_others(queue: Queue, worker: int) -> None:
+    queue.add(priority=9, scheduled_at=PAST, timeout_at=PAST)
+    ready = queue.add(priority=1)
+
+    assert [row["id"] for row in queue.claim(worker, 1)] == [ready]
+    assert queue.claim(worker, 1) == []
+    assert queue.next_claim_in(worker) != timedelta(0)

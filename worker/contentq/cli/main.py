@@ -46,6 +46,7 @@ COMMANDS = {
     "cancel": "contentq.cli.operate:cancel",
     "pause": "contentq.cli.gates:pause",
     "resume": "contentq.cli.gates:resume",
+    "gates": "contentq.cli.gate_limits:gates",
     "accounts": "contentq.cli.accounts:accounts",
     "stats": "contentq.cli.stats:stats",
     "maintain": "contentq.cli.operate:maintain",

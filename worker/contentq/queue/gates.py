@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from contentq.errors import ContentQueueError
-from contentq.queue.reading import Connection, read_value, read_values
+from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
 
 _CLOSE = "SELECT contentq.close_gate(%s, coalesce(clock_timestamp() + %s::interval, 'infinity'), %s)"
 _OPEN = "SELECT contentq.open_gate(%s)"
@@ -28,11 +29,26 @@ _RESUME = """
     FROM (SELECT id, paused_until FROM contentq.accounts WHERE id = %s FOR NO KEY UPDATE) AS before
     WHERE a.id = before.id
     RETURNING coalesce(before.paused_until > clock_timestamp(), false)"""
+_SET_LIMITS = """
+    SELECT contentq.set_gate(
+        %(key)s,
+        CASE WHEN %(set_requests_per_minute)s THEN %(requests_per_minute)s::numeric ELSE g.requests_per_minute END,
+        CASE WHEN %(set_tokens_per_minute)s THEN %(tokens_per_minute)s::numeric ELSE g.tokens_per_minute END,
+        CASE WHEN %(set_max_running)s THEN %(max_running)s::integer ELSE g.max_running END
+    )
+    FROM (SELECT) AS one
+    LEFT JOIN contentq.gates AS g ON g.key = %(key)s"""
+_LIMITS = "SELECT requests_per_minute, tokens_per_minute, max_running FROM contentq.gates WHERE key = %s"
+_STATUS = "SELECT * FROM contentq.gate_status"
 _OVER_BUDGET = """
     SELECT over_budget_until
     FROM contentq.blocked_accounts
     WHERE account_id = %s
       AND over_budget_until > clock_timestamp()"""
+
+
+LIMITS = ("requests_per_minute", "tokens_per_minute", "max_running")
+"""The columns of a gate that operators set."""
 
 
 def close_gate(connection: Connection, key: str, duration: timedelta | None, reason: str | None) -> datetime | str:
@@ -85,3 +101,16 @@ def _of_account(account: int, value: Any) -> Any:
     if value is None:
         raise ContentQueueError(f"there is no account {account}")
     return value
+
+
+def set_limits(connection: Connection, key: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes what operators have set at a gate, by its columns; returns all of it."""
+    values = {name: changes.get(name) for name in LIMITS}
+    set_or_not = {f"set_{name}": name in changes for name in LIMITS}
+    read_value(connection, _SET_LIMITS, {"key": key, **values, **set_or_not})
+    return read_row(connection, _LIMITS, [key]) or {}
+
+
+def gate_status(connection: Connection) -> list[dict[str, Any]]:
+    """The gates, as the view gate_status shows them."""
+    return read_rows(connection, _STATUS, [])
