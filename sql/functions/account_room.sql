@@ -21,7 +21,7 @@ BEGIN
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                   AND t.account_id = account.id
             ), 0)::integer
         END

@@ -30,6 +30,17 @@ SET enable_mergejoin = off
 SET jit = off
 AS $$
 #variable_conflict use_column
+DECLARE
+    taken_accounts constant bigint[] := ARRAY(
+        SELECT o.account_id
+        FROM unnest(fair_accounts.taken) AS u (id)
+        CROSS JOIN LATERAL (
+            SELECT t.account_id::bigint AS account_id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = u.id
+            LIMIT 1
+        ) AS o
+    );
 BEGIN
     SELECT count(*)::integer,
            (count(*) FILTER (WHERE NOT r.is_held))::integer,
@@ -45,12 +56,9 @@ BEGIN
         SELECT o.share, o.max_running,
                (SELECT count(*)::integer
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                   AND t.account_id = o.id)
-               + (SELECT count(*)::integer
-                  FROM public.content_generation_tasks AS t
-                  WHERE t.id = ANY (fair_accounts.taken)
-                    AND t.account_id + 0 = o.id) AS running
+               + cardinality(array_positions(taken_accounts, o.id::bigint)) AS running
         FROM public.accounts AS o
         WHERE o.id = r.account_id
         -- No plan begins with the accounts, and what runs is counted once, though it is named twice.

@@ -25,7 +25,7 @@ BEGIN
             FROM (
                 SELECT t.account_id, count(*) AS running
                 FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
+                WHERE t.status COLLATE "C" = 'processing'
                 GROUP BY t.account_id
             ) AS r
             -- LIMIT: no plan counts anew for each account.

@@ -172,8 +172,10 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     ('content_generation_tasks', 'content_generation_tasks_ready_deadline_idx',
      '((10 - priority), timeout_at, submitted_at, id) '
      'WHERE status = ''pending'' AND scheduled_at IS NULL AND timeout_at IS NOT NULL', NULL),
-    -- What runs, by account: for caps and fair order.
-    ('content_generation_tasks', 'content_generation_tasks_running_idx', '(account_id) WHERE status = ''processing''', NULL),
+    -- What runs, by account: for caps and fair order. Its condition has a collation so that no plan takes status_idx in its
+    -- place, as one would that was made while nothing ran, and count the tasks of all accounts for each.
+    ('content_generation_tasks', 'content_generation_tasks_running_idx',
+     '(account_id) WHERE status COLLATE "C" = ''processing''', NULL),
     -- What becomes ready next: of those of one instant, the most urgent first.
     ('content_generation_tasks', 'content_generation_tasks_scheduled_idx',
      '(scheduled_at, priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NOT NULL', NULL),

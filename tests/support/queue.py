@@ -92,10 +92,10 @@ class Queue:
         """A task's status."""
         return str(self.row(id_)["status"])
 
-    def register(self, slots: int = 10, gate: str | None = None) -> int:
+    def register(self, slots: int = 10, gate: str | None = None, categories: list[str] | None = None) -> int:
         """Registers a worker; returns its id."""
-        query = "SELECT contentq.register_worker('host', 4711, %s, 'template', %s, '1.0')"
-        return int(self.value(query, slots, gate))
+        query = "SELECT contentq.register_worker('host', 4711, %s, 'template', %s, '1.0', %s)"
+        return int(self.value(query, slots, gate, categories))
 
     def silence(self, worker: int, since: str = "1 minute") -> None:
         """Makes a worker look as if it had been silent for this long."""

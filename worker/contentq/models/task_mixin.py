@@ -291,7 +291,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         Index(
             conv("content_generation_tasks_running_idx"),
             "account_id",
-            postgresql_where=text("status = 'processing'"),
+            postgresql_where=text("status COLLATE \"C\" = 'processing'"),
         ),
         Index(
             conv("content_generation_tasks_scheduled_idx"),
