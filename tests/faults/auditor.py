@@ -21,26 +21,33 @@ CREATE TABLE audit.changes (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     id integer NOT NULL, old_status text, new_status text NOT NULL,
     old_attempt integer, new_attempt integer NOT NULL,
-    old_retries integer, new_retries integer NOT NULL, worker_id bigint
+    old_retries integer, new_retries integer NOT NULL, worker_id bigint,
+    account_id bigint NOT NULL, priority integer NOT NULL, category text,
+    is_scheduled boolean NOT NULL, started_at timestamptz,
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(), began timestamptz NOT NULL DEFAULT statement_timestamp()
 );
-CREATE TABLE audit.workers (id bigint PRIMARY KEY, pid integer NOT NULL);
+CREATE TABLE audit.workers (id bigint PRIMARY KEY, pid integer NOT NULL, gate text, categories text[]);
 CREATE FUNCTION audit.record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO audit.changes
-        (id, old_status, new_status, old_attempt, new_attempt, old_retries, new_retries, worker_id)
+        (id, old_status, new_status, old_attempt, new_attempt, old_retries, new_retries, worker_id,
+         account_id, priority, category, is_scheduled, started_at)
     VALUES (NEW.id, OLD.status, NEW.status, OLD.attempt, NEW.attempt, OLD.retry_count, NEW.retry_count,
-            coalesce(NEW.worker_id, OLD.worker_id));
+            coalesce(NEW.worker_id, OLD.worker_id),
+            NEW.account_id, NEW.priority, NEW.category, NEW.scheduled_at IS NOT NULL, NEW.started_at);
     RETURN NULL;
 END $$;
 CREATE FUNCTION audit.record_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO audit.changes (id, new_status, new_attempt, new_retries)
-    VALUES (NEW.id, NEW.status, NEW.attempt, NEW.retry_count);
+    INSERT INTO audit.changes
+        (id, new_status, new_attempt, new_retries, account_id, priority, category, is_scheduled)
+    VALUES (NEW.id, NEW.status, NEW.attempt, NEW.retry_count,
+            NEW.account_id, NEW.priority, NEW.category, NEW.scheduled_at IS NOT NULL);
     RETURN NULL;
 END $$;
 CREATE FUNCTION audit.record_worker() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO audit.workers VALUES (NEW.id, NEW.pid) ON CONFLICT DO NOTHING;
+    INSERT INTO audit.workers VALUES (NEW.id, NEW.pid, NEW.gate, NEW.categories) ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;
 CREATE TRIGGER audit_new AFTER INSERT ON public.content_generation_tasks

@@ -14,13 +14,14 @@ import pytest
 
 from tests.faults.figures import FIGURES
 from tests.faults.fleet import WorkerProcess, fleet
+from tests.faults.limits import TRACKED
 from tests.faults.proxy import Proxy
 from tests.faults.scene import Scene
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
 from tests.support.programs import Programs, installed
 
-CRASH_SAFE = {"fsync": "off", "max_connections": "60"}
+CRASH_SAFE = {"fsync": "off", "max_connections": "60", **TRACKED}
 """Settings of a server that is crashed, but whose machine is not: what the kernel has been given is safe."""
 
 

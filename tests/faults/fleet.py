@@ -29,7 +29,7 @@ class WorkerProcess:
         environment = {
             **os.environ,
             **environment,
-            "PYTHONPATH": os.getcwd(),
+            "PYTHONPATH": os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH")))),
             "FAULTS_JOURNAL": str(folder / "journal"),
             "PYTHONFAULTHANDLER": "1",
         }

@@ -26,17 +26,19 @@ import psycopg
 from contentq.database.migrations import migrate
 from psycopg.rows import TupleRow
 
+from tests.faults import limits
 from tests.faults.auditor import RECORD, Audit
 from tests.faults.fleet import WorkerProcess, fleet
+from tests.faults.operators import CATEGORIES, INSERTED, OPTIONS, Operators
 from tests.faults.proxy import Proxy
 from tests.support.cluster import Cluster
 from tests.support.programs import installed
 from tests.support.waiting import eventually
 
-CRASH_SAFE = {"fsync": "off", "max_connections": "200"}
+CRASH_SAFE = {"fsync": "off", "max_connections": "200", **limits.TRACKED}
 """A crash of the server loses nothing that it has given to the kernel."""
 
-WORKERS = 4
+WORKERS = len(OPTIONS)
 PRODUCERS = 2
 SLOTS = 20
 DATABASE_UNREACHABLE = 3
@@ -56,6 +58,7 @@ class Report:
     statuses: dict[str, int] = field(default_factory=dict)
     rescued_after: list[float] = field(default_factory=list)
     recovered_after: list[float] = field(default_factory=list)
+    judged: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -65,6 +68,7 @@ class Report:
             f"{len(self.violations)} violations",
             "faults: " + ", ".join(f"{name} {times}" for name, times in sorted(self.faults.items())),
             "tasks: " + ", ".join(f"{status} {number}" for status, number in sorted(self.statuses.items())),
+            "judged: " + ", ".join(f"{what} {times}" for what, times in sorted(self.judged.items())),
         ]
         for name, seconds in (
             ("tasks of a killed worker pending again", self.rescued_after),
@@ -123,9 +127,13 @@ class Torture:
         migrate(self._dsn)
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute(RECORD)
-            connection.execute("INSERT INTO accounts (name) VALUES ('torture')")
+            connection.execute(limits.RECORD)
             connection.execute("UPDATE contentq.settings SET backoff_base = '100 milliseconds'")
+        self._operators = Operators(self._execute, random.Random(self._random.getrandbits(32)))
+        self._operators.begin()
         prepare(self._dsn)
+        self._samples: list[tuple[Any, ...]] = []
+        self._ended = threading.Event()
         self._inserted: set[int] = set()
         self._suspects: set[int] = set()
         self._kills: dict[int, float] = {}
@@ -138,19 +146,27 @@ class Torture:
             self._proxies = [stack.enter_context(Proxy(self._cluster.port)) for _ in range(WORKERS)]
             self._workers = stack.enter_context(fleet())
             self._places = [self._start_worker(place) for place in range(WORKERS)]
+            for worker in self._places:
+                worker.wait_until_registered()
             seeds = [self._random.getrandbits(32) for _ in range(PRODUCERS)]
-            producers = [threading.Thread(target=self._produce, args=(seed,)) for seed in seeds]
-            for producer in producers:
-                producer.start()
+            beside = [threading.Thread(target=self._produce, args=(seed,)) for seed in seeds]
+            beside.append(threading.Thread(target=self._operate))
+            sampler = threading.Thread(target=self._sample)
+            for thread in (*beside, sampler):
+                thread.start()
             try:
-                for _ in range(faults):
-                    self._one_fault()
-                    self._pause(self._random.uniform(0.05, 0.6))
+                try:
+                    for _ in range(faults):
+                        self._one_fault()
+                        self._pause(self._random.uniform(0.05, 0.6))
+                finally:
+                    self._stop_producing.set()
+                    for thread in beside:
+                        thread.join(60)
+                self._settle()
             finally:
-                self._stop_producing.set()
-                for producer in producers:
-                    producer.join(60)
-            self._settle()
+                self._ended.set()
+                sampler.join(60)
         self._conclude()
         return self.report
 
@@ -161,9 +177,8 @@ class Torture:
 
     def _start_worker(self, place: int) -> WorkerProcess:
         dsn = self._proxies[place].dsn(self._cluster.dsn(self._name))
-        worker = WorkerProcess(
-            dsn, self._folder, "--concurrency", str(SLOTS), "--grace", "2", "--log-level", "info"
-        )
+        options = ("--concurrency", str(SLOTS), "--grace", "2", "--log-level", "info", *OPTIONS[place])
+        worker = WorkerProcess(dsn, self._folder, *options)
         self._workers.append(worker)
         return worker
 
@@ -271,23 +286,37 @@ class Torture:
         """Inserts tasks until told to stop; only what the database has acknowledged counts."""
         chance = random.Random(seed)
         insert = (
-            "INSERT INTO content_generation_tasks (account_id, priority, max_retries, requirements, timeout_at) "
-            "SELECT 1, 1 + (random() * 9)::integer, 3, plan, "
+            "INSERT INTO content_generation_tasks "
+            "(account_id, category, priority, max_retries, requirements, timeout_at) "
+            "SELECT account, category, 4 + (random() * 2)::integer, 3, plan, "
             "CASE WHEN random() < 0.03 THEN clock_timestamp() + random() * interval '5 s' END "
-            "FROM unnest(%s::text[]) AS plan RETURNING id"
+            "FROM unnest(%s::integer[], %s::text[], %s::text[]) AS t (account, category, plan) RETURNING id"
         )
         while not self._stop_producing.is_set():
             plans = [json.dumps(_plan(chance)) for _ in range(chance.randrange(1, 30))]
+            accounts = chance.choices(list(INSERTED), list(INSERTED.values()), k=len(plans))
+            categories = chance.choices(CATEGORIES, k=len(plans))
             with suppress(psycopg.OperationalError), self._connect() as connection:
-                rows = connection.execute(insert, [plans]).fetchall()
+                rows = connection.execute(insert, [accounts, categories, plans]).fetchall()
                 self._inserted.update(row[0] for row in rows)
             self._stop_producing.wait(chance.uniform(0.05, 0.3))
+
+    def _operate(self) -> None:
+        """Changes what limits, until told to stop."""
+        while not self._stop_producing.wait(0.4):
+            self._operators.change()
+
+    def _sample(self) -> None:
+        """Looks at what runs, again and again."""
+        while not self._ended.wait(0.05):
+            self._samples += self._execute(limits.SAMPLE)
 
     def _settle(self) -> None:
         for _, action in self._later:
             action()
         for proxy in self._proxies:
             proxy.resume()
+        self._operators.lift()
         self._pause(1)
         for worker in self._places:
             if not worker.alive:
@@ -306,6 +335,10 @@ class Torture:
         report = self.report
         audit = Audit(self._dsn, self._folder / "journal", self._inserted, self._suspects)
         report.violations = audit.violations()
+        with self._connect() as connection:
+            limited = limits.Limits(connection)
+        report.violations += [*limited.violations(), *limited.violations_seen(self._samples)]
+        report.judged = dict(limited.judged)
         report.tasks = len(self._inserted)
         report.statuses = {
             row[0]: row[1]
