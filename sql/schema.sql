@@ -1901,7 +1901,7 @@ BEGIN
     gate.noise_at := now_;
     IF gate.cut_twice THEN
         gate.peak := 0.95 / 0.75 * gate.peak;
-        gate.grown := 0.5 * contentq.gate_cycle(gate.peak);
+        gate.grown := 0;
     END IF;
     RETURN gate;
 END;
@@ -3235,7 +3235,7 @@ $$;
 
 -- Name: FUNCTION gate_cycle(peak double precision); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds until the pace of a gate is back where it was cut.';
+COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds in which the pace of a gate grows by 0.075 of what its provider took.';
 
 -- Name: gate_is_free(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3290,12 +3290,12 @@ CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
             WHEN (gate_pace.gate).is_ramping
             THEN (gate_pace.gate).peak
                  * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
-            ELSE (gate_pace.gate).peak * (
-                1 + CASE WHEN (gate_pace.gate).grown < contentq.gate_cycle((gate_pace.gate).peak) THEN 0.05 ELSE 0.1 END
-                    * power((gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) - 1, 3)
-            )
+            ELSE (gate_pace.gate).peak
+                 * least(0.95 + 0.075 * c.cycles, 1.15)
+                 * power(2, least(greatest(0, c.cycles - 0.2 / 0.075) * 1.25, 30))
         END
-    );
+    )
+    FROM (SELECT (gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) AS cycles) AS c;
 $$;
 
 -- Name: FUNCTION gate_pace(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
@@ -3892,7 +3892,7 @@ DECLARE
     pace constant float8 := contentq.gate_pace(gate);
     noise constant float8 := CASE WHEN gate.noise_at > now_ - interval '5 minutes' THEN gate.noise ELSE 0 END;
     is_probing constant boolean :=
-        gate.is_ramping OR coalesce(gate.peak IS NOT NULL AND gate.grown >= contentq.gate_cycle(gate.peak), false);
+        gate.is_ramping OR coalesce(pace >= gate.peak, false);
     used_up contentq.gate_events;
     seen record;
     claimed float8;
@@ -3944,7 +3944,7 @@ BEGIN
         WHERE e.kind <> 'unanswered'
           AND e.began_at >= gate.cut_at
           AND (gate.cut_share IS NOT NULL
-               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 5)))
+               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 10)) - (e.at - e.began_at))
     ) AS e;
     IF seen.new = 0 THEN
         RETURN gate;
@@ -3969,7 +3969,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(contentq.gate_cycle(gate.peak), 0);
+                gate.grown := coalesce(0.05 / 0.075 * contentq.gate_cycle(gate.peak), 0);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -4006,7 +4006,7 @@ BEGIN
     gate.cut_share := CASE
         WHEN share < most_noise
             AND (gate.noise_at <= now_ - interval '5 minutes' OR NOT is_probing
-                 OR now_ < gate.cut_at + make_interval(secs => 1.6 * contentq.gate_cycle(gate.peak)))
+                 OR now_ < gate.cut_at + make_interval(secs => contentq.gate_cycle(gate.peak)))
         THEN share
     END;
     gate.cut_twice := false;
@@ -4279,7 +4279,8 @@ BEGIN
         SELECT m.ran_at, contentq.lock_holder(m.xmax)
         INTO held_since, holder
         FROM contentq.maintenance AS m
-        WHERE m.ran_at < now_ - 4 * longest_wait;
+        WHERE m.ran_at < now_ - 4 * longest_wait
+          AND isfinite(m.ran_at);  -- of its first call, it is not known since when
         IF FOUND THEN
             RAISE WARNING 'deadlines, rescues and clean-up are held up since %: the row of contentq.maintenance is locked by %',
                 date_trunc('second', held_since), holder;
@@ -5775,14 +5776,14 @@ BEGIN
         limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
     END IF;
     gate.grown := gate.grown + limited;
-    IF gate.cut_share IS NOT NULL AND gate.grown >= contentq.gate_cycle(gate.peak) THEN
+    IF gate.cut_share IS NOT NULL AND contentq.gate_pace(gate) > gate.peak THEN
         -- A trial goes on until enough is known, if nothing is refused any more, too.
         IF contentq.judge_trial(
             gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
         ) = 'real' THEN
             gate := contentq.end_trial(gate, now_);
         ELSE
-            gate.grown := 0.999 * contentq.gate_cycle(gate.peak);
+            gate.grown := 0.05 / 0.075 * contentq.gate_cycle(gate.peak);
         END IF;
     END IF;
     UPDATE contentq.gates AS g

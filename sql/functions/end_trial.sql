@@ -13,7 +13,7 @@ BEGIN
     gate.noise_at := now_;
     IF gate.cut_twice THEN
         gate.peak := 0.95 / 0.75 * gate.peak;
-        gate.grown := 0.5 * contentq.gate_cycle(gate.peak);
+        gate.grown := 0;
     END IF;
     RETURN gate;
 END;

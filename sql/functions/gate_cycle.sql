@@ -1,6 +1,6 @@
--- The time in which a gate's pace comes back to where it was cut, in seconds: 5, or that of 60 tasks if they take longer,
--- since each cycle costs some refusals, and they must be few among its calls.
--- Called by: gate_pace() and judge_refusals(). Locks: nothing. Returns: seconds.
+-- The time in which a gate's pace grows by 0.075, in seconds: 5, or that of 60 tasks if they take longer, since each cut costs
+-- some refusals, and they must be few among its calls.
+-- Called by: gate_pace(), spend_gate() and judge_refusals(). Locks: nothing. Returns: seconds.
 CREATE OR REPLACE FUNCTION contentq.gate_cycle(peak float8)
 RETURNS float8
 LANGUAGE sql
@@ -11,4 +11,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_cycle(float8) IS
-    'Internal: seconds until the pace of a gate is back where it was cut.';
+    'Internal: seconds in which the pace of a gate grows by 0.075 of what its provider took.';

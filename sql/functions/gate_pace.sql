@@ -1,11 +1,11 @@
 -- The pace of a gate: how many tasks may start a second.
--- Called by: gate_state(), spend_gate() and judge_refusals(). Locks: nothing.
+-- Called by: gate_state(), spend_gate(), judge_refusals(), and the view gate_status. Locks: nothing.
 -- Returns: tasks a second; NULL when nothing limits them.
 --
--- What was learned: 0.95 of the rate that the provider took when it last refused (peak) at first, and then along the curve
--- of CUBIC (RFC 9438, section 4.2), which is flat at the peak: most of the time is spent near it, and a limit that was
--- raised is found in three times the time of the return. grown: the seconds for which the pace was what limited.
--- While ramping, since little is known of the limit, it doubles each second instead, or in the time of 5 tasks.
+-- What was learned begins at 0.95 of the rate that the provider took when it last refused (peak), and grows by 0.075 of that
+-- in each cycle (see gate_cycle()), so that it is refused soon after it has passed the limit, and seldom. From 1.15 of it
+-- on it doubles every four seconds: the limit was raised. grown: the seconds for which the pace was what limited.
+-- While ramping, since little is known of the limit, it doubles each second, or in the time of 5 tasks.
 CREATE OR REPLACE FUNCTION contentq.gate_pace(gate contentq.gates)
 RETURNS float8
 LANGUAGE sql
@@ -18,12 +18,12 @@ AS $$
             WHEN (gate_pace.gate).is_ramping
             THEN (gate_pace.gate).peak
                  * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
-            ELSE (gate_pace.gate).peak * (
-                1 + CASE WHEN (gate_pace.gate).grown < contentq.gate_cycle((gate_pace.gate).peak) THEN 0.05 ELSE 0.1 END
-                    * power((gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) - 1, 3)
-            )
+            ELSE (gate_pace.gate).peak
+                 * least(0.95 + 0.075 * c.cycles, 1.15)
+                 * power(2, least(greatest(0, c.cycles - 0.2 / 0.075) * 1.25, 30))
         END
-    );
+    )
+    FROM (SELECT (gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) AS cycles) AS c;
 $$;
 
 COMMENT ON FUNCTION contentq.gate_pace(contentq.gates) IS

@@ -1,7 +1,7 @@
 -- What refused calls mean for the pace of a gate.
 -- Called by: fold_gate_events(). Locks: nothing. Returns: the gate's row as it is to be.
 -- What it knows of: attempts that began since the last cut (cut_at, when the workers had claimed cut_calls) and were refused
--- in the last seconds; those that began before are its echo. They are compared with what was claimed since the first of
+-- in the last cycle (and its calls take their time); those that began before are its echo. They are compared with what was claimed since the first of
 -- them was reported.
 --
 -- Some providers refuse a share of all calls, whatever the pace. That a gate cannot know but by a trial: while cut_share is
@@ -28,7 +28,7 @@ DECLARE
     pace constant float8 := contentq.gate_pace(gate);
     noise constant float8 := CASE WHEN gate.noise_at > now_ - interval '5 minutes' THEN gate.noise ELSE 0 END;
     is_probing constant boolean :=
-        gate.is_ramping OR coalesce(gate.peak IS NOT NULL AND gate.grown >= contentq.gate_cycle(gate.peak), false);
+        gate.is_ramping OR coalesce(pace >= gate.peak, false);
     used_up contentq.gate_events;
     seen record;
     claimed float8;
@@ -80,7 +80,7 @@ BEGIN
         WHERE e.kind <> 'unanswered'
           AND e.began_at >= gate.cut_at
           AND (gate.cut_share IS NOT NULL
-               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 5)))
+               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 10)) - (e.at - e.began_at))
     ) AS e;
     IF seen.new = 0 THEN
         RETURN gate;
@@ -105,7 +105,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(contentq.gate_cycle(gate.peak), 0);
+                gate.grown := coalesce(0.05 / 0.075 * contentq.gate_cycle(gate.peak), 0);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -142,7 +142,7 @@ BEGIN
     gate.cut_share := CASE
         WHEN share < most_noise
             AND (gate.noise_at <= now_ - interval '5 minutes' OR NOT is_probing
-                 OR now_ < gate.cut_at + make_interval(secs => 1.6 * contentq.gate_cycle(gate.peak)))
+                 OR now_ < gate.cut_at + make_interval(secs => contentq.gate_cycle(gate.peak)))
         THEN share
     END;
     gate.cut_twice := false;

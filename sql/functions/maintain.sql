@@ -37,7 +37,8 @@ BEGIN
         SELECT m.ran_at, contentq.lock_holder(m.xmax)
         INTO held_since, holder
         FROM contentq.maintenance AS m
-        WHERE m.ran_at < now_ - 4 * longest_wait;
+        WHERE m.ran_at < now_ - 4 * longest_wait
+          AND isfinite(m.ran_at);  -- of its first call, it is not known since when
         IF FOUND THEN
             RAISE WARNING 'deadlines, rescues and clean-up are held up since %: the row of contentq.maintenance is locked by %',
                 date_trunc('second', held_since), holder;

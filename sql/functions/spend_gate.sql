@@ -35,14 +35,14 @@ BEGIN
         limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
     END IF;
     gate.grown := gate.grown + limited;
-    IF gate.cut_share IS NOT NULL AND gate.grown >= contentq.gate_cycle(gate.peak) THEN
+    IF gate.cut_share IS NOT NULL AND contentq.gate_pace(gate) > gate.peak THEN
         -- A trial goes on until enough is known, if nothing is refused any more, too.
         IF contentq.judge_trial(
             gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
         ) = 'real' THEN
             gate := contentq.end_trial(gate, now_);
         ELSE
-            gate.grown := 0.999 * contentq.gate_cycle(gate.peak);
+            gate.grown := 0.05 / 0.075 * contentq.gate_cycle(gate.peak);
         END IF;
     END IF;
     UPDATE contentq.gates AS g

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import backlog, drain, enqueue, fleet, idle, latency, slots, snapshot, steady, wal
+from tests.bench import backlog, claims, drain, enqueue, fleet, idle, latency, slots, snapshot, steady, wal
 from tests.bench.figures import Measurement
 
 MEASUREMENTS: list[Measurement] = [
@@ -11,6 +11,7 @@ MEASUREMENTS: list[Measurement] = [
     *slots.MEASUREMENTS,
     *enqueue.MEASUREMENTS,
     *backlog.MEASUREMENTS,
+    *claims.MEASUREMENTS,
     *snapshot.MEASUREMENTS,
     *idle.MEASUREMENTS,
     *fleet.MEASUREMENTS,

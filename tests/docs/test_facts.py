@@ -105,7 +105,10 @@ def test_operating_lists_every_setting_with_its_default(operating: str, database
     part = operating.partition("| setting | default |")[2].partition("\n\n")[0]
     listed = dict(re.findall(r"^\| `(\w+)` \| ([\w ]+?) \|", part, re.MULTILINE))
     for name, default in listed.items():
-        row = database.execute(f"SELECT {name} = %s FROM contentq.settings".encode(), [default]).fetchone()
+        row = database.execute(
+            f"SELECT {name} IS NOT DISTINCT FROM %s FROM contentq.settings".encode(),
+            [None if default == "none" else default],
+        ).fetchone()
         assert row is not None
         assert row[0], name
     columns = database.execute("SELECT * FROM contentq.settings").description or []

@@ -133,7 +133,7 @@ def test_shares_hold_between_the_workers_of_a_fleet(
 
 
 def test_capped_account_never_has_more_running_and_no_place_stays_free(
-    start_worker: StartWorker, handler: Held, submit: Submit, add_account: Callable[..., int]
+    start_worker: StartWorker, database: Database, handler: Held, submit: Submit, add_account: Callable[..., int]
 ) -> None:
     capped = add_account(max_running=2)
     submit(capped, 20)
@@ -143,6 +143,15 @@ def test_capped_account_never_has_more_running_and_no_place_stays_free(
         eventually(lambda number=number: len(handler.started) == number, within=5)  # type: ignore[misc]
         assert handler.running() == {capped: 2}
         handler.end(2)
+    # Whoever has reported a task looks at once, not when it would have looked anyway, a second later.
+    row = database.execute(
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.started_at - t.ended_before)) "
+        "FROM (SELECT started_at, lag(completed_at, 2) OVER (ORDER BY started_at, id) AS ended_before "
+        "      FROM content_generation_tasks WHERE started_at IS NOT NULL) AS t "
+        "WHERE t.ended_before IS NOT NULL"
+    ).fetchone()
+    assert row is not None
+    assert row[0] < 0.25
 
 
 def test_workers_that_sleep_take_up_a_cap_that_is_raised(

@@ -1,8 +1,8 @@
 """What a claim reads follows from how many tasks it takes, not from how many may not start or come later.
 
-Each backlog is ahead of 300 tasks that may start, where tasks can be ahead; it is read beside 5,000 tasks of it and beside
-50,000, with all plans that a session can come to have: kept since the table was empty, made without statistics, by
-statistics of a small table, by good ones; each for any values ("generic") or for those of one call ("custom").
+Each backlog is ahead of 300 tasks that may start, where tasks can be ahead. It has 5,000 tasks, then 50,000. Reads
+are counted with the plans that a session can come to have: kept since the table was empty, made without
+statistics, by good ones; each for any values ("generic") or for those of one call ("custom").
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Backlog:
         number: int = 0,
         free: dict[str, str] | None = None,
     ) -> None:
-        """columns, free: expressions on n. accounts: so many of them have the tasks in turn, instead of the usual one."""
+        """columns, free: expressions on n. accounts: so many have the tasks in turn, in place of the usual one."""
         self._queue = queue
         self._columns = columns or {}
         self._free = free or {}
@@ -201,7 +201,7 @@ BACKLOGS: dict[Callable[[Queue], Backlog], int] = {
     later_deadlines: 1_000,
     aged: 2_600,
 }
-"""How many rows a claim of 100 may read, and as many entries of indexes: found, counted, locked, changed, returned."""
+"""How many rows a claim of 100 may read, and as many entries of indexes: it finds, locks and changes them."""
 
 UNDONE = 2_000
 """Entries beside these: those of claims that were rolled back before."""

@@ -151,9 +151,7 @@ def test_no_answer_closes_it_again_for_a_quarter_of_the_time_that_it_has_lasted(
         assert least <= gate(queue)["seconds"] <= 33
 
 
-def test_what_began_before_the_outage_says_nothing(
-    queue: Queue, workers: list[int], struck: list[Held]
-) -> None:
+def test_what_began_before_the_outage_says_nothing(queue: Queue, workers: list[int], struck: list[Held]) -> None:
     queue.let_gate_time_pass(1.2)
     probe = held(queue, workers[0], 10)
 
@@ -215,9 +213,7 @@ def test_provider_that_names_a_time_is_left_alone_for_it_up_to_half_a_minute(
     assert 29 < gate(queue)["seconds"] <= 30
 
 
-def test_outage_ends_no_longer_pause_of_an_operators(
-    queue: Queue, workers: list[int], struck: list[Held]
-) -> None:
+def test_outage_ends_no_longer_pause_of_an_operators(queue: Queue, workers: list[int], struck: list[Held]) -> None:
     queue.close_gate(GATE, "1 day", "Paused by Ada")
     for task in struck:
         queue.fail(task, "503", unanswered=True)

@@ -1,8 +1,8 @@
 """A fleet at a gate and its provider, second by second, without the seconds.
 
-The gate is the real one: the functions of the database that claims and reports call, with the time given. The workers, the
-calls and the provider are made up here, in an order that only chance (of a given seed) and the gate decide: a minute
-of them takes some seconds.
+The gate is the real one: the functions of the database that claims and reports call, with the time given. The
+workers, the calls and the provider are made up here, in an order that only chance (of a given seed) and the gate
+decide: a minute of them takes some seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from tests.support.queue import Queue
 
@@ -26,11 +25,11 @@ LATEST = 3600.0
 
 @dataclass
 class Provider:
-    """Decides of each call whether it is taken. rate: calls, or tokens, a second.
+    """Decides of each call whether it is taken. rate: calls a second, when they are limited.
 
-    burst: those that its bucket holds. window: seconds of fixed windows, in place of a bucket. at_once: calls that may be
-    under way. share: of calls that are refused by chance. tokens: a bucket of so many a second, of which it holds the
-    amount of 10 seconds. whole: whether it names whole seconds. is_down: it answers nothing.
+    burst: those that its bucket holds. window: seconds of fixed windows, in place of a bucket. at_once: calls that
+    may be under way. share: of calls that are refused by chance. tokens: a bucket of so many a second, of which it
+    holds the amount of 10 seconds. whole: whether it names whole seconds. is_down: it answers nothing.
     """
 
     rate: float | None = None
@@ -109,13 +108,8 @@ class Fleet:
     seconds: Callable[[random.Random], float] = lambda chance: 1.0
     tokens: Callable[[random.Random], float] = lambda chance: 0.0
     says_nothing_left: bool = False
-    has_gate: bool = True
     chance: random.Random = field(default_factory=lambda: random.Random(11))
     now: float = 0.0
-    claims: int = 0
-    most_running: int = 0
-    probes: list[float] = field(default_factory=list)
-    pace: list[tuple[float, float | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._order = itertools.count()
@@ -139,16 +133,6 @@ class Fleet:
         """A time as the database has it."""
         return BEGAN + timedelta(seconds=now)
 
-    @property
-    def gate(self) -> dict[str, Any]:
-        """The gate's row; empty when there is none."""
-        rows = self.queue.rows(
-            "SELECT contentq.gate_pace(g) AS pace, g.peak, g.grown, g.is_ramping, g.cut_share, g.noise, g.half_open "
-            "FROM contentq.gates AS g WHERE g.key = %s",
-            self.key,
-        )
-        return rows[0] if rows else {}
-
     def _later(self, seconds: float, happens: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now + seconds, next(self._order), happens))
 
@@ -167,20 +151,16 @@ class Fleet:
         self._later(seconds, claim)
 
     def _claim(self, worker: int) -> None:
-        self.claims += 1
         free, now = self._rows[worker], self.at(self.now)
         if not free:
             return
-        room = len(free)
-        if self.has_gate:
-            room = self.queue.value("SELECT contentq.gate_room(%s, %s, %s)", self.key, len(free), now)
-        taken, self._rows[worker] = free[: max(0, room)], free[max(0, room) :]
+        room = max(0, self.queue.value("SELECT contentq.gate_room(%s, %s, %s)", self.key, len(free), now))
+        taken, self._rows[worker] = free[:room], free[room:]
         if taken:
-            if self.has_gate:
-                self.queue.run("SELECT contentq.spend_gate(%s, %s, %s)", self.key, len(taken), now)
-                self.queue.run(
-                    "UPDATE contentq.claimers SET calls = calls + %s WHERE worker_id = %s", len(taken), worker
-                )
+            self.queue.run(
+                "UPDATE contentq.claimers SET calls = calls + %s WHERE worker_id = %s", len(taken), worker
+            )
+            self.queue.run("SELECT contentq.spend_gate(%s, %s, %s)", self.key, len(taken), now)
             self.queue.run(
                 "UPDATE content_generation_tasks SET status = 'processing', worker_id = %s, started_at = %s, "
                 "attempt = attempt + 1 WHERE id = ANY (%s)",
@@ -191,17 +171,14 @@ class Fleet:
         for row in taken:
             # The answer of the claim, the beginning of the handler, the way to the provider.
             self._later(0.002 + self.chance.expovariate(1 / 0.003), self._call(worker, row, self.now))
-        if self._rows[worker] and self.has_gate:
-            waits = self.queue.rows(
-                "SELECT extract(epoch FROM next_in)::float8 AS seconds FROM contentq.gate_wait(%s, %s)",
+        if self._rows[worker]:
+            waits = self.queue.values(
+                "SELECT coalesce(extract(epoch FROM next_in), 60)::float8 FROM contentq.gate_wait(%s, %s)",
                 self.key,
-                self.at(self.now),
+                now,
             )
-            for row in waits:
-                seconds = 60.0 if row["seconds"] is None else row["seconds"]
-                self._wake(worker, max(0.001, seconds) + self.chance.uniform(0, 0.002))
-            if not waits:
-                self._wake(worker, 0.005)
+            late = self.chance.uniform(0, 0.002)
+            self._wake(worker, max(0.001, waits[0]) + late if waits else 0.005)
 
     def _call(self, worker: int, row: int, began: float) -> Callable[[], None]:
         def happens() -> None:
@@ -223,23 +200,21 @@ class Fleet:
     def _answer(self, worker: int, row: int, began: float, tokens: float) -> None:
         self.provider.running -= 1
         self._free(worker, row)
-        if self.has_gate:
-            self.queue.run("SELECT contentq.note_answers(%s, 1, %s, %s)", worker, self.at(began), round(tokens))
+        self.queue.run("SELECT contentq.note_answers(%s, 1, %s, %s)", worker, self.at(began), round(tokens))
         self._wake(worker, 0.002)
 
     def _end(self, worker: int, row: int, began: float, kind: str, wait: float | None) -> None:
         self._free(worker, row)
-        if self.has_gate:
-            until = None if wait is None else self.at(self.now + wait)
-            kind = "exhausted" if kind == "refused" and self.says_nothing_left else kind
-            self.queue.run(
-                "SELECT contentq.note_gate_event(%s, %s, %s, %s, 'said so', %s)",
-                self.key,
-                self.at(began),
-                kind,
-                until,
-                self.at(self.now),
-            )
+        until = None if wait is None else self.at(self.now + wait)
+        kind = "exhausted" if kind == "refused" and self.says_nothing_left else kind
+        self.queue.run(
+            "SELECT contentq.note_gate_event(%s, %s, %s, %s, 'said so', %s)",
+            self.key,
+            self.at(began),
+            kind,
+            until,
+            self.at(self.now),
+        )
         self._wake(worker, 0.002)
 
     def _free(self, worker: int, row: int) -> None:

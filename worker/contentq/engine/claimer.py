@@ -28,6 +28,10 @@ log = logging.getLogger("contentq.worker")
 MOST_UNREPORTED = 4
 """Unreported outcomes, in multiples of the slots, above which no more is claimed."""
 
+MORE_IS_READY = 1.0
+"""Seconds: next_claim_in() is at most this while tasks are ready that may not start, such as those of an account
+at its cap."""
+
 
 class Source(Protocol):
     """Where tasks come from, and whether more of them are to come: as functions of the SQL contract."""
@@ -67,6 +71,8 @@ class Claimer:
         self._has_logged_until_empty = False
         self.is_kept_waiting = False
         """Whether something of the worker's own, such as its gate, kept the last claim from bringing more."""
+        self.is_more_ready = False
+        """Whether the last claim left ready tasks, for which a report may make room."""
 
     def suspect(self) -> None:
         """The connection may be dead: another one got no answer."""
@@ -100,6 +106,7 @@ class Claimer:
         if claimed.tasks:
             self._idle_since = None
         self.is_kept_waiting = claimed.waits_for is not None
+        self.is_more_ready = claimed.more_in is not None and claimed.more_in <= MORE_IS_READY
         self._waiting_log.note(claimed)
         return claimed
 

@@ -154,7 +154,8 @@ class Worker:
         self._held.discard(outcome.held)
         self._tally.add_reported(outcome, status)
         may_be_ready = status == "pending" and not isinstance(outcome, Released)
-        if may_be_ready or self._claimer.is_kept_waiting or self._options.until_empty:
+        may_have_made_room = self._claimer.is_kept_waiting or self._claimer.is_more_ready
+        if may_be_ready or may_have_made_room or self._options.until_empty:
             self._wake_up.signal()
 
     async def _work_until_stopped(self, beside: set[asyncio.Task[None]]) -> None:
