@@ -14,7 +14,7 @@ AS $$
 DECLARE
     -- Not into the last second, whose tasks may not have been committed yet.
     latest constant timestamptz := reached_places.began - interval '1 second';
-    found jsonb := '{}';
+    found jsonb := jsonb '{}';
     least_urgent integer := CASE WHEN reached_places.is_full THEN 10 ELSE 0 END;
 BEGIN
     -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
