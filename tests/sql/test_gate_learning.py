@@ -196,7 +196,7 @@ def test_status_shows_the_pace_what_is_set_and_what_was_refused(queue: Queue) ->
     worker = queue.register(gate=GATE)
     queue.register(gate="other.example")
     refuse_most(queue, worker)
-    running = len(held(queue, worker, 60)) + 49
+    running = len(held(queue, worker, 60)) + 50
     queue.set_gate("set.example", requests_per_minute=90, tokens_per_minute=1000, max_running=7)
 
     rows = {row["key"]: row for row in queue.rows("SELECT * FROM contentq.gate_status")}
