@@ -185,8 +185,10 @@ class Arranged:
             for each in state.accounts
         ]
         queue.run(
-            "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost) "
-            "SELECT id, (clock_timestamp() AT TIME ZONE 'UTC')::date, 'm', 1, 1, 1, 1 FROM unnest(%s::bigint[]) AS id",
+            "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, "
+            "completion_tokens, cost) "
+            "SELECT id, (clock_timestamp() AT TIME ZONE 'UTC')::date, 'm', 1, 1, 1, 1 FROM "
+            "unnest(%s::bigint[]) AS id",
             self.accounts,
         )
         self.workers = [self._register(each) for each in state.workers]
@@ -209,7 +211,8 @@ class Arranged:
             if gate.is_used_up:
                 queue.run(
                     "INSERT INTO contentq.gate_events (key, at, began_at, kind, until, calls, answered) "
-                    "VALUES (%s, clock_timestamp(), clock_timestamp(), 'exhausted', clock_timestamp() + interval '1 hour', "
+                    "VALUES (%s, clock_timestamp(), clock_timestamp(), 'exhausted', clock_timestamp() + "
+                    "interval '1 hour', "
                     "1, 0)",
                     gate.key,
                 )
@@ -254,7 +257,8 @@ class Arranged:
             self.queue.value("SELECT contentq.drain_worker(%s)", id_)
         if worker.is_sick:
             self.queue.run(
-                "UPDATE contentq.claimers SET quick_failures = 7, failed_at = clock_timestamp() + interval '1 hour' "
+                "UPDATE contentq.claimers SET quick_failures = 7, failed_at = clock_timestamp() + "
+                "interval '1 hour' "
                 "WHERE worker_id = %s",
                 id_,
             )
@@ -280,11 +284,12 @@ class Arranged:
     def free(self) -> list[int]:
         """The workers that claim: they are heard, and have room."""
         return self.queue.values(
-            "SELECT id FROM contentq.worker_status WHERE state NOT IN ('silent', 'draining') AND busy < slots ORDER BY id"
+            "SELECT id FROM contentq.worker_status WHERE state NOT IN ('silent', 'draining') AND busy < "
+            "slots ORDER BY id"
         )
 
     def is_between_caps_and_aging(self, task: int) -> bool:
-        """Whether tasks of its account that have waited for longer may take the room under its cap; nothing counts them."""
+        """Whether older tasks of its account may take the room under its cap; nothing counts them."""
         query = (
             "SELECT a.max_running IS NOT NULL FROM accounts AS a "
             "WHERE a.id = (SELECT account_id FROM content_generation_tasks WHERE id = %s)"
