@@ -6636,13 +6636,13 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
             count(*) AS workers,
             COALESCE(sum(t.running), (0)::numeric) AS running
            FROM (( SELECT o.id,
-                    o.gate
-                   FROM contentq.workers o
-                UNION ALL
-                 SELECT o.id,
-                    '*'::text AS gate
-                   FROM contentq.workers o
-                  WHERE (o.gate IS DISTINCT FROM '*'::text)) c
+                    u.gate
+                   FROM (contentq.workers o
+                     CROSS JOIN LATERAL unnest(
+                        CASE
+                            WHEN (o.gate = '*'::text) THEN ARRAY['*'::text]
+                            ELSE ARRAY[o.gate, '*'::text]
+                        END) u(gate))) c
              LEFT JOIN ( SELECT r.worker_id,
                     count(*) AS running
                    FROM public.content_generation_tasks r
