@@ -99,7 +99,7 @@ STATES = st.builds(
     State,
     claim_order=st.sampled_from(["strict", "fair"]),
     deadlines=st.booleans(),
-    aging=mostly(False, True),
+    aging=st.booleans(),
     accounts=st.lists(
         st.builds(
             Account,
