@@ -13,7 +13,7 @@ from tests.docs.markdown import ROOT
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def fairness() -> ModuleType:
     spec = importlib.util.spec_from_file_location("fairness", ROOT / "docs/pictures/fairness.py")
     assert spec is not None

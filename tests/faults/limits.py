@@ -121,7 +121,8 @@ class Limits:
         self.judged: Counter[str] = Counter()
         with connection.cursor(row_factory=namedtuple_row) as cursor:
             self._changes = cursor.execute(
-                "SELECT c.id, c.xid::text, c.new_status, c.old_status, c.account_id::text, c.priority, c.category, "
+                "SELECT c.id, c.xid::text, c.new_status, c.old_status, c.account_id::text, c.priority, "
+                "c.category, "
                 "c.is_scheduled, c.worker_id, extract(epoch FROM c.started_at)::float8 AS started_at, "
                 "extract(epoch FROM c.began)::float8 AS began, "
                 "extract(epoch FROM pg_xact_commit_timestamp(c.xid::xid))::float8 AS committed "
@@ -130,8 +131,8 @@ class Limits:
             self._workers = {row.id: row for row in cursor.execute("SELECT * FROM audit.workers").fetchall()}
             limits = cursor.execute(
                 "SELECT l.of, l.key, l.new, "
-                "extract(epoch FROM greatest((l.new->>'opens_at')::timestamptz, (l.new->>'paused_until')::timestamptz))"
-                "::float8 AS closed_until, "
+                "extract(epoch FROM greatest((l.new->>'opens_at')::timestamptz, "
+                "(l.new->>'paused_until')::timestamptz))::float8 AS closed_until, "
                 "extract(epoch FROM pg_xact_commit_timestamp(l.xid::xid))::float8 AS committed "
                 "FROM audit.limits AS l ORDER BY committed, l.n"
             ).fetchall()

@@ -93,7 +93,8 @@ class Operators:
         key = self._chance.choice([GATE, GATE, GATE, "*"])
         seconds = self._chance.uniform(0.5, 3 if key == GATE else 1)
         self._execute(
-            "SELECT contentq.close_gate(%s, clock_timestamp() + make_interval(secs => %s), 'closed at random', %s)",
+            "SELECT contentq.close_gate(%s, clock_timestamp() + make_interval(secs => %s), 'closed at random', "
+            "%s)",
             [key, seconds, self._chance.random() < 0.5],
         )
 
