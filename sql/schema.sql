@@ -1181,7 +1181,7 @@ COMMENT ON FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, c
 
 CREATE TABLE public.content_generation_tasks (
     id integer NOT NULL,
-    task_id character varying(100) DEFAULT ('task-'::text || replace((gen_random_uuid())::text, '-'::text, ''::text)) NOT NULL,
+    task_id character varying(100) DEFAULT ('task-'::text || encode(uuid_send(gen_random_uuid()), 'hex'::text)) NOT NULL,
     content_id integer,
     account_id integer NOT NULL,
     topic character varying(500),
@@ -1648,7 +1648,11 @@ BEGIN
         PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
-    PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
+    IF cardinality(completed) > 0
+        AND (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = complete.worker_id) > 0
+    THEN
+        PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
+    END IF;
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
@@ -3260,7 +3264,7 @@ $$;
 
 -- Name: FUNCTION gate_cycle(peak double precision); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds in which the pace of a gate grows by 0.075 of what its provider took.';
+COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds in which the pace of a gate grows by 0.09 of what its provider took.';
 
 -- Name: gate_is_free(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3316,8 +3320,8 @@ CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
             THEN (gate_pace.gate).peak
                  * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
             ELSE (gate_pace.gate).peak
-                 * least(0.95 + 0.075 * c.cycles, 1.15)
-                 * power(2, least(greatest(0, c.cycles - 0.2 / 0.075) * 1.25, 30))
+                 * least(0.95 + 0.09 * c.cycles, 1.22)
+                 * power(2, least(greatest(0, c.cycles - 3) * 1.25, 30))
         END
     )
     FROM (SELECT (gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) AS cycles) AS c;
@@ -3361,9 +3365,11 @@ DECLARE
         LIMIT 1
     );
     is_free boolean;
+    folded_id bigint;
 BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key;
-    is_free := NOT FOUND OR contentq.gate_is_free(gate, now_);
+    folded_id := coalesce(gate.folded_id, 0);
+    is_free := gate.key IS NULL OR contentq.gate_is_free(gate, now_);
     IF is_free AND coalesce(newest <= gate.folded_id, newest IS NULL) THEN
         RETURN wanted;
     ELSIF gate.key IS NULL THEN
@@ -3372,11 +3378,16 @@ BEGIN
 
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
-        -- Whoever has a free one is finding out what was reported.
-        IF is_free THEN
-            RETURN wanted;
-        END IF;
-        RETURN -1;
+        -- Whoever has a free one is finding out what was reported: that nothing is left must be known before more starts.
+        RETURN CASE
+            WHEN is_free AND NOT EXISTS (SELECT
+                                         FROM contentq.gate_events AS e
+                                         WHERE e.key = gate_room.key
+                                           AND e.id > folded_id
+                                           AND e.kind = 'exhausted')
+            THEN wanted
+            ELSE -1
+        END;
     END IF;
     IF newest > gate.folded_id OR gate.half_open AND gate.opens_at <= now_ THEN
         gate := contentq.fold_gate_events(gate, now_);
@@ -3994,7 +4005,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(0.05 / 0.075 * contentq.gate_cycle(gate.peak), 0);
+                gate.grown := coalesce(0.05 / 0.09 * contentq.gate_cycle(gate.peak), 0);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -4390,7 +4401,8 @@ BEGIN
 
     -- A live worker stops its handlers at their deadlines itself; this comes a moment later.
     next_event := least(
-        clock_timestamp() + longest_wait,
+        -- Beyond the longest wait, however long these queries take.
+        now_ + interval '1 minute',
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
          WHERE t.status IN ('pending', 'processing')
@@ -4399,7 +4411,6 @@ BEGIN
         (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.heartbeat_timeout
          FROM contentq.workers AS w)
     );
-    next_event := greatest(next_event, clock_timestamp());
     RETURN least(longest_wait, greatest(next_event - clock_timestamp() + interval '10 milliseconds',
                                         interval '100 milliseconds'));
 END;
@@ -5829,8 +5840,11 @@ DECLARE
     limited float8 := 0;
 BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = spend_gate.key;
+    IF NOT FOUND OR taken < 1 OR contentq.gate_is_free(gate, now_) THEN
+        RETURN;
+    END IF;
     pace := contentq.gate_pace(gate);
-    IF NOT FOUND OR taken < 1 OR pace IS NULL AND gate.tokens_per_minute IS NULL THEN
+    IF pace IS NULL AND gate.tokens_per_minute IS NULL THEN
         RETURN;
     END IF;
     PERFORM FROM contentq.gates AS g WHERE g.key = spend_gate.key FOR NO KEY UPDATE SKIP LOCKED;
@@ -5852,7 +5866,7 @@ BEGIN
         ) = 'real' THEN
             gate := contentq.end_trial(gate, now_);
         ELSE
-            gate.grown := 0.05 / 0.075 * contentq.gate_cycle(gate.peak);
+            gate.grown := 0.05 / 0.09 * contentq.gate_cycle(gate.peak);
         END IF;
     END IF;
     UPDATE contentq.gates AS g
@@ -5985,7 +5999,11 @@ BEGIN
     WHERE t.id = ANY (ARRAY[r.id])
     RETURNING t.id::bigint;
 
-    PERFORM contentq.clear_failures(ARRAY[store.worker_id]);
+    IF cardinality(held_ids) > 0
+        AND (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = store.worker_id) > 0
+    THEN
+        PERFORM contentq.clear_failures(ARRAY[store.worker_id]);
+    END IF;
 
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
@@ -6698,13 +6716,13 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
             count(*) AS workers,
             COALESCE(sum(t.running), (0)::numeric) AS running
            FROM (( SELECT o.id,
-                    o.gate
-                   FROM contentq.workers o
-                UNION ALL
-                 SELECT o.id,
-                    '*'::text AS gate
-                   FROM contentq.workers o
-                  WHERE (o.gate IS DISTINCT FROM '*'::text)) c
+                    u.gate
+                   FROM (contentq.workers o
+                     CROSS JOIN LATERAL unnest(
+                        CASE
+                            WHEN (o.gate = '*'::text) THEN ARRAY['*'::text]
+                            ELSE ARRAY[o.gate, '*'::text]
+                        END) u(gate))) c
              LEFT JOIN ( SELECT r.worker_id,
                     count(*) AS running
                    FROM public.content_generation_tasks r

@@ -123,7 +123,8 @@ BEGIN
 
     -- A live worker stops its handlers at their deadlines itself; this comes a moment later.
     next_event := least(
-        clock_timestamp() + longest_wait,
+        -- Beyond the longest wait, however long these queries take.
+        now_ + interval '1 minute',
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
          WHERE t.status IN ('pending', 'processing')
@@ -132,7 +133,6 @@ BEGIN
         (SELECT greatest(min(w.heartbeat_at), watch.watched_since) + settings.heartbeat_timeout
          FROM contentq.workers AS w)
     );
-    next_event := greatest(next_event, clock_timestamp());
     RETURN least(longest_wait, greatest(next_event - clock_timestamp() + interval '10 milliseconds',
                                         interval '100 milliseconds'));
 END;

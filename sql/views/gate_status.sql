@@ -41,9 +41,9 @@ LEFT JOIN LATERAL contentq.gate_state(g, clock_timestamp()) AS s ON g.key IS NOT
 LEFT JOIN (
     SELECT c.gate, count(*) AS workers, coalesce(sum(t.running), 0) AS running
     FROM (
-        SELECT o.id, o.gate FROM contentq.workers AS o
-        UNION ALL
-        SELECT o.id, '*' AS gate FROM contentq.workers AS o WHERE o.gate IS DISTINCT FROM '*'
+        SELECT o.id, u.gate
+        FROM contentq.workers AS o
+        CROSS JOIN LATERAL unnest(CASE WHEN o.gate = '*' THEN ARRAY['*'] ELSE ARRAY[o.gate, '*'] END) AS u (gate)
     ) AS c
     LEFT JOIN (
         SELECT r.worker_id, count(*) AS running

@@ -1,4 +1,4 @@
-"""What a claim of 100 takes beside a million tasks that may not start, and in fair order with a thousand accounts."""
+"""What a claim of 100 takes beside a million tasks that may not start, and in fair order of 1,000 accounts."""
 
 from __future__ import annotations
 

@@ -156,8 +156,8 @@ def test_setting_replaces_all_three_and_keeps_what_is_known(queue: Queue) -> Non
     queue.set_gate(GATE, max_running=20)
 
     (gate,) = queue.rows(
-        "SELECT requests_per_minute, tokens_per_minute, max_running, opens_at > clock_timestamp() AS closed, reason "
-        "FROM contentq.gates"
+        "SELECT requests_per_minute, tokens_per_minute, max_running, opens_at > clock_timestamp() AS closed, "
+        "reason FROM contentq.gates"
     )
     assert list(gate.values()) == [None, None, 20, True, "Paused by Ada"]
 

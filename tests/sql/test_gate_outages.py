@@ -24,8 +24,8 @@ def gate(queue: Queue) -> dict[str, Any]:
     """The gate's row, as far as it is looked at here."""
     (row,) = queue.rows(
         "SELECT half_open, opens_at > clock_timestamp() AS is_closed, reason, closed_by, "
-        "extract(epoch FROM opens_at - clock_timestamp())::float8 AS seconds, outage_since IS NOT NULL AS is_outage "
-        "FROM contentq.gates"
+        "extract(epoch FROM opens_at - clock_timestamp())::float8 AS seconds, outage_since IS NOT NULL AS "
+        "is_outage FROM contentq.gates"
     )
     return row
 

@@ -341,6 +341,6 @@ def test_explain_counts_the_tasks_ahead_by_the_ready_index_and_no_more_than_ten_
 
     read = scans(queue, "SELECT contentq.explain('task-waiting')")
 
-    assert read.used <= {"task_id_key", "held_idx", "ready_idx"}
+    assert read.used <= {"task_id_key", "held_idx", "ready_idx", "pkey"}
     assert read.sequential == 0
     assert read.entries["ready_idx"] <= 10_000
