@@ -15,7 +15,7 @@ from tests.faults.torture import TAKEOVERS, Report, Torture
 from tests.support.cluster import Cluster
 
 SHORT = 15
-"""Faults in the short form: some 15 seconds."""
+"""Faults in the short form: half a minute."""
 
 ROUND = 100
 """Faults in one round of the long form."""
