@@ -37,6 +37,7 @@ DECLARE
     share float8;
     rate float8;
     deviations float8;
+    window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
@@ -80,7 +81,7 @@ BEGIN
         WHERE e.kind <> 'unanswered'
           AND e.began_at >= gate.cut_at
           AND (gate.cut_share IS NOT NULL
-               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 10)) - (e.at - e.began_at))
+               OR e.at > now_ - make_interval(secs => window_seconds) - (e.at - e.began_at))
     ) AS e;
     IF seen.new = 0 THEN
         RETURN gate;
@@ -105,7 +106,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(0.05 / 0.09 * contentq.gate_cycle(gate.peak), 0);
+                gate.grown := CASE WHEN gate.peak IS NULL THEN 0 ELSE 0.05 / 0.09 * contentq.gate_cycle(gate.peak) END;
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -132,6 +133,9 @@ BEGIN
         WHEN seconds >= 1 THEN least(claimed / seconds, pace)
         ELSE pace
     END * (1 - greatest(0, share - noise));
+    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * coalesce(pace, 'infinity') THEN
+        rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
+    END IF;
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
