@@ -130,7 +130,7 @@ BEGIN
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- It has grown since.
         WHEN gate.is_ramping THEN 0.8 * pace
-        WHEN seconds >= 1 THEN least(claimed / seconds, pace)
+        WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
     END * (1 - greatest(0, share - noise));
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * coalesce(pace, 'infinity') THEN
@@ -139,9 +139,11 @@ BEGIN
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
-        -- What was taken over a whole cycle is known better than what was taken in its last moments.
-        rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
-                / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
+        -- What was taken over a whole cycle is known better than what was taken in its last moments. It is of the pace, not
+        -- of the clock: workers that are late start a little less than the pace allows.
+        rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
+                * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
+                / (1 - noise);
     END IF;
     gate.cut_share := CASE
         WHEN share < most_noise
