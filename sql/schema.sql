@@ -3235,7 +3235,7 @@ $$;
 
 -- Name: FUNCTION gate_cycle(peak double precision); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds in which the pace of a gate grows by 0.075 of what its provider took.';
+COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds in which the pace of a gate grows by 0.09 of what its provider took.';
 
 -- Name: gate_is_free(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3291,8 +3291,8 @@ CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
             THEN (gate_pace.gate).peak
                  * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
             ELSE (gate_pace.gate).peak
-                 * least(0.95 + 0.075 * c.cycles, 1.15)
-                 * power(2, least(greatest(0, c.cycles - 0.2 / 0.075) * 1.25, 30))
+                 * least(0.95 + 0.09 * c.cycles, 1.22)
+                 * power(2, least(greatest(0, c.cycles - 3) * 1.25, 30))
         END
     )
     FROM (SELECT (gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) AS cycles) AS c;
@@ -3336,9 +3336,11 @@ DECLARE
         LIMIT 1
     );
     is_free boolean;
+    folded_id bigint;
 BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key;
-    is_free := NOT FOUND OR contentq.gate_is_free(gate, now_);
+    folded_id := coalesce(gate.folded_id, 0);
+    is_free := gate.key IS NULL OR contentq.gate_is_free(gate, now_);
     IF is_free AND coalesce(newest <= gate.folded_id, newest IS NULL) THEN
         RETURN wanted;
     ELSIF gate.key IS NULL THEN
@@ -3347,11 +3349,16 @@ BEGIN
 
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
-        -- Whoever has a free one is finding out what was reported.
-        IF is_free THEN
-            RETURN wanted;
-        END IF;
-        RETURN -1;
+        -- Whoever has a free one is finding out what was reported: that nothing is left must be known before more starts.
+        RETURN CASE
+            WHEN is_free AND NOT EXISTS (SELECT
+                                         FROM contentq.gate_events AS e
+                                         WHERE e.key = gate_room.key
+                                           AND e.id > folded_id
+                                           AND e.kind = 'exhausted')
+            THEN wanted
+            ELSE -1
+        END;
     END IF;
     IF newest > gate.folded_id OR gate.half_open AND gate.opens_at <= now_ THEN
         gate := contentq.fold_gate_events(gate, now_);
@@ -3969,7 +3976,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(0.05 / 0.075 * contentq.gate_cycle(gate.peak), 0);
+                gate.grown := coalesce(0.05 / 0.09 * contentq.gate_cycle(gate.peak), 0);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -5783,7 +5790,7 @@ BEGIN
         ) = 'real' THEN
             gate := contentq.end_trial(gate, now_);
         ELSE
-            gate.grown := 0.05 / 0.075 * contentq.gate_cycle(gate.peak);
+            gate.grown := 0.05 / 0.09 * contentq.gate_cycle(gate.peak);
         END IF;
     END IF;
     UPDATE contentq.gates AS g

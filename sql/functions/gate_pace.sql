@@ -2,8 +2,8 @@
 -- Called by: gate_state(), spend_gate(), judge_refusals(), and the view gate_status. Locks: nothing.
 -- Returns: tasks a second; NULL when nothing limits them.
 --
--- What was learned begins at 0.95 of the rate that the provider took when it last refused (peak), and grows by 0.075 of that
--- in each cycle (see gate_cycle()), so that it is refused soon after it has passed the limit, and seldom. From 1.15 of it
+-- What was learned begins at 0.95 of the rate that the provider took when it last refused (peak), and grows by 0.09 of that
+-- in each cycle (see gate_cycle()), so that it is refused soon after it has passed the limit, and seldom. From 1.22 of it
 -- on it doubles every four seconds: the limit was raised. grown: the seconds for which the pace was what limited.
 -- While ramping, since little is known of the limit, it doubles each second, or in the time of 5 tasks.
 CREATE OR REPLACE FUNCTION contentq.gate_pace(gate contentq.gates)
@@ -19,8 +19,8 @@ AS $$
             THEN (gate_pace.gate).peak
                  * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
             ELSE (gate_pace.gate).peak
-                 * least(0.95 + 0.075 * c.cycles, 1.15)
-                 * power(2, least(greatest(0, c.cycles - 0.2 / 0.075) * 1.25, 30))
+                 * least(0.95 + 0.09 * c.cycles, 1.22)
+                 * power(2, least(greatest(0, c.cycles - 3) * 1.25, 30))
         END
     )
     FROM (SELECT (gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) AS cycles) AS c;

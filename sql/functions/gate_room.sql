@@ -24,9 +24,11 @@ DECLARE
         LIMIT 1
     );
     is_free boolean;
+    folded_id bigint;
 BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key;
-    is_free := NOT FOUND OR contentq.gate_is_free(gate, now_);
+    folded_id := coalesce(gate.folded_id, 0);
+    is_free := gate.key IS NULL OR contentq.gate_is_free(gate, now_);
     IF is_free AND coalesce(newest <= gate.folded_id, newest IS NULL) THEN
         RETURN wanted;
     ELSIF gate.key IS NULL THEN
@@ -35,11 +37,16 @@ BEGIN
 
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
-        -- Whoever has a free one is finding out what was reported.
-        IF is_free THEN
-            RETURN wanted;
-        END IF;
-        RETURN -1;
+        -- Whoever has a free one is finding out what was reported: that nothing is left must be known before more starts.
+        RETURN CASE
+            WHEN is_free AND NOT EXISTS (SELECT
+                                         FROM contentq.gate_events AS e
+                                         WHERE e.key = gate_room.key
+                                           AND e.id > folded_id
+                                           AND e.kind = 'exhausted')
+            THEN wanted
+            ELSE -1
+        END;
     END IF;
     IF newest > gate.folded_id OR gate.half_open AND gate.opens_at <= now_ THEN
         gate := contentq.fold_gate_events(gate, now_);

@@ -105,7 +105,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(0.05 / 0.075 * contentq.gate_cycle(gate.peak), 0);
+                gate.grown := coalesce(0.05 / 0.09 * contentq.gate_cycle(gate.peak), 0);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE

@@ -19,8 +19,8 @@ def test_each_reason_is_a_line(contentq: Run, queue: Queue) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.splitlines() == [
         "there is no live worker: start one with contentq worker",
-        "any worker waits: gate *: closed, until someone opens it: SELECT contentq.open_gate('*'); the reason: "
-        "Maintenance",
+        "any worker waits: gate *: closed, until someone opens it: SELECT contentq.open_gate('*'); the "
+        "reason: Maintenance",
     ]
 
 

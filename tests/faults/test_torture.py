@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.rows import TupleRow
 
 from tests.faults.figures import FIGURES
 from tests.faults.torture import TAKEOVERS, Report, Torture
@@ -52,25 +53,59 @@ def test_nothing_is_lost_or_done_twice_under_random_faults(
         round_ += 1
 
 
-def test_auditor_notices_when_the_fence_is_down(cluster: Cluster, tmp_path: Path) -> None:
+LIMITS = {
+    "account_room": [("AND t.account_id = account.id", "AND false")],
+    "held_accounts": [("a.max_running <= r.running", "false"), ("a.max_running = 0", "false")],
+    "gate_state": [
+        ("running := contentq.gate_running(gate.key)", "running := 0"),
+        ("gate.opens_at > now_", "false"),
+    ],
+    "choose_ready": [("settings.claim_order = 'fair'", "false")],
+    "claim": [("coalesce(claim.categories, worker.categories)", "NULL")],
+}
+"""What makes claims blind to caps, gates, shares and categories."""
+
+
+def test_auditor_notices_when_the_fence_is_down_and_claims_are_blind(cluster: Cluster, tmp_path: Path) -> None:
     def take_down_the_fence(dsn: str) -> None:
         """In copies of the functions: whoever names a task that is processing may report it."""
         with psycopg.connect(dsn, autocommit=True) as connection:
             for name in FENCED:
-                row = connection.execute(
-                    "SELECT pg_get_functiondef(oid) FROM pg_proc "
-                    "WHERE proname = %s AND pronamespace = 'contentq'::regnamespace",
-                    [name],
-                ).fetchone()
-                assert row is not None
-                fenced = str(row[0])
+                fenced = definition(connection, name)
                 open_ = fenced
                 for fence in (f"AND t.attempt = {name}.attempt", "AND t.attempt = r.attempt"):
                     open_ = open_.replace(fence, "")
                 open_ = open_.replace(f"AND t.worker_id = {name}.worker_id", "")
                 assert open_ != fenced, name
                 connection.execute(open_.encode())
+            for name, changes in LIMITS.items():
+                body = definition(connection, name)
+                for old, new in changes:
+                    assert old in body, (name, old)
+                    body = body.replace(old, new)
+                connection.execute(body.encode())
+            connection.execute("UPDATE contentq.settings SET claim_order = 'fair'")
 
     report = Torture(cluster, tmp_path, 4, take_down_the_fence, TAKEOVERS).run(12)
     print("\n".join(report.lines()))
-    assert any("completed it during attempt" in each for each in report.violations), report.violations
+    for said in (
+        "completed it during attempt",
+        "account 4: a claim left",
+        "gate provider: a claim left",
+        "tasks were seen running, of",
+        "was started while it was closed",
+        "got a slot of priority",
+        "without it",
+    ):
+        assert any(said in each for each in report.violations), (said, report.violations)
+
+
+def definition(connection: psycopg.Connection[TupleRow], name: str) -> str:
+    """The statement that creates a function of contentq."""
+    row = connection.execute(
+        "SELECT pg_get_functiondef(oid) FROM pg_proc "
+        "WHERE proname = %s AND pronamespace = 'contentq'::regnamespace",
+        [name],
+    ).fetchone()
+    assert row is not None, name
+    return str(row[0])

@@ -303,7 +303,7 @@ class Torture:
 
     def _operate(self) -> None:
         """Changes what limits, until told to stop."""
-        while not self._stop_producing.wait(0.4):
+        while not self._stop_producing.wait(0.3):
             self._operators.change()
 
     def _sample(self) -> None:

@@ -248,8 +248,9 @@ def test_cap_that_is_reached(queue: Queue, idle: int) -> None:
     (line,) = queue.explain(task)
 
     assert line == (
-        f"account {account} is at its cap: 2 of max_running 2 run; to let one more start: contentq accounts "
-        f"set {account} --max-running 3"
+        f"account {account} is at its cap: 2 of max_running 2 run; to let one more start: contentq "
+        f"accounts set {account} "
+        "--max-running 3"
     )
     assert queue.claim(idle) == []
     queue.run("UPDATE accounts SET max_running = 3 WHERE id = %s", account)
@@ -263,8 +264,9 @@ def test_room_under_a_cap_that_tasks_ahead_take(queue: Queue, idle: int) -> None
     assert queue.explain(first)[0].startswith("ready")
     assert queue.explain(task) == [
         f"1 ready task is ahead of it (priority, then submitted_at), of account {account}",
-        f"account {account} may start 1 more (max_running 1), which its own tasks ahead of this one take; to "
-        f"let more start: contentq accounts set {account} --max-running 2",
+        f"account {account} may start 1 more (max_running 1), which its own tasks ahead of this one take; "
+        "to let more "
+        f"start: contentq accounts set {account} --max-running 2",
     ]
     assert [row["id"] for row in queue.claim(idle, 10)] == [first]
 
@@ -308,8 +310,9 @@ def test_pace_of_a_gate_tells_how_long_it_takes(queue: Queue, idle: int) -> None
 
     assert queue.explain(first)[0].startswith("ready")
     assert queue.explain(second) == [
-        "1 ready task is ahead of it (priority, then submitted_at), of account 1; it waits for its turn at "
-        "1.00 a second, some 2 seconds"
+        "1 ready task is ahead of it (priority, then submitted_at), of account 1; it waits for its turn "
+        "at 1.00 a second, "
+        "some 2 seconds"
     ]
     assert queue.explain(last)[0].endswith(
         ", of account 1; it waits for its turn at 1.00 a second, some 5 minutes"
@@ -332,8 +335,9 @@ def test_worker_that_has_only_failed(queue: Queue, idle: int) -> None:
     (line,) = queue.explain(queue.add())
 
     assert re.fullmatch(
-        rf"worker {idle} waits: it has only failed: 5 quick failures in a row; it tries one task at a time, "
-        rf"the next in 0\.\d s; its log and contentq\.recent_failures say why",
+        rf"worker {idle} waits: it has only failed: 5 quick failures in a row; it tries one task at a "
+        rf"time, the next in "
+        r"0\.\d s; its log and contentq\.recent_failures say why",
         line,
     )
 
@@ -434,9 +438,11 @@ def test_fair_order_tells_shares_and_own_tasks_ahead(queue: Queue, idle: int) ->
 
     assert queue.explain(last) == [f"ready: the next claim of worker {idle} takes it"]
     assert queue.explain(mine[3]) == [
-        f"account {ada} runs 3 and its share now is 3 of 10 slots (accounts with ready tasks: 2, share of this "
-        f"one: 1); 3 of its own tasks are ahead; account {grace}, which runs 0, has the next slot; for a larger "
-        f"share: contentq accounts set {ada} --share 2"
+        f"account {ada} runs 3 and its share now is 3 of 10 slots (accounts with ready tasks: 2, share of "
+        "this one: 1); 3 of its "
+        f"own tasks are ahead; account {grace}, which runs 0, has the next slot; for a larger share: "
+        "contentq accounts set "
+        f"{ada} --share 2"
     ]
     urgent = queue.add(priority=6)
     assert queue.explain(urgent)[0].startswith("ready")
@@ -455,8 +461,8 @@ def test_deadlines_order_what_is_ahead_and_name_what_cannot_be_met(queue: Queue,
         "1 ready task is ahead of it (priority, then the deadline, then submitted_at), of account 1"
     ]
     assert re.match(
-        rf"it cannot finish by its deadline \({TIME}, in [0-9.]+ s\): tasks of category 'slow' take 600\.0 s "
-        rf"\(median\)",
+        rf"it cannot finish by its deadline \({TIME}, in [0-9.]+ s\): tasks of category 'slow' take "
+        rf"600\.0 s \(median\)",
         queue.explain(hopeless)[0],
     )
 
@@ -470,8 +476,9 @@ def test_aging_tells_who_has_every_other_slot(queue: Queue, idle: int) -> None:
         "every other slot is for tasks that have waited for longer than settings.aging (01:00:00): 2"
     ]
     assert queue.explain(old[1])[1] == (
-        "it has waited for longer than settings.aging (01:00:00): every other slot is for such tasks, of which "
-        "1 is ahead of it"
+        "it has waited for longer than settings.aging (01:00:00): every other slot is for such tasks, of "
+        "which 1 is ahead "
+        "of it"
     )
 
 

@@ -185,8 +185,9 @@ class Arranged:
             for each in state.accounts
         ]
         queue.run(
-            "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, "
-            "cost) SELECT id, (clock_timestamp() AT TIME ZONE 'UTC')::date, 'm', 1, 1, 1, 1 FROM "
+            "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, "
+            "completion_tokens, cost) "
+            "SELECT id, (clock_timestamp() AT TIME ZONE 'UTC')::date, 'm', 1, 1, 1, 1 FROM "
             "unnest(%s::bigint[]) AS id",
             self.accounts,
         )
@@ -211,7 +212,8 @@ class Arranged:
                 queue.run(
                     "INSERT INTO contentq.gate_events (key, at, began_at, kind, until, calls, answered) "
                     "VALUES (%s, clock_timestamp(), clock_timestamp(), 'exhausted', clock_timestamp() + "
-                    "interval '1 hour', 1, 0)",
+                    "interval '1 hour', "
+                    "1, 0)",
                     gate.key,
                 )
         for account, worker in state.running:
@@ -255,8 +257,9 @@ class Arranged:
             self.queue.value("SELECT contentq.drain_worker(%s)", id_)
         if worker.is_sick:
             self.queue.run(
-                "UPDATE contentq.claimers SET quick_failures = 7, failed_at = clock_timestamp() + interval '1 "
-                "hour' WHERE worker_id = %s",
+                "UPDATE contentq.claimers SET quick_failures = 7, failed_at = clock_timestamp() + "
+                "interval '1 hour' "
+                "WHERE worker_id = %s",
                 id_,
             )
         return id_
@@ -281,8 +284,8 @@ class Arranged:
     def free(self) -> list[int]:
         """The workers that claim: they are heard, and have room."""
         return self.queue.values(
-            "SELECT id FROM contentq.worker_status WHERE state NOT IN ('silent', 'draining') AND busy < slots "
-            "ORDER BY id"
+            "SELECT id FROM contentq.worker_status WHERE state NOT IN ('silent', 'draining') AND busy < "
+            "slots ORDER BY id"
         )
 
     def is_between_caps_and_aging(self, task: int) -> bool:

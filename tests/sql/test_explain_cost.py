@@ -12,7 +12,7 @@ from tests.support.queue import Queue
 BULK = 50_000
 
 MOST = 35_000
-"""Entries of indexes that a call may read: the 10,000 tasks that it counts, in each of the orders it may need."""
+"""Entries of indexes that one call may read: the 10,000 tasks that it counts, in each order that it needs."""
 
 EXPLAIN = "SELECT contentq.explain('mine')"
 
@@ -48,7 +48,8 @@ def arrange(queue: Queue, backlog: str, number: int) -> None:
     queue.running(account_id=3)
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, category, priority, status, submitted_at, "
-        "completed_at) SELECT t.account_id, t.category, coalesce(t.priority, 5), "
+        "completed_at) "
+        "SELECT t.account_id, t.category, coalesce(t.priority, 5), "
         "CASE WHEN t.priority IS NULL THEN 'completed' ELSE 'pending' END, "
         "clock_timestamp() - interval '2 hours', CASE WHEN t.priority IS NULL THEN clock_timestamp() END "
         f"FROM generate_series(1, %s) AS n CROSS JOIN LATERAL ({BACKLOGS[backlog]}) AS t (account_id, "

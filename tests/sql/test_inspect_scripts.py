@@ -231,13 +231,19 @@ def test_workers_are_shown_with_state_and_slots_in_use(full: Queue, show: Show) 
 
 
 def test_gates_and_accounts_that_are_paused_are_shown(full: Queue, show: Show) -> None:
-    gates, accounts = tables(show("gates.sql"))
+    full.set_gate("set", requests_per_minute=90, max_running=4)
+
+    gates, limits, accounts = tables(show("gates.sql"))
 
     assert gates == [
         ["gate", "closed_until", "workers", "reason"],
         ["*", "infinity", "1", ""],
         [LONG[:60].strip(), "infinity", "1", cut(LONG, 60)],
         ["模型", "infinity", "0", CHINESE],
+    ]
+    assert limits == [
+        ["gate", "state", "pace", "tokens_a_minute", "running", "refused", "unanswered"],
+        ["set", "open", "1.50 set", "", "0/4", "0", "0"],
     ]
     assert accounts == [
         ["id", "name", "why", "until", "pending"],

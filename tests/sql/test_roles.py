@@ -277,8 +277,9 @@ def test_operator_and_reader_are_told_why_a_task_waits(administrator: Queue, rol
     administrator.run("RESET ROLE")
     administrator.open_gate("*")
     for order in ("strict", "fair"):
-        administrator.run("UPDATE contentq.settings SET claim_order = %s", order)
-        administrator.run("UPDATE contentq.settings SET aging = '1 hour', deadlines = true")
+        administrator.run(
+            "UPDATE contentq.settings SET claim_order = %s, aging = '1 hour', deadlines = true", order
+        )
         administrator.register(gate="g")
         administrator.run(f"SET ROLE {role}")
         assert administrator.explain(late)[0].startswith("ready")

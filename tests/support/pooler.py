@@ -27,17 +27,20 @@ listen_port = {listen_port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 4
+default_pool_size = {pool_size}
 """
 
 
 class Pooler:
     """PgBouncer for the rest of a test; skips the test, by name, where it is not installed.
 
-    databases: those that it leads to, * for all of the server; else the one of the DSN.
+    databases: those that it leads to, * for all of the server; else the one of the DSN. pool_size: the sessions that
+    it opens there and shares out between all.
     """
 
-    def __init__(self, dsn: str, request: pytest.FixtureRequest, databases: str | None = None) -> None:
+    def __init__(
+        self, dsn: str, request: pytest.FixtureRequest, databases: str | None = None, pool_size: int = 4
+    ) -> None:
         program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if program is None:
             pytest.skip("pgbouncer is not installed")
@@ -50,7 +53,12 @@ class Pooler:
         request.addfinalizer(self.stop)
         settings = Path(folder.name, "pgbouncer.ini")
         settings.write_text(
-            _SETTINGS.format(**server, databases=databases or server["dbname"], listen_port=listen_port)
+            _SETTINGS.format(
+                **server,
+                databases=databases or server["dbname"],
+                listen_port=listen_port,
+                pool_size=pool_size,
+            )
         )
         self._command, self._user = [program, str(settings)], _not_as_root(folder.name)
         self.url = f"postgresql://{server['user']}@127.0.0.1:{listen_port}/{server['dbname']}?sslmode=disable"
