@@ -1,7 +1,7 @@
 """Checks what was started against what was allowed to start: caps, pauses, gates, categories, shares.
 
-The record of the auditor is read in the order in which transactions were committed, which the server must write down
-(track_commit_timestamp). That makes counts exact: a claim that saw a task end was committed after it.
+The record of the auditor is read in the order in which transactions were committed, which the server must write
+down (track_commit_timestamp). That makes counts exact: a claim that saw a task end was committed after it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ CREATE TRIGGER audit_limits AFTER INSERT OR UPDATE ON public.accounts
 CREATE TRIGGER audit_limits AFTER UPDATE ON contentq.settings FOR EACH ROW EXECUTE FUNCTION audit.record_limits();
 CREATE TRIGGER audit_new AFTER INSERT ON contentq.gates FOR EACH ROW EXECUTE FUNCTION audit.record_limits();
 CREATE TRIGGER audit_limits AFTER UPDATE ON contentq.gates FOR EACH ROW
-    WHEN ((OLD.opens_at, OLD.half_open, OLD.max_running) IS DISTINCT FROM (NEW.opens_at, NEW.half_open, NEW.max_running))
+    WHEN ((OLD.opens_at, OLD.half_open, OLD.max_running)
+          IS DISTINCT FROM (NEW.opens_at, NEW.half_open, NEW.max_running))
     EXECUTE FUNCTION audit.record_limits();
 """
 """Triggers that write down every change of what limits, in the transaction that makes it."""
@@ -59,7 +60,8 @@ SELECT 'account' AS of, account_id::text AS key, count(*) AS running,
        extract(epoch FROM min(started_at))::float8 AS since, extract(epoch FROM clock_timestamp())::float8 AS at
 FROM running GROUP BY account_id
 UNION ALL
-SELECT 'gate', gate, count(*), extract(epoch FROM min(started_at))::float8, extract(epoch FROM clock_timestamp())::float8
+SELECT 'gate', gate, count(*),
+       extract(epoch FROM min(started_at))::float8, extract(epoch FROM clock_timestamp())::float8
 FROM running WHERE gate IS NOT NULL GROUP BY gate
 """
 """What runs of each account and each gate, in one snapshot."""
@@ -101,7 +103,7 @@ FREE = Limit(inf, -inf)
 
 @dataclass
 class Running:
-    """What runs of an account or of a gate's workers: when each task began, and how many there were at each time."""
+    """What runs of an account or of a gate's workers: when each task began, and how many there were when."""
 
     began: dict[int, float] = field(default_factory=dict)
     numbers: Versions = field(default_factory=lambda: Versions(0))
@@ -120,16 +122,16 @@ class Limits:
     def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
         self.judged: Counter[str] = Counter()
         with connection.cursor(row_factory=namedtuple_row) as cursor:
-            self._changes = cursor.execute(
+            self._changes: list[Any] = cursor.execute(
                 "SELECT c.id, c.xid::text, c.new_status, c.old_status, c.account_id::text, c.priority, "
-                "c.category, "
-                "c.is_scheduled, c.worker_id, extract(epoch FROM c.started_at)::float8 AS started_at, "
+                "c.category, c.is_scheduled, c.worker_id, extract(epoch FROM c.started_at)::float8 AS started_at, "
                 "extract(epoch FROM c.began)::float8 AS began, "
                 "extract(epoch FROM pg_xact_commit_timestamp(c.xid::xid))::float8 AS committed "
                 "FROM audit.changes AS c ORDER BY committed, c.new_status = 'processing', c.xid::text, c.n"
             ).fetchall()
-            self._workers = {row.id: row for row in cursor.execute("SELECT * FROM audit.workers").fetchall()}
-            limits = cursor.execute(
+            workers: list[Any] = cursor.execute("SELECT * FROM audit.workers").fetchall()
+            self._workers = {row.id: row for row in workers}
+            limits: list[Any] = cursor.execute(
                 "SELECT l.of, l.key, l.new, "
                 "extract(epoch FROM greatest((l.new->>'opens_at')::timestamptz, "
                 "(l.new->>'paused_until')::timestamptz))::float8 AS closed_until, "
@@ -202,7 +204,8 @@ class Limits:
             if worker.categories is not None:
                 self.judged["start by a worker with categories"] += 1
                 if change.category not in worker.categories:
-                    yield f"task {change.id}: of category {change.category}, started by worker {worker.id} without it"
+                    task = f"task {change.id}: of category {change.category}"
+                    yield f"{task}, started by worker {worker.id} without it"
         for account, tasks in _by_account(started).items():
             limits = self._accounts[account].during(since, until)
             yield from self._beyond(f"account {account}", limits, self._running_of_account[account], tasks)
@@ -233,8 +236,8 @@ class Limits:
     def _unfair(self, started: list[Any], since: float, until: float) -> Iterator[str]:
         """Who got a slot at a level that another account, with tasks left, had not reached.
 
-        A level is a whole share running. Of all that may have been running when it was counted, the reading counts that
-        speaks most for the claim.
+        A level is a whole share running. Of all that may have been running when it was counted, the reading counts
+        that speaks most for the claim.
         """
         for account, tasks in _by_account(started).items():
             shares = {limit.share for limit in self._accounts[account].during(since, until)}

@@ -1,4 +1,4 @@
-"""What people change while workers work: caps, shares, budgets and pauses of accounts, gates, and the order of claims."""
+"""What people change while workers work: caps, shares, budgets and pauses of accounts, gates, and the order."""
 
 from __future__ import annotations
 
