@@ -24,9 +24,11 @@ LOOK_AGAIN = timedelta(milliseconds=5)
 @pytest.fixture(scope="module")
 def databases() -> Iterator[Databases]:
     """Those of a server that a pooler can reach."""
-    with Cluster(next(iter(installed().values())).folder, tcp=True) as cluster:
-        with closing(Databases(cluster.dsn(host="127.0.0.1"))) as made:
-            yield made
+    with (
+        Cluster(next(iter(installed().values())).folder, tcp=True) as cluster,
+        closing(Databases(cluster.dsn(host="127.0.0.1"))) as made,
+    ):
+        yield made
 
 
 @pytest.fixture
@@ -101,7 +103,8 @@ def test_place_of_one_hides_nothing_from_the_other(queue: Queue, both: tuple[Que
     behind = queue.add(submitted_at="2001-01-01")
     queue.run(
         "UPDATE contentq.claimers SET memory = jsonb_build_object('places', jsonb_build_object("
-        "'until', clock_timestamp() + interval '0.9 seconds', 'heads', '{\"5\": [\"2002-01-01T00:00:00Z\", 0]}'::jsonb))"
+        "'until', clock_timestamp() + interval '0.9 seconds', "
+        "'heads', '{\"5\": [\"2002-01-01T00:00:00Z\", 0]}'::jsonb)) "
         "WHERE worker_id = %s",
         here,
     )
