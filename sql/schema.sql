@@ -1156,7 +1156,7 @@ COMMENT ON FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, c
 
 CREATE TABLE public.content_generation_tasks (
     id integer NOT NULL,
-    task_id character varying(100) DEFAULT ('task-'::text || replace((gen_random_uuid())::text, '-'::text, ''::text)) NOT NULL,
+    task_id character varying(100) DEFAULT ('task-'::text || encode(uuid_send(gen_random_uuid()), 'hex'::text)) NOT NULL,
     content_id integer,
     account_id integer NOT NULL,
     topic character varying(500),
@@ -1623,7 +1623,11 @@ BEGIN
         PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
-    PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
+    IF cardinality(completed) > 0
+        AND (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = complete.worker_id) > 0
+    THEN
+        PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
+    END IF;
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT
@@ -5767,8 +5771,11 @@ DECLARE
     limited float8 := 0;
 BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = spend_gate.key;
+    IF NOT FOUND OR taken < 1 OR contentq.gate_is_free(gate, now_) THEN
+        RETURN;
+    END IF;
     pace := contentq.gate_pace(gate);
-    IF NOT FOUND OR taken < 1 OR pace IS NULL AND gate.tokens_per_minute IS NULL THEN
+    IF pace IS NULL AND gate.tokens_per_minute IS NULL THEN
         RETURN;
     END IF;
     PERFORM FROM contentq.gates AS g WHERE g.key = spend_gate.key FOR NO KEY UPDATE SKIP LOCKED;
@@ -5923,7 +5930,11 @@ BEGIN
     WHERE t.id = ANY (ARRAY[r.id])
     RETURNING t.id::bigint;
 
-    PERFORM contentq.clear_failures(ARRAY[store.worker_id]);
+    IF cardinality(held_ids) > 0
+        AND (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = store.worker_id) > 0
+    THEN
+        PERFORM contentq.clear_failures(ARRAY[store.worker_id]);
+    END IF;
 
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)

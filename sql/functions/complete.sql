@@ -74,7 +74,11 @@ BEGIN
         PERFORM contentq.end_cancelled_or_overdue(complete.worker_id, complete.ids, complete.attempts);
     END IF;
 
-    PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
+    IF cardinality(completed) > 0
+        AND (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = complete.worker_id) > 0
+    THEN
+        PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
+    END IF;
 
     -- Asked first, since most results have cost nothing, and asking is cheap.
     IF EXISTS (SELECT

@@ -19,8 +19,11 @@ DECLARE
     limited float8 := 0;
 BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = spend_gate.key;
+    IF NOT FOUND OR taken < 1 OR contentq.gate_is_free(gate, now_) THEN
+        RETURN;
+    END IF;
     pace := contentq.gate_pace(gate);
-    IF NOT FOUND OR taken < 1 OR pace IS NULL AND gate.tokens_per_minute IS NULL THEN
+    IF pace IS NULL AND gate.tokens_per_minute IS NULL THEN
         RETURN;
     END IF;
     PERFORM FROM contentq.gates AS g WHERE g.key = spend_gate.key FOR NO KEY UPDATE SKIP LOCKED;

@@ -107,7 +107,11 @@ BEGIN
     WHERE t.id = ANY (ARRAY[r.id])
     RETURNING t.id::bigint;
 
-    PERFORM contentq.clear_failures(ARRAY[store.worker_id]);
+    IF cardinality(held_ids) > 0
+        AND (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = store.worker_id) > 0
+    THEN
+        PERFORM contentq.clear_failures(ARRAY[store.worker_id]);
+    END IF;
 
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)

@@ -36,7 +36,7 @@ def _load(on: Bed, tasks: int, columns: str, values: str) -> None:
         INSERT INTO content_generation_tasks (task_id, {columns})
         SELECT task_id, {values}
         FROM (SELECT row_number() OVER (ORDER BY task_id) AS n, task_id
-              FROM (SELECT 'task-' || replace(gen_random_uuid()::text, '-', '') AS task_id
+              FROM (SELECT 'task-' || encode(uuid_send(gen_random_uuid()), 'hex') AS task_id
                     FROM generate_series(1, {on.sized(tasks)})) AS made) AS sorted"""
     on.connection.execute("SET session_replication_role = replica")
     on.connection.execute(insert.encode())

@@ -101,7 +101,7 @@ class TaskMixin(Row):
     task_id: Mapped[str] = mapped_column(
         String(100),
         # As PostgreSQL writes it, so that alembic finds no difference.
-        server_default=text("('task-'::text || replace((gen_random_uuid())::text, '-'::text, ''::text))"),
+        server_default=text("('task-'::text || encode(uuid_send(gen_random_uuid()), 'hex'::text))"),
         sort_order=2,
         comment="Public identifier; task-<32 hex digits> when the inserter leaves it out.",
     )
