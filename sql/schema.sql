@@ -1469,7 +1469,7 @@ $$;
 
 -- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins that may update tasks. Raises CQ001 when the worker is not registered.';
+COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id, or as contentq.settings says; no more than its gate and the gate * let begin, and than the pauses, caps and budgets of their accounts. The attempt of each row is the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins that may update tasks. Raises CQ001 when the worker is not registered.';
 
 -- Name: cleanup(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
