@@ -1469,7 +1469,7 @@ $$;
 
 -- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins that may update tasks. Raises CQ001 when the worker is not registered.';
+COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id, or as contentq.settings says; no more than its gate and the gate * let begin, and than the pauses, caps and budgets of their accounts. The attempt of each row is the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins that may update tasks. Raises CQ001 when the worker is not registered.';
 
 -- Name: cleanup(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3331,6 +3331,34 @@ $$;
 
 COMMENT ON FUNCTION contentq.gate_pace(gate contentq.gates) IS 'Internal: how many tasks may start a second at a gate, as it was set or learned; NULL without a limit.';
 
+-- Name: gate_rate(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) RETURNS double precision
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT (sum(r.running) / extract(epoch FROM gate_rate.now_ - min(r.oldest)))::float8
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL (
+        -- A range, which only the index on the holders of tasks serves; = would make any index do.
+        SELECT count(*) AS running, min(t.started_at) AS oldest
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN w.id AND w.id
+          AND t.status = 'processing'
+          AND t.started_at < gate_rate.now_ - interval '1 second'
+    ) AS r
+    WHERE w.gate = gate_rate.key;
+$$;
+
+-- Name: FUNCTION gate_rate(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) IS 'Internal: the rate at which a gate''s running tasks have begun.';
+
 -- Name: gate_refused(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.gate_refused(gate contentq.gates) RETURNS bigint
@@ -3937,6 +3965,7 @@ DECLARE
     share float8;
     rate float8;
     deviations float8;
+    window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
@@ -3980,7 +4009,7 @@ BEGIN
         WHERE e.kind <> 'unanswered'
           AND e.began_at >= gate.cut_at
           AND (gate.cut_share IS NOT NULL
-               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 10)) - (e.at - e.began_at))
+               OR e.at > now_ - make_interval(secs => window_seconds) - (e.at - e.began_at))
     ) AS e;
     IF seen.new = 0 THEN
         RETURN gate;
@@ -4005,7 +4034,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(0.05 / 0.09 * contentq.gate_cycle(gate.peak), 0);
+                gate.grown := CASE WHEN gate.peak IS NULL THEN 0 ELSE 0.05 / 0.09 * contentq.gate_cycle(gate.peak) END;
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -4029,15 +4058,20 @@ BEGIN
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- It has grown since.
         WHEN gate.is_ramping THEN 0.8 * pace
-        WHEN seconds >= 1 THEN least(claimed / seconds, pace)
+        WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
     END * (1 - greatest(0, share - noise));
+    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * coalesce(pace, 'infinity') THEN
+        rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
+    END IF;
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
-        -- What was taken over a whole cycle is known better than what was taken in its last moments.
-        rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
-                / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
+        -- What was taken over a whole cycle is known better than what was taken in its last moments. It is of the pace, not
+        -- of the clock: workers that are late start a little less than the pace allows.
+        rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
+                * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
+                / (1 - noise);
     END IF;
     gate.cut_share := CASE
         WHEN share < most_noise

@@ -1,8 +1,8 @@
--- Hands up to max_tasks ready tasks to a worker, most urgent first: priority DESC, submitted_at, id.
+-- Hands up to max_tasks ready tasks to a worker, in the order that the settings say; priority DESC, submitted_at, id at first.
 -- Called by: workers.
 -- Locks: the tasks that it takes, skipping those that others are taking (so it never waits).
--- Returns: the claimed tasks, in order, as they are now: processing, attempt one higher. None while the gate of
---          the worker, or the gate *, is closed; the setting contentq.gate then says until when and why.
+-- Returns: the claimed tasks, by priority DESC, submitted_at, id, as they are now: processing, attempt one higher. No more
+--          than worker_room() says; worker_wait() says for how long, and why.
 --          With task_ids: those of these tasks that are pending. Who names tasks has decided that they start: neither
 --          gates nor scheduled_at nor a block of their accounts keeps them from it. That is for logins that may open
 --          gates and move times, which are those that may update tasks.
@@ -143,6 +143,7 @@ $$;
 
 COMMENT ON FUNCTION contentq.claim(bigint, integer, text[], bigint[]) IS
     'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order '
-    'priority DESC, submitted_at, id; none while its gate, or the gate *, is closed. The attempt of each row is '
+    'priority DESC, submitted_at, id, or as contentq.settings says; no more than its gate and the gate * let begin, and '
+    'than the pauses, caps and budgets of their accounts. The attempt of each row is '
     'the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins '
     'that may update tasks. Raises CQ001 when the worker is not registered.';

@@ -825,7 +825,7 @@ CREATE TABLE contentq.silent_commits (
 INSERT INTO contentq.silent_commits (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
 
 -- Read by each claim of its workers, and written by one at a time, which others do not wait for. What is learned is
--- described where it is used: in fold_gate() and the functions that it calls.
+-- described where it is used: in judge_gate() and the functions that it calls.
 CREATE TABLE contentq.gates (
     key text NOT NULL,
     opens_at timestamptz NOT NULL DEFAULT '-infinity',

@@ -477,5 +477,5 @@ def test_gate_of_the_handler_is_the_default(
         DATABASE_URL=dsn,
     )
 
-    eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1)
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1, within=60)
     assert queue.values("SELECT gate FROM contentq.workers") == [gate]
