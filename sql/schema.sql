@@ -704,7 +704,7 @@ DECLARE
     is_long constant interval := coalesce(
         choose_first.long, interval '3 milliseconds' + choose_first.max_tasks * interval '20 microseconds'
     );
-    heads jsonb := jsonb '{}';
+    heads jsonb;
     head record;
     took interval;
     until timestamptz;
@@ -752,33 +752,12 @@ BEGIN
             RETURN;
         END IF;
         until := began + least(20 * took, interval '1 second');
-        -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
-        SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))
-        INTO heads
-        FROM generate_series(1, 10) AS p (priority)
-        WHERE cardinality(chosen) < choose_first.max_tasks
-           OR p.priority > (SELECT t.priority
-                            FROM public.content_generation_tasks AS t
-                            WHERE t.id = chosen[cardinality(chosen)]);
     END IF;
 
-    heads := coalesce(heads, '{}');
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
-    IF cardinality(chosen) > 0 THEN
-        -- Not into the last second, whose tasks may not have been committed yet.
-        SELECT heads || jsonb_object_agg(l.priority, l.place)
-        INTO heads
-        FROM (
-            SELECT DISTINCT ON (t.priority) t.priority,
-                   CASE WHEN t.submitted_at < began - interval '1 second'
-                        THEN jsonb_build_array(t.submitted_at, t.id)
-                        ELSE jsonb_build_array(began - interval '1 second', 0) END AS place
-            FROM public.content_generation_tasks AS t
-            WHERE t.id = ANY (chosen)
-            ORDER BY t.priority, t.submitted_at DESC, t.id DESC
-        ) AS l;
-    END IF;
-    places := jsonb_build_object('until', until, 'heads', heads);
+    places := jsonb_build_object(
+        'until', until,
+        'heads', contentq.reached_places(heads, chosen, cardinality(chosen) >= choose_first.max_tasks, began)
+    );
 END;
 $$;
 
@@ -786,9 +765,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval) IS 'Internal: chooses and locks the first ready tasks in strict order; returns their ids in order, and what to remember.';
 
--- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -800,12 +779,9 @@ CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, cat
     AS $$
 #variable_conflict use_column
 DECLARE
-    lowest_id constant bigint := -9223372036854775808;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
     after_timeout timestamptz := clock_timestamp();
-    after_submitted timestamptz := timestamptz '-infinity';
-    after_id bigint := lowest_id;
     walked integer := 0;
     seen record;
     by_account bigint[];
@@ -841,8 +817,10 @@ BEGIN
         size := least(greatest(1000, 2 * size), 10000);
     END LOOP;
 
-    after_submitted := '-infinity';
-    after_id := lowest_id;
+    IF choose_in_order.by_deadline THEN
+        after_submitted := '-infinity';
+        after_id := -9223372036854775808;
+    END IF;
     WHILE cardinality(chosen) < choose_in_order.max_tasks LOOP
         IF choose_in_order.categories IS NULL THEN
             SELECT count(*) AS read,
@@ -914,9 +892,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
+COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
 
 -- Name: choose_ready(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -951,6 +929,12 @@ DECLARE
     first record;
     fair record;
     kept record;
+    -- Places in strict order past accounts that are held, or of some categories.
+    has_places boolean;
+    places jsonb;
+    heads jsonb;
+    began timestamptz;
+    took interval;
 BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
@@ -979,8 +963,10 @@ BEGIN
     chosen := '{}';
     look_again := false;
 
-    is_plain := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
-                AND only_categories IS NULL AND cardinality(held) = 0;
+    has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
+    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0;
+    has_places := has_places AND NOT is_plain;
+    places := remembered->'places';
 
     -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
     due_at := (
@@ -1027,7 +1013,9 @@ BEGIN
     END IF;
 
     IF is_plain THEN
-        SELECT f.* INTO first FROM contentq.choose_first(choose_ready.max_tasks, remembered->'places') AS f;
+        SELECT f.*
+        INTO first
+        FROM contentq.choose_first(choose_ready.max_tasks, CASE WHEN NOT places ? 'held' THEN places END) AS f;
         part := first.chosen;
         remembered := CASE WHEN first.places IS NULL THEN remembered - 'places'
                            ELSE remembered || jsonb_build_object('places', first.places) END;
@@ -1050,8 +1038,18 @@ BEGIN
             WHERE t.id = ANY (due)
               AND t.id <> ALL (part);
         END IF;
+    -- Behind these places are tasks of accounts that were held: all of them must be held still.
+    ELSIF has_places
+        AND (places->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second'
+        AND places->'categories' = coalesce(to_jsonb(only_categories), 'null')
+        AND NOT EXISTS (SELECT
+                        FROM jsonb_array_elements_text(places->'held') AS h (id)
+                        WHERE h.id::bigint NOT IN (SELECT unnest(held)))
+    THEN
+        heads := places->'heads';
     END IF;
 
+    began := clock_timestamp();
     -- Each further round is for accounts that had no room for what was chosen of them.
     FOR round IN 1..10 LOOP
         IF part IS NULL THEN
@@ -1065,15 +1063,20 @@ BEGIN
             END IF;
             urgency := 11;
             WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
-                SELECT t.priority
-                INTO urgency
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'pending'
-                  AND t.scheduled_at IS NULL
-                  AND t.priority < urgency
-                ORDER BY t.priority DESC, t.submitted_at, t.id
-                LIMIT 1;
-                EXIT WHEN NOT FOUND;
+                IF heads IS NOT NULL THEN
+                    urgency := nullif(urgency - 1, 0);
+                ELSE
+                    urgency := (
+                        SELECT t.priority
+                        FROM public.content_generation_tasks AS t
+                        WHERE t.status = 'pending'
+                          AND t.scheduled_at IS NULL
+                          AND t.priority < urgency
+                        ORDER BY t.priority DESC, t.submitted_at, t.id
+                        LIMIT 1
+                    );
+                END IF;
+                EXIT WHEN urgency IS NULL;
                 IF settings.claim_order = 'fair' THEN
                     SELECT f.*
                     INTO fair
@@ -1090,7 +1093,9 @@ BEGIN
                 IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
                     part := part || contentq.choose_in_order(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        only_categories, held, chosen || part, settings.deadlines);
+                        only_categories, held, chosen || part, settings.deadlines,
+                        coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
+                        coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
                 END IF;
             END LOOP;
         END IF;
@@ -1136,6 +1141,26 @@ BEGIN
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
     END LOOP;
+
+    -- As choose_first() does, which says why.
+    IF has_places THEN
+        remembered := remembered - 'places';
+        took := clock_timestamp() - began;
+        IF cardinality(chosen) > 0
+            AND cardinality(held) <= 1000
+            AND (heads IS NOT NULL
+                 OR took > interval '5 milliseconds' + choose_ready.max_tasks * interval '20 microseconds')
+        THEN
+            remembered := remembered || jsonb_build_object('places', jsonb_build_object(
+                'until', CASE WHEN heads IS NOT NULL THEN (places->>'until')::timestamptz
+                              ELSE now_ + least(20 * took, interval '1 second') END,
+                'categories', only_categories,
+                'held', held,
+                'heads', contentq.reached_places(
+                    heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
+            ));
+        END IF;
+    END IF;
 
     IF remembered IS DISTINCT FROM coalesce(memory, '{}') THEN
         UPDATE contentq.claimers AS c
@@ -3306,6 +3331,34 @@ $$;
 
 COMMENT ON FUNCTION contentq.gate_pace(gate contentq.gates) IS 'Internal: how many tasks may start a second at a gate, as it was set or learned; NULL without a limit.';
 
+-- Name: gate_rate(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) RETURNS double precision
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT (sum(r.running) / extract(epoch FROM gate_rate.now_ - min(r.oldest)))::float8
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL (
+        -- A range, which only the index on the holders of tasks serves; = would make any index do.
+        SELECT count(*) AS running, min(t.started_at) AS oldest
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN w.id AND w.id
+          AND t.status = 'processing'
+          AND t.started_at < gate_rate.now_ - interval '1 second'
+    ) AS r
+    WHERE w.gate = gate_rate.key;
+$$;
+
+-- Name: FUNCTION gate_rate(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) IS 'Internal: the rate at which a gate''s running tasks have begun.';
+
 -- Name: gate_refused(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.gate_refused(gate contentq.gates) RETURNS bigint
@@ -3912,6 +3965,7 @@ DECLARE
     share float8;
     rate float8;
     deviations float8;
+    window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
@@ -3955,7 +4009,7 @@ BEGIN
         WHERE e.kind <> 'unanswered'
           AND e.began_at >= gate.cut_at
           AND (gate.cut_share IS NOT NULL
-               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 10)) - (e.at - e.began_at))
+               OR e.at > now_ - make_interval(secs => window_seconds) - (e.at - e.began_at))
     ) AS e;
     IF seen.new = 0 THEN
         RETURN gate;
@@ -3980,7 +4034,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(0.05 / 0.09 * contentq.gate_cycle(gate.peak), 0);
+                gate.grown := CASE WHEN gate.peak IS NULL THEN 0 ELSE 0.05 / 0.09 * contentq.gate_cycle(gate.peak) END;
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -4004,15 +4058,20 @@ BEGIN
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- It has grown since.
         WHEN gate.is_ramping THEN 0.8 * pace
-        WHEN seconds >= 1 THEN least(claimed / seconds, pace)
+        WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
     END * (1 - greatest(0, share - noise));
+    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * coalesce(pace, 'infinity') THEN
+        rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
+    END IF;
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
-        -- What was taken over a whole cycle is known better than what was taken in its last moments.
-        rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
-                / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
+        -- What was taken over a whole cycle is known better than what was taken in its last moments. It is of the pace, not
+        -- of the clock: workers that are late start a little less than the pace allows.
+        rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
+                * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
+                / (1 - noise);
     END IF;
     gate.cut_share := CASE
         WHEN share < most_noise
@@ -4819,6 +4878,50 @@ $$;
 -- Name: FUNCTION raise_not_registered(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker, or CQ003 when another login has registered it.';
+
+-- Name: reached_places(jsonb, bigint[], boolean, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.reached_places(heads jsonb, chosen bigint[], is_full boolean, began timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- Not into the last second, whose tasks may not have been committed yet.
+    latest constant timestamptz := reached_places.began - interval '1 second';
+    found jsonb := jsonb '{}';
+    least_urgent integer := CASE WHEN reached_places.is_full THEN 10 ELSE 0 END;
+BEGIN
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
+    IF cardinality(reached_places.chosen) > 0 THEN
+        SELECT jsonb_object_agg(l.priority, l.place), CASE WHEN reached_places.is_full THEN min(l.priority) ELSE 0 END
+        INTO found, least_urgent
+        FROM (
+            SELECT DISTINCT ON (t.priority) t.priority,
+                   CASE WHEN t.submitted_at < latest THEN jsonb_build_array(t.submitted_at, t.id)
+                        ELSE jsonb_build_array(latest, 0) END AS place
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (reached_places.chosen)
+            ORDER BY t.priority, t.submitted_at DESC, t.id DESC
+        ) AS l;
+    END IF;
+    IF reached_places.heads IS NOT NULL THEN
+        RETURN reached_places.heads || found;
+    END IF;
+    -- A whole scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
+    RETURN (
+        SELECT coalesce(jsonb_object_agg(p.priority, jsonb_build_array(latest, 0)), '{}')
+        FROM generate_series(1, 10) AS p (priority)
+        WHERE p.priority > least_urgent
+    ) || found;
+END;
+$$;
+
+-- Name: FUNCTION reached_places(heads jsonb, chosen bigint[], is_full boolean, began timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.reached_places(heads jsonb, chosen bigint[], is_full boolean, began timestamp with time zone) IS 'Internal: how far a scan in strict order has come in each priority.';
 
 -- Name: ready_accounts(integer, bigint, integer, bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 

@@ -30,7 +30,7 @@ DECLARE
     is_long constant interval := coalesce(
         choose_first.long, interval '3 milliseconds' + choose_first.max_tasks * interval '20 microseconds'
     );
-    heads jsonb := jsonb '{}';
+    heads jsonb;
     head record;
     took interval;
     until timestamptz;
@@ -78,33 +78,12 @@ BEGIN
             RETURN;
         END IF;
         until := began + least(20 * took, interval '1 second');
-        -- The scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
-        SELECT jsonb_object_agg(p.priority, jsonb_build_array(began - interval '1 second', 0))
-        INTO heads
-        FROM generate_series(1, 10) AS p (priority)
-        WHERE cardinality(chosen) < choose_first.max_tasks
-           OR p.priority > (SELECT t.priority
-                            FROM public.content_generation_tasks AS t
-                            WHERE t.id = chosen[cardinality(chosen)]);
     END IF;
 
-    heads := coalesce(heads, '{}');
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
-    IF cardinality(chosen) > 0 THEN
-        -- Not into the last second, whose tasks may not have been committed yet.
-        SELECT heads || jsonb_object_agg(l.priority, l.place)
-        INTO heads
-        FROM (
-            SELECT DISTINCT ON (t.priority) t.priority,
-                   CASE WHEN t.submitted_at < began - interval '1 second'
-                        THEN jsonb_build_array(t.submitted_at, t.id)
-                        ELSE jsonb_build_array(began - interval '1 second', 0) END AS place
-            FROM public.content_generation_tasks AS t
-            WHERE t.id = ANY (chosen)
-            ORDER BY t.priority, t.submitted_at DESC, t.id DESC
-        ) AS l;
-    END IF;
-    places := jsonb_build_object('until', until, 'heads', heads);
+    places := jsonb_build_object(
+        'until', until,
+        'heads', contentq.reached_places(heads, chosen, cardinality(chosen) >= choose_first.max_tasks, began)
+    );
 END;
 $$;
 

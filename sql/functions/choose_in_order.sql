@@ -1,7 +1,8 @@
 -- Chooses and locks ready tasks of one priority in strict order, past those that may not start.
 -- Called by: choose_ready().
 -- categories: only these, NULL for all. held: accounts of which nothing may start. taken: tasks that the same claim has
--- chosen before. by_deadline: those with a deadline first, the earliest first.
+-- chosen before. by_deadline: those with a deadline first, the earliest first. after_submitted, after_id: only those that
+-- come later in strict order; not with by_deadline.
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
 -- Returns: their ids, in order.
 --
@@ -15,7 +16,9 @@ CREATE OR REPLACE FUNCTION contentq.choose_in_order(
     categories text[],
     held bigint[],
     taken bigint[],
-    by_deadline boolean
+    by_deadline boolean,
+    after_submitted timestamptz DEFAULT '-infinity',
+    after_id bigint DEFAULT -9223372036854775808
 )
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -29,12 +32,9 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    lowest_id constant bigint := -9223372036854775808;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
     after_timeout timestamptz := clock_timestamp();
-    after_submitted timestamptz := timestamptz '-infinity';
-    after_id bigint := lowest_id;
     walked integer := 0;
     seen record;
     by_account bigint[];
@@ -70,8 +70,10 @@ BEGIN
         size := least(greatest(1000, 2 * size), 10000);
     END LOOP;
 
-    after_submitted := '-infinity';
-    after_id := lowest_id;
+    IF choose_in_order.by_deadline THEN
+        after_submitted := '-infinity';
+        after_id := -9223372036854775808;
+    END IF;
     WHILE cardinality(chosen) < choose_in_order.max_tasks LOOP
         IF choose_in_order.categories IS NULL THEN
             SELECT count(*) AS read,
@@ -143,5 +145,7 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.choose_in_order(integer, integer, text[], bigint[], bigint[], boolean) IS
+COMMENT ON FUNCTION contentq.choose_in_order(
+    integer, integer, text[], bigint[], bigint[], boolean, timestamptz, bigint
+) IS
     'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';

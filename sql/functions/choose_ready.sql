@@ -44,6 +44,12 @@ DECLARE
     first record;
     fair record;
     kept record;
+    -- Places in strict order past accounts that are held, or of some categories.
+    has_places boolean;
+    places jsonb;
+    heads jsonb;
+    began timestamptz;
+    took interval;
 BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
@@ -72,8 +78,10 @@ BEGIN
     chosen := '{}';
     look_again := false;
 
-    is_plain := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL
-                AND only_categories IS NULL AND cardinality(held) = 0;
+    has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
+    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0;
+    has_places := has_places AND NOT is_plain;
+    places := remembered->'places';
 
     -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
     due_at := (
@@ -120,7 +128,9 @@ BEGIN
     END IF;
 
     IF is_plain THEN
-        SELECT f.* INTO first FROM contentq.choose_first(choose_ready.max_tasks, remembered->'places') AS f;
+        SELECT f.*
+        INTO first
+        FROM contentq.choose_first(choose_ready.max_tasks, CASE WHEN NOT places ? 'held' THEN places END) AS f;
         part := first.chosen;
         remembered := CASE WHEN first.places IS NULL THEN remembered - 'places'
                            ELSE remembered || jsonb_build_object('places', first.places) END;
@@ -143,8 +153,18 @@ BEGIN
             WHERE t.id = ANY (due)
               AND t.id <> ALL (part);
         END IF;
+    -- Behind these places are tasks of accounts that were held: all of them must be held still.
+    ELSIF has_places
+        AND (places->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second'
+        AND places->'categories' = coalesce(to_jsonb(only_categories), 'null')
+        AND NOT EXISTS (SELECT
+                        FROM jsonb_array_elements_text(places->'held') AS h (id)
+                        WHERE h.id::bigint NOT IN (SELECT unnest(held)))
+    THEN
+        heads := places->'heads';
     END IF;
 
+    began := clock_timestamp();
     -- Each further round is for accounts that had no room for what was chosen of them.
     FOR round IN 1..10 LOOP
         IF part IS NULL THEN
@@ -158,15 +178,20 @@ BEGIN
             END IF;
             urgency := 11;
             WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
-                SELECT t.priority
-                INTO urgency
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'pending'
-                  AND t.scheduled_at IS NULL
-                  AND t.priority < urgency
-                ORDER BY t.priority DESC, t.submitted_at, t.id
-                LIMIT 1;
-                EXIT WHEN NOT FOUND;
+                IF heads IS NOT NULL THEN
+                    urgency := nullif(urgency - 1, 0);
+                ELSE
+                    urgency := (
+                        SELECT t.priority
+                        FROM public.content_generation_tasks AS t
+                        WHERE t.status = 'pending'
+                          AND t.scheduled_at IS NULL
+                          AND t.priority < urgency
+                        ORDER BY t.priority DESC, t.submitted_at, t.id
+                        LIMIT 1
+                    );
+                END IF;
+                EXIT WHEN urgency IS NULL;
                 IF settings.claim_order = 'fair' THEN
                     SELECT f.*
                     INTO fair
@@ -183,7 +208,9 @@ BEGIN
                 IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
                     part := part || contentq.choose_in_order(
                         urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        only_categories, held, chosen || part, settings.deadlines);
+                        only_categories, held, chosen || part, settings.deadlines,
+                        coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
+                        coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
                 END IF;
             END LOOP;
         END IF;
@@ -229,6 +256,26 @@ BEGIN
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
     END LOOP;
+
+    -- As choose_first() does, which says why.
+    IF has_places THEN
+        remembered := remembered - 'places';
+        took := clock_timestamp() - began;
+        IF cardinality(chosen) > 0
+            AND cardinality(held) <= 1000
+            AND (heads IS NOT NULL
+                 OR took > interval '5 milliseconds' + choose_ready.max_tasks * interval '20 microseconds')
+        THEN
+            remembered := remembered || jsonb_build_object('places', jsonb_build_object(
+                'until', CASE WHEN heads IS NOT NULL THEN (places->>'until')::timestamptz
+                              ELSE now_ + least(20 * took, interval '1 second') END,
+                'categories', only_categories,
+                'held', held,
+                'heads', contentq.reached_places(
+                    heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
+            ));
+        END IF;
+    END IF;
 
     IF remembered IS DISTINCT FROM coalesce(memory, '{}') THEN
         UPDATE contentq.claimers AS c

@@ -37,6 +37,7 @@ DECLARE
     share float8;
     rate float8;
     deviations float8;
+    window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
@@ -80,7 +81,7 @@ BEGIN
         WHERE e.kind <> 'unanswered'
           AND e.began_at >= gate.cut_at
           AND (gate.cut_share IS NOT NULL
-               OR e.at > now_ - make_interval(secs => coalesce(contentq.gate_cycle(gate.peak), 10)) - (e.at - e.began_at))
+               OR e.at > now_ - make_interval(secs => window_seconds) - (e.at - e.began_at))
     ) AS e;
     IF seen.new = 0 THEN
         RETURN gate;
@@ -105,7 +106,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := coalesce(0.05 / 0.09 * contentq.gate_cycle(gate.peak), 0);
+                gate.grown := CASE WHEN gate.peak IS NULL THEN 0 ELSE 0.05 / 0.09 * contentq.gate_cycle(gate.peak) END;
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -129,15 +130,20 @@ BEGIN
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- It has grown since.
         WHEN gate.is_ramping THEN 0.8 * pace
-        WHEN seconds >= 1 THEN least(claimed / seconds, pace)
+        WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
     END * (1 - greatest(0, share - noise));
+    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * coalesce(pace, 'infinity') THEN
+        rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
+    END IF;
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
-        -- What was taken over a whole cycle is known better than what was taken in its last moments.
-        rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
-                / extract(epoch FROM now_ - gate.cut_at) / (1 - noise);
+        -- What was taken over a whole cycle is known better than what was taken in its last moments. It is of the pace, not
+        -- of the clock: workers that are late start a little less than the pace allows.
+        rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
+                * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
+                / (1 - noise);
     END IF;
     gate.cut_share := CASE
         WHEN share < most_noise

@@ -103,7 +103,7 @@ FREE = Limit(inf, -inf)
 
 @dataclass
 class Running:
-    """What runs of an account or of a gate's workers: when each task began, and how many there were when."""
+    """What runs of an account or of a gate's workers: when each task began, and how many ran at each time."""
 
     began: dict[int, float] = field(default_factory=dict)
     numbers: Versions = field(default_factory=lambda: Versions(0))
@@ -130,14 +130,14 @@ class Limits:
                 "FROM audit.changes AS c ORDER BY committed, c.new_status = 'processing', c.xid::text, c.n"
             ).fetchall()
             workers: list[Any] = cursor.execute("SELECT * FROM audit.workers").fetchall()
-            self._workers = {row.id: row for row in workers}
             limits: list[Any] = cursor.execute(
                 "SELECT l.of, l.key, l.new, "
-                "extract(epoch FROM greatest((l.new->>'opens_at')::timestamptz, "
-                "(l.new->>'paused_until')::timestamptz))::float8 AS closed_until, "
+                "extract(epoch FROM coalesce(l.new->>'opens_at', l.new->>'paused_until')::timestamptz)::float8 "
+                "AS closed_until, "
                 "extract(epoch FROM pg_xact_commit_timestamp(l.xid::xid))::float8 AS committed "
                 "FROM audit.limits AS l ORDER BY committed, l.n"
             ).fetchall()
+        self._workers = {row.id: row for row in workers}
         self._accounts: dict[str, Versions] = defaultdict(lambda: Versions(FREE))
         self._gates: dict[str, Versions] = defaultdict(lambda: Versions(FREE))
         self._orders = Versions("strict")
@@ -204,8 +204,7 @@ class Limits:
             if worker.categories is not None:
                 self.judged["start by a worker with categories"] += 1
                 if change.category not in worker.categories:
-                    task = f"task {change.id}: of category {change.category}"
-                    yield f"{task}, started by worker {worker.id} without it"
+                    yield f"task {change.id}: of category {change.category}, which its worker does not claim"
         for account, tasks in _by_account(started).items():
             limits = self._accounts[account].during(since, until)
             yield from self._beyond(f"account {account}", limits, self._running_of_account[account], tasks)

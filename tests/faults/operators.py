@@ -1,4 +1,4 @@
-"""What people change while workers work: caps, shares, budgets and pauses of accounts, gates, and the order."""
+"""What people change while workers work: limits of accounts, gates, and the order of claims."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ class Operators:
         )
 
     def _cap_gate(self) -> None:
-        self._execute("SELECT contentq.set_gate(%s, max_running => %s)", [GATE, self._chance.choice(GATE_CAPS)])
+        cap = self._chance.choice(GATE_CAPS)
+        self._execute("SELECT contentq.set_gate(%s, max_running => %s)", [GATE, cap])
 
     def _close_gate(self) -> None:
         key = self._chance.choice([GATE, GATE, GATE, "*"])
         seconds = self._chance.uniform(0.5, 3 if key == GATE else 1)
         self._execute(
-            "SELECT contentq.close_gate(%s, clock_timestamp() + make_interval(secs => %s), 'closed at random', "
-            "%s)",
+            "SELECT contentq.close_gate(%s, clock_timestamp() + make_interval(secs => %s), 'at random', %s)",
             [key, seconds, self._chance.random() < 0.5],
         )
 

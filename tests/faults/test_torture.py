@@ -95,7 +95,7 @@ def test_auditor_notices_when_the_fence_is_down_and_claims_are_blind(cluster: Cl
         "tasks were seen running, of",
         "was started while it was closed",
         "got a slot of priority",
-        "without it",
+        "which its worker does not claim",
     ):
         assert any(said in each for each in report.violations), (said, report.violations)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.support.plans import scans
 from tests.support.queue import Queue
 
@@ -21,6 +23,17 @@ def remember(queue: Queue, heads: dict[str, Any] | None, until: str = "0.9 secon
         "'until', clock_timestamp() + %s::interval, 'heads', %s::jsonb))",
         until,
         json.dumps(heads or {}),
+    )
+
+
+def remember_past(
+    queue: Queue, heads: dict[str, Any] | None, held: list[int], categories: list[str] | None
+) -> None:
+    """The same of workers for these categories, past these accounts that are held."""
+    remember(queue, heads)
+    queue.run(
+        "UPDATE contentq.claimers SET memory = jsonb_build_object('places', memory->'places' || %s::jsonb)",
+        json.dumps({"held": held, "categories": categories}),
     )
 
 
@@ -64,6 +77,69 @@ def test_claims_do_not_walk_again_over_what_was_claimed_before(
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [1]
     # A whole scan each time would read BATCH * BATCHES ** 2 / 2 of them.
     assert entries < BATCH * BATCHES * BATCHES / 8
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["past a held account", "of a category"])
+def test_claims_past_others_do_not_walk_again_over_what_was_claimed_before(
+    queue: Queue, connect_queue: Callable[[], Queue], is_held: bool
+) -> None:
+    paused = queue.add_account(paused_until="infinity")
+    held, categories = ([paused], None) if is_held else ([], ["blog"])
+    worker = queue.register(categories=categories)
+    queue.run("UPDATE accounts SET paused_until = NULL WHERE NOT %s", is_held)
+    for account, category, number in ((paused, "news", 3), (queue.account, "blog", BATCH * BATCHES)):
+        queue.run(
+            "INSERT INTO content_generation_tasks (account_id, category, priority, submitted_at) "
+            "SELECT %s, %s, 1 + n %% 3, '2001-01-01' FROM generate_series(1, %s) AS n",
+            account,
+            category,
+            number,
+        )
+    reader = connect_queue()
+    claim = f"SELECT count(*) FROM contentq.claim({worker}, {BATCH})"
+    with reader.connection.transaction():
+        reader.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.run("SELECT count(*) FROM content_generation_tasks")
+        remember_past(queue, {}, held, categories)
+        entries = 0
+        for _ in range(BATCHES):
+            read = scans(queue, claim).entries
+            entries += read.get("ready_idx", 0) + read.get("ready_category_idx", 0)
+            remember_past(queue, heads(queue), held, categories)
+
+    assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks WHERE category = 'blog'") == [1]
+    assert entries < BATCH * BATCHES * BATCHES / 8
+
+
+def test_place_past_an_account_does_not_count_when_that_goes_on(queue: Queue, worker: int) -> None:
+    first, second = (queue.add_account(paused_until="infinity") for _ in range(2))
+    task = queue.add(account_id=first, submitted_at="2001-01-01")
+    remember_past(queue, {"5": ["2002-01-01T00:00:00Z", 0]}, [first, second], None)
+    queue.run("UPDATE accounts SET paused_until = NULL WHERE id = %s", first)
+
+    assert [row["id"] for row in queue.claim(worker)] == [task]
+
+
+def test_place_past_an_account_counts_when_another_is_held_too(queue: Queue, worker: int) -> None:
+    queue.add_account(paused_until="infinity")
+    paused = queue.add_account(paused_until="infinity")
+    behind, task = queue.add(submitted_at="2001-01-01"), queue.add(submitted_at="2003-01-01")
+    remember_past(queue, {"5": ["2002-01-01T00:00:00Z", 0]}, [paused], None)
+
+    assert [row["id"] for row in queue.claim(worker)] == [task]
+    remember(queue, {}, until="0 seconds")
+    assert [row["id"] for row in queue.claim(worker)] == [behind]
+
+
+def test_place_past_others_does_not_count_for_other_categories(queue: Queue, worker: int) -> None:
+    blog, news = (queue.add(category=category, submitted_at="2001-01-01") for category in ("blog", "news"))
+    remember_past(queue, {"5": ["2002-01-01T00:00:00Z", 0]}, [], ["blog"])
+    assert queue.claim(worker, 1, ["blog"]) == []
+
+    remember_past(queue, {"5": ["2002-01-01T00:00:00Z", 0]}, [], ["blog"])
+    assert [row["id"] for row in queue.claim(worker, 1, ["news"])] == [news]
+    remember_past(queue, {"5": ["2002-01-01T00:00:00Z", 0]}, [], ["blog"])
+    assert [row["id"] for row in queue.claim(worker, 1)] == [blog]
 
 
 def test_order_is_kept_from_where_the_worker_has_come_to(queue: Queue, worker: int) -> None:

@@ -104,8 +104,7 @@ def test_place_of_one_hides_nothing_from_the_other(queue: Queue, both: tuple[Que
     queue.run(
         "UPDATE contentq.claimers SET memory = jsonb_build_object('places', jsonb_build_object("
         "'until', clock_timestamp() + interval '0.9 seconds', "
-        "'heads', '{\"5\": [\"2002-01-01T00:00:00Z\", 0]}'::jsonb)) "
-        "WHERE worker_id = %s",
+        "'heads', '{\"5\": [\"2002-01-01T00:00:00Z\", 0]}'::jsonb)) WHERE worker_id = %s",
         here,
     )
 

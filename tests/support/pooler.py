@@ -34,8 +34,8 @@ default_pool_size = {pool_size}
 class Pooler:
     """PgBouncer for the rest of a test; skips the test, by name, where it is not installed.
 
-    databases: those that it leads to, * for all of the server; else the one of the DSN. pool_size: the sessions
-    that it opens there and shares out between all.
+    databases: those that it leads to, * for all of the server; else the one of the DSN. pool_size: how many
+    sessions of the server all its clients share.
     """
 
     def __init__(
