@@ -4519,7 +4519,7 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 
 -- Name: FUNCTION median_duration(category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.median_duration(category text) IS 'How long tasks of a category take: the median of those that were completed lately, 0 when none was.';
+COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
 
 -- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 

@@ -12,4 +12,4 @@ RETURN coalesce(
 );
 
 COMMENT ON FUNCTION contentq.median_duration(text) IS
-    'How long tasks of a category take: the median of those that were completed lately, 0 when none was.';
+    'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
