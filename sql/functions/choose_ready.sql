@@ -116,7 +116,18 @@ BEGIN
             LIMIT choose_ready.max_tasks
             FOR UPDATE SKIP LOCKED
         );
-        IF cardinality(due) >= choose_ready.max_tasks THEN
+        -- Others are woken only for what is left.
+        IF cardinality(due) >= choose_ready.max_tasks AND (
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NOT NULL
+              AND t.scheduled_at <= due_at
+            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
+            OFFSET choose_ready.max_tasks
+            LIMIT 1
+        ) IS NOT NULL
+        THEN
             PERFORM contentq.notify_ready();
         END IF;
     END IF;
