@@ -625,7 +625,7 @@ DECLARE
     urgency integer := 11;
     fair record;
 BEGIN
-    chosen := '{}';
+    chosen := '{}'::bigint[];
     IF settings.aging IS NOT NULL THEN
         -- Every other slot: what is urgent goes on, however much has waited for long.
         chosen := contentq.choose_aged(
@@ -697,10 +697,10 @@ DECLARE
     due bigint[];
 BEGIN
     IF last_due_at <> choose_due.due_at THEN
-        RETURN '{}';
+        RETURN '{}'::bigint[];
     END IF;
     due := ARRAY(
-        SELECT t.id
+        SELECT t.id::bigint
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND t.scheduled_at IS NOT NULL

@@ -28,7 +28,7 @@ DECLARE
     urgency integer := 11;
     fair record;
 BEGIN
-    chosen := '{}';
+    chosen := '{}'::bigint[];
     IF settings.aging IS NOT NULL THEN
         -- Every other slot: what is urgent goes on, however much has waited for long.
         chosen := contentq.choose_aged(

@@ -29,10 +29,10 @@ DECLARE
     due bigint[];
 BEGIN
     IF last_due_at <> choose_due.due_at THEN
-        RETURN '{}';
+        RETURN '{}'::bigint[];
     END IF;
     due := ARRAY(
-        SELECT t.id
+        SELECT t.id::bigint
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND t.scheduled_at IS NOT NULL
