@@ -547,6 +547,192 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
 
+-- Name: settings; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.settings (
+    only_row boolean DEFAULT true NOT NULL,
+    backoff_base interval DEFAULT '00:00:02'::interval NOT NULL,
+    backoff_max interval DEFAULT '00:10:00'::interval NOT NULL,
+    heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
+    retention interval DEFAULT '30 days'::interval,
+    max_text_bytes integer DEFAULT 1000000 NOT NULL,
+    claim_order text DEFAULT 'strict'::text NOT NULL,
+    aging interval,
+    deadlines boolean DEFAULT false NOT NULL,
+    CONSTRAINT settings_aging_check CHECK ((aging > '00:00:00'::interval)),
+    CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
+    CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
+    CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
+    CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
+    CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
+    CONSTRAINT settings_only_row_check CHECK (only_row),
+    CONSTRAINT settings_retention_check CHECK (((retention > '00:00:00'::interval) AND (retention <= '1000 years'::interval)))
+);
+
+-- Name: TABLE settings; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.settings IS 'The settings of the queue: one row, changed with UPDATE, in force at once.';
+
+-- Name: COLUMN settings.only_row; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.only_row IS 'Always true: keeps the table at one row.';
+
+-- Name: COLUMN settings.backoff_base; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.backoff_base IS 'Longest delay before the first retry; doubled at each further one.';
+
+-- Name: COLUMN settings.backoff_max; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.backoff_max IS 'Longest delay before any retry.';
+
+-- Name: COLUMN settings.heartbeat_timeout; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
+
+-- Name: COLUMN settings.retention; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
+
+-- Name: COLUMN settings.max_text_bytes; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+
+-- Name: COLUMN settings.claim_order; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.claim_order IS 'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
+
+-- Name: COLUMN settings.aging; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.aging IS 'Tasks that were submitted longer ago get every other slot, whatever their priority; NULL: never.';
+
+-- Name: COLUMN settings.deadlines; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.deadlines IS 'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time are ended.';
+
+-- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    urgency integer := 11;
+    fair record;
+BEGIN
+    chosen := '{}'::bigint[];
+    IF settings.aging IS NOT NULL THEN
+        -- Every other slot: what is urgent goes on, however much has waited for long.
+        chosen := contentq.choose_aged(
+            CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
+            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines);
+    END IF;
+    WHILE cardinality(chosen) < max_tasks LOOP
+        IF heads IS NOT NULL THEN
+            urgency := nullif(urgency - 1, 0);
+        ELSE
+            urgency := (
+                SELECT t.priority
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.priority < urgency
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT 1
+            );
+        END IF;
+        EXIT WHEN urgency IS NULL;
+        IF settings.claim_order = 'fair' THEN
+            SELECT f.*
+            INTO fair
+            FROM contentq.choose_fair(
+                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
+                ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+            chosen := chosen || fair.chosen;
+            turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
+        END IF;
+        IF cardinality(chosen) < max_tasks THEN
+            chosen := chosen || contentq.choose_in_order(
+                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
+                coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
+                coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
+        END IF;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
+
+-- Name: choose_due(integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with time zone) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+    last_due_at constant timestamptz := (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= now_
+        ORDER BY t.scheduled_at DESC
+        LIMIT 1
+    );
+    due bigint[];
+BEGIN
+    IF last_due_at <> choose_due.due_at THEN
+        RETURN '{}'::bigint[];
+    END IF;
+    due := ARRAY(
+        SELECT t.id::bigint
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= choose_due.due_at
+          AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+          AND t.attempt < 2147483647
+        ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
+        LIMIT choose_due.max_tasks
+        FOR UPDATE SKIP LOCKED
+    );
+    -- Others are woken only for what is left.
+    IF cardinality(due) >= choose_due.max_tasks AND (
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at <= choose_due.due_at
+        ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
+        OFFSET choose_due.max_tasks
+        LIMIT 1
+    ) IS NOT NULL
+    THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+    RETURN due;
+END;
+$$;
+
+-- Name: FUNCTION choose_due(max_tasks integer, due_at timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with time zone) IS 'Internal: chooses and locks tasks that became due at one instant, in the order of claims.';
+
 -- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
@@ -924,10 +1110,9 @@ DECLARE
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
     over_budget bigint[] := '{}'::bigint[];
-    urgency integer;
     part bigint[];
     first record;
-    fair record;
+    by_priority record;
     kept record;
     -- Places in strict order past accounts that are held, or of some categories.
     has_places boolean;
@@ -948,14 +1133,7 @@ BEGIN
             ORDER BY r.place
             LIMIT 5000
         );
-        over_budget := over_budget[101:] || ARRAY(
-            SELECT r.id
-            FROM unnest(over_budget[:100]) WITH ORDINALITY AS r (id, place)
-            -- LIMIT: no plan begins with the accounts.
-            CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = r.id LIMIT 1) AS a
-            WHERE contentq.account_room(a.account) = 0
-            ORDER BY r.place
-        );
+        over_budget := over_budget[101:] || contentq.over_budget(over_budget[:100]);
         held := held || over_budget;
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
                            ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
@@ -978,43 +1156,8 @@ BEGIN
         ORDER BY t.scheduled_at
         LIMIT 1
     );
-    IF due_at IS NOT NULL AND is_plain AND NOT is_limited AND due_at = (
-        SELECT t.scheduled_at
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NOT NULL
-          AND t.scheduled_at <= now_
-        ORDER BY t.scheduled_at DESC
-        LIMIT 1
-    )
-    THEN
-        -- All of one instant are in the order of claims in that index: they need not be made ready before.
-        due := ARRAY(
-            SELECT t.id
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'pending'
-              AND t.scheduled_at IS NOT NULL
-              AND t.scheduled_at <= due_at
-              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-              AND t.attempt < 2147483647
-            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
-            LIMIT choose_ready.max_tasks
-            FOR UPDATE SKIP LOCKED
-        );
-        -- Others are woken only for what is left.
-        IF cardinality(due) >= choose_ready.max_tasks AND (
-            SELECT t.id
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'pending'
-              AND t.scheduled_at IS NOT NULL
-              AND t.scheduled_at <= due_at
-            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
-            OFFSET choose_ready.max_tasks
-            LIMIT 1
-        ) IS NOT NULL
-        THEN
-            PERFORM contentq.notify_ready();
-        END IF;
+    IF due_at IS NOT NULL AND is_plain AND NOT is_limited THEN
+        due := contentq.choose_due(choose_ready.max_tasks, due_at);
     END IF;
     -- Others are made ready, and those that were due and may not start any more.
     IF due_at IS NOT NULL AND coalesce(cardinality(due), 0) = 0
@@ -1064,51 +1207,13 @@ BEGIN
     -- Each further round is for accounts that had no room for what was chosen of them.
     FOR round IN 1..10 LOOP
         IF part IS NULL THEN
-            part := '{}';
-            IF settings.aging IS NOT NULL THEN
-                -- Every other slot: what is urgent goes on, however much has waited for long.
-                part := contentq.choose_aged(
-                    CASE WHEN choose_ready.max_tasks = 1 THEN (random() < 0.5)::integer
-                         ELSE (choose_ready.max_tasks - cardinality(chosen) + 1) / 2 END,
-                    now_ - settings.aging, only_categories, held, chosen, settings.deadlines);
-            END IF;
-            urgency := 11;
-            WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
-                IF heads IS NOT NULL THEN
-                    urgency := nullif(urgency - 1, 0);
-                ELSE
-                    urgency := (
-                        SELECT t.priority
-                        FROM public.content_generation_tasks AS t
-                        WHERE t.status = 'pending'
-                          AND t.scheduled_at IS NULL
-                          AND t.priority < urgency
-                        ORDER BY t.priority DESC, t.submitted_at, t.id
-                        LIMIT 1
-                    );
-                END IF;
-                EXIT WHEN urgency IS NULL;
-                IF settings.claim_order = 'fair' THEN
-                    SELECT f.*
-                    INTO fair
-                    FROM contentq.choose_fair(
-                        urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        only_categories, held, chosen || part, settings.deadlines,
-                        ARRAY[(remembered->'turns'->urgency::text->>0)::bigint,
-                              (remembered->'turns'->urgency::text->>1)::bigint]) AS f;
-                    part := part || fair.chosen;
-                    remembered := remembered || jsonb_build_object(
-                        'turns', coalesce(remembered->'turns', '{}')
-                                 || jsonb_build_object(urgency::text, to_jsonb(fair.turn)));
-                END IF;
-                IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
-                    part := part || contentq.choose_in_order(
-                        urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        only_categories, held, chosen || part, settings.deadlines,
-                        coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
-                        coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
-                END IF;
-            END LOOP;
+            SELECT b.*
+            INTO by_priority
+            FROM contentq.choose_by_priority(
+                choose_ready.max_tasks - cardinality(chosen), only_categories, held, chosen, settings, heads,
+                remembered->'turns') AS b;
+            part := by_priority.chosen;
+            remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
 
         IF NOT is_limited OR cardinality(part) = 0 THEN
@@ -1123,24 +1228,8 @@ BEGIN
             -- And those whose tasks would be met next: thousands may be over budget.
             SELECT array_agg(DISTINCT o.id)
             INTO kept.over_budget
-            FROM unnest(kept.over_budget || contentq.over_budget(ARRAY(
-                SELECT DISTINCT n.account_id
-                FROM (
-                    SELECT l.priority, l.submitted_at, l.id
-                    FROM public.content_generation_tasks AS l
-                    WHERE l.id = part[cardinality(part)]
-                ) AS l
-                CROSS JOIN LATERAL (
-                    SELECT t.account_id::bigint AS account_id
-                    FROM public.content_generation_tasks AS t
-                    WHERE t.status = 'pending'
-                      AND t.scheduled_at IS NULL
-                      AND t.priority = l.priority
-                      AND (t.submitted_at, t.id) > (l.submitted_at, l.id)
-                    ORDER BY t.priority DESC, t.submitted_at, t.id
-                    LIMIT 1000
-                ) AS n
-            ))) AS o (id)
+            FROM unnest(kept.over_budget
+                        || contentq.over_budget(contentq.next_accounts(part[cardinality(part)]))) AS o (id)
             WHERE o.id <> ALL (over_budget);
             held := held || kept.over_budget;
             over_budget := over_budget || kept.over_budget;
@@ -4532,6 +4621,44 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 
 COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
 
+-- Name: next_accounts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.next_accounts(task_id bigint) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN ARRAY(
+        SELECT DISTINCT n.account_id
+        FROM (
+            SELECT l.priority, l.submitted_at, l.id
+            FROM public.content_generation_tasks AS l
+            WHERE l.id = next_accounts.task_id
+        ) AS l
+        CROSS JOIN LATERAL (
+            SELECT t.account_id::bigint AS account_id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.priority = l.priority
+              AND (t.submitted_at, t.id) > (l.submitted_at, l.id)
+            ORDER BY t.priority DESC, t.submitted_at, t.id
+            LIMIT 1000
+        ) AS n
+    );
+END;
+$$;
+
+-- Name: FUNCTION next_accounts(task_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.next_accounts(task_id bigint) IS 'Internal: the accounts of the ready tasks that come after a task in strict order.';
+
 -- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.next_claim_in(worker_id bigint) RETURNS interval
@@ -6956,68 +7083,6 @@ CREATE VIEW contentq.running_tasks WITH (security_invoker='true') AS
 -- Name: VIEW running_tasks; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.running_tasks IS 'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand) and how far they are, as their handlers say.';
-
--- Name: settings; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.settings (
-    only_row boolean DEFAULT true NOT NULL,
-    backoff_base interval DEFAULT '00:00:02'::interval NOT NULL,
-    backoff_max interval DEFAULT '00:10:00'::interval NOT NULL,
-    heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
-    retention interval DEFAULT '30 days'::interval,
-    max_text_bytes integer DEFAULT 1000000 NOT NULL,
-    claim_order text DEFAULT 'strict'::text NOT NULL,
-    aging interval,
-    deadlines boolean DEFAULT false NOT NULL,
-    CONSTRAINT settings_aging_check CHECK ((aging > '00:00:00'::interval)),
-    CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
-    CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
-    CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
-    CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
-    CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
-    CONSTRAINT settings_only_row_check CHECK (only_row),
-    CONSTRAINT settings_retention_check CHECK (((retention > '00:00:00'::interval) AND (retention <= '1000 years'::interval)))
-);
-
--- Name: TABLE settings; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.settings IS 'The settings of the queue: one row, changed with UPDATE, in force at once.';
-
--- Name: COLUMN settings.only_row; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.only_row IS 'Always true: keeps the table at one row.';
-
--- Name: COLUMN settings.backoff_base; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.backoff_base IS 'Longest delay before the first retry; doubled at each further one.';
-
--- Name: COLUMN settings.backoff_max; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.backoff_max IS 'Longest delay before any retry.';
-
--- Name: COLUMN settings.heartbeat_timeout; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
-
--- Name: COLUMN settings.retention; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
-
--- Name: COLUMN settings.max_text_bytes; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
-
--- Name: COLUMN settings.claim_order; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.claim_order IS 'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
-
--- Name: COLUMN settings.aging; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.aging IS 'Tasks that were submitted longer ago get every other slot, whatever their priority; NULL: never.';
-
--- Name: COLUMN settings.deadlines; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.settings.deadlines IS 'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time are ended.';
 
 -- Name: silent_commits; Type: TABLE; Schema: contentq; Owner: -
 

@@ -39,10 +39,9 @@ DECLARE
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
     over_budget bigint[] := '{}'::bigint[];
-    urgency integer;
     part bigint[];
     first record;
-    fair record;
+    by_priority record;
     kept record;
     -- Places in strict order past accounts that are held, or of some categories.
     has_places boolean;
@@ -63,14 +62,7 @@ BEGIN
             ORDER BY r.place
             LIMIT 5000
         );
-        over_budget := over_budget[101:] || ARRAY(
-            SELECT r.id
-            FROM unnest(over_budget[:100]) WITH ORDINALITY AS r (id, place)
-            -- LIMIT: no plan begins with the accounts.
-            CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = r.id LIMIT 1) AS a
-            WHERE contentq.account_room(a.account) = 0
-            ORDER BY r.place
-        );
+        over_budget := over_budget[101:] || contentq.over_budget(over_budget[:100]);
         held := held || over_budget;
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
                            ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
@@ -93,43 +85,8 @@ BEGIN
         ORDER BY t.scheduled_at
         LIMIT 1
     );
-    IF due_at IS NOT NULL AND is_plain AND NOT is_limited AND due_at = (
-        SELECT t.scheduled_at
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NOT NULL
-          AND t.scheduled_at <= now_
-        ORDER BY t.scheduled_at DESC
-        LIMIT 1
-    )
-    THEN
-        -- All of one instant are in the order of claims in that index: they need not be made ready before.
-        due := ARRAY(
-            SELECT t.id
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'pending'
-              AND t.scheduled_at IS NOT NULL
-              AND t.scheduled_at <= due_at
-              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-              AND t.attempt < 2147483647
-            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
-            LIMIT choose_ready.max_tasks
-            FOR UPDATE SKIP LOCKED
-        );
-        -- Others are woken only for what is left.
-        IF cardinality(due) >= choose_ready.max_tasks AND (
-            SELECT t.id
-            FROM public.content_generation_tasks AS t
-            WHERE t.status = 'pending'
-              AND t.scheduled_at IS NOT NULL
-              AND t.scheduled_at <= due_at
-            ORDER BY t.scheduled_at, t.priority DESC, t.submitted_at, t.id
-            OFFSET choose_ready.max_tasks
-            LIMIT 1
-        ) IS NOT NULL
-        THEN
-            PERFORM contentq.notify_ready();
-        END IF;
+    IF due_at IS NOT NULL AND is_plain AND NOT is_limited THEN
+        due := contentq.choose_due(choose_ready.max_tasks, due_at);
     END IF;
     -- Others are made ready, and those that were due and may not start any more.
     IF due_at IS NOT NULL AND coalesce(cardinality(due), 0) = 0
@@ -179,51 +136,13 @@ BEGIN
     -- Each further round is for accounts that had no room for what was chosen of them.
     FOR round IN 1..10 LOOP
         IF part IS NULL THEN
-            part := '{}';
-            IF settings.aging IS NOT NULL THEN
-                -- Every other slot: what is urgent goes on, however much has waited for long.
-                part := contentq.choose_aged(
-                    CASE WHEN choose_ready.max_tasks = 1 THEN (random() < 0.5)::integer
-                         ELSE (choose_ready.max_tasks - cardinality(chosen) + 1) / 2 END,
-                    now_ - settings.aging, only_categories, held, chosen, settings.deadlines);
-            END IF;
-            urgency := 11;
-            WHILE cardinality(chosen) + cardinality(part) < choose_ready.max_tasks LOOP
-                IF heads IS NOT NULL THEN
-                    urgency := nullif(urgency - 1, 0);
-                ELSE
-                    urgency := (
-                        SELECT t.priority
-                        FROM public.content_generation_tasks AS t
-                        WHERE t.status = 'pending'
-                          AND t.scheduled_at IS NULL
-                          AND t.priority < urgency
-                        ORDER BY t.priority DESC, t.submitted_at, t.id
-                        LIMIT 1
-                    );
-                END IF;
-                EXIT WHEN urgency IS NULL;
-                IF settings.claim_order = 'fair' THEN
-                    SELECT f.*
-                    INTO fair
-                    FROM contentq.choose_fair(
-                        urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        only_categories, held, chosen || part, settings.deadlines,
-                        ARRAY[(remembered->'turns'->urgency::text->>0)::bigint,
-                              (remembered->'turns'->urgency::text->>1)::bigint]) AS f;
-                    part := part || fair.chosen;
-                    remembered := remembered || jsonb_build_object(
-                        'turns', coalesce(remembered->'turns', '{}')
-                                 || jsonb_build_object(urgency::text, to_jsonb(fair.turn)));
-                END IF;
-                IF cardinality(chosen) + cardinality(part) < choose_ready.max_tasks THEN
-                    part := part || contentq.choose_in_order(
-                        urgency, choose_ready.max_tasks - cardinality(chosen) - cardinality(part),
-                        only_categories, held, chosen || part, settings.deadlines,
-                        coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
-                        coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
-                END IF;
-            END LOOP;
+            SELECT b.*
+            INTO by_priority
+            FROM contentq.choose_by_priority(
+                choose_ready.max_tasks - cardinality(chosen), only_categories, held, chosen, settings, heads,
+                remembered->'turns') AS b;
+            part := by_priority.chosen;
+            remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
 
         IF NOT is_limited OR cardinality(part) = 0 THEN
@@ -238,24 +157,8 @@ BEGIN
             -- And those whose tasks would be met next: thousands may be over budget.
             SELECT array_agg(DISTINCT o.id)
             INTO kept.over_budget
-            FROM unnest(kept.over_budget || contentq.over_budget(ARRAY(
-                SELECT DISTINCT n.account_id
-                FROM (
-                    SELECT l.priority, l.submitted_at, l.id
-                    FROM public.content_generation_tasks AS l
-                    WHERE l.id = part[cardinality(part)]
-                ) AS l
-                CROSS JOIN LATERAL (
-                    SELECT t.account_id::bigint AS account_id
-                    FROM public.content_generation_tasks AS t
-                    WHERE t.status = 'pending'
-                      AND t.scheduled_at IS NULL
-                      AND t.priority = l.priority
-                      AND (t.submitted_at, t.id) > (l.submitted_at, l.id)
-                    ORDER BY t.priority DESC, t.submitted_at, t.id
-                    LIMIT 1000
-                ) AS n
-            ))) AS o (id)
+            FROM unnest(kept.over_budget
+                        || contentq.over_budget(contentq.next_accounts(part[cardinality(part)]))) AS o (id)
             WHERE o.id <> ALL (over_budget);
             held := held || kept.over_budget;
             over_budget := over_budget || kept.over_budget;

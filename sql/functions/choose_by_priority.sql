@@ -1,0 +1,75 @@
+-- Chooses and locks ready tasks, from the highest priority down, in the order that the settings say.
+-- Called by: choose_ready(), whenever it is not the plain order of choose_first().
+-- categories: only these, NULL for all. held: accounts of which nothing may start. taken: tasks that the same claim has
+-- chosen before. heads: by priority, the place in strict order from which on there may be something, NULL when unknown.
+-- turns: by priority, whose turn it is in fair order (see choose_fair()).
+-- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
+-- Returns: their ids; and the turns that follow.
+CREATE OR REPLACE FUNCTION contentq.choose_by_priority(
+    max_tasks integer,
+    categories text[],
+    held bigint[],
+    taken bigint[],
+    settings contentq.settings,
+    heads jsonb,
+    INOUT turns jsonb,
+    OUT chosen bigint[]
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET enable_incremental_sort = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    urgency integer := 11;
+    fair record;
+BEGIN
+    chosen := '{}'::bigint[];
+    IF settings.aging IS NOT NULL THEN
+        -- Every other slot: what is urgent goes on, however much has waited for long.
+        chosen := contentq.choose_aged(
+            CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
+            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines);
+    END IF;
+    WHILE cardinality(chosen) < max_tasks LOOP
+        IF heads IS NOT NULL THEN
+            urgency := nullif(urgency - 1, 0);
+        ELSE
+            urgency := (
+                SELECT t.priority
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.priority < urgency
+                ORDER BY t.priority DESC, t.submitted_at, t.id
+                LIMIT 1
+            );
+        END IF;
+        EXIT WHEN urgency IS NULL;
+        IF settings.claim_order = 'fair' THEN
+            SELECT f.*
+            INTO fair
+            FROM contentq.choose_fair(
+                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
+                ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+            chosen := chosen || fair.chosen;
+            turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
+        END IF;
+        IF cardinality(chosen) < max_tasks THEN
+            chosen := chosen || contentq.choose_in_order(
+                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
+                coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
+                coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
+        END IF;
+    END LOOP;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.choose_by_priority(
+    integer, text[], bigint[], bigint[], contentq.settings, jsonb, jsonb
+) IS
+    'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
