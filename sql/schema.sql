@@ -4154,6 +4154,10 @@ BEGIN
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
+    -- Nothing limits, and most calls go through: whether by chance or by a limit that is nearly kept, a cut would cost more.
+    IF pace IS NULL AND share < most_noise THEN
+        RETURN gate;
+    END IF;
     rate := CASE
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- It has grown since.

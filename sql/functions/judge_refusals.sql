@@ -1,13 +1,13 @@
 -- What refused calls mean for the pace of a gate.
 -- Called by: fold_gate_events(). Locks: nothing. Returns: the gate's row as it is to be.
 -- What it knows of: attempts that began since the last cut (cut_at, when the workers had claimed cut_calls) and were refused
--- in the last cycle (and its calls take their time); those that began before are its echo. They are compared with what was claimed since the first of
--- them was reported.
+-- in the last cycle (and its calls take their time); those that began before are its echo. They are compared with what was
+-- claimed since the first of them was reported.
 --
 -- Some providers refuse a share of all calls, whatever the pace. That a gate cannot know but by a trial: while cut_share is
 -- set, the pace stays below what it was cut to. When as much is refused as before, it is cut again, by a quarter; when that
 -- makes no difference either, it goes back to where it was (cut_from; NULL: it had no pace), and what is refused then is
--- noise, for five minutes. A share of more than a fifth is not taken for noise. Nor is there a trial at each cut: what was
+-- noise, for five minutes. A share of more than a fifth is not taken for noise, and a gate that is free is not cut for less. Nor is there a trial at each cut: what was
 -- found out counts for five minutes, unless refusals come again at a pace that was good before, or soon.
 CREATE OR REPLACE FUNCTION contentq.judge_refusals(
     gate contentq.gates,
@@ -126,6 +126,10 @@ BEGIN
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
+    -- Nothing limits, and most calls go through: whether by chance or by a limit that is nearly kept, a cut would cost more.
+    IF pace IS NULL AND share < most_noise THEN
+        RETURN gate;
+    END IF;
     rate := CASE
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- It has grown since.
