@@ -127,7 +127,7 @@ def test_fleet_uses_what_its_provider_allows_and_is_seldom_refused(names: str, f
         assert found.charged <= found.held + found.probe_calls, found
         assert found.probes <= 1, found
         if names != TOGETHER:
-            # Who waits for a turn asks when it comes, and once more should another have been first: not all the time.
+            # Who waits for a turn asks when it comes, once more should another have been first, not all the time.
             assert found.claims <= 2 * GATE.workers * found.calls + GATE.workers, found
             # What was paid for is counted once, although many calls were made by another attempt than the first.
             assert round(found.cost, 6) == round(found.results_cost, 6) > 0, found
