@@ -1,6 +1,7 @@
 """Runs each test of this folder on every server of the run, and once with the tables in a schema of their own.
 
 Tests that begin with a database without tables, or that are marked `in_public`, say themselves where these are.
+Those that take long are marked `newest` and run on one server only.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from tests.support.servers import Server, Servers, servers_of
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
-        says_where = "empty_dsn" in metafunc.fixturenames or _is_in_public(metafunc)
+        says_where = "empty_dsn" in metafunc.fixturenames or _is_marked(metafunc, "in_public")
         names = [
             server.name
             for server in servers_of(metafunc.config).all
             if server.schema == DEFAULT_SCHEMA or not says_where
         ]
+        if _is_marked(metafunc, "newest"):
+            names = names[:1]
         metafunc.parametrize("server", names, indirect=True, scope="session")
 
 
-def _is_in_public(metafunc: pytest.Metafunc) -> bool:
-    return any(marker.name == "in_public" for marker in metafunc.definition.iter_markers())
+def _is_marked(metafunc: pytest.Metafunc, name: str) -> bool:
+    return any(marker.name == name for marker in metafunc.definition.iter_markers())
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ import pytest
 from tests.support.plans import Scans, scans
 from tests.support.queue import Queue
 
+pytestmark = pytest.mark.newest
+
 SMALL = 5_000
 LARGE = 50_000
 

@@ -17,6 +17,8 @@ from tests.support.databases import Connection
 from tests.support.queue import Queue
 from tests.support.servers import EVERY_VERSION
 
+pytestmark = pytest.mark.newest
+
 READY = re.compile(r"ready: the next claim of worker (.+) takes it")
 AHEAD = re.compile(r"(\d+) ready tasks? (?:is|are) ahead of it")
 ORDER = [

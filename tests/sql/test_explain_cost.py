@@ -7,6 +7,8 @@ import pytest
 from tests.support.plans import scans
 from tests.support.queue import Queue
 
+pytestmark = pytest.mark.newest
+
 BULK = 50_000
 
 MOST = 35_000

@@ -9,6 +9,8 @@ import pytest
 from tests.support.gate_simulation import Fleet, Provider, between
 from tests.support.queue import Held, Queue
 
+pytestmark = pytest.mark.newest
+
 GATE = "api.example"
 
 
