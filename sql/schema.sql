@@ -2719,9 +2719,13 @@ BEGIN
     room := contentq.account_room(account);
     IF room > 0 AND own.urgent + own.equal >= room THEN
         is_next := false;
-        lines := lines || format('account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to '
-                                 'let more start: contentq accounts set %s --max-running %s', account.id, room,
-                                 account.max_running, account.id, account.max_running + 1);
+        -- One that has waited for long enough may get the room before them (see explain_aging()).
+        IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
+            lines := lines || format(
+                'account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to let more start: '
+                'contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
+                account.max_running + 1);
+        END IF;
     END IF;
 
     IF settings.claim_order = 'fair' THEN

@@ -29,7 +29,8 @@ def test_bench_shows_each_figure_beside_its_limit_and_writes_json(tmp_path: Path
     ended = subprocess.run([*BENCH, *options], capture_output=True, text=True, timeout=180, check=False)
 
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
-    assert ended.stdout.startswith("drain, latency: 1 round, a twentieth of the sizes, nothing is judged; ")
+    said = "drain, latency, claims: 1 round, a twentieth of the sizes, nothing is judged; "
+    assert ended.stdout.startswith(said)
     figures = {figure["name"]: figure for figure in json.loads(file.read_text())["figures"]}
     drained = figures["drain, 1 process"]
     assert drained["contentq"][0] > 0
