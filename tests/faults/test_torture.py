@@ -60,7 +60,7 @@ LIMITS = {
         ("running := contentq.gate_running(gate.key)", "running := 0"),
         ("gate.opens_at > now_", "false"),
     ],
-    "choose_ready": [("settings.claim_order = 'fair'", "false")],
+    "choose_by_priority": [("settings.claim_order = 'fair'", "false")],
     "claim": [("coalesce(claim.categories, worker.categories)", "NULL")],
 }
 """What makes claims blind to caps, gates, shares and categories."""

@@ -15,7 +15,6 @@ from psycopg.types.json import Jsonb
 
 from tests.support.databases import Connection
 from tests.support.queue import Queue
-from tests.support.servers import EVERY_VERSION
 
 pytestmark = pytest.mark.newest
 
@@ -398,13 +397,13 @@ def check_remedies(here: Arranged, task: int) -> None:
                 assert any(task in here.claim(worker, 1000) for worker in here.free()), here.queue.explain(task)
 
 
-def test_explain_says_what_claims_do(database: Connection, request: pytest.FixtureRequest) -> None:
+def test_explain_says_what_claims_do(database: Connection) -> None:
     """Ready exactly when the next claim takes it; else what keeps it from starting, or how many come first."""
     queue = Queue(database)
     seeds = (seed_by_which(queue, "<"), seed_by_which(queue, ">="))
 
     @settings(
-        max_examples=1000 if request.config.getoption(EVERY_VERSION) else 150,
+        max_examples=150,
         deadline=None,
         derandomize=True,
         database=None,
