@@ -4138,7 +4138,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := CASE WHEN gate.peak IS NULL THEN 0 ELSE 0.05 / 0.09 * contentq.gate_cycle(gate.peak) END;
+                gate.grown := 0.05 / 0.09 * contentq.gate_cycle(gate.peak);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -4169,7 +4169,7 @@ BEGIN
         WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
     END * (1 - greatest(0, share - noise));
-    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * coalesce(pace, 'infinity') THEN
+    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak

@@ -6,9 +6,10 @@
 --
 -- Some providers refuse a share of all calls, whatever the pace. That a gate cannot know but by a trial: while cut_share is
 -- set, the pace stays below what it was cut to. When as much is refused as before, it is cut again, by a quarter; when that
--- makes no difference either, it goes back to where it was (cut_from; NULL: it had no pace), and what is refused then is
--- noise, for five minutes. A share of more than a fifth is not taken for noise, and a gate that is free is not cut for less. Nor is there a trial at each cut: what was
--- found out counts for five minutes, unless refusals come again at a pace that was good before, or soon.
+-- makes no difference either, it goes back to where it was (cut_from), and what is refused then is noise, for five minutes. A
+-- share of more than a fifth is not taken for noise, and a gate that is free is not cut for less. Nor is there a trial at
+-- each cut: what was found out counts for five minutes, unless refusals come again at a pace that was good before, or
+-- soon.
 CREATE OR REPLACE FUNCTION contentq.judge_refusals(
     gate contentq.gates,
     calls bigint,
@@ -106,7 +107,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := CASE WHEN gate.peak IS NULL THEN 0 ELSE 0.05 / 0.09 * contentq.gate_cycle(gate.peak) END;
+                gate.grown := 0.05 / 0.09 * contentq.gate_cycle(gate.peak);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -137,7 +138,7 @@ BEGIN
         WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
     END * (1 - greatest(0, share - noise));
-    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * coalesce(pace, 'infinity') THEN
+    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak

@@ -1,6 +1,6 @@
 -- Counts attempts that ended with an answer of the provider, for the gate of their worker.
--- Called by: complete(), store(), fail(), and record_usage(), of attempts that end otherwise, for their tokens. Locks: the worker's row of claimers, unless another session has it: then
---            these are not counted. So no report waits.
+-- Called by: complete(), store(), fail(), and record_usage(), of attempts that end otherwise, for their tokens.
+-- Locks: the worker's row of claimers, unless another session has it: then these are not counted. So no report waits.
 -- Returns: nothing. Workers without a gate count nothing.
 -- When the provider was out of order, the answer that the fleet waits for wakes it.
 CREATE OR REPLACE FUNCTION contentq.note_answers(
