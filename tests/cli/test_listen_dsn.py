@@ -65,9 +65,7 @@ def test_another_login(owner: Queue, logins: Logins, capsys: pytest.CaptureFixtu
     assert f"logs in as {logins.name('other')}, and --dsn as {logins.name('one')}" in said
 
 
-def test_another_database(
-    owner: Queue, server: Server, dsn: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_database(owner: Queue, server: Server, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
     with server.databases.migrated() as other:
         assert "leads to another database than --dsn" in _refused(owner, capsys, dsn, other)
 

@@ -16,8 +16,8 @@ NO_ACCOUNT = "there is no account {}; add one with: INSERT INTO accounts (name) 
 """The message about a task of an account that does not exist."""
 
 HIDDEN_ACCOUNT = (
-    "there is no account {} that this login may see: row level security is on; whoever manages the queue gives it one "
-    "with: INSERT INTO contentq.account_roles (role_name, account_id) VALUES (…)"
+    "there is no account {} that this login may see: row level security is on; whoever manages the queue gives it "
+    "one with: INSERT INTO contentq.account_roles (role_name, account_id) VALUES (…)"
 )
 """The message where accounts may be hidden from the login."""
 
