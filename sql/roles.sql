@@ -34,6 +34,7 @@ DECLARE
     );
     has_options constant boolean := current_setting('server_version_num')::integer >= 160000;
     mightier text;
+    owners oid[];
     tables_schema text;
     role text;
     owner text;
@@ -68,6 +69,59 @@ BEGIN
     WHERE r.rolname = ANY (ours);
     IF mightier IS NOT NULL THEN
         RAISE WARNING 'roles of contentq are members of other roles, and so may do more than sql/roles.sql says: %', mightier;
+    END IF;
+
+    -- Whoever made contentq_definer before we did may have kept a way to act as it: as a member, or by a function that
+    -- runs with its rights. The owner of the queue is a member, and so are those of queues in other databases.
+    SELECT coalesce(array_agg(r.oid), '{}')
+    INTO owners
+    FROM pg_roles AS r
+    WHERE r.rolsuper
+       OR EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = 'contentq' AND n.nspowner = r.oid)
+       OR EXISTS (SELECT
+                  FROM pg_shdepend AS s
+                  JOIN pg_shdepend AS f ON f.dbid = s.dbid
+                  WHERE s.classid = 'pg_namespace'::regclass
+                    AND s.refclassid = 'pg_authid'::regclass
+                    AND s.refobjid = r.oid
+                    AND s.deptype = 'o'
+                    AND f.classid = 'pg_proc'::regclass
+                    AND f.refclassid = 'pg_authid'::regclass
+                    AND f.refobjid = 'contentq_definer'::regrole
+                    AND f.deptype = 'o'
+                    AND f.dbid <> (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+    SELECT string_agg(r.rolname, ', ' ORDER BY r.rolname)
+    INTO mightier
+    FROM pg_roles AS r
+    WHERE r.rolname <> 'contentq_definer'
+      AND pg_has_role(r.oid, 'contentq_definer', 'MEMBER')
+      AND NOT EXISTS (SELECT FROM unnest(owners) AS o (oid) WHERE pg_has_role(r.oid, o.oid, 'MEMBER'));
+    IF mightier IS NOT NULL THEN
+        RAISE EXCEPTION 'contentq_definer has members that are not the owner of a queue, and would have the rights of all '
+                        'functions of contentq: %; let a superuser run for each: REVOKE contentq_definer FROM ...', mightier;
+    END IF;
+    SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ' ORDER BY d.classid, d.objid)
+    INTO mightier
+    FROM pg_shdepend AS d
+    LEFT JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
+    WHERE d.dbid = (SELECT b.oid FROM pg_database AS b WHERE b.datname = current_database())
+      AND d.refclassid = 'pg_authid'::regclass
+      AND d.refobjid = 'contentq_definer'::regrole
+      AND d.deptype = 'o'
+      AND p.pronamespace IS DISTINCT FROM 'contentq'::regnamespace;
+    IF mightier IS NOT NULL THEN
+        RAISE EXCEPTION 'contentq_definer owns what is not of contentq, and may be a way to act with its rights: %; drop it, or '
+                        'give it to another owner', left(mightier, 500);
+    END IF;
+    SELECT string_agg(format('%s of %s', m.member::regrole, m.roleid::regrole), ', ' ORDER BY m.member, m.roleid)
+    INTO mightier
+    FROM pg_auth_members AS m
+    JOIN pg_roles AS r ON r.oid = m.roleid
+    WHERE r.rolname = ANY (ours)
+      AND m.admin_option
+      AND NOT EXISTS (SELECT FROM unnest(owners) AS o (oid) WHERE pg_has_role(m.member, o.oid, 'MEMBER'));
+    IF mightier IS NOT NULL THEN
+        RAISE WARNING 'these may give roles of contentq to anyone (with admin option): %', mightier;
     END IF;
 
     -- Whoever migrates replaces functions that belong to contentq_definer.
