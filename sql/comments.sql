@@ -72,6 +72,11 @@ COMMENT ON COLUMN public.content_generation_tasks.progress IS
     'How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.';
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS
     'What the handler of the latest attempt says of its progress.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_count IS
+    'Revisions of its content asked for so far, since checks of it failed; no retry is charged for them.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_note IS
+    'What the next attempt is to change in the content: the checks that failed, one a line, or a reviewer''s note; NULL '
+    'once completed.';
 
 COMMENT ON TABLE contentq.tables IS
     'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped '

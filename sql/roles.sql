@@ -190,7 +190,8 @@ GRANT SELECT ON content_generation_tasks, contents, contentq.tasks, contentq.con
 -- By column: whose a task is, what it has produced and whether that needs review is not for an operator to change.
 GRANT UPDATE (
     topic, keywords, category, requirements, tone, status, priority, retry_count, max_retries, submitted_at, started_at,
-    completed_at, timeout_at, error_message, updated_at, scheduled_at, cancel_requested_at, progress, progress_note
+    completed_at, timeout_at, error_message, updated_at, scheduled_at, cancel_requested_at, progress, progress_note,
+    revision_count, revision_note
 ), DELETE ON content_generation_tasks, contentq.tasks TO contentq_operator;
 GRANT UPDATE ON contentq.settings TO contentq_operator;
 GRANT INSERT, UPDATE, DELETE ON contentq.gates TO contentq_operator;
@@ -201,7 +202,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_rea
 -- What the functions change, which is less than what the owner of the tables may.
 GRANT SELECT, DELETE, UPDATE (
     status, started_at, completed_at, timeout_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
-    result, content_id, error_message, attempt_errors, progress, progress_note, updated_at
+    result, content_id, error_message, attempt_errors, progress, progress_note, revision_count, revision_note, updated_at
 ) ON content_generation_tasks TO contentq_definer;
 GRANT SELECT, UPDATE (paused_until) ON accounts TO contentq_definer;  -- to see whose rows are locked
 GRANT SELECT, INSERT (account_id, title, body, word_count, review_status), UPDATE (review_status)
@@ -225,7 +226,7 @@ DECLARE
         "contentq_worker": [
             "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in", "waits_for",
             "anything_waits",
-            "complete", "store", "fail", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
+            "complete", "store", "fail", "revise", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
             "close_gate", "maintain"
         ],
         "contentq_operator": [

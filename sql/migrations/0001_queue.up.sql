@@ -83,7 +83,9 @@ INSERT INTO contentq.needed_columns (tab, col, typ, rule, kinds, min_length, is_
     ('content_generation_tasks', 'cancel_requested_at', 'timestamptz', '', '{timestamptz}', NULL, false),
     ('content_generation_tasks', 'attempt_errors', 'jsonb', 'NOT NULL DEFAULT ''[]''', '{jsonb}', NULL, false),
     ('content_generation_tasks', 'progress', 'real', '', '{float4}', NULL, false),
-    ('content_generation_tasks', 'progress_note', 'text', '', '{text}', NULL, false);
+    ('content_generation_tasks', 'progress_note', 'text', '', '{text}', NULL, false),
+    ('content_generation_tasks', 'revision_count', 'integer', 'NOT NULL DEFAULT 0', '{int4}', NULL, false),
+    ('content_generation_tasks', 'revision_note', 'text', '', '{text}', NULL, false);
 
 -- col: the column that it is about. on_existing: added to a table that was taken over, too, when nothing that does the
 -- same is there.
@@ -134,7 +136,8 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'attempt_errors', 'check',
      'CHECK (jsonb_typeof(attempt_errors) = ''array'' AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')',
      true),
-    ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true);
+    ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true),
+    ('content_generation_tasks', 'revision_count', 'check', 'CHECK (revision_count >= 0)', true);
 
 -- first_column: on a table that was taken over, any index that begins with it and leaves out no row serves as well.
 CREATE TABLE contentq.needed_indexes (
@@ -429,7 +432,8 @@ BEGIN
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'completed_at' AND NOT attisdropped) THEN 'status' END,
                  'status completed and no column completed_at (add it as timestamptz, and fill it)',
-                 'status = ''completed''')
+                 'status = ''completed'''),
+                (23, 'revision_count', 'a negative revision_count', 'revision_count < 0')
             ) AS r (position, col, what, condition)
             JOIN pg_attribute AS a
                 ON a.attrelid = to_regclass('public.content_generation_tasks')

@@ -38,12 +38,14 @@ class Task(NamedTuple):
     priority: int
     retry_count: int
     max_retries: int
+    revision_count: int
     submitted_at: datetime
     started_at: datetime
     timeout_at: datetime | None
     auto_approve: bool
     content_id: int | None
     error_message: str | None
+    revision_note: str | None
     seconds_left: float | None
     """Seconds from the claim to the deadline, by the database's clock; None without a deadline."""
 
@@ -210,6 +212,7 @@ COLUMNS: tuple[Column, ...] = (
         least=0,
         most=LARGEST_INTEGER,
     ),
+    Column("revision_count", "integer"),
     Column("attempt", "integer"),
     Column("worker_id", "bigint"),
     Column("content_id", "integer"),
@@ -241,6 +244,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("progress", "real"),
     Column("progress_note", "text"),
     Column("error_message", "text"),
+    Column("revision_note", "text"),
     Column("result", "json", is_listed=False),
     Column("attempt_errors", "jsonb", is_listed=False),
 )

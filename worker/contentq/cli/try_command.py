@@ -75,7 +75,11 @@ def _text_options(command: F) -> F:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Markdown that an earlier attempt has produced: context.previous_content.",
 )
-@click.option("--previous-error", metavar="TEXT", help="Why the attempt before failed: context.previous_error.")
+@click.option(
+    "--previous-error",
+    metavar="TEXT",
+    help="Why the attempt before failed, or what to change in its content: context.previous_error.",
+)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
 @json_option
 def try_command(previous_file: Path | None, log_level: str, as_json: bool, **given: Any) -> int:
@@ -100,7 +104,9 @@ def _try(
     from contentq.testing.fakes import make_task, previous_content_of
 
     previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
-    task = make_task(content_id=None if previous is None else previous.id, **given)
+    if previous is not None:
+        given |= {"content_id": previous.id, "revision_note": given["previous_error"]}
+    task = make_task(**given)
     log_to_stderr(log_level)
     handler.introduce()
     progress = _ProgressLines()
