@@ -131,6 +131,8 @@ BEGIN
             cancel_requested_at = NULL,
             progress = NULL,
             progress_note = NULL,
+            gate = NULL,
+            gate_entered_at = NULL,
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (chosen)
         RETURNING t.*

@@ -35,6 +35,8 @@ FORGED = {
     "updated_at": "infinity",
     "progress": 0.5,
     "progress_note": "nearly",
+    "gate": "api.example",
+    "gate_entered_at": "infinity",
     "error_message": "the answer was cut off",
     "result": '{"cost": 5}',
     "attempt_errors": '[{"message": "no"}]',

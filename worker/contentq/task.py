@@ -240,6 +240,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("updated_at", _TIME, is_listed=False),
     Column("progress", "real"),
     Column("progress_note", "text"),
+    Column("gate", "text"),
+    Column("gate_entered_at", _TIME, is_listed=False),
     Column("error_message", "text"),
     Column("result", "json", is_listed=False),
     Column("attempt_errors", "jsonb", is_listed=False),

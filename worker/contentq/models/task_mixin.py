@@ -208,6 +208,15 @@ class TaskMixin(Row):
     progress_note: Mapped[str | None] = mapped_column(
         Text, sort_order=5, comment="What the handler of the latest attempt says of its progress."
     )
+    gate: Mapped[str | None] = mapped_column(
+        Text,
+        sort_order=5,
+        comment="The gate that the latest attempt has entered, of a worker with several; NULL for workers "
+        "with one gate or none.",
+    )
+    gate_entered_at: Mapped[datetime | None] = mapped_column(
+        WHEN, sort_order=5, comment="When it entered that gate."
+    )
 
     @validates("result", "attempt_errors")
     def _freeze(self, _name: str, value: Any) -> Any:
@@ -248,6 +257,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             name=conv("content_generation_tasks_attempt_errors_check"),
         ),
         CheckConstraint("progress BETWEEN '0' AND '1'", name=conv("content_generation_tasks_progress_check")),
+        CheckConstraint("isfinite(gate_entered_at)", name=conv("content_generation_tasks_gate_entered_at_check")),
         CheckConstraint("task_id <> ''", name=conv("content_generation_tasks_task_id_check")),
         Index(conv("content_generation_tasks_status_idx"), "status"),
         Index(conv("content_generation_tasks_account_id_idx"), "account_id"),
@@ -310,6 +320,11 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             conv("content_generation_tasks_held_idx"),
             "worker_id",
             postgresql_where=text("status = 'processing' AND worker_id IS NOT NULL"),
+        ),
+        Index(
+            conv("content_generation_tasks_gate_idx"),
+            "gate",
+            postgresql_where=text("status COLLATE \"C\" = 'processing' AND gate IS NOT NULL"),
         ),
         Index(
             conv("content_generation_tasks_revoked_idx"),
