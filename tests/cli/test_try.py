@@ -22,7 +22,7 @@ import sys
 import time
 from functools import partial
 
-from contentq import GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, TemporaryError
+from contentq import GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, Snooze, TemporaryError
 
 TOLD = ("topic", "keyword_list", "category", "requirements", "tone") + (
     "account_id", "priority", "attempt", "retry_count", "max_retries"
@@ -65,6 +65,7 @@ def by_topic(task, context):
         "later": TemporaryError("busy", retry_after=90),
         "provider": ProviderUnavailable("503"),
         "limited": RateLimited("429", retry_after=20),
+        "snoozed": Snooze("its source is not ready", delay=7200),
         "unexpected": KeyError("choices"),
         "leaves": SystemExit(3),
     }[task.topic]
@@ -332,6 +333,7 @@ def test_json_holds_everything(attempt: Run) -> None:
         ("provider", [], "retried after a random backoff (retry 1 of 3): 503"),
         ("limited", [], "snoozed for 20 s: 429"),
         ("limited", ["--max-retries", "0"], "snoozed for 20 s: 429"),
+        ("snoozed", ["--max-retries", "0"], "snoozed for 7200 s: its source is not ready"),
     ],
 )
 def test_what_it_raises_is_shown_as_what_becomes_of_the_task(

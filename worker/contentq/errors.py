@@ -150,6 +150,35 @@ class RateLimited(HandlerError):
         self.nothing_left = nothing_left
 
 
+class Snooze(HandlerError):
+    """The attempt cannot go on now, and it is nobody's fault: the task is put off, and no retry is charged.
+
+    delay: seconds, or a timedelta, until the task may be claimed again, by the database's clock; none at all lets
+    contentq choose, a second at first and longer each time. No gate hears of it. The attribute is a timedelta.
+    """
+
+    def __init__(
+        self, message: str = "", *, delay: float | timedelta, usage: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, usage=usage)
+        self.delay = _own_delay(delay)
+
+
+def _own_delay(delay: float | timedelta) -> timedelta:
+    """A delay that is the handler's own, and kept up to LONGEST_DELAY. Raises ValueError for what is no delay."""
+    if not isinstance(delay, timedelta):
+        try:
+            seconds = float(delay)
+        except OverflowError:  # an integer of more than 300 digits
+            seconds = math.inf if delay > 0 else 0.0
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if math.isnan(seconds):
+            raise ValueError(f"delay must be seconds (a number) or a timedelta, not {repr(delay)[:100]}")
+        delay = timedelta(seconds=min(max(seconds, 0.0), LONGEST_DELAY))
+    return min(max(delay, timedelta(0)), timedelta(seconds=LONGEST_DELAY))
+
+
 def as_timedelta(seconds: float | str | timedelta | None) -> timedelta | None:
     """Seconds or a timedelta, as a timedelta that is not negative and not too long; None stays None.
 

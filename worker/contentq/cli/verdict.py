@@ -87,7 +87,8 @@ class Verdict:
 
     def _print_what_went_wrong(self) -> None:
         self._print_traceback()
-        print_message(f"The task would be {self._effect}: {self._message}", err=True)
+        said = f": {self._message}" if self._message else ""
+        print_message(f"The task would be {self._effect}{said}", err=True)
         if self._trial.goes_on:
             print_line("The handler is still running, and is left; in a worker it would keep its slot.", err=True)
 

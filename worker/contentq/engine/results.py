@@ -17,7 +17,7 @@ from typing import Any
 
 from contentq.content import GeneratedContent, count_words
 from contentq.engine.usage import usage_in, usage_of, usage_of_outcome
-from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, RateLimited, as_timedelta
+from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, RateLimited, Snooze, as_timedelta
 from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
 from contentq.storable import as_number, as_text
 
@@ -101,6 +101,8 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             nothing_left=getattr(error, "nothing_left", False) is True,
             usage=_usage(held, error),
         )
+    if isinstance(error, Snooze):
+        return Snoozed(held, text, _own_delay(error), is_refusal=False, usage=_usage(held, error))
     if isinstance(error, HandlerError):
         return Failed(
             held,
@@ -161,6 +163,12 @@ def _delay(error: BaseException) -> timedelta | None:
         return as_timedelta(getattr(error, "retry_after", None))
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _own_delay(error: Snooze) -> timedelta | None:
+    """How long a task is put off; None, which leaves it to contentq, for no time at all."""
+    delay = getattr(error, "delay", None)
+    return delay if isinstance(delay, timedelta) and delay > timedelta(0) else None
 
 
 def _usage(held: Held, error: BaseException) -> str | None:

@@ -252,7 +252,7 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
         ids,
         attempts,
         [o.delay_left for o in outcomes],
-        [o.message for o in outcomes],
+        [o.message or None for o in outcomes],
         [o.refused_by for o in outcomes],
         [o.nothing_left for o in outcomes],
         worker_id,

@@ -66,7 +66,8 @@ class Failed:
 class Snoozed:
     """The task is to be claimed again after a delay, with no retry charged.
 
-    delay: None when the provider did not say. refused_by: the gate of the provider that refused the call.
+    delay: None when no one has said how long. is_refusal: a provider has refused the call, and a gate hears of it;
+    otherwise the handler has put the task off for a reason of its own. refused_by: the gate of that provider.
     nothing_left: it said that it takes no call for so long. usage: what the attempt has cost all the same, a JSON
     object as text.
     """
@@ -74,6 +75,7 @@ class Snoozed:
     held: Held
     message: str
     delay: timedelta | None
+    is_refusal: bool = True
     refused_by: str | None = None
     nothing_left: bool = False
     usage: str | None = None
@@ -84,11 +86,11 @@ class Snoozed:
         """What is left of the delay: the report may have been long in coming.
 
         Tasks that are refused at the same moment are not to come back at the same moment: snooze() sees to it when
-        it knows of the refusal.
+        it knows of the refusal. A delay of the handler's own is kept.
         """
         if self.delay is None:
             return None
-        spread = 1.0 if self.refused_by else random.uniform(1.0, 1.0 + SPREAD)
+        spread = 1.0 if self.refused_by or not self.is_refusal else random.uniform(1.0, 1.0 + SPREAD)
         since = timedelta(seconds=time.monotonic() - self.refused_at)
         return max(self.delay * spread - since, timedelta(0))
 
