@@ -72,6 +72,8 @@ COMMENT ON COLUMN public.content_generation_tasks.progress IS
     'How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.';
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS
     'What the handler of the latest attempt says of its progress.';
+COMMENT ON COLUMN public.content_generation_tasks.handler_state IS
+    'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
 
 COMMENT ON TABLE contentq.tables IS
     'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped '

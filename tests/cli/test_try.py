@@ -71,6 +71,10 @@ def by_topic(task, context):
     }[task.topic]
 
 
+async def keeps(task, context):
+    raise Snooze("next page", delay=60, state={"page": context.state.get("page", 0) + 1})
+
+
 async def unstorable(task, context):
     return {"set": {1}, "cost": 0.5}
 
@@ -343,6 +347,18 @@ def test_what_it_raises_is_shown_as_what_becomes_of_the_task(
 
     assert (shown.code, shown.out) == (1, "")
     assert without_time(shown.err) == f"The task would be {effect}"
+
+
+def test_state_is_given_and_what_would_be_kept_is_shown(attempt: Run) -> None:
+    shown = attempt("keeps", "--state", '{"page": 2}')
+
+    assert without_time(shown.err) == (
+        'The task would be snoozed for 60 s: next page\nThe next attempt would find {"page": 3}'
+    )
+    assert json.loads(attempt("keeps", "--json").out)["state"] == {"page": 1}
+    refused = attempt("keeps", "--state", "[1]")
+    assert refused.code == 2
+    assert "it must be a JSON object" in refused.err
 
 
 def test_json_of_an_error_says_what_it_is_and_what_it_has_cost(attempt: Run) -> None:

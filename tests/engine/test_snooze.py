@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from contentq import Context, Snooze, Task, ThreadContext
+from contentq import Context, HandlerError, RateLimited, Snooze, Task, TemporaryError, ThreadContext
 from contentq.errors import LONGEST_DELAY
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
@@ -98,6 +98,102 @@ def test_what_a_snoozed_attempt_has_cost_is_counted(
 
     eventually(lambda: row(id_).scheduled_at is not None)
     assert database.execute("SELECT model, cost::float8 FROM contentq.usage").fetchone() == ("m", 0.5)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
+def test_next_attempt_finds_what_was_kept_and_the_end_forgets_it(
+    work_off: WorkOff, insert: Insert, row: Row, plain: bool
+) -> None:
+    found: list[dict[str, Any]] = []
+
+    def plainly(task: Task, context: ThreadContext) -> None:
+        found.append(context.state)
+        if task.attempt == 1:
+            raise Snooze("asked", delay=0.05, state={"job": 'a "job", 中文 \\'})
+        if task.attempt == 2:
+            raise Snooze("not yet", delay=0.05)
+        if task.attempt == 3:
+            raise TemporaryError("busy", retry_after=0.05)
+
+    async def async_(task: Task, context: Context) -> None:
+        plainly(task, context)  # type: ignore[arg-type]
+
+    id_ = insert()
+
+    work_off(plainly if plain else async_, poll=60)
+
+    assert found == [{}, *3 * [{"job": 'a "job", 中文 \\'}]]
+    assert (row(id_).status, row(id_).handler_state) == ("completed", None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TemporaryError("x", retry_after=0.05, state={"n": 2}), RateLimited("x", retry_after=0.05, state={"n": 2})],
+    ids=["temporary", "refused"],
+)
+def test_any_error_may_replace_what_was_kept(
+    work_off: WorkOff, insert: Insert, row: Row, error: HandlerError
+) -> None:
+    found: list[dict[str, Any]] = []
+
+    async def handler(task: Task, context: Context) -> None:
+        found.append(context.state)
+        if task.attempt == 1:
+            raise Snooze(delay=0.05, state={"n": 1})
+        if task.attempt == 2:
+            raise error
+        if task.attempt == 3:
+            raise TemporaryError("x", retry_after=0.05, state={})
+
+    id_ = insert()
+
+    work_off(handler, poll=60)
+
+    assert (found, row(id_).status) == ([{}, {"n": 1}, {"n": 2}, {}], "completed")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"text": 8192 * "x"}, "Snooze cannot be reported: its state has 8,204 bytes; at most 8,192 are kept"),
+        ({"set": {1}}, "Snooze cannot be reported: its state cannot be kept as JSON"),
+        ({"text": "a\x00b"}, "Snooze cannot be reported: its state cannot be kept as JSON"),
+        ([1, 2], "Snooze cannot be reported: its state cannot be kept as JSON"),
+        ({"number": 10**5000}, "Snooze cannot be reported: its state cannot be kept as JSON"),
+    ],
+    ids=["large", "no JSON", "no text", "no object", "huge number"],
+)
+def test_state_that_cannot_be_kept_fails_its_task_and_no_other(
+    work_off: WorkOff, insert: Insert, row: Row, state: Any, said: str
+) -> None:
+    async def handler(task: Task, _context: Context) -> None:
+        if task.topic == "bad":
+            raise Snooze(delay=1, state=state)
+
+    bad, good = insert(topic="bad"), insert(topic="good")
+
+    work_off(handler)
+
+    assert (row(bad).status, row(good).status) == ("failed", "completed")
+    assert row(bad).error_message.startswith(said)
+
+
+def test_state_that_python_cannot_read_fails_its_own_attempt_and_no_other(
+    work_off: WorkOff, insert: Insert, row: Row, database: Database
+) -> None:
+    async def handler(_task: Task, context: Context) -> None:
+        _ = context.state
+
+    bad, good = insert(max_retries=0), insert()
+    database.execute(
+        "UPDATE content_generation_tasks SET handler_state = %s WHERE id = %s",
+        [f'{{"a": {1500 * "["}{1500 * "]"}}}', bad],
+    )
+
+    work_off(handler)
+
+    assert row(good).status == "completed"
+    assert row(bad).status in ("failed", "completed")  # newer versions of Python read it
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ FORGED = {
     "updated_at": "infinity",
     "progress": 0.5,
     "progress_note": "nearly",
+    "handler_state": '{"batch": "batch_1"}',
     "error_message": "the answer was cut off",
     "result": '{"cost": 5}',
     "attempt_errors": '[{"message": "no"}]',

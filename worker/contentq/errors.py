@@ -87,11 +87,20 @@ class HandlerError(ContentQueueError):
 
     usage: what the attempt has cost all the same; its members model, prompt_tokens, completion_tokens and cost are
     added to the usage of the task's account.
+    state: what the next attempt finds as context.state, a JSON object of up to 8192 bytes; None leaves what is
+    there, an empty one removes it. It is kept until the task ends.
     """
 
-    def __init__(self, message: str = "", *, usage: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.usage = dict(usage) if usage else None
+        self.state = state
 
 
 class TemporaryError(HandlerError):
@@ -107,8 +116,9 @@ class TemporaryError(HandlerError):
         *,
         retry_after: float | str | timedelta | None = None,
         usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, usage=usage)
+        super().__init__(message, usage=usage, state=state)
         self.retry_after = as_timedelta(retry_after)
 
 
@@ -143,8 +153,9 @@ class RateLimited(HandlerError):
         gate: str | None = None,
         nothing_left: bool = False,
         usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, usage=usage)
+        super().__init__(message, usage=usage, state=state)
         self.retry_after = as_timedelta(retry_after)
         self.gate = gate
         self.nothing_left = nothing_left
@@ -158,9 +169,14 @@ class Snooze(HandlerError):
     """
 
     def __init__(
-        self, message: str = "", *, delay: float | timedelta, usage: Mapping[str, Any] | None = None
+        self,
+        message: str = "",
+        *,
+        delay: float | timedelta,
+        usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, usage=usage)
+        super().__init__(message, usage=usage, state=state)
         self.delay = _own_delay(delay)
 
 

@@ -209,7 +209,15 @@ class TaskMixin(Row):
         Text, sort_order=5, comment="What the handler of the latest attempt says of its progress."
     )
 
-    @validates("result", "attempt_errors")
+    handler_state: Mapped[dict[str, Any] | None] = mapped_column(
+        FrozenJsonb,
+        sort_order=5,
+        comment=(
+            "What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes."
+        ),
+    )
+
+    @validates("result", "attempt_errors", "handler_state")
     def _freeze(self, _name: str, value: Any) -> Any:
         return frozen(value)
 
@@ -248,6 +256,10 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             name=conv("content_generation_tasks_attempt_errors_check"),
         ),
         CheckConstraint("progress BETWEEN '0' AND '1'", name=conv("content_generation_tasks_progress_check")),
+        CheckConstraint(
+            "jsonb_typeof(handler_state) = 'object' AND octet_length(handler_state::text) <= 8192",
+            name=conv("content_generation_tasks_handler_state_check"),
+        ),
         CheckConstraint("task_id <> ''", name=conv("content_generation_tasks_task_id_check")),
         Index(conv("content_generation_tasks_status_idx"), "status"),
         Index(conv("content_generation_tasks_account_id_idx"), "account_id"),

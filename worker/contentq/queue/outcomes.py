@@ -51,6 +51,7 @@ class Failed:
     """The attempt failed. permanent: no retry. retry_after: delay of the retry; None for the backoff.
 
     unanswered: the provider did not answer. usage: what it has cost all the same, a JSON object as text.
+    state: what the next attempt finds, a JSON object as text; None leaves what is there.
     """
 
     held: Held
@@ -60,6 +61,7 @@ class Failed:
     retry_after: timedelta | None = None
     unanswered: bool = False
     usage: str | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ class Snoozed:
 
     delay: None when no one has said how long. is_refusal: a provider has refused the call, and a gate hears of it;
     otherwise the handler has put the task off for a reason of its own. refused_by: the gate of that provider.
-    nothing_left: it said that it takes no call for so long. usage: what the attempt has cost all the same, a JSON
-    object as text.
+    nothing_left: it said that it takes no call for so long. state: what the next attempt finds, a JSON object as
+    text; None leaves what is there. usage: what the attempt has cost all the same, a JSON object as text.
     """
 
     held: Held
@@ -78,6 +80,7 @@ class Snoozed:
     is_refusal: bool = True
     refused_by: str | None = None
     nothing_left: bool = False
+    state: str | None = None
     usage: str | None = None
     refused_at: float = field(default_factory=time.monotonic)
 
