@@ -75,6 +75,8 @@ COMMENT ON COLUMN public.content_generation_tasks.gate IS
 COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it entered that gate.';
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS
     'What the handler of the latest attempt says of its progress.';
+COMMENT ON COLUMN public.content_generation_tasks.handler_state IS
+    'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
 
 COMMENT ON TABLE contentq.tables IS
     'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped '

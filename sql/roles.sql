@@ -147,7 +147,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_rea
 -- What the functions change, which is less than what the owner of the tables may.
 GRANT SELECT, DELETE, UPDATE (
     status, started_at, completed_at, timeout_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
-    result, content_id, error_message, attempt_errors, progress, progress_note, gate, gate_entered_at, updated_at
+    result, content_id, error_message, attempt_errors, progress, progress_note, gate, gate_entered_at,
+    handler_state, updated_at
 ) ON content_generation_tasks TO contentq_definer;
 GRANT SELECT, UPDATE (paused_until) ON accounts TO contentq_definer;  -- to see whose rows are locked
 GRANT SELECT, INSERT (account_id, title, body, word_count, review_status), UPDATE (review_status)

@@ -1340,12 +1340,14 @@ CREATE TABLE public.content_generation_tasks (
     progress_note text,
     gate text,
     gate_entered_at timestamp with time zone,
+    handler_state jsonb,
     CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT content_generation_tasks_attempt_errors_check CHECK (((jsonb_typeof(attempt_errors) = 'array'::text) AND (NOT (attempt_errors @? '$[*]?(@.type() != "object")'::jsonpath)))),
     CONSTRAINT content_generation_tasks_cancel_requested_at_check CHECK (isfinite(cancel_requested_at)),
     CONSTRAINT content_generation_tasks_completed_at_check CHECK ((isfinite(completed_at) AND (((status)::text <> 'completed'::text) OR (completed_at IS NOT NULL)))),
     CONSTRAINT content_generation_tasks_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT content_generation_tasks_gate_entered_at_check CHECK (isfinite(gate_entered_at)),
+    CONSTRAINT content_generation_tasks_handler_state_check CHECK (((jsonb_typeof(handler_state) = 'object'::text) AND (octet_length((handler_state)::text) <= 8192))),
     CONSTRAINT content_generation_tasks_max_retries_check CHECK ((max_retries >= 0)),
     CONSTRAINT content_generation_tasks_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
     CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= '0'::real) AND (progress <= '1'::real))),
@@ -1486,6 +1488,10 @@ COMMENT ON COLUMN public.content_generation_tasks.gate IS 'The gate that the lat
 
 COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it entered that gate.';
 
+-- Name: COLUMN content_generation_tasks.handler_state; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.handler_state IS 'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
+
 -- Name: claim(bigint, integer, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[] DEFAULT NULL::text[], task_ids bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF public.content_generation_tasks
@@ -1560,6 +1566,7 @@ BEGIN
             + coalesce(octet_length(t.requirements), 0)
             + coalesce(octet_length(t.tone), 0)
             + coalesce(octet_length(t.error_message), 0)
+            + coalesce(octet_length(t.handler_state::text), 0)
             + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
                    ELSE 16000001 END
         )
@@ -3204,9 +3211,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain_workers(category text, OUT lines text[], OUT workers contentq.workers[], OUT slots bigint, OUT busy bigint, OUT pace double precision) IS 'Internal: why no worker begins a task of a category, a line for each reason.';
 
--- Name: fail(bigint, bigint, integer, text, boolean, interval, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: fail(bigint, bigint, integer, text, boolean, interval, text, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text, unanswered boolean DEFAULT false) RETURNS text
+CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text, unanswered boolean DEFAULT false, state jsonb DEFAULT NULL::jsonb) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -3246,14 +3253,14 @@ BEGIN
 
     RETURN contentq.record_failure(
         task.id, fail.message, fail.error_class, coalesce(fail.permanent, false),
-        coalesce(delay, contentq.backoff(task.retry_count))
+        coalesce(delay, contentq.backoff(task.retry_count)), state => fail.state
     );
 END;
 $$;
 
--- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt. unanswered: the provider did not answer the call.';
+COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean, state jsonb) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt. unanswered: the provider did not answer the call. state: as in snooze.';
 
 -- Name: failing_wait(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3399,6 +3406,7 @@ CREATE FUNCTION contentq.fit_claim(ids bigint[]) RETURNS bigint[]
                    + coalesce(octet_length(t.tone), 0)
                    + coalesce(octet_length(t.error_message), 0)
                    + CASE WHEN t.attempt_errors <> '[]' THEN octet_length(t.attempt_errors::text) ELSE 2 END
+                   + coalesce(octet_length(t.handler_state::text), 0)
                    + coalesce(octet_length(t.result::text), 0)
                    + CASE WHEN t.content_id IS NULL THEN 0
                           ELSE coalesce((SELECT octet_length(c.title) + octet_length(c.body)
@@ -3483,6 +3491,22 @@ $$;
 -- Name: FUNCTION forget_gate_events(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.forget_gate_events(max_rows integer) IS 'Internal: deletes up to max_rows of what was reported of providers more than ten minutes ago.';
+
+-- Name: forget_handler_state(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.forget_handler_state() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.handler_state := NULL;
+    RETURN NEW;
+END;
+$$;
+
+-- Name: FUNCTION forget_handler_state(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.forget_handler_state() IS 'Trigger: a task that has ended keeps nothing for a next attempt.';
 
 -- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5534,9 +5558,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
 
--- Name: record_failure(bigint, text, text, boolean, interval, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: record_failure(bigint, text, text, boolean, interval, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean DEFAULT true) RETURNS text
+CREATE FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean DEFAULT true, state jsonb DEFAULT NULL::jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -5566,6 +5590,8 @@ BEGIN
                 'error_class', contentq.shorten(record_failure.error_class, 200),
                 'message', contentq.shorten(full_message, 1000)
             ),
+        handler_state = CASE WHEN record_failure.state IS NULL THEN t.handler_state
+                             ELSE nullif(record_failure.state, '{}') END,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = record_failure.id
@@ -5574,9 +5600,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
+COMMENT ON FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean, state jsonb) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
 
 -- Name: record_usage(bigint, bigint[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5637,7 +5663,8 @@ BEGIN
         OR NEW.attempt_errors <> '[]'
         OR num_nonnulls(
             NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
-            NEW.progress, NEW.progress_note, NEW.gate, NEW.gate_entered_at, NEW.error_message, NEW.result
+            NEW.progress, NEW.progress_note, NEW.gate, NEW.gate_entered_at, NEW.handler_state,
+            NEW.error_message, NEW.result
         ) > 0
         OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
         OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
@@ -5659,6 +5686,7 @@ BEGIN
                 CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
                 CASE WHEN NEW.gate IS NOT NULL THEN 'gate' END,
                 CASE WHEN NEW.gate_entered_at IS NOT NULL THEN 'gate_entered_at' END,
+                CASE WHEN NEW.handler_state IS NOT NULL THEN 'handler_state' END,
                 CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
                 CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
                 CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
@@ -6369,9 +6397,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'Internal: the message, cut to max_characters with a note when it is longer.';
 
--- Name: snooze(bigint, bigint, integer, timestamp with time zone, text, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: snooze(bigint, bigint, integer, timestamp with time zone, text, text, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, refused_by text DEFAULT NULL::text, nothing_left boolean DEFAULT false) RETURNS boolean
+CREATE FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, refused_by text DEFAULT NULL::text, nothing_left boolean DEFAULT false, state jsonb DEFAULT NULL::jsonb) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -6400,6 +6428,7 @@ BEGIN
                                 interval '1 second' * power(2, least(t.attempt - t.retry_count - 1, 10)))
         END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
+        handler_state = CASE WHEN snooze.state IS NULL THEN t.handler_state ELSE nullif(snooze.state, '{}') END,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
@@ -6426,9 +6455,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it. refused_by: the gate whose provider refused the call; nothing_left: it takes none until resume_at. Without resume_at a refused task comes back after a second, later each time.';
+COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it. refused_by: the gate whose provider refused the call; nothing_left: it takes none until resume_at. Without resume_at a refused task comes back after a second, later each time. state: an object that the next attempt finds as handler_state; NULL leaves what is there.';
 
 -- Name: spend_gate(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7708,7 +7737,8 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
     cancel_requested_at,
     attempt_errors,
     progress,
-    progress_note
+    progress_note,
+    handler_state
    FROM public.content_generation_tasks t;
 
 -- Name: VIEW tasks; Type: COMMENT; Schema: contentq; Owner: -
@@ -8204,6 +8234,14 @@ CREATE TRIGGER content_generation_tasks_stale BEFORE UPDATE ON public.content_ge
 -- Name: TRIGGER content_generation_tasks_stale ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS 'Refuses updates that write back a row as it was before it was claimed or completed.';
+
+-- Name: content_generation_tasks content_generation_tasks_state; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_state BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN (((new.handler_state IS NOT NULL) AND ((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])))) EXECUTE FUNCTION contentq.forget_handler_state();
+
+-- Name: TRIGGER content_generation_tasks_state ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_state ON public.content_generation_tasks IS 'Forgets what a handler has kept for the next attempt, when there will be none.';
 
 -- Name: content_generation_tasks content_generation_tasks_touch; Type: TRIGGER; Schema: public; Owner: -
 

@@ -7,8 +7,11 @@
 -- resume_at: without it contentq chooses a time, a second after the first refusal and twice as long after each further
 -- one of this task, a minute at most. Tasks that were refused come back up to a fifth of their delay later than that,
 -- so that they do not come at once.
+-- state: what the next attempt finds as handler_state, an object of up to 8192 bytes; NULL leaves what is there, an empty
+-- object removes it. It is gone when the task ends.
 -- Returns: whether it counted; false when (worker, attempt) no longer holds, or the task was cancelled or is
 --          past its deadline (it is then ended).
+-- Raises: 23514 (check_violation), with nothing changed, when state is no such object.
 CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
     id bigint,
@@ -16,7 +19,8 @@ CREATE OR REPLACE FUNCTION contentq.snooze(
     resume_at timestamptz DEFAULT NULL,
     message text DEFAULT NULL,
     refused_by text DEFAULT NULL,
-    nothing_left boolean DEFAULT false
+    nothing_left boolean DEFAULT false,
+    state jsonb DEFAULT NULL
 )
 RETURNS boolean
 LANGUAGE plpgsql
@@ -48,6 +52,7 @@ BEGIN
                                 interval '1 second' * power(2, least(t.attempt - t.retry_count - 1, 10)))
         END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
+        handler_state = CASE WHEN snooze.state IS NULL THEN t.handler_state ELSE nullif(snooze.state, '{}') END,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
@@ -74,7 +79,8 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.snooze(bigint, bigint, integer, timestamptz, text, text, boolean) IS
+COMMENT ON FUNCTION contentq.snooze(bigint, bigint, integer, timestamptz, text, text, boolean, jsonb) IS
     'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it. '
     'refused_by: the gate whose provider refused the call; nothing_left: it takes none until resume_at. Without '
-    'resume_at a refused task comes back after a second, later each time.';
+    'resume_at a refused task comes back after a second, later each time. state: an object that the next attempt finds '
+    'as handler_state; NULL leaves what is there.';

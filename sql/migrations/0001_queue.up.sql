@@ -85,7 +85,8 @@ INSERT INTO contentq.needed_columns (tab, col, typ, rule, kinds, min_length, is_
     ('content_generation_tasks', 'progress', 'real', '', '{float4}', NULL, false),
     ('content_generation_tasks', 'progress_note', 'text', '', '{text}', NULL, false),
     ('content_generation_tasks', 'gate', 'text', '', '{text}', NULL, false),
-    ('content_generation_tasks', 'gate_entered_at', 'timestamptz', '', '{timestamptz}', NULL, false);
+    ('content_generation_tasks', 'gate_entered_at', 'timestamptz', '', '{timestamptz}', NULL, false),
+    ('content_generation_tasks', 'handler_state', 'jsonb', '', '{jsonb}', NULL, false);
 
 -- col: the column that it is about. on_existing: added to a table that was taken over, too, when nothing that does the
 -- same is there.
@@ -137,7 +138,10 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
      'CHECK (jsonb_typeof(attempt_errors) = ''array'' AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')',
      true),
     ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true),
-    ('content_generation_tasks', 'gate_entered_at', 'check', 'CHECK (isfinite(gate_entered_at))', true);
+    ('content_generation_tasks', 'gate_entered_at', 'check', 'CHECK (isfinite(gate_entered_at))', true),
+    -- A claim hands it out with up to a thousand tasks.
+    ('content_generation_tasks', 'handler_state', 'check',
+     'CHECK (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)', true);
 
 -- first_column: on a table that was taken over, any index that begins with it and leaves out no row serves as well.
 CREATE TABLE contentq.needed_indexes (
@@ -419,8 +423,10 @@ BEGIN
                 (18, 'attempt_errors', 'attempt_errors that are not an array of objects',
                  'NOT (jsonb_typeof(attempt_errors) = ''array'' '
                  'AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')'),
-                (19, 'account_id', 'no account_id', 'account_id IS NULL'),
-                (20, 'account_id', 'an account_id that no account has',
+                (19, 'handler_state', 'a handler_state that is not an object of up to 8192 bytes',
+                 'NOT (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)'),
+                (20, 'account_id', 'no account_id', 'account_id IS NULL'),
+                (21, 'account_id', 'an account_id that no account has',
                  CASE WHEN to_regclass('public.accounts') IS NULL THEN 'account_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = t.account_id) '
                            'AND account_id IS NOT NULL' END),

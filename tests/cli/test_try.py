@@ -22,7 +22,7 @@ import sys
 import time
 from functools import partial
 
-from contentq import GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, TemporaryError
+from contentq import GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, Snooze, TemporaryError
 
 TOLD = ("topic", "keyword_list", "category", "requirements", "tone") + (
     "account_id", "priority", "attempt", "retry_count", "max_retries"
@@ -65,9 +65,14 @@ def by_topic(task, context):
         "later": TemporaryError("busy", retry_after=90),
         "provider": ProviderUnavailable("503"),
         "limited": RateLimited("429", retry_after=20),
+        "snoozed": Snooze("its source is not ready", delay=7200),
         "unexpected": KeyError("choices"),
         "leaves": SystemExit(3),
     }[task.topic]
+
+
+async def keeps(task, context):
+    raise Snooze("next page", delay=60, state={"page": context.state.get("page", 0) + 1})
 
 
 async def unstorable(task, context):
@@ -332,6 +337,7 @@ def test_json_holds_everything(attempt: Run) -> None:
         ("provider", [], "retried after a random backoff (retry 1 of 3): 503"),
         ("limited", [], "snoozed for 20 s: 429"),
         ("limited", ["--max-retries", "0"], "snoozed for 20 s: 429"),
+        ("snoozed", ["--max-retries", "0"], "snoozed for 7200 s: its source is not ready"),
     ],
 )
 def test_what_it_raises_is_shown_as_what_becomes_of_the_task(
@@ -341,6 +347,18 @@ def test_what_it_raises_is_shown_as_what_becomes_of_the_task(
 
     assert (shown.code, shown.out) == (1, "")
     assert without_time(shown.err) == f"The task would be {effect}"
+
+
+def test_state_is_given_and_what_would_be_kept_is_shown(attempt: Run) -> None:
+    shown = attempt("keeps", "--state", '{"page": 2}')
+
+    assert without_time(shown.err) == (
+        'The task would be snoozed for 60 s: next page\nThe next attempt would find {"page": 3}'
+    )
+    assert json.loads(attempt("keeps", "--json").out)["state"] == {"page": 1}
+    refused = attempt("keeps", "--state", "[1]")
+    assert refused.code == 2
+    assert "it must be a JSON object" in refused.err
 
 
 def test_json_of_an_error_says_what_it_is_and_what_it_has_cost(attempt: Run) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from contentq import GeneratedContent, PermanentError, TemporaryError
 from contentq.handlers.loading import load
-from contentq.handlers.openai import handler as openai_handler
+from contentq.handlers.openai import calling
 from contentq.handlers.openai.handler import OpenAIHandler
 
 from tests.handlers.conftest import KEY, Ask
@@ -120,7 +120,7 @@ def test_tokens_that_a_model_thinks_with_count(provider: Provider, ask: Ask) -> 
 def test_complete_answer_is_taken_whatever_comes_in_place_of_its_tokens(
     provider: Provider, ask: Ask, monkeypatch: pytest.MonkeyPatch, spoiled: str
 ) -> None:
-    monkeypatch.setattr(openai_handler, "COUNT_TIMEOUT", 0.2)
+    monkeypatch.setattr(calling, "COUNT_TIMEOUT", 0.2)
     provider.answer(Rule(text="# Tea\n\nHot.", spoiled=spoiled, spoiled_count=True))
 
     content = ask(PRICES)

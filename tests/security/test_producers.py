@@ -37,6 +37,7 @@ FORGED = {
     "progress_note": "nearly",
     "gate": "api.example",
     "gate_entered_at": "infinity",
+    "handler_state": '{"batch": "batch_1"}',
     "error_message": "the answer was cut off",
     "result": '{"cost": 5}',
     "attempt_errors": '[{"message": "no"}]',

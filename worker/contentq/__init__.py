@@ -24,6 +24,7 @@ from contentq.errors import (
     ProviderUnavailable,
     RateLimited,
     SchemaMismatch,
+    Snooze,
     TemporaryError,
 )
 from contentq.task import NewTask, Status, Task
@@ -41,6 +42,7 @@ __all__ = [
     "ProviderUnavailable",
     "RateLimited",
     "SchemaMismatch",
+    "Snooze",
     "Status",
     "Task",
     "TemporaryError",

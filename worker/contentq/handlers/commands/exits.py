@@ -7,7 +7,7 @@ import os
 import signal
 from typing import Any
 
-from contentq.errors import HandlerError, PermanentError, RateLimited, TemporaryError
+from contentq.errors import HandlerError, PermanentError, RateLimited, Snooze, TemporaryError
 from contentq.handlers.commands.answers import object_or_nothing, usage_of
 
 TEMPORARY = os.EX_TEMPFAIL
@@ -18,8 +18,8 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
     """The error for a program that has ended so. code: not 0; negative the number of the signal that killed it.
 
     stderr: the last of what it wrote there. With exit code 75, standard output may be a JSON object: retry_after
-    (seconds), rate_limited (true: no retry is charged), and with it gate and nothing_left, as in RateLimited; with
-    any code, what the attempt has cost.
+    (seconds), rate_limited (true: no retry is charged), and with it gate and nothing_left, as in RateLimited; or
+    snooze (seconds), and with it state, as in Snooze; with any code, what the attempt has cost.
     """
     said = object_or_nothing(stdout)
     usage = usage_of(said)
@@ -35,6 +35,9 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
                 nothing_left=said.get("nothing_left") is True,
                 usage=usage,
             )
+        if (delay := _seconds(said.get("snooze"))) is not None:
+            state = said.get("state")
+            return Snooze(stderr, delay=delay, state=state if isinstance(state, dict) else None, usage=usage)
         return TemporaryError(message, retry_after=retry_after, usage=usage)
     if code < 0:
         return TemporaryError(message, usage=usage)
