@@ -81,7 +81,7 @@ class Reporter:
 
     def add_ended(self, outcome: Outcome) -> None:
         """An attempt has ended with this outcome."""
-        if isinstance(outcome, Snoozed):
+        if isinstance(outcome, Snoozed) and outcome.is_refusal:
             gate = (outcome.refused_by or self._options.gate) if self._options.tells_gates else None
             outcome = replace(outcome, refused_by=gate)
         self._waiting.append(outcome)
