@@ -17,6 +17,7 @@ from contentq.autogenerate import alembic_filter
 from contentq.content import GeneratedContent, PreviousContent, count_words
 from contentq.engine.context import Context, ThreadContext
 from contentq.errors import (
+    CheckFailed,
     ContentQueueError,
     HandlerError,
     InputRefused,
@@ -24,12 +25,14 @@ from contentq.errors import (
     ProviderUnavailable,
     RateLimited,
     SchemaMismatch,
+    Snooze,
     TemporaryError,
 )
 from contentq.task import NewTask, Status, Task
 from contentq.version import __version__
 
 __all__ = [
+    "CheckFailed",
     "ContentQueueError",
     "Context",
     "GeneratedContent",
@@ -41,6 +44,7 @@ __all__ = [
     "ProviderUnavailable",
     "RateLimited",
     "SchemaMismatch",
+    "Snooze",
     "Status",
     "Task",
     "TemporaryError",

@@ -14,7 +14,17 @@ from psycopg.rows import TupleRow
 from contentq.content import PreviousContent
 from contentq.errors import ContentQueueError
 from contentq.queue.claimed import CLAIMED, task_of
-from contentq.queue.outcomes import Completed, Failed, Held, Progressed, Released, Snoozed, Stored
+from contentq.queue.outcomes import (
+    Completed,
+    Failed,
+    Held,
+    Outcome,
+    Progressed,
+    Released,
+    Revised,
+    Snoozed,
+    Stored,
+)
 from contentq.task import Task
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -57,20 +67,31 @@ _STORE = """
 """These two are also called in handlers' transactions, whose search_path may find anyone's types."""
 _FAIL = """
     SELECT r.id, r.attempt,
-           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class, r.unanswered)
-    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[], %s::boolean[])
-        AS r (id, attempt, message, permanent, retry_after, error_class, unanswered)
+           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class, r.unanswered,
+                         r.state)
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[], %s::boolean[],
+                %s::jsonb[])
+        AS r (id, attempt, message, permanent, retry_after, error_class, unanswered, state)
     WHERE {first}
+    ORDER BY r.id"""
+_REVISE = """
+    SELECT r.id, r.attempt,
+           contentq.revise(%s, r.id, r.attempt, r.message, r.title, r.body, r.word_count, r.extra, r.max_revisions,
+                           r.keep_for_review)
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::text[],
+                %s::integer[], %s::boolean[])
+        AS r (id, attempt, message, title, body, word_count, extra, max_revisions, keep_for_review)
     ORDER BY r.id"""
 _SNOOZE = """
     SELECT r.id, r.attempt, 'pending'
     FROM (SELECT *
-          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[], %s::text[], %s::boolean[])
-              AS u (id, attempt, delay, message, refused_by, nothing_left)
+          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[], %s::text[], %s::boolean[],
+                      %s::jsonb[])
+              AS u (id, attempt, delay, message, refused_by, nothing_left, state)
           ORDER BY u.id) AS r
     WHERE {first}
       AND contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message,
-                          r.refused_by, r.nothing_left)"""
+                          r.refused_by, r.nothing_left, r.state)"""
 _CHARGED = """
     WITH charged AS MATERIALIZED (
         SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])
@@ -241,8 +262,29 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
         [o.retry_after for o in outcomes],
         [o.error_class for o in outcomes],
         [o.unanswered for o in outcomes],
+        _texts(o.state for o in outcomes),
     ]
     return await _statuses(connection, _FAIL, values, worker_id, outcomes)
+
+
+async def revise(connection: Connection, worker_id: int, outcomes: Sequence[Revised]) -> dict[int, str]:
+    """Reports drafts whose checks failed; returns the new status of each task whose report counted."""
+    ids, attempts = _names(outcomes)
+    drafts = [o.draft for o in outcomes]
+    values = [
+        worker_id,
+        ids,
+        attempts,
+        _texts(o.message for o in outcomes),
+        _texts(None if draft is None else draft.title for draft in drafts),
+        _texts(None if draft is None else draft.body for draft in drafts),
+        [None if draft is None else draft.word_count for draft in drafts],
+        _texts(o.extra for o in outcomes),
+        _integers(o.max_revisions for o in outcomes),
+        [o.keep_for_review for o in outcomes],
+    ]
+    cursor = await connection.execute(_REVISE, values)
+    return _new_statuses(await cursor.fetchall())
 
 
 async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoozed]) -> dict[int, str]:
@@ -252,9 +294,10 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
         ids,
         attempts,
         [o.delay_left for o in outcomes],
-        [o.message for o in outcomes],
+        [o.message or None for o in outcomes],
         [o.refused_by for o in outcomes],
         [o.nothing_left for o in outcomes],
+        _texts(o.state for o in outcomes),
         worker_id,
     ]
     return await _statuses(connection, _SNOOZE, values, worker_id, outcomes)
@@ -283,7 +326,7 @@ def _array(categories: Sequence[str] | None) -> list[str] | None:
     return list(categories) if categories else None
 
 
-def _names(outcomes: Sequence[Completed | Stored | Failed | Snoozed | Released | Progressed]) -> tuple[str, str]:
+def _names(outcomes: Sequence[Outcome | Progressed]) -> tuple[str, str]:
     """The ids and the attempts, as arrays."""
     held: list[Held] = [o.held for o in outcomes]
     return _integers(h.id for h in held), _integers(h.attempt for h in held)
@@ -330,7 +373,12 @@ async def _statuses(
     else:
         report = report.format(first="true")
     cursor = await connection.execute(report, values)
-    return {row[0]: row[2] for row in await cursor.fetchall() if row[2] is not None}
+    return _new_statuses(await cursor.fetchall())
+
+
+def _new_statuses(rows: Sequence[TupleRow]) -> dict[int, str]:
+    """By id, the new statuses that a report has given, of those that counted."""
+    return {row[0]: row[2] for row in rows if row[2] is not None}
 
 
 async def _ids(connection: Connection, query: str, values: Sequence[Any]) -> list[int]:
