@@ -75,6 +75,11 @@ COMMENT ON COLUMN public.content_generation_tasks.gate IS
 COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it entered that gate.';
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS
     'What the handler of the latest attempt says of its progress.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_count IS
+    'Revisions of its content asked for so far, since checks of it failed; no retry is charged for them.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_note IS
+    'What the next attempt is to change in the content: the checks that failed, one a line, or a reviewer''s note; NULL '
+    'once completed.';
 COMMENT ON COLUMN public.content_generation_tasks.handler_state IS
     'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
 

@@ -92,6 +92,27 @@ $$;
 
 COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running and its monthly_budget; NULL: any number.';
 
+-- Name: add_error(jsonb, integer, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN jsonb_array_length(add_error.attempt_errors) >= 20
+                THEN add_error.attempt_errors - 0 ELSE add_error.attempt_errors END
+        || jsonb_build_object(
+            'attempt', add_error.attempt,
+            'at', clock_timestamp(),
+            'worker_id', add_error.worker_id,
+            'error_class', contentq.shorten(add_error.error_class, 200),
+            'message', contentq.shorten(add_error.message, 1000)
+        );
+$$;
+
+-- Name: FUNCTION add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text) IS 'Internal: the attempt_errors of a task with one more failure; the last 20 are kept.';
+
 -- Name: add_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.add_gate(key text) RETURNS void
@@ -1338,6 +1359,8 @@ CREATE TABLE public.content_generation_tasks (
     attempt_errors jsonb DEFAULT '[]'::jsonb NOT NULL,
     progress real,
     progress_note text,
+    revision_count integer DEFAULT 0 NOT NULL,
+    revision_note text,
     gate text,
     gate_entered_at timestamp with time zone,
     handler_state jsonb,
@@ -1353,6 +1376,7 @@ CREATE TABLE public.content_generation_tasks (
     CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= '0'::real) AND (progress <= '1'::real))),
     CONSTRAINT content_generation_tasks_result_check CHECK (((result IS NULL) OR ((result)::jsonb IS NOT NULL))),
     CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
+    CONSTRAINT content_generation_tasks_revision_count_check CHECK ((revision_count >= 0)),
     CONSTRAINT content_generation_tasks_started_at_check CHECK ((isfinite(started_at) AND (((status)::text <> 'processing'::text) OR (started_at IS NOT NULL)))),
     CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[]))),
     CONSTRAINT content_generation_tasks_submitted_at_check CHECK (isfinite(submitted_at)),
@@ -1479,6 +1503,14 @@ COMMENT ON COLUMN public.content_generation_tasks.progress IS 'How far the lates
 -- Name: COLUMN content_generation_tasks.progress_note; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS 'What the handler of the latest attempt says of its progress.';
+
+-- Name: COLUMN content_generation_tasks.revision_count; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.revision_count IS 'Revisions of its content asked for so far, since checks of it failed; no retry is charged for them.';
+
+-- Name: COLUMN content_generation_tasks.revision_note; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.revision_note IS 'What the next attempt is to change in the content: the checks that failed, one a line, or a reviewer''s note; NULL once completed.';
 
 -- Name: COLUMN content_generation_tasks.gate; Type: COMMENT; Schema: public; Owner: -
 
@@ -1782,6 +1814,7 @@ BEGIN
             result = r.result::json,
             content_id = coalesce(r.content_id, t.content_id),
             error_message = NULL,
+            revision_note = NULL,
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r
@@ -5581,15 +5614,9 @@ BEGIN
                                  AND record_failure.delay > interval '0'
                             THEN clock_timestamp() + record_failure.delay END,
         error_message = CASE WHEN record_failure.is_charged THEN kept_message ELSE t.error_message END,
-        attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
-                              THEN t.attempt_errors - 0 ELSE t.attempt_errors END
-            || jsonb_build_object(
-                'attempt', t.attempt,
-                'at', clock_timestamp(),
-                'worker_id', t.worker_id,
-                'error_class', contentq.shorten(record_failure.error_class, 200),
-                'message', contentq.shorten(full_message, 1000)
-            ),
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, record_failure.error_class, full_message
+        ),
         handler_state = CASE WHEN record_failure.state IS NULL THEN t.handler_state
                              ELSE nullif(record_failure.state, '{}') END,
         worker_id = NULL,
@@ -5660,11 +5687,12 @@ BEGIN
     IF NEW.status <> 'pending'
         OR NEW.attempt <> 0
         OR NEW.retry_count <> 0
+        OR NEW.revision_count <> 0
         OR NEW.attempt_errors <> '[]'
         OR num_nonnulls(
             NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
             NEW.progress, NEW.progress_note, NEW.gate, NEW.gate_entered_at, NEW.handler_state,
-            NEW.error_message, NEW.result
+            NEW.error_message, NEW.result, NEW.revision_note
         ) > 0
         OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
         OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
@@ -5689,7 +5717,9 @@ BEGIN
                 CASE WHEN NEW.handler_state IS NOT NULL THEN 'handler_state' END,
                 CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
                 CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
-                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
+                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END,
+                CASE WHEN NEW.revision_count <> 0 THEN 'revision_count' END,
+                CASE WHEN NEW.revision_note IS NOT NULL THEN 'revision_note' END
             ],
             NULL
         );
@@ -6020,11 +6050,13 @@ BEGIN
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
         retry_count = 0,
+        revision_count = 0,
         scheduled_at = NULL,
         completed_at = NULL,
         timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
         cancel_requested_at = NULL,
         error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
+        revision_note = coalesce(contentq.shorten(requeue.note, 8000), t.revision_note),
         updated_at = CURRENT_TIMESTAMP
     WHERE t.task_id = requeue.task_id
       AND (t.status IN ('failed', 'timeout')
@@ -6182,6 +6214,105 @@ $$;
 -- Name: FUNCTION rescue_silent(unheard_since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) IS 'Internal: takes tasks back from workers that were not heard since then; returns how many.';
+
+-- Name: revise(bigint, bigint, integer, text, text, text, integer, text, integer, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text DEFAULT NULL::text, body text DEFAULT NULL::text, word_count integer DEFAULT NULL::integer, extra text DEFAULT NULL::text, max_revisions integer DEFAULT 2, keep_for_review boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    full_message constant text := coalesce(nullif(btrim(revise.message, E' \n\r\t'), ''), 'no message was given');
+    kept_message constant text := contentq.shorten(full_message, 8000);
+    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    title_length constant integer := (
+        SELECT nullif(a.atttypmod, -1) - 4
+        FROM pg_attribute AS a
+        WHERE a.attrelid = 'public.contents'::regclass
+          AND a.attname = 'title'
+    );
+    task public.content_generation_tasks;
+    is_last boolean;
+    is_kept boolean;
+    draft_id bigint;
+    new_status text;
+BEGIN
+    IF NOT contentq.is_own_worker(revise.worker_id) THEN
+        RETURN NULL;
+    END IF;
+    IF json_typeof(revise.extra::json) <> 'object' THEN
+        RAISE EXCEPTION 'extra must be a JSON object'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+    IF revise.extra IS NOT NULL THEN
+        PERFORM contentq.record_usage(
+            revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt], ARRAY[revise.extra]
+        );
+    END IF;
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt])) THEN
+        RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = revise.id);
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = revise.id
+      AND t.attempt = revise.attempt
+      AND contentq.is_held(t.status, t.worker_id, revise.worker_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    is_last := task.revision_count >= coalesce(revise.max_revisions, 2);
+    is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
+
+    IF revise.body IS NOT NULL THEN
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        VALUES (
+            task.account_id, coalesce(left(revise.title, title_length), revise.title), revise.body,
+            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END
+        )
+        RETURNING contents.id INTO draft_id;
+        IF draft_id IS NULL THEN
+            RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+                USING ERRCODE = 'triggered_action_exception';
+        END IF;
+    END IF;
+
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN is_kept THEN 'completed' WHEN is_last THEN 'failed' ELSE 'pending' END,
+        revision_count = CASE WHEN is_last THEN t.revision_count ELSE t.revision_count + 1 END,
+        scheduled_at = NULL,
+        completed_at = CASE WHEN is_kept THEN clock_timestamp() ELSE t.completed_at END,
+        result = CASE WHEN is_kept THEN (
+            format('{"success": true, "content_id": %s, "word_count": %s, "failed_checks": %s',
+                   draft_id, coalesce(revise.word_count, 0), to_json(string_to_array(kept_message, E'\n')))
+            || coalesce(', ' || nullif(btrim(substr(btrim(revise.extra, E' \n\r\t'), 2), E' \n\r\t'), '}'), '}')
+        )::json ELSE t.result END,
+        content_id = coalesce(draft_id, t.content_id),
+        error_message = CASE WHEN NOT is_kept THEN kept_message END,
+        revision_note = CASE WHEN NOT is_kept THEN kept_message END,
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, 'CheckFailed', full_message
+        ),
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = task.id
+    RETURNING t.status INTO new_status;
+
+    IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
+        PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
+    END IF;
+    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
+    RETURN new_status;
+END;
+$$;
+
+-- Name: FUNCTION revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean) IS 'Reports that checks of a draft failed: keeps it as rejected content and puts the task back to pending for a revision, no retry charged; after max_revisions failed, or completed with content that waits for its review (keep_for_review). Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
 
 -- Name: revoked_attempts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6425,7 +6556,7 @@ BEGIN
             THEN snooze.resume_at + 0.2 * random() * (snooze.resume_at - now_)
             ELSE now_ + (1 + 0.2 * random())
                         * least(interval '1 minute',
-                                interval '1 second' * power(2, least(t.attempt - t.retry_count - 1, 10)))
+                                interval '1 second' * power(2, least(t.attempt - t.retry_count - t.revision_count - 1, 10)))
         END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         handler_state = CASE WHEN snooze.state IS NULL THEN t.handler_state ELSE nullif(snooze.state, '{}') END,
@@ -6626,6 +6757,7 @@ BEGIN
         )::json,
         content_id = r.content_id,
         error_message = NULL,
+        revision_note = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
@@ -7738,7 +7870,9 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
     attempt_errors,
     progress,
     progress_note,
-    handler_state
+    handler_state,
+    revision_count,
+    revision_note
    FROM public.content_generation_tasks t;
 
 -- Name: VIEW tasks; Type: COMMENT; Schema: contentq; Owner: -

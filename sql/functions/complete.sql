@@ -56,6 +56,7 @@ BEGIN
             result = r.result::json,
             content_id = coalesce(r.content_id, t.content_id),
             error_message = NULL,
+            revision_note = NULL,
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r

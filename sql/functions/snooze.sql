@@ -49,7 +49,7 @@ BEGIN
             THEN snooze.resume_at + 0.2 * random() * (snooze.resume_at - now_)
             ELSE now_ + (1 + 0.2 * random())
                         * least(interval '1 minute',
-                                interval '1 second' * power(2, least(t.attempt - t.retry_count - 1, 10)))
+                                interval '1 second' * power(2, least(t.attempt - t.retry_count - t.revision_count - 1, 10)))
         END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         handler_state = CASE WHEN snooze.state IS NULL THEN t.handler_state ELSE nullif(snooze.state, '{}') END,

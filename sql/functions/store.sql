@@ -101,6 +101,7 @@ BEGIN
         )::json,
         content_id = r.content_id,
         error_message = NULL,
+        revision_note = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)

@@ -84,6 +84,8 @@ INSERT INTO contentq.needed_columns (tab, col, typ, rule, kinds, min_length, is_
     ('content_generation_tasks', 'attempt_errors', 'jsonb', 'NOT NULL DEFAULT ''[]''', '{jsonb}', NULL, false),
     ('content_generation_tasks', 'progress', 'real', '', '{float4}', NULL, false),
     ('content_generation_tasks', 'progress_note', 'text', '', '{text}', NULL, false),
+    ('content_generation_tasks', 'revision_count', 'integer', 'NOT NULL DEFAULT 0', '{int4}', NULL, false),
+    ('content_generation_tasks', 'revision_note', 'text', '', '{text}', NULL, false),
     ('content_generation_tasks', 'gate', 'text', '', '{text}', NULL, false),
     ('content_generation_tasks', 'gate_entered_at', 'timestamptz', '', '{timestamptz}', NULL, false),
     ('content_generation_tasks', 'handler_state', 'jsonb', '', '{jsonb}', NULL, false);
@@ -138,6 +140,7 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
      'CHECK (jsonb_typeof(attempt_errors) = ''array'' AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')',
      true),
     ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true),
+    ('content_generation_tasks', 'revision_count', 'check', 'CHECK (revision_count >= 0)', true),
     ('content_generation_tasks', 'gate_entered_at', 'check', 'CHECK (isfinite(gate_entered_at))', true),
     -- A claim hands it out with up to a thousand tasks.
     ('content_generation_tasks', 'handler_state', 'check',
@@ -443,7 +446,8 @@ BEGIN
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'completed_at' AND NOT attisdropped) THEN 'status' END,
                  'status completed and no column completed_at (add it as timestamptz, and fill it)',
-                 'status = ''completed''')
+                 'status = ''completed'''),
+                (23, 'revision_count', 'a negative revision_count', 'revision_count < 0')
             ) AS r (position, col, what, condition)
             JOIN pg_attribute AS a
                 ON a.attrelid = to_regclass('public.content_generation_tasks')

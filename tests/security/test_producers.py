@@ -41,6 +41,8 @@ FORGED = {
     "error_message": "the answer was cut off",
     "result": '{"cost": 5}',
     "attempt_errors": '[{"message": "no"}]',
+    "revision_count": 2,
+    "revision_note": "leave out the disclaimer",
 }
 """What an attacker would have in each column that is not for a producer to set."""
 
@@ -287,6 +289,7 @@ def test_mapper_that_names_every_column_passes(owner: Queue, mapper: Queue) -> N
         "attempt": 0,
         "auto_approve": True,
         "attempt_errors": "[]",
+        "revision_count": 0,
         "submitted_at": clock,
         "created_at": clock,
         "updated_at": clock,

@@ -192,6 +192,22 @@ class Queue:
         assert status is None or isinstance(status, str)
         return status
 
+    def revise(
+        self,
+        task: Held,
+        message: str | None = "it is too short",
+        draft: tuple[str | None, str | None, int | None] | None = ("Title", "two words", 2),
+        extra: str | None = None,
+        max_revisions: int | None = 2,
+        keep_for_review: bool | None = False,
+    ) -> str | None:
+        """Reports that checks of a draft (title, body, word_count) failed; returns the new status."""
+        query = "SELECT contentq.revise(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        values = (message, *(draft or (None, None, None)), extra, max_revisions, keep_for_review)
+        status = self.value(query, task.worker, task.id, task.attempt, *values)
+        assert status is None or isinstance(status, str)
+        return status
+
     def snooze(self, task: Held, delay: str = "1 hour", message: str | None = None) -> bool:
         """Puts a task off for a while; returns whether it counted."""
         query = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + %s::interval, %s)"

@@ -17,6 +17,7 @@ from contentq.autogenerate import alembic_filter
 from contentq.content import GeneratedContent, PreviousContent, count_words
 from contentq.engine.context import Context, ThreadContext
 from contentq.errors import (
+    CheckFailed,
     ContentQueueError,
     HandlerError,
     InputRefused,
@@ -32,6 +33,7 @@ from contentq.task import NewTask, Status, Task
 from contentq.version import __version__
 
 __all__ = [
+    "CheckFailed",
     "ContentQueueError",
     "Context",
     "GeneratedContent",

@@ -14,6 +14,7 @@ import psycopg
 from contentq.database.database import Database
 from contentq.engine.database_errors import is_outage, one_line
 from contentq.engine.options import WorkerOptions
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.results import error_text, left_gate_of
 from contentq.engine.timings import Timings
@@ -51,8 +52,8 @@ class _Request:
 class GateKeeper:
     """Asks the database for all tasks of a worker. Those that ask during a statement share the next."""
 
-    def __init__(self, database: Database, options: WorkerOptions, timings: Timings) -> None:
-        self._link = ReconnectingConnection(database, "gates", timings, prepare=True)
+    def __init__(self, database: Database, options: WorkerOptions, timings: Timings, outages: OutageLog) -> None:
+        self._link = ReconnectingConnection(database, "gates", timings, outages, prepare=True)
         self.loop = asyncio.get_running_loop()
         self.has_several = options.gates is not None
         """Whether tasks enter gates; with one gate, or none, their claim has decided."""

@@ -17,10 +17,10 @@ from contentq.engine.context import Context, ThreadContext
 from contentq.engine.execution import Execution, Phase, Stop
 from contentq.engine.gates import AttemptGates, GateKeeper
 from contentq.engine.reporter import Reporter
-from contentq.engine.results import failure_of, judge, outcome_of
+from contentq.engine.results import failure_of, judge, judge_checks, outcome_of
 from contentq.engine.threads import HandlerThreads
 from contentq.engine.timings import Timings
-from contentq.errors import HandlerError
+from contentq.errors import CheckFailed, HandlerError
 from contentq.handlers.loading import Handlers
 from contentq.queue.outcomes import Held, Outcome
 from contentq.task import Task
@@ -191,7 +191,11 @@ class Runner:
             return execution.outcome_of_stop()
         execution.phase = Phase.RUNNING
         try:
-            return await judge(execution.held, await execution.handler.call(execution.task, execution.context))
+            try:
+                value = await execution.handler.call(execution.task, execution.context)
+            except CheckFailed as error:
+                return await judge_checks(execution.held, error)
+            return await judge(execution.held, value)
         except BaseException as error:
             return self._outcome_of_error(execution, error)
         finally:

@@ -14,7 +14,18 @@ from psycopg.rows import TupleRow
 from contentq.content import PreviousContent
 from contentq.errors import ContentQueueError
 from contentq.queue.claimed import CLAIMED, task_of
-from contentq.queue.outcomes import Completed, Failed, Held, LeftGate, Progressed, Released, Snoozed, Stored
+from contentq.queue.outcomes import (
+    Completed,
+    Failed,
+    Held,
+    LeftGate,
+    Outcome,
+    Progressed,
+    Released,
+    Revised,
+    Snoozed,
+    Stored,
+)
 from contentq.task import Task
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -63,6 +74,14 @@ _FAIL = """
                 %s::jsonb[])
         AS r (id, attempt, message, permanent, retry_after, error_class, unanswered, state)
     WHERE {first}
+    ORDER BY r.id"""
+_REVISE = """
+    SELECT r.id, r.attempt,
+           contentq.revise(%s, r.id, r.attempt, r.message, r.title, r.body, r.word_count, r.extra, r.max_revisions,
+                           r.keep_for_review)
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::text[],
+                %s::integer[], %s::boolean[])
+        AS r (id, attempt, message, title, body, word_count, extra, max_revisions, keep_for_review)
     ORDER BY r.id"""
 _SNOOZE = """
     SELECT r.id, r.attempt, 'pending'
@@ -270,6 +289,26 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
     return await _statuses(connection, _FAIL, values, worker_id, outcomes)
 
 
+async def revise(connection: Connection, worker_id: int, outcomes: Sequence[Revised]) -> dict[int, str]:
+    """Reports drafts whose checks failed; returns the new status of each task whose report counted."""
+    ids, attempts = _names(outcomes)
+    drafts = [o.draft for o in outcomes]
+    values = [
+        worker_id,
+        ids,
+        attempts,
+        _texts(o.message for o in outcomes),
+        _texts(None if draft is None else draft.title for draft in drafts),
+        _texts(None if draft is None else draft.body for draft in drafts),
+        [None if draft is None else draft.word_count for draft in drafts],
+        _texts(o.extra for o in outcomes),
+        _integers(o.max_revisions for o in outcomes),
+        [o.keep_for_review for o in outcomes],
+    ]
+    cursor = await connection.execute(_REVISE, values)
+    return _new_statuses(await cursor.fetchall())
+
+
 async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoozed]) -> dict[int, str]:
     """Puts tasks back to pending for a while, nothing charged; returns the new status of each that counted."""
     ids, attempts = _names(outcomes)
@@ -332,7 +371,7 @@ def _array(texts: Sequence[str] | None) -> list[str] | None:
     return list(texts) if texts else None
 
 
-def _names(outcomes: Sequence[Completed | Stored | Failed | Snoozed | Released | Progressed]) -> tuple[str, str]:
+def _names(outcomes: Sequence[Outcome | Progressed]) -> tuple[str, str]:
     """The ids and the attempts, as arrays."""
     held: list[Held] = [o.held for o in outcomes]
     return _integers(h.id for h in held), _integers(h.attempt for h in held)
@@ -379,7 +418,12 @@ async def _statuses(
     else:
         report = report.format(first="true")
     cursor = await connection.execute(report, values)
-    return {row[0]: row[2] for row in await cursor.fetchall() if row[2] is not None}
+    return _new_statuses(await cursor.fetchall())
+
+
+def _new_statuses(rows: Sequence[TupleRow]) -> dict[int, str]:
+    """By id, the new statuses that a report has given, of those that counted."""
+    return {row[0]: row[2] for row in rows if row[2] is not None}
 
 
 async def _ids(connection: Connection, query: str, values: Sequence[Any]) -> list[int]:

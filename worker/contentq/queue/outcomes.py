@@ -65,6 +65,22 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Revised:
+    """Checks of what the handler has produced failed: message says which, one a line, and draft is kept.
+
+    draft: None when there is none. extra: as in Stored, with what the attempt has cost. max_revisions: how often
+    the task goes back for this. keep_for_review: the last draft completes it, and waits for its review.
+    """
+
+    held: Held
+    message: str
+    draft: Stored | None
+    extra: str | None
+    max_revisions: int
+    keep_for_review: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Snoozed:
     """The task is to be claimed again after a delay, with no retry charged.
 
@@ -139,4 +155,4 @@ class Progressed:
     note: str | None
 
 
-Outcome = Completed | Stored | Failed | Snoozed | Released
+Outcome = Completed | Stored | Failed | Revised | Snoozed | Released
