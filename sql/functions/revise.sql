@@ -112,7 +112,7 @@ BEGIN
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
     END IF;
-    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at);
+    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     RETURN new_status;
 END;
 $$;

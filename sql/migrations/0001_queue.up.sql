@@ -433,16 +433,16 @@ BEGIN
                  CASE WHEN to_regclass('public.accounts') IS NULL THEN 'account_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = t.account_id) '
                            'AND account_id IS NOT NULL' END),
-                (20, 'content_id', 'a content_id that no content has',
+                (22, 'content_id', 'a content_id that no content has',
                  CASE WHEN to_regclass('public.contents') IS NULL THEN 'content_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.contents AS c WHERE c.id = t.content_id) '
                            'AND content_id IS NOT NULL' END),
-                (21, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
+                (23, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'started_at' AND NOT attisdropped) THEN 'status' END,
                  'status processing and no column started_at (add it as timestamptz, and fill it)',
                  'status = ''processing'''),
-                (22, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
+                (24, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'completed_at' AND NOT attisdropped) THEN 'status' END,
                  'status completed and no column completed_at (add it as timestamptz, and fill it)',
