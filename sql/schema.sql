@@ -1864,6 +1864,27 @@ $$;
 
 COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more; what it runs may still end.';
 
+-- Name: earlier_content(bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
+        FROM public.contents AS c
+        WHERE c.id = earlier_content.content_id
+          AND c.account_id + 0 = earlier_content.account_id
+    );
+END;
+$$;
+
+-- Name: FUNCTION earlier_content(content_id bigint, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) IS 'Internal: what an earlier attempt at a task has produced, also when it was committed after the claim had begun.';
+
 -- Name: end_cancelled_or_overdue(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]) RETURNS SETOF bigint
