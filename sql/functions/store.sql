@@ -120,7 +120,7 @@ BEGIN
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
-    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens);
+    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens, held_ids, held_extras);
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);

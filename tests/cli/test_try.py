@@ -23,7 +23,7 @@ import time
 from functools import partial
 
 from contentq import (
-    CheckFailed, GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, TemporaryError
+    CheckFailed, GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, Snooze, TemporaryError
 )
 
 TOLD = ("topic", "keyword_list", "category", "requirements", "tone") + (
@@ -67,6 +67,7 @@ def by_topic(task, context):
         "later": TemporaryError("busy", retry_after=90),
         "provider": ProviderUnavailable("503"),
         "limited": RateLimited("429", retry_after=20),
+        "snoozed": Snooze("its source is not ready", delay=7200),
         "unexpected": KeyError("choices"),
         "leaves": SystemExit(3),
         "checked": CheckFailed(
@@ -77,6 +78,10 @@ def by_topic(task, context):
             "too short", draft=GeneratedContent("Tea", "Two words"), max_revisions=0, keep_for_review=True
         ),
     }[task.topic]
+
+
+async def keeps(task, context):
+    raise Snooze("next page", delay=60, state={"page": context.state.get("page", 0) + 1})
 
 
 async def unstorable(task, context):
@@ -342,6 +347,7 @@ def test_json_holds_everything(attempt: Run) -> None:
         ("limited", [], "snoozed for 20 s: 429"),
         ("limited", ["--max-retries", "0"], "snoozed for 20 s: 429"),
         ("last", [], "failed, as no revision is left: too short"),
+        ("snoozed", ["--max-retries", "0"], "snoozed for 7200 s: its source is not ready"),
     ],
 )
 def test_what_it_raises_is_shown_as_what_becomes_of_the_task(
@@ -371,6 +377,18 @@ def test_last_draft_that_a_reviewer_gets_is_not_shown_as_completed(attempt: Run)
 
     assert shown.code == 1
     assert json.loads(shown.out)["outcome"] == "for review"
+
+
+def test_state_is_given_and_what_would_be_kept_is_shown(attempt: Run) -> None:
+    shown = attempt("keeps", "--state", '{"page": 2}')
+
+    assert without_time(shown.err) == (
+        'The task would be snoozed for 60 s: next page\nThe next attempt would find {"page": 3}'
+    )
+    assert json.loads(attempt("keeps", "--json").out)["state"] == {"page": 1}
+    refused = attempt("keeps", "--state", "[1]")
+    assert refused.code == 2
+    assert "it must be a JSON object" in refused.err
 
 
 def test_json_of_an_error_says_what_it_is_and_what_it_has_cost(attempt: Run) -> None:

@@ -21,6 +21,7 @@ from contentq.errors import (
     HandlerUnusable,
     PermanentError,
     RateLimited,
+    Snooze,
     TemporaryError,
 )
 from contentq.handlers.commands import handler as command
@@ -85,8 +86,19 @@ def test_program_reads_the_task_as_one_object_on_one_line(script: Script) -> Non
         "timeout_at": "2026-01-01T01:00:00+00:00",
         "auto_approve": False,
         "previous_error": "busy",
+        "state": {},
         "previous_content": {"id": 7, "title": "T", "body": "B\n", "word_count": 1, "review_status": "rejected"},
     }
+
+
+def test_program_puts_its_task_off_and_finds_what_it_has_kept(script: Script) -> None:
+    text = """printf '{"snooze": 7200, "state": {"job": "j1"}, "cost": 2}'; echo waiting >&2; exit 75"""
+
+    snooze = error(script(text), Snooze)
+
+    assert (str(snooze), snooze.delay, snooze.state) == ("waiting", timedelta(hours=2), {"job": "j1"})
+    assert snooze.usage == {"cost": 2}
+    assert run(CommandHandler([script("cat")]), task(handler_state='{"job": "j1"}'))["state"] == {"job": "j1"}
 
 
 def test_what_is_not_known_is_null(script: Script) -> None:

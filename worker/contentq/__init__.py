@@ -25,6 +25,7 @@ from contentq.errors import (
     ProviderUnavailable,
     RateLimited,
     SchemaMismatch,
+    Snooze,
     TemporaryError,
 )
 from contentq.task import NewTask, Status, Task
@@ -43,6 +44,7 @@ __all__ = [
     "ProviderUnavailable",
     "RateLimited",
     "SchemaMismatch",
+    "Snooze",
     "Status",
     "Task",
     "TemporaryError",

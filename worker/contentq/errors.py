@@ -93,11 +93,20 @@ class HandlerError(ContentQueueError):
 
     usage: what the attempt has cost all the same; its members model, prompt_tokens, completion_tokens and cost are
     added to the usage of the task's account.
+    state: what the next attempt finds as context.state, a JSON object of up to 8192 bytes; None leaves what is
+    there, an empty one removes it. It is kept until the task ends.
     """
 
-    def __init__(self, message: str = "", *, usage: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.usage = dict(usage) if usage else None
+        self.state = state
 
 
 class TemporaryError(HandlerError):
@@ -113,8 +122,9 @@ class TemporaryError(HandlerError):
         *,
         retry_after: float | str | timedelta | None = None,
         usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, usage=usage)
+        super().__init__(message, usage=usage, state=state)
         self.retry_after = as_timedelta(retry_after)
 
 
@@ -176,11 +186,46 @@ class RateLimited(HandlerError):
         gate: str | None = None,
         nothing_left: bool = False,
         usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, usage=usage)
+        super().__init__(message, usage=usage, state=state)
         self.retry_after = as_timedelta(retry_after)
         self.gate = gate
         self.nothing_left = nothing_left
+
+
+class Snooze(HandlerError):
+    """The attempt cannot go on now, and it is nobody's fault: the task is put off, and no retry is charged.
+
+    delay: seconds, or a timedelta, until the task may be claimed again, by the database's clock; none at all lets
+    contentq choose, a second at first and longer each time. No gate hears of it. The attribute is a timedelta.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        delay: float | timedelta,
+        usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, usage=usage, state=state)
+        self.delay = _own_delay(delay)
+
+
+def _own_delay(delay: float | timedelta) -> timedelta:
+    """A delay that is the handler's own, and kept up to LONGEST_DELAY. Raises ValueError for what is no delay."""
+    if not isinstance(delay, timedelta):
+        try:
+            seconds = float(delay)
+        except OverflowError:  # an integer of more than 300 digits
+            seconds = math.inf if delay > 0 else 0.0
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if math.isnan(seconds):
+            raise ValueError(f"delay must be seconds (a number) or a timedelta, not {repr(delay)[:100]}")
+        delay = timedelta(seconds=min(max(seconds, 0.0), LONGEST_DELAY))
+    return min(max(delay, timedelta(0)), timedelta(seconds=LONGEST_DELAY))
 
 
 def as_timedelta(seconds: float | str | timedelta | None) -> timedelta | None:

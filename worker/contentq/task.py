@@ -46,6 +46,8 @@ class Task(NamedTuple):
     content_id: int | None
     error_message: str | None
     revision_note: str | None
+    handler_state: str | None
+    """What an attempt before this one has kept (Snooze), as JSON; read it as context.state."""
     seconds_left: float | None
     """Seconds from the claim to the deadline, by the database's clock; None without a deadline."""
 
@@ -243,6 +245,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("updated_at", _TIME, is_listed=False),
     Column("progress", "real"),
     Column("progress_note", "text"),
+    Column("gate", "text"),
+    Column("gate_entered_at", _TIME, is_listed=False),
+    Column("handler_state", "jsonb", is_listed=False),
     Column("error_message", "text"),
     Column("revision_note", "text"),
     Column("result", "json", is_listed=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -53,6 +54,19 @@ def _text_options(command: F) -> F:
     return command
 
 
+def _object(_context: click.Context, _parameter: click.Parameter, given: str | None) -> dict[str, Any] | None:
+    """The JSON object that an option is. Raises BadParameter when it is none."""
+    if given is None:
+        return None
+    try:
+        value = json.loads(given)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise click.BadParameter('it must be a JSON object, such as {"page": 2}')
+    return value
+
+
 @click.command("try")
 @handler_options
 @_text_options
@@ -79,6 +93,12 @@ def _text_options(command: F) -> F:
     "--previous-error",
     metavar="TEXT",
     help="Why the attempt before failed, or what to change in its content: context.previous_error.",
+)
+@click.option(
+    "--state",
+    callback=_object,
+    metavar="JSON",
+    help="What an attempt before has kept: context.state, a JSON object.",
 )
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
 @json_option

@@ -26,11 +26,14 @@ class Verdict:
         self._result: Any = None
         self._retry_after: float | None = None
         self._message = ""
+        self._state: Any = None
         error, outcome = trial.error, trial.outcome
         self._is_unexpected = error is not None and not isinstance(error, HandlerError)
         usage: Any = None
         if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
             usage = json.loads(outcome.usage)
+        if isinstance(outcome, Failed | Snoozed) and outcome.state is not None:
+            self._state = json.loads(outcome.state)
         if isinstance(outcome, Completed):
             self._word = "completed"
             self._result = usage = json.loads(outcome.result)
@@ -107,11 +110,16 @@ class Verdict:
                 "retry_after": self._retry_after,
                 "usage": self._usage or None,
             }
+            if self._state is not None:
+                what["state"] = self._state
         print_json({"outcome": self._word, **what, "seconds": round(self._trial.seconds, 3)})
 
     def _print_what_went_wrong(self) -> None:
         self._print_traceback()
-        print_message(f"The task would be {self._effect}: {self._message}", err=True)
+        said = f": {self._message}" if self._message else ""
+        print_message(f"The task would be {self._effect}{said}", err=True)
+        if self._state is not None:
+            print_message(f"The next attempt would find {json.dumps(self._state, ensure_ascii=False)}", err=True)
         if self._trial.goes_on:
             print_line("The handler is still running, and is left; in a worker it would keep its slot.", err=True)
 

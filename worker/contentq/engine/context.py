@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -44,6 +46,11 @@ class _Attempt:
     def previous_error(self) -> str | None:
         """Why the attempt before this one failed; None when it is the first, or when none has failed."""
         return self.task.error_message
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What an attempt before this one has kept (Snooze); empty when there is nothing."""
+        return {} if self.task.handler_state is None else dict(json.loads(self.task.handler_state))
 
     def progress(self, fraction: float | None = None, note: str | None = None) -> None:
         """Shows how far the work is: the fraction done, from 0 to 1, and a note of a line or two.

@@ -19,6 +19,7 @@ import psycopg
 from contentq.database.database import Database
 from contentq.engine.database_errors import is_out_of_reach, is_outage, is_refusal, is_unknown, one_line
 from contentq.engine.options import WorkerOptions
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.progress import ProgressNotes
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.results import refusal, refusal_by_database
@@ -57,8 +58,9 @@ class Reporter:
         options: WorkerOptions,
         answered: Callable[[Outcome, str | None], None],
         timings: Timings,
+        outages: OutageLog,
     ) -> None:
-        self._link = ReconnectingConnection(database, "report", timings, prepare=True)
+        self._link = ReconnectingConnection(database, "report", timings, outages, prepare=True)
         self._options = options
         self.answered = answered
         self._timings = timings
@@ -79,7 +81,7 @@ class Reporter:
 
     def add_ended(self, outcome: Outcome) -> None:
         """An attempt has ended with this outcome."""
-        if isinstance(outcome, Snoozed):
+        if isinstance(outcome, Snoozed) and outcome.is_refusal:
             gate = (outcome.refused_by or self._options.gate) if self._options.tells_gates else None
             outcome = replace(outcome, refused_by=gate)
         self._waiting.append(outcome)

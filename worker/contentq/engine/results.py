@@ -25,6 +25,7 @@ from contentq.errors import (
     PermanentError,
     ProviderUnavailable,
     RateLimited,
+    Snooze,
     as_timedelta,
 )
 from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Revised, Snoozed, Stored
@@ -52,6 +53,9 @@ MOST_WORDS = 2_147_483_647
 
 LARGEST = 256_000_000
 """Bytes of a result or a text; PostgreSQL's own limits: 268 MB for what jsonb can hold, 1 GB for a message."""
+
+LARGEST_STATE = 8192
+"""Bytes of what a handler keeps for the next attempt; the constraint of handler_state says the same."""
 
 MESSAGE_LENGTH = 7_500
 """Characters of an unexpected error's text that are kept, so that its place in the code is kept as well."""
@@ -115,6 +119,11 @@ async def judge_checks(held: Held, error: CheckFailed) -> Outcome:
 def failure_of(held: Held, error: BaseException) -> Outcome:
     """The outcome of a handler that raised this error (spec.md section 5)."""
     name, text = type(error).__name__, error_text(error)
+    try:
+        state = _state(error) if isinstance(error, HandlerError) else None
+    except ValueError as problem:
+        said = f"{name} cannot be reported: its state {problem}"
+        return refusal(held, f"{said}; its message: {text}" if text else said, _usage(held, error))
     if isinstance(error, CheckFailed):
         return _outcome_of_checks(held, error, text or name)
     if isinstance(error, RateLimited):
@@ -124,8 +133,11 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             _delay(error) or None,  # for no time at all is as good as nothing said
             refused_by=_gate(held, error),
             nothing_left=getattr(error, "nothing_left", False) is True,
+            state=state,
             usage=_usage(held, error),
         )
+    if isinstance(error, Snooze):
+        return Snoozed(held, text, _own_delay(error), is_refusal=False, state=state, usage=_usage(held, error))
     if isinstance(error, HandlerError):
         return Failed(
             held,
@@ -135,6 +147,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             retry_after=_delay(error),
             unanswered=isinstance(error, ProviderUnavailable),
             usage=_usage(held, error),
+            state=state,
         )
     said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
     cut = f" ... (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
@@ -186,6 +199,26 @@ def _delay(error: BaseException) -> timedelta | None:
         return as_timedelta(getattr(error, "retry_after", None))
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _state(error: HandlerError) -> str | None:
+    """What an error keeps for the next attempt, as JSON. Raises ValueError for what is no small object."""
+    state = getattr(error, "state", None)
+    if state is None:
+        return None
+    try:
+        kept = _as_json(dict(state))
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise ValueError(f"cannot be kept as JSON: {error_text(problem)}") from None
+    if (size := len(kept.encode())) > LARGEST_STATE:
+        raise ValueError(f"has {size:,} bytes; at most {LARGEST_STATE:,} are kept")
+    return kept
+
+
+def _own_delay(error: Snooze) -> timedelta | None:
+    """How long a task is put off; None, which leaves it to contentq, for no time at all."""
+    delay = getattr(error, "delay", None)
+    return delay if isinstance(delay, timedelta) and delay > timedelta(0) else None
 
 
 def _usage(held: Held, error: BaseException) -> str | None:

@@ -18,6 +18,7 @@ from contentq.engine.held import HeldTasks
 from contentq.engine.leaving import Leaving
 from contentq.engine.loop_watch import LoopWatch
 from contentq.engine.options import WorkerOptions
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.registration import Registration
 from contentq.engine.reporter import Reporter
 from contentq.engine.runner import Runner
@@ -66,6 +67,7 @@ class Worker:
         self._registration = Registration()
         self._held = HeldTasks()
         self._wake_up = WakeUp()
+        self._outages = OutageLog(self._timings)
         self._tally = Tally(observer or Observer())
         self._stop_asked = asyncio.Event()
         self._stop_now = asyncio.Event()
@@ -180,7 +182,13 @@ class Worker:
 
     async def _leave(self) -> Ending:
         leaving = Leaving(
-            self._database, self._registration, self._runner, self._reporter, self._heartbeat, self._timings
+            self._database,
+            self._registration,
+            self._runner,
+            self._reporter,
+            self._heartbeat,
+            self._timings,
+            self._outages,
         )
         is_done = await leaving.leave(self._stop_now)
         return Ending.DONE if is_done and not self.counts.released else Ending.RELEASED
@@ -216,8 +224,8 @@ class Worker:
 
     def _assemble(self) -> None:
         """Makes the parts of the worker, for the event loop that runs now."""
-        database, options, timings = self._database, self._options, self._timings
-        self._reporter = Reporter(database, options, self._end_attempt, timings)
+        database, options, timings, outages = self._database, self._options, self._timings, self._outages
+        self._reporter = Reporter(database, options, self._end_attempt, timings, outages)
         self._runner = Runner(
             self._handlers,
             options.concurrency,
@@ -228,7 +236,7 @@ class Worker:
             claim_ahead=options.gate is None,
         )
         self._claimer = Claimer(
-            database, self._source, options, self._runner, self._reporter, self._wake_up, timings
+            database, self._source, options, self._runner, self._reporter, self._wake_up, timings, outages
         )
         self._watch = LoopWatch(self._runner.name_current, timings)
         self._heartbeat = Heartbeat(
@@ -245,4 +253,5 @@ class Worker:
             ),
             self._watch,
             timings,
+            outages,
         )

@@ -62,9 +62,11 @@ _STORE = """
 """These two are also called in handlers' transactions, whose search_path may find anyone's types."""
 _FAIL = """
     SELECT r.id, r.attempt,
-           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class, r.unanswered)
-    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[], %s::boolean[])
-        AS r (id, attempt, message, permanent, retry_after, error_class, unanswered)
+           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class, r.unanswered,
+                         r.state)
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[], %s::boolean[],
+                %s::jsonb[])
+        AS r (id, attempt, message, permanent, retry_after, error_class, unanswered, state)
     WHERE {first}
     ORDER BY r.id"""
 _REVISE = """
@@ -78,12 +80,13 @@ _REVISE = """
 _SNOOZE = """
     SELECT r.id, r.attempt, 'pending'
     FROM (SELECT *
-          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[], %s::text[], %s::boolean[])
-              AS u (id, attempt, delay, message, refused_by, nothing_left)
+          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[], %s::text[], %s::boolean[],
+                      %s::jsonb[])
+              AS u (id, attempt, delay, message, refused_by, nothing_left, state)
           ORDER BY u.id) AS r
     WHERE {first}
       AND contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message,
-                          r.refused_by, r.nothing_left)"""
+                          r.refused_by, r.nothing_left, r.state)"""
 _CHARGED = """
     WITH charged AS MATERIALIZED (
         SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])
@@ -254,6 +257,7 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
         [o.retry_after for o in outcomes],
         [o.error_class for o in outcomes],
         [o.unanswered for o in outcomes],
+        _texts(o.state for o in outcomes),
     ]
     return await _statuses(connection, _FAIL, values, worker_id, outcomes)
 
@@ -285,9 +289,10 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
         ids,
         attempts,
         [o.delay_left for o in outcomes],
-        [o.message for o in outcomes],
+        [o.message or None for o in outcomes],
         [o.refused_by for o in outcomes],
         [o.nothing_left for o in outcomes],
+        _texts(o.state for o in outcomes),
         worker_id,
     ]
     return await _statuses(connection, _SNOOZE, values, worker_id, outcomes)

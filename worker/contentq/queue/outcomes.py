@@ -51,6 +51,7 @@ class Failed:
     """The attempt failed. permanent: no retry. retry_after: delay of the retry; None for the backoff.
 
     unanswered: the provider did not answer. usage: what it has cost all the same, a JSON object as text.
+    state: what the next attempt finds, a JSON object as text; None leaves what is there.
     """
 
     held: Held
@@ -60,6 +61,7 @@ class Failed:
     retry_after: timedelta | None = None
     unanswered: bool = False
     usage: str | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,19 @@ class Revised:
 class Snoozed:
     """The task is to be claimed again after a delay, with no retry charged.
 
-    delay: None when the provider did not say. refused_by: the gate of the provider that refused the call.
-    nothing_left: it said that it takes no call for so long. usage: what the attempt has cost all the same, a JSON
-    object as text.
+    delay: None when no one has said how long. is_refusal: a provider has refused the call, and a gate hears of it;
+    otherwise the handler has put the task off for a reason of its own. refused_by: the gate of that provider.
+    nothing_left: it said that it takes no call for so long. state: what the next attempt finds, a JSON object as
+    text; None leaves what is there. usage: what the attempt has cost all the same, a JSON object as text.
     """
 
     held: Held
     message: str
     delay: timedelta | None
+    is_refusal: bool = True
     refused_by: str | None = None
     nothing_left: bool = False
+    state: str | None = None
     usage: str | None = None
     refused_at: float = field(default_factory=time.monotonic)
 
@@ -100,11 +105,11 @@ class Snoozed:
         """What is left of the delay: the report may have been long in coming.
 
         Tasks that are refused at the same moment are not to come back at the same moment: snooze() sees to it when
-        it knows of the refusal.
+        it knows of the refusal. A delay of the handler's own is kept.
         """
         if self.delay is None:
             return None
-        spread = 1.0 if self.refused_by else random.uniform(1.0, 1.0 + SPREAD)
+        spread = 1.0 if self.refused_by or not self.is_refusal else random.uniform(1.0, 1.0 + SPREAD)
         since = timedelta(seconds=time.monotonic() - self.refused_at)
         return max(self.delay * spread - since, timedelta(0))
 

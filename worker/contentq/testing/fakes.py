@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,11 +30,13 @@ def make_task(
     *,
     timeout: float | timedelta | None = None,
     previous_error: str | None = None,
+    state: Mapping[str, Any] | None = None,
     **columns: Any,
 ) -> Task:
     """A task as if it had just been claimed.
 
-    timeout: seconds (or a timedelta) until its deadline. previous_error: the error_message. columns: fields of
+    timeout: seconds (or a timedelta) until its deadline. previous_error: the error_message. state: what an
+    attempt before it has kept (Snooze). columns: fields of
     Task by their names. Without a retry_count, each attempt before this one that was no revision was a retry.
     Raises TypeError for a field that Task does not have.
     """
@@ -56,6 +60,7 @@ def make_task(
         "timeout_at": None if seconds is None else now + timedelta(seconds=seconds),
         "auto_approve": True,
         "error_message": previous_error,
+        "handler_state": None if not state else json.dumps(dict(state)),
         "seconds_left": seconds,
     }
     unknown = columns.keys() - fields.keys()

@@ -82,6 +82,9 @@ class RanTask:
     scheduled_at: datetime | None
     """When a task that was put back may be claimed again; None for at once."""
 
+    state: dict[str, Any]
+    """What the handler keeps for the next attempt (Snooze); empty for nothing."""
+
 
 def run_task(dsn: str, handler: Any, task_id: str | int, *, timeout: float = TIMEOUT) -> RanTask:
     """Makes one attempt at one pending task, whatever else waits, and returns its row as it is then.
@@ -220,6 +223,7 @@ def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask
         content=None if content is None else PreviousContent(**content),
         error_message=row["error_message"],
         scheduled_at=row["scheduled_at"],
+        state=row["handler_state"] or {},
     )
 
 

@@ -13,6 +13,7 @@ from contentq.errors import (
     HandlerError,
     PermanentError,
     RateLimited,
+    Snooze,
     TemporaryError,
 )
 from contentq.handlers.commands.answers import draft_of, object_or_nothing, usage_of
@@ -29,8 +30,8 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
 
     stderr: the last of what it wrote there. With exit code 75, standard output may be a JSON object: retry_after
     (seconds), rate_limited (true: no retry is charged), and with it gate and nothing_left, as in RateLimited; or
-    failed_checks (a text, or a list of them) with a draft, as in CheckFailed; with any code, what the attempt has
-    cost.
+    failed_checks (a text, or a list of them) with a draft, as in CheckFailed; or
+    snooze (seconds), and with it state, as in Snooze; with any code, what the attempt has cost.
     """
     said = object_or_nothing(stdout)
     usage = usage_of(said)
@@ -48,6 +49,9 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
                 nothing_left=said.get("nothing_left") is True,
                 usage=usage,
             )
+        if (delay := _seconds(said.get("snooze"))) is not None:
+            state = said.get("state")
+            return Snooze(stderr, delay=delay, state=state if isinstance(state, dict) else None, usage=usage)
         return TemporaryError(message, retry_after=retry_after, usage=usage)
     if code < 0:
         return TemporaryError(message, usage=usage)

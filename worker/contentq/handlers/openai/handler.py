@@ -66,6 +66,8 @@ class OpenAIHandler:
             "finish_reason": answer.finish_reason,
             "seconds": round(time.monotonic() - began, 3),
         }
+        if answer.reasoning:
+            result["reasoning"] = answer.reasoning
         return GeneratedContent(title=title, body=answer.body, result=result)
 
     async def close(self) -> None:
