@@ -29,7 +29,7 @@ from contentq.handlers.openai.retry_after import duration, retry_after
 from contentq.handlers.openai.scrubbing import Scrubber
 from contentq.handlers.openai.tokens import estimate
 from contentq.handlers.template import TemplateHandler, _sentences, _topic, plain
-from contentq.queue.outcomes import Held, Stored
+from contentq.queue.outcomes import Failed, Held, Stored
 from contentq.testing.fakes import FakeContext
 from contentq.testing.trial import run_trial
 from contentq.titles import heading_of, title_of
@@ -280,9 +280,9 @@ def test_other_tasks_go_on_while_a_long_draft_is_rendered() -> None:
     assert pause < max(0.1, taken / 3), f"{pause:.3f} of {taken:.3f} seconds"
 
 
-async def to_outcome(handler: Any) -> Stored:
-    """What becomes of a task, as a worker has it made."""
+async def to_outcome(handler: Any) -> None:
+    """Has a worker make what becomes of a task: content, or a failure where there is none in the answer."""
     of = task()
     trial = await run_trial(Handler("handler", handler, is_async=True), FakeContext(of))
-    assert isinstance(trial.outcome, Stored), trial.outcome
-    return trial.outcome
+    is_thought = isinstance(trial.outcome, Failed) and "the model thought" in trial.outcome.message
+    assert is_thought or isinstance(trial.outcome, Stored), trial.outcome

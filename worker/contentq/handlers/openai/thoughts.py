@@ -26,6 +26,9 @@ _BRACKETS = ("[think]", "[/think]")
 _ALL = [mark for both in _CLOSING_OF.items() for mark in both if mark not in _BRACKETS]
 # The last is in upper case alone, and no link, which `[Think](…)` is in Markdown.
 _MARK = re.compile(rf"(?i:{'|'.join(map(re.escape, _ALL))})|\[/?THINK\](?!\()")
+_CHANNEL = re.compile(r"<\|start\|>assistant|<\|(?:end|return)\|>")
+"""What is left between the channels of a text."""
+
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _SOLID = re.compile(r"\S")
 _QUOTED = re.compile(r"(?<!\w)([`'\"“‘])(?=[<\[◁])")
@@ -80,10 +83,10 @@ def separate(text: str) -> Separated:
         thoughts.append(text[opened[1] :])
     else:
         kept.append(text[begin:])
-    answer = "".join(kept)
+    answer, thought = "".join(kept), "\n\n".join(filter(None, map(str.strip, thoughts)))
     if "<|channel|>" in text:
-        answer = answer.rstrip().removesuffix("<|return|>").removesuffix("<|end|>")
-    return Separated(answer, "\n\n".join(filter(None, map(str.strip, thoughts))), opened is not None)
+        answer, thought = _CHANNEL.sub("", answer), _CHANNEL.sub("", thought)
+    return Separated(answer, thought, opened is not None)
 
 
 def _closes(
