@@ -85,24 +85,19 @@ class Models:
     def introduce(self) -> None:
         """Logs where each is, and which have no price."""
         settings = self._settings
-        if settings.deployments:
-            shown = {model.chosen.deployment or model.settings.model: model for model in self._all()}
-            for name, model in shown.items():
-                log.info(
-                    "deployment=%s model=%s address=%s gate=%s",
-                    name,
-                    model.settings.model,
-                    model.at.base_url,
-                    model.gate,
-                )
+        for name, model in {model.chosen.deployment: model for model in self._all()}.items():
+            if name is not None:
+                asked, address = model.settings.model, model.at.base_url
+                log.info("deployment=%s model=%s address=%s gate=%s", name, asked, address, model.gate)
         own = ",".join(f"{name}:{shown}" for name, shown in settings.shown_categories())
         accounts = ",".join(f"{name}:{shown}" for name, shown in settings.shown_accounts())
+        address = next((model.at.base_url for model in self._all() if model.chosen.deployment is None), "")
         log.info(
             "model=%s%s%s%s",
             "+".join(settings.models) or settings.model,
             f" categories={own}" if own else "",
             f" accounts={accounts}" if accounts else "",
-            "" if settings.deployments else f" address={self._lists[0][0].at.base_url}",
+            f" address={address}" if address else "",
         )
         unpriced = settings.unpriced()
         if unpriced and len(unpriced) == len({model.settings.model for model in self._all()}):
