@@ -22,6 +22,6 @@ END;
 $$;
 
 DROP TABLE
-    contentq.usage, contentq.durations, contentq.cap_locks, contentq.claimers, contentq.gate_events, contentq.gates,
+    contentq.batch_requests, contentq.provider_batches, contentq.usage, contentq.durations, contentq.cap_locks, contentq.claimers, contentq.gate_events, contentq.gates,
     contentq.account_roles, contentq.wakeups, contentq.silent_commits, contentq.maintenance, contentq.settings,
     contentq.dead_workers, contentq.workers, contentq.definitions, contentq.tables;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,13 @@ class HandlersByCategory:
             )
         return next(iter(gates), None)
 
+    def each(self) -> Iterable[Handler]:
+        """All of them."""
+        return filter(None, (self.default, *self.by_category.values()))
+
     def introduce(self) -> None:
         """Has each log what is worth knowing of it."""
-        for handler in filter(None, (self.default, *self.by_category.values())):
+        for handler in self.each():
             handler.introduce()
 
     def of(self, category: str | None) -> Handler:

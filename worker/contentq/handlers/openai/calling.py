@@ -93,7 +93,7 @@ class Caller:
         them; with the usage of tokens that were paid for all the same.
         """
         received = Received(settings, sum(len(message["content"]) for message in messages))
-        earlier = _flaws(context.previous_error)
+        earlier = flaws(context.previous_error)
         try:
             try:
                 await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
@@ -108,9 +108,9 @@ class Caller:
         except TimeoutError:
             seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
             late = f"{self._at.host} has not ended its answer within {seconds}"
-            raise ProviderUnavailable(_remembering(late, earlier), usage=received.spent) from None
+            raise ProviderUnavailable(remembering(late, earlier), usage=received.spent) from None
         except (TemporaryError, RateLimited) as error:
-            error.args = (_remembering(str(error), earlier),)
+            error.args = (remembering(str(error), earlier),)
             raise
         finally:
             if received.doubtful_tokens is not None:
@@ -234,7 +234,7 @@ def _accept(received: Received, settings: OpenAISettings, earlier: list[str], sc
     raise PermanentError(f"{message}, {AGAIN}; {advice}", usage=spent)
 
 
-def _flaws(previous_error: str | None) -> list[str]:
+def flaws(previous_error: str | None) -> list[str]:
     """What was wrong with the answers before this one; nothing when an operator has set the task going again after
     it had failed for it."""
     if previous_error is None or AGAIN in previous_error:
@@ -242,7 +242,7 @@ def _flaws(previous_error: str | None) -> list[str]:
     return [flaw for flaw in FLAWS if flaw in previous_error]
 
 
-def _remembering(message: str, flaws: list[str]) -> str:
+def remembering(message: str, flaws: list[str]) -> str:
     """The message of an attempt that came to nothing, with what the next must know of those before it."""
     others = " and ".join(flaw for flaw in flaws if flaw not in message)
     return f"{message} (before that, {others})" if others else message

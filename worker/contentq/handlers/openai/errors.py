@@ -34,7 +34,7 @@ _OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 """What OpenSSL, in its versions, says of an answer that is in plain text."""
 
-_STATUS_OF_CODE = {
+STATUS_OF_CODE = {
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
     "tokens": 429,
@@ -176,8 +176,8 @@ def _status(error: openai.APIError, codes: list[str]) -> int:
     if isinstance(error, openai.APIStatusError):
         return error.status_code
     for code in codes:  # the code is more precise than the type
-        if code in _STATUS_OF_CODE or (code.isdigit() and 400 <= int(code) < 600):
-            return _STATUS_OF_CODE.get(code) or int(code)
+        if code in STATUS_OF_CODE or (code.isdigit() and 400 <= int(code) < 600):
+            return STATUS_OF_CODE.get(code) or int(code)
     return 429 if _OUT_OF_MONEY.intersection(codes) else 500
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent
-from contentq.handlers.openai.calling import LARGE, Caller
+from contentq.handlers.openai.calling import LARGE, Answer, Caller
 from contentq.handlers.openai.client import check_environment, endpoint
 from contentq.handlers.openai.prompt import Prompt
 from contentq.handlers.openai.settings import read as read_settings
@@ -57,15 +57,15 @@ class OpenAIHandler:
         messages = await self._prompt.messages(task, context)
         began = time.monotonic()
         answer = await self._caller.ask(messages, settings, task, context)
+        return await self._content(answer, task, seconds=round(time.monotonic() - began, 3))
+
+    async def _content(self, answer: Answer, task: Task, **more: Any) -> GeneratedContent:
+        """The content that an answer is; more: further members of the result."""
         if len(answer.body) > LARGE:
             title = await asyncio.to_thread(title_of, answer.body, task.topic)
         else:
             title = title_of(answer.body, task.topic)
-        result = {
-            **answer.usage,
-            "finish_reason": answer.finish_reason,
-            "seconds": round(time.monotonic() - began, 3),
-        }
+        result = {**answer.usage, "finish_reason": answer.finish_reason, **more}
         return GeneratedContent(title=title, body=answer.body, result=result)
 
     async def close(self) -> None:

@@ -90,6 +90,31 @@ class ModelSettings(_Table):
     max_tokens: _Count | None = None
 
 
+class BatchSettings(_Table):
+    """What the handler `openai-batch` goes by."""
+
+    max_priority: Annotated[int, Field(ge=1, le=10)] = 4
+    """Tasks above this priority are asked for directly."""
+
+    min_time_left: _NotNegative = 90_000.0
+    """Seconds: tasks whose deadline is nearer are asked for directly; a batch may take a day."""
+
+    max_tasks: Annotated[int, Field(ge=1, le=50_000)] = 10_000
+    """The most tasks in one batch."""
+
+    gather_seconds: _NotNegative = 60.0
+    """How long the first task of a batch waits for others."""
+
+    poll_seconds: _Seconds = 60.0
+    """The interval between two looks at a batch."""
+
+    completion_window: _Text = "24h"
+    """How long the provider may take, in its own words."""
+
+    price_factor: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """What is paid of the prices."""
+
+
 class OpenAISettings(_Table):
     """What can be set; the attributes are the keys of the file."""
 
@@ -118,6 +143,9 @@ class OpenAISettings(_Table):
 
     prices: dict[str, Price] = {}
     """By model."""
+
+    batch: BatchSettings = BatchSettings()
+    """For the handler `openai-batch`."""
 
     categories: Annotated[dict[str, ModelSettings], AfterValidator(_by_slug)] = {}
     """By category; what is None there is that of all."""
@@ -180,6 +208,8 @@ def _explain(error: ErrorDetails) -> str:
         return "must be a finite number"
     if kind == "greater_than_equal":
         return f"must be {context['ge']:g} or more"
+    if kind == "less_than_equal":
+        return f"must be {context['le']:g} or less"
     if kind == "greater_than":
         return f"must be more than {context['gt']:g} seconds"
     if kind == "literal_error":
@@ -203,7 +233,8 @@ def _table_at(path: list[str]) -> type[_Table]:
     """The model of the table at this path."""
     if not path:
         return OpenAISettings
-    return Price if path[0] == "prices" else ModelSettings
+    tables: dict[str, type[_Table]] = {"prices": Price, "batch": BatchSettings}
+    return tables.get(path[0], ModelSettings)
 
 
 def _quote_name(table: list[str], key: str, value: Mapping[str, Any]) -> str:
