@@ -2,7 +2,19 @@
 -- Called by: handlers of batches, now and then. Locks: the row of the batch, skipping what others hold.
 -- Returns: the batch, whose lease the worker has for a minute, and how many tasks wait for it; no row when none is due.
 CREATE OR REPLACE FUNCTION contentq.next_batch(worker_id bigint, provider text)
-RETURNS TABLE (batch contentq.provider_batches, wanted bigint)
+RETURNS TABLE (
+    id bigint,
+    key uuid,
+    model text,
+    requests integer,
+    status text,
+    provider_id text,
+    input_file text,
+    opened_at timestamptz,
+    tending integer,
+    failures integer,
+    wanted bigint
+)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -35,16 +47,17 @@ BEGIN
     SET tended_by = next_batch.worker_id,
         tended_until = now_ + interval '1 minute',
         tending = b.tending + 1
-    WHERE b.id = due
-    RETURNING b.* INTO batch;
-    SELECT count(*)
-    INTO wanted
-    FROM contentq.batch_requests AS r
-    JOIN public.content_generation_tasks AS t ON t.id = r.id
-    WHERE r.batch_id = due
-      AND r.answered_at IS NULL
-      AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt);
-    RETURN NEXT;
+    WHERE b.id = due;
+    RETURN QUERY
+    SELECT b.id, b.key, b.model, b.requests, b.status, b.provider_id, b.input_file, b.opened_at, b.tending, b.failures,
+           (SELECT count(*)
+            FROM contentq.batch_requests AS r
+            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            WHERE r.batch_id = due
+              AND r.answered_at IS NULL
+              AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt))
+    FROM contentq.provider_batches AS b
+    WHERE b.id = due;
 END;
 $$;
 

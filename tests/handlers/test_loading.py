@@ -50,7 +50,7 @@ def test_name_without_both_its_parts_is_refused_with_the_form_to_write(write: Wr
 
     assert (
         refusal(name)
-        == f"{name!r} does not name a handler; write module:function, or one of: template, command, openai"
+        == f"{name!r} does not name a handler; write module:function, or one of: template, command, openai, openai-batch"
     )
 
 
@@ -239,11 +239,11 @@ def test_built_in_handler_takes_the_folder_of_templates(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "name", "said"),
     [
-        ({"settings": Path("x")}, "template", "--settings is for the handler openai"),
-        ({"settings": Path("x")}, "command", "--settings is for the handler openai"),
-        ({"settings": Path("x")}, "ours:write", "--settings is for the handler openai"),
-        ({"templates": Path("x")}, "command", "--templates is for the handlers template and openai"),
-        ({"templates": Path("x")}, "ours:write", "--templates is for the handlers template and openai"),
+        ({"settings": Path("x")}, "template", "--settings is for the handlers openai and openai-batch"),
+        ({"settings": Path("x")}, "command", "--settings is for the handlers openai and openai-batch"),
+        ({"settings": Path("x")}, "ours:write", "--settings is for the handlers openai and openai-batch"),
+        ({"templates": Path("x")}, "command", "--templates is for the handlers template and openai and openai-batch"),
+        ({"templates": Path("x")}, "ours:write", "--templates is for the handlers template and openai and openai-batch"),
         ({"command": ("x",)}, "openai", "--command is for the handler command"),
         ({"environment": ("x",)}, "template", "--env is for the handler command"),
     ],

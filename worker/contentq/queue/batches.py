@@ -27,7 +27,7 @@ _OPEN = f"""
     FROM contentq.open_batch(%s, %s, %s, %s, make_interval(secs => %s)) AS b"""
 _NEXT = f"""
     SELECT {_FIELDS}, b.wanted
-    FROM (SELECT (n.batch).*, n.wanted FROM contentq.next_batch(%s, %s) AS n) AS b"""
+    FROM contentq.next_batch(%s, %s) AS b"""
 _HOLD = "SELECT contentq.hold_batch(%s, %s, %s)"
 _LINES = "SELECT id, attempt, body FROM contentq.batch_lines(%s, %s, %s, %s, %s)"
 _NOTE = "SELECT contentq.note_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
