@@ -10,7 +10,8 @@ COMMENT ON COLUMN public.accounts.external_id IS
 COMMENT ON COLUMN public.accounts.paused_until IS
     'No task of the account is claimed before this time; infinity: until it is set to NULL.';
 COMMENT ON COLUMN public.accounts.monthly_budget IS
-    'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+    'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other '
+    'budgets are in contentq.budgets.';
 COMMENT ON COLUMN public.accounts.share IS
     'Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one with 1.';
 COMMENT ON COLUMN public.accounts.max_running IS
@@ -70,8 +71,16 @@ COMMENT ON COLUMN public.content_generation_tasks.attempt_errors IS
     'The last 20 failures: array of {attempt, at, worker_id, error_class, message}.';
 COMMENT ON COLUMN public.content_generation_tasks.progress IS
     'How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.';
+COMMENT ON COLUMN public.content_generation_tasks.gate IS
+    'The gate that the latest attempt has entered, of a worker with several; NULL for workers with one gate or none.';
+COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it entered that gate.';
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS
     'What the handler of the latest attempt says of its progress.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_count IS
+    'Revisions of its content asked for so far, since checks of it failed; no retry is charged for them.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_note IS
+    'What the next attempt is to change in the content: the checks that failed, one a line, or a reviewer''s note; NULL '
+    'once completed.';
 COMMENT ON COLUMN public.content_generation_tasks.handler_state IS
     'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
 
@@ -103,7 +112,9 @@ COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by t
 COMMENT ON COLUMN contentq.workers.slots IS 'How many tasks it runs at once.';
 COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last heartbeat.';
 COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
-COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none, or several.';
+COMMENT ON COLUMN contentq.workers.gates IS
+    'Keys of the gates of which each of its tasks enters one; NULL when it has one gate, or none.';
 COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
 COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
 COMMENT ON COLUMN contentq.workers.login IS
@@ -114,9 +125,9 @@ COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims;
 COMMENT ON TABLE contentq.claimers IS
     'What the claims and reports of a worker have added up to, and what its claims remember; removed with the worker.';
 COMMENT ON COLUMN contentq.claimers.worker_id IS 'The worker.';
-COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with a gate.';
+COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with one gate.';
 COMMENT ON COLUMN contentq.claimers.answered IS
-    'Attempts that ended with an answer of the provider; counted for workers with a gate.';
+    'Attempts that ended with an answer of the provider; counted for workers with one gate.';
 COMMENT ON COLUMN contentq.claimers.last_answered IS 'When the latest of these attempts had begun.';
 COMMENT ON COLUMN contentq.claimers.tokens IS 'Tokens that these attempts have taken, as far as their results say.';
 COMMENT ON COLUMN contentq.claimers.quick_failures IS
@@ -205,6 +216,8 @@ COMMENT ON COLUMN contentq.settings.aging IS
 COMMENT ON COLUMN contentq.settings.deadlines IS
     'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time '
     'are ended.';
+COMMENT ON COLUMN contentq.settings.budget_warning IS
+    'Part of a budget from which on it is near its end, of which channel contentq_budgets is notified; NULL: never.';
 
 COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
 COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
@@ -212,6 +225,8 @@ COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() th
 COMMENT ON COLUMN contentq.maintenance.watched_since IS
     'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS
+    'When budgets are looked at again: so seldom that it takes a fiftieth of the time at most.';
 
 COMMENT ON TABLE contentq.account_roles IS
     'Who sees which accounts: with row level security on, a role and its members see and insert what is of these accounts.';
@@ -267,6 +282,16 @@ COMMENT ON COLUMN contentq.gates.tokens_seen IS
     'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
 COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
 
+COMMENT ON TABLE contentq.gate_counts IS
+    'What the tasks of workers with several gates have added up to at each gate, in one row or more; removed with the worker.';
+COMMENT ON COLUMN contentq.gate_counts.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.gate_counts.worker_id IS 'The worker.';
+COMMENT ON COLUMN contentq.gate_counts.gate IS 'The gate that its tasks have entered.';
+COMMENT ON COLUMN contentq.gate_counts.calls IS 'How often they have entered it.';
+COMMENT ON COLUMN contentq.gate_counts.answered IS 'How often its provider has answered.';
+COMMENT ON COLUMN contentq.gate_counts.last_answered IS 'When the latest of these calls had entered.';
+COMMENT ON COLUMN contentq.gate_counts.tokens IS 'Tokens that these calls have taken, as far as was said.';
+
 COMMENT ON TABLE contentq.gate_events IS
     'Calls that providers refused or did not answer, as workers reported them: kept for some minutes.';
 COMMENT ON COLUMN contentq.gate_events.id IS 'In order of the reports.';
@@ -281,8 +306,8 @@ COMMENT ON COLUMN contentq.gate_events.calls IS 'How many tasks the gate''s work
 COMMENT ON COLUMN contentq.gate_events.answered IS 'How many of their attempts had been answered by then.';
 
 COMMENT ON TABLE contentq.cap_locks IS
-    'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id '
-    'modulo 64. What is locked is left out of a claim, never waited for.';
+    'Under which claims count what runs of an account with max_running, and what budgets have left, so that no two count at '
+    'once: by the account''s id modulo 64, or a digest of the category. What is locked is left out of a claim, never waited for.';
 COMMENT ON COLUMN contentq.cap_locks.place IS 'From 0 to 63.';
 
 COMMENT ON TABLE contentq.durations IS
@@ -292,13 +317,39 @@ COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the las
 COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
 
 COMMENT ON TABLE contentq.usage IS
-    'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so '
+    'What attempts have cost, by account, day, model and category: as many rows of each as were reported at once, to be summed, so '
     'that no report waits for another. It outlives the tasks.';
 COMMENT ON COLUMN contentq.usage.id IS 'Identifier of the row.';
 COMMENT ON COLUMN contentq.usage.account_id IS 'The account of the tasks.';
 COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.';
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
-COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
+COMMENT ON COLUMN contentq.usage.category IS
+    'The category of the tasks, up to 200 characters; empty for tasks that have none.';
+COMMENT ON COLUMN contentq.usage.attempts IS
+    'Attempts that have cost something, failed ones included, and completed ones that a budget counts.';
 COMMENT ON COLUMN contentq.usage.prompt_tokens IS 'Tokens that went in.';
 COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
 COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
+COMMENT ON COLUMN contentq.usage.largest_cost IS
+    'The most that one of these attempts has cost: where costs vary, that much is reserved for a task that runs.';
+
+COMMENT ON TABLE contentq.budgets IS
+    'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an '
+    'account for a month, whatever the category, is accounts.monthly_budget.';
+COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
+COMMENT ON COLUMN contentq.budgets.category IS 'The category whose tasks count; NULL: all tasks.';
+COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnight UTC.';
+COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
+
+COMMENT ON TABLE contentq.budget_events IS
+    'When budgets were noticed to be near their end and used up, so that channel contentq_budgets is notified once: a row for '
+    'each budget, of its last day or month in which that was so.';
+COMMENT ON COLUMN contentq.budget_events.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.budget_events.account_id IS 'The account of the budget; NULL: all.';
+COMMENT ON COLUMN contentq.budget_events.category IS 'The category of the budget; NULL: all.';
+COMMENT ON COLUMN contentq.budget_events.period IS 'day or month.';
+COMMENT ON COLUMN contentq.budget_events.began_on IS 'The first day of that day or month.';
+COMMENT ON COLUMN contentq.budget_events.amount IS 'What the budget was then: one that is changed is watched anew.';
+COMMENT ON COLUMN contentq.budget_events.near_at IS 'When settings.budget_warning was noticed to be passed.';
+COMMENT ON COLUMN contentq.budget_events.used_up_at IS 'When it was noticed to be used up; NULL: not yet.';

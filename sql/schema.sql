@@ -51,7 +51,7 @@ COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is cla
 
 -- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.monthly_budget IS 'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other budgets are in contentq.budgets.';
 
 -- Name: COLUMN accounts.share; Type: COMMENT; Schema: public; Owner: -
 
@@ -60,6 +60,59 @@ COMMENT ON COLUMN public.accounts.share IS 'Weight in fair order (settings.claim
 -- Name: COLUMN accounts.max_running; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON COLUMN public.accounts.max_running IS 'Most tasks of the account that run at once, in any order of claims; NULL: no limit.';
+
+-- Name: account_fits(public.accounts, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.account_fits(account public.accounts, categories text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    fitting text[] := account_fits.categories;
+    is_limited boolean := (account).max_running IS NOT NULL;
+    fits boolean[];
+    each record;
+BEGIN
+    IF is_limited THEN
+        fitting := fitting[:contentq.account_room(account)];
+    END IF;
+    FOR each IN
+        SELECT 'month' AS period, NULL AS category, (account).monthly_budget AS amount
+        WHERE (account).monthly_budget IS NOT NULL
+        UNION ALL
+        SELECT b.period, b.category, b.amount
+        FROM contentq.budgets AS b
+        WHERE b.account_id = (account).id
+    LOOP
+        is_limited := true;
+        SELECT r.fits
+        INTO fits
+        FROM contentq.budget_room(
+            (account).id, each.category, each.period, each.amount, '{}',
+            ARRAY(SELECT u.category
+                  FROM unnest(fitting) WITH ORDINALITY AS u (category, place)
+                  WHERE coalesce(u.category = each.category, true)
+                  ORDER BY u.place)) AS r;
+        fitting := ARRAY(
+            SELECT u.category
+            FROM (
+                SELECT w.category, w.place, coalesce(w.category = each.category, true) AS counts,
+                       count(*) FILTER (WHERE coalesce(w.category = each.category, true)) OVER (ORDER BY w.place) AS number
+                FROM unnest(fitting) WITH ORDINALITY AS w (category, place)
+            ) AS u
+            WHERE NOT u.counts
+               OR fits[u.number]
+            ORDER BY u.place
+        );
+    END LOOP;
+    RETURN CASE WHEN is_limited THEN cardinality(fitting) END;
+END;
+$$;
+
+-- Name: FUNCTION account_fits(account public.accounts, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.account_fits(account public.accounts, categories text[]) IS 'Internal: how many of some tasks of an account may start by its max_running and its budgets; NULL: any number.';
 
 -- Name: account_room(public.accounts, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -74,8 +127,6 @@ CREATE FUNCTION contentq.account_room(account public.accounts, starting integer 
 BEGIN
     RETURN (
         SELECT CASE
-            WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
-            THEN 0
             WHEN account.max_running IS NOT NULL
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
@@ -90,7 +141,28 @@ $$;
 
 -- Name: FUNCTION account_room(account public.accounts, starting integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running and its monthly_budget; NULL: any number.';
+COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running; NULL: any number.';
+
+-- Name: add_error(jsonb, integer, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN jsonb_array_length(add_error.attempt_errors) >= 20
+                THEN add_error.attempt_errors - 0 ELSE add_error.attempt_errors END
+        || jsonb_build_object(
+            'attempt', add_error.attempt,
+            'at', clock_timestamp(),
+            'worker_id', add_error.worker_id,
+            'error_class', contentq.shorten(add_error.error_class, 200),
+            'message', contentq.shorten(add_error.message, 1000)
+        );
+$$;
+
+-- Name: FUNCTION add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text) IS 'Internal: the attempt_errors of a task with one more failure; the last 20 are kept.';
 
 -- Name: add_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -125,41 +197,53 @@ CREATE FUNCTION contentq.add_usage(ids bigint[], usages text[]) RETURNS numeric
 DECLARE
     now_ constant timestamptz := clock_timestamp();
     today constant date := (now_ AT TIME ZONE 'UTC')::date;
+    is_counted constant boolean := contentq.has_budgets();
     all_accounts bigint[];
     all_models text[];
+    all_categories text[];
     all_attempts bigint[];
     all_prompt_tokens bigint[];
     all_completion_tokens bigint[];
     all_costs numeric[];
+    all_largest numeric[];
     -- The rows of usage that these are added to; NULL for a new one.
     all_rows bigint[];
 BEGIN
-    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
-           array_agg(c.completion_tokens), array_agg(c.cost)
-    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
+    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
+           array_agg(c.prompt_tokens), array_agg(c.completion_tokens), array_agg(c.cost), array_agg(c.largest)
+    INTO all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs,
+         all_largest
     FROM (
         SELECT s.account_id,
                s.model,
+               s.category,
                count(*) AS attempts,
                sum(s.prompt_tokens) AS prompt_tokens,
                sum(s.completion_tokens) AS completion_tokens,
-               sum(s.cost) AS cost
+               sum(s.cost) AS cost,
+               max(s.cost) AS largest
         FROM (
             SELECT t.account_id + 0 AS account_id,
+                   left(coalesce(t.category, ''), 200) AS category,
+                   is_counted AND t.status = 'completed' AND EXISTS (
+                       SELECT FROM contentq.budgets_of(t.account_id, left(coalesce(t.category, ''), 200))
+                   ) AS is_counted,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
                    trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
                    contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
-                SELECT n.id, n.usage::jsonb AS usage
+                SELECT n.id, coalesce(n.usage::jsonb, '{}') AS usage
                 FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
                 WHERE n.usage IS NOT NULL
+                   OR is_counted
             ) AS r
             JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
+               OR is_counted
         ) AS s
-        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
-        GROUP BY s.account_id, s.model
+        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0 OR s.is_counted
+        GROUP BY s.account_id, s.model, s.category
     ) AS c;
     IF all_accounts IS NULL THEN
         RETURN 0;
@@ -174,25 +258,28 @@ BEGIN
             WHERE u.account_id = c.account_id
               AND u.day = today
               AND u.model = c.model
+              AND u.category = c.category
             LIMIT 1
             FOR NO KEY UPDATE SKIP LOCKED
         ) AS id
-        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
+        FROM unnest(all_accounts, all_models, all_categories) WITH ORDINALITY AS c (account_id, model, category, place)
     ) AS f;
 
     UPDATE contentq.usage AS u
     SET attempts = u.attempts + c.attempts,
         prompt_tokens = u.prompt_tokens + c.prompt_tokens,
         completion_tokens = u.completion_tokens + c.completion_tokens,
-        cost = u.cost + c.cost
-    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
+        cost = u.cost + c.cost,
+        largest_cost = greatest(u.largest_cost, c.largest)
+    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs, all_largest)
+        AS c (id, attempts, prompt_tokens, completion_tokens, cost, largest)
     WHERE u.id = c.id;
 
-    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
-    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
-    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
+    INSERT INTO contentq.usage (account_id, day, model, category, attempts, prompt_tokens, completion_tokens, cost, largest_cost)
+    SELECT c.account_id, today, c.model, c.category, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost, c.largest
+    FROM unnest(all_rows, all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens,
+                all_costs, all_largest)
+        AS c (id, account_id, model, category, attempts, prompt_tokens, completion_tokens, cost, largest)
     WHERE c.id IS NULL;
     RETURN (SELECT sum(n.tokens) FROM unnest(all_prompt_tokens || all_completion_tokens) AS n (tokens));
 END;
@@ -204,7 +291,7 @@ COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal
 
 -- Name: admit(bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) RETURNS record
+CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -213,81 +300,158 @@ CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted big
     AS $$
 #variable_conflict use_column
 DECLARE
+    accounts bigint[];
+    categories text[];
+    starting_accounts bigint[];
+    starting_categories text[];
+    is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
+    places bigint[];
     room integer;
+    budget record;
+    refused text[];
 BEGIN
-    admitted := admit.ids;
     held := '{}';
     over_budget := '{}';
+    held_categories := '{}';
+    held_keys := '{}';
+    all_held := false;
     contended := false;
+    -- LIMIT: each is looked up; a join could be turned round.
+    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place)
+    INTO accounts, categories
+    FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
+    CROSS JOIN LATERAL (
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = u.id
+        LIMIT 1
+    ) AS o;
+    SELECT coalesce(array_agg(o.account_id), '{}'), coalesce(array_agg(o.category), '{}')
+    INTO starting_accounts, starting_categories
+    FROM unnest(admit.starting) AS u (id)
+    CROSS JOIN LATERAL (
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = u.id
+        LIMIT 1
+    ) AS o;
+
     FOR each IN
-        SELECT a.account, c.chosen
-        FROM (
-            SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
-            FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
-            -- LIMIT: each is looked up; a join could be turned round.
-            CROSS JOIN LATERAL (
-                SELECT t.account_id
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = u.id
-                LIMIT 1
-            ) AS o
-            GROUP BY o.account_id
-        ) AS c
-        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = c.account_id LIMIT 1) AS a
+        WITH mine AS MATERIALIZED (
+            SELECT u.account_id, array_agg(u.place ORDER BY u.place) AS places
+            FROM unnest(accounts) WITH ORDINALITY AS u (account_id, place)
+            GROUP BY u.account_id
+        )
+        SELECT (a.account).id::bigint AS account_id, NULL AS category, 'month' AS period,
+               (a.account).monthly_budget AS amount, a.account, m.places
+        FROM mine AS m
+        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = m.account_id LIMIT 1) AS a
         WHERE (a.account).max_running IS NOT NULL
            OR (a.account).monthly_budget IS NOT NULL
-              AND contentq.spent_this_month((a.account).id) >= (a.account).monthly_budget
-        ORDER BY ((a.account).id % 64)
+        UNION ALL
+        SELECT b.account_id, b.category, b.period, b.amount, NULL, m.places
+        FROM mine AS m
+        CROSS JOIN LATERAL (
+            SELECT g.* FROM contentq.budgets AS g WHERE g.account_id = m.account_id ORDER BY g.account_id LIMIT 1000
+        ) AS b
+        UNION ALL
+        SELECT NULL, b.category, b.period, b.amount, NULL, ARRAY(SELECT generate_series(1, cardinality(admit.ids)))
+        FROM contentq.budgets AS b
+        WHERE b.account_id IS NULL
+          AND (b.category IS NULL OR b.category = ANY (categories))
     LOOP
-        IF (each.account).max_running IS NOT NULL THEN
-            SELECT l.place
-            INTO lock_place
-            FROM contentq.cap_locks AS l
-            WHERE l.place = (each.account).id % 64
-            FOR NO KEY UPDATE SKIP LOCKED;
-            UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
-        END IF;
-        IF (each.account).max_running IS NOT NULL AND lock_place IS NULL THEN
-            room := 0;
+        places := ARRAY(
+            SELECT p.place
+            FROM unnest(each.places) AS p (place)
+            WHERE NOT is_refused[p.place]
+              AND coalesce(categories[p.place] = each.category, true)
+            ORDER BY p.place
+        );
+        CONTINUE WHEN cardinality(places) = 0;
+
+        lock_place := coalesce(each.account_id & 63, hashtext(each.category) & 63, 0);
+        PERFORM FROM contentq.cap_locks AS l WHERE l.place = lock_place FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
             contended := true;
-        ELSE
-            room := contentq.account_room(each.account, (
-                SELECT count(*)::integer
-                FROM unnest(admit.starting) AS u (id)
-                CROSS JOIN LATERAL (
-                    SELECT t.account_id
-                    FROM public.content_generation_tasks AS t
-                    WHERE t.id = u.id
-                    LIMIT 1
-                ) AS o
-                WHERE o.account_id = (each.account).id
-            ));
+            FOR i IN 1..cardinality(places) LOOP
+                is_refused[places[i]] := true;
+            END LOOP;
+            IF each.account_id IS NULL AND each.category IS NULL THEN
+                all_held := true;
+            ELSIF each.account_id IS NULL THEN
+                held_categories := held_categories || each.category;
+            ELSIF each.category IS NULL THEN
+                held := held || each.account_id;
+            ELSE
+                held_keys := held_keys || contentq.budget_key(each.account_id, each.category);
+            END IF;
+            CONTINUE;
         END IF;
-        IF room < cardinality(each.chosen) THEN
-            admitted := ARRAY(
-                SELECT u.id
-                FROM unnest(admitted) WITH ORDINALITY AS u (id, place)
-                WHERE u.id <> ALL (each.chosen[room + 1:])
-                ORDER BY u.place
-            );
-            held := held || (each.account).id::bigint;
-            IF contentq.spent_this_month((each.account).id) >= (each.account).monthly_budget THEN
-                over_budget := over_budget || (each.account).id::bigint;
+        UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
+
+        IF (each.account).max_running IS NOT NULL THEN
+            room := contentq.account_room(
+                each.account, cardinality(array_positions(starting_accounts, each.account_id)));
+            IF room < cardinality(places) THEN
+                FOR i IN room + 1..cardinality(places) LOOP
+                    is_refused[places[i]] := true;
+                END LOOP;
+                places := places[:room];
+                held := held || each.account_id;
+            END IF;
+        END IF;
+
+        IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN
+            SELECT r.*
+            INTO budget
+            FROM contentq.budget_room(
+                each.account_id, each.category, each.period, each.amount,
+                ARRAY(SELECT s.category
+                      FROM unnest(starting_accounts, starting_categories) AS s (account_id, category)
+                      WHERE coalesce(s.account_id = each.account_id, true)
+                        AND coalesce(s.category = each.category, true)),
+                ARRAY(SELECT categories[p.place] FROM unnest(places) WITH ORDINALITY AS p (place, number) ORDER BY p.number)
+            ) AS r;
+            refused := '{}';
+            FOR i IN 1..cardinality(places) LOOP
+                IF NOT budget.fits[i] THEN
+                    is_refused[places[i]] := true;
+                    refused := refused || categories[places[i]];
+                END IF;
+            END LOOP;
+            CONTINUE WHEN cardinality(refused) = 0;
+            IF each.account_id IS NULL AND each.category IS NULL AND budget.is_full THEN
+                all_held := true;
+            ELSIF each.account_id IS NULL THEN
+                held_categories := held_categories || ARRAY(SELECT DISTINCT unnest(refused));
+            ELSIF each.category IS NULL AND budget.is_full THEN
+                held := held || each.account_id;
+                over_budget := over_budget || each.account_id;
+            ELSE
+                held_keys := held_keys
+                    || ARRAY(SELECT DISTINCT contentq.budget_key(each.account_id, r.category) FROM unnest(refused) AS r (category));
             END IF;
         END IF;
     END LOOP;
+
+    admitted := ARRAY(
+        SELECT u.id
+        FROM unnest(admit.ids, is_refused) WITH ORDINALITY AS u (id, is_refused, place)
+        WHERE NOT u.is_refused
+        ORDER BY u.place
+    );
 END;
 $$;
 
--- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps and budgets of their accounts let start.';
+COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps of their accounts and the budgets let start.';
 
--- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer) RETURNS TABLE(id bigint, account_id bigint, submitted_at timestamp with time zone, may_start boolean)
+CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[] DEFAULT '{}'::text[]) RETURNS TABLE(id bigint, account_id bigint, category text, submitted_at timestamp with time zone, may_start boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -300,8 +464,10 @@ CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, c
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT w.id, w.account_id, w.submitted_at,
+    SELECT w.id, w.account_id, w.category::text, w.submitted_at,
            w.account_id <> ALL (aged_tasks.held)
+           AND (cardinality(aged_tasks.held_keys) = 0
+                OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
            AND NOT (aged_tasks.by_deadline
                     AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
@@ -315,6 +481,17 @@ BEGIN
            AND t.priority = p.priority
            AND t.submitted_at < aged_tasks.submitted_before
          ORDER BY t.priority DESC, t.submitted_at, t.id
+         LIMIT aged_tasks.number)
+        UNION ALL
+        (SELECT t.id::bigint, t.account_id::bigint, t.category, t.timeout_at, t.submitted_at, t.attempt
+         FROM public.content_generation_tasks AS t
+         WHERE array_position(aged_tasks.categories, NULL) IS NOT NULL
+           AND t.status = 'pending'
+           AND t.scheduled_at IS NULL
+           AND (10 - t.priority) = 10 - p.priority
+           AND t.category IS NULL
+           AND t.submitted_at < aged_tasks.submitted_before
+         ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
          LIMIT aged_tasks.number)
         UNION ALL
         SELECT s.*
@@ -334,9 +511,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
 
 -- Name: answer_batch(bigint, bigint, integer, bigint[], integer[], integer[], text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -382,12 +559,21 @@ CREATE FUNCTION contentq.anything_waits(categories text[], idle_for interval) RE
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+    WITH used_up AS MATERIALIZED (
+        SELECT u.account_id, u.category FROM contentq.used_up_budgets() AS u
+    )
     SELECT EXISTS (
         SELECT
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND (t.scheduled_at IS NULL OR t.attempt > 0)
-          AND t.account_id <> ALL (ARRAY(SELECT b.account_id FROM contentq.blocked_accounts AS b))
+          AND t.account_id <> ALL (ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > clock_timestamp()))
+          AND NOT EXISTS (
+              SELECT
+              FROM used_up AS u
+              WHERE (u.account_id IS NULL OR u.account_id = t.account_id)
+                AND (u.category IS NULL OR u.category = left(t.category, 200))
+          )
           AND (anything_waits.categories IS NULL OR t.category = ANY (anything_waits.categories))
     ) OR EXISTS (
         SELECT
@@ -460,6 +646,35 @@ $$;
 
 COMMENT ON FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) IS 'Asks a provider something for a task that this worker holds, to go with its next batch; body is the request as JSON. Returns whether it counted. The task is then to be snoozed.';
 
+-- Name: at_the_door(text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.at_the_door(gates text[]) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT coalesce(sum(r.waiting), 0)::integer
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL (
+        -- A range, which only the index on the holders of tasks serves; = would make any index do.
+        SELECT count(*) AS waiting
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN w.id AND w.id
+          AND t.status = 'processing'
+          AND t.gate IS NULL
+          AND t.started_at > clock_timestamp() - interval '1 second'
+    ) AS r
+    WHERE w.gates && at_the_door.gates;
+$$;
+
+-- Name: FUNCTION at_the_door(gates text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.at_the_door(gates text[]) IS 'Internal: how many tasks were just claimed and are about to enter one of these gates.';
+
 -- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.backoff(retry_count integer) RETURNS interval
@@ -476,7 +691,7 @@ COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay bef
 
 -- Name: batch_answer(bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer) RETURNS TABLE(model text, body_bytes integer, status_code integer, answer text)
+CREATE FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer) RETURNS TABLE(model text, body text, status_code integer, answer text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -499,7 +714,7 @@ BEGIN
     SET is_taken = r.answered_at IS NOT NULL
     WHERE r.id = batch_answer.id
       AND r.attempt::text = asked
-    RETURNING r.model, octet_length(r.body), r.status_code, r.answer;
+    RETURNING r.model, r.body, r.status_code, r.answer;
 END;
 $$;
 
@@ -541,6 +756,282 @@ $$;
 
 COMMENT ON FUNCTION contentq.batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint) IS 'The requests that tasks wait for of a batch whose lease the worker has, after one that it has got already.';
 
+-- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_end(period text) RETURNS timestamp with time zone
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT (contentq.budget_start(budget_end.period)
+            + CASE budget_end.period WHEN 'day' THEN interval '1 day' ELSE interval '1 month' END) AT TIME ZONE 'UTC';
+$$;
+
+-- Name: FUNCTION budget_end(period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_end(period text) IS 'Internal: when the running day or month (UTC) of a budget ends.';
+
+-- Name: budget_holds(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_holds(account_id bigint, category text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM contentq.budgets_of(budget_holds.account_id, budget_holds.category) AS b
+        WHERE contentq.budget_spent(b.of_account_id, b.of_category, b.period) >= b.amount
+    ) THEN
+        RETURN true;
+    END IF;
+    RETURN EXISTS (SELECT FROM contentq.budget_refusals(budget_holds.account_id, budget_holds.category));
+END;
+$$;
+
+-- Name: FUNCTION budget_holds(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_holds(account_id bigint, category text) IS 'Internal: whether a budget lets no further task of an account and a category start now.';
+
+-- Name: budget_key(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_key(account_id bigint, category text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN ((account_id || ':'::text) || "left"(COALESCE(category, ''::text), 200));
+
+-- Name: FUNCTION budget_key(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_key(account_id bigint, category text) IS 'Internal: an account together with a category, as one text.';
+
+-- Name: budget_refusals(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_refusals(account_id bigint, category text) RETURNS TABLE(of_account_id bigint, of_category text, period text, amount numeric, spent numeric, reserved numeric, running integer, expected numeric)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT b.of_account_id, b.of_category, b.period, b.amount, r.spent, r.reserved, r.running, r.expected
+    FROM contentq.budgets_of(budget_refusals.account_id, budget_refusals.category) AS b
+    CROSS JOIN LATERAL contentq.budget_room(
+        b.of_account_id, b.of_category, b.period, b.amount, '{}',
+        CASE WHEN budget_refusals.category IS NOT NULL THEN ARRAY[budget_refusals.category] ELSE '{}' END) AS r
+    WHERE CASE WHEN budget_refusals.category IS NOT NULL THEN NOT r.fits[1] ELSE r.is_full END;
+$$;
+
+-- Name: FUNCTION budget_refusals(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_refusals(account_id bigint, category text) IS 'Internal: the budgets that let no further task of an account and a category start now.';
+
+-- Name: budget_room(bigint, text, text, numeric, text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_room(account_id bigint, category text, period text, amount numeric, starting text[] DEFAULT '{}'::text[], wanted text[] DEFAULT '{}'::text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    today constant date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    recent constant date := today - 6;
+    began_on constant date := contentq.budget_start(budget_room.period);
+    since constant date := least(began_on, recent);
+    all_categories text[];
+    all_running integer[];
+    all_attempts bigint[];
+    all_costs numeric[];
+    highest numeric;
+    lowest numeric;
+    is_known boolean;
+    place integer;
+BEGIN
+    WITH of_tasks AS (
+        SELECT t.category
+        FROM public.content_generation_tasks AS t
+        WHERE budget_room.account_id IS NOT NULL
+          AND t.status COLLATE "C" = 'processing'
+          AND t.account_id = budget_room.account_id
+        UNION ALL
+        SELECT t.category
+        FROM public.content_generation_tasks AS t
+        WHERE budget_room.account_id IS NULL
+          AND t.status COLLATE "C" = 'processing'
+        UNION ALL
+        SELECT s.category
+        FROM unnest(budget_room.starting) AS s (category)
+    ),
+    of_usage AS (
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NOT NULL
+          AND u.account_id = budget_room.account_id
+          AND u.day >= since
+          AND (budget_room.category IS NULL OR u.category = budget_room.category)
+        UNION ALL
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NULL
+          AND budget_room.category IS NOT NULL
+          AND u.category = budget_room.category
+          AND u.day >= since
+        UNION ALL
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NULL
+          AND budget_room.category IS NULL
+          AND u.day >= since
+    ),
+    by_category AS (
+        SELECT e.category, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
+               greatest(sum(e.cost) / nullif(sum(e.attempts), 0), sum(e.cost_today) / nullif(sum(e.attempts_today), 0))
+                   AS average,
+               max(e.largest) AS largest
+        FROM (
+            SELECT left(coalesce(t.category, ''), 200) AS category, count(*) AS running, 0::numeric AS spent,
+                   0::numeric AS attempts, 0::numeric AS cost, 0::numeric AS attempts_today, 0::numeric AS cost_today,
+                   NULL::numeric AS largest
+            FROM of_tasks AS t
+            WHERE budget_room.category IS NULL
+               OR left(coalesce(t.category, ''), 200) = budget_room.category
+            GROUP BY left(coalesce(t.category, ''), 200)
+            UNION ALL
+            SELECT u.category, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
+                   sum(u.attempts) FILTER (WHERE u.day >= recent), sum(u.cost) FILTER (WHERE u.day >= recent),
+                   sum(u.attempts) FILTER (WHERE u.day = today), sum(u.cost) FILTER (WHERE u.day = today),
+                   max(u.largest_cost) FILTER (WHERE u.day >= recent)
+            FROM of_usage AS u
+            GROUP BY u.category
+        ) AS e
+        GROUP BY e.category
+    )
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
+           array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
+           coalesce(sum(c.running * c.cost), 0)
+    INTO spent, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+    FROM (
+        SELECT b.category, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
+               coalesce(b.attempts, 0)::bigint AS attempts,
+               greatest(b.average, least(b.largest, 3 * b.average)) AS cost
+        FROM by_category AS b
+    ) AS c;
+    -- Of what nothing is known, the most that is known of others.
+    FOR i IN 1..coalesce(cardinality(all_categories), 0) LOOP
+        IF all_costs[i] IS NULL THEN
+            reserved := reserved + all_running[i] * coalesce(highest, 0);
+        END IF;
+    END LOOP;
+
+    fits := '{}';
+    FOR i IN 1..cardinality(wanted) LOOP
+        place := array_position(all_categories, wanted[i]);
+        IF place IS NULL THEN
+            all_categories := all_categories || wanted[i];
+            all_running := all_running || 0;
+            all_attempts := all_attempts || 0::bigint;
+            all_costs := all_costs || NULL::numeric;
+            place := cardinality(all_categories);
+        END IF;
+        expected := all_costs[place];
+        fits[i] := spent < amount
+            AND (running = 0
+                 OR is_known AND all_running[place] <= all_attempts[place]
+                    AND spent + reserved + coalesce(expected, highest) <= amount);
+        IF fits[i] THEN
+            running := running + 1;
+            all_running[place] := all_running[place] + 1;
+            reserved := reserved + coalesce(expected, highest, 0);
+        END IF;
+    END LOOP;
+    is_full := spent >= amount OR running > 0 AND (NOT is_known OR spent + reserved + lowest > amount);
+    spent := trim_scale(spent);
+    reserved := trim_scale(round(reserved, 12));
+    expected := trim_scale(round(expected, 12));
+END;
+$$;
+
+-- Name: FUNCTION budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean) IS 'Internal: what a budget has left: what was spent, what is reserved for tasks that run, and which further ones fit.';
+
+-- Name: budget_spent(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_spent(account_id bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS numeric
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    began_on constant date := contentq.budget_start(budget_spent.period);
+BEGIN
+    IF budget_spent.account_id IS NOT NULL THEN
+        RETURN (
+            SELECT coalesce(sum(u.cost), 0)
+            FROM contentq.usage AS u
+            WHERE u.account_id = budget_spent.account_id
+              AND u.day >= began_on
+              AND (budget_spent.category IS NULL OR u.category = budget_spent.category)
+        );
+    ELSIF budget_spent.category IS NOT NULL THEN
+        RETURN (
+            SELECT coalesce(sum(u.cost), 0)
+            FROM contentq.usage AS u
+            WHERE u.category = budget_spent.category
+              AND u.day >= began_on
+        );
+    END IF;
+    RETURN (
+        SELECT coalesce(sum(u.cost), 0)
+        FROM contentq.usage AS u
+        WHERE u.day >= began_on
+    );
+END;
+$$;
+
+-- Name: FUNCTION budget_spent(account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_spent(account_id bigint, category text, period text) IS 'What attempts have cost in the running month, or day, of UTC: those of an account, of a category, of both, or all (NULL).';
+
+-- Name: budget_start(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_start(period text) RETURNS date
+    LANGUAGE sql
+    RETURN (date_trunc(period, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date;
+
+-- Name: FUNCTION budget_start(period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_start(period text) IS 'Internal: the day (UTC) on which the running day or month of a budget has begun.';
+
+-- Name: budgets_of(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budgets_of(account_id bigint, category text) RETURNS TABLE(of_account_id bigint, of_category text, period text, amount numeric)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT a.id::bigint, NULL::text, 'month', a.monthly_budget
+    FROM public.accounts AS a
+    WHERE a.id = budgets_of.account_id
+      AND a.monthly_budget IS NOT NULL
+    UNION ALL
+    SELECT b.account_id, b.category, b.period, b.amount
+    FROM contentq.budgets AS b
+    WHERE b.account_id = budgets_of.account_id
+      AND (b.category IS NULL OR b.category = budgets_of.category)
+    UNION ALL
+    SELECT b.account_id, b.category, b.period, b.amount
+    FROM contentq.budgets AS b
+    WHERE b.account_id IS NULL
+      AND (b.category IS NULL OR b.category = budgets_of.category);
+$$;
+
+-- Name: FUNCTION budgets_of(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budgets_of(account_id bigint, category text) IS 'Internal: the budgets that tasks of an account and a category count against.';
+
 -- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
@@ -564,9 +1055,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
 
--- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -590,7 +1081,8 @@ BEGIN
                ) AS free
         INTO seen
         FROM contentq.aged_tasks(
-            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size) AS a;
+            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size,
+            choose_aged.held_keys) AS a;
         chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
         EXIT WHEN seen.read < size OR size = 1000;
         size := 1000;
@@ -599,9 +1091,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
 
 -- Name: choose_by_account(integer, integer, bigint[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -701,9 +1193,11 @@ CREATE TABLE contentq.settings (
     claim_order text DEFAULT 'strict'::text NOT NULL,
     aging interval,
     deadlines boolean DEFAULT false NOT NULL,
+    budget_warning numeric DEFAULT 0.8,
     CONSTRAINT settings_aging_check CHECK ((aging > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
+    CONSTRAINT settings_budget_warning_check CHECK (((budget_warning > (0)::numeric) AND (budget_warning <= (1)::numeric))),
     CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
     CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
     CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
@@ -751,9 +1245,13 @@ COMMENT ON COLUMN contentq.settings.aging IS 'Tasks that were submitted longer a
 
 COMMENT ON COLUMN contentq.settings.deadlines IS 'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time are ended.';
 
--- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: COLUMN settings.budget_warning; Type: COMMENT; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
+COMMENT ON COLUMN contentq.settings.budget_warning IS 'Part of a budget from which on it is near its end, of which channel contentq_budgets is notified; NULL: never.';
+
+-- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, text[], jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -772,7 +1270,7 @@ BEGIN
         -- Every other slot: what is urgent goes on, however much has waited for long.
         chosen := contentq.choose_aged(
             CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
-            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines);
+            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines, held_keys);
     END IF;
     WHILE cardinality(chosen) < max_tasks LOOP
         IF heads IS NOT NULL THEN
@@ -794,13 +1292,13 @@ BEGIN
             INTO fair
             FROM contentq.choose_fair(
                 urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
-                ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+                held_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
             chosen := chosen || fair.chosen;
             turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
         END IF;
         IF cardinality(chosen) < max_tasks THEN
             chosen := chosen || contentq.choose_in_order(
-                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
+                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines, held_keys,
                 coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
                 coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
         END IF;
@@ -808,9 +1306,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
+COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
 
 -- Name: choose_due(integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -875,9 +1373,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with time zone) IS 'Internal: chooses and locks tasks that became due at one instant, in the order of claims.';
 
--- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
+CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -891,7 +1389,8 @@ CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categor
 DECLARE
     lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
-    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline;
+    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline
+                                  AND cardinality(choose_fair.held_keys) = 0;
     first_account constant bigint := turn[1];
     position bigint := coalesce(first_account - 1, lowest);
     is_around boolean := first_account IS NULL;
@@ -983,7 +1482,9 @@ BEGIN
                                LIMIT 1000
                            ) AS w
                            WHERE w.id <> ALL (choose_fair.taken || choose_fair.chosen)
-                             AND (choose_fair.categories IS NULL OR w.category = ANY (choose_fair.categories))
+                             AND contentq.is_of(w.category, choose_fair.categories)
+                             AND (cardinality(choose_fair.held_keys) = 0
+                                  OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
                              AND NOT (choose_fair.by_deadline
                                       AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
                                                    false))
@@ -1011,9 +1512,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
+COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
 
 -- Name: choose_first(integer, jsonb, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1093,9 +1594,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval) IS 'Internal: chooses and locks the first ready tasks in strict order; returns their ids in order, and what to remember.';
 
--- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, text[], timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[] DEFAULT '{}'::text[], after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1107,6 +1608,8 @@ CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, cat
     AS $$
 #variable_conflict use_column
 DECLARE
+    is_plain constant boolean := cardinality(choose_in_order.held_keys) = 0;
+    has_without_category constant boolean := array_position(choose_in_order.categories, NULL) IS NOT NULL;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
     after_timeout timestamptz := clock_timestamp();
@@ -1119,7 +1622,8 @@ BEGIN
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
                    WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
-                     AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
+                     AND contentq.is_of(w.category, choose_in_order.categories)
+                     AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                      AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
@@ -1156,12 +1660,13 @@ BEGIN
                        WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
             INTO seen
             FROM (
-                SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
                 FROM public.content_generation_tasks AS t
                 WHERE t.status = 'pending'
                   AND t.scheduled_at IS NULL
@@ -1176,6 +1681,7 @@ BEGIN
                        WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
@@ -1184,7 +1690,7 @@ BEGIN
                 SELECT s.*
                 FROM unnest(choose_in_order.categories) AS c (category)
                 CROSS JOIN LATERAL (
-                    SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                    SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
                     FROM public.content_generation_tasks AS t
                     WHERE t.status = 'pending'
                       AND t.scheduled_at IS NULL
@@ -1194,7 +1700,21 @@ BEGIN
                     ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
                     LIMIT size
                 ) AS s
-                ORDER BY s.submitted_at, s.id
+                UNION ALL
+                SELECT n.*
+                FROM (
+                    SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
+                    FROM public.content_generation_tasks AS t
+                    WHERE has_without_category
+                      AND t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND (10 - t.priority) = 10 - choose_in_order.urgency
+                      AND t.category IS NULL
+                      AND (t.submitted_at, t.id) > (after_submitted, after_id)
+                    ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+                    LIMIT size
+                ) AS n
+                ORDER BY submitted_at, id
                 LIMIT size
             ) AS w;
         END IF;
@@ -1203,7 +1723,7 @@ BEGIN
         after_submitted := seen.submitted_at;
         after_id := seen.id;
         walked := walked + size;
-        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
+        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline AND is_plain
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
@@ -1220,9 +1740,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
+COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
 
 -- Name: choose_ready(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1240,8 +1760,10 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     -- Each once: of one that is named twice, each task would be found twice.
     only_categories constant text[] := CASE
-        WHEN choose_ready.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(choose_ready.categories))
+        WHEN choose_ready.categories IS NOT NULL
+        THEN ARRAY(SELECT DISTINCT c.category FROM unnest(choose_ready.categories) AS c (category) WHERE c.category IS NOT NULL)
     END;
+    open_categories text[] := only_categories;
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
@@ -1250,8 +1772,13 @@ DECLARE
     due_at timestamptz;
     due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
-                                   OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
+                                   OR contentq.has_budgets();
     over_budget bigint[] := '{}'::bigint[];
+    -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
+    -- them again.
+    held_categories text[] := '{}'::text[];
+    held_keys text[] := '{}'::text[];
+    spent jsonb := '[]';
     part bigint[];
     first record;
     by_priority record;
@@ -1280,11 +1807,30 @@ BEGIN
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
                            ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
     END IF;
+    IF remembered ? 'spent' THEN
+        SELECT coalesce(jsonb_agg(r.key ORDER BY r.key <> '[null, null]', r.place <= 20, r.place), '[]')
+        INTO spent
+        FROM jsonb_array_elements(remembered->'spent') WITH ORDINALITY AS r (key, place)
+        WHERE r.place <= 2000
+          AND (r.place > 20 OR contentq.budget_holds((r.key->>0)::bigint, r.key->>1));
+        remembered := CASE WHEN spent = '[]' THEN remembered - 'spent'
+                           ELSE remembered || jsonb_build_object('spent', spent) END;
+        SELECT coalesce(array_agg(s.key->>1) FILTER (WHERE s.key->>0 IS NULL), '{}'),
+               coalesce(array_agg(contentq.budget_key((s.key->>0)::bigint, s.key->>1)) FILTER (WHERE s.key->>0 IS NOT NULL),
+                        '{}')
+        INTO held_categories, held_keys
+        FROM jsonb_array_elements(spent) AS s (key);
+        open_categories := contentq.open_categories(only_categories, held_categories);
+    END IF;
     chosen := '{}';
     look_again := false;
+    -- The budget of all.
+    IF spent->0 = '[null, null]' THEN
+        RETURN;
+    END IF;
 
     has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
-    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0;
+    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0 AND spent = '[]';
     has_places := has_places AND NOT is_plain;
     places := remembered->'places';
 
@@ -1341,6 +1887,9 @@ BEGIN
         AND NOT EXISTS (SELECT
                         FROM jsonb_array_elements_text(places->'held') AS h (id)
                         WHERE h.id::bigint NOT IN (SELECT unnest(held)))
+        AND NOT EXISTS (SELECT
+                        FROM jsonb_array_elements(places->'spent') AS p (key)
+                        WHERE p.key NOT IN (SELECT s.key FROM jsonb_array_elements(spent) AS s (key)))
     THEN
         heads := places->'heads';
     END IF;
@@ -1352,8 +1901,8 @@ BEGIN
             SELECT b.*
             INTO by_priority
             FROM contentq.choose_by_priority(
-                choose_ready.max_tasks - cardinality(chosen), only_categories, held, chosen, settings, heads,
-                remembered->'turns') AS b;
+                choose_ready.max_tasks - cardinality(chosen), open_categories, held, chosen, settings, heads,
+                held_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
@@ -1377,7 +1926,26 @@ BEGIN
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
-        EXIT WHEN cardinality(kept.held) = 0;
+        IF cardinality(kept.held_categories) > 0 OR cardinality(kept.held_keys) > 0 THEN
+            held_categories := held_categories || kept.held_categories;
+            held_keys := held_keys || kept.held_keys;
+            open_categories := contentq.open_categories(only_categories, held_categories);
+            -- Not those that another claim is counting: they may have room in a moment.
+            IF NOT kept.contended THEN
+                spent := spent
+                    || (SELECT coalesce(jsonb_agg(jsonb_build_array(NULL, n.category)), '[]')
+                        FROM (SELECT DISTINCT unnest(kept.held_categories) AS category) AS n)
+                    || (SELECT coalesce(jsonb_agg(jsonb_build_array(split_part(n.key, ':', 1)::bigint,
+                                                                    substr(n.key, strpos(n.key, ':') + 1))), '[]')
+                        FROM (SELECT DISTINCT unnest(kept.held_keys) AS key) AS n);
+                remembered := remembered || jsonb_build_object('spent', spent);
+            END IF;
+        END IF;
+        IF kept.all_held AND NOT kept.contended THEN
+            remembered := remembered || jsonb_build_object('spent', jsonb '[[null, null]]' || spent);
+        END IF;
+        EXIT WHEN kept.all_held
+            OR cardinality(kept.held) + cardinality(kept.held_categories) + cardinality(kept.held_keys) = 0;
         -- They are behind tasks that may start before them, as soon as their accounts have room.
         remembered := remembered - 'places';
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
@@ -1398,6 +1966,7 @@ BEGIN
                               ELSE now_ + least(20 * took, interval '1 second') END,
                 'categories', only_categories,
                 'held', held,
+                'spent', spent,
                 'heads', contentq.reached_places(
                     heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
             ));
@@ -1451,18 +2020,24 @@ CREATE TABLE public.content_generation_tasks (
     attempt_errors jsonb DEFAULT '[]'::jsonb NOT NULL,
     progress real,
     progress_note text,
+    revision_count integer DEFAULT 0 NOT NULL,
+    revision_note text,
+    gate text,
+    gate_entered_at timestamp with time zone,
     handler_state jsonb,
     CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT content_generation_tasks_attempt_errors_check CHECK (((jsonb_typeof(attempt_errors) = 'array'::text) AND (NOT (attempt_errors @? '$[*]?(@.type() != "object")'::jsonpath)))),
     CONSTRAINT content_generation_tasks_cancel_requested_at_check CHECK (isfinite(cancel_requested_at)),
     CONSTRAINT content_generation_tasks_completed_at_check CHECK ((isfinite(completed_at) AND (((status)::text <> 'completed'::text) OR (completed_at IS NOT NULL)))),
     CONSTRAINT content_generation_tasks_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT content_generation_tasks_gate_entered_at_check CHECK (isfinite(gate_entered_at)),
     CONSTRAINT content_generation_tasks_handler_state_check CHECK (((jsonb_typeof(handler_state) = 'object'::text) AND (octet_length((handler_state)::text) <= 8192))),
     CONSTRAINT content_generation_tasks_max_retries_check CHECK ((max_retries >= 0)),
     CONSTRAINT content_generation_tasks_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
     CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= '0'::real) AND (progress <= '1'::real))),
     CONSTRAINT content_generation_tasks_result_check CHECK (((result IS NULL) OR ((result)::jsonb IS NOT NULL))),
     CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
+    CONSTRAINT content_generation_tasks_revision_count_check CHECK ((revision_count >= 0)),
     CONSTRAINT content_generation_tasks_started_at_check CHECK ((isfinite(started_at) AND (((status)::text <> 'processing'::text) OR (started_at IS NOT NULL)))),
     CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[]))),
     CONSTRAINT content_generation_tasks_submitted_at_check CHECK (isfinite(submitted_at)),
@@ -1590,6 +2165,22 @@ COMMENT ON COLUMN public.content_generation_tasks.progress IS 'How far the lates
 
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS 'What the handler of the latest attempt says of its progress.';
 
+-- Name: COLUMN content_generation_tasks.revision_count; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.revision_count IS 'Revisions of its content asked for so far, since checks of it failed; no retry is charged for them.';
+
+-- Name: COLUMN content_generation_tasks.revision_note; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.revision_note IS 'What the next attempt is to change in the content: the checks that failed, one a line, or a reviewer''s note; NULL once completed.';
+
+-- Name: COLUMN content_generation_tasks.gate; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.gate IS 'The gate that the latest attempt has entered, of a worker with several; NULL for workers with one gate or none.';
+
+-- Name: COLUMN content_generation_tasks.gate_entered_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it entered that gate.';
+
 -- Name: COLUMN content_generation_tasks.handler_state; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON COLUMN public.content_generation_tasks.handler_state IS 'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
@@ -1668,6 +2259,7 @@ BEGIN
             + coalesce(octet_length(t.requirements), 0)
             + coalesce(octet_length(t.tone), 0)
             + coalesce(octet_length(t.error_message), 0)
+            + coalesce(octet_length(t.revision_note), 0)
             + coalesce(octet_length(t.handler_state::text), 0)
             + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
                    ELSE 16000001 END
@@ -1706,6 +2298,8 @@ BEGIN
             cancel_requested_at = NULL,
             progress = NULL,
             progress_note = NULL,
+            gate = NULL,
+            gate_entered_at = NULL,
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (chosen)
         RETURNING t.*
@@ -1842,7 +2436,10 @@ BEGIN
     END IF;
     IF NOT may_close_any AND (
         close_gate.key = '*'
-        OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.gate = close_gate.key AND w.login = session_user)
+        OR NOT EXISTS (SELECT
+                       FROM contentq.workers AS w
+                       WHERE (w.gate = close_gate.key OR close_gate.key = ANY (w.gates))
+                         AND w.login = session_user)
     ) THEN
         RAISE EXCEPTION '% may close the gates that its own workers have, and gate % is none', session_user, close_gate.key
             USING ERRCODE = 'CQ003';
@@ -1918,6 +2515,7 @@ BEGIN
             result = r.result::json,
             content_id = coalesce(r.content_id, t.content_id),
             error_message = NULL,
+            revision_note = NULL,
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r
@@ -1946,10 +2544,13 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
+        OR cardinality(completed) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;
-    PERFORM contentq.note_answers(complete.worker_id, cardinality(completed), last_began_at, tokens);
+    PERFORM contentq.note_answers(
+        complete.worker_id, cardinality(completed), last_began_at, tokens, completed, completed_results
+    );
 
     -- + 0: their contents are found by id, and not among all those of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
@@ -1977,6 +2578,40 @@ $$;
 -- Name: FUNCTION complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]) IS 'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, content_ids the content they produced. Returns the ids that counted; the others were taken over, cancelled or past their deadline.';
+
+-- Name: count_at_gate(bigint, text, bigint, bigint, timestamp with time zone, numeric); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    -- greatest() leaves out NULL.
+    UPDATE contentq.gate_counts AS c
+    SET calls = c.calls + count_at_gate.calls,
+        answered = c.answered + count_at_gate.answered,
+        last_answered = greatest(c.last_answered, count_at_gate.last_answered),
+        tokens = c.tokens + count_at_gate.tokens
+    WHERE c.id = (SELECT l.id
+                  FROM contentq.gate_counts AS l
+                  WHERE l.gate = count_at_gate.gate
+                    AND l.worker_id = count_at_gate.worker_id
+                  LIMIT 1
+                  FOR NO KEY UPDATE SKIP LOCKED);
+    IF NOT FOUND THEN
+        INSERT INTO contentq.gate_counts (worker_id, gate, calls, answered, last_answered, tokens)
+        VALUES (count_at_gate.worker_id, count_at_gate.gate, count_at_gate.calls, count_at_gate.answered,
+                count_at_gate.last_answered, count_at_gate.tokens);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) IS 'Internal: adds to what a worker with several gates has counted at one of them.';
 
 -- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2018,6 +2653,27 @@ $$;
 -- Name: FUNCTION drain_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more; what it runs may still end.';
+
+-- Name: earlier_content(bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
+        FROM public.contents AS c
+        WHERE c.id = earlier_content.content_id
+          AND c.account_id + 0 = earlier_content.account_id
+    );
+END;
+$$;
+
+-- Name: FUNCTION earlier_content(content_id bigint, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) IS 'Internal: what an earlier attempt at a task has produced, also when it was committed after the claim had begun.';
 
 -- Name: end_cancelled_or_overdue(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2228,6 +2884,98 @@ $$;
 
 COMMENT ON FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: notes that a provider''s refusals depend on the pace.';
 
+-- Name: enter_gate(bigint, bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    own_gates text[];
+    task public.content_generation_tasks;
+    each text;
+    room integer;
+    has_waited boolean := false;
+    here_in interval;
+    here_why text;
+BEGIN
+    PERFORM contentq.is_own_worker(enter_gate.worker_id);
+    IF num_nonnulls(VARIADIC enter_gate.keys) < greatest(cardinality(enter_gate.keys), 1) THEN
+        RAISE EXCEPTION 'a task enters one of several gates, and no key was given, or NULL is among them'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    SELECT w.gates INTO own_gates FROM contentq.workers AS w WHERE w.id = enter_gate.worker_id;
+    IF NOT enter_gate.keys <@ coalesce(own_gates, '{}') AND EXISTS (
+        SELECT FROM contentq.workers AS w WHERE w.id = enter_gate.worker_id
+    ) THEN
+        RAISE EXCEPTION 'worker % was registered with the gates %, and not with %', enter_gate.worker_id,
+            coalesce(own_gates::text, '{}'), enter_gate.keys
+            USING ERRCODE = 'CQ003',
+                  HINT = 'contentq.register_worker(..., gates => ARRAY[...]) names all that its tasks may enter.';
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = enter_gate.id
+      AND t.attempt = enter_gate.attempt
+      AND contentq.is_held(t.status, t.worker_id, enter_gate.worker_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        why := ARRAY['the worker does not hold this attempt any more'];
+        RETURN;
+    ELSIF task.cancel_requested_at IS NOT NULL OR task.timeout_at <= clock_timestamp() THEN
+        next_in := interval '0';
+        why := ARRAY[CASE WHEN task.cancel_requested_at IS NOT NULL THEN 'it was cancelled' ELSE 'its deadline has passed' END];
+        RETURN;
+    ELSIF task.gate = ANY (enter_gate.keys) THEN
+        gate := task.gate;
+        RETURN;
+    END IF;
+
+    FOREACH each IN ARRAY enter_gate.keys LOOP
+        -- Not locked for nothing: what is closed, at its pace or at its cap is so nearly always when it is looked at closely, too.
+        SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
+        IF NOT FOUND THEN
+            room := contentq.gate_room(each, 1);
+            IF room < 0 AND NOT has_waited THEN
+                room := contentq.wait_for_gate(each);
+            END IF;
+            has_waited := true;
+            IF room > 0 THEN
+                PERFORM contentq.count_at_gate(enter_gate.worker_id, each, 1, 0, NULL, 0);
+                PERFORM contentq.spend_gate(each, 1);
+                UPDATE public.content_generation_tasks AS t
+                SET gate = each,
+                    gate_entered_at = clock_timestamp(),
+                    updated_at = CURRENT_TIMESTAMP
+                WHERE t.id = task.id;
+                gate := each;
+                next_in := NULL;
+                RETURN;
+            ELSIF room < 0 THEN
+                here_in := interval '5 milliseconds';
+                here_why := format('gate %s: another session has its row', each);
+            ELSE
+                SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
+                IF NOT FOUND THEN
+                    here_in := interval '0';
+                    here_why := format('gate %s: its turn has just come', each);
+                END IF;
+            END IF;
+        END IF;
+        next_in := least(next_in, here_in);
+        why := why || here_why;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]) IS 'Lets a running task of a worker with several gates pass the first of these that has room, and counts it there; returns the gate, or NULL, when one may have room, and why not those before it. A gate that was entered and not left lets it pass again, and is counted once.';
+
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.explain(task_id text) RETURNS SETOF text
@@ -2264,6 +3012,9 @@ BEGIN
         ELSE
             RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
+        IF task.gate IS NOT NULL THEN
+            RETURN NEXT format('it entered gate %s %s ago', task.gate, date_trunc('second', now_ - task.gate_entered_at));
+        END IF;
         IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
             RETURN NEXT 'progress: ' || concat_ws(', ', round((task.progress * 100)::numeric) || ' %',
                                                   task.progress_note);
@@ -2298,9 +3049,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason, by the same conditions as claim(): not due, paused, at a cap, budget used up, no worker that claims its category, a gate, all full, what is ahead of it; or what became of it.';
 
--- Name: explain_account(public.accounts, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: explain_account(public.accounts, bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[]) RETURNS SETOF text
+CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) RETURNS SETOF text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -2310,16 +3061,12 @@ CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[])
 DECLARE
     account_id constant bigint := (account).id;
     running bigint;
-    spent numeric;
 BEGIN
     IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
         RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
                            account_id);
-    END IF;
-    IF contentq.account_room(account) > 0 THEN
-        RETURN;
     END IF;
     IF (account).max_running IS NOT NULL THEN
         SELECT count(*)
@@ -2332,21 +3079,13 @@ BEGIN
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
-    IF (account).monthly_budget IS NOT NULL THEN
-        spent := contentq.spent_this_month(account_id);
-        IF spent >= (account).monthly_budget THEN
-            RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
-                               'accounts.monthly_budget is raised', account_id, round(spent, 4), (account).monthly_budget,
-                               (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month')
-                               AT TIME ZONE 'UTC');
-        END IF;
-    END IF;
+    RETURN QUERY SELECT b.line FROM contentq.explain_budgets(account_id, category) AS b (line);
 END;
 $$;
 
--- Name: FUNCTION explain_account(account public.accounts, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[]) IS 'Internal: why no task of an account may start, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
 
 -- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2366,12 +3105,13 @@ BEGIN
     FROM (
         SELECT n.*,
                CASE WHEN n.place <= 200
-                    THEN (SELECT contentq.account_room(a)
+                    THEN (SELECT contentq.account_fits(a, n.startable)
                           FROM public.accounts AS a
                           WHERE a.id = n.account_id
-                            AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+                            AND (a.max_running IS NOT NULL OR contentq.has_budgets())) END AS room
         FROM (
             SELECT w.account_id, count(*) AS number,
+                   array_agg(left(coalesce(w.category, ''), 200) ORDER BY w.submitted_at, w.id) AS startable,
                    count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
                    row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
             FROM contentq.aged_tasks(
@@ -2400,7 +3140,7 @@ COMMENT ON FUNCTION contentq.explain_aging(task public.content_generation_tasks,
 
 -- Name: explain_ahead(public.content_generation_tasks, text[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean) RETURNS record
+CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -2418,19 +3158,23 @@ BEGIN
     FOR round IN 1..2 LOOP
         SELECT array_agg(g.account_id), array_agg(least(g.urgent, g.room)),
                array_agg(least(g.urgent + g.equal, g.room) - least(g.urgent, g.room)),
-               coalesce(sum(g.read), 0) < explain_ahead.most
-        INTO account_ids, urgent, equal, are_all
+               coalesce(sum(g.read), 0) < explain_ahead.most,
+               ARRAY(SELECT jsonb_array_elements_text(min(to_jsonb(g.startable)::text) FILTER (
+                   WHERE g.account_id = (task).account_id)::jsonb))
+        INTO account_ids, urgent, equal, are_all, own_categories
         FROM (
             SELECT c.*,
                    CASE WHEN c.place <= 200
-                        THEN (SELECT contentq.account_room(a)
+                        THEN (SELECT contentq.account_fits(a, c.startable)
                               FROM public.accounts AS a
                               WHERE a.id = c.account_id
-                                AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+                                AND (a.max_running IS NOT NULL OR contentq.has_budgets())) END AS room
             FROM (
                 SELECT b.account_id, count(*) AS read,
                        count(*) FILTER (WHERE b.may_start AND b.priority > (task).priority) AS urgent,
                        count(*) FILTER (WHERE b.may_start AND b.priority = (task).priority) AS equal,
+                       coalesce((array_agg(b.category ORDER BY b.priority DESC) FILTER (WHERE b.may_start))[:1000], '{}')
+                           AS startable,
                        row_number() OVER (ORDER BY count(*) FILTER (WHERE b.may_start) DESC, b.account_id) AS place
                 FROM contentq.explain_before(
                     task, distinct_categories, explain_ahead.held, by_deadline, explain_ahead.most, priorities, accounts) AS b
@@ -2459,13 +3203,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean) IS 'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
+COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) IS 'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
 
 -- Name: explain_before(public.content_generation_tasks, text[], bigint[], boolean, integer, integer[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, may_start boolean)
+CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, category text, may_start boolean)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -2485,10 +3229,10 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
                CASE WHEN p.priority > (task).priority THEN 9223372036854775807 ELSE (task).id END AS id
         FROM generate_series((task).priority, 10) AS p (priority)
     )
-    SELECT r.account_id, r.priority,
+    SELECT r.account_id, r.priority, left(coalesce(r.category, ''), 200),
            r.account_id <> ALL (explain_before.held)
            AND r.attempt < 2147483647
-           AND (explain_before.categories IS NULL OR coalesce(r.category = ANY (explain_before.categories), false))
+           AND contentq.is_of(r.category, explain_before.categories)
            -- Those of the same priority with a deadline are read in order of their deadlines.
            AND NOT (r.is_in_order AND explain_before.by_deadline AND r.priority = (task).priority
                     AND r.timeout_at IS NOT NULL)
@@ -2527,6 +3271,22 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
             LIMIT explain_before.most
         ) AS s
         WHERE explain_before.accounts IS NULL
+        UNION ALL
+        SELECT s.*, true
+        FROM place AS p
+        CROSS JOIN LATERAL (
+            SELECT t.account_id, t.priority, t.category, t.timeout_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.category IS NULL
+              AND (10 - t.priority) = 10 - p.priority
+              AND (t.submitted_at, t.id) < (p.submitted_at, p.id)
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT explain_before.most
+        ) AS s
+        WHERE explain_before.accounts IS NULL
+          AND array_position(explain_before.categories, NULL) IS NOT NULL
         UNION ALL
         SELECT s.*, true
         FROM unnest(explain_before.priorities, explain_before.accounts) AS a (priority, account_id)
@@ -2587,6 +3347,55 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]) IS 'Internal: the ready tasks that a claim in strict order comes to before a task.';
 
+-- Name: explain_budgets(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETURNS SETOF text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT format(
+        CASE
+            WHEN r.spent >= r.amount
+            THEN '%1$s is used up: %2$s of %3$s; it goes on %4$s, or when the budget is raised: %5$s'
+            WHEN r.expected IS NULL
+            THEN '%1$s lets one task at a time start until it is known what a task %9$s costs: %2$s of %3$s is spent, '
+                 '%6$s reserved, and %7$s; for more: %5$s'
+            WHEN r.spent + r.reserved + r.expected <= r.amount
+            THEN '%1$s lets no more tasks %9$s run than attempts are known of the last 7 days: %7$s; it goes on when one '
+                 'has ended, or when the budget is taken away: %5$s'
+            ELSE '%1$s has no room for one more now: %2$s of %3$s is spent, %6$s reserved (%7$s), and one more is expected '
+                 'to cost %8$s; it goes on when one has ended and cost less, or when the budget is raised: %5$s'
+        END,
+        concat_ws(' ',
+            CASE WHEN r.of_account_id IS NULL THEN 'the budget of all accounts'
+                 ELSE format('the budget of account %s', r.of_account_id) END,
+            CASE WHEN r.of_category IS NOT NULL THEN format('for category %L', r.of_category) END,
+            CASE r.period WHEN 'day' THEN 'for this day' ELSE 'for this month' END),
+        round(r.spent, 4),
+        r.amount,
+        contentq.budget_end(r.period),
+        CASE
+            WHEN r.of_account_id IS NOT NULL AND r.of_category IS NULL AND r.period = 'month'
+            THEN format('contentq accounts set %s --monthly-budget AMOUNT', r.of_account_id)
+            ELSE concat_ws(' ', 'contentq budgets set AMOUNT',
+                           CASE WHEN r.of_account_id IS NOT NULL THEN format('--account %s', r.of_account_id) END,
+                           CASE WHEN r.of_category IS NOT NULL THEN format('--category %L', r.of_category) END,
+                           format('--period %s', r.period))
+        END,
+        round(r.reserved, 4),
+        format(CASE r.running WHEN 1 THEN '%s task runs' ELSE '%s tasks run' END, r.running),
+        round(r.expected, 4),
+        CASE WHEN explain_budgets.category <> '' THEN format('of category %L', explain_budgets.category)
+             ELSE 'without a category' END
+    )
+    FROM contentq.budget_refusals(explain_budgets.account_id, explain_budgets.category) AS r
+    ORDER BY r.of_account_id NULLS LAST, r.of_category NULLS FIRST, r.period;
+$_$;
+
+-- Name: FUNCTION explain_budgets(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_budgets(account_id bigint, category text) IS 'Internal: the budgets that let no further task of an account and a category start, a line for each.';
+
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.workers (
@@ -2603,9 +3412,11 @@ CREATE TABLE contentq.workers (
     draining boolean DEFAULT false NOT NULL,
     login text DEFAULT SESSION_USER NOT NULL,
     categories text[],
+    gates text[],
     CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
     CONSTRAINT workers_categories_check CHECK (((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000))),
     CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
+    CONSTRAINT workers_gates_check CHECK (((gates IS NULL) OR ((gate IS NULL) AND ((cardinality(gates) >= 1) AND (cardinality(gates) <= 100)) AND (array_position(gates, NULL::text) IS NULL) AND (NOT (gates && ARRAY[''::text, '*'::text])) AND (octet_length((gates)::text) <= 10000)))),
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
     CONSTRAINT workers_slots_check CHECK ((slots > 0)),
     CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))
@@ -2650,7 +3461,7 @@ COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
 
 -- Name: COLUMN workers.gate; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none, or several.';
 
 -- Name: COLUMN workers.version; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2667,6 +3478,10 @@ COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: funct
 -- Name: COLUMN workers.categories; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims; NULL: all tasks.';
+
+-- Name: COLUMN workers.gates; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.gates IS 'Keys of the gates of which each of its tasks enters one; NULL when it has one gate, or none.';
 
 -- Name: explain_fair(public.content_generation_tasks, contentq.workers, bigint[], bigint, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2727,7 +3542,8 @@ BEGIN
         EXIT WHEN cardinality(account_ids) = 0;
         place := (contentq.fair_quotas(1, shares, running, rooms, started)).last_place;
         EXIT WHEN account_ids[place] = own_id;
-        EXIT WHEN coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
+        EXIT WHEN cardinality(contentq.over_budget(ARRAY[account_ids[place]])) = 0
+            AND coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
             AND EXISTS (
                 SELECT
                 FROM (
@@ -2741,7 +3557,7 @@ BEGIN
                     LIMIT 1000
                 ) AS w
                 WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
-                  AND ((worker).categories IS NULL OR w.category = ANY ((worker).categories))
+                  AND contentq.is_of(w.category, (worker).categories)
                   AND NOT (by_deadline
                            AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
             );
@@ -2809,7 +3625,7 @@ CREATE FUNCTION contentq.explain_fleet(category text) RETURNS TABLE(worker conte
         GROUP BY t.worker_id
     ),
     live AS (
-        SELECT w AS worker, w.id, w.gate, coalesce(r.busy, 0) AS busy,
+        SELECT w AS worker, w.id, coalesce(w.gate, w.gates::text) AS gate, coalesce(r.busy, 0) AS busy,
                coalesce(w.categories IS NULL OR explain_fleet.category = ANY (w.categories), false) AS suits
         FROM contentq.workers AS w
         CROSS JOIN contentq.settings AS s
@@ -2889,8 +3705,10 @@ BEGIN
             format('%s%s ahead of it%s (%s)%s', ahead,
                    CASE WHEN NOT found.are_all THEN ' or more ready tasks are'
                         WHEN ahead = 1 THEN ' ready task is' ELSE ' ready tasks are' END,
-                   ' in categories '
-                   || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category)),
+                   CASE WHEN array_position((worker).categories, NULL) IS NULL
+                        THEN ' in categories '
+                             || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category))
+                   END,
                    CASE WHEN settings.claim_order = 'fair' THEN 'priority'
                         WHEN settings.deadlines THEN 'priority, then the deadline, then submitted_at'
                         ELSE 'priority, then submitted_at' END,
@@ -2913,6 +3731,16 @@ BEGIN
                 'account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to let more start: '
                 'contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
                 account.max_running + 1);
+        END IF;
+    ELSIF cardinality(found.own_categories) > 0
+        AND contentq.account_fits(account, found.own_categories || left(coalesce((task).category, ''), 200))
+            = contentq.account_fits(account, found.own_categories)
+    THEN
+        is_next := false;
+        IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
+            lines := lines || format(
+                'what the budgets of account %s let start now is taken by its own tasks ahead of this one; see '
+                'contentq.budget_status', account.id);
         END IF;
     END IF;
 
@@ -3036,7 +3864,16 @@ DECLARE
     most_lists constant integer := 5;
     held constant bigint[] := contentq.held_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
+    -- Those of which a budget of all accounts lets nothing start, unless it is its own.
+    held_categories constant text[] := ARRAY(
+        SELECT DISTINCT b.category
+        FROM contentq.budgets AS b
+        WHERE b.account_id IS NULL
+          AND b.category <> left(coalesce((task).category, ''), 200)
+          AND contentq.budget_holds(NULL, b.category)
+    );
     account public.accounts;
+    claimer contentq.workers;
     lines text[];
     fleet record;
     each record;
@@ -3047,7 +3884,8 @@ BEGIN
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
-        || ARRAY(SELECT o.line FROM contentq.explain_account(account, held) AS o (line))
+        || ARRAY(SELECT o.line FROM contentq.explain_account(
+            account, held, left(coalesce((task).category, ''), 200)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
@@ -3066,10 +3904,12 @@ BEGIN
             ORDER BY l.place
             LIMIT most_lists
         LOOP
+            claimer := each.worker;
+            claimer.categories := contentq.open_categories(claimer.categories, held_categories);
             SELECT o.*
             INTO place
             FROM contentq.explain_order(
-                task, each.worker, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
+                task, claimer, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
                 fleet.pace) AS o;
             IF ids IS NULL THEN
                 best := place;
@@ -3158,7 +3998,11 @@ BEGIN
     SELECT least((SELECT contentq.gate_pace(g) FROM contentq.gates AS g WHERE g.key = '*'),
                  CASE WHEN bool_and(p.pace IS NOT NULL) THEN sum(p.pace) END)
     INTO pace
-    FROM (SELECT DISTINCT (fleet.workers[i.place]).gate FROM generate_series(1, fleet.suiting) AS i (place)) AS k
+    FROM (
+        SELECT DISTINCT u.gate
+        FROM generate_series(1, fleet.suiting) AS i (place)
+        CROSS JOIN LATERAL unnest(coalesce((fleet.workers[i.place]).gates, ARRAY[(fleet.workers[i.place]).gate])) AS u (gate)
+    ) AS k
     LEFT JOIN LATERAL (SELECT contentq.gate_pace(g) AS pace FROM contentq.gates AS g WHERE g.key = k.gate) AS p ON true;
 
     SELECT array_agg(fleet.workers[i.place] ORDER BY i.place)
@@ -3237,10 +4081,13 @@ BEGIN
     END IF;
 
     IF fail.unanswered THEN
-        delay := contentq.note_unanswered(fail.worker_id, task.started_at, task.retry_count, delay, fail.message);
+        delay := contentq.note_unanswered(
+            coalesce(task.gate, (SELECT w.gate FROM contentq.workers AS w WHERE w.id = fail.worker_id)),
+            coalesce(task.gate_entered_at, task.started_at), task.retry_count, delay, fail.message
+        );
     ELSE
         PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
-        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at);
+        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     END IF;
 
     RETURN contentq.record_failure(
@@ -3398,6 +4245,7 @@ CREATE FUNCTION contentq.fit_claim(ids bigint[]) RETURNS bigint[]
                    + coalesce(octet_length(t.tone), 0)
                    + coalesce(octet_length(t.error_message), 0)
                    + CASE WHEN t.attempt_errors <> '[]' THEN octet_length(t.attempt_errors::text) ELSE 2 END
+                   + coalesce(octet_length(t.revision_note), 0)
                    + coalesce(octet_length(t.handler_state::text), 0)
                    + coalesce(octet_length(t.result::text), 0)
                    + CASE WHEN t.content_id IS NULL THEN 0
@@ -3536,6 +4384,11 @@ BEGIN
                        FROM contentq.claimers AS c
                        WHERE c.worker_id = forget_worker.worker_id
                        FOR UPDATE SKIP LOCKED);
+    DELETE FROM contentq.gate_counts AS d
+    WHERE d.id = ANY (ARRAY(SELECT c.id
+                            FROM contentq.gate_counts AS c
+                            WHERE c.worker_id = forget_worker.worker_id
+                            FOR UPDATE SKIP LOCKED));
     DELETE FROM contentq.workers AS w WHERE w.id = forget_worker.worker_id;
 END;
 $$;
@@ -3651,17 +4504,26 @@ CREATE FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) RETU
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT (sum(r.running) / extract(epoch FROM gate_rate.now_ - min(r.oldest)))::float8
-    FROM contentq.workers AS w
-    CROSS JOIN LATERAL (
-        -- A range, which only the index on the holders of tasks serves; = would make any index do.
-        SELECT count(*) AS running, min(t.started_at) AS oldest
+    SELECT (sum(a.running) / extract(epoch FROM gate_rate.now_ - min(a.oldest)))::float8
+    FROM (
+        SELECT r.running, r.oldest
+        FROM contentq.workers AS w
+        CROSS JOIN LATERAL (
+            -- A range, which only the index on the holders of tasks serves; = would make any index do.
+            SELECT count(*) AS running, min(t.started_at) AS oldest
+            FROM public.content_generation_tasks AS t
+            WHERE t.worker_id BETWEEN w.id AND w.id
+              AND t.status = 'processing'
+              AND t.started_at < gate_rate.now_ - interval '1 second'
+        ) AS r
+        WHERE w.gate = gate_rate.key
+        UNION ALL
+        SELECT count(*), min(t.gate_entered_at)
         FROM public.content_generation_tasks AS t
-        WHERE t.worker_id BETWEEN w.id AND w.id
-          AND t.status = 'processing'
-          AND t.started_at < gate_rate.now_ - interval '1 second'
-    ) AS r
-    WHERE w.gate = gate_rate.key;
+        WHERE t.gate = gate_rate.key
+          AND t.status COLLATE "C" = 'processing'
+          AND t.gate_entered_at < gate_rate.now_ - interval '1 second'
+    ) AS a;
 $$;
 
 -- Name: FUNCTION gate_rate(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
@@ -3748,7 +4610,13 @@ CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone D
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT coalesce(sum(r.running), 0)::integer
+    SELECT coalesce(sum(r.running), 0)::integer + (
+        SELECT count(*)::integer
+        FROM public.content_generation_tasks AS t
+        WHERE t.gate = gate_running.key
+          AND t.status COLLATE "C" = 'processing'
+          AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
+    )
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
         -- A range, which only the index on the holders of tasks serves; = would make any index do.
@@ -3858,14 +4726,22 @@ CREATE FUNCTION contentq.gate_totals(key text) RETURNS TABLE(calls bigint, answe
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT coalesce(sum(c.calls), 0)::bigint,
-           coalesce(sum(c.answered), 0)::bigint,
-           coalesce(max(c.last_answered), '-infinity'),
-           coalesce(sum(c.tokens), 0)
-    FROM contentq.workers AS w
-    JOIN contentq.claimers AS c ON c.worker_id = w.id
-    WHERE w.gate = gate_totals.key
-       OR gate_totals.key = '*';
+    SELECT coalesce(sum(a.calls), 0)::bigint,
+           coalesce(sum(a.answered), 0)::bigint,
+           coalesce(max(a.last_answered), '-infinity'),
+           coalesce(sum(a.tokens), 0)
+    FROM (
+        SELECT c.calls, c.answered, c.last_answered, c.tokens
+        FROM contentq.workers AS w
+        JOIN contentq.claimers AS c ON c.worker_id = w.id
+        WHERE w.gate = gate_totals.key
+           OR gate_totals.key = '*'
+        UNION ALL
+        SELECT c.calls, c.answered, c.last_answered, c.tokens
+        FROM contentq.gate_counts AS c
+        WHERE c.gate = gate_totals.key
+           OR gate_totals.key = '*'
+    ) AS a;
 $$;
 
 -- Name: FUNCTION gate_totals(key text); Type: COMMENT; Schema: contentq; Owner: -
@@ -3987,6 +4863,143 @@ $$;
 -- Name: FUNCTION gate_wait(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone) IS 'Internal: what a gate makes its workers wait for, and how long; no row when a task may start.';
+
+-- Name: gates_room(text[], integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gates_room(gates text[], wanted integer, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    unlimited constant integer := 2147483647;
+    each text;
+    here integer;
+    is_taken boolean := false;
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM unnest(gates_room.gates) AS k (key)
+        LEFT JOIN contentq.gates AS g ON g.key = k.key
+        WHERE g.key IS NULL
+           OR contentq.gate_is_free(g, now_)
+    ) THEN
+        RETURN wanted;
+    END IF;
+    FOREACH each IN ARRAY gates_room.gates LOOP
+        here := contentq.gate_room(each, unlimited, now_);
+        IF here = unlimited THEN
+            RETURN wanted;
+        END IF;
+        is_taken := is_taken OR here < 0;
+    END LOOP;
+    IF is_taken THEN
+        RETURN -1;
+    END IF;
+    RETURN (SELECT least(wanted, s.room) FROM contentq.gates_state(gates_room.gates, now_) AS s);
+END;
+$$;
+
+-- Name: FUNCTION gates_room(gates text[], wanted integer, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gates_room(gates text[], wanted integer, now_ timestamp with time zone) IS 'Internal: how many of so many tasks a worker with several gates may claim now.';
+
+-- Name: gates_state(text[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone DEFAULT clock_timestamp(), OUT room integer, OUT next_in interval, OUT why text) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    unlimited constant bigint := 2147483647;
+    early constant interval := interval '50 milliseconds';
+    soonest constant interval := interval '10 milliseconds';
+    found_ record;
+    waiting integer;
+BEGIN
+    SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
+                    WHEN s.room > 0 THEN s.room
+                    WHEN s.next_in <= early THEN 1
+                    ELSE 0 END) AS room,
+           min(s.next_in) FILTER (WHERE s.room < 1) AS next_in,
+           string_agg(format('gate %s: %s', g.key, s.why), '; ' ORDER BY k.place) FILTER (WHERE s.room < 1) AS why
+    INTO found_
+    FROM unnest(gates_state.gates) WITH ORDINALITY AS k (key, place)
+    LEFT JOIN contentq.gates AS g ON g.key = k.key
+    -- As the next one to enter finds it: what was reported since the last one counts.
+    LEFT JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gates_state.now_), gates_state.now_) AS s
+        ON g.key IS NOT NULL;
+
+    IF found_.room >= unlimited THEN
+        room := unlimited;
+        RETURN;
+    ELSIF found_.room < 1 THEN
+        room := 0;
+        next_in := greatest(found_.next_in - early, soonest);
+        why := found_.why;
+        RETURN;
+    END IF;
+    waiting := contentq.at_the_door(gates_state.gates);
+    room := greatest(0, found_.room - waiting);
+    IF room < 1 THEN
+        next_in := greatest(coalesce(found_.next_in, soonest), soonest);
+        why := format('gates %s: %s about to enter', array_to_string(gates_state.gates, ', '), waiting);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
+
+-- Name: budgets; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.budgets (
+    id bigint NOT NULL,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    amount numeric NOT NULL,
+    CONSTRAINT budgets_amount_check CHECK (((amount >= (0)::numeric) AND (amount < 'Infinity'::numeric))),
+    CONSTRAINT budgets_category_check CHECK (((length(category) >= 1) AND (length(category) <= 200))),
+    CONSTRAINT budgets_monthly_budget_check CHECK (((account_id IS NULL) OR (category IS NOT NULL) OR (period <> 'month'::text))),
+    CONSTRAINT budgets_period_check CHECK ((period = ANY (ARRAY['day'::text, 'month'::text])))
+);
+
+-- Name: TABLE budgets; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.budgets IS 'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an account for a month, whatever the category, is accounts.monthly_budget.';
+
+-- Name: COLUMN budgets.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
+
+-- Name: COLUMN budgets.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
+
+-- Name: COLUMN budgets.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.category IS 'The category whose tasks count; NULL: all tasks.';
+
+-- Name: COLUMN budgets.period; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnight UTC.';
+
+-- Name: COLUMN budgets.amount; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
+
+-- Name: has_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.has_budgets() RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN ((EXISTS (SELECT FROM public.accounts a WHERE (a.monthly_budget IS NOT NULL))) OR (EXISTS (SELECT FROM contentq.budgets b)));
+
+-- Name: FUNCTION has_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.has_budgets() IS 'Internal: whether any account, or any category, has a budget.';
 
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4224,6 +5237,16 @@ CREATE FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) R
 
 COMMENT ON FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) IS 'Internal: whether a task with this status and worker_id is held by this worker.';
 
+-- Name: is_of(text, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_of(category text, categories text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (categories IS NULL) THEN true WHEN (category IS NULL) THEN (array_position(categories, NULL::text) IS NOT NULL) ELSE COALESCE((category = ANY (categories)), false) END;
+
+-- Name: FUNCTION is_of(category text, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_of(category text, categories text[]) IS 'Internal: whether a task is of one of these categories; NULL among them: also without a category.';
+
 -- Name: is_own_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.is_own_worker(worker_id bigint) RETURNS boolean
@@ -4313,6 +5336,7 @@ DECLARE
     seconds float8;
     share float8;
     rate float8;
+    accepted float8;
     deviations float8;
     window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
@@ -4417,6 +5441,14 @@ BEGIN
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
+    -- What was taken in the last second is taken: where the last calls of each second are refused, they say too little. Quick
+    -- calls have ended by then; of a pace that was rising, what was taken since it was cut says as much.
+    accepted := contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds');
+    IF gate.is_ramping THEN
+        accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
+                                       / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
+    END IF;
+    rate := greatest(rate, least(accepted, pace));
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
@@ -4438,7 +5470,7 @@ BEGIN
     gate.grown := 0;
     -- Little is known then of what would have been taken.
     gate.is_ramping := gate.cut_share IS NULL
-        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed);
+        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
@@ -4532,6 +5564,66 @@ $$;
 -- Name: FUNCTION judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: closes a gate whose provider does not answer, and opens it when it does again.';
+
+-- Name: leave_gate(bigint, bigint, integer, text, text, timestamp with time zone, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text DEFAULT 'answered'::text, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, usage text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    task public.content_generation_tasks;
+    tokens numeric;
+    is_answered constant boolean := leave_gate.outcome = 'answered';
+BEGIN
+    IF leave_gate.outcome IS NULL OR leave_gate.outcome NOT IN ('answered', 'refused', 'exhausted', 'unanswered') THEN
+        RAISE EXCEPTION '% is no outcome of a call: answered, refused, exhausted or unanswered', leave_gate.outcome
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF NOT contentq.is_own_worker(leave_gate.worker_id) THEN
+        RETURN false;
+    END IF;
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = leave_gate.id
+      AND t.attempt = leave_gate.attempt
+      AND t.gate = leave_gate.key
+      AND contentq.is_held(t.status, t.worker_id, leave_gate.worker_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+
+    IF leave_gate.usage IS NOT NULL THEN
+        tokens := contentq.add_usage(ARRAY[task.id]::bigint[], ARRAY[leave_gate.usage]);
+    END IF;
+    IF is_answered OR tokens > 0 THEN
+        PERFORM contentq.count_at_gate(
+            leave_gate.worker_id, task.gate, 0, is_answered::integer, CASE WHEN is_answered THEN task.gate_entered_at END,
+            coalesce(tokens, 0)
+        );
+    END IF;
+    IF is_answered THEN
+        PERFORM contentq.wake_half_open(task.gate, task.gate_entered_at);
+    ELSE
+        PERFORM contentq.note_gate_event(
+            task.gate, task.gate_entered_at, leave_gate.outcome, leave_gate.resume_at, leave_gate.message
+        );
+    END IF;
+    UPDATE public.content_generation_tasks AS t
+    SET gate = NULL,
+        gate_entered_at = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = task.id;
+    RETURN true;
+END;
+$$;
+
+-- Name: FUNCTION leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text) IS 'Reports what became of a call behind a gate that this attempt has entered (answered, refused, exhausted, unanswered), and what it has cost; the attempt goes on. Returns whether it counted.';
 
 -- Name: lock_holder(xid); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4694,6 +5786,8 @@ DECLARE
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
+    began timestamptz;
+    line text;
     held_since timestamptz;
     holder text;
 BEGIN
@@ -4718,7 +5812,8 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'clean up'] LOOP
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'look at budgets', 'clean up']
+    LOOP
         BEGIN
             done := 0;
             IF step = 'sweep' THEN
@@ -4735,6 +5830,16 @@ BEGIN
             ELSIF step = 'end what cannot be in time' THEN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
+                END IF;
+            ELSIF step = 'look at budgets' THEN
+                IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
+                    began := clock_timestamp();
+                    FOR line IN SELECT b.line FROM contentq.note_budgets() AS b (line) LOOP
+                        RAISE WARNING '%', line;
+                    END LOOP;
+                    -- With very many, it takes a fiftieth of the time at most.
+                    UPDATE contentq.maintenance
+                    SET budgets_due_at = now_ + least(50 * (clock_timestamp() - began), interval '10 minutes');
                 END IF;
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
@@ -4756,6 +5861,16 @@ BEGIN
                 WHERE worker_id = ANY (ARRAY(
                     SELECT c.worker_id
                     FROM contentq.claimers AS c
+                    WHERE NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = c.worker_id)
+                    LIMIT batch
+                    FOR UPDATE SKIP LOCKED
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
+                DELETE FROM contentq.gate_counts
+                WHERE id = ANY (ARRAY(
+                    SELECT c.id
+                    FROM contentq.gate_counts AS c
                     WHERE NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = c.worker_id)
                     LIMIT batch
                     FOR UPDATE SKIP LOCKED
@@ -4805,7 +5920,7 @@ $$;
 
 -- Name: FUNCTION maintain(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';
+COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention, notes budgets that are near their end. Returns how long to wait before the next call.';
 
 -- Name: measure_durations(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4911,6 +6026,462 @@ $$;
 -- Name: FUNCTION next_accounts(task_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.next_accounts(task_id bigint) IS 'Internal: the accounts of the ready tasks that come after a task in strict order.';
+
+-- Name: next_batch(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.next_batch(worker_id bigint, provider text) RETURNS TABLE(id bigint, key uuid, model text, requests integer, status text, provider_id text, input_file text, opened_at timestamp with time zone, tending integer, failures integer, wanted bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    due bigint;
+BEGIN
+    IF NOT contentq.is_own_worker(next_batch.worker_id) THEN
+        RETURN;
+    END IF;
+    SELECT b.id
+    INTO due
+    FROM contentq.provider_batches AS b
+    WHERE b.provider = next_batch.provider
+      AND b.ended_at IS NULL
+      AND b.due_at <= now_
+      AND (b.tended_by IS NULL
+           OR b.tended_until < now_
+           OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = b.tended_by))
+    ORDER BY b.due_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE contentq.provider_batches AS b
+    SET tended_by = next_batch.worker_id,
+        tended_until = now_ + interval '1 minute',
+        tending = b.tending + 1
+    WHERE b.id = due;
+    RETURN QUERY
+    SELECT b.id, b.key, b.model, b.requests, b.status, b.provider_id, b.input_file, b.opened_at, b.tending, b.failures,
+           (SELECT count(*)
+            FROM contentq.batch_requests AS r
+            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            WHERE r.batch_id = due
+              AND r.answered_at IS NULL
+              AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt))
+    FROM contentq.provider_batches AS b
+    WHERE b.id = due;
+END;
+$$;
+
+-- Name: FUNCTION next_batch(worker_id bigint, provider text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.next_batch(worker_id bigint, provider text) IS 'Gives the worker, for a minute, the lease of a batch of this provider that is due; with how many tasks wait for it. No row when none is.';
+
+-- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.next_claim_in(worker_id bigint) RETURNS interval
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    wait record;
+    due timestamptz;
+BEGIN
+    PERFORM contentq.is_own_worker(next_claim_in.worker_id);
+    SELECT count(*) AS number, CASE WHEN bool_and(r.next_in IS NOT NULL) THEN max(r.next_in) END AS next_in
+    INTO wait
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL contentq.worker_wait(w) AS r
+    WHERE w.id = next_claim_in.worker_id;
+    IF wait.number > 0 THEN
+        -- greatest() leaves out NULL.
+        RETURN CASE WHEN wait.next_in IS NOT NULL THEN greatest(wait.next_in, interval '0') END;
+    ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
+        RETURN interval '5 milliseconds';
+    END IF;
+
+    due := (
+        SELECT t.scheduled_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NOT NULL
+          AND t.scheduled_at < 'infinity'
+        ORDER BY t.scheduled_at
+        LIMIT 1
+    );
+    -- Of what is ready and was not to be had, nobody may notify: that an account goes on, or has room again.
+    IF (SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NULL
+        ORDER BY t.priority DESC, t.submitted_at, t.id
+        LIMIT 1) IS NOT NULL
+    THEN
+        due := least(due, clock_timestamp() + interval '1 second');
+    END IF;
+    RETURN CASE WHEN due IS NOT NULL THEN greatest(due - clock_timestamp(), interval '0') END;
+END;
+$$;
+
+-- Name: FUNCTION next_claim_in(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate lets it or a scheduled task becomes ready, a second while ready tasks may not start; NULL when no such time is known. To be called in the statement of the claim.';
+
+-- Name: note_answers(bigint, integer, timestamp with time zone, numeric, bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric DEFAULT 0, ids bigint[] DEFAULT NULL::bigint[], usages text[] DEFAULT NULL::text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    gate_key text;
+    has_several boolean;
+BEGIN
+    IF coalesce(note_answers.answered, 0) < 1 AND coalesce(note_answers.tokens, 0) = 0 THEN
+        RETURN;
+    END IF;
+    SELECT w.gate, w.gates IS NOT NULL INTO gate_key, has_several FROM contentq.workers AS w WHERE w.id = note_answers.worker_id;
+    IF has_several THEN
+        PERFORM contentq.note_gate_answers(note_answers.worker_id, note_answers.ids, note_answers.usages, note_answers.answered > 0);
+    END IF;
+    IF gate_key IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM FROM contentq.claimers AS c WHERE c.worker_id = note_answers.worker_id FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE contentq.claimers AS c
+    SET answered = c.answered + note_answers.answered,
+        last_answered = greatest(c.last_answered, note_answers.last_began_at),
+        tokens = c.tokens + coalesce(note_answers.tokens, 0)
+    WHERE c.worker_id = note_answers.worker_id;
+    PERFORM contentq.wake_half_open(gate_key, note_answers.last_began_at);
+END;
+$$;
+
+-- Name: FUNCTION note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker, or those that they have entered.';
+
+-- Name: note_batch(bigint, bigint, integer, text, text, text, integer, integer, timestamp with time zone, text, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text DEFAULT NULL::text, provider_id text DEFAULT NULL::text, status text DEFAULT NULL::text, completed integer DEFAULT NULL::integer, failed integer DEFAULT NULL::integer, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, due_in interval DEFAULT NULL::interval) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    is_sent boolean;
+BEGIN
+    PERFORM contentq.hold_batch(note_batch.worker_id, note_batch.batch_id, note_batch.tending);
+    is_sent := note_batch.provider_id IS NOT NULL AND EXISTS (
+        SELECT FROM contentq.provider_batches AS b WHERE b.id = note_batch.batch_id AND b.provider_id IS NULL
+    );
+    UPDATE contentq.provider_batches AS b
+    SET input_file = coalesce(contentq.shorten(note_batch.input_file, 300), b.input_file),
+        provider_id = coalesce(note_batch.provider_id, b.provider_id),
+        sent_at = CASE WHEN is_sent THEN now_ ELSE b.sent_at END,
+        status = coalesce(contentq.shorten(note_batch.status, 50), b.status),
+        completed = coalesce(note_batch.completed, b.completed),
+        failed = coalesce(note_batch.failed, b.failed),
+        expires_at = coalesce(note_batch.expires_at, b.expires_at),
+        error = contentq.shorten(note_batch.error, 2000),
+        failures = CASE WHEN note_batch.error IS NULL THEN 0 ELSE b.failures + 1 END,
+        due_at = coalesce(now_ + note_batch.due_in, b.due_at),
+        tended_by = CASE WHEN note_batch.due_in IS NULL THEN b.tended_by END
+    WHERE b.id = note_batch.batch_id;
+    IF is_sent THEN
+        UPDATE contentq.batch_requests AS r
+        SET sendings = r.sendings + 1
+        WHERE r.batch_id = note_batch.batch_id;
+        UPDATE public.content_generation_tasks AS t
+        SET handler_state = t.handler_state || jsonb_build_object('batch', note_batch.provider_id),
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id IN (
+            SELECT w.id
+            FROM contentq.batch_requests AS r
+            JOIN public.content_generation_tasks AS w ON w.id = r.id
+            WHERE r.batch_id = note_batch.batch_id
+              AND contentq.is_batch_wanted(w.status, w.handler_state, r.attempt)
+            ORDER BY w.id
+            FOR NO KEY UPDATE OF w SKIP LOCKED
+        );
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Notes what is known of a batch whose lease the worker has; due_in gives the lease back until then.';
+
+-- Name: note_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_budgets() RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    warning constant numeric := (SELECT s.budget_warning FROM contentq.settings AS s);
+    each record;
+    is_noted boolean := false;
+BEGIN
+    DELETE FROM contentq.budget_events AS e
+    WHERE e.began_on <> contentq.budget_start(e.period);
+    FOR each IN
+        SELECT b.*, s.spent, e.id, e.amount AS amount_then, e.used_up_at, s.spent >= b.amount AS is_used_up
+        FROM (
+            SELECT a.id::bigint AS account_id, NULL::text AS category, 'month' AS period, a.monthly_budget AS amount
+            FROM public.accounts AS a
+            WHERE a.monthly_budget IS NOT NULL
+            UNION ALL
+            SELECT g.account_id, g.category, g.period, g.amount
+            FROM contentq.budgets AS g
+        ) AS b
+        CROSS JOIN LATERAL contentq.budget_spent(b.account_id, b.category, b.period) AS s (spent)
+        LEFT JOIN contentq.budget_events AS e
+            ON e.account_id IS NOT DISTINCT FROM b.account_id
+            AND e.category IS NOT DISTINCT FROM b.category
+            AND e.period = b.period
+        WHERE s.spent >= b.amount * least(coalesce(warning, 1), 1)
+          AND (e.id IS NULL OR e.amount <> b.amount OR s.spent >= b.amount AND e.used_up_at IS NULL)
+        ORDER BY b.account_id, b.category, b.period
+    LOOP
+        is_noted := true;
+        IF each.id IS NOT NULL AND each.amount_then = each.amount THEN
+            UPDATE contentq.budget_events AS e SET used_up_at = clock_timestamp() WHERE e.id = each.id;
+        ELSE
+            DELETE FROM contentq.budget_events AS e WHERE e.id = each.id;
+            INSERT INTO contentq.budget_events (account_id, category, period, began_on, amount, near_at, used_up_at)
+            VALUES (each.account_id, each.category, each.period, contentq.budget_start(each.period), each.amount,
+                    clock_timestamp(), CASE WHEN each.is_used_up THEN clock_timestamp() END);
+        END IF;
+        RETURN NEXT format('the budget of %s%s for this %s %s: %s of %s',
+                           coalesce('account ' || each.account_id, 'all accounts'),
+                           ' for category ' || quote_literal(each.category), each.period,
+                           CASE WHEN each.is_used_up THEN 'is used up'
+                                ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
+                           round(each.spent, 4), each.amount);
+    END LOOP;
+    IF is_noted AND pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_budgets', '');
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_budgets() IS 'Internal: notes which budgets are near their end or used up, and notifies contentq_budgets once of each.';
+
+-- Name: note_calls(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_calls(worker contentq.workers, number integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF worker.gate IS NOT NULL THEN
+        UPDATE contentq.claimers AS c
+        SET calls = c.calls + note_calls.number
+        WHERE c.worker_id = (SELECT l.worker_id
+                             FROM contentq.claimers AS l
+                             WHERE l.worker_id = (note_calls.worker).id
+                             FOR NO KEY UPDATE SKIP LOCKED);
+        PERFORM contentq.spend_gate(worker.gate, note_calls.number);
+    END IF;
+    PERFORM contentq.spend_gate('*', note_calls.number);
+END;
+$$;
+
+-- Name: FUNCTION note_calls(worker contentq.workers, number integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_calls(worker contentq.workers, number integer) IS 'Internal: counts the tasks that a worker with a gate begins, and takes them from what its gate allows.';
+
+-- Name: note_failure(public.content_generation_tasks, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $_$
+DECLARE
+    others constant bigint[] := ARRAY(
+        SELECT DISTINCT (e.error->>'worker_id')::bigint
+        FROM jsonb_array_elements(task.attempt_errors) AS e (error)
+        WHERE jsonb_typeof(e.error->'worker_id') = 'number'
+          AND e.error->>'worker_id' ~ '^[0-9]{1,18}$'
+          AND e.error->>'worker_id' <> task.worker_id::text
+    );
+    is_quick constant boolean := task.started_at > clock_timestamp() - interval '1 second';
+BEGIN
+    IF note_failure.permanent THEN
+        RETURN;
+    ELSIF cardinality(others) > 0 OR NOT is_quick THEN
+        PERFORM contentq.clear_failures(others || CASE WHEN is_quick THEN '{}' ELSE ARRAY[task.worker_id] END);
+    ELSE
+        UPDATE contentq.claimers AS c
+        SET quick_failures = c.quick_failures + 1,
+            failed_at = clock_timestamp()
+        WHERE c.worker_id = (SELECT l.worker_id
+                             FROM contentq.claimers AS l
+                             WHERE l.worker_id = task.worker_id
+                             FOR NO KEY UPDATE SKIP LOCKED);
+    END IF;
+END;
+$_$;
+
+-- Name: FUNCTION note_failure(task public.content_generation_tasks, permanent boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) IS 'Internal: counts the quick failures of a worker, so that one that only fails is slowed.';
+
+-- Name: note_gate_answers(bigint, bigint[], text[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    each record;
+BEGIN
+    FOR each IN
+        SELECT t.gate,
+               count(*) AS number,
+               max(t.gate_entered_at) AS last_entered_at,
+               coalesce(sum(contentq.usage_amount(r.usage::jsonb->'prompt_tokens')
+                            + contentq.usage_amount(r.usage::jsonb->'completion_tokens')), 0) AS tokens
+        FROM unnest(note_gate_answers.ids, note_gate_answers.usages) AS r (id, usage)
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
+        WHERE t.gate IS NOT NULL
+        GROUP BY t.gate
+        ORDER BY t.gate
+    LOOP
+        PERFORM contentq.count_at_gate(
+            note_gate_answers.worker_id, each.gate, 0, CASE WHEN note_gate_answers.is_answered THEN each.number ELSE 0 END,
+            CASE WHEN note_gate_answers.is_answered THEN each.last_entered_at END, each.tokens
+        );
+        IF note_gate_answers.is_answered THEN
+            PERFORM contentq.wake_half_open(each.gate, each.last_entered_at);
+        END IF;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean) IS 'Internal: counts what attempts of a worker with several gates have got, at the gates that they have entered.';
+
+-- Name: note_gate_event(text, timestamp with time zone, text, timestamp with time zone, text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    INSERT INTO contentq.gate_events (key, at, began_at, kind, until, message, calls, answered)
+    SELECT note_gate_event.key, note_gate_event.now_, note_gate_event.began_at, note_gate_event.kind,
+           -- least() leaves out NULL.
+           CASE WHEN note_gate_event.until IS NOT NULL
+                THEN least(note_gate_event.until, note_gate_event.now_ + interval '1 hour') END,
+           contentq.shorten(note_gate_event.message, 500), t.calls, t.answered
+    FROM contentq.gate_totals(note_gate_event.key) AS t;
+$$;
+
+-- Name: FUNCTION note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone) IS 'Internal: notes that a provider has refused a call, or not answered it.';
+
+-- Name: note_look_again(boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_look_again(look_again boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF note_look_again.look_again THEN
+        PERFORM set_config('contentq.look_again', 'yes', true);
+    ELSIF current_setting('contentq.look_again', true) <> '' THEN
+        PERFORM set_config('contentq.look_again', '', true);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_look_again(look_again boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_look_again(look_again boolean) IS 'Internal: tells next_claim_in() of the same transaction whether a claim should be made again in a moment.';
+
+-- Name: note_unanswered(text, timestamp with time zone, integer, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) RETURNS interval
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    spread constant interval := interval '10 seconds';
+    now_ constant timestamptz := clock_timestamp();
+    gate contentq.gates;
+    totals record;
+BEGIN
+    IF note_unanswered.key IS NULL OR note_unanswered.key = '*' THEN
+        RETURN retry_after;
+    END IF;
+    PERFORM contentq.note_gate_event(
+        note_unanswered.key, note_unanswered.began_at, 'unanswered', now_ + retry_after, note_unanswered.message
+    );
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = note_unanswered.key;
+    gate.key := note_unanswered.key;
+    gate.opens_at := coalesce(gate.opens_at, '-infinity');
+    IF NOT coalesce(gate.half_open, false) THEN
+        SELECT t.* INTO totals FROM contentq.gate_totals(note_unanswered.key) AS t;
+        IF contentq.gate_outage(gate, totals.answered, totals.last_answered, now_) IS NULL THEN
+            RETURN retry_after;
+        END IF;
+    END IF;
+    RETURN greatest(
+        note_unanswered.retry_after,
+        least(greatest(gate.opens_at, now_ + interval '1 second'), now_ + interval '1 minute') - now_
+        + spread * (note_unanswered.retry_count + 1) * (0.5 + 0.5 * random())
+    );
+END;
+$$;
+
+-- Name: FUNCTION note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
+
+-- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.notify_ready() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_ready', '');
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION notify_ready(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
 
 -- Name: provider_batches; Type: TABLE; Schema: contentq; Owner: -
 
@@ -5026,360 +6597,6 @@ COMMENT ON COLUMN contentq.provider_batches.tended_until IS 'When the lease ends
 
 COMMENT ON COLUMN contentq.provider_batches.tending IS 'Fencing token: +1 each time that the lease changes hands.';
 
--- Name: next_batch(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.next_batch(worker_id bigint, provider text) RETURNS TABLE(batch contentq.provider_batches, wanted bigint)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '1s'
-    AS $$
-#variable_conflict use_column
-DECLARE
-    now_ constant timestamptz := clock_timestamp();
-    due bigint;
-BEGIN
-    IF NOT contentq.is_own_worker(next_batch.worker_id) THEN
-        RETURN;
-    END IF;
-    SELECT b.id
-    INTO due
-    FROM contentq.provider_batches AS b
-    WHERE b.provider = next_batch.provider
-      AND b.ended_at IS NULL
-      AND b.due_at <= now_
-      AND (b.tended_by IS NULL
-           OR b.tended_until < now_
-           OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = b.tended_by))
-    ORDER BY b.due_at
-    LIMIT 1
-    FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    UPDATE contentq.provider_batches AS b
-    SET tended_by = next_batch.worker_id,
-        tended_until = now_ + interval '1 minute',
-        tending = b.tending + 1
-    WHERE b.id = due
-    RETURNING b.* INTO batch;
-    SELECT count(*)
-    INTO wanted
-    FROM contentq.batch_requests AS r
-    JOIN public.content_generation_tasks AS t ON t.id = r.id
-    WHERE r.batch_id = due
-      AND r.answered_at IS NULL
-      AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt);
-    RETURN NEXT;
-END;
-$$;
-
--- Name: FUNCTION next_batch(worker_id bigint, provider text); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.next_batch(worker_id bigint, provider text) IS 'Gives the worker, for a minute, the lease of a batch of this provider that is due; with how many tasks wait for it. No row when none is.';
-
--- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.next_claim_in(worker_id bigint) RETURNS interval
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
-    SET enable_sort TO 'off'
-    SET jit TO 'off'
-    AS $$
-DECLARE
-    wait record;
-    due timestamptz;
-BEGIN
-    PERFORM contentq.is_own_worker(next_claim_in.worker_id);
-    SELECT count(*) AS number, CASE WHEN bool_and(r.next_in IS NOT NULL) THEN max(r.next_in) END AS next_in
-    INTO wait
-    FROM contentq.workers AS w
-    CROSS JOIN LATERAL contentq.worker_wait(w) AS r
-    WHERE w.id = next_claim_in.worker_id;
-    IF wait.number > 0 THEN
-        -- greatest() leaves out NULL.
-        RETURN CASE WHEN wait.next_in IS NOT NULL THEN greatest(wait.next_in, interval '0') END;
-    ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
-        RETURN interval '5 milliseconds';
-    END IF;
-
-    due := (
-        SELECT t.scheduled_at
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NOT NULL
-          AND t.scheduled_at < 'infinity'
-        ORDER BY t.scheduled_at
-        LIMIT 1
-    );
-    -- Of what is ready and was not to be had, nobody may notify: that an account goes on, or has room again.
-    IF (SELECT t.id
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.scheduled_at IS NULL
-        ORDER BY t.priority DESC, t.submitted_at, t.id
-        LIMIT 1) IS NOT NULL
-    THEN
-        due := least(due, clock_timestamp() + interval '1 second');
-    END IF;
-    RETURN CASE WHEN due IS NOT NULL THEN greatest(due - clock_timestamp(), interval '0') END;
-END;
-$$;
-
--- Name: FUNCTION next_claim_in(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate lets it or a scheduled task becomes ready, a second while ready tasks may not start; NULL when no such time is known. To be called in the statement of the claim.';
-
--- Name: note_answers(bigint, integer, timestamp with time zone, numeric); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric DEFAULT 0) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-DECLARE
-    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_answers.worker_id);
-BEGIN
-    IF gate_key IS NULL OR coalesce(note_answers.answered, 0) < 1 AND coalesce(note_answers.tokens, 0) = 0 THEN
-        RETURN;
-    END IF;
-    PERFORM FROM contentq.claimers AS c WHERE c.worker_id = note_answers.worker_id FOR NO KEY UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    UPDATE contentq.claimers AS c
-    SET answered = c.answered + note_answers.answered,
-        last_answered = greatest(c.last_answered, note_answers.last_began_at),
-        tokens = c.tokens + coalesce(note_answers.tokens, 0)
-    WHERE c.worker_id = note_answers.worker_id;
-    IF EXISTS (
-        SELECT
-        FROM contentq.gates AS g
-        WHERE g.key = gate_key
-          AND g.half_open
-          AND g.opens_at <= note_answers.last_began_at
-    ) THEN
-        PERFORM contentq.notify_ready();
-    END IF;
-END;
-$$;
-
--- Name: FUNCTION note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker.';
-
--- Name: note_batch(bigint, bigint, integer, text, text, text, integer, integer, timestamp with time zone, text, interval); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text DEFAULT NULL::text, provider_id text DEFAULT NULL::text, status text DEFAULT NULL::text, completed integer DEFAULT NULL::integer, failed integer DEFAULT NULL::integer, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, due_in interval DEFAULT NULL::interval) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '3s'
-    AS $$
-#variable_conflict use_column
-DECLARE
-    now_ constant timestamptz := clock_timestamp();
-    is_sent boolean;
-BEGIN
-    PERFORM contentq.hold_batch(note_batch.worker_id, note_batch.batch_id, note_batch.tending);
-    is_sent := note_batch.provider_id IS NOT NULL AND EXISTS (
-        SELECT FROM contentq.provider_batches AS b WHERE b.id = note_batch.batch_id AND b.provider_id IS NULL
-    );
-    UPDATE contentq.provider_batches AS b
-    SET input_file = coalesce(contentq.shorten(note_batch.input_file, 300), b.input_file),
-        provider_id = coalesce(note_batch.provider_id, b.provider_id),
-        sent_at = CASE WHEN is_sent THEN now_ ELSE b.sent_at END,
-        status = coalesce(contentq.shorten(note_batch.status, 50), b.status),
-        completed = coalesce(note_batch.completed, b.completed),
-        failed = coalesce(note_batch.failed, b.failed),
-        expires_at = coalesce(note_batch.expires_at, b.expires_at),
-        error = contentq.shorten(note_batch.error, 2000),
-        failures = CASE WHEN note_batch.error IS NULL THEN 0 ELSE b.failures + 1 END,
-        due_at = coalesce(now_ + note_batch.due_in, b.due_at),
-        tended_by = CASE WHEN note_batch.due_in IS NULL THEN b.tended_by END
-    WHERE b.id = note_batch.batch_id;
-    IF is_sent THEN
-        UPDATE contentq.batch_requests AS r
-        SET sendings = r.sendings + 1
-        WHERE r.batch_id = note_batch.batch_id;
-        UPDATE public.content_generation_tasks AS t
-        SET handler_state = t.handler_state || jsonb_build_object('batch', note_batch.provider_id),
-            updated_at = CURRENT_TIMESTAMP
-        WHERE t.id IN (
-            SELECT w.id
-            FROM contentq.batch_requests AS r
-            JOIN public.content_generation_tasks AS w ON w.id = r.id
-            WHERE r.batch_id = note_batch.batch_id
-              AND contentq.is_batch_wanted(w.status, w.handler_state, r.attempt)
-            ORDER BY w.id
-            FOR NO KEY UPDATE OF w SKIP LOCKED
-        );
-    END IF;
-END;
-$$;
-
--- Name: FUNCTION note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Notes what is known of a batch whose lease the worker has; due_in gives the lease back until then.';
-
--- Name: note_calls(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.note_calls(worker contentq.workers, number integer) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF worker.gate IS NOT NULL THEN
-        UPDATE contentq.claimers AS c
-        SET calls = c.calls + note_calls.number
-        WHERE c.worker_id = (SELECT l.worker_id
-                             FROM contentq.claimers AS l
-                             WHERE l.worker_id = (note_calls.worker).id
-                             FOR NO KEY UPDATE SKIP LOCKED);
-        PERFORM contentq.spend_gate(worker.gate, note_calls.number);
-    END IF;
-    PERFORM contentq.spend_gate('*', note_calls.number);
-END;
-$$;
-
--- Name: FUNCTION note_calls(worker contentq.workers, number integer); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.note_calls(worker contentq.workers, number integer) IS 'Internal: counts the tasks that a worker with a gate begins, and takes them from what its gate allows.';
-
--- Name: note_failure(public.content_generation_tasks, boolean); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET jit TO 'off'
-    AS $_$
-DECLARE
-    others constant bigint[] := ARRAY(
-        SELECT DISTINCT (e.error->>'worker_id')::bigint
-        FROM jsonb_array_elements(task.attempt_errors) AS e (error)
-        WHERE jsonb_typeof(e.error->'worker_id') = 'number'
-          AND e.error->>'worker_id' ~ '^[0-9]{1,18}$'
-          AND e.error->>'worker_id' <> task.worker_id::text
-    );
-    is_quick constant boolean := task.started_at > clock_timestamp() - interval '1 second';
-BEGIN
-    IF note_failure.permanent THEN
-        RETURN;
-    ELSIF cardinality(others) > 0 OR NOT is_quick THEN
-        PERFORM contentq.clear_failures(others || CASE WHEN is_quick THEN '{}' ELSE ARRAY[task.worker_id] END);
-    ELSE
-        UPDATE contentq.claimers AS c
-        SET quick_failures = c.quick_failures + 1,
-            failed_at = clock_timestamp()
-        WHERE c.worker_id = (SELECT l.worker_id
-                             FROM contentq.claimers AS l
-                             WHERE l.worker_id = task.worker_id
-                             FOR NO KEY UPDATE SKIP LOCKED);
-    END IF;
-END;
-$_$;
-
--- Name: FUNCTION note_failure(task public.content_generation_tasks, permanent boolean); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) IS 'Internal: counts the quick failures of a worker, so that one that only fails is slowed.';
-
--- Name: note_gate_event(text, timestamp with time zone, text, timestamp with time zone, text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS void
-    LANGUAGE sql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    INSERT INTO contentq.gate_events (key, at, began_at, kind, until, message, calls, answered)
-    SELECT note_gate_event.key, note_gate_event.now_, note_gate_event.began_at, note_gate_event.kind,
-           -- least() leaves out NULL.
-           CASE WHEN note_gate_event.until IS NOT NULL
-                THEN least(note_gate_event.until, note_gate_event.now_ + interval '1 hour') END,
-           contentq.shorten(note_gate_event.message, 500), t.calls, t.answered
-    FROM contentq.gate_totals(note_gate_event.key) AS t;
-$$;
-
--- Name: FUNCTION note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone) IS 'Internal: notes that a provider has refused a call, or not answered it.';
-
--- Name: note_look_again(boolean); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.note_look_again(look_again boolean) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF note_look_again.look_again THEN
-        PERFORM set_config('contentq.look_again', 'yes', true);
-    ELSIF current_setting('contentq.look_again', true) <> '' THEN
-        PERFORM set_config('contentq.look_again', '', true);
-    END IF;
-END;
-$$;
-
--- Name: FUNCTION note_look_again(look_again boolean); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.note_look_again(look_again boolean) IS 'Internal: tells next_claim_in() of the same transaction whether a claim should be made again in a moment.';
-
--- Name: note_unanswered(bigint, timestamp with time zone, integer, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) RETURNS interval
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-DECLARE
-    spread constant interval := interval '10 seconds';
-    now_ constant timestamptz := clock_timestamp();
-    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
-    gate contentq.gates;
-    totals record;
-BEGIN
-    IF gate_key IS NULL OR gate_key = '*' THEN
-        RETURN retry_after;
-    END IF;
-    PERFORM contentq.note_gate_event(
-        gate_key, note_unanswered.began_at, 'unanswered', now_ + retry_after, note_unanswered.message
-    );
-    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_key;
-    gate.key := gate_key;
-    gate.opens_at := coalesce(gate.opens_at, '-infinity');
-    IF NOT coalesce(gate.half_open, false) THEN
-        SELECT t.* INTO totals FROM contentq.gate_totals(gate_key) AS t;
-        IF contentq.gate_outage(gate, totals.answered, totals.last_answered, now_) IS NULL THEN
-            RETURN retry_after;
-        END IF;
-    END IF;
-    RETURN greatest(
-        note_unanswered.retry_after,
-        least(greatest(gate.opens_at, now_ + interval '1 second'), now_ + interval '1 minute') - now_
-        + spread * (note_unanswered.retry_count + 1) * (0.5 + 0.5 * random())
-    );
-END;
-$$;
-
--- Name: FUNCTION note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
-
--- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.notify_ready() RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF pg_notification_queue_usage() < 0.5 THEN
-        PERFORM pg_notify('contentq_ready', '');
-    END IF;
-END;
-$$;
-
--- Name: FUNCTION notify_ready(); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
-
 -- Name: open_batch(bigint, text, integer, bigint, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) RETURNS SETOF contentq.provider_batches
@@ -5483,6 +6700,69 @@ $$;
 
 COMMENT ON FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) IS 'Makes a batch of what was asked of a provider with ask_batch(), when the oldest has waited for gather_for or the batch would be full; the worker has its lease for a minute. No row when it is not time.';
 
+-- Name: open_categories(text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.open_categories(categories text[], held text[]) RETURNS text[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF cardinality(held) = 0 THEN
+        RETURN categories;
+    ELSIF categories IS NOT NULL THEN
+        RETURN ARRAY(SELECT c.category FROM unnest(categories) AS c (category) WHERE left(c.category, 200) <> ALL (held));
+    END IF;
+    RETURN ARRAY(
+        WITH RECURSIVE ready AS (
+            (SELECT p.priority, f.category
+             FROM generate_series(1, 10) AS p (priority)
+             CROSS JOIN LATERAL (
+                 SELECT t.category
+                 FROM public.content_generation_tasks AS t
+                 WHERE t.status = 'pending'
+                   AND t.scheduled_at IS NULL
+                   AND t.category IS NOT NULL
+                   AND (10 - t.priority) = 10 - p.priority
+                 ORDER BY (10 - t.priority), t.category
+                 LIMIT 1
+             ) AS f)
+            UNION ALL
+            SELECT r.priority, n.category
+            FROM ready AS r
+            CROSS JOIN LATERAL (
+                SELECT t.category
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.category IS NOT NULL
+                  AND (10 - t.priority) = 10 - r.priority
+                  AND t.category > r.category
+                ORDER BY (10 - t.priority), t.category
+                LIMIT 1
+            ) AS n
+        )
+        SELECT c.category
+        FROM (
+            SELECT DISTINCT r.category::text AS category
+            FROM ready AS r
+            WHERE left(r.category, 200) <> ALL (held)
+        ) AS c
+        ORDER BY random()
+        LIMIT 1000
+    ) || CASE WHEN '' = ANY (held) THEN '{}' ELSE ARRAY[NULL::text] END;
+END;
+$$;
+
+-- Name: FUNCTION open_categories(categories text[], held text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.open_categories(categories text[], held text[]) IS 'Internal: the categories that a claim looks for when some are held by their budgets.';
+
 -- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.open_gate(key text) RETURNS boolean
@@ -5519,18 +6799,31 @@ CREATE FUNCTION contentq.over_budget(account_ids bigint[]) RETURNS bigint[]
     AS $$
 BEGIN
     RETURN ARRAY(
-        SELECT a.id::bigint
+        SELECT u.id
         FROM unnest(over_budget.account_ids) AS u (id)
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[u.id])
-        WHERE a.monthly_budget IS NOT NULL
-          AND contentq.spent_this_month(a.id) >= a.monthly_budget
+        WHERE EXISTS (
+            SELECT
+            FROM (
+                SELECT 'month' AS period, a.monthly_budget AS amount
+                FROM public.accounts AS a
+                WHERE a.id = u.id
+                  AND a.monthly_budget IS NOT NULL
+                UNION ALL
+                SELECT g.period, g.amount
+                FROM contentq.budgets AS g
+                WHERE g.account_id = u.id
+                  AND g.category IS NULL
+            ) AS b
+            WHERE contentq.budget_spent(u.id, NULL, b.period) >= b.amount
+               OR (contentq.budget_room(u.id, NULL, b.period, b.amount)).is_full
+        )
     );
 END;
 $$;
 
 -- Name: FUNCTION over_budget(account_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those that have used up their monthly_budget.';
+COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those of which nothing more may start by a budget of theirs.';
 
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5707,15 +7000,9 @@ BEGIN
                                  AND record_failure.delay > interval '0'
                             THEN clock_timestamp() + record_failure.delay END,
         error_message = CASE WHEN record_failure.is_charged THEN kept_message ELSE t.error_message END,
-        attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
-                              THEN t.attempt_errors - 0 ELSE t.attempt_errors END
-            || jsonb_build_object(
-                'attempt', t.attempt,
-                'at', clock_timestamp(),
-                'worker_id', t.worker_id,
-                'error_class', contentq.shorten(record_failure.error_class, 200),
-                'message', contentq.shorten(full_message, 1000)
-            ),
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, record_failure.error_class, full_message
+        ),
         handler_state = CASE WHEN record_failure.state IS NULL THEN t.handler_state
                              ELSE nullif(record_failure.state, '{}') END,
         worker_id = NULL,
@@ -5760,7 +7047,9 @@ BEGIN
         FOR NO KEY UPDATE OF t
     ) AS h;
     IF held_ids IS NOT NULL THEN
-        PERFORM contentq.note_answers(record_usage.worker_id, 0, NULL, contentq.add_usage(held_ids, held_usages));
+        PERFORM contentq.note_answers(
+            record_usage.worker_id, 0, NULL, contentq.add_usage(held_ids, held_usages), held_ids, held_usages
+        );
     END IF;
 END;
 $$;
@@ -5784,10 +7073,12 @@ BEGIN
     IF NEW.status <> 'pending'
         OR NEW.attempt <> 0
         OR NEW.retry_count <> 0
+        OR NEW.revision_count <> 0
         OR NEW.attempt_errors <> '[]'
         OR num_nonnulls(
             NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
-            NEW.progress, NEW.progress_note, NEW.handler_state, NEW.error_message, NEW.result
+            NEW.progress, NEW.progress_note, NEW.gate, NEW.gate_entered_at, NEW.handler_state,
+            NEW.error_message, NEW.result, NEW.revision_note
         ) > 0
         OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
         OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
@@ -5807,10 +7098,14 @@ BEGIN
                 CASE WHEN NEW.updated_at NOT BETWEEN earliest AND latest THEN 'updated_at' END,
                 CASE WHEN NEW.progress IS NOT NULL THEN 'progress' END,
                 CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
+                CASE WHEN NEW.gate IS NOT NULL THEN 'gate' END,
+                CASE WHEN NEW.gate_entered_at IS NOT NULL THEN 'gate_entered_at' END,
                 CASE WHEN NEW.handler_state IS NOT NULL THEN 'handler_state' END,
                 CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
                 CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
-                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
+                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END,
+                CASE WHEN NEW.revision_count <> 0 THEN 'revision_count' END,
+                CASE WHEN NEW.revision_note IS NOT NULL THEN 'revision_note' END
             ],
             NULL
         );
@@ -5945,9 +7240,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.refuse_stale_update() IS 'Trigger: raises CQ002 for an UPDATE that writes back a row as it was before the queue changed it.';
 
--- Name: register_worker(text, integer, integer, text, text, text, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: register_worker(text, integer, integer, text, text, text, text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text, categories text[] DEFAULT NULL::text[]) RETURNS bigint
+CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text, categories text[] DEFAULT NULL::text[], gates text[] DEFAULT NULL::text[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
@@ -5955,7 +7250,7 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
 
     WITH added AS (
-        INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories)
+        INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)
         VALUES (
             contentq.shorten(register_worker.hostname, 300),
             register_worker.pid,
@@ -5963,7 +7258,8 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
             contentq.shorten(register_worker.handler, 300),
             register_worker.gate,
             contentq.shorten(register_worker.version, 300),
-            register_worker.categories
+            register_worker.categories,
+            register_worker.gates
         )
         RETURNING id
     ),
@@ -5975,9 +7271,9 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SELECT a.id FROM added AS a;
 $$;
 
--- Name: FUNCTION register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds.';
+COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them by enter_gate().';
 
 -- Name: release(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6140,11 +7436,13 @@ BEGIN
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
         retry_count = 0,
+        revision_count = 0,
         scheduled_at = NULL,
         completed_at = NULL,
         timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
         cancel_requested_at = NULL,
         error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
+        revision_note = coalesce(contentq.shorten(requeue.note, 8000), t.revision_note),
         updated_at = CURRENT_TIMESTAMP
     WHERE t.task_id = requeue.task_id
       AND (t.status IN ('failed', 'timeout')
@@ -6303,6 +7601,106 @@ $$;
 
 COMMENT ON FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) IS 'Internal: takes tasks back from workers that were not heard since then; returns how many.';
 
+-- Name: revise(bigint, bigint, integer, text, text, text, integer, text, integer, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text DEFAULT NULL::text, body text DEFAULT NULL::text, word_count integer DEFAULT NULL::integer, extra text DEFAULT NULL::text, max_revisions integer DEFAULT 2, keep_for_review boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    full_message constant text := coalesce(nullif(btrim(revise.message, E' \n\r\t'), ''), 'no message was given');
+    kept_message constant text := contentq.shorten(full_message, 8000);
+    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    title_length constant integer := (
+        SELECT nullif(a.atttypmod, -1) - 4
+        FROM pg_attribute AS a
+        WHERE a.attrelid = 'public.contents'::regclass
+          AND a.attname = 'title'
+    );
+    task public.content_generation_tasks;
+    is_last boolean;
+    is_kept boolean;
+    draft_id bigint;
+    new_status text;
+BEGIN
+    IF NOT contentq.is_own_worker(revise.worker_id) THEN
+        RETURN NULL;
+    END IF;
+    IF json_typeof(revise.extra::json) <> 'object' THEN
+        RAISE EXCEPTION 'extra must be a JSON object'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+    IF revise.extra IS NOT NULL THEN
+        PERFORM contentq.record_usage(
+            revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt], ARRAY[revise.extra]
+        );
+    END IF;
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt])) THEN
+        RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = revise.id);
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = revise.id
+      AND t.attempt = revise.attempt
+      AND contentq.is_held(t.status, t.worker_id, revise.worker_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
+    is_last := task.revision_count >= coalesce(revise.max_revisions, 2);
+    is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
+
+    IF revise.body IS NOT NULL THEN
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        VALUES (
+            task.account_id, coalesce(left(revise.title, title_length), revise.title), revise.body,
+            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END
+        )
+        RETURNING contents.id INTO draft_id;
+        IF draft_id IS NULL THEN
+            RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+                USING ERRCODE = 'triggered_action_exception';
+        END IF;
+    END IF;
+
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN is_kept THEN 'completed' WHEN is_last THEN 'failed' ELSE 'pending' END,
+        revision_count = CASE WHEN is_last THEN t.revision_count ELSE t.revision_count + 1 END,
+        scheduled_at = NULL,
+        completed_at = CASE WHEN is_kept THEN clock_timestamp() ELSE t.completed_at END,
+        result = CASE WHEN is_kept THEN (
+            format('{"success": true, "content_id": %s, "word_count": %s, "failed_checks": %s',
+                   draft_id, coalesce(revise.word_count, 0), to_json(string_to_array(kept_message, E'\n')))
+            || coalesce(', ' || nullif(btrim(substr(btrim(revise.extra, E' \n\r\t'), 2), E' \n\r\t'), '}'), '}')
+        )::json ELSE t.result END,
+        content_id = coalesce(draft_id, t.content_id),
+        error_message = CASE WHEN NOT is_kept THEN kept_message END,
+        revision_note = CASE WHEN NOT is_kept THEN kept_message END,
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, 'CheckFailed', full_message
+        ),
+        handler_state = NULL,
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = task.id
+    RETURNING t.status INTO new_status;
+
+    IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
+        PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
+    END IF;
+    RETURN new_status;
+END;
+$$;
+
+-- Name: FUNCTION revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean) IS 'Reports that checks of a draft failed: keeps it as rejected content and puts the task back to pending for a revision, no retry charged; after max_revisions failed, or completed with content that waits for its review (keep_for_review). Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
+
 -- Name: revoked_attempts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.revoked_attempts(worker_id bigint) RETURNS TABLE(id bigint, attempt integer, is_lost boolean)
@@ -6347,6 +7745,44 @@ $$;
 -- Name: FUNCTION rough_duration(seconds double precision); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
+
+-- Name: set_budget(numeric, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.set_budget(amount numeric, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF set_budget.amount IS NULL THEN
+        PERFORM contentq.unset_budget(set_budget.account_id, set_budget.category, set_budget.period);
+        RETURN;
+    END IF;
+    IF set_budget.account_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = set_budget.account_id)
+    THEN
+        RAISE EXCEPTION 'there is no account %', set_budget.account_id
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    IF set_budget.account_id IS NOT NULL AND set_budget.category IS NULL AND set_budget.period = 'month' THEN
+        UPDATE public.accounts AS a
+        SET monthly_budget = set_budget.amount
+        WHERE a.id = set_budget.account_id;
+    ELSE
+        INSERT INTO contentq.budgets AS b (account_id, category, period, amount)
+        VALUES (set_budget.account_id, set_budget.category, set_budget.period, set_budget.amount)
+        ON CONFLICT ON CONSTRAINT budgets_account_id_category_period_key DO UPDATE
+        SET amount = excluded.amount;
+    END IF;
+    -- Those that wait may have to wait no longer.
+    PERFORM contentq.notify_ready();
+END;
+$$;
+
+-- Name: FUNCTION set_budget(amount numeric, account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.set_budget(amount numeric, account_id bigint, category text, period text) IS 'Sets what attempts may cost in a day or a month (UTC): of an account, of a category, of both, or all together (NULL).';
 
 -- Name: set_gate(text, numeric, numeric, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6420,6 +7856,9 @@ BEGIN
             (2, 'public.contents'::regclass, 'account_id'),
             (3, 'public.accounts'::regclass, 'id'),
             (4, 'contentq.usage'::regclass, 'account_id'),
+            -- Those of all accounts are not for whoever sees some.
+            (8, 'contentq.budgets'::regclass, 'account_id'),
+            (9, 'contentq.budget_events'::regclass, 'account_id'),
             -- Names tasks of all accounts.
             (5, 'contentq.dead_workers'::regclass, NULL),
             -- Remembers accounts that are over budget.
@@ -6546,7 +7985,7 @@ BEGIN
             THEN snooze.resume_at + 0.2 * random() * (snooze.resume_at - now_)
             ELSE now_ + (1 + 0.2 * random())
                         * least(interval '1 minute',
-                                interval '1 second' * power(2, least(t.attempt - t.retry_count - 1, 10)))
+                                interval '1 second' * power(2, least(t.attempt - t.retry_count - t.revision_count - 1, 10)))
         END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         handler_state = CASE WHEN snooze.state IS NULL THEN t.handler_state ELSE nullif(snooze.state, '{}') END,
@@ -6555,12 +7994,15 @@ BEGIN
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
       AND contentq.is_held(t.status, t.worker_id, snooze.worker_id)
-    RETURNING t.started_at INTO began_at;
+    RETURNING CASE WHEN t.gate = snooze.refused_by THEN t.gate_entered_at ELSE t.started_at END INTO began_at;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
     IF snooze.refused_by <> '*' AND EXISTS (
-        SELECT FROM contentq.workers AS w WHERE w.gate = snooze.refused_by AND w.login = session_user
+        SELECT
+        FROM contentq.workers AS w
+        WHERE (w.gate = snooze.refused_by OR snooze.refused_by = ANY (w.gates))
+          AND w.login = session_user
     ) THEN
         PERFORM contentq.note_gate_event(
             snooze.refused_by, began_at, CASE WHEN snooze.nothing_left THEN 'exhausted' ELSE 'refused' END,
@@ -6637,27 +8079,6 @@ $$;
 -- Name: FUNCTION spend_gate(key text, taken integer, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp with time zone) IS 'Internal: takes from the bucket of a gate what a claim has chosen.';
-
--- Name: spent_this_month(bigint); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.spent_this_month(account_id bigint) RETURNS numeric
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN (
-        SELECT coalesce(sum(u.cost), 0)
-        FROM contentq.usage AS u
-        WHERE u.account_id = spent_this_month.account_id
-          AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
-    );
-END;
-$$;
-
--- Name: FUNCTION spent_this_month(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.spent_this_month(account_id bigint) IS 'What the attempts at an account''s tasks have cost since the first of this month (UTC).';
 
 -- Name: store(bigint, bigint[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6744,6 +8165,7 @@ BEGIN
         )::json,
         content_id = r.content_id,
         error_message = NULL,
+        revision_note = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
@@ -6759,10 +8181,11 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
+        OR cardinality(held_ids) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
-    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens);
+    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens, held_ids, held_extras);
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
@@ -6956,6 +8379,38 @@ $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker.';
 
+-- Name: unset_budget(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.unset_budget(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    was_there boolean;
+BEGIN
+    IF unset_budget.account_id IS NOT NULL AND unset_budget.category IS NULL AND unset_budget.period = 'month' THEN
+        UPDATE public.accounts AS a
+        SET monthly_budget = NULL
+        WHERE a.id = unset_budget.account_id
+          AND a.monthly_budget IS NOT NULL;
+    ELSE
+        DELETE FROM contentq.budgets AS b
+        WHERE b.account_id IS NOT DISTINCT FROM unset_budget.account_id
+          AND b.category IS NOT DISTINCT FROM unset_budget.category
+          AND b.period = unset_budget.period;
+    END IF;
+    was_there := FOUND;
+    PERFORM contentq.notify_ready();
+    RETURN was_there;
+END;
+$$;
+
+-- Name: FUNCTION unset_budget(account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.unset_budget(account_id bigint, category text, period text) IS 'Takes a budget away: that of an account, of a category, of both, or of all (NULL), for a day or a month; returns whether there was one.';
+
 -- Name: usage_amount(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.usage_amount(value jsonb) RETURNS numeric
@@ -6972,6 +8427,49 @@ $$;
 -- Name: FUNCTION usage_amount(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
+
+-- Name: used_up_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.used_up_budgets() RETURNS TABLE(account_id bigint, category text, period text, ends_at timestamp with time zone)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT b.account_id, b.category, b.period, contentq.budget_end(b.period)
+    FROM (
+        SELECT a.id::bigint AS account_id, NULL::text AS category, 'month' AS period, a.monthly_budget AS amount
+        FROM public.accounts AS a
+        WHERE a.monthly_budget IS NOT NULL
+        UNION ALL
+        SELECT g.account_id, g.category, g.period, g.amount
+        FROM contentq.budgets AS g
+    ) AS b
+    WHERE contentq.budget_spent(b.account_id, b.category, b.period) >= b.amount;
+$$;
+
+-- Name: FUNCTION used_up_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.used_up_budgets() IS 'Internal: the budgets that are used up.';
+
+-- Name: wait_for_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wait_for_gate(key text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '50ms'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM contentq.gates AS g WHERE g.key = wait_for_gate.key FOR NO KEY UPDATE;
+    RETURN contentq.gate_room(wait_for_gate.key, 1);
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN -1;
+END;
+$$;
+
+-- Name: FUNCTION wait_for_gate(key text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wait_for_gate(key text) IS 'Internal: waits a moment for the row of a gate; returns whether a task may start there.';
 
 -- Name: waits_for(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7037,6 +8535,29 @@ $$;
 -- Name: FUNCTION wake_answered(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.wake_answered(ids bigint[]) IS 'Internal: makes those of these tasks ready that wait for an answer which has come; returns how many.';
+
+-- Name: wake_half_open(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wake_half_open(key text, last_began_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM contentq.gates AS g
+        WHERE g.key = wake_half_open.key
+          AND g.half_open
+          AND g.opens_at <= wake_half_open.last_began_at
+    ) THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION wake_half_open(key text, last_began_at timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wake_half_open(key text, last_began_at timestamp with time zone) IS 'Internal: wakes the fleet when the provider of a half-open gate has answered.';
 
 -- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7147,6 +8668,8 @@ BEGIN
     room := contentq.gate_room('*', room);
     IF room > 0 AND worker.gate IS NOT NULL THEN
         room := contentq.gate_room(worker.gate, room);
+    ELSIF room > 0 AND worker.gates IS NOT NULL THEN
+        room := contentq.gates_room(worker.gates, room);
     END IF;
     RETURN room;
 END;
@@ -7154,7 +8677,7 @@ $$;
 
 -- Name: FUNCTION worker_room(worker contentq.workers, wanted integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.worker_room(worker contentq.workers, wanted integer) IS 'Internal: how many tasks a worker may begin now, by itself, by its gate and by the gate of all.';
+COMMENT ON FUNCTION contentq.worker_room(worker contentq.workers, wanted integer) IS 'Internal: how many tasks a worker may begin now, by itself, by its gate or gates and by the gate of all.';
 
 -- Name: worker_wait(contentq.workers); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7173,6 +8696,11 @@ CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next
     UNION ALL
     SELECT g.next_in, g.why
     FROM contentq.gate_wait(worker.gate) AS g
+    UNION ALL
+    SELECT s.next_in, s.why
+    FROM contentq.gates_state(worker.gates) AS s
+    WHERE worker.gates IS NOT NULL
+      AND s.room < 1
     UNION ALL
     SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
            format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
@@ -7397,17 +8925,134 @@ CREATE VIEW contentq.blocked_accounts WITH (security_invoker='true') AS
             WHEN (a.paused_until > clock_timestamp()) THEN a.paused_until
             ELSE NULL::timestamp with time zone
         END AS paused_until,
-        CASE
-            WHEN b.is_used_up THEN ((date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)) + '1 mon'::interval) AT TIME ZONE 'UTC'::text)
-            ELSE NULL::timestamp with time zone
-        END AS over_budget_until
+    b.over_budget_until
    FROM (public.accounts a
-     CROSS JOIN LATERAL ( SELECT ((a.monthly_budget IS NOT NULL) AND (contentq.spent_this_month((a.id)::bigint) >= a.monthly_budget)) AS is_used_up) b)
-  WHERE ((a.paused_until > clock_timestamp()) OR b.is_used_up);
+     LEFT JOIN ( SELECT u.account_id,
+            max(u.ends_at) AS over_budget_until
+           FROM contentq.used_up_budgets() u(account_id, category, period, ends_at)
+          WHERE ((u.category IS NULL) AND (u.account_id IS NOT NULL))
+          GROUP BY u.account_id) b ON ((b.account_id = a.id)))
+  WHERE ((a.paused_until > clock_timestamp()) OR (b.over_budget_until IS NOT NULL));
 
 -- Name: VIEW blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, until when: paused, and until the first of the next month (UTC) when the budget for this month is used up.';
+COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, until when: paused, and until the next day or month (UTC) when a budget for all of their tasks is used up.';
+
+-- Name: budget_events; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.budget_events (
+    id bigint NOT NULL,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    began_on date NOT NULL,
+    amount numeric NOT NULL,
+    near_at timestamp with time zone NOT NULL,
+    used_up_at timestamp with time zone
+);
+
+-- Name: TABLE budget_events; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.budget_events IS 'When budgets were noticed to be near their end and used up, so that channel contentq_budgets is notified once: a row for each budget, of its last day or month in which that was so.';
+
+-- Name: COLUMN budget_events.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.id IS 'Identifier of the row.';
+
+-- Name: COLUMN budget_events.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.account_id IS 'The account of the budget; NULL: all.';
+
+-- Name: COLUMN budget_events.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.category IS 'The category of the budget; NULL: all.';
+
+-- Name: COLUMN budget_events.period; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.period IS 'day or month.';
+
+-- Name: COLUMN budget_events.began_on; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.began_on IS 'The first day of that day or month.';
+
+-- Name: COLUMN budget_events.amount; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.amount IS 'What the budget was then: one that is changed is watched anew.';
+
+-- Name: COLUMN budget_events.near_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.near_at IS 'When settings.budget_warning was noticed to be passed.';
+
+-- Name: COLUMN budget_events.used_up_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.used_up_at IS 'When it was noticed to be used up; NULL: not yet.';
+
+-- Name: budget_events_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.budget_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.budget_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: budget_status; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.budget_status WITH (security_invoker='true') AS
+ SELECT b.account_id,
+    b.category,
+    b.period,
+    b.amount,
+    round(r.spent, 6) AS spent,
+    round(r.reserved, 6) AS reserved,
+    r.running,
+    round((((100)::numeric * r.spent) / NULLIF(b.amount, (0)::numeric)), 1) AS percent,
+    s.state,
+        CASE s.state
+            WHEN 'near'::text THEN e.near_at
+            WHEN 'used_up'::text THEN e.used_up_at
+            ELSE NULL::timestamp with time zone
+        END AS since,
+    contentq.budget_end(b.period) AS ends_at
+   FROM ((((( SELECT (a.id)::bigint AS account_id,
+            NULL::text AS category,
+            'month'::text AS period,
+            a.monthly_budget AS amount
+           FROM public.accounts a
+          WHERE (a.monthly_budget IS NOT NULL)
+        UNION ALL
+         SELECT g.account_id,
+            g.category,
+            g.period,
+            g.amount
+           FROM contentq.budgets g) b
+     CROSS JOIN contentq.settings c)
+     CROSS JOIN LATERAL contentq.budget_room(b.account_id, b.category, b.period, b.amount) r(spent, reserved, running, fits, expected, is_full))
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (r.spent >= b.amount) THEN 'used_up'::text
+                    WHEN (r.spent >= (b.amount * c.budget_warning)) THEN 'near'::text
+                    ELSE 'ok'::text
+                END AS state) s)
+     LEFT JOIN contentq.budget_events e ON (((NOT (e.account_id IS DISTINCT FROM b.account_id)) AND (NOT (e.category IS DISTINCT FROM b.category)) AND (e.period = b.period) AND (e.began_on = contentq.budget_start(b.period)) AND (e.amount = b.amount))))
+  ORDER BY (r.spent / NULLIF(b.amount, (0)::numeric)) DESC, b.account_id NULLS FIRST, b.category NULLS FIRST, b.period;
+
+-- Name: VIEW budget_status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.budget_status IS 'Budgets of the running day or month (UTC), by account and category (NULL: any): spent, reserved for the tasks that run, percent spent, and whether it is ok, near its end (settings.budget_warning) or used_up, since when that was noticed.';
+
+-- Name: budgets_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.budgets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.budgets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 -- Name: cap_locks; Type: TABLE; Schema: contentq; Owner: -
 
@@ -7417,7 +9062,7 @@ CREATE TABLE contentq.cap_locks (
 
 -- Name: TABLE cap_locks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.cap_locks IS 'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id modulo 64. What is locked is left out of a claim, never waited for.';
+COMMENT ON TABLE contentq.cap_locks IS 'Under which claims count what runs of an account with max_running, and what budgets have left, so that no two count at once: by the account''s id modulo 64, or a digest of the category. What is locked is left out of a claim, never waited for.';
 
 -- Name: COLUMN cap_locks.place; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7447,11 +9092,11 @@ COMMENT ON COLUMN contentq.claimers.worker_id IS 'The worker.';
 
 -- Name: COLUMN claimers.calls; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with a gate.';
+COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with one gate.';
 
 -- Name: COLUMN claimers.answered; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.answered IS 'Attempts that ended with an answer of the provider; counted for workers with a gate.';
+COMMENT ON COLUMN contentq.claimers.answered IS 'Attempts that ended with an answer of the provider; counted for workers with one gate.';
 
 -- Name: COLUMN claimers.last_answered; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7644,6 +9289,62 @@ COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it
 
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
 
+-- Name: gate_counts; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.gate_counts (
+    id bigint NOT NULL,
+    worker_id bigint NOT NULL,
+    gate text NOT NULL,
+    calls bigint DEFAULT 0 NOT NULL,
+    answered bigint DEFAULT 0 NOT NULL,
+    last_answered timestamp with time zone,
+    tokens numeric DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE gate_counts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.gate_counts IS 'What the tasks of workers with several gates have added up to at each gate, in one row or more; removed with the worker.';
+
+-- Name: COLUMN gate_counts.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.id IS 'Identifier of the row.';
+
+-- Name: COLUMN gate_counts.worker_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.worker_id IS 'The worker.';
+
+-- Name: COLUMN gate_counts.gate; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.gate IS 'The gate that its tasks have entered.';
+
+-- Name: COLUMN gate_counts.calls; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.calls IS 'How often they have entered it.';
+
+-- Name: COLUMN gate_counts.answered; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.answered IS 'How often its provider has answered.';
+
+-- Name: COLUMN gate_counts.last_answered; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.last_answered IS 'When the latest of these calls had entered.';
+
+-- Name: COLUMN gate_counts.tokens; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.tokens IS 'Tokens that these calls have taken, as far as was said.';
+
+-- Name: gate_counts_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.gate_counts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.gate_counts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: gate_events_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
 ALTER TABLE contentq.gate_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -7674,7 +9375,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
             ELSE NULL::interval
         END AS time_left,
     COALESCE(w.workers, (0)::bigint) AS workers,
-    COALESCE(w.running, (0)::numeric) AS running,
+    (COALESCE(w.running, (0)::numeric) + (COALESCE(i.running, (0)::bigint))::numeric) AS running,
     g.max_running,
     round((contentq.gate_pace(g.*))::numeric, 2) AS pace,
         CASE
@@ -7690,24 +9391,30 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
             WHEN (length(g.reason) > 60) THEN ("left"(g.reason, 57) || '...'::text)
             ELSE g.reason
         END AS reason
-   FROM ((((( SELECT o.key
+   FROM (((((( SELECT o.key
            FROM contentq.gates o
         UNION
          SELECT o.gate
            FROM contentq.workers o
-          WHERE (o.gate <> ''::text)) k
+          WHERE (o.gate <> ''::text)
+        UNION
+         SELECT u.gate
+           FROM (contentq.workers o
+             CROSS JOIN LATERAL unnest(o.gates) u(gate))) k
      LEFT JOIN contentq.gates g ON ((g.key = k.key)))
      LEFT JOIN LATERAL contentq.gate_state(g.*, clock_timestamp()) s(room, next_in, why, level, tokens_left, tokens_used) ON ((g.key IS NOT NULL)))
      LEFT JOIN ( SELECT c.gate,
             count(*) AS workers,
-            COALESCE(sum(t.running), (0)::numeric) AS running
+            COALESCE(sum(t.running) FILTER (WHERE c.has_all), (0)::numeric) AS running
            FROM (( SELECT o.id,
-                    u.gate
+                    u.gate,
+                    ((o.gates IS NULL) OR (u.gate = '*'::text)) AS has_all
                    FROM (contentq.workers o
                      CROSS JOIN LATERAL unnest(
                         CASE
                             WHEN (o.gate = '*'::text) THEN ARRAY['*'::text]
-                            ELSE ARRAY[o.gate, '*'::text]
+                            WHEN (o.gates IS NULL) THEN ARRAY[o.gate, '*'::text]
+                            ELSE (o.gates || '*'::text)
                         END) u(gate))) c
              LEFT JOIN ( SELECT r.worker_id,
                     count(*) AS running
@@ -7715,6 +9422,11 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
                   WHERE (((r.status)::text = 'processing'::text) AND (r.worker_id IS NOT NULL))
                   GROUP BY r.worker_id) t ON ((t.worker_id = c.id)))
           GROUP BY c.gate) w ON ((w.gate = k.key)))
+     LEFT JOIN ( SELECT r.gate,
+            count(*) AS running
+           FROM public.content_generation_tasks r
+          WHERE ((((r.status)::text COLLATE "C") = 'processing'::text) AND (r.gate IS NOT NULL))
+          GROUP BY r.gate) i ON ((i.gate = k.key)))
      LEFT JOIN ( SELECT n.key,
             count(*) FILTER (WHERE (n.kind <> 'unanswered'::text)) AS refused,
             count(*) FILTER (WHERE (n.kind = 'unanswered'::text)) AS unanswered
@@ -7734,6 +9446,7 @@ CREATE TABLE contentq.maintenance (
     ran_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     watched_since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     cleaned_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    budgets_due_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT maintenance_only_row_check CHECK (only_row)
 )
 WITH (fillfactor='50');
@@ -7757,6 +9470,10 @@ COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Since when such calls h
 -- Name: COLUMN maintenance.cleaned_at; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+
+-- Name: COLUMN maintenance.budgets_due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS 'When budgets are looked at again: so seldom that it takes a fiftieth of the time at most.';
 
 -- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -7984,7 +9701,9 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
     attempt_errors,
     progress,
     progress_note,
-    handler_state
+    handler_state,
+    revision_count,
+    revision_note
    FROM public.content_generation_tasks t;
 
 -- Name: VIEW tasks; Type: COMMENT; Schema: contentq; Owner: -
@@ -8015,21 +9734,24 @@ CREATE TABLE contentq.usage (
     account_id bigint NOT NULL,
     day date NOT NULL,
     model text NOT NULL,
+    category text DEFAULT ''::text NOT NULL,
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
     cost numeric NOT NULL,
+    largest_cost numeric DEFAULT 0 NOT NULL,
     CONSTRAINT usage_attempts_check CHECK ((attempts > 0)),
     CONSTRAINT usage_completion_tokens_check CHECK ((completion_tokens >= 0)),
     CONSTRAINT usage_cost_check CHECK (((cost >= (0)::numeric) AND (cost < 'Infinity'::numeric))),
     CONSTRAINT usage_day_check CHECK (isfinite(day)),
+    CONSTRAINT usage_largest_cost_check CHECK (((largest_cost >= (0)::numeric) AND (largest_cost < 'Infinity'::numeric))),
     CONSTRAINT usage_prompt_tokens_check CHECK ((prompt_tokens >= 0))
 )
 WITH (fillfactor='50');
 
 -- Name: TABLE usage; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so that no report waits for another. It outlives the tasks.';
+COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day, model and category: as many rows of each as were reported at once, to be summed, so that no report waits for another. It outlives the tasks.';
 
 -- Name: COLUMN usage.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -8047,9 +9769,13 @@ COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.
 
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
 
+-- Name: COLUMN usage.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.category IS 'The category of the tasks, up to 200 characters; empty for tasks that have none.';
+
 -- Name: COLUMN usage.attempts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
+COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included, and completed ones that a budget counts.';
 
 -- Name: COLUMN usage.prompt_tokens; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -8063,6 +9789,10 @@ COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
 
 COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
 
+-- Name: COLUMN usage.largest_cost; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.largest_cost IS 'The most that one of these attempts has cost: where costs vary, that much is reserved for a task that runs.';
+
 -- Name: usage_by_account; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
@@ -8074,26 +9804,43 @@ CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
     COALESCE(u.attempts, (0)::numeric) AS attempts,
     COALESCE(u.prompt_tokens, (0)::numeric) AS prompt_tokens,
     COALESCE(u.completion_tokens, (0)::numeric) AS completion_tokens,
-    COALESCE(u.cost, (0)::numeric) AS cost,
+    round(COALESCE(u.cost, (0)::numeric), 6) AS cost,
     a.monthly_budget,
     round((((100)::numeric * COALESCE(u.cost, (0)::numeric)) / NULLIF(a.monthly_budget, (0)::numeric)), 1) AS used_percent,
-    COALESCE((h.over_budget_until > clock_timestamp()), false) AS used_up
-   FROM ((public.accounts a
+    ((COALESCE(u.cost, (0)::numeric) >= a.monthly_budget) IS TRUE) AS used_up
+   FROM (public.accounts a
      LEFT JOIN ( SELECT e.account_id,
             sum(e.attempts) AS attempts,
             sum(e.prompt_tokens) AS prompt_tokens,
             sum(e.completion_tokens) AS completion_tokens,
-            round(sum(e.cost), 6) AS cost
+            sum(e.cost) AS cost
            FROM contentq.usage e
           WHERE (e.day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
           GROUP BY e.account_id) u ON ((u.account_id = a.id)))
-     LEFT JOIN contentq.blocked_accounts h ON ((h.account_id = a.id)))
   WHERE ((u.account_id IS NOT NULL) OR (a.monthly_budget IS NOT NULL))
-  ORDER BY COALESCE(u.cost, (0)::numeric) DESC, a.id;
+  ORDER BY (round(COALESCE(u.cost, (0)::numeric), 6)) DESC, a.id;
 
 -- Name: VIEW usage_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.usage_by_account IS 'By account, since the first of this month (UTC): attempts that were charged, tokens, cost, monthly budget, and whether it is used up, so that nothing more is claimed.';
+
+-- Name: usage_by_category; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.usage_by_category WITH (security_invoker='true') AS
+ SELECT NULLIF(category, ''::text) AS category,
+    sum(attempts) AS attempts,
+    sum(prompt_tokens) AS prompt_tokens,
+    sum(completion_tokens) AS completion_tokens,
+    round(sum(cost), 6) AS cost,
+    round((sum(cost) / sum(attempts)), 6) AS cost_each
+   FROM contentq.usage u
+  WHERE (day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
+  GROUP BY category
+  ORDER BY (round(sum(cost), 6)) DESC, u.category;
+
+-- Name: VIEW usage_by_category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.usage_by_category IS 'By category, since the first of this month (UTC): attempts that were charged, tokens, cost.';
 
 -- Name: usage_by_day; Type: VIEW; Schema: contentq; Owner: -
 
@@ -8179,7 +9926,7 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             ELSE w.handler
         END AS handler,
     w.version,
-    w.gate,
+    COALESCE(w.gate, array_to_string(w.gates, ', '::text)) AS gate,
     w.categories,
         CASE
             WHEN (NOT w.draining) THEN waiting.why
@@ -8250,6 +9997,26 @@ ALTER TABLE ONLY contentq.alembic_version
 ALTER TABLE ONLY contentq.batch_requests
     ADD CONSTRAINT batch_requests_pkey PRIMARY KEY (id, attempt);
 
+-- Name: budget_events budget_events_account_id_category_period_key; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budget_events
+    ADD CONSTRAINT budget_events_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period);
+
+-- Name: budget_events budget_events_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budget_events
+    ADD CONSTRAINT budget_events_pkey PRIMARY KEY (id);
+
+-- Name: budgets budgets_account_id_category_period_key; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budgets
+    ADD CONSTRAINT budgets_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period);
+
+-- Name: budgets budgets_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budgets
+    ADD CONSTRAINT budgets_pkey PRIMARY KEY (id);
+
 -- Name: cap_locks cap_locks_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.cap_locks
@@ -8274,6 +10041,11 @@ ALTER TABLE ONLY contentq.definitions
 
 ALTER TABLE ONLY contentq.durations
     ADD CONSTRAINT durations_pkey PRIMARY KEY (category);
+
+-- Name: gate_counts gate_counts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.gate_counts
+    ADD CONSTRAINT gate_counts_pkey PRIMARY KEY (id);
 
 -- Name: gate_events gate_events_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -8383,6 +10155,14 @@ CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests USING btree (
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
 
+-- Name: gate_counts_gate_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX gate_counts_gate_idx ON contentq.gate_counts USING btree (gate, worker_id);
+
+-- Name: gate_counts_worker_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX gate_counts_worker_id_idx ON contentq.gate_counts USING btree (worker_id);
+
 -- Name: gate_events_key_id_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX gate_events_key_id_idx ON contentq.gate_events USING btree (key, id);
@@ -8397,7 +10177,11 @@ CREATE INDEX provider_batches_ended_at_idx ON contentq.provider_batches USING bt
 
 -- Name: usage_account_id_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
-CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id, day, model);
+CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id, day, model, category);
+
+-- Name: usage_category_day_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX usage_category_day_idx ON contentq.usage USING btree (category, day);
 
 -- Name: usage_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
@@ -8431,6 +10215,10 @@ CREATE INDEX content_generation_tasks_content_id_idx ON public.content_generatio
 
 CREATE INDEX content_generation_tasks_deadline_idx ON public.content_generation_tasks USING btree (timeout_at) WHERE ((timeout_at IS NOT NULL) AND ((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])));
 
+-- Name: content_generation_tasks_gate_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_gate_idx ON public.content_generation_tasks USING btree (gate) WHERE ((((status)::text COLLATE "C") = 'processing'::text) AND (gate IS NOT NULL));
+
 -- Name: content_generation_tasks_held_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_held_idx ON public.content_generation_tasks USING btree (worker_id) WHERE (((status)::text = 'processing'::text) AND (worker_id IS NOT NULL));
@@ -8441,7 +10229,7 @@ CREATE INDEX content_generation_tasks_ready_account_idx ON public.content_genera
 
 -- Name: content_generation_tasks_ready_category_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_ready_category_idx ON public.content_generation_tasks USING btree (((10 - priority)), category, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL) AND (category IS NOT NULL));
+CREATE INDEX content_generation_tasks_ready_category_idx ON public.content_generation_tasks USING btree (((10 - priority)), category, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL));
 
 -- Name: content_generation_tasks_ready_deadline_idx; Type: INDEX; Schema: public; Owner: -
 

@@ -1,10 +1,10 @@
 -- Tells a handler what has become of what an earlier attempt has asked.
 -- Called by: handlers of batches. Locks: the row of the request.
--- Returns: no row when nothing was asked, or the worker does not hold the attempt any more; else the model that was asked, how
---          long the request was, and the status code and the body of the answer, both NULL while there is none.
+-- Returns: no row when nothing was asked, or the worker does not hold the attempt any more; else the model and what it was
+--          asked, and the status code and the body of the answer, both NULL while there is none.
 -- The answer stays until the task has ended: an attempt whose worker dies is followed by one that finds it again.
 CREATE OR REPLACE FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer)
-RETURNS TABLE (model text, body_bytes integer, status_code integer, answer text)
+RETURNS TABLE (model text, body text, status_code integer, answer text)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -28,7 +28,7 @@ BEGIN
     SET is_taken = r.answered_at IS NOT NULL
     WHERE r.id = batch_answer.id
       AND r.attempt::text = asked
-    RETURNING r.model, octet_length(r.body), r.status_code, r.answer;
+    RETURNING r.model, r.body, r.status_code, r.answer;
 END;
 $$;
 

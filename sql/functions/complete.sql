@@ -56,6 +56,7 @@ BEGIN
             result = r.result::json,
             content_id = coalesce(r.content_id, t.content_id),
             error_message = NULL,
+            revision_note = NULL,
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r
@@ -84,10 +85,13 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
+        OR cardinality(completed) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;
-    PERFORM contentq.note_answers(complete.worker_id, cardinality(completed), last_began_at, tokens);
+    PERFORM contentq.note_answers(
+        complete.worker_id, cardinality(completed), last_began_at, tokens, completed, completed_results
+    );
 
     -- + 0: their contents are found by id, and not among all those of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0

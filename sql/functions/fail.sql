@@ -4,7 +4,8 @@
 --        deadline has passed; NULL when refused, because (worker, attempt) no longer holds.
 -- The retry waits for retry_after when given, else for a random backoff. permanent: no retry.
 -- state: what the next attempt finds, as in snooze().
--- unanswered: the provider did not answer, which the next claim of the worker's gate considers. In an outage, retries wait
+-- unanswered: the provider did not answer, which the next claim of the gate considers, the worker's or the one that the
+-- attempt has entered. In an outage, retries wait
 -- until it is tried again, and are spread over the 10 seconds after that, times the retries already used: of the few
 -- tasks that are tried meanwhile, each should be another.
 CREATE OR REPLACE FUNCTION contentq.fail(
@@ -48,10 +49,13 @@ BEGIN
     END IF;
 
     IF fail.unanswered THEN
-        delay := contentq.note_unanswered(fail.worker_id, task.started_at, task.retry_count, delay, fail.message);
+        delay := contentq.note_unanswered(
+            coalesce(task.gate, (SELECT w.gate FROM contentq.workers AS w WHERE w.id = fail.worker_id)),
+            coalesce(task.gate_entered_at, task.started_at), task.retry_count, delay, fail.message
+        );
     ELSE
         PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
-        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at);
+        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     END IF;
 
     RETURN contentq.record_failure(

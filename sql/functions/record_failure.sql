@@ -34,15 +34,9 @@ BEGIN
                                  AND record_failure.delay > interval '0'
                             THEN clock_timestamp() + record_failure.delay END,
         error_message = CASE WHEN record_failure.is_charged THEN kept_message ELSE t.error_message END,
-        attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
-                              THEN t.attempt_errors - 0 ELSE t.attempt_errors END
-            || jsonb_build_object(
-                'attempt', t.attempt,
-                'at', clock_timestamp(),
-                'worker_id', t.worker_id,
-                'error_class', contentq.shorten(record_failure.error_class, 200),
-                'message', contentq.shorten(full_message, 1000)
-            ),
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, record_failure.error_class, full_message
+        ),
         handler_state = CASE WHEN record_failure.state IS NULL THEN t.handler_state
                              ELSE nullif(record_failure.state, '{}') END,
         worker_id = NULL,

@@ -49,7 +49,7 @@ BEGIN
             THEN snooze.resume_at + 0.2 * random() * (snooze.resume_at - now_)
             ELSE now_ + (1 + 0.2 * random())
                         * least(interval '1 minute',
-                                interval '1 second' * power(2, least(t.attempt - t.retry_count - 1, 10)))
+                                interval '1 second' * power(2, least(t.attempt - t.retry_count - t.revision_count - 1, 10)))
         END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
         handler_state = CASE WHEN snooze.state IS NULL THEN t.handler_state ELSE nullif(snooze.state, '{}') END,
@@ -58,12 +58,15 @@ BEGIN
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
       AND contentq.is_held(t.status, t.worker_id, snooze.worker_id)
-    RETURNING t.started_at INTO began_at;
+    RETURNING CASE WHEN t.gate = snooze.refused_by THEN t.gate_entered_at ELSE t.started_at END INTO began_at;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
     IF snooze.refused_by <> '*' AND EXISTS (
-        SELECT FROM contentq.workers AS w WHERE w.gate = snooze.refused_by AND w.login = session_user
+        SELECT
+        FROM contentq.workers AS w
+        WHERE (w.gate = snooze.refused_by OR snooze.refused_by = ANY (w.gates))
+          AND w.login = session_user
     ) THEN
         PERFORM contentq.note_gate_event(
             snooze.refused_by, began_at, CASE WHEN snooze.nothing_left THEN 'exhausted' ELSE 'refused' END,

@@ -89,7 +89,11 @@ def _object(_context: click.Context, _parameter: click.Parameter, given: str | N
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Markdown that an earlier attempt has produced: context.previous_content.",
 )
-@click.option("--previous-error", metavar="TEXT", help="Why the attempt before failed: context.previous_error.")
+@click.option(
+    "--previous-error",
+    metavar="TEXT",
+    help="Why the attempt before failed, or what to change in its content: context.previous_error.",
+)
 @click.option(
     "--state",
     callback=_object,
@@ -120,7 +124,9 @@ def _try(
     from contentq.testing.fakes import make_task, previous_content_of
 
     previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
-    task = make_task(content_id=None if previous is None else previous.id, **given)
+    if previous is not None:
+        given |= {"content_id": previous.id, "revision_note": given["previous_error"]}
+    task = make_task(**given)
     log_to_stderr(log_level)
     handler.introduce()
     progress = _ProgressLines()

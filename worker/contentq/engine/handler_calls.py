@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from contentq.database.database import Database
 from contentq.engine.database_errors import is_outage, one_line
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.registration import Registration
 from contentq.engine.timings import Timings
@@ -26,8 +27,10 @@ RESTART = 5.0
 class HandlerCalls:
     """Calls of functions of the queue, for this worker. They share a connection, which is opened for the first."""
 
-    def __init__(self, database: Database, registration: Registration, timings: Timings) -> None:
-        self._link = ReconnectingConnection(database, "handler", timings)
+    def __init__(
+        self, database: Database, registration: Registration, timings: Timings, outages: OutageLog
+    ) -> None:
+        self._link = ReconnectingConnection(database, "handler", timings, outages)
         self._registration = registration
         self._one_at_a_time = asyncio.Lock()
 
@@ -45,6 +48,10 @@ class HandlerCalls:
         async with self._one_at_a_time, self._link.calling() as connection:
             return await function(connection, worker_id, *arguments, **named)
 
+    async def back_off(self, error: Exception) -> None:
+        """Waits a moment after a call that failed."""
+        await self._link.back_off(error)
+
     async def close(self) -> None:
         """Closes the connection."""
         await self._link.close()
@@ -57,7 +64,7 @@ async def run_beside(work: Callable[[HandlerCalls], Awaitable[None]], calls: Han
             await work(calls)
         except Exception as error:
             if is_outage(error):
-                log.warning("database lost, trying again connection=handler error=%s", one_line(error))
-            else:
-                log.error("beside its tasks the handler has failed error=%s", one_line(error), exc_info=error)
+                await calls.back_off(error)
+                continue
+            log.error("beside its tasks the handler has failed error=%s", one_line(error), exc_info=error)
         await asyncio.sleep(RESTART)

@@ -21,7 +21,7 @@ LEASE_LOST = "CQ004"
 _FIELDS = """b.id, b.key::text, b.model, b.requests, b.status, b.provider_id, b.input_file, b.tending, b.failures,
            extract(epoch FROM clock_timestamp() - b.opened_at)::float8 AS age"""
 _ASK = "SELECT contentq.ask_batch(%s, %s, %s, %s, %s, %s)"
-_ANSWER = "SELECT model, body_bytes, status_code, answer FROM contentq.batch_answer(%s, %s, %s)"
+_ANSWER = "SELECT model, body, status_code, answer FROM contentq.batch_answer(%s, %s, %s)"
 _OPEN = f"""
     SELECT {_FIELDS}, b.requests AS wanted
     FROM contentq.open_batch(%s, %s, %s, %s, make_interval(secs => %s)) AS b"""
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
     """What an earlier attempt has asked, and the answer; both of its parts are None while there is none."""
 
     model: str
-    body_bytes: int
+    body: str
     status_code: int | None
     answer: str | None
 

@@ -65,6 +65,22 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Revised:
+    """Checks of what the handler has produced failed: message says which, one a line, and draft is kept.
+
+    draft: None when there is none. extra: as in Stored, with what the attempt has cost. max_revisions: how often
+    the task goes back for this. keep_for_review: the last draft completes it, and waits for its review.
+    """
+
+    held: Held
+    message: str
+    draft: Stored | None
+    extra: str | None
+    max_revisions: int
+    keep_for_review: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Snoozed:
     """The task is to be claimed again after a delay, with no retry charged.
 
@@ -116,6 +132,21 @@ class Overdue(Released):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftGate:
+    """A call behind a gate has ended, and the attempt goes on. None of it ends the attempt.
+
+    gate: None when the worker has not several, and only the usage counts. outcome: answered, refused, exhausted or
+    unanswered. delay: the time that the provider has named. usage: what the call has cost, a JSON object as text.
+    """
+
+    gate: str | None
+    outcome: str
+    delay: timedelta | None = None
+    message: str | None = None
+    usage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progressed:
     """How far an attempt is: the fraction done, from 0 to 1, and a note. None of it ends the attempt."""
 
@@ -124,4 +155,4 @@ class Progressed:
     note: str | None
 
 
-Outcome = Completed | Stored | Failed | Snoozed | Released
+Outcome = Completed | Stored | Failed | Revised | Snoozed | Released

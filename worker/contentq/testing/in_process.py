@@ -68,6 +68,9 @@ class RanTask:
     attempt: int
     retry_count: int
 
+    revision_count: int
+    """How often its draft went back, since checks of it failed."""
+
     result: Any
     """The result, read from its JSON; None without one."""
 
@@ -215,6 +218,7 @@ def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask
         status=row["status"],
         attempt=row["attempt"],
         retry_count=row["retry_count"],
+        revision_count=row["revision_count"],
         result=None if row["result"] is None else json.loads(row["result"]),
         content=None if content is None else PreviousContent(**content),
         error_message=row["error_message"],
@@ -225,7 +229,7 @@ def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask
 
 def _was_reported(counts: Counts) -> bool:
     """Whether the one attempt has ended after all: what blocks the event loop ends while it is being stopped."""
-    others = (counts.failed, counts.retried, counts.snoozed, counts.timed_out, counts.refused)
+    others = (counts.failed, counts.retried, counts.revised, counts.snoozed, counts.timed_out, counts.refused)
     return any((counts.completed, *others))
 
 

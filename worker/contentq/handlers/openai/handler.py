@@ -66,6 +66,8 @@ class OpenAIHandler:
         else:
             title = title_of(answer.body, task.topic)
         result = {**answer.usage, "finish_reason": answer.finish_reason, **more}
+        if answer.reasoning:
+            result["reasoning"] = answer.reasoning
         return GeneratedContent(title=title, body=answer.body, result=result)
 
     async def close(self) -> None:

@@ -99,8 +99,8 @@ class OpenAIBatchHandler(OpenAIHandler):
         settings = at_batch_price(self._settings.of_category(task.category))
         settings = settings.model_copy(update={"model": asked.model})
         try:
-            reply = json.loads(asked.answer)
-            answer = self._batches.judge(asked.status_code, reply, asked.body_bytes, settings, context)
+            messages, reply = json.loads(asked.body)["messages"], json.loads(asked.answer)
+            answer = self._batches.judge(asked.status_code, reply, messages, settings, context)
             return await self._content(answer, task, batch=context.state.get("batch"))
         except HandlerError as error:
             error.state = {}

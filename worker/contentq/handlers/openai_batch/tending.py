@@ -309,7 +309,7 @@ class Tending:
         for reply in replies:
             usage = None
             if reply.status == 200:
-                usage = self._caller.usage(reply.body, LARGEST_INPUT, settings)
+                usage = self._caller.usage(reply.body, settings)
             answers.append(
                 Answered(
                     reply.id,
