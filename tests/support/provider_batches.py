@@ -99,6 +99,7 @@ class BatchProvider:
     at_once: batches are completed as soon as they are looked at. answer: how it answers. before and after: told of
     each call of these names (upload, create, list, retrieve, cancel, content, delete, chat), before and after it
     took effect; what they raise is answered, and Refused with status 0 ends the connection without an answer.
+    half_way: called when half of a file was sent, after which the connection ends.
     """
 
     def __init__(self, answer: Answer = article) -> None:
@@ -106,6 +107,7 @@ class BatchProvider:
         self.at_once = False
         self.before: dict[str, Callable[[], None]] = {}
         self.after: dict[str, Callable[[], None]] = {}
+        self.half_way: Callable[[], None] | None = None
         self.calls: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
         self.files: dict[str, bytes] = {}
@@ -326,6 +328,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
+        if parts.path.endswith("/content") and self.provider.half_way is not None:
+            self.wfile.write(answer[: len(answer) // 2])
+            self.wfile.flush()
+            self.provider.half_way()
+            self.close_connection = True
+            return
         self.wfile.write(answer)
 
     do_GET = do_POST = do_DELETE = _serve
