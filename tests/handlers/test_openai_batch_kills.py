@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -180,25 +176,4 @@ def test_two_workers_send_and_collect_everything_once(
     ids = add(queue, 60)
 
     eventually(lambda: statuses(queue) == {"completed": 60}, within=30)
-    check_all_is_done_once(queue, provider, ids)
-
-
-@pytest.mark.long
-def test_fleet_whose_workers_are_killed_all_the_time_loses_nothing_and_sends_nothing_twice(
-    provider: BatchProvider, queue: Queue, program: StartProgram
-) -> None:
-    settings, dice = full_at(40, 0.5), random.Random(1)
-    queue.run("UPDATE contentq.settings SET heartbeat_timeout = '5 seconds'")
-    provider.at_once = True
-    ids = add(queue, 400, max_retries=1000)
-    fleet = [program(settings) for _ in range(3)]
-    until = time.monotonic() + 60
-    while time.monotonic() < until and statuses(queue) != {"completed": 400}:
-        time.sleep(dice.uniform(0.2, 2))
-        victim = dice.randrange(3)
-        os.kill(fleet[victim].pid, signal.SIGKILL)
-        fleet[victim].wait()
-        fleet[victim] = program(settings)
-
-    eventually(lambda: statuses(queue) == {"completed": 400}, within=90)
     check_all_is_done_once(queue, provider, ids)
