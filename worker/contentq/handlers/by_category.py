@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,22 +35,23 @@ class HandlersByCategory:
     @property
     def gate(self) -> str | None:
         """The gate of the provider that they call; None when there are several, or none."""
-        return None if self.gates else next((each.gate for each in self._all() if each.gate), None)
+        return None if self.gates else next((each.gate for each in self.each() if each.gate), None)
 
     @property
     def gates(self) -> tuple[str, ...]:
         """The gates of which each task enters one, when they call several providers; empty otherwise."""
-        handlers = list(self._all())
+        handlers = list(self.each())
         found = dict.fromkeys(key for each in handlers for key in (each.gates or (each.gate,)) if key is not None)
         return tuple(found) if len(found) > 1 or any(each.gates for each in handlers) else ()
 
+    def each(self) -> Iterable[Handler]:
+        """All of them."""
+        return filter(None, (self.default, *self.by_category.values()))
+
     def introduce(self) -> None:
         """Has each log what is worth knowing of it."""
-        for handler in self._all():
+        for handler in self.each():
             handler.introduce()
-
-    def _all(self) -> Iterator[Handler]:
-        yield from filter(None, (self.default, *self.by_category.values()))
 
     def of(self, category: str | None) -> Handler:
         """The handler of tasks of this category. Raises HandlerUnusable when there is none."""

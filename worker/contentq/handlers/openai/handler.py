@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent
-from contentq.handlers.openai.calling import LARGE
+from contentq.handlers.openai.calling import LARGE, Answer
 from contentq.handlers.openai.choosing import Models
 from contentq.handlers.openai.client import check_environment
 from contentq.handlers.openai.prompt import Prompt
@@ -51,17 +51,16 @@ class OpenAIHandler:
         messages = await self._prompt.messages(task, context)
         began = time.monotonic()
         written = await self._models.ask(messages, task, context)
-        answer = written.answer
+        seconds = round(time.monotonic() - began, 3)
+        return await self._content(written.answer, task, **written.result, seconds=seconds)
+
+    async def _content(self, answer: Answer, task: Task, **more: Any) -> GeneratedContent:
+        """The content that an answer is; more: further members of the result."""
         if len(answer.body) > LARGE:
             title = await asyncio.to_thread(title_of, answer.body, task.topic)
         else:
             title = title_of(answer.body, task.topic)
-        result = {
-            **answer.usage,
-            "finish_reason": answer.finish_reason,
-            **written.result,
-            "seconds": round(time.monotonic() - began, 3),
-        }
+        result = {**answer.usage, "finish_reason": answer.finish_reason, **more}
         if answer.reasoning:
             result["reasoning"] = answer.reasoning
         return GeneratedContent(title=title, body=answer.body, result=result)

@@ -181,6 +181,31 @@ class ModelSettings(_Table):
     system_role: _Role | None = None
 
 
+class BatchSettings(_Table):
+    """What the handler `openai-batch` goes by."""
+
+    max_priority: Annotated[int, Field(ge=1, le=10)] = 4
+    """Tasks above this priority are asked for directly."""
+
+    min_time_left: _NotNegative = 90_000.0
+    """Seconds: tasks whose deadline is nearer are asked for directly; a batch may take a day."""
+
+    max_tasks: Annotated[int, Field(ge=1, le=50_000)] = 10_000
+    """The most tasks in one batch."""
+
+    gather_seconds: _NotNegative = 60.0
+    """How long the first task of a batch waits for others."""
+
+    poll_seconds: _Seconds = 60.0
+    """The interval between two looks at a batch."""
+
+    completion_window: _Text = "24h"
+    """How long the provider may take, in its own words."""
+
+    price_factor: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """What is paid of the prices."""
+
+
 class OpenAISettings(_Table):
     """What can be set; the attributes are the keys of the file."""
 
@@ -229,6 +254,9 @@ class OpenAISettings(_Table):
 
     prices: dict[str, Price] = {}
     """By model."""
+
+    batch: BatchSettings = BatchSettings()
+    """For the handler `openai-batch`."""
 
     categories: Annotated[dict[str, ModelSettings], AfterValidator(_by_slug)] = {}
     """By category; what is None there is that of all."""
@@ -417,6 +445,7 @@ def _table_at(path: list[str]) -> type[_Table]:
         return OpenAISettings
     tables: dict[str, type[_Table]] = {
         "prices": Price,
+        "batch": BatchSettings,
         "deployments": Price if path[-1] == "price" and len(path) > 2 else DeploymentSettings,
         "accounts": AccountSettings,
     }
