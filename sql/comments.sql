@@ -71,8 +71,18 @@ COMMENT ON COLUMN public.content_generation_tasks.attempt_errors IS
     'The last 20 failures: array of {attempt, at, worker_id, error_class, message}.';
 COMMENT ON COLUMN public.content_generation_tasks.progress IS
     'How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.';
+COMMENT ON COLUMN public.content_generation_tasks.gate IS
+    'The gate that the latest attempt has entered, of a worker with several; NULL for workers with one gate or none.';
+COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it entered that gate.';
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS
     'What the handler of the latest attempt says of its progress.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_count IS
+    'Revisions of its content asked for so far, since checks of it failed; no retry is charged for them.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_note IS
+    'What the next attempt is to change in the content: the checks that failed, one a line, or a reviewer''s note; NULL '
+    'once completed.';
+COMMENT ON COLUMN public.content_generation_tasks.handler_state IS
+    'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
 
 COMMENT ON TABLE contentq.tables IS
     'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped '
@@ -102,7 +112,9 @@ COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by t
 COMMENT ON COLUMN contentq.workers.slots IS 'How many tasks it runs at once.';
 COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last heartbeat.';
 COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
-COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none, or several.';
+COMMENT ON COLUMN contentq.workers.gates IS
+    'Keys of the gates of which each of its tasks enters one; NULL when it has one gate, or none.';
 COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
 COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
 COMMENT ON COLUMN contentq.workers.login IS
@@ -113,9 +125,9 @@ COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims;
 COMMENT ON TABLE contentq.claimers IS
     'What the claims and reports of a worker have added up to, and what its claims remember; removed with the worker.';
 COMMENT ON COLUMN contentq.claimers.worker_id IS 'The worker.';
-COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with a gate.';
+COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with one gate.';
 COMMENT ON COLUMN contentq.claimers.answered IS
-    'Attempts that ended with an answer of the provider; counted for workers with a gate.';
+    'Attempts that ended with an answer of the provider; counted for workers with one gate.';
 COMMENT ON COLUMN contentq.claimers.last_answered IS 'When the latest of these attempts had begun.';
 COMMENT ON COLUMN contentq.claimers.tokens IS 'Tokens that these attempts have taken, as far as their results say.';
 COMMENT ON COLUMN contentq.claimers.quick_failures IS
@@ -225,6 +237,16 @@ COMMENT ON COLUMN contentq.gates.tokens_left IS 'How many tokens could be used a
 COMMENT ON COLUMN contentq.gates.tokens_seen IS
     'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
 COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
+
+COMMENT ON TABLE contentq.gate_counts IS
+    'What the tasks of workers with several gates have added up to at each gate, in one row or more; removed with the worker.';
+COMMENT ON COLUMN contentq.gate_counts.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.gate_counts.worker_id IS 'The worker.';
+COMMENT ON COLUMN contentq.gate_counts.gate IS 'The gate that its tasks have entered.';
+COMMENT ON COLUMN contentq.gate_counts.calls IS 'How often they have entered it.';
+COMMENT ON COLUMN contentq.gate_counts.answered IS 'How often its provider has answered.';
+COMMENT ON COLUMN contentq.gate_counts.last_answered IS 'When the latest of these calls had entered.';
+COMMENT ON COLUMN contentq.gate_counts.tokens IS 'Tokens that these calls have taken, as far as was said.';
 
 COMMENT ON TABLE contentq.gate_events IS
     'Calls that providers refused or did not answer, as workers reported them: kept for some minutes.';

@@ -34,6 +34,7 @@ DECLARE
     );
     has_options constant boolean := current_setting('server_version_num')::integer >= 160000;
     mightier text;
+    owners oid[];
     tables_schema text;
     role text;
     owner text;
@@ -68,6 +69,59 @@ BEGIN
     WHERE r.rolname = ANY (ours);
     IF mightier IS NOT NULL THEN
         RAISE WARNING 'roles of contentq are members of other roles, and so may do more than sql/roles.sql says: %', mightier;
+    END IF;
+
+    -- Whoever made contentq_definer before we did may have kept a way to act as it: as a member, or by a function that
+    -- runs with its rights. The owner of the queue is a member, and so are those of queues in other databases.
+    SELECT coalesce(array_agg(r.oid), '{}')
+    INTO owners
+    FROM pg_roles AS r
+    WHERE r.rolsuper
+       OR EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = 'contentq' AND n.nspowner = r.oid)
+       OR EXISTS (SELECT
+                  FROM pg_shdepend AS s
+                  JOIN pg_shdepend AS f ON f.dbid = s.dbid
+                  WHERE s.classid = 'pg_namespace'::regclass
+                    AND s.refclassid = 'pg_authid'::regclass
+                    AND s.refobjid = r.oid
+                    AND s.deptype = 'o'
+                    AND f.classid = 'pg_proc'::regclass
+                    AND f.refclassid = 'pg_authid'::regclass
+                    AND f.refobjid = 'contentq_definer'::regrole
+                    AND f.deptype = 'o'
+                    AND f.dbid <> (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+    SELECT string_agg(r.rolname, ', ' ORDER BY r.rolname)
+    INTO mightier
+    FROM pg_roles AS r
+    WHERE r.rolname <> 'contentq_definer'
+      AND pg_has_role(r.oid, 'contentq_definer', 'MEMBER')
+      AND NOT EXISTS (SELECT FROM unnest(owners) AS o (oid) WHERE pg_has_role(r.oid, o.oid, 'MEMBER'));
+    IF mightier IS NOT NULL THEN
+        RAISE EXCEPTION 'contentq_definer has members that are not the owner of a queue, and would have the rights of all '
+                        'functions of contentq: %; let a superuser run for each: REVOKE contentq_definer FROM ...', mightier;
+    END IF;
+    SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ' ORDER BY d.classid, d.objid)
+    INTO mightier
+    FROM pg_shdepend AS d
+    LEFT JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
+    WHERE d.dbid = (SELECT b.oid FROM pg_database AS b WHERE b.datname = current_database())
+      AND d.refclassid = 'pg_authid'::regclass
+      AND d.refobjid = 'contentq_definer'::regrole
+      AND d.deptype = 'o'
+      AND p.pronamespace IS DISTINCT FROM 'contentq'::regnamespace;
+    IF mightier IS NOT NULL THEN
+        RAISE EXCEPTION 'contentq_definer owns what is not of contentq, and may be a way to act with its rights: %; drop it, or '
+                        'give it to another owner', left(mightier, 500);
+    END IF;
+    SELECT string_agg(format('%s of %s', m.member::regrole, m.roleid::regrole), ', ' ORDER BY m.member, m.roleid)
+    INTO mightier
+    FROM pg_auth_members AS m
+    JOIN pg_roles AS r ON r.oid = m.roleid
+    WHERE r.rolname = ANY (ours)
+      AND m.admin_option
+      AND NOT EXISTS (SELECT FROM unnest(owners) AS o (oid) WHERE pg_has_role(m.member, o.oid, 'MEMBER'));
+    IF mightier IS NOT NULL THEN
+        RAISE WARNING 'these may give roles of contentq to anyone (with admin option): %', mightier;
     END IF;
 
     -- Whoever migrates replaces functions that belong to contentq_definer.
@@ -136,7 +190,8 @@ GRANT SELECT ON content_generation_tasks, contents, contentq.tasks, contentq.con
 -- By column: whose a task is, what it has produced and whether that needs review is not for an operator to change.
 GRANT UPDATE (
     topic, keywords, category, requirements, tone, status, priority, retry_count, max_retries, submitted_at, started_at,
-    completed_at, timeout_at, error_message, updated_at, scheduled_at, cancel_requested_at, progress, progress_note
+    completed_at, timeout_at, error_message, updated_at, scheduled_at, cancel_requested_at, progress, progress_note,
+    revision_count, revision_note
 ), DELETE ON content_generation_tasks, contentq.tasks TO contentq_operator;
 GRANT UPDATE ON contentq.settings TO contentq_operator;
 GRANT INSERT, UPDATE, DELETE ON contentq.gates TO contentq_operator;
@@ -147,7 +202,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_rea
 -- What the functions change, which is less than what the owner of the tables may.
 GRANT SELECT, DELETE, UPDATE (
     status, started_at, completed_at, timeout_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
-    result, content_id, error_message, attempt_errors, progress, progress_note, updated_at
+    result, content_id, error_message, attempt_errors, progress, progress_note, gate, gate_entered_at,
+    handler_state, revision_count, revision_note, updated_at
 ) ON content_generation_tasks TO contentq_definer;
 -- paused_until: to see whose rows are locked.
 GRANT SELECT, UPDATE (paused_until, monthly_budget) ON accounts TO contentq_definer;
@@ -158,7 +214,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_define
 GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;
 GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_commits, contentq.cap_locks TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage, contentq.durations TO contentq_definer;
-GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.gate_events, contentq.budgets, contentq.budget_events
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.gate_events, contentq.gate_counts, contentq.budgets, contentq.budget_events
     TO contentq_definer;
 
 SET LOCAL search_path = pg_catalog, pg_temp;
@@ -172,8 +228,8 @@ DECLARE
     functions constant jsonb := '{
         "contentq_worker": [
             "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in", "waits_for",
-            "anything_waits",
-            "complete", "store", "fail", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
+            "anything_waits", "enter_gate", "leave_gate",
+            "complete", "store", "fail", "revise", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
             "close_gate", "maintain"
         ],
         "contentq_operator": [
@@ -185,8 +241,9 @@ DECLARE
             "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
             "is_ready", "is_of", "held_accounts", "account_room", "account_fits", "open_categories", "budget_key",
             "has_budgets", "budgets_of", "budget_room", "budget_refusals", "budget_holds", "budget_spent", "budget_start",
-            "budget_end", "used_up_budgets", "over_budget", "explain_budgets", "median_duration", "ready_accounts", "fair_accounts",
-            "fair_quotas", "aged_tasks", "worker_wait", "waits_for", "failing_wait", "gate_wait", "gate_state", "gate_pace",
+            "budget_end", "used_up_budgets", "over_budget", "explain_budgets", "median_duration", "ready_accounts",
+            "fair_accounts", "fair_quotas", "aged_tasks", "worker_wait", "waits_for", "failing_wait", "gates_state",
+            "at_the_door", "gate_wait", "gate_state", "gate_pace",
             "gate_cycle", "gate_running", "gate_totals", "gate_closure_text", "judge_gate", "judge_unanswered",
             "judge_refusals", "judge_trial", "end_trial", "gate_used_up", "gate_outage", "gate_refused", "backoff"
         ]

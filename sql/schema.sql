@@ -143,6 +143,27 @@ $$;
 
 COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running; NULL: any number.';
 
+-- Name: add_error(jsonb, integer, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN jsonb_array_length(add_error.attempt_errors) >= 20
+                THEN add_error.attempt_errors - 0 ELSE add_error.attempt_errors END
+        || jsonb_build_object(
+            'attempt', add_error.attempt,
+            'at', clock_timestamp(),
+            'worker_id', add_error.worker_id,
+            'error_class', contentq.shorten(add_error.error_class, 200),
+            'message', contentq.shorten(add_error.message, 1000)
+        );
+$$;
+
+-- Name: FUNCTION add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text) IS 'Internal: the attempt_errors of a task with one more failure; the last 20 are kept.';
+
 -- Name: add_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.add_gate(key text) RETURNS void
@@ -549,6 +570,35 @@ $$;
 -- Name: FUNCTION are_tasks_coming(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.are_tasks_coming() IS 'Internal: whether transactions are about to commit tasks that no one may have been notified of.';
+
+-- Name: at_the_door(text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.at_the_door(gates text[]) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT coalesce(sum(r.waiting), 0)::integer
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL (
+        -- A range, which only the index on the holders of tasks serves; = would make any index do.
+        SELECT count(*) AS waiting
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN w.id AND w.id
+          AND t.status = 'processing'
+          AND t.gate IS NULL
+          AND t.started_at > clock_timestamp() - interval '1 second'
+    ) AS r
+    WHERE w.gates && at_the_door.gates;
+$$;
+
+-- Name: FUNCTION at_the_door(gates text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.at_the_door(gates text[]) IS 'Internal: how many tasks were just claimed and are about to enter one of these gates.';
 
 -- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1828,16 +1878,24 @@ CREATE TABLE public.content_generation_tasks (
     attempt_errors jsonb DEFAULT '[]'::jsonb NOT NULL,
     progress real,
     progress_note text,
+    revision_count integer DEFAULT 0 NOT NULL,
+    revision_note text,
+    gate text,
+    gate_entered_at timestamp with time zone,
+    handler_state jsonb,
     CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT content_generation_tasks_attempt_errors_check CHECK (((jsonb_typeof(attempt_errors) = 'array'::text) AND (NOT (attempt_errors @? '$[*]?(@.type() != "object")'::jsonpath)))),
     CONSTRAINT content_generation_tasks_cancel_requested_at_check CHECK (isfinite(cancel_requested_at)),
     CONSTRAINT content_generation_tasks_completed_at_check CHECK ((isfinite(completed_at) AND (((status)::text <> 'completed'::text) OR (completed_at IS NOT NULL)))),
     CONSTRAINT content_generation_tasks_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT content_generation_tasks_gate_entered_at_check CHECK (isfinite(gate_entered_at)),
+    CONSTRAINT content_generation_tasks_handler_state_check CHECK (((jsonb_typeof(handler_state) = 'object'::text) AND (octet_length((handler_state)::text) <= 8192))),
     CONSTRAINT content_generation_tasks_max_retries_check CHECK ((max_retries >= 0)),
     CONSTRAINT content_generation_tasks_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
     CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= '0'::real) AND (progress <= '1'::real))),
     CONSTRAINT content_generation_tasks_result_check CHECK (((result IS NULL) OR ((result)::jsonb IS NOT NULL))),
     CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
+    CONSTRAINT content_generation_tasks_revision_count_check CHECK ((revision_count >= 0)),
     CONSTRAINT content_generation_tasks_started_at_check CHECK ((isfinite(started_at) AND (((status)::text <> 'processing'::text) OR (started_at IS NOT NULL)))),
     CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[]))),
     CONSTRAINT content_generation_tasks_submitted_at_check CHECK (isfinite(submitted_at)),
@@ -1965,6 +2023,26 @@ COMMENT ON COLUMN public.content_generation_tasks.progress IS 'How far the lates
 
 COMMENT ON COLUMN public.content_generation_tasks.progress_note IS 'What the handler of the latest attempt says of its progress.';
 
+-- Name: COLUMN content_generation_tasks.revision_count; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.revision_count IS 'Revisions of its content asked for so far, since checks of it failed; no retry is charged for them.';
+
+-- Name: COLUMN content_generation_tasks.revision_note; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.revision_note IS 'What the next attempt is to change in the content: the checks that failed, one a line, or a reviewer''s note; NULL once completed.';
+
+-- Name: COLUMN content_generation_tasks.gate; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.gate IS 'The gate that the latest attempt has entered, of a worker with several; NULL for workers with one gate or none.';
+
+-- Name: COLUMN content_generation_tasks.gate_entered_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it entered that gate.';
+
+-- Name: COLUMN content_generation_tasks.handler_state; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.handler_state IS 'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
+
 -- Name: claim(bigint, integer, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[] DEFAULT NULL::text[], task_ids bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF public.content_generation_tasks
@@ -2039,6 +2117,7 @@ BEGIN
             + coalesce(octet_length(t.requirements), 0)
             + coalesce(octet_length(t.tone), 0)
             + coalesce(octet_length(t.error_message), 0)
+            + coalesce(octet_length(t.handler_state::text), 0)
             + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
                    ELSE 16000001 END
         )
@@ -2076,6 +2155,8 @@ BEGIN
             cancel_requested_at = NULL,
             progress = NULL,
             progress_note = NULL,
+            gate = NULL,
+            gate_entered_at = NULL,
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (chosen)
         RETURNING t.*
@@ -2173,7 +2254,10 @@ BEGIN
     END IF;
     IF NOT may_close_any AND (
         close_gate.key = '*'
-        OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.gate = close_gate.key AND w.login = session_user)
+        OR NOT EXISTS (SELECT
+                       FROM contentq.workers AS w
+                       WHERE (w.gate = close_gate.key OR close_gate.key = ANY (w.gates))
+                         AND w.login = session_user)
     ) THEN
         RAISE EXCEPTION '% may close the gates that its own workers have, and gate % is none', session_user, close_gate.key
             USING ERRCODE = 'CQ003';
@@ -2249,6 +2333,7 @@ BEGIN
             result = r.result::json,
             content_id = coalesce(r.content_id, t.content_id),
             error_message = NULL,
+            revision_note = NULL,
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r
@@ -2281,7 +2366,9 @@ BEGIN
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;
-    PERFORM contentq.note_answers(complete.worker_id, cardinality(completed), last_began_at, tokens);
+    PERFORM contentq.note_answers(
+        complete.worker_id, cardinality(completed), last_began_at, tokens, completed, completed_results
+    );
 
     -- + 0: their contents are found by id, and not among all those of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
@@ -2309,6 +2396,40 @@ $$;
 -- Name: FUNCTION complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]) IS 'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, content_ids the content they produced. Returns the ids that counted; the others were taken over, cancelled or past their deadline.';
+
+-- Name: count_at_gate(bigint, text, bigint, bigint, timestamp with time zone, numeric); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    -- greatest() leaves out NULL.
+    UPDATE contentq.gate_counts AS c
+    SET calls = c.calls + count_at_gate.calls,
+        answered = c.answered + count_at_gate.answered,
+        last_answered = greatest(c.last_answered, count_at_gate.last_answered),
+        tokens = c.tokens + count_at_gate.tokens
+    WHERE c.id = (SELECT l.id
+                  FROM contentq.gate_counts AS l
+                  WHERE l.gate = count_at_gate.gate
+                    AND l.worker_id = count_at_gate.worker_id
+                  LIMIT 1
+                  FOR NO KEY UPDATE SKIP LOCKED);
+    IF NOT FOUND THEN
+        INSERT INTO contentq.gate_counts (worker_id, gate, calls, answered, last_answered, tokens)
+        VALUES (count_at_gate.worker_id, count_at_gate.gate, count_at_gate.calls, count_at_gate.answered,
+                count_at_gate.last_answered, count_at_gate.tokens);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) IS 'Internal: adds to what a worker with several gates has counted at one of them.';
 
 -- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2560,6 +2681,98 @@ $$;
 
 COMMENT ON FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: notes that a provider''s refusals depend on the pace.';
 
+-- Name: enter_gate(bigint, bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    own_gates text[];
+    task public.content_generation_tasks;
+    each text;
+    room integer;
+    has_waited boolean := false;
+    here_in interval;
+    here_why text;
+BEGIN
+    PERFORM contentq.is_own_worker(enter_gate.worker_id);
+    IF num_nonnulls(VARIADIC enter_gate.keys) < greatest(cardinality(enter_gate.keys), 1) THEN
+        RAISE EXCEPTION 'a task enters one of several gates, and no key was given, or NULL is among them'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    SELECT w.gates INTO own_gates FROM contentq.workers AS w WHERE w.id = enter_gate.worker_id;
+    IF NOT enter_gate.keys <@ coalesce(own_gates, '{}') AND EXISTS (
+        SELECT FROM contentq.workers AS w WHERE w.id = enter_gate.worker_id
+    ) THEN
+        RAISE EXCEPTION 'worker % was registered with the gates %, and not with %', enter_gate.worker_id,
+            coalesce(own_gates::text, '{}'), enter_gate.keys
+            USING ERRCODE = 'CQ003',
+                  HINT = 'contentq.register_worker(..., gates => ARRAY[...]) names all that its tasks may enter.';
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = enter_gate.id
+      AND t.attempt = enter_gate.attempt
+      AND contentq.is_held(t.status, t.worker_id, enter_gate.worker_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        why := ARRAY['the worker does not hold this attempt any more'];
+        RETURN;
+    ELSIF task.cancel_requested_at IS NOT NULL OR task.timeout_at <= clock_timestamp() THEN
+        next_in := interval '0';
+        why := ARRAY[CASE WHEN task.cancel_requested_at IS NOT NULL THEN 'it was cancelled' ELSE 'its deadline has passed' END];
+        RETURN;
+    ELSIF task.gate = ANY (enter_gate.keys) THEN
+        gate := task.gate;
+        RETURN;
+    END IF;
+
+    FOREACH each IN ARRAY enter_gate.keys LOOP
+        -- Not locked for nothing: what is closed, at its pace or at its cap is so nearly always when it is looked at closely, too.
+        SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
+        IF NOT FOUND THEN
+            room := contentq.gate_room(each, 1);
+            IF room < 0 AND NOT has_waited THEN
+                room := contentq.wait_for_gate(each);
+            END IF;
+            has_waited := true;
+            IF room > 0 THEN
+                PERFORM contentq.count_at_gate(enter_gate.worker_id, each, 1, 0, NULL, 0);
+                PERFORM contentq.spend_gate(each, 1);
+                UPDATE public.content_generation_tasks AS t
+                SET gate = each,
+                    gate_entered_at = clock_timestamp(),
+                    updated_at = CURRENT_TIMESTAMP
+                WHERE t.id = task.id;
+                gate := each;
+                next_in := NULL;
+                RETURN;
+            ELSIF room < 0 THEN
+                here_in := interval '5 milliseconds';
+                here_why := format('gate %s: another session has its row', each);
+            ELSE
+                SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
+                IF NOT FOUND THEN
+                    here_in := interval '0';
+                    here_why := format('gate %s: its turn has just come', each);
+                END IF;
+            END IF;
+        END IF;
+        next_in := least(next_in, here_in);
+        why := why || here_why;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]) IS 'Lets a running task of a worker with several gates pass the first of these that has room, and counts it there; returns the gate, or NULL, when one may have room, and why not those before it. A gate that was entered and not left lets it pass again, and is counted once.';
+
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.explain(task_id text) RETURNS SETOF text
@@ -2595,6 +2808,9 @@ BEGIN
                                held_by.id, held_by.hostname, held_by.pid, date_trunc('second', held_by.silence));
         ELSE
             RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
+        END IF;
+        IF task.gate IS NOT NULL THEN
+            RETURN NEXT format('it entered gate %s %s ago', task.gate, date_trunc('second', now_ - task.gate_entered_at));
         END IF;
         IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
             RETURN NEXT 'progress: ' || concat_ws(', ', round((task.progress * 100)::numeric) || ' %',
@@ -2993,9 +3209,11 @@ CREATE TABLE contentq.workers (
     draining boolean DEFAULT false NOT NULL,
     login text DEFAULT SESSION_USER NOT NULL,
     categories text[],
+    gates text[],
     CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
     CONSTRAINT workers_categories_check CHECK (((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000))),
     CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
+    CONSTRAINT workers_gates_check CHECK (((gates IS NULL) OR ((gate IS NULL) AND ((cardinality(gates) >= 1) AND (cardinality(gates) <= 100)) AND (array_position(gates, NULL::text) IS NULL) AND (NOT (gates && ARRAY[''::text, '*'::text])) AND (octet_length((gates)::text) <= 10000)))),
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
     CONSTRAINT workers_slots_check CHECK ((slots > 0)),
     CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))
@@ -3040,7 +3258,7 @@ COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
 
 -- Name: COLUMN workers.gate; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none.';
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none, or several.';
 
 -- Name: COLUMN workers.version; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -3057,6 +3275,10 @@ COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: funct
 -- Name: COLUMN workers.categories; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims; NULL: all tasks.';
+
+-- Name: COLUMN workers.gates; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.workers.gates IS 'Keys of the gates of which each of its tasks enters one; NULL when it has one gate, or none.';
 
 -- Name: explain_fair(public.content_generation_tasks, contentq.workers, bigint[], bigint, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3200,7 +3422,7 @@ CREATE FUNCTION contentq.explain_fleet(category text) RETURNS TABLE(worker conte
         GROUP BY t.worker_id
     ),
     live AS (
-        SELECT w AS worker, w.id, w.gate, coalesce(r.busy, 0) AS busy,
+        SELECT w AS worker, w.id, coalesce(w.gate, w.gates::text) AS gate, coalesce(r.busy, 0) AS busy,
                coalesce(w.categories IS NULL OR explain_fleet.category = ANY (w.categories), false) AS suits
         FROM contentq.workers AS w
         CROSS JOIN contentq.settings AS s
@@ -3573,7 +3795,11 @@ BEGIN
     SELECT least((SELECT contentq.gate_pace(g) FROM contentq.gates AS g WHERE g.key = '*'),
                  CASE WHEN bool_and(p.pace IS NOT NULL) THEN sum(p.pace) END)
     INTO pace
-    FROM (SELECT DISTINCT (fleet.workers[i.place]).gate FROM generate_series(1, fleet.suiting) AS i (place)) AS k
+    FROM (
+        SELECT DISTINCT u.gate
+        FROM generate_series(1, fleet.suiting) AS i (place)
+        CROSS JOIN LATERAL unnest(coalesce((fleet.workers[i.place]).gates, ARRAY[(fleet.workers[i.place]).gate])) AS u (gate)
+    ) AS k
     LEFT JOIN LATERAL (SELECT contentq.gate_pace(g) AS pace FROM contentq.gates AS g WHERE g.key = k.gate) AS p ON true;
 
     SELECT array_agg(fleet.workers[i.place] ORDER BY i.place)
@@ -3621,9 +3847,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain_workers(category text, OUT lines text[], OUT workers contentq.workers[], OUT slots bigint, OUT busy bigint, OUT pace double precision) IS 'Internal: why no worker begins a task of a category, a line for each reason.';
 
--- Name: fail(bigint, bigint, integer, text, boolean, interval, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: fail(bigint, bigint, integer, text, boolean, interval, text, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text, unanswered boolean DEFAULT false) RETURNS text
+CREATE FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean DEFAULT false, retry_after interval DEFAULT NULL::interval, error_class text DEFAULT NULL::text, unanswered boolean DEFAULT false, state jsonb DEFAULT NULL::jsonb) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -3652,22 +3878,25 @@ BEGIN
     END IF;
 
     IF fail.unanswered THEN
-        delay := contentq.note_unanswered(fail.worker_id, task.started_at, task.retry_count, delay, fail.message);
+        delay := contentq.note_unanswered(
+            coalesce(task.gate, (SELECT w.gate FROM contentq.workers AS w WHERE w.id = fail.worker_id)),
+            coalesce(task.gate_entered_at, task.started_at), task.retry_count, delay, fail.message
+        );
     ELSE
         PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
-        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at);
+        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     END IF;
 
     RETURN contentq.record_failure(
         task.id, fail.message, fail.error_class, coalesce(fail.permanent, false),
-        coalesce(delay, contentq.backoff(task.retry_count))
+        coalesce(delay, contentq.backoff(task.retry_count)), state => fail.state
     );
 END;
 $$;
 
--- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt. unanswered: the provider did not answer the call.';
+COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean, state jsonb) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt. unanswered: the provider did not answer the call. state: as in snooze.';
 
 -- Name: failing_wait(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3813,6 +4042,7 @@ CREATE FUNCTION contentq.fit_claim(ids bigint[]) RETURNS bigint[]
                    + coalesce(octet_length(t.tone), 0)
                    + coalesce(octet_length(t.error_message), 0)
                    + CASE WHEN t.attempt_errors <> '[]' THEN octet_length(t.attempt_errors::text) ELSE 2 END
+                   + coalesce(octet_length(t.handler_state::text), 0)
                    + coalesce(octet_length(t.result::text), 0)
                    + CASE WHEN t.content_id IS NULL THEN 0
                           ELSE coalesce((SELECT octet_length(c.title) + octet_length(c.body)
@@ -3898,6 +4128,22 @@ $$;
 
 COMMENT ON FUNCTION contentq.forget_gate_events(max_rows integer) IS 'Internal: deletes up to max_rows of what was reported of providers more than ten minutes ago.';
 
+-- Name: forget_handler_state(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.forget_handler_state() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.handler_state := NULL;
+    RETURN NEW;
+END;
+$$;
+
+-- Name: FUNCTION forget_handler_state(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.forget_handler_state() IS 'Trigger: a task that has ended keeps nothing for a next attempt.';
+
 -- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.forget_worker(worker_id bigint) RETURNS void
@@ -3934,6 +4180,11 @@ BEGIN
                        FROM contentq.claimers AS c
                        WHERE c.worker_id = forget_worker.worker_id
                        FOR UPDATE SKIP LOCKED);
+    DELETE FROM contentq.gate_counts AS d
+    WHERE d.id = ANY (ARRAY(SELECT c.id
+                            FROM contentq.gate_counts AS c
+                            WHERE c.worker_id = forget_worker.worker_id
+                            FOR UPDATE SKIP LOCKED));
     DELETE FROM contentq.workers AS w WHERE w.id = forget_worker.worker_id;
 END;
 $$;
@@ -4049,17 +4300,26 @@ CREATE FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) RETU
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT (sum(r.running) / extract(epoch FROM gate_rate.now_ - min(r.oldest)))::float8
-    FROM contentq.workers AS w
-    CROSS JOIN LATERAL (
-        -- A range, which only the index on the holders of tasks serves; = would make any index do.
-        SELECT count(*) AS running, min(t.started_at) AS oldest
+    SELECT (sum(a.running) / extract(epoch FROM gate_rate.now_ - min(a.oldest)))::float8
+    FROM (
+        SELECT r.running, r.oldest
+        FROM contentq.workers AS w
+        CROSS JOIN LATERAL (
+            -- A range, which only the index on the holders of tasks serves; = would make any index do.
+            SELECT count(*) AS running, min(t.started_at) AS oldest
+            FROM public.content_generation_tasks AS t
+            WHERE t.worker_id BETWEEN w.id AND w.id
+              AND t.status = 'processing'
+              AND t.started_at < gate_rate.now_ - interval '1 second'
+        ) AS r
+        WHERE w.gate = gate_rate.key
+        UNION ALL
+        SELECT count(*), min(t.gate_entered_at)
         FROM public.content_generation_tasks AS t
-        WHERE t.worker_id BETWEEN w.id AND w.id
-          AND t.status = 'processing'
-          AND t.started_at < gate_rate.now_ - interval '1 second'
-    ) AS r
-    WHERE w.gate = gate_rate.key;
+        WHERE t.gate = gate_rate.key
+          AND t.status COLLATE "C" = 'processing'
+          AND t.gate_entered_at < gate_rate.now_ - interval '1 second'
+    ) AS a;
 $$;
 
 -- Name: FUNCTION gate_rate(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
@@ -4146,7 +4406,13 @@ CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone D
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT coalesce(sum(r.running), 0)::integer
+    SELECT coalesce(sum(r.running), 0)::integer + (
+        SELECT count(*)::integer
+        FROM public.content_generation_tasks AS t
+        WHERE t.gate = gate_running.key
+          AND t.status COLLATE "C" = 'processing'
+          AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
+    )
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
         -- A range, which only the index on the holders of tasks serves; = would make any index do.
@@ -4256,14 +4522,22 @@ CREATE FUNCTION contentq.gate_totals(key text) RETURNS TABLE(calls bigint, answe
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT coalesce(sum(c.calls), 0)::bigint,
-           coalesce(sum(c.answered), 0)::bigint,
-           coalesce(max(c.last_answered), '-infinity'),
-           coalesce(sum(c.tokens), 0)
-    FROM contentq.workers AS w
-    JOIN contentq.claimers AS c ON c.worker_id = w.id
-    WHERE w.gate = gate_totals.key
-       OR gate_totals.key = '*';
+    SELECT coalesce(sum(a.calls), 0)::bigint,
+           coalesce(sum(a.answered), 0)::bigint,
+           coalesce(max(a.last_answered), '-infinity'),
+           coalesce(sum(a.tokens), 0)
+    FROM (
+        SELECT c.calls, c.answered, c.last_answered, c.tokens
+        FROM contentq.workers AS w
+        JOIN contentq.claimers AS c ON c.worker_id = w.id
+        WHERE w.gate = gate_totals.key
+           OR gate_totals.key = '*'
+        UNION ALL
+        SELECT c.calls, c.answered, c.last_answered, c.tokens
+        FROM contentq.gate_counts AS c
+        WHERE c.gate = gate_totals.key
+           OR gate_totals.key = '*'
+    ) AS a;
 $$;
 
 -- Name: FUNCTION gate_totals(key text); Type: COMMENT; Schema: contentq; Owner: -
@@ -4385,6 +4659,95 @@ $$;
 -- Name: FUNCTION gate_wait(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone) IS 'Internal: what a gate makes its workers wait for, and how long; no row when a task may start.';
+
+-- Name: gates_room(text[], integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gates_room(gates text[], wanted integer, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    unlimited constant integer := 2147483647;
+    each text;
+    here integer;
+    is_taken boolean := false;
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM unnest(gates_room.gates) AS k (key)
+        LEFT JOIN contentq.gates AS g ON g.key = k.key
+        WHERE g.key IS NULL
+           OR contentq.gate_is_free(g, now_)
+    ) THEN
+        RETURN wanted;
+    END IF;
+    FOREACH each IN ARRAY gates_room.gates LOOP
+        here := contentq.gate_room(each, unlimited, now_);
+        IF here = unlimited THEN
+            RETURN wanted;
+        END IF;
+        is_taken := is_taken OR here < 0;
+    END LOOP;
+    IF is_taken THEN
+        RETURN -1;
+    END IF;
+    RETURN (SELECT least(wanted, s.room) FROM contentq.gates_state(gates_room.gates, now_) AS s);
+END;
+$$;
+
+-- Name: FUNCTION gates_room(gates text[], wanted integer, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gates_room(gates text[], wanted integer, now_ timestamp with time zone) IS 'Internal: how many of so many tasks a worker with several gates may claim now.';
+
+-- Name: gates_state(text[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone DEFAULT clock_timestamp(), OUT room integer, OUT next_in interval, OUT why text) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    unlimited constant bigint := 2147483647;
+    early constant interval := interval '50 milliseconds';
+    soonest constant interval := interval '10 milliseconds';
+    found_ record;
+    waiting integer;
+BEGIN
+    SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
+                    WHEN s.room > 0 THEN s.room
+                    WHEN s.next_in <= early THEN 1
+                    ELSE 0 END) AS room,
+           min(s.next_in) FILTER (WHERE s.room < 1) AS next_in,
+           string_agg(format('gate %s: %s', g.key, s.why), '; ' ORDER BY k.place) FILTER (WHERE s.room < 1) AS why
+    INTO found_
+    FROM unnest(gates_state.gates) WITH ORDINALITY AS k (key, place)
+    LEFT JOIN contentq.gates AS g ON g.key = k.key
+    -- As the next one to enter finds it: what was reported since the last one counts.
+    LEFT JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gates_state.now_), gates_state.now_) AS s
+        ON g.key IS NOT NULL;
+
+    IF found_.room >= unlimited THEN
+        room := unlimited;
+        RETURN;
+    ELSIF found_.room < 1 THEN
+        room := 0;
+        next_in := greatest(found_.next_in - early, soonest);
+        why := found_.why;
+        RETURN;
+    END IF;
+    waiting := contentq.at_the_door(gates_state.gates);
+    room := greatest(0, found_.room - waiting);
+    IF room < 1 THEN
+        next_in := greatest(coalesce(found_.next_in, soonest), soonest);
+        why := format('gates %s: %s about to enter', array_to_string(gates_state.gates, ', '), waiting);
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
 
 -- Name: budgets; Type: TABLE; Schema: contentq; Owner: -
 
@@ -4729,6 +5092,7 @@ DECLARE
     seconds float8;
     share float8;
     rate float8;
+    accepted float8;
     deviations float8;
     window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
@@ -4833,6 +5197,14 @@ BEGIN
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
+    -- What was taken in the last second is taken: where the last calls of each second are refused, they say too little. Quick
+    -- calls have ended by then; of a pace that was rising, what was taken since it was cut says as much.
+    accepted := contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds');
+    IF gate.is_ramping THEN
+        accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
+                                       / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
+    END IF;
+    rate := greatest(rate, least(accepted, pace));
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
@@ -4854,7 +5226,7 @@ BEGIN
     gate.grown := 0;
     -- Little is known then of what would have been taken.
     gate.is_ramping := gate.cut_share IS NULL
-        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed);
+        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
@@ -4948,6 +5320,66 @@ $$;
 -- Name: FUNCTION judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: closes a gate whose provider does not answer, and opens it when it does again.';
+
+-- Name: leave_gate(bigint, bigint, integer, text, text, timestamp with time zone, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text DEFAULT 'answered'::text, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, usage text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    task public.content_generation_tasks;
+    tokens numeric;
+    is_answered constant boolean := leave_gate.outcome = 'answered';
+BEGIN
+    IF leave_gate.outcome IS NULL OR leave_gate.outcome NOT IN ('answered', 'refused', 'exhausted', 'unanswered') THEN
+        RAISE EXCEPTION '% is no outcome of a call: answered, refused, exhausted or unanswered', leave_gate.outcome
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF NOT contentq.is_own_worker(leave_gate.worker_id) THEN
+        RETURN false;
+    END IF;
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = leave_gate.id
+      AND t.attempt = leave_gate.attempt
+      AND t.gate = leave_gate.key
+      AND contentq.is_held(t.status, t.worker_id, leave_gate.worker_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+
+    IF leave_gate.usage IS NOT NULL THEN
+        tokens := contentq.add_usage(ARRAY[task.id]::bigint[], ARRAY[leave_gate.usage]);
+    END IF;
+    IF is_answered OR tokens > 0 THEN
+        PERFORM contentq.count_at_gate(
+            leave_gate.worker_id, task.gate, 0, is_answered::integer, CASE WHEN is_answered THEN task.gate_entered_at END,
+            coalesce(tokens, 0)
+        );
+    END IF;
+    IF is_answered THEN
+        PERFORM contentq.wake_half_open(task.gate, task.gate_entered_at);
+    ELSE
+        PERFORM contentq.note_gate_event(
+            task.gate, task.gate_entered_at, leave_gate.outcome, leave_gate.resume_at, leave_gate.message
+        );
+    END IF;
+    UPDATE public.content_generation_tasks AS t
+    SET gate = NULL,
+        gate_entered_at = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = task.id;
+    RETURN true;
+END;
+$$;
+
+-- Name: FUNCTION leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text) IS 'Reports what became of a call behind a gate that this attempt has entered (answered, refused, exhausted, unanswered), and what it has cost; the attempt goes on. Returns whether it counted.';
 
 -- Name: lock_holder(xid); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5191,6 +5623,16 @@ BEGIN
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
+                DELETE FROM contentq.gate_counts
+                WHERE id = ANY (ARRAY(
+                    SELECT c.id
+                    FROM contentq.gate_counts AS c
+                    WHERE NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = c.worker_id)
+                    LIMIT batch
+                    FOR UPDATE SKIP LOCKED
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
                 IF settings.deadlines THEN
                     PERFORM contentq.measure_durations();
                 END IF;
@@ -5395,17 +5837,25 @@ $$;
 
 COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate lets it or a scheduled task becomes ready, a second while ready tasks may not start; NULL when no such time is known. To be called in the statement of the claim.';
 
--- Name: note_answers(bigint, integer, timestamp with time zone, numeric); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: note_answers(bigint, integer, timestamp with time zone, numeric, bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric DEFAULT 0) RETURNS void
+CREATE FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric DEFAULT 0, ids bigint[] DEFAULT NULL::bigint[], usages text[] DEFAULT NULL::text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
 DECLARE
-    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_answers.worker_id);
+    gate_key text;
+    has_several boolean;
 BEGIN
-    IF gate_key IS NULL OR coalesce(note_answers.answered, 0) < 1 AND coalesce(note_answers.tokens, 0) = 0 THEN
+    IF coalesce(note_answers.answered, 0) < 1 AND coalesce(note_answers.tokens, 0) = 0 THEN
+        RETURN;
+    END IF;
+    SELECT w.gate, w.gates IS NOT NULL INTO gate_key, has_several FROM contentq.workers AS w WHERE w.id = note_answers.worker_id;
+    IF has_several THEN
+        PERFORM contentq.note_gate_answers(note_answers.worker_id, note_answers.ids, note_answers.usages, note_answers.answered > 0);
+    END IF;
+    IF gate_key IS NULL THEN
         RETURN;
     END IF;
     PERFORM FROM contentq.claimers AS c WHERE c.worker_id = note_answers.worker_id FOR NO KEY UPDATE SKIP LOCKED;
@@ -5417,21 +5867,13 @@ BEGIN
         last_answered = greatest(c.last_answered, note_answers.last_began_at),
         tokens = c.tokens + coalesce(note_answers.tokens, 0)
     WHERE c.worker_id = note_answers.worker_id;
-    IF EXISTS (
-        SELECT
-        FROM contentq.gates AS g
-        WHERE g.key = gate_key
-          AND g.half_open
-          AND g.opens_at <= note_answers.last_began_at
-    ) THEN
-        PERFORM contentq.notify_ready();
-    END IF;
+    PERFORM contentq.wake_half_open(gate_key, note_answers.last_began_at);
 END;
 $$;
 
--- Name: FUNCTION note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker.';
+COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker, or those that they have entered.';
 
 -- Name: note_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5556,6 +5998,47 @@ $_$;
 
 COMMENT ON FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) IS 'Internal: counts the quick failures of a worker, so that one that only fails is slowed.';
 
+-- Name: note_gate_answers(bigint, bigint[], text[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    each record;
+BEGIN
+    FOR each IN
+        SELECT t.gate,
+               count(*) AS number,
+               max(t.gate_entered_at) AS last_entered_at,
+               coalesce(sum(contentq.usage_amount(r.usage::jsonb->'prompt_tokens')
+                            + contentq.usage_amount(r.usage::jsonb->'completion_tokens')), 0) AS tokens
+        FROM unnest(note_gate_answers.ids, note_gate_answers.usages) AS r (id, usage)
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
+        WHERE t.gate IS NOT NULL
+        GROUP BY t.gate
+        ORDER BY t.gate
+    LOOP
+        PERFORM contentq.count_at_gate(
+            note_gate_answers.worker_id, each.gate, 0, CASE WHEN note_gate_answers.is_answered THEN each.number ELSE 0 END,
+            CASE WHEN note_gate_answers.is_answered THEN each.last_entered_at END, each.tokens
+        );
+        IF note_gate_answers.is_answered THEN
+            PERFORM contentq.wake_half_open(each.gate, each.last_entered_at);
+        END IF;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean) IS 'Internal: counts what attempts of a worker with several gates have got, at the gates that they have entered.';
+
 -- Name: note_gate_event(text, timestamp with time zone, text, timestamp with time zone, text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS void
@@ -5594,9 +6077,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.note_look_again(look_again boolean) IS 'Internal: tells next_claim_in() of the same transaction whether a claim should be made again in a moment.';
 
--- Name: note_unanswered(bigint, timestamp with time zone, integer, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: note_unanswered(text, timestamp with time zone, integer, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) RETURNS interval
+CREATE FUNCTION contentq.note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) RETURNS interval
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -5604,21 +6087,20 @@ CREATE FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp wi
 DECLARE
     spread constant interval := interval '10 seconds';
     now_ constant timestamptz := clock_timestamp();
-    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
     gate contentq.gates;
     totals record;
 BEGIN
-    IF gate_key IS NULL OR gate_key = '*' THEN
+    IF note_unanswered.key IS NULL OR note_unanswered.key = '*' THEN
         RETURN retry_after;
     END IF;
     PERFORM contentq.note_gate_event(
-        gate_key, note_unanswered.began_at, 'unanswered', now_ + retry_after, note_unanswered.message
+        note_unanswered.key, note_unanswered.began_at, 'unanswered', now_ + retry_after, note_unanswered.message
     );
-    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_key;
-    gate.key := gate_key;
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = note_unanswered.key;
+    gate.key := note_unanswered.key;
     gate.opens_at := coalesce(gate.opens_at, '-infinity');
     IF NOT coalesce(gate.half_open, false) THEN
-        SELECT t.* INTO totals FROM contentq.gate_totals(gate_key) AS t;
+        SELECT t.* INTO totals FROM contentq.gate_totals(note_unanswered.key) AS t;
         IF contentq.gate_outage(gate, totals.answered, totals.last_answered, now_) IS NULL THEN
             RETURN retry_after;
         END IF;
@@ -5631,9 +6113,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_unanswered(worker_id bigint, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
+COMMENT ON FUNCTION contentq.note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
 
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5929,9 +6411,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
 
--- Name: record_failure(bigint, text, text, boolean, interval, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: record_failure(bigint, text, text, boolean, interval, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean DEFAULT true) RETURNS text
+CREATE FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean DEFAULT true, state jsonb DEFAULT NULL::jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -5952,15 +6434,11 @@ BEGIN
                                  AND record_failure.delay > interval '0'
                             THEN clock_timestamp() + record_failure.delay END,
         error_message = CASE WHEN record_failure.is_charged THEN kept_message ELSE t.error_message END,
-        attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
-                              THEN t.attempt_errors - 0 ELSE t.attempt_errors END
-            || jsonb_build_object(
-                'attempt', t.attempt,
-                'at', clock_timestamp(),
-                'worker_id', t.worker_id,
-                'error_class', contentq.shorten(record_failure.error_class, 200),
-                'message', contentq.shorten(full_message, 1000)
-            ),
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, record_failure.error_class, full_message
+        ),
+        handler_state = CASE WHEN record_failure.state IS NULL THEN t.handler_state
+                             ELSE nullif(record_failure.state, '{}') END,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = record_failure.id
@@ -5969,9 +6447,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
+COMMENT ON FUNCTION contentq.record_failure(id bigint, message text, error_class text, permanent boolean, delay interval, is_charged boolean, state jsonb) IS 'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';
 
 -- Name: record_usage(bigint, bigint[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6003,7 +6481,9 @@ BEGIN
         FOR NO KEY UPDATE OF t
     ) AS h;
     IF held_ids IS NOT NULL THEN
-        PERFORM contentq.note_answers(record_usage.worker_id, 0, NULL, contentq.add_usage(held_ids, held_usages));
+        PERFORM contentq.note_answers(
+            record_usage.worker_id, 0, NULL, contentq.add_usage(held_ids, held_usages), held_ids, held_usages
+        );
     END IF;
 END;
 $$;
@@ -6027,10 +6507,12 @@ BEGIN
     IF NEW.status <> 'pending'
         OR NEW.attempt <> 0
         OR NEW.retry_count <> 0
+        OR NEW.revision_count <> 0
         OR NEW.attempt_errors <> '[]'
         OR num_nonnulls(
             NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
-            NEW.progress, NEW.progress_note, NEW.error_message, NEW.result
+            NEW.progress, NEW.progress_note, NEW.gate, NEW.gate_entered_at, NEW.handler_state,
+            NEW.error_message, NEW.result, NEW.revision_note
         ) > 0
         OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
         OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
@@ -6050,9 +6532,14 @@ BEGIN
                 CASE WHEN NEW.updated_at NOT BETWEEN earliest AND latest THEN 'updated_at' END,
                 CASE WHEN NEW.progress IS NOT NULL THEN 'progress' END,
                 CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
+                CASE WHEN NEW.gate IS NOT NULL THEN 'gate' END,
+                CASE WHEN NEW.gate_entered_at IS NOT NULL THEN 'gate_entered_at' END,
+                CASE WHEN NEW.handler_state IS NOT NULL THEN 'handler_state' END,
                 CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
                 CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
-                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
+                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END,
+                CASE WHEN NEW.revision_count <> 0 THEN 'revision_count' END,
+                CASE WHEN NEW.revision_note IS NOT NULL THEN 'revision_note' END
             ],
             NULL
         );
@@ -6187,9 +6674,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.refuse_stale_update() IS 'Trigger: raises CQ002 for an UPDATE that writes back a row as it was before the queue changed it.';
 
--- Name: register_worker(text, integer, integer, text, text, text, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: register_worker(text, integer, integer, text, text, text, text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text, categories text[] DEFAULT NULL::text[]) RETURNS bigint
+CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text DEFAULT NULL::text, version text DEFAULT NULL::text, categories text[] DEFAULT NULL::text[], gates text[] DEFAULT NULL::text[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
@@ -6197,7 +6684,7 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
 
     WITH added AS (
-        INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories)
+        INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)
         VALUES (
             contentq.shorten(register_worker.hostname, 300),
             register_worker.pid,
@@ -6205,7 +6692,8 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
             contentq.shorten(register_worker.handler, 300),
             register_worker.gate,
             contentq.shorten(register_worker.version, 300),
-            register_worker.categories
+            register_worker.categories,
+            register_worker.gates
         )
         RETURNING id
     ),
@@ -6217,9 +6705,9 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SELECT a.id FROM added AS a;
 $$;
 
--- Name: FUNCTION register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds.';
+COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them by enter_gate().';
 
 -- Name: release(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6382,11 +6870,13 @@ BEGIN
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
         retry_count = 0,
+        revision_count = 0,
         scheduled_at = NULL,
         completed_at = NULL,
         timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
         cancel_requested_at = NULL,
         error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
+        revision_note = coalesce(contentq.shorten(requeue.note, 8000), t.revision_note),
         updated_at = CURRENT_TIMESTAMP
     WHERE t.task_id = requeue.task_id
       AND (t.status IN ('failed', 'timeout')
@@ -6544,6 +7034,105 @@ $$;
 -- Name: FUNCTION rescue_silent(unheard_since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) IS 'Internal: takes tasks back from workers that were not heard since then; returns how many.';
+
+-- Name: revise(bigint, bigint, integer, text, text, text, integer, text, integer, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text DEFAULT NULL::text, body text DEFAULT NULL::text, word_count integer DEFAULT NULL::integer, extra text DEFAULT NULL::text, max_revisions integer DEFAULT 2, keep_for_review boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    full_message constant text := coalesce(nullif(btrim(revise.message, E' \n\r\t'), ''), 'no message was given');
+    kept_message constant text := contentq.shorten(full_message, 8000);
+    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    title_length constant integer := (
+        SELECT nullif(a.atttypmod, -1) - 4
+        FROM pg_attribute AS a
+        WHERE a.attrelid = 'public.contents'::regclass
+          AND a.attname = 'title'
+    );
+    task public.content_generation_tasks;
+    is_last boolean;
+    is_kept boolean;
+    draft_id bigint;
+    new_status text;
+BEGIN
+    IF NOT contentq.is_own_worker(revise.worker_id) THEN
+        RETURN NULL;
+    END IF;
+    IF json_typeof(revise.extra::json) <> 'object' THEN
+        RAISE EXCEPTION 'extra must be a JSON object'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+    IF revise.extra IS NOT NULL THEN
+        PERFORM contentq.record_usage(
+            revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt], ARRAY[revise.extra]
+        );
+    END IF;
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt])) THEN
+        RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = revise.id);
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = revise.id
+      AND t.attempt = revise.attempt
+      AND contentq.is_held(t.status, t.worker_id, revise.worker_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    is_last := task.revision_count >= coalesce(revise.max_revisions, 2);
+    is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
+
+    IF revise.body IS NOT NULL THEN
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        VALUES (
+            task.account_id, coalesce(left(revise.title, title_length), revise.title), revise.body,
+            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END
+        )
+        RETURNING contents.id INTO draft_id;
+        IF draft_id IS NULL THEN
+            RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+                USING ERRCODE = 'triggered_action_exception';
+        END IF;
+    END IF;
+
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN is_kept THEN 'completed' WHEN is_last THEN 'failed' ELSE 'pending' END,
+        revision_count = CASE WHEN is_last THEN t.revision_count ELSE t.revision_count + 1 END,
+        scheduled_at = NULL,
+        completed_at = CASE WHEN is_kept THEN clock_timestamp() ELSE t.completed_at END,
+        result = CASE WHEN is_kept THEN (
+            format('{"success": true, "content_id": %s, "word_count": %s, "failed_checks": %s',
+                   draft_id, coalesce(revise.word_count, 0), to_json(string_to_array(kept_message, E'\n')))
+            || coalesce(', ' || nullif(btrim(substr(btrim(revise.extra, E' \n\r\t'), 2), E' \n\r\t'), '}'), '}')
+        )::json ELSE t.result END,
+        content_id = coalesce(draft_id, t.content_id),
+        error_message = CASE WHEN NOT is_kept THEN kept_message END,
+        revision_note = CASE WHEN NOT is_kept THEN kept_message END,
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, 'CheckFailed', full_message
+        ),
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = task.id
+    RETURNING t.status INTO new_status;
+
+    IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
+        PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
+    END IF;
+    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
+    RETURN new_status;
+END;
+$$;
+
+-- Name: FUNCTION revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean) IS 'Reports that checks of a draft failed: keeps it as rejected content and puts the task back to pending for a revision, no retry charged; after max_revisions failed, or completed with content that waits for its review (keep_for_review). Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
 
 -- Name: revoked_attempts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6800,9 +7389,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'Internal: the message, cut to max_characters with a note when it is longer.';
 
--- Name: snooze(bigint, bigint, integer, timestamp with time zone, text, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: snooze(bigint, bigint, integer, timestamp with time zone, text, text, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, refused_by text DEFAULT NULL::text, nothing_left boolean DEFAULT false) RETURNS boolean
+CREATE FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, refused_by text DEFAULT NULL::text, nothing_left boolean DEFAULT false, state jsonb DEFAULT NULL::jsonb) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
@@ -6828,20 +7417,24 @@ BEGIN
             THEN snooze.resume_at + 0.2 * random() * (snooze.resume_at - now_)
             ELSE now_ + (1 + 0.2 * random())
                         * least(interval '1 minute',
-                                interval '1 second' * power(2, least(t.attempt - t.retry_count - 1, 10)))
+                                interval '1 second' * power(2, least(t.attempt - t.retry_count - t.revision_count - 1, 10)))
         END,
         error_message = coalesce(contentq.shorten(snooze.message, 8000), t.error_message),
+        handler_state = CASE WHEN snooze.state IS NULL THEN t.handler_state ELSE nullif(snooze.state, '{}') END,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = snooze.id
       AND t.attempt = snooze.attempt
       AND contentq.is_held(t.status, t.worker_id, snooze.worker_id)
-    RETURNING t.started_at INTO began_at;
+    RETURNING CASE WHEN t.gate = snooze.refused_by THEN t.gate_entered_at ELSE t.started_at END INTO began_at;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
     IF snooze.refused_by <> '*' AND EXISTS (
-        SELECT FROM contentq.workers AS w WHERE w.gate = snooze.refused_by AND w.login = session_user
+        SELECT
+        FROM contentq.workers AS w
+        WHERE (w.gate = snooze.refused_by OR snooze.refused_by = ANY (w.gates))
+          AND w.login = session_user
     ) THEN
         PERFORM contentq.note_gate_event(
             snooze.refused_by, began_at, CASE WHEN snooze.nothing_left THEN 'exhausted' ELSE 'refused' END,
@@ -6854,9 +7447,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it. refused_by: the gate whose provider refused the call; nothing_left: it takes none until resume_at. Without resume_at a refused task comes back after a second, later each time.';
+COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it. refused_by: the gate whose provider refused the call; nothing_left: it takes none until resume_at. Without resume_at a refused task comes back after a second, later each time. state: an object that the next attempt finds as handler_state; NULL leaves what is there.';
 
 -- Name: spend_gate(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7004,6 +7597,7 @@ BEGIN
         )::json,
         content_id = r.content_id,
         error_message = NULL,
+        revision_note = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
@@ -7023,7 +7617,7 @@ BEGIN
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
-    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens);
+    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens, held_ids, held_extras);
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);
@@ -7223,6 +7817,27 @@ $$;
 
 COMMENT ON FUNCTION contentq.used_up_budgets() IS 'Internal: the budgets that are used up.';
 
+-- Name: wait_for_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wait_for_gate(key text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '50ms'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM contentq.gates AS g WHERE g.key = wait_for_gate.key FOR NO KEY UPDATE;
+    RETURN contentq.gate_room(wait_for_gate.key, 1);
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN -1;
+END;
+$$;
+
+-- Name: FUNCTION wait_for_gate(key text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wait_for_gate(key text) IS 'Internal: waits a moment for the row of a gate; returns whether a task may start there.';
+
 -- Name: waits_for(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.waits_for(worker_id bigint) RETURNS text
@@ -7247,6 +7862,29 @@ $$;
 -- Name: FUNCTION waits_for(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.waits_for(worker_id bigint) IS 'Why a worker gets nothing now: it is draining, a gate is in the way, or it has only failed; NULL when none of these.';
+
+-- Name: wake_half_open(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wake_half_open(key text, last_began_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM contentq.gates AS g
+        WHERE g.key = wake_half_open.key
+          AND g.half_open
+          AND g.opens_at <= wake_half_open.last_began_at
+    ) THEN
+        PERFORM contentq.notify_ready();
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION wake_half_open(key text, last_began_at timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wake_half_open(key text, last_began_at timestamp with time zone) IS 'Internal: wakes the fleet when the provider of a half-open gate has answered.';
 
 -- Name: wake_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7357,6 +7995,8 @@ BEGIN
     room := contentq.gate_room('*', room);
     IF room > 0 AND worker.gate IS NOT NULL THEN
         room := contentq.gate_room(worker.gate, room);
+    ELSIF room > 0 AND worker.gates IS NOT NULL THEN
+        room := contentq.gates_room(worker.gates, room);
     END IF;
     RETURN room;
 END;
@@ -7364,7 +8004,7 @@ $$;
 
 -- Name: FUNCTION worker_room(worker contentq.workers, wanted integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.worker_room(worker contentq.workers, wanted integer) IS 'Internal: how many tasks a worker may begin now, by itself, by its gate and by the gate of all.';
+COMMENT ON FUNCTION contentq.worker_room(worker contentq.workers, wanted integer) IS 'Internal: how many tasks a worker may begin now, by itself, by its gate or gates and by the gate of all.';
 
 -- Name: worker_wait(contentq.workers); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7383,6 +8023,11 @@ CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next
     UNION ALL
     SELECT g.next_in, g.why
     FROM contentq.gate_wait(worker.gate) AS g
+    UNION ALL
+    SELECT s.next_in, s.why
+    FROM contentq.gates_state(worker.gates) AS s
+    WHERE worker.gates IS NOT NULL
+      AND s.room < 1
     UNION ALL
     SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
            format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
@@ -7644,11 +8289,11 @@ COMMENT ON COLUMN contentq.claimers.worker_id IS 'The worker.';
 
 -- Name: COLUMN claimers.calls; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with a gate.';
+COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with one gate.';
 
 -- Name: COLUMN claimers.answered; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.answered IS 'Attempts that ended with an answer of the provider; counted for workers with a gate.';
+COMMENT ON COLUMN contentq.claimers.answered IS 'Attempts that ended with an answer of the provider; counted for workers with one gate.';
 
 -- Name: COLUMN claimers.last_answered; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7841,6 +8486,62 @@ COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it
 
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
 
+-- Name: gate_counts; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.gate_counts (
+    id bigint NOT NULL,
+    worker_id bigint NOT NULL,
+    gate text NOT NULL,
+    calls bigint DEFAULT 0 NOT NULL,
+    answered bigint DEFAULT 0 NOT NULL,
+    last_answered timestamp with time zone,
+    tokens numeric DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE gate_counts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.gate_counts IS 'What the tasks of workers with several gates have added up to at each gate, in one row or more; removed with the worker.';
+
+-- Name: COLUMN gate_counts.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.id IS 'Identifier of the row.';
+
+-- Name: COLUMN gate_counts.worker_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.worker_id IS 'The worker.';
+
+-- Name: COLUMN gate_counts.gate; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.gate IS 'The gate that its tasks have entered.';
+
+-- Name: COLUMN gate_counts.calls; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.calls IS 'How often they have entered it.';
+
+-- Name: COLUMN gate_counts.answered; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.answered IS 'How often its provider has answered.';
+
+-- Name: COLUMN gate_counts.last_answered; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.last_answered IS 'When the latest of these calls had entered.';
+
+-- Name: COLUMN gate_counts.tokens; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gate_counts.tokens IS 'Tokens that these calls have taken, as far as was said.';
+
+-- Name: gate_counts_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.gate_counts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.gate_counts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: gate_events_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
 ALTER TABLE contentq.gate_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -7871,7 +8572,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
             ELSE NULL::interval
         END AS time_left,
     COALESCE(w.workers, (0)::bigint) AS workers,
-    COALESCE(w.running, (0)::numeric) AS running,
+    (COALESCE(w.running, (0)::numeric) + (COALESCE(i.running, (0)::bigint))::numeric) AS running,
     g.max_running,
     round((contentq.gate_pace(g.*))::numeric, 2) AS pace,
         CASE
@@ -7887,24 +8588,30 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
             WHEN (length(g.reason) > 60) THEN ("left"(g.reason, 57) || '...'::text)
             ELSE g.reason
         END AS reason
-   FROM ((((( SELECT o.key
+   FROM (((((( SELECT o.key
            FROM contentq.gates o
         UNION
          SELECT o.gate
            FROM contentq.workers o
-          WHERE (o.gate <> ''::text)) k
+          WHERE (o.gate <> ''::text)
+        UNION
+         SELECT u.gate
+           FROM (contentq.workers o
+             CROSS JOIN LATERAL unnest(o.gates) u(gate))) k
      LEFT JOIN contentq.gates g ON ((g.key = k.key)))
      LEFT JOIN LATERAL contentq.gate_state(g.*, clock_timestamp()) s(room, next_in, why, level, tokens_left, tokens_used) ON ((g.key IS NOT NULL)))
      LEFT JOIN ( SELECT c.gate,
             count(*) AS workers,
-            COALESCE(sum(t.running), (0)::numeric) AS running
+            COALESCE(sum(t.running) FILTER (WHERE c.has_all), (0)::numeric) AS running
            FROM (( SELECT o.id,
-                    u.gate
+                    u.gate,
+                    ((o.gates IS NULL) OR (u.gate = '*'::text)) AS has_all
                    FROM (contentq.workers o
                      CROSS JOIN LATERAL unnest(
                         CASE
                             WHEN (o.gate = '*'::text) THEN ARRAY['*'::text]
-                            ELSE ARRAY[o.gate, '*'::text]
+                            WHEN (o.gates IS NULL) THEN ARRAY[o.gate, '*'::text]
+                            ELSE (o.gates || '*'::text)
                         END) u(gate))) c
              LEFT JOIN ( SELECT r.worker_id,
                     count(*) AS running
@@ -7912,6 +8619,11 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
                   WHERE (((r.status)::text = 'processing'::text) AND (r.worker_id IS NOT NULL))
                   GROUP BY r.worker_id) t ON ((t.worker_id = c.id)))
           GROUP BY c.gate) w ON ((w.gate = k.key)))
+     LEFT JOIN ( SELECT r.gate,
+            count(*) AS running
+           FROM public.content_generation_tasks r
+          WHERE ((((r.status)::text COLLATE "C") = 'processing'::text) AND (r.gate IS NOT NULL))
+          GROUP BY r.gate) i ON ((i.gate = k.key)))
      LEFT JOIN ( SELECT n.key,
             count(*) FILTER (WHERE (n.kind <> 'unanswered'::text)) AS refused,
             count(*) FILTER (WHERE (n.kind = 'unanswered'::text)) AS unanswered
@@ -8174,7 +8886,10 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
     cancel_requested_at,
     attempt_errors,
     progress,
-    progress_note
+    progress_note,
+    handler_state,
+    revision_count,
+    revision_note
    FROM public.content_generation_tasks t;
 
 -- Name: VIEW tasks; Type: COMMENT; Schema: contentq; Owner: -
@@ -8397,7 +9112,7 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             ELSE w.handler
         END AS handler,
     w.version,
-    w.gate,
+    COALESCE(w.gate, array_to_string(w.gates, ', '::text)) AS gate,
     w.categories,
         CASE
             WHEN (NOT w.draining) THEN waiting.why
@@ -8508,6 +9223,11 @@ ALTER TABLE ONLY contentq.definitions
 ALTER TABLE ONLY contentq.durations
     ADD CONSTRAINT durations_pkey PRIMARY KEY (category);
 
+-- Name: gate_counts gate_counts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.gate_counts
+    ADD CONSTRAINT gate_counts_pkey PRIMARY KEY (id);
+
 -- Name: gate_events gate_events_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.gate_events
@@ -8594,6 +9314,14 @@ COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
 
+-- Name: gate_counts_gate_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX gate_counts_gate_idx ON contentq.gate_counts USING btree (gate, worker_id);
+
+-- Name: gate_counts_worker_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX gate_counts_worker_id_idx ON contentq.gate_counts USING btree (worker_id);
+
 -- Name: gate_events_key_id_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX gate_events_key_id_idx ON contentq.gate_events USING btree (key, id);
@@ -8637,6 +9365,10 @@ CREATE INDEX content_generation_tasks_content_id_idx ON public.content_generatio
 -- Name: content_generation_tasks_deadline_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_deadline_idx ON public.content_generation_tasks USING btree (timeout_at) WHERE ((timeout_at IS NOT NULL) AND ((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])));
+
+-- Name: content_generation_tasks_gate_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_gate_idx ON public.content_generation_tasks USING btree (gate) WHERE ((((status)::text COLLATE "C") = 'processing'::text) AND (gate IS NOT NULL));
 
 -- Name: content_generation_tasks_held_idx; Type: INDEX; Schema: public; Owner: -
 
@@ -8705,6 +9437,14 @@ CREATE TRIGGER content_generation_tasks_stale BEFORE UPDATE ON public.content_ge
 -- Name: TRIGGER content_generation_tasks_stale ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS 'Refuses updates that write back a row as it was before it was claimed or completed.';
+
+-- Name: content_generation_tasks content_generation_tasks_state; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_state BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN (((new.handler_state IS NOT NULL) AND ((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])))) EXECUTE FUNCTION contentq.forget_handler_state();
+
+-- Name: TRIGGER content_generation_tasks_state ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_state ON public.content_generation_tasks IS 'Forgets what a handler has kept for the next attempt, when there will be none.';
 
 -- Name: content_generation_tasks content_generation_tasks_touch; Type: TRIGGER; Schema: public; Owner: -
 

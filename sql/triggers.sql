@@ -36,6 +36,16 @@ CREATE TRIGGER content_generation_tasks_stale
 COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS
     'Refuses updates that write back a row as it was before it was claimed or completed.';
 
+-- Whoever ends a task, and however: the condition is all that tasks without a state pay.
+CREATE TRIGGER content_generation_tasks_state
+    BEFORE UPDATE ON public.content_generation_tasks
+    FOR EACH ROW
+    WHEN (NEW.handler_state IS NOT NULL AND NEW.status NOT IN ('pending', 'processing'))
+    EXECUTE FUNCTION contentq.forget_handler_state();
+
+COMMENT ON TRIGGER content_generation_tasks_state ON public.content_generation_tasks IS
+    'Forgets what a handler has kept for the next attempt, when there will be none.';
+
 -- No setting can be less than the size in this condition, which is all that other rows pay. Columns that the update does
 -- not name are not looked at: a row that is larger already goes on.
 CREATE TRIGGER content_generation_tasks_size

@@ -31,7 +31,10 @@ BEGIN
     END IF;
     IF NOT may_close_any AND (
         close_gate.key = '*'
-        OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.gate = close_gate.key AND w.login = session_user)
+        OR NOT EXISTS (SELECT
+                       FROM contentq.workers AS w
+                       WHERE (w.gate = close_gate.key OR close_gate.key = ANY (w.gates))
+                         AND w.login = session_user)
     ) THEN
         RAISE EXCEPTION '% may close the gates that its own workers have, and gate % is none', session_user, close_gate.key
             USING ERRCODE = 'CQ003';

@@ -56,6 +56,7 @@ BEGIN
             result = r.result::json,
             content_id = coalesce(r.content_id, t.content_id),
             error_message = NULL,
+            revision_note = NULL,
             worker_id = NULL,
             updated_at = CURRENT_TIMESTAMP
         FROM reported AS r
@@ -88,7 +89,9 @@ BEGIN
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;
-    PERFORM contentq.note_answers(complete.worker_id, cardinality(completed), last_began_at, tokens);
+    PERFORM contentq.note_answers(
+        complete.worker_id, cardinality(completed), last_began_at, tokens, completed, completed_results
+    );
 
     -- + 0: their contents are found by id, and not among all those of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0

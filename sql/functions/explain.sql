@@ -36,6 +36,9 @@ BEGIN
         ELSE
             RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
+        IF task.gate IS NOT NULL THEN
+            RETURN NEXT format('it entered gate %s %s ago', task.gate, date_trunc('second', now_ - task.gate_entered_at));
+        END IF;
         IF task.progress IS NOT NULL OR task.progress_note IS NOT NULL THEN
             RETURN NEXT 'progress: ' || concat_ws(', ', round((task.progress * 100)::numeric) || ' %',
                                                   task.progress_note);

@@ -18,7 +18,7 @@ AS $$
         GROUP BY t.worker_id
     ),
     live AS (
-        SELECT w AS worker, w.id, w.gate, coalesce(r.busy, 0) AS busy,
+        SELECT w AS worker, w.id, coalesce(w.gate, w.gates::text) AS gate, coalesce(r.busy, 0) AS busy,
                coalesce(w.categories IS NULL OR explain_fleet.category = ANY (w.categories), false) AS suits
         FROM contentq.workers AS w
         CROSS JOIN contentq.settings AS s

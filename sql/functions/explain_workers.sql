@@ -60,7 +60,11 @@ BEGIN
     SELECT least((SELECT contentq.gate_pace(g) FROM contentq.gates AS g WHERE g.key = '*'),
                  CASE WHEN bool_and(p.pace IS NOT NULL) THEN sum(p.pace) END)
     INTO pace
-    FROM (SELECT DISTINCT (fleet.workers[i.place]).gate FROM generate_series(1, fleet.suiting) AS i (place)) AS k
+    FROM (
+        SELECT DISTINCT u.gate
+        FROM generate_series(1, fleet.suiting) AS i (place)
+        CROSS JOIN LATERAL unnest(coalesce((fleet.workers[i.place]).gates, ARRAY[(fleet.workers[i.place]).gate])) AS u (gate)
+    ) AS k
     LEFT JOIN LATERAL (SELECT contentq.gate_pace(g) AS pace FROM contentq.gates AS g WHERE g.key = k.gate) AS p ON true;
 
     SELECT array_agg(fleet.workers[i.place] ORDER BY i.place)

@@ -3,7 +3,9 @@
 -- Locks: the task's row. Returns: the new status: pending (a retry is charged), failed, or timeout when its
 --        deadline has passed; NULL when refused, because (worker, attempt) no longer holds.
 -- The retry waits for retry_after when given, else for a random backoff. permanent: no retry.
--- unanswered: the provider did not answer, which the next claim of the worker's gate considers. In an outage, retries wait
+-- state: what the next attempt finds, as in snooze().
+-- unanswered: the provider did not answer, which the next claim of the gate considers, the worker's or the one that the
+-- attempt has entered. In an outage, retries wait
 -- until it is tried again, and are spread over the 10 seconds after that, times the retries already used: of the few
 -- tasks that are tried meanwhile, each should be another.
 CREATE OR REPLACE FUNCTION contentq.fail(
@@ -14,7 +16,8 @@ CREATE OR REPLACE FUNCTION contentq.fail(
     permanent boolean DEFAULT false,
     retry_after interval DEFAULT NULL,
     error_class text DEFAULT NULL,
-    unanswered boolean DEFAULT false
+    unanswered boolean DEFAULT false,
+    state jsonb DEFAULT NULL
 )
 RETURNS text
 LANGUAGE plpgsql
@@ -46,20 +49,23 @@ BEGIN
     END IF;
 
     IF fail.unanswered THEN
-        delay := contentq.note_unanswered(fail.worker_id, task.started_at, task.retry_count, delay, fail.message);
+        delay := contentq.note_unanswered(
+            coalesce(task.gate, (SELECT w.gate FROM contentq.workers AS w WHERE w.id = fail.worker_id)),
+            coalesce(task.gate_entered_at, task.started_at), task.retry_count, delay, fail.message
+        );
     ELSE
         PERFORM contentq.note_failure(task, coalesce(fail.permanent, false));
-        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at);
+        PERFORM contentq.note_answers(fail.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     END IF;
 
     RETURN contentq.record_failure(
         task.id, fail.message, fail.error_class, coalesce(fail.permanent, false),
-        coalesce(delay, contentq.backoff(task.retry_count))
+        coalesce(delay, contentq.backoff(task.retry_count)), state => fail.state
     );
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.fail(bigint, bigint, integer, text, boolean, interval, text, boolean) IS
+COMMENT ON FUNCTION contentq.fail(bigint, bigint, integer, text, boolean, interval, text, boolean, jsonb) IS
     'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), '
     'or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer '
-    'held by this worker in this attempt. unanswered: the provider did not answer the call.';
+    'held by this worker in this attempt. unanswered: the provider did not answer the call. state: as in snooze.';

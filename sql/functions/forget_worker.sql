@@ -1,7 +1,7 @@
 -- Removes a worker's row, and its mark on tasks that were taken from it: there is no one left to tell.
 -- Called by: deregister_worker() and rescue_dead_workers(), after its running tasks were dealt with.
 -- Locks: up to 1000 of those tasks in id order, skipping what others hold, and the worker's rows. A mark that stays is
---        only a leftover number; a row of claimers that someone has locked is left to maintain(). Returns: nothing.
+--        only a leftover number; a row of claimers or gate_counts that someone has locked is left to maintain(). Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.forget_worker(worker_id bigint)
 RETURNS void
 LANGUAGE plpgsql
@@ -37,6 +37,11 @@ BEGIN
                        FROM contentq.claimers AS c
                        WHERE c.worker_id = forget_worker.worker_id
                        FOR UPDATE SKIP LOCKED);
+    DELETE FROM contentq.gate_counts AS d
+    WHERE d.id = ANY (ARRAY(SELECT c.id
+                            FROM contentq.gate_counts AS c
+                            WHERE c.worker_id = forget_worker.worker_id
+                            FOR UPDATE SKIP LOCKED));
     DELETE FROM contentq.workers AS w WHERE w.id = forget_worker.worker_id;
 END;
 $$;

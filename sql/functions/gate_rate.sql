@@ -14,17 +14,26 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $$
-    SELECT (sum(r.running) / extract(epoch FROM gate_rate.now_ - min(r.oldest)))::float8
-    FROM contentq.workers AS w
-    CROSS JOIN LATERAL (
-        -- A range, which only the index on the holders of tasks serves; = would make any index do.
-        SELECT count(*) AS running, min(t.started_at) AS oldest
+    SELECT (sum(a.running) / extract(epoch FROM gate_rate.now_ - min(a.oldest)))::float8
+    FROM (
+        SELECT r.running, r.oldest
+        FROM contentq.workers AS w
+        CROSS JOIN LATERAL (
+            -- A range, which only the index on the holders of tasks serves; = would make any index do.
+            SELECT count(*) AS running, min(t.started_at) AS oldest
+            FROM public.content_generation_tasks AS t
+            WHERE t.worker_id BETWEEN w.id AND w.id
+              AND t.status = 'processing'
+              AND t.started_at < gate_rate.now_ - interval '1 second'
+        ) AS r
+        WHERE w.gate = gate_rate.key
+        UNION ALL
+        SELECT count(*), min(t.gate_entered_at)
         FROM public.content_generation_tasks AS t
-        WHERE t.worker_id BETWEEN w.id AND w.id
-          AND t.status = 'processing'
-          AND t.started_at < gate_rate.now_ - interval '1 second'
-    ) AS r
-    WHERE w.gate = gate_rate.key;
+        WHERE t.gate = gate_rate.key
+          AND t.status COLLATE "C" = 'processing'
+          AND t.gate_entered_at < gate_rate.now_ - interval '1 second'
+    ) AS a;
 $$;
 
 COMMENT ON FUNCTION contentq.gate_rate(text, timestamptz) IS

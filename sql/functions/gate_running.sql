@@ -1,4 +1,5 @@
--- Counts the running tasks of a gate's workers; of all workers for the gate *.
+-- Counts the running tasks of a gate: those of its workers, and those that have entered it by themselves, of workers with
+-- several gates; of all workers for the gate *.
 -- Called by: gate_state(), under the lock of the gate's row when it matters, and by what judges a gate.
 -- Locks: nothing. Returns: how many began between these times.
 CREATE OR REPLACE FUNCTION contentq.gate_running(
@@ -16,7 +17,13 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $$
-    SELECT coalesce(sum(r.running), 0)::integer
+    SELECT coalesce(sum(r.running), 0)::integer + (
+        SELECT count(*)::integer
+        FROM public.content_generation_tasks AS t
+        WHERE t.gate = gate_running.key
+          AND t.status COLLATE "C" = 'processing'
+          AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
+    )
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
         -- A range, which only the index on the holders of tasks serves; = would make any index do.

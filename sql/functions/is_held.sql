@@ -1,5 +1,6 @@
 -- Says whether a task is held by a worker: together with the attempt, what every report is fenced by.
--- Called by: complete(), store(), fail(), snooze(), release(), report_progress(), end_cancelled_or_overdue().
+-- Called by: complete(), store(), fail(), snooze(), release(), report_progress(), enter_gate(), leave_gate(),
+-- end_cancelled_or_overdue().
 -- Locks: nothing. Returns: true or false, never NULL.
 -- The only function without a search_path of its own: with one, PostgreSQL would call it for each row instead of putting
 -- its body into the query. Its body is parsed when it is created, so that no search_path means anything to it.

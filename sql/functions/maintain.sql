@@ -110,6 +110,16 @@ BEGIN
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
+                DELETE FROM contentq.gate_counts
+                WHERE id = ANY (ARRAY(
+                    SELECT c.id
+                    FROM contentq.gate_counts AS c
+                    WHERE NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = c.worker_id)
+                    LIMIT batch
+                    FOR UPDATE SKIP LOCKED
+                ));
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                done := greatest(done, deleted);
                 IF settings.deadlines THEN
                     PERFORM contentq.measure_durations();
                 END IF;

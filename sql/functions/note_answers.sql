@@ -1,13 +1,15 @@
--- Counts attempts that ended with an answer of the provider, for the gate of their worker.
+-- Counts attempts that ended with an answer of the provider, for the gate of their worker, or those that they have entered.
 -- Called by: complete(), store(), fail(), and record_usage(), of attempts that end otherwise, for their tokens.
 -- Locks: the worker's row of claimers, unless another session has it: then these are not counted. So no report waits.
--- Returns: nothing. Workers without a gate count nothing.
--- When the provider was out of order, the answer that the fleet waits for wakes it.
+-- Returns: nothing. Workers without a gate count nothing. ids, and usages for their tokens: the attempts, for workers with
+-- several gates. When the provider was out of order, the answer that the fleet waits for wakes it.
 CREATE OR REPLACE FUNCTION contentq.note_answers(
     worker_id bigint,
     answered integer,
     last_began_at timestamptz,
-    tokens numeric DEFAULT 0
+    tokens numeric DEFAULT 0,
+    ids bigint[] DEFAULT NULL,
+    usages text[] DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql
@@ -15,9 +17,17 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_answers.worker_id);
+    gate_key text;
+    has_several boolean;
 BEGIN
-    IF gate_key IS NULL OR coalesce(note_answers.answered, 0) < 1 AND coalesce(note_answers.tokens, 0) = 0 THEN
+    IF coalesce(note_answers.answered, 0) < 1 AND coalesce(note_answers.tokens, 0) = 0 THEN
+        RETURN;
+    END IF;
+    SELECT w.gate, w.gates IS NOT NULL INTO gate_key, has_several FROM contentq.workers AS w WHERE w.id = note_answers.worker_id;
+    IF has_several THEN
+        PERFORM contentq.note_gate_answers(note_answers.worker_id, note_answers.ids, note_answers.usages, note_answers.answered > 0);
+    END IF;
+    IF gate_key IS NULL THEN
         RETURN;
     END IF;
     PERFORM FROM contentq.claimers AS c WHERE c.worker_id = note_answers.worker_id FOR NO KEY UPDATE SKIP LOCKED;
@@ -29,17 +39,9 @@ BEGIN
         last_answered = greatest(c.last_answered, note_answers.last_began_at),
         tokens = c.tokens + coalesce(note_answers.tokens, 0)
     WHERE c.worker_id = note_answers.worker_id;
-    IF EXISTS (
-        SELECT
-        FROM contentq.gates AS g
-        WHERE g.key = gate_key
-          AND g.half_open
-          AND g.opens_at <= note_answers.last_began_at
-    ) THEN
-        PERFORM contentq.notify_ready();
-    END IF;
+    PERFORM contentq.wake_half_open(gate_key, note_answers.last_began_at);
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.note_answers(bigint, integer, timestamptz, numeric) IS
-    'Internal: counts attempts that a provider has answered, for the gate of their worker.';
+COMMENT ON FUNCTION contentq.note_answers(bigint, integer, timestamptz, numeric, bigint[], text[]) IS
+    'Internal: counts attempts that a provider has answered, for the gate of their worker, or those that they have entered.';

@@ -1,8 +1,8 @@
--- Notes that the provider of a worker's gate has not answered a call, and says how long the task waits in an outage.
+-- Notes that the provider of a gate has not answered a call, and says how long the task waits in an outage.
 -- Called by: fail(). Locks: nothing that exists. Returns: the delay of the retry; as it was given when there is no outage,
 --            or no gate. The gate's row is only read: whether it is an outage is judged here and by the next claim alike.
 CREATE OR REPLACE FUNCTION contentq.note_unanswered(
-    worker_id bigint,
+    key text,
     began_at timestamptz,
     retry_count integer,
     retry_after interval,
@@ -16,21 +16,20 @@ AS $$
 DECLARE
     spread constant interval := interval '10 seconds';
     now_ constant timestamptz := clock_timestamp();
-    gate_key constant text := (SELECT w.gate FROM contentq.workers AS w WHERE w.id = note_unanswered.worker_id);
     gate contentq.gates;
     totals record;
 BEGIN
-    IF gate_key IS NULL OR gate_key = '*' THEN
+    IF note_unanswered.key IS NULL OR note_unanswered.key = '*' THEN
         RETURN retry_after;
     END IF;
     PERFORM contentq.note_gate_event(
-        gate_key, note_unanswered.began_at, 'unanswered', now_ + retry_after, note_unanswered.message
+        note_unanswered.key, note_unanswered.began_at, 'unanswered', now_ + retry_after, note_unanswered.message
     );
-    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_key;
-    gate.key := gate_key;
+    SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = note_unanswered.key;
+    gate.key := note_unanswered.key;
     gate.opens_at := coalesce(gate.opens_at, '-infinity');
     IF NOT coalesce(gate.half_open, false) THEN
-        SELECT t.* INTO totals FROM contentq.gate_totals(gate_key) AS t;
+        SELECT t.* INTO totals FROM contentq.gate_totals(note_unanswered.key) AS t;
         IF contentq.gate_outage(gate, totals.answered, totals.last_answered, now_) IS NULL THEN
             RETURN retry_after;
         END IF;
@@ -43,5 +42,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.note_unanswered(bigint, timestamptz, integer, interval, text) IS
+COMMENT ON FUNCTION contentq.note_unanswered(text, timestamptz, integer, interval, text) IS
     'Internal: notes that a provider has not answered a call; returns the delay of the retry.';

@@ -1,6 +1,7 @@
 -- Applies the retry rules to one failed attempt: back to pending with one retry charged, or failed.
 -- Called by: fail(), rescue_silent() and release_unknown(), which hold the lock on the task's row.
 -- is_charged: false for an attempt that costs no retry; it goes back to pending, and only attempt_errors tells of it.
+-- state: what the next attempt finds as handler_state; NULL leaves what is there, an empty object removes it.
 -- Locks: the task's row. Returns: the new status.
 -- Source of the rule: max_attempts = max_retries + 1, so a retry is left while retry_count < max_retries.
 CREATE OR REPLACE FUNCTION contentq.record_failure(
@@ -9,7 +10,8 @@ CREATE OR REPLACE FUNCTION contentq.record_failure(
     error_class text,
     permanent boolean,
     delay interval,
-    is_charged boolean DEFAULT true
+    is_charged boolean DEFAULT true,
+    state jsonb DEFAULT NULL
 )
 RETURNS text
 LANGUAGE plpgsql
@@ -32,15 +34,11 @@ BEGIN
                                  AND record_failure.delay > interval '0'
                             THEN clock_timestamp() + record_failure.delay END,
         error_message = CASE WHEN record_failure.is_charged THEN kept_message ELSE t.error_message END,
-        attempt_errors = CASE WHEN jsonb_array_length(t.attempt_errors) >= 20
-                              THEN t.attempt_errors - 0 ELSE t.attempt_errors END
-            || jsonb_build_object(
-                'attempt', t.attempt,
-                'at', clock_timestamp(),
-                'worker_id', t.worker_id,
-                'error_class', contentq.shorten(record_failure.error_class, 200),
-                'message', contentq.shorten(full_message, 1000)
-            ),
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, record_failure.error_class, full_message
+        ),
+        handler_state = CASE WHEN record_failure.state IS NULL THEN t.handler_state
+                             ELSE nullif(record_failure.state, '{}') END,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = record_failure.id
@@ -49,5 +47,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.record_failure(bigint, text, text, boolean, interval, boolean) IS
+COMMENT ON FUNCTION contentq.record_failure(bigint, text, text, boolean, interval, boolean, jsonb) IS
     'Internal: applies the retry rules to a failed attempt whose row the caller has locked; returns the new status.';

@@ -34,7 +34,9 @@ BEGIN
         FOR NO KEY UPDATE OF t
     ) AS h;
     IF held_ids IS NOT NULL THEN
-        PERFORM contentq.note_answers(record_usage.worker_id, 0, NULL, contentq.add_usage(held_ids, held_usages));
+        PERFORM contentq.note_answers(
+            record_usage.worker_id, 0, NULL, contentq.add_usage(held_ids, held_usages), held_ids, held_usages
+        );
     END IF;
 END;
 $$;

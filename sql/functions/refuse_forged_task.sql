@@ -20,10 +20,12 @@ BEGIN
     IF NEW.status <> 'pending'
         OR NEW.attempt <> 0
         OR NEW.retry_count <> 0
+        OR NEW.revision_count <> 0
         OR NEW.attempt_errors <> '[]'
         OR num_nonnulls(
             NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
-            NEW.progress, NEW.progress_note, NEW.error_message, NEW.result
+            NEW.progress, NEW.progress_note, NEW.gate, NEW.gate_entered_at, NEW.handler_state,
+            NEW.error_message, NEW.result, NEW.revision_note
         ) > 0
         OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
         OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
@@ -43,9 +45,14 @@ BEGIN
                 CASE WHEN NEW.updated_at NOT BETWEEN earliest AND latest THEN 'updated_at' END,
                 CASE WHEN NEW.progress IS NOT NULL THEN 'progress' END,
                 CASE WHEN NEW.progress_note IS NOT NULL THEN 'progress_note' END,
+                CASE WHEN NEW.gate IS NOT NULL THEN 'gate' END,
+                CASE WHEN NEW.gate_entered_at IS NOT NULL THEN 'gate_entered_at' END,
+                CASE WHEN NEW.handler_state IS NOT NULL THEN 'handler_state' END,
                 CASE WHEN NEW.error_message IS NOT NULL THEN 'error_message' END,
                 CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
-                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END
+                CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END,
+                CASE WHEN NEW.revision_count <> 0 THEN 'revision_count' END,
+                CASE WHEN NEW.revision_note IS NOT NULL THEN 'revision_note' END
             ],
             NULL
         );

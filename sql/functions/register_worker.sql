@@ -2,6 +2,7 @@
 -- Called by: a worker, when it starts and when it was told that it is no longer registered.
 -- Locks: nothing that exists. Returns: the worker's id, a random number that is never used twice, also
 --        not after the database was restored to an earlier state.
+-- gate: what every claim of it passes. gates, in place of gate: what its tasks choose among; each enters one by enter_gate().
 -- What a worker says of itself is shown to others, and logged by those that find it dead: it is cut to a length.
 CREATE OR REPLACE FUNCTION contentq.register_worker(
     hostname text,
@@ -10,7 +11,8 @@ CREATE OR REPLACE FUNCTION contentq.register_worker(
     handler text,
     gate text DEFAULT NULL,
     version text DEFAULT NULL,
-    categories text[] DEFAULT NULL
+    categories text[] DEFAULT NULL,
+    gates text[] DEFAULT NULL
 )
 RETURNS bigint
 LANGUAGE sql
@@ -21,7 +23,7 @@ AS $$
     SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
 
     WITH added AS (
-        INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories)
+        INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)
         VALUES (
             contentq.shorten(register_worker.hostname, 300),
             register_worker.pid,
@@ -29,7 +31,8 @@ AS $$
             contentq.shorten(register_worker.handler, 300),
             register_worker.gate,
             contentq.shorten(register_worker.version, 300),
-            register_worker.categories
+            register_worker.categories,
+            register_worker.gates
         )
         RETURNING id
     ),
@@ -41,5 +44,6 @@ AS $$
     SELECT a.id FROM added AS a;
 $$;
 
-COMMENT ON FUNCTION contentq.register_worker(text, integer, integer, text, text, text, text[]) IS
-    'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds.';
+COMMENT ON FUNCTION contentq.register_worker(text, integer, integer, text, text, text, text[], text[]) IS
+    'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must '
+    'call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them by enter_gate().';

@@ -1,9 +1,9 @@
--- Puts a task that ended without success back to pending, with all its retries; or one whose content a reviewer has
+-- Puts a task that ended without success back to pending, with all its retries and revisions; or one whose content a reviewer has
 -- rejected, for a revision.
 -- Called by: operators. Locks: the task's row.
 -- Returns: pending; NULL when there is no such task, or it is neither failed nor timeout nor completed with rejected
 --          content.
--- The handler finds the content of the earlier attempt, and note, when given, as its error.
+-- The handler finds the content of the earlier attempt, and note, when given, as its error and as revision_note.
 -- A deadline that has passed is removed, since it would end the task again at once; attempt goes on counting.
 CREATE OR REPLACE FUNCTION contentq.requeue(task_id text, note text DEFAULT NULL)
 RETURNS text
@@ -19,11 +19,13 @@ BEGIN
     UPDATE public.content_generation_tasks AS t
     SET status = 'pending',
         retry_count = 0,
+        revision_count = 0,
         scheduled_at = NULL,
         completed_at = NULL,
         timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
         cancel_requested_at = NULL,
         error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
+        revision_note = coalesce(contentq.shorten(requeue.note, 8000), t.revision_note),
         updated_at = CURRENT_TIMESTAMP
     WHERE t.task_id = requeue.task_id
       AND (t.status IN ('failed', 'timeout')

@@ -101,6 +101,7 @@ BEGIN
         )::json,
         content_id = r.content_id,
         error_message = NULL,
+        revision_note = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     FROM unnest(held_ids, content_ids, held_counts, held_extras) AS r (id, content_id, word_count, extra)
@@ -120,7 +121,7 @@ BEGIN
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
-    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens);
+    PERFORM contentq.note_answers(store.worker_id, cardinality(held_ids), last_began_at, tokens, held_ids, held_extras);
 
     IF coalesce(cardinality(held_ids), 0) < cardinality(store.ids) THEN
         PERFORM contentq.end_cancelled_or_overdue(store.worker_id, store.ids, store.attempts);

@@ -1,5 +1,5 @@
 -- Says how many tasks a worker may begin now, by what it is, by its gate and by the gate of all.
--- Called by: claim(). Locks: as gate_room(). Returns: from 0 to wanted, and -1 as gate_room(). worker_wait() says the
+-- Called by: claim(). Locks: as gate_room() and gates_room(). Returns: from 0 to wanted, and -1 as gate_room(). worker_wait() says the
 -- same in words.
 CREATE OR REPLACE FUNCTION contentq.worker_room(worker contentq.workers, wanted integer)
 RETURNS integer
@@ -29,10 +29,12 @@ BEGIN
     room := contentq.gate_room('*', room);
     IF room > 0 AND worker.gate IS NOT NULL THEN
         room := contentq.gate_room(worker.gate, room);
+    ELSIF room > 0 AND worker.gates IS NOT NULL THEN
+        room := contentq.gates_room(worker.gates, room);
     END IF;
     RETURN room;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.worker_room(contentq.workers, integer) IS
-    'Internal: how many tasks a worker may begin now, by itself, by its gate and by the gate of all.';
+    'Internal: how many tasks a worker may begin now, by itself, by its gate or gates and by the gate of all.';

@@ -1,4 +1,4 @@
--- Says what keeps a worker from beginning a task: itself, its gate, or the gate of all.
+-- Says what keeps a worker from beginning a task: itself, its gate or gates, or the gate of all.
 -- Called by: next_claim_in(), waits_for(), explain(). Locks: nothing.
 -- Returns: a row for each reason: the time until it may be over (NULL when nobody knows), and why; none when it may begin.
 CREATE OR REPLACE FUNCTION contentq.worker_wait(worker contentq.workers)
@@ -18,6 +18,11 @@ AS $$
     UNION ALL
     SELECT g.next_in, g.why
     FROM contentq.gate_wait(worker.gate) AS g
+    UNION ALL
+    SELECT s.next_in, s.why
+    FROM contentq.gates_state(worker.gates) AS s
+    WHERE worker.gates IS NOT NULL
+      AND s.room < 1
     UNION ALL
     SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
            format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,

@@ -83,7 +83,12 @@ INSERT INTO contentq.needed_columns (tab, col, typ, rule, kinds, min_length, is_
     ('content_generation_tasks', 'cancel_requested_at', 'timestamptz', '', '{timestamptz}', NULL, false),
     ('content_generation_tasks', 'attempt_errors', 'jsonb', 'NOT NULL DEFAULT ''[]''', '{jsonb}', NULL, false),
     ('content_generation_tasks', 'progress', 'real', '', '{float4}', NULL, false),
-    ('content_generation_tasks', 'progress_note', 'text', '', '{text}', NULL, false);
+    ('content_generation_tasks', 'progress_note', 'text', '', '{text}', NULL, false),
+    ('content_generation_tasks', 'revision_count', 'integer', 'NOT NULL DEFAULT 0', '{int4}', NULL, false),
+    ('content_generation_tasks', 'revision_note', 'text', '', '{text}', NULL, false),
+    ('content_generation_tasks', 'gate', 'text', '', '{text}', NULL, false),
+    ('content_generation_tasks', 'gate_entered_at', 'timestamptz', '', '{timestamptz}', NULL, false),
+    ('content_generation_tasks', 'handler_state', 'jsonb', '', '{jsonb}', NULL, false);
 
 -- col: the column that it is about. on_existing: added to a table that was taken over, too, when nothing that does the
 -- same is there.
@@ -134,7 +139,12 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'attempt_errors', 'check',
      'CHECK (jsonb_typeof(attempt_errors) = ''array'' AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')',
      true),
-    ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true);
+    ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true),
+    ('content_generation_tasks', 'revision_count', 'check', 'CHECK (revision_count >= 0)', true),
+    ('content_generation_tasks', 'gate_entered_at', 'check', 'CHECK (isfinite(gate_entered_at))', true),
+    -- A claim hands it out with up to a thousand tasks.
+    ('content_generation_tasks', 'handler_state', 'check',
+     'CHECK (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)', true);
 
 -- first_column: on a table that was taken over, any index that begins with it and leaves out no row serves as well.
 CREATE TABLE contentq.needed_indexes (
@@ -184,6 +194,10 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     -- What rescue_dead_workers() reads.
     ('content_generation_tasks', 'content_generation_tasks_held_idx',
      '(worker_id) WHERE status = ''processing'' AND worker_id IS NOT NULL', NULL),
+    -- What runs of tasks that have entered a gate themselves, by gate: empty where each worker has one gate. The collation is
+    -- as above.
+    ('content_generation_tasks', 'content_generation_tasks_gate_idx',
+     '(gate) WHERE status COLLATE "C" = ''processing'' AND gate IS NOT NULL', NULL),
     -- What heartbeat() reads: nearly always empty.
     ('content_generation_tasks', 'content_generation_tasks_revoked_idx',
      '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),
@@ -406,29 +420,33 @@ BEGIN
                 (13, 'created_at', 'an infinite created_at', 'NOT isfinite(created_at)'),
                 (14, 'updated_at', 'an infinite updated_at', 'NOT isfinite(updated_at)'),
                 (15, 'cancel_requested_at', 'an infinite cancel_requested_at', 'NOT isfinite(cancel_requested_at)'),
-                (16, 'progress', 'a progress that is not from 0 to 1', 'NOT progress BETWEEN 0 AND 1'),
-                (17, 'attempt_errors', 'attempt_errors that are not an array of objects',
+                (16, 'gate_entered_at', 'an infinite gate_entered_at', 'NOT isfinite(gate_entered_at)'),
+                (17, 'progress', 'a progress that is not from 0 to 1', 'NOT progress BETWEEN 0 AND 1'),
+                (18, 'attempt_errors', 'attempt_errors that are not an array of objects',
                  'NOT (jsonb_typeof(attempt_errors) = ''array'' '
                  'AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')'),
-                (18, 'account_id', 'no account_id', 'account_id IS NULL'),
-                (19, 'account_id', 'an account_id that no account has',
+                (19, 'handler_state', 'a handler_state that is not an object of up to 8192 bytes',
+                 'NOT (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)'),
+                (20, 'account_id', 'no account_id', 'account_id IS NULL'),
+                (21, 'account_id', 'an account_id that no account has',
                  CASE WHEN to_regclass('public.accounts') IS NULL THEN 'account_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = t.account_id) '
                            'AND account_id IS NOT NULL' END),
-                (20, 'content_id', 'a content_id that no content has',
+                (22, 'content_id', 'a content_id that no content has',
                  CASE WHEN to_regclass('public.contents') IS NULL THEN 'content_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.contents AS c WHERE c.id = t.content_id) '
                            'AND content_id IS NOT NULL' END),
-                (21, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
+                (23, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'started_at' AND NOT attisdropped) THEN 'status' END,
                  'status processing and no column started_at (add it as timestamptz, and fill it)',
                  'status = ''processing'''),
-                (22, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
+                (24, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'completed_at' AND NOT attisdropped) THEN 'status' END,
                  'status completed and no column completed_at (add it as timestamptz, and fill it)',
-                 'status = ''completed''')
+                 'status = ''completed'''),
+                (23, 'revision_count', 'a negative revision_count', 'revision_count < 0')
             ) AS r (position, col, what, condition)
             JOIN pg_attribute AS a
                 ON a.attrelid = to_regclass('public.content_generation_tasks')
@@ -722,11 +740,20 @@ CREATE TABLE contentq.workers (
     draining boolean NOT NULL DEFAULT false,
     login text NOT NULL DEFAULT session_user,
     categories text[],
+    gates text[],
     CONSTRAINT workers_pkey PRIMARY KEY (id),
     CONSTRAINT workers_slots_check CHECK (slots > 0),
     CONSTRAINT workers_busy_check CHECK (busy >= 0),
     -- Everyone who looks at the workers sees it; a key, which cannot be cut.
     CONSTRAINT workers_gate_check CHECK (length(gate) <= 1000),
+    CONSTRAINT workers_gates_check CHECK (
+        gates IS NULL
+        OR gate IS NULL
+        AND cardinality(gates) BETWEEN 1 AND 100
+        AND array_position(gates, NULL) IS NULL
+        AND NOT gates && ARRAY['', '*']
+        AND octet_length(gates::text) <= 10000
+    ),
     CONSTRAINT workers_categories_check CHECK (cardinality(categories) BETWEEN 1 AND 1000),
     CONSTRAINT workers_started_at_check CHECK (isfinite(started_at)),
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at))
@@ -879,6 +906,23 @@ CREATE TABLE contentq.gate_events (
 );
 
 CREATE INDEX gate_events_key_id_idx ON contentq.gate_events (key, id);
+
+-- What workers with several gates have counted at each; those with one have it in claimers. It has no key that two could want
+-- to add at once: whoever finds the row locked adds another.
+CREATE TABLE contentq.gate_counts (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    worker_id bigint NOT NULL,
+    gate text NOT NULL,
+    calls bigint NOT NULL DEFAULT 0,
+    answered bigint NOT NULL DEFAULT 0,
+    last_answered timestamptz,
+    tokens numeric NOT NULL DEFAULT 0,
+    CONSTRAINT gate_counts_pkey PRIMARY KEY (id)
+) WITH (fillfactor = 50);
+
+CREATE INDEX gate_counts_gate_idx ON contentq.gate_counts (gate, worker_id);
+
+CREATE INDEX gate_counts_worker_id_idx ON contentq.gate_counts (worker_id);
 
 -- One that two claims try at once is tried again a moment later: what runs of an account with max_running, and what a budget
 -- has left, is counted under the row of a place: the id of the account modulo 64, or a digest of the category.

@@ -14,7 +14,7 @@ SELECT
         THEN date_trunc('second', g.opens_at - clock_timestamp())
     END AS time_left,
     coalesce(w.workers, 0) AS workers,
-    coalesce(w.running, 0) AS running,
+    coalesce(w.running, 0) + coalesce(i.running, 0) AS running,
     g.max_running,
     round(contentq.gate_pace(g)::numeric, 2) AS pace,
     CASE
@@ -34,16 +34,22 @@ FROM (
     SELECT o.gate
     FROM contentq.workers AS o
     WHERE o.gate <> ''
+    UNION
+    SELECT u.gate
+    FROM contentq.workers AS o
+    CROSS JOIN unnest(o.gates) AS u (gate)
 ) AS k
 LEFT JOIN contentq.gates AS g ON g.key = k.key
 LEFT JOIN LATERAL contentq.gate_state(g, clock_timestamp()) AS s ON g.key IS NOT NULL
 -- Counted once for all gates: a login of a worker can register any number of workers, and have a gate of each closed.
 LEFT JOIN (
-    SELECT c.gate, count(*) AS workers, coalesce(sum(t.running), 0) AS running
+    SELECT c.gate, count(*) AS workers, coalesce(sum(t.running) FILTER (WHERE c.has_all), 0) AS running
     FROM (
-        SELECT o.id, u.gate
+        SELECT o.id, u.gate, o.gates IS NULL OR u.gate = '*' AS has_all
         FROM contentq.workers AS o
-        CROSS JOIN LATERAL unnest(CASE WHEN o.gate = '*' THEN ARRAY['*'] ELSE ARRAY[o.gate, '*'] END) AS u (gate)
+        CROSS JOIN LATERAL unnest(
+            CASE WHEN o.gate = '*' THEN ARRAY['*'] WHEN o.gates IS NULL THEN ARRAY[o.gate, '*'] ELSE o.gates || text '*' END
+        ) AS u (gate)
     ) AS c
     LEFT JOIN (
         SELECT r.worker_id, count(*) AS running
@@ -54,6 +60,14 @@ LEFT JOIN (
     ) AS t ON t.worker_id = c.id
     GROUP BY c.gate
 ) AS w ON w.gate = k.key
+-- Those of workers with several gates are at the one that they have entered.
+LEFT JOIN (
+    SELECT r.gate, count(*) AS running
+    FROM public.content_generation_tasks AS r
+    WHERE r.status COLLATE "C" = 'processing'
+      AND r.gate IS NOT NULL
+    GROUP BY r.gate
+) AS i ON i.gate = k.key
 LEFT JOIN (
     SELECT n.key,
            count(*) FILTER (WHERE n.kind <> 'unanswered') AS refused,

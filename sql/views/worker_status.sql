@@ -19,7 +19,7 @@ SELECT
     date_trunc('second', clock_timestamp() - w.started_at) AS up,
     CASE WHEN length(w.handler) > 30 THEN left(w.handler, 27) || '...' ELSE w.handler END AS handler,
     w.version,
-    w.gate,
+    coalesce(w.gate, array_to_string(w.gates, ', ')) AS gate,
     w.categories,
     CASE WHEN NOT w.draining THEN waiting.why END AS waits_for,
     held.locked

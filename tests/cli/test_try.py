@@ -22,7 +22,9 @@ import sys
 import time
 from functools import partial
 
-from contentq import GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, TemporaryError
+from contentq import (
+    CheckFailed, GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, Snooze, TemporaryError
+)
 
 TOLD = ("topic", "keyword_list", "category", "requirements", "tone") + (
     "account_id", "priority", "attempt", "retry_count", "max_retries"
@@ -65,9 +67,21 @@ def by_topic(task, context):
         "later": TemporaryError("busy", retry_after=90),
         "provider": ProviderUnavailable("503"),
         "limited": RateLimited("429", retry_after=20),
+        "snoozed": Snooze("its source is not ready", delay=7200),
         "unexpected": KeyError("choices"),
         "leaves": SystemExit(3),
+        "checked": CheckFailed(
+            "it has 2 words\\nwrite 300", draft=GeneratedContent("Tea", "Two words", result=USAGE)
+        ),
+        "last": CheckFailed("too short", max_revisions=0),
+        "review": CheckFailed(
+            "too short", draft=GeneratedContent("Tea", "Two words"), max_revisions=0, keep_for_review=True
+        ),
     }[task.topic]
+
+
+async def keeps(task, context):
+    raise Snooze("next page", delay=60, state={"page": context.state.get("page", 0) + 1})
 
 
 async def unstorable(task, context):
@@ -332,6 +346,8 @@ def test_json_holds_everything(attempt: Run) -> None:
         ("provider", [], "retried after a random backoff (retry 1 of 3): 503"),
         ("limited", [], "snoozed for 20 s: 429"),
         ("limited", ["--max-retries", "0"], "snoozed for 20 s: 429"),
+        ("last", [], "failed, as no revision is left: too short"),
+        ("snoozed", ["--max-retries", "0"], "snoozed for 7200 s: its source is not ready"),
     ],
 )
 def test_what_it_raises_is_shown_as_what_becomes_of_the_task(
@@ -341,6 +357,38 @@ def test_what_it_raises_is_shown_as_what_becomes_of_the_task(
 
     assert (shown.code, shown.out) == (1, "")
     assert without_time(shown.err) == f"The task would be {effect}"
+
+
+def test_draft_whose_checks_failed_is_shown_with_what_is_wrong(attempt: Run) -> None:
+    shown = attempt("by_topic", "--topic", "checked")
+
+    assert shown.code == 1
+    assert shown.out == "Tea\n2 words\n\nTwo words\n\n"
+    said = "The task would be put back with its draft (revision 1 of 2): it has 2 words\n  write 300\n"
+    assert shown.err.startswith(said)
+    assert shown.err.endswith("model small-1, 12 prompt + 480 completion tokens, cost 0.0031\n")
+    found = json.loads(attempt("by_topic", "--topic", "checked", "--json").out)
+    assert (found["outcome"], found["body"], found["usage"]["cost"]) == ("revised", "Two words", 0.0031)
+    assert found["error_message"] == "it has 2 words\nwrite 300"
+
+
+def test_last_draft_that_a_reviewer_gets_is_not_shown_as_completed(attempt: Run) -> None:
+    shown = attempt("by_topic", "--topic", "review", "--json")
+
+    assert shown.code == 1
+    assert json.loads(shown.out)["outcome"] == "for review"
+
+
+def test_state_is_given_and_what_would_be_kept_is_shown(attempt: Run) -> None:
+    shown = attempt("keeps", "--state", '{"page": 2}')
+
+    assert without_time(shown.err) == (
+        'The task would be snoozed for 60 s: next page\nThe next attempt would find {"page": 3}'
+    )
+    assert json.loads(attempt("keeps", "--json").out)["state"] == {"page": 1}
+    refused = attempt("keeps", "--state", "[1]")
+    assert refused.code == 2
+    assert "it must be a JSON object" in refused.err
 
 
 def test_json_of_an_error_says_what_it_is_and_what_it_has_cost(attempt: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,9 +12,13 @@ from typing import Any
 
 import pytest
 from contentq import Context, GeneratedContent, Task, ThreadContext
+from contentq.database.connect import connect
 from contentq.queue import contract
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
+from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 TERMINATE = """
@@ -36,6 +41,46 @@ def test_worker_goes_on_when_its_connections_are_terminated(
     assert terminated[0] >= 1
     second = insert()
     eventually(lambda: row(second).status == "completed", within=10)
+
+
+def test_database_that_is_away_and_back_is_one_line_of_the_log_each(
+    start_worker: StartWorker,
+    insert: Insert,
+    row: Row,
+    database: Database,
+    server: Server,
+    dsn: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Every connection of the worker finds it out for itself, with an error of its own."""
+    caplog.set_level(logging.INFO)
+    is_running, may_end = threading.Event(), threading.Event()
+    allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    name = sql.Identifier(str(conninfo_to_dict(dsn)["dbname"]))
+
+    def handler(_task: Task, _context: ThreadContext) -> None:
+        is_running.set()
+        assert may_end.wait(20)
+
+    def lines(beginning: str) -> list[str]:
+        return [record.message for record in caplog.records if record.message.startswith(beginning)]
+
+    worker = start_worker(handler, poll=0.2)
+    id_ = insert()
+    assert is_running.wait(10)
+    with connect(server.databases.server_dsn, "contentq test", plain=True) as elsewhere:
+        elsewhere.execute(allow.format(name, sql.SQL("false")))
+        try:
+            database.execute(TERMINATE, ["contentq %"])
+            eventually(lambda: len(lines("database lost")) == 1, within=10)
+            may_end.set()  # its report finds the database away, too
+            eventually(lambda: len(worker.worker._outages._without) == 3, within=10)
+        finally:
+            elsewhere.execute(allow.format(name, sql.SQL("true")))
+    eventually(lambda: lines("back at work"), within=10)
+
+    assert row(id_).status == "completed"
+    assert len(lines("database lost")) == len(lines("back at work")) == 1
 
 
 def test_task_whose_claim_was_not_heard_is_released(

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from contentq.database import database as databases
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.timings import Timings
 
@@ -38,7 +39,8 @@ def run(dsn: str) -> Run:
         links: list[Link] = []
 
         def open_link(*, dsn: str = dsn, timings: Timings | None = None, **options: Any) -> Link:
-            links.append(Link(databases.Database(dsn), "test", timings or Timings(), **options))
+            timings = timings or Timings()
+            links.append(Link(databases.Database(dsn), "test", timings, OutageLog(timings), **options))
             return links[-1]
 
         async def play() -> None:
@@ -478,7 +480,22 @@ def test_each_error_is_said_once_and_its_end_too(
     ]
     lost = "database lost, trying again connection=test error=OperationalError: no answer"
     failed = "call failed, trying again connection=test error=DivisionByZero: zero"
-    assert said == [lost, failed, lost, "back at work connection=test"] * 2
+    assert said == [lost, failed, "back at work", "back at work connection=test"] * 2
+
+
+@pytest.mark.parametrize(("news_after", "said"), [(0, ["no answer", "wrong password"]), (60, ["no answer"])])
+def test_reason_that_is_found_later_in_an_outage_is_said_once(
+    run: Run, rests: list[float], caplog: pytest.LogCaptureFixture, news_after: float, said: list[str]
+) -> None:
+    async def scene(open_link: OpenLink) -> None:
+        link = open_link(timings=Timings(outage_news=news_after))
+        refused = psycopg.OperationalError("wrong password")
+        for error in (LOST, refused, LOST, refused):
+            await link.back_off(error)
+
+    run(scene)
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.message.rpartition(": ")[2] for record in warnings] == said
 
 
 def test_connection_to_a_standby_is_not_used_again(run: Run, rests: list[float]) -> None:

@@ -21,12 +21,17 @@ from tests.support.traces import Trace
 KEY = "sk-proj-Zq81mNv0Rt5Lx2Kd"
 
 
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[providers.Provider]:
-    """A provider that takes this key; the environment leads there."""
+def clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes out of the environment what leads to a provider or a proxy."""
     for name in list(os.environ):
         if name.startswith("OPENAI_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[providers.Provider]:
+    """A provider that takes this key; the environment leads there."""
+    clear_environment(monkeypatch)
     with providers.running(key=KEY) as running:
         monkeypatch.setenv("OPENAI_BASE_URL", running.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)

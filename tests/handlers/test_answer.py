@@ -27,14 +27,68 @@ from contentq.handlers.openai.answer import body_of
         (" \n\t\n", ""),
         ("```markdown\n\n```", ""),
         ("<think>nothing more</think>", ""),
+        ("Tea?\nTea.\n</think>\n\n# Tea", "# Tea\n"),
+        ("Tea? ```\nTea.\n</think>\n\n# Tea", "# Tea\n"),
+        ("It says <think> first.\n\nTea.\n</think>\n# Tea", "# Tea\n"),
+        ("Tea.</think># Tea", "# Tea\n"),
+        ("</think>\n\n# Tea", "# Tea\n"),
+        ("<THINK>Tea</THINK>\n<think>hot?</think># Tea", "# Tea\n"),
+        ("<think>Tea <think>hot</think>\nmore\n</think>\n# Tea", "# Tea\n"),
+        ("<think>Tea</think># Tea\n\n<think>\nHot?\n</think>\nHot.", "# Tea\n\n\nHot.\n"),
+        ("[THINK]Tea?[/THINK]# Tea", "# Tea\n"),
+        ("<|START_THINKING|>Tea?<|END_THINKING|># Tea", "# Tea\n"),
+        ("\u25c1think\u25b7Tea?\u25c1/think\u25b7# Tea", "# Tea\n"),
+        (
+            "<|channel|>analysis<|message|>Tea?<|end|><|start|>assistant<|channel|>final<|message|># T<|return|>",
+            "# T\n",
+        ),
+        ("```markdown\n<think>Tea?</think>\n# Tea\n```", "# Tea\n"),
+        ("<think>\n```\nhalf a block\n</think>\n# Tea\n\n```\nboil\n```", "# Tea\n\n```\nboil\n```\n"),
+        ("<think>Tea?", ""),
+        ("# Tea\n\n[Think](https://example.com) first", "# Tea\n\n[Think](https://example.com) first\n"),
+        ("# Tags\n\nAfter `</think>` comes", "# Tags\n\nAfter `</think>` comes\n"),
+        ('# Tags\n\nAfter "</think>" comes', '# Tags\n\nAfter "</think>" comes\n'),
+        ('Say "tea"</think>"Tea" is hot', '"Tea" is hot\n'),
+        ('Say "tea"</think>', ""),
+        ("<think>Tags</think># Tags\n\nAfter </think> comes", "# Tags\n\nAfter </think> comes\n"),
+        ("# Tags\n\n```\n<think>\na\n</think>\n```\n", "# Tags\n\n```\n<think>\na\n</think>\n```\n"),
     ],
 )
 def test_body_is_the_markdown_alone(text: str, body: str) -> None:
-    assert body_of(text) == body
+    assert body_of(text).answer == body
 
 
-@pytest.mark.parametrize("text", ["<think>" * 150_000, "<think>" + " " * 1_000_000], ids=["many", "long"])
-def test_thoughts_without_an_end_take_no_time(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "thoughts", "is_unfinished"),
+    [
+        ("<think>Tea?\n</think># Tea", "Tea?", False),
+        ("<think>Tea?", "Tea?", True),
+        ("# Tea\n\n<think>Hot?", "Hot?", True),
+        ("Tea?\n</think>\n# Tea", "Tea?", False),
+        ("<think>a</think><think>b</think># Tea", "a\n\nb", False),
+        ("# Tea", "", False),
+    ],
+)
+def test_thoughts_are_told_apart(text: str, thoughts: str, is_unfinished: bool) -> None:
+    found = body_of(text)
+
+    assert (found.thoughts, found.is_unfinished) == (thoughts, is_unfinished)
+
+
+LONG = {
+    "many": "<think>" * 150_000,
+    "spaces": "<think>" + " " * 1_000_000,
+    "pairs": "<think></think>" * 60_000,
+    "closings": "</think>" * 120_000,
+    "mentions": "a " + "`<think>` " * 100_000,
+    "one line": "a <think> " + "b </think> " * 90_000,
+    "fences": "```\n" * 200_000 + "</think>",
+    "lines": "a\n<think>\nb\n</think>\n" * 40_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
+def test_thoughts_take_no_time(text: str) -> None:
     begun = time.process_time()
     body_of(text)
 

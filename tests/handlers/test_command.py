@@ -15,7 +15,15 @@ from typing import Any
 
 import pytest
 from contentq.content import GeneratedContent, PreviousContent
-from contentq.errors import HandlerError, HandlerUnusable, PermanentError, RateLimited, TemporaryError
+from contentq.errors import (
+    CheckFailed,
+    HandlerError,
+    HandlerUnusable,
+    PermanentError,
+    RateLimited,
+    Snooze,
+    TemporaryError,
+)
 from contentq.handlers.commands import handler as command
 from contentq.handlers.commands.handler import CommandHandler
 from contentq.handlers.loading import load
@@ -72,19 +80,32 @@ def test_program_reads_the_task_as_one_object_on_one_line(script: Script) -> Non
         "priority": 5,
         "retry_count": 1,
         "max_retries": 3,
+        "revision_count": 0,
+        "revision_note": None,
         "submitted_at": "2026-01-01T00:00:00+00:00",
         "timeout_at": "2026-01-01T01:00:00+00:00",
         "auto_approve": False,
         "previous_error": "busy",
+        "state": {},
         "previous_content": {"id": 7, "title": "T", "body": "B\n", "word_count": 1, "review_status": "rejected"},
     }
+
+
+def test_program_puts_its_task_off_and_finds_what_it_has_kept(script: Script) -> None:
+    text = """printf '{"snooze": 7200, "state": {"job": "j1"}, "cost": 2}'; echo waiting >&2; exit 75"""
+
+    snooze = error(script(text), Snooze)
+
+    assert (str(snooze), snooze.delay, snooze.state) == ("waiting", timedelta(hours=2), {"job": "j1"})
+    assert snooze.usage == {"cost": 2}
+    assert run(CommandHandler([script("cat")]), task(handler_state='{"job": "j1"}'))["state"] == {"job": "j1"}
 
 
 def test_what_is_not_known_is_null(script: Script) -> None:
     result = run(CommandHandler([script("cat")]), task(topic=None))
 
     assert [name for name, value in result.items() if value is None] == [
-        *("topic", "keywords", "category", "requirements", "tone", "timeout_at", "seconds_left"),
+        *("topic", "keywords", "category", "requirements", "tone", "timeout_at", "revision_note", "seconds_left"),
         *("previous_error", "previous_content"),
     ]
     assert result["keyword_list"] == []
@@ -178,6 +199,51 @@ def test_temporary_failure_may_say_when_to_come_again(
     assert caught.retry_after == (None if seconds is None else timedelta(seconds=seconds))
     assert getattr(caught, "gate", None) == gate
     assert getattr(caught, "nothing_left", None) == nothing_left
+
+
+@pytest.mark.parametrize(
+    ("members", "message", "body", "most", "for_review"),
+    [
+        ('{"failed_checks": "too short", "title": "T", "body": "B"}', "too short", "B", 2, False),
+        ('{"failed_checks": ["too short", "no source"]}', "too short\nno source", None, 2, False),
+        (
+            '{"failed_checks": ["x", 7], "title": "T", "body": "B", "max_revisions": 0, "keep_for_review": true}',
+            "x",
+            "B",
+            0,
+            True,
+        ),
+        ('{"failed_checks": "x", "max_revisions": -1, "keep_for_review": "yes"}', "x", None, 2, False),
+    ],
+)
+def test_program_may_ask_for_a_revision_of_its_draft(
+    script: Script, members: str, message: str, body: str | None, most: int, for_review: bool
+) -> None:
+    caught = error(script(f"echo '{members}'; exit 75"), CheckFailed)
+
+    assert str(caught) == message
+    assert (caught.draft and caught.draft.body) == body
+    assert (caught.max_revisions, caught.keep_for_review) == (most, for_review)
+
+
+def test_draft_of_a_program_has_its_result_and_its_cost(script: Script) -> None:
+    members = '{"failed_checks": "x", "title": "T", "body": "B", "model": "m", "cost": 0.5, "retry_after": 3}'
+
+    caught = error(script(f"echo '{members}'; exit 75"), CheckFailed)
+
+    assert caught.draft == GeneratedContent("T", "B", result={"model": "m", "cost": 0.5, "retry_after": 3})
+    assert caught.usage == {"model": "m", "cost": 0.5}
+
+
+@pytest.mark.parametrize("members", ['{"failed_checks": []}', '{"failed_checks": [""]}', '{"failed_checks": {}}'])
+def test_failure_without_failed_checks_is_temporary(script: Script, members: str) -> None:
+    error(script(f"echo '{members}'; exit 75"), TemporaryError)
+
+
+def test_draft_of_a_program_that_is_none_fails_its_task(script: Script) -> None:
+    caught = error(script('echo \'{"failed_checks": "x", "title": "T", "body": 7}\'; exit 75'), PermanentError)
+
+    assert "member body of the program's output is a number" in str(caught)
 
 
 @pytest.mark.parametrize(("code", "kind"), [(75, TemporaryError), (1, PermanentError)])

@@ -254,20 +254,10 @@ def test_model_that_refuses_fails_its_task(provider: Provider, ask: Ask) -> None
     ("spoiled", "message"),
     [
         ("cut", "broke the answer off after 100 characters: "),
-        ("end", "sent what is not an answer: the stream ended after 100 characters, before the answer did"),
-        ("{'single': 'quotes'}", "sent what is not an answer: Expecting property name"),
-        ("", "sent what is not an answer: Expecting value"),
-        ("null", "sent what is not an answer: not a piece of an answer"),
-        ("[1, 2]", "sent what is not an answer: not a piece of an answer"),
-        ('{"choices": 3}', "sent what is not an answer: not a piece of an answer"),
-        ('{"choices": [3]}', "sent what is not an answer: not a piece of an answer"),
-        ('{"choices": [{"delta": {"content": 3}}]}', "sent what is not an answer: not a piece of an answer"),
-        (
-            '{"choices": [{"delta": {}, "finish_reason": 3}]}',
-            "sent what is not an answer: not a piece of an answer",
-        ),
+        ("end", "broke the answer off: the stream ended after 100 characters, before the answer did"),
         (json.dumps(said("Overloaded.", None, "server_error")), "broke the answer off: Overloaded."),
         (json.dumps(said("Upstream.", 502)), "broke the answer off: Upstream."),
+        (json.dumps(said("Later.", None, "UNAVAILABLE")), "broke the answer off: Later."),
     ],
 )
 def test_stream_that_breaks_off_is_the_providers_fault(
@@ -278,6 +268,34 @@ def test_stream_that_breaks_off_is_the_providers_fault(
     caught = failure(ask)
 
     assert type(caught) is ProviderUnavailable
+    assert str(caught).startswith(f"127.0.0.1:{provider.port} {message}")
+    assert caught.usage is not None
+    assert (caught.usage["completion_tokens"], caught.usage["estimated_tokens"]) == (25, True)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "message"),
+    [
+        ("{'single': 'quotes'}", "sent what is not an answer: Expecting property name"),
+        ("null", "sent what is not an answer: not a piece of an answer"),
+        ("[1, 2]", "sent what is not an answer: not a piece of an answer"),
+        ('{"choices": 3}', "sent what is not an answer: not a piece of an answer"),
+        ('{"choices": [3]}', "sent what is not an answer: not a piece of an answer"),
+        ('{"choices": [{"delta": {"content": 3}}]}', "sent what is not an answer: not a piece of an answer"),
+        (
+            '{"choices": [{"delta": {}, "finish_reason": 3}]}',
+            "sent what is not an answer: not a piece of an answer",
+        ),
+        (json.dumps(said("Sorry.", None, "server_error")), "broke the answer off: Sorry."),
+        (json.dumps({"error": "Sorry."}), "broke the answer off: Sorry."),
+    ],
+)
+def test_answer_that_makes_no_sense_is_no_outage(provider: Provider, ask: Ask, spoiled: str, message: str) -> None:
+    provider.answer(Rule(text="a" * 200, pieces=4, spoiled=spoiled, spoiled_after=2))
+
+    caught = failure(ask)
+
+    assert type(caught) is TemporaryError
     assert str(caught).startswith(f"127.0.0.1:{provider.port} {message}")
 
 
@@ -300,15 +318,19 @@ def test_error_in_the_middle_of_a_stream_counts_as_its_code_says(
 
 
 @pytest.mark.parametrize(
-    ("error", "message"),
+    ("error", "kind", "message"),
     [
-        ({"code": 502, "message": f"Upstream of {KEY} is gone"}, "Upstream of [key hidden] is gone"),
-        ("gone", "gone"),
-        (None, "it does not say why"),
+        (
+            {"code": 502, "message": f"Upstream of {KEY} is gone"},
+            ProviderUnavailable,
+            "Upstream of [key hidden] is gone",
+        ),
+        ("gone", TemporaryError, "gone"),
+        (None, TemporaryError, "it does not say why"),
     ],
 )
-def test_answer_that_the_provider_ends_with_an_error_is_its_fault(
-    provider: Provider, ask: Ask, error: Any, message: str
+def test_answer_that_the_provider_ends_with_an_error_is_none(
+    provider: Provider, ask: Ask, error: Any, kind: type[HandlerError], message: str
 ) -> None:
     choice = {"delta": {"content": "Half a"}, "finish_reason": "error", "error": error}
     usage = {"prompt_tokens": 5, "completion_tokens": 2}
@@ -317,7 +339,7 @@ def test_answer_that_the_provider_ends_with_an_error_is_its_fault(
 
     caught = failure(ask)
 
-    assert type(caught) is ProviderUnavailable
+    assert type(caught) is kind
     assert str(caught) == f"127.0.0.1:{provider.port} ended the answer with an error: {message}"
     assert caught.usage is not None
     assert caught.usage["completion_tokens"] == 2

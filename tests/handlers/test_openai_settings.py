@@ -19,7 +19,10 @@ model = "large"
 base_url = "http://localhost:8000/v1"
 temperature = 0.7
 max_tokens = 2000
-max_tokens_parameter = "max_tokens"
+leave_out = ["stream_options"]
+rename = {max_tokens = "max_new_tokens"}
+system_role = "developer"
+keep_reasoning = 500
 max_characters = 50_000
 timeout = 90
 chunk_timeout = 12.5
@@ -48,7 +51,10 @@ def test_every_setting_is_read(settings_file: Path) -> None:
         base_url="http://localhost:8000/v1",
         temperature=0.7,
         max_tokens=2000,
-        max_tokens_parameter="max_tokens",
+        leave_out=["stream_options"],
+        rename={"max_tokens": "max_new_tokens"},
+        system_role="developer",
+        keep_reasoning=500,
         max_characters=50_000,
         timeout=90.0,
         chunk_timeout=12.5,
@@ -85,7 +91,23 @@ def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> No
         ("temperature = -1", "temperature: must be 0 or more"),
         ("max_tokens = 0", "max_tokens: must be 1 or more"),
         ("max_tokens = 1.5", "max_tokens: must be a whole number, not a fraction"),
-        ("max_tokens_parameter = 'x'", "max_tokens_parameter: must be one of: max_tokens, max_completion_tokens"),
+        ("leave_out = 'stream'", "leave_out: must be a list, not a text"),
+        ("leave_out = ['n']", "leave_out.0: must be one of: stream, stream_options, temperature, max_tokens"),
+        ("rename = ['n']", "rename: must be a table, not a list"),
+        ("rename = {n = 'x'}", "rename.n: must be one of: temperature, max_tokens"),
+        (
+            "rename = {max_tokens = 'x y'}",
+            "rename.max_tokens: must be the name of a parameter: letters, digits and",
+        ),
+        (
+            "rename = {max_tokens = 'model'}",
+            "rename: max_tokens: 'model' is the name of another parameter that is",
+        ),
+        ("rename = {max_tokens = 'temperature'}", "rename: max_tokens: 'temperature' is the name of another "),
+        ("system_role = 'x'", "system_role: must be one of: system, developer, user"),
+        ("keep_reasoning = -1", "keep_reasoning: must be 0 or more"),
+        ("keep_reasoning = 1_000_000", "keep_reasoning: must be 100,000 or less"),
+        ("keep_reasoning = true", "keep_reasoning: must be a whole number, not true or false"),
         ("timeout = 0", "timeout: must be more than 0 seconds"),
         ("timeout = inf", "timeout: must be a finite number"),
         ("base_url = 'localhost:8000'", "base_url: must be an address such as https://api.openai.com/v1"),

@@ -26,6 +26,7 @@ TABLES = [
     "contentq.dead_workers",
     "contentq.definitions",
     "contentq.durations",
+    "contentq.gate_counts",
     "contentq.gate_events",
     "contentq.gates",
     "contentq.maintenance",

@@ -35,9 +35,14 @@ FORGED = {
     "updated_at": "infinity",
     "progress": 0.5,
     "progress_note": "nearly",
+    "gate": "api.example",
+    "gate_entered_at": "infinity",
+    "handler_state": '{"batch": "batch_1"}',
     "error_message": "the answer was cut off",
     "result": '{"cost": 5}',
     "attempt_errors": '[{"message": "no"}]',
+    "revision_count": 2,
+    "revision_note": "leave out the disclaimer",
 }
 """What an attacker would have in each column that is not for a producer to set."""
 
@@ -284,6 +289,7 @@ def test_mapper_that_names_every_column_passes(owner: Queue, mapper: Queue) -> N
         "attempt": 0,
         "auto_approve": True,
         "attempt_errors": "[]",
+        "revision_count": 0,
         "submitted_at": clock,
         "created_at": clock,
         "updated_at": clock,

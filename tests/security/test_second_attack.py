@@ -7,9 +7,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from contentq.database.grants import apply_roles
+from contentq.database.connect import connect
+from contentq.database.grants import ROLES, apply_roles
 from contentq.database.migrations import migrate
 from contentq.errors import ContentQueueError
+from psycopg.conninfo import make_conninfo
 
 from tests.support.databases import Connection
 from tests.support.logins import Logins, made_logins
@@ -143,6 +145,66 @@ def test_role_that_is_a_member_of_another_is_told_of(owner: Queue, dsn: str) -> 
         "contentq_producer of contentq_operator"
     ]
     assert apply_roles(dsn)[1] == []
+
+
+def test_definer_that_someone_else_made_first_is_not_used(owner: Queue, logins: Logins, dsn: str) -> None:
+    """Whoever may make roles can have made it, and have kept the right to act as it; so can a member of theirs."""
+    logins.add("mallory")
+    logins.add("friend", logins.name("mallory"))
+    owner.run(f"GRANT contentq_definer TO {logins.name('mallory')} WITH ADMIN OPTION")
+    names = f"{logins.name('friend')}, {logins.name('mallory')}"
+    said = (
+        f"contentq_definer has members that are not the owner of a queue.*: {names}; let a superuser run for each"
+    )
+
+    for use in (apply_roles, migrate):
+        with pytest.raises(ContentQueueError, match=said):
+            use(dsn)
+
+    owner.run(f"REVOKE contentq_definer FROM {logins.name('mallory')}")
+    assert apply_roles(dsn)[1] == migrate(dsn).notes == []
+
+
+def test_definer_that_owns_a_way_to_act_as_it_is_not_used(owner: Queue, dsn: str) -> None:
+    """Left behind by someone who has given up the membership."""
+    owner.run(
+        "CREATE FUNCTION public.way_in() RETURNS bigint SECURITY DEFINER RETURN (SELECT count(*) FROM contents)"
+    )
+    owner.run("ALTER FUNCTION public.way_in OWNER TO contentq_definer")
+
+    for use in (apply_roles, migrate):
+        with pytest.raises(ContentQueueError, match=r"owns what is not of contentq.*: function .*way_in\(\)"):
+            use(dsn)
+
+    owner.run("DROP FUNCTION public.way_in")
+    assert apply_roles(dsn)[1] == []
+
+
+def test_whoever_may_give_our_roles_to_others_is_told_of(owner: Queue, logins: Logins, dsn: str) -> None:
+    logins.add("mallory")
+    owner.run(f"GRANT contentq_operator TO {logins.name('mallory')} WITH ADMIN OPTION")
+
+    (said,) = apply_roles(dsn)[1]
+
+    given = f"{logins.name('mallory')} of contentq_operator"
+    assert said == f"these may give roles of contentq to anyone (with admin option): {given}"
+
+
+def test_owner_of_a_queue_in_another_database_may_be_a_member(
+    owner: Queue, logins: Logins, server: Server, dsn: str
+) -> None:
+    login, name = logins.add("owner"), logins.name("owner")
+    with server.databases.empty() as other, connect(other, "contentq test", plain=True) as superuser:
+        database = superuser.info.dbname
+        superuser.execute(f"ALTER DATABASE {database} OWNER TO {name}".encode())
+        try:
+            migrate(make_conninfo(login, dbname=database))
+            assert apply_roles(other)[0]
+            assert owner.value("SELECT pg_has_role(%s, 'contentq_definer', 'MEMBER')", name)
+            assert apply_roles(dsn)[1] == []
+        finally:
+            for statement in ("REASSIGN OWNED BY {} TO CURRENT_USER", "DROP OWNED BY {}"):
+                superuser.execute(statement.format(", ".join([name, *ROLES])).encode())
 
 
 def test_superuser_migrates_into_no_schema_that_a_stranger_has_prepared(empty_dsn: str, bare: Queue) -> None:

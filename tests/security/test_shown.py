@@ -156,6 +156,7 @@ def queue(database: Connection, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Qu
         error_message=NASTY + FORGED,
         progress=0.5,
         progress_note=NASTY + FORGED,
+        gate=NASTY + FORGED,
         completed_at="2026-01-01",
     )
     queue.run(

@@ -36,6 +36,8 @@ class Modelled:
     status: str = "pending"
     attempt: int = 0
     retries: int = 0
+    revisions: int = 0
+    drafts: int = 0
     worker: int | None = HELD_BY_NOBODY
     cancelled: bool = False
     overdue: bool = False
@@ -75,6 +77,16 @@ class Modelled:
             self.leave("pending")
         else:
             self.leave("failed")
+        return self.status
+
+    def revise(self, most: int, for_review: bool) -> str:
+        self.drafts += 1
+        if self.revisions < most:
+            self.revisions += 1
+            self.later = False
+            self.leave("pending")
+        else:
+            self.leave("completed" if for_review else "failed")
         return self.status
 
 
@@ -197,6 +209,20 @@ class Contract(RuleBasedStateMachine):
             assert status == task.fail(permanent, later)
 
     @precondition(lambda self: self.attempts)
+    @rule(which=WHICH, most=st.integers(0, 2), for_review=st.booleans())
+    def revise(self, which: int, most: int, for_review: bool) -> None:
+        worker, id_, attempt = self.attempt(which)
+        query = "SELECT contentq.revise(%s, %s, %s, 'too short', 't', 't', 1, NULL, %s, %s)"
+        status = self.value(query, worker, id_, attempt, most, for_review)
+        task = self.model[id_]
+        if not task.held_by(worker, attempt):
+            assert status is None
+        elif task.overtaken():
+            assert status == task.status
+        else:
+            assert status == task.revise(most, for_review)
+
+    @precondition(lambda self: self.attempts)
     @rule(which=WHICH, later=RARELY)
     def snooze(self, which: int, later: bool) -> None:
         worker, id_, attempt = self.attempt(which)
@@ -258,7 +284,7 @@ class Contract(RuleBasedStateMachine):
         status = self.value("SELECT contentq.requeue(task_id) FROM content_generation_tasks WHERE id = %s", id_)
         task = self.model[id_]
         if task.status in ("failed", "timeout"):
-            task.status, task.retries = "pending", 0
+            task.status, task.retries, task.revisions = "pending", 0, 0
             task.cancelled = task.later = task.overdue = False
             assert status == "pending"
         else:
@@ -371,19 +397,24 @@ class Contract(RuleBasedStateMachine):
     @invariant()
     def rows_are_as_the_model_says(self) -> None:
         rows = self.database.execute(
-            "SELECT id, status, attempt, retry_count, worker_id FROM content_generation_tasks ORDER BY id"
+            "SELECT id, status, attempt, retry_count, revision_count, worker_id "
+            "FROM content_generation_tasks ORDER BY id"
         ).fetchall()
         assert rows == [
-            (id_, task.status, task.attempt, task.retries, task.worker) for id_, task in sorted(self.model.items())
+            (id_, task.status, task.attempt, task.retries, task.revisions, task.worker)
+            for id_, task in sorted(self.model.items())
         ]
 
     @invariant()
     def content_belongs_to_completed_tasks(self) -> None:
+        """Or it is a draft that was rejected, one for each revision."""
         orphans = self.value(
-            "SELECT count(*) FROM contents AS c WHERE NOT EXISTS "
+            "SELECT count(*) FROM contents AS c WHERE review_status <> 'rejected' AND NOT EXISTS "
             "(SELECT FROM content_generation_tasks AS t WHERE t.content_id = c.id)"
         )
         assert orphans == 0
+        drafts = self.value("SELECT count(*) FROM contents WHERE review_status <> 'approved'")
+        assert drafts == sum(task.drafts for task in getattr(self, "model", {}).values())
 
 
 def test_contract_does_what_its_model_does(database: Connection, pytestconfig: pytest.Config) -> None:

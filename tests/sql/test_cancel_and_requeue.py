@@ -144,6 +144,7 @@ def test_task_with_rejected_content_goes_back_for_a_revision(queue: Queue, worke
         "status": "pending",
         "completed_at": None,
         "error_message": "Too long; name the source",
+        "revision_note": "Too long; name the source",
     }
     (again,) = queue.claim(worker)
     assert (again["attempt"], again["content_id"]) == (2, before["content_id"])

@@ -218,12 +218,12 @@ def _work(queue: Queue, seed: random.Random) -> None:
 @pytest.mark.in_public
 @pytest.mark.usefixtures("claim_order")
 def test_eight_claimers_with_kills_and_rescues_never_exceed_a_cap(
-    queue: Queue, connect_queue: Callable[[], Queue]
+    queue: Queue, connect_queue: Callable[[], Queue], is_thorough: bool
 ) -> None:
     accounts = [queue.add_account(f"capped {n}", max_running=CAP) for n in range(3)]
     free = queue.add_account("free")
     for account in (*accounts, free):
-        _submit(queue, account, 150)
+        _submit(queue, account, 150 if is_thorough else 50)
     queue.run("UPDATE content_generation_tasks SET max_retries = 1000")
     queue.run(RECORD)
     sessions = [connect_queue() for _ in range(CLAIMERS + 1)]

@@ -150,6 +150,8 @@ TASK = st.fixed_dictionaries(
         "error_message": TEXTS,
         "progress": st.sampled_from([None, 0, 1, 1e-40]),
         "progress_note": TEXTS,
+        "gate": TEXTS,
+        "gate_entered_at": FINITE_TIMES,
         "retry_count": INTEGERS,
         "max_retries": INTEGERS,
         "attempt": INTEGERS,

@@ -15,7 +15,10 @@ SPECIFIED = [
 ]  # fmt: skip
 """The columns of a mapper that knows those of the specification only; `result`, which is JSON, is set to NULL."""
 
-OURS = ["scheduled_at", "attempt", "worker_id", "cancel_requested_at", "progress", "progress_note"]
+OURS = [
+    "scheduled_at", "attempt", "worker_id", "cancel_requested_at", "progress", "progress_note", "gate",
+    "gate_entered_at",
+]  # fmt: skip
 """Those that contentq adds."""
 
 

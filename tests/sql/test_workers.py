@@ -36,6 +36,7 @@ def test_worker_is_registered_with_what_it_says_of_itself(queue: Queue) -> None:
         "draining": False,
         "login": queue.value("SELECT session_user::text"),
         "categories": None,
+        "gates": None,
     }
     assert queue.value("SELECT clock_timestamp() - %s < interval '10 seconds'", row["heartbeat_at"])
 

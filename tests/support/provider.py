@@ -307,6 +307,8 @@ class Provider:
     async def _stream(
         self, call: dict[str, Any], rule: Rule, writer: asyncio.StreamWriter, headers: dict[str, str]
     ) -> None:
+        if rule.raw is not None:
+            return await _send_raw(writer, rule)
         text = self._text(call) if rule.text is None else rule.text
         spread = self.spread * random.Random(_topic(call)).uniform(-1, 1)
         seconds = self.seconds * (1 + spread) if rule.seconds is None else rule.seconds
@@ -375,6 +377,19 @@ def _send(writer: asyncio.StreamWriter, status: int, body: Any, headers: dict[st
     kind = "text/html" if isinstance(body, str) else "application/json"
     length = str(len(content))
     writer.write(head(status, {"content-type": kind, "content-length": length, **(headers or {})}) + content)
+
+
+async def _send_raw(writer: asyncio.StreamWriter, rule: Rule) -> None:
+    assert rule.raw is not None
+    headers = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **rule.headers}
+    body = rule.raw.encode()
+    writer.write(head(200, headers) + (b"%x\r\n%s\r\n" % (len(body), body) if body else b""))
+    await writer.drain()
+    if rule.spoiled_after is not None and rule.spoiled == "hang":
+        await asyncio.Event().wait()
+    if rule.spoiled_after is not None:
+        raise ConnectionAbortedError
+    writer.write(b"0\r\n\r\n")
 
 
 def _error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:

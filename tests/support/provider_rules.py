@@ -26,6 +26,9 @@ class Rule:
     body: Any = None
     """Of another status than 200: JSON, or a text that is sent as it is."""
 
+    raw: str | None = None
+    """The whole body of an answer, in place of one that is made."""
+
     text: str | None = None
     """What the model writes; without it, a short article on the topic."""
 
@@ -40,7 +43,7 @@ class Rule:
     counts_tokens: bool = True
 
     spoiled_after: int | None = None
-    """Pieces after which something else comes: what `spoiled` says."""
+    """Pieces after which something else comes: what `spoiled` says; all of `raw` is one."""
 
     spoiled_count: bool = False
     """Whether it comes after finish_reason, in place of the tokens and the end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -22,6 +22,14 @@ class Held:
     worker: int
     id: int
     attempt: int
+
+
+class Entered(NamedTuple):
+    """What enter_gate() has said: the gate, or when there may be room, and why not those before it."""
+
+    gate: str | None
+    next_in: timedelta | None
+    why: list[str]
 
 
 class Queue:
@@ -92,10 +100,16 @@ class Queue:
         """A task's status."""
         return str(self.row(id_)["status"])
 
-    def register(self, slots: int = 10, gate: str | None = None, categories: list[str] | None = None) -> int:
+    def register(
+        self,
+        slots: int = 10,
+        gate: str | None = None,
+        categories: list[str] | None = None,
+        gates: list[str] | None = None,
+    ) -> int:
         """Registers a worker; returns its id."""
-        query = "SELECT contentq.register_worker('host', 4711, %s, 'template', %s, '1.0', %s)"
-        return int(self.value(query, slots, gate, categories))
+        query = "SELECT contentq.register_worker('host', 4711, %s, 'template', %s, '1.0', %s, %s)"
+        return int(self.value(query, slots, gate, categories, gates))
 
     def silence(self, worker: int, since: str = "1 minute") -> None:
         """Makes a worker look as if it had been silent for this long."""
@@ -178,6 +192,22 @@ class Queue:
         assert status is None or isinstance(status, str)
         return status
 
+    def revise(
+        self,
+        task: Held,
+        message: str | None = "it is too short",
+        draft: tuple[str | None, str | None, int | None] | None = ("Title", "two words", 2),
+        extra: str | None = None,
+        max_revisions: int | None = 2,
+        keep_for_review: bool | None = False,
+    ) -> str | None:
+        """Reports that checks of a draft (title, body, word_count) failed; returns the new status."""
+        query = "SELECT contentq.revise(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        values = (message, *(draft or (None, None, None)), extra, max_revisions, keep_for_review)
+        status = self.value(query, task.worker, task.id, task.attempt, *values)
+        assert status is None or isinstance(status, str)
+        return status
+
     def snooze(self, task: Held, delay: str = "1 hour", message: str | None = None) -> bool:
         """Puts a task off for a while; returns whether it counted."""
         query = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + %s::interval, %s)"
@@ -251,6 +281,18 @@ class Queue:
         query = "SELECT contentq.set_gate(%s, %s::numeric, %s::numeric, %s)"
         self.run(query, key, requests_per_minute, tokens_per_minute, max_running)
 
+    def enter(self, task: Held, *keys: str) -> Entered:
+        """Has a task enter the first of these gates that has room."""
+        query = "SELECT gate, next_in, why FROM contentq.enter_gate(%s, %s, %s, %s::text[])"
+        (found,) = self.rows(query, task.worker, task.id, task.attempt, list(keys))
+        return Entered(found["gate"], found["next_in"], found["why"] or [])
+
+    def leave(self, task: Held, key: str, outcome: str = "answered", **given: Any) -> bool:
+        """Reports what became of a call behind a gate that a task has entered; whether it counted."""
+        named = "".join(f", {name} => %s" for name in given)
+        query = f"SELECT contentq.leave_gate(%s, %s, %s, %s, %s{named})"
+        return bool(self.value(query, task.worker, task.id, task.attempt, key, outcome, *given.values()))
+
     def waits_for(self, worker: int) -> str | None:
         """Why a worker gets nothing now, if something of its own is in the way."""
         found = self.value("SELECT contentq.waits_for(%s)", worker)
@@ -263,7 +305,8 @@ class Queue:
             ("contentq.gates", ("opens_at", "cut_at", "noise_at", "outage_since", "spent_at")),
             ("contentq.gate_events", ("at", "began_at", "until")),
             ("contentq.claimers", ("last_answered", "failed_at")),
-            ("content_generation_tasks", ("started_at", "scheduled_at")),
+            ("contentq.gate_counts", ("last_answered",)),
+            ("content_generation_tasks", ("started_at", "scheduled_at", "gate_entered_at")),
         ):
             moved = ", ".join(f"{column} = {column} - %s" for column in columns)
             self.run(f"UPDATE {table} SET {moved}", *[by] * len(columns))

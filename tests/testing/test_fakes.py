@@ -43,6 +43,11 @@ def test_deadline_is_given_in_seconds_or_as_a_timedelta(timeout: float | timedel
     assert 80 < left <= 90
 
 
+def test_state_is_what_an_attempt_before_has_kept() -> None:
+    assert make_context(make_task(state={"job": 1})).state == {"job": 1}
+    assert make_thread_context(make_task()).state == {}
+
+
 @pytest.mark.parametrize(("make", "kind"), [(make_context, Context), (make_thread_context, ThreadContext)])
 def test_context_has_what_a_worker_gives_and_records_progress(make: Any, kind: Any) -> None:
     task = make_task(previous_error="a reviewer has rejected it")

@@ -17,30 +17,36 @@ from contentq.autogenerate import alembic_filter
 from contentq.content import GeneratedContent, PreviousContent, count_words
 from contentq.engine.context import Context, ThreadContext
 from contentq.errors import (
+    CheckFailed,
     ContentQueueError,
     HandlerError,
     InputRefused,
+    NoGateHasRoom,
     PermanentError,
     ProviderUnavailable,
     RateLimited,
     SchemaMismatch,
+    Snooze,
     TemporaryError,
 )
 from contentq.task import NewTask, Status, Task
 from contentq.version import __version__
 
 __all__ = [
+    "CheckFailed",
     "ContentQueueError",
     "Context",
     "GeneratedContent",
     "HandlerError",
     "InputRefused",
     "NewTask",
+    "NoGateHasRoom",
     "PermanentError",
     "PreviousContent",
     "ProviderUnavailable",
     "RateLimited",
     "SchemaMismatch",
+    "Snooze",
     "Status",
     "Task",
     "TemporaryError",

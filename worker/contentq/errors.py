@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contentq.content import GeneratedContent
 
 EXIT_RELEASED = 6
 """Exit code of a worker that was stopped and gave running tasks back."""
@@ -13,6 +16,9 @@ EXIT_RELEASED = 6
 
 LONGEST_WAIT = 3600.0
 """Seconds: a number is what a provider or a program says; whatever that is, it is asked again after an hour."""
+
+MAX_REVISIONS = 2
+"""How often a draft goes back when its checks fail, unless something else is said."""
 
 LONGEST_DELAY = 100 * 365 * 24 * 3600.0
 """Seconds: a hundred years, which PostgreSQL can still add to the time of day."""
@@ -87,11 +93,20 @@ class HandlerError(ContentQueueError):
 
     usage: what the attempt has cost all the same; its members model, prompt_tokens, completion_tokens and cost are
     added to the usage of the task's account.
+    state: what the next attempt finds as context.state, a JSON object of up to 8192 bytes; None leaves what is
+    there, an empty one removes it. It is kept until the task ends.
     """
 
-    def __init__(self, message: str = "", *, usage: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.usage = dict(usage) if usage else None
+        self.state = state
 
 
 class TemporaryError(HandlerError):
@@ -107,8 +122,9 @@ class TemporaryError(HandlerError):
         *,
         retry_after: float | str | timedelta | None = None,
         usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, usage=usage)
+        super().__init__(message, usage=usage, state=state)
         self.retry_after = as_timedelta(retry_after)
 
 
@@ -121,6 +137,33 @@ class ProviderUnavailable(TemporaryError):
 
 class PermanentError(HandlerError):
     """The task cannot succeed, however often it is tried: it becomes failed at once."""
+
+
+class CheckFailed(HandlerError):
+    """What the attempt has produced is not good enough: the next one revises it, and no retry is charged.
+
+    message: what is wrong, one failed check a line, as whoever revises it must know. draft: what was produced; it
+    is stored as rejected content, and the next attempt finds it in context.previous_content and the message in
+    task.revision_note. max_revisions: how often a task goes back for this. After that it fails, with its draft;
+    keep_for_review: it is completed instead, with content that is pending whatever auto_approve says.
+    usage: beside what the result of the draft says of it. Raises ValueError when max_revisions is negative.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        draft: GeneratedContent | None = None,
+        max_revisions: int = MAX_REVISIONS,
+        keep_for_review: bool = False,
+        usage: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, usage=usage)
+        if isinstance(max_revisions, bool) or not isinstance(max_revisions, int) or max_revisions < 0:
+            raise ValueError(f"max_revisions must be a whole number of 0 or more, not {repr(max_revisions)[:100]}")
+        self.draft = draft
+        self.max_revisions = max_revisions
+        self.keep_for_review = keep_for_review
 
 
 class RateLimited(HandlerError):
@@ -143,11 +186,59 @@ class RateLimited(HandlerError):
         gate: str | None = None,
         nothing_left: bool = False,
         usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, usage=usage)
+        super().__init__(message, usage=usage, state=state)
         self.retry_after = as_timedelta(retry_after)
         self.gate = gate
         self.nothing_left = nothing_left
+
+
+class Snooze(HandlerError):
+    """The attempt cannot go on now, and it is nobody's fault: the task is put off, and no retry is charged.
+
+    delay: seconds, or a timedelta, until the task may be claimed again, by the database's clock; none at all lets
+    contentq choose, a second at first and longer each time. No gate hears of it. The attribute is a timedelta.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        delay: float | timedelta,
+        usage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, usage=usage, state=state)
+        self.delay = _own_delay(delay)
+
+
+class NoGateHasRoom(Snooze):
+    """None of the gates that a task may enter has room: it is put off until one may have.
+
+    why: of each gate, why it has none. Raised by context.enter_gate(); a handler need not catch it.
+    """
+
+    def __init__(
+        self, message: str = "", *, delay: float | timedelta, why: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, delay=delay)
+        self.why = dict(why or {})
+
+
+def _own_delay(delay: float | timedelta) -> timedelta:
+    """A delay that is the handler's own, and kept up to LONGEST_DELAY. Raises ValueError for what is no delay."""
+    if not isinstance(delay, timedelta):
+        try:
+            seconds = float(delay)
+        except OverflowError:  # an integer of more than 300 digits
+            seconds = math.inf if delay > 0 else 0.0
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if math.isnan(seconds):
+            raise ValueError(f"delay must be seconds (a number) or a timedelta, not {repr(delay)[:100]}")
+        delay = timedelta(seconds=min(max(seconds, 0.0), LONGEST_DELAY))
+    return min(max(delay, timedelta(0)), timedelta(seconds=LONGEST_DELAY))
 
 
 def as_timedelta(seconds: float | str | timedelta | None) -> timedelta | None:

@@ -38,12 +38,16 @@ class Task(NamedTuple):
     priority: int
     retry_count: int
     max_retries: int
+    revision_count: int
     submitted_at: datetime
     started_at: datetime
     timeout_at: datetime | None
     auto_approve: bool
     content_id: int | None
     error_message: str | None
+    revision_note: str | None
+    handler_state: str | None
+    """What an attempt before this one has kept (Snooze), as JSON; read it as context.state."""
     seconds_left: float | None
     """Seconds from the claim to the deadline, by the database's clock; None without a deadline."""
 
@@ -210,6 +214,7 @@ COLUMNS: tuple[Column, ...] = (
         least=0,
         most=LARGEST_INTEGER,
     ),
+    Column("revision_count", "integer"),
     Column("attempt", "integer"),
     Column("worker_id", "bigint"),
     Column("content_id", "integer"),
@@ -240,7 +245,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("updated_at", _TIME, is_listed=False),
     Column("progress", "real"),
     Column("progress_note", "text"),
+    Column("gate", "text"),
+    Column("gate_entered_at", _TIME, is_listed=False),
+    Column("handler_state", "jsonb", is_listed=False),
     Column("error_message", "text"),
+    Column("revision_note", "text"),
     Column("result", "json", is_listed=False),
     Column("attempt_errors", "jsonb", is_listed=False),
 )

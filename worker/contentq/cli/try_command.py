@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -53,6 +54,19 @@ def _text_options(command: F) -> F:
     return command
 
 
+def _object(_context: click.Context, _parameter: click.Parameter, given: str | None) -> dict[str, Any] | None:
+    """The JSON object that an option is. Raises BadParameter when it is none."""
+    if given is None:
+        return None
+    try:
+        value = json.loads(given)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise click.BadParameter('it must be a JSON object, such as {"page": 2}')
+    return value
+
+
 @click.command("try")
 @handler_options
 @_text_options
@@ -75,7 +89,17 @@ def _text_options(command: F) -> F:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Markdown that an earlier attempt has produced: context.previous_content.",
 )
-@click.option("--previous-error", metavar="TEXT", help="Why the attempt before failed: context.previous_error.")
+@click.option(
+    "--previous-error",
+    metavar="TEXT",
+    help="Why the attempt before failed, or what to change in its content: context.previous_error.",
+)
+@click.option(
+    "--state",
+    callback=_object,
+    metavar="JSON",
+    help="What an attempt before has kept: context.state, a JSON object.",
+)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
 @json_option
 def try_command(previous_file: Path | None, log_level: str, as_json: bool, **given: Any) -> int:
@@ -100,7 +124,9 @@ def _try(
     from contentq.testing.fakes import make_task, previous_content_of
 
     previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
-    task = make_task(content_id=None if previous is None else previous.id, **given)
+    if previous is not None:
+        given |= {"content_id": previous.id, "revision_note": given["previous_error"]}
+    task = make_task(**given)
     log_to_stderr(log_level)
     handler.introduce()
     progress = _ProgressLines()

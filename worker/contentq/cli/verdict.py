@@ -9,6 +9,7 @@ from contentq.cli.output import count_of, print_json, print_line, print_message,
 from contentq.cli.usage import counted_usage
 
 if TYPE_CHECKING:
+    from contentq.queue.outcomes import Failed, Revised, Stored
     from contentq.task import Task
     from contentq.testing.trial import Trial
 
@@ -18,45 +19,68 @@ class Verdict:
 
     def __init__(self, task: Task, trial: Trial) -> None:
         from contentq.errors import HandlerError
-        from contentq.queue.outcomes import Completed, Failed, Snoozed, Stored
+        from contentq.queue.outcomes import Completed, Failed, Revised, Snoozed, Stored
 
         self._trial = trial
         self._content: dict[str, Any] | None = None
         self._result: Any = None
         self._retry_after: float | None = None
         self._message = ""
+        self._state: Any = None
         error, outcome = trial.error, trial.outcome
         self._is_unexpected = error is not None and not isinstance(error, HandlerError)
         usage: Any = None
         if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
             usage = json.loads(outcome.usage)
+        if isinstance(outcome, Failed | Snoozed) and outcome.state is not None:
+            self._state = json.loads(outcome.state)
         if isinstance(outcome, Completed):
             self._word = "completed"
             self._result = usage = json.loads(outcome.result)
         elif isinstance(outcome, Stored):
             self._word = "completed"
-            self._content = {"title": outcome.title, "body": outcome.body, "word_count": outcome.word_count}
+            self._content = _content_of(outcome)
             self._result = usage = json.loads(outcome.extra) if outcome.extra else {}
         elif isinstance(outcome, Snoozed):
             self._word, self._message = "snoozed", outcome.message
             self._retry_after = None if outcome.delay is None else outcome.delay.total_seconds()
             after = "as long as contentq chooses" if outcome.delay is None else f"{self._retry_after:g} s"
             self._effect = f"snoozed for {after}"
+        elif isinstance(outcome, Revised):
+            usage = json.loads(outcome.extra) if outcome.extra else None
+            self._take_revised(outcome, task)
         elif isinstance(outcome, Failed):
-            self._message = outcome.message
-            if outcome.permanent or task.is_last_attempt:
-                self._word = "failed"
-                self._effect = self._word if outcome.permanent else "failed, as no retry is left"
-            else:
-                self._word = "retried"
-                delay = outcome.retry_after
-                self._retry_after = None if delay is None else delay.total_seconds()
-                after = "a random backoff" if delay is None else f"{self._retry_after:g} s"
-                self._effect = f"retried after {after} (retry {task.retry_count + 1} of {task.max_retries})"
+            self._take_failed(outcome, task)
         else:
             self._word, self._message = "timeout", "Task execution timeout"
             self._effect = "ended by its deadline, as timeout"
         self._usage = counted_usage(usage)
+
+    def _take_failed(self, outcome: Failed, task: Task) -> None:
+        self._message = outcome.message
+        if outcome.permanent or task.is_last_attempt:
+            self._word = "failed"
+            self._effect = self._word if outcome.permanent else "failed, as no retry is left"
+            return
+        self._word = "retried"
+        delay = outcome.retry_after
+        self._retry_after = None if delay is None else delay.total_seconds()
+        after = "a random backoff" if delay is None else f"{self._retry_after:g} s"
+        self._effect = f"retried after {after} (retry {task.retry_count + 1} of {task.max_retries})"
+
+    def _take_revised(self, outcome: Revised, task: Task) -> None:
+        self._message = outcome.message
+        if outcome.draft is not None:
+            self._content = _content_of(outcome.draft)
+        if task.revision_count < outcome.max_revisions:
+            self._word = "revised"
+            which = f"revision {task.revision_count + 1} of {outcome.max_revisions}"
+            self._effect = f"put back with its draft ({which})"
+        elif outcome.keep_for_review and outcome.draft is not None:
+            self._word = "for review"
+            self._effect = "completed, for a review, as no revision is left"
+        else:
+            self._word, self._effect = "failed", "failed, as no revision is left"
 
     @property
     def is_completed(self) -> bool:
@@ -68,12 +92,10 @@ class Verdict:
         if self._content is not None:
             print_prose(self._content["title"])
             print_prose(f"{count_of(self._content['word_count'], 'word')}\n\n{self._content['body'].strip()}\n")
-            if self._result.keys() - self._usage.keys():
-                print_json(self._result)
-        elif self.is_completed:
-            print_json(self._result)
-        else:
+        if not self.is_completed:
             self._print_what_went_wrong()
+        elif self._content is None or self._result.keys() - self._usage.keys():
+            print_json(self._result)
         print_line(self._taken(), err=not self.is_completed)
 
     def print_as_json(self) -> None:
@@ -82,12 +104,22 @@ class Verdict:
             what = {**(self._content or {}), "result": self._result}
         else:
             self._print_traceback()
-            what = {"error_message": self._message, "retry_after": self._retry_after, "usage": self._usage or None}
+            what = {
+                **(self._content or {}),
+                "error_message": self._message,
+                "retry_after": self._retry_after,
+                "usage": self._usage or None,
+            }
+            if self._state is not None:
+                what["state"] = self._state
         print_json({"outcome": self._word, **what, "seconds": round(self._trial.seconds, 3)})
 
     def _print_what_went_wrong(self) -> None:
         self._print_traceback()
-        print_message(f"The task would be {self._effect}: {self._message}", err=True)
+        said = f": {self._message}" if self._message else ""
+        print_message(f"The task would be {self._effect}{said}", err=True)
+        if self._state is not None:
+            print_message(f"The next attempt would find {json.dumps(self._state, ensure_ascii=False)}", err=True)
         if self._trial.goes_on:
             print_line("The handler is still running, and is left; in a worker it would keep its slot.", err=True)
 
@@ -112,6 +144,10 @@ class Verdict:
         if "cost" in usage:
             parts.append(f"cost {_plain(usage['cost'])}")
         return ", ".join(parts)
+
+
+def _content_of(stored: Stored) -> dict[str, Any]:
+    return {"title": stored.title, "body": stored.body, "word_count": stored.word_count}
 
 
 def _plain(number: Any) -> str:

@@ -251,6 +251,7 @@ def _summary(counts: Counts, seconds: float) -> str:
             (counts.failed, "failed"),
             (counts.timed_out, "timed out"),
             (counts.retried, "put back"),
+            (counts.revised, "revised"),
             (counts.snoozed, "snoozed"),
             (counts.released, "given back"),
             (counts.refused, "refused"),

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from contentq.database.database import Database
 from contentq.engine.options import WorkerOptions
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.reporter import Reporter
 from contentq.engine.runner import Runner
@@ -57,8 +58,9 @@ class Claimer:
         reporter: Reporter,
         wake_up: WakeUp,
         timings: Timings,
+        outages: OutageLog,
     ) -> None:
-        self._link = ReconnectingConnection(database, "claim", timings, prepare=True)
+        self._link = ReconnectingConnection(database, "claim", timings, outages, prepare=True)
         self._source = source
         self._options = options
         self._runner = runner

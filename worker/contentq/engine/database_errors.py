@@ -25,6 +25,13 @@ def is_outage(error: BaseException) -> bool:
     return state[:2] in ("08", "40", "53", "57", "58", "XX") or state in ("25006", "25P03", "55P03")
 
 
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether an outage is one of the connection, and so most likely of all connections to the database."""
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate[:2] in ("08", "57") or is_read_only(error)
+    return is_outage(error)
+
+
 def is_refusal(error: BaseException) -> bool:
     """Whether the error is about the data that was sent; sent again, it would be refused again.
 

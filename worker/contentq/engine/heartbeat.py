@@ -24,6 +24,7 @@ from contentq.engine.database_errors import one_line
 from contentq.engine.held import HeldTasks
 from contentq.engine.loop_watch import LoopWatch
 from contentq.engine.options import WorkerOptions
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.timings import Timings
 from contentq.queue import contract
@@ -61,11 +62,13 @@ class Heartbeat:
         listener: HeartbeatListener,
         watch: LoopWatch,
         timings: Timings,
+        outages: OutageLog,
     ) -> None:
         self._link = ReconnectingConnection(
             database.direct(),
             "heartbeat",
             timings,
+            outages,
             heard=self._wake if database.listen else None,
         )
         self._options = options
@@ -201,7 +204,7 @@ class Heartbeat:
                 own.pid,
                 own.concurrency,
                 self._handler,
-                own.gate,
+                own.gates or own.gate,
                 __version__,
                 own.categories,
             )

@@ -14,6 +14,7 @@ from contentq.database.database import Database
 from contentq.engine.database_errors import is_outage, one_line
 from contentq.engine.execution import Stop
 from contentq.engine.heartbeat import Heartbeat
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.registration import Registration
 from contentq.engine.reporter import Reporter
@@ -36,10 +37,11 @@ class Leaving:
     reporter: Reporter
     heartbeat: Heartbeat
     timings: Timings
+    outages: OutageLog
 
     async def leave(self, at_once: asyncio.Event) -> bool:
         """Returns whether everything was ended and reported. at_once: set when running tasks get no more time."""
-        link = ReconnectingConnection(self.database, "farewell", self.timings)
+        link = ReconnectingConnection(self.database, "farewell", self.timings, self.outages)
         try:
             self.runner.give_back_waiting()
             await self._wait(self.heartbeat.register_no_more())

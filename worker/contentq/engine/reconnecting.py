@@ -15,8 +15,9 @@ from psycopg.rows import TupleRow
 
 from contentq.database.connect import cut, leads_to_the_server
 from contentq.database.database import Database
-from contentq.engine.database_errors import is_outage, is_read_only, one_line
+from contentq.engine.database_errors import is_connection_lost, is_outage, is_read_only, one_line
 from contentq.engine.flood import FloodGuard
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.timings import Timings
 from contentq.queue import contract
 
@@ -46,12 +47,14 @@ class ReconnectingConnection:
         database: Database,
         purpose: str,
         timings: Timings,
+        outages: OutageLog,
         *,
         prepare: bool = False,
         heard: Callable[[], None] | None = None,
     ) -> None:
         self._database = database
         self._timings = timings
+        self._outages = outages
         self._prepare = prepare and database.is_direct
         self._heard = heard
         self._is_listening = False
@@ -64,8 +67,8 @@ class ReconnectingConnection:
         self._purpose = purpose
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._backoff = 0.0
-        self._lost_at = 0.0
         self._last_error = ""
+        self._has_failed = False
         self._watching: asyncio.TimerHandle | None = None
         self._give_up_at = 0.0
         self._caller: asyncio.Task[Any] | None = None
@@ -109,7 +112,10 @@ class ReconnectingConnection:
             self._read()
         self._suspect = False
         if self._backoff:
-            log.info("back at work connection=%s after=%.1fs", self._purpose, time.monotonic() - self._lost_at)
+            self._outages.remove(self._purpose)
+            if self._has_failed:
+                log.info("back at work connection=%s", self._purpose)
+            self._has_failed = False
             self._backoff, self._last_error = 0.0, ""
 
     @property
@@ -129,16 +135,15 @@ class ReconnectingConnection:
 
     async def back_off(self, error: BaseException) -> None:
         """Says what went wrong, if it is news, and waits a moment: longer each time, with jitter."""
-        if not self._backoff:
-            self._lost_at = time.monotonic()
         text = one_line(error)
-        if text != self._last_error:
-            if is_outage(error):
-                log.warning("database lost, trying again connection=%s error=%s", self._purpose, text)
-            else:
-                log.error("call failed, trying again connection=%s error=%s", self._purpose, text)
-                log.debug("the traceback of that", exc_info=error)
-            self._last_error = text
+        if is_connection_lost(error):
+            self._outages.add(self._purpose, text)
+        elif text != self._last_error:
+            level = logging.WARNING if is_outage(error) else logging.ERROR
+            log.log(level, "call failed, trying again connection=%s error=%s", self._purpose, text)
+            log.debug("the traceback of that", exc_info=error)
+            self._has_failed = True
+        self._last_error = text
         if is_read_only(error):
             await self.close()
         self._backoff = min(2 * self._backoff or self._timings.first_backoff, self._timings.longest_backoff)

@@ -19,12 +19,13 @@ import psycopg
 from contentq.database.database import Database
 from contentq.engine.database_errors import is_out_of_reach, is_outage, is_refusal, is_unknown, one_line
 from contentq.engine.options import WorkerOptions
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.progress import ProgressNotes
 from contentq.engine.reconnecting import ReconnectingConnection
 from contentq.engine.results import refusal, refusal_by_database
 from contentq.engine.timings import Timings
 from contentq.queue import contract
-from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Released, Snoozed, Stored
+from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Released, Revised, Snoozed, Stored
 
 log = logging.getLogger("contentq.worker")
 
@@ -57,8 +58,9 @@ class Reporter:
         options: WorkerOptions,
         answered: Callable[[Outcome, str | None], None],
         timings: Timings,
+        outages: OutageLog,
     ) -> None:
-        self._link = ReconnectingConnection(database, "report", timings, prepare=True)
+        self._link = ReconnectingConnection(database, "report", timings, outages, prepare=True)
         self._options = options
         self.answered = answered
         self._timings = timings
@@ -77,10 +79,10 @@ class Reporter:
         apart = sum(map(len, self._apart))
         return len(self._waiting) + len(self._under_way) + len(self._aside) + apart
 
-    def add_ended(self, outcome: Outcome) -> None:
-        """An attempt has ended with this outcome."""
-        if isinstance(outcome, Snoozed):
-            gate = (outcome.refused_by or self._options.gate) if self._options.tells_gates else None
+    def add_ended(self, outcome: Outcome, entered: str | None = None) -> None:
+        """An attempt has ended with this outcome. entered: the gate of several that it was behind."""
+        if isinstance(outcome, Snoozed) and outcome.is_refusal:
+            gate = (outcome.refused_by or entered or self._options.gate) if self._options.tells_gates else None
             outcome = replace(outcome, refused_by=gate)
         self._waiting.append(outcome)
         self._arrived.set()
@@ -229,7 +231,7 @@ class Reporter:
         log.error("report refused task=%s attempt=%d error=%s", held.task_id, held.attempt, text)
         if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
             await self._report_group([replace(outcome, usage=None)])
-        elif isinstance(outcome, Completed | Stored):
+        elif isinstance(outcome, Completed | Stored | Revised):
             await self._report_group([refusal_by_database(outcome, text)])
         elif isinstance(outcome, Snoozed):
             await self._report_group([Failed(held, f"it could not be snoozed: {text}", "ReportRefused")])
@@ -272,6 +274,8 @@ async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[i
     first, worker_id = group[0], group[0].held.worker_id
     if isinstance(first, Failed):
         return await contract.fail(connection, worker_id, group)
+    if isinstance(first, Revised):
+        return await contract.revise(connection, worker_id, group)
     if isinstance(first, Snoozed):
         return await contract.snooze(connection, worker_id, group)
     if isinstance(first, Released):
@@ -292,6 +296,7 @@ def _without(outcomes: list[Outcome], others: list[Outcome]) -> list[Outcome]:
 
 def _size(group: Sequence[Outcome]) -> int:
     """About how many bytes the report of a group is."""
+    drafts = (o.draft if isinstance(o, Revised) else o for o in group)
     return sum(
-        len(o.result) if isinstance(o, Completed) else len(o.body) if isinstance(o, Stored) else 0 for o in group
+        len(o.result) if isinstance(o, Completed) else len(o.body) if isinstance(o, Stored) else 0 for o in drafts
     )

@@ -11,14 +11,25 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent, count_words
 from contentq.engine.usage import usage_in, usage_of, usage_of_outcome
-from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, RateLimited, as_timedelta
-from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Snoozed, Stored
+from contentq.errors import (
+    MAX_REVISIONS,
+    CheckFailed,
+    HandlerError,
+    NoGateHasRoom,
+    PermanentError,
+    ProviderUnavailable,
+    RateLimited,
+    Snooze,
+    as_timedelta,
+)
+from contentq.queue.outcomes import Completed, Failed, Held, LeftGate, Outcome, Revised, Snoozed, Stored
 from contentq.storable import as_number, as_text
 
 log = logging.getLogger("contentq.worker")
@@ -35,11 +46,17 @@ LONGEST_KEY = 300
 TITLE_LENGTH = 500
 """Characters that contents.title holds (spec)."""
 
+MOST_REVISIONS = 1_000_000
+"""Nobody means more, and PostgreSQL can count to it."""
+
 MOST_WORDS = 2_147_483_647
 """What contents.word_count holds."""
 
 LARGEST = 256_000_000
 """Bytes of a result or a text; PostgreSQL's own limits: 268 MB for what jsonb can hold, 1 GB for a message."""
+
+LARGEST_STATE = 8192
+"""Bytes of what a handler keeps for the next attempt; the constraint of handler_state says the same."""
 
 MESSAGE_LENGTH = 7_500
 """Characters of an unexpected error's text that are kept, so that its place in the code is kept as well."""
@@ -55,6 +72,9 @@ _CONTENTQ = str(Path(__file__).resolve().parents[1])
 _OWN = ("success", "content_id", "word_count")
 """Members of the result of content that are contentq's to say. A handler's own would come after them, and ->>
 takes the last of those with one name."""
+
+FAILED_CHECKS = "failed_checks"
+"""The member of the result of content that waits for its review since checks failed; it is contentq's to say."""
 
 _SUCCESS = '{"success": true}'
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -89,9 +109,24 @@ async def judge(held: Held, value: Any) -> Outcome:
     return outcome_of(held, value)
 
 
+async def judge_checks(held: Held, error: CheckFailed) -> Outcome:
+    """As failure_of(), but in a thread where it takes long."""
+    draft = getattr(error, "draft", None)
+    if isinstance(draft, GeneratedContent) and isinstance(draft.body, str) and len(draft.body) > LARGE_BODY:
+        return await asyncio.to_thread(failure_of, held, error)
+    return failure_of(held, error)
+
+
 def failure_of(held: Held, error: BaseException) -> Outcome:
     """The outcome of a handler that raised this error (spec.md section 5)."""
     name, text = type(error).__name__, error_text(error)
+    try:
+        state = _state(error) if isinstance(error, HandlerError) else None
+    except ValueError as problem:
+        said = f"{name} cannot be reported: its state {problem}"
+        return refusal(held, f"{said}; its message: {text}" if text else said, _usage(held, error))
+    if isinstance(error, CheckFailed):
+        return _outcome_of_checks(held, error, text or name)
     if isinstance(error, RateLimited):
         return Snoozed(
             held,
@@ -99,8 +134,13 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             _delay(error) or None,  # for no time at all is as good as nothing said
             refused_by=_gate(held, error),
             nothing_left=getattr(error, "nothing_left", False) is True,
+            state=state,
             usage=_usage(held, error),
         )
+    if isinstance(error, Snooze):
+        # Why the gates have none is not the error of the attempt before, which the next one looks for.
+        said = "" if isinstance(error, NoGateHasRoom) else text
+        return Snoozed(held, said, _own_delay(error), is_refusal=False, state=state, usage=_usage(held, error))
     if isinstance(error, HandlerError):
         return Failed(
             held,
@@ -110,10 +150,22 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             retry_after=_delay(error),
             unanswered=isinstance(error, ProviderUnavailable),
             usage=_usage(held, error),
+            state=state,
         )
     said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
     cut = f" ... (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
     return Failed(held, f"{said}{cut}{_place(error)}", name)
+
+
+def left_gate_of(gate: str | None, error: BaseException | None, usage: str | None) -> LeftGate:
+    """What a gate hears of a call that has ended with this error, or with an answer, while the attempt goes on."""
+    outcome = "answered"
+    if isinstance(error, RateLimited):
+        outcome = "exhausted" if getattr(error, "nothing_left", False) is True else "refused"
+    elif isinstance(error, ProviderUnavailable):
+        outcome = "unanswered"
+    message, delay = (None, None) if error is None else (error_text(error), _delay(error))
+    return LeftGate(gate, outcome, delay or None, message, usage)
 
 
 def traceback_of(error: BaseException) -> str:
@@ -134,7 +186,7 @@ def refusal(held: Held, message: str, usage: str | None = None) -> Failed:
     return Failed(held, message, "ResultRefused", permanent=True, usage=usage)
 
 
-def refusal_by_database(outcome: Completed | Stored, said: str) -> Failed:
+def refusal_by_database(outcome: Completed | Stored | Revised, said: str) -> Failed:
     """The outcome of a task whose result PostgreSQL has refused."""
     return refusal(outcome.held, f"PostgreSQL refused the result: {said}", usage_of_outcome(outcome))
 
@@ -161,6 +213,26 @@ def _delay(error: BaseException) -> timedelta | None:
         return as_timedelta(getattr(error, "retry_after", None))
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _state(error: HandlerError) -> str | None:
+    """What an error keeps for the next attempt, as JSON. Raises ValueError for what is no small object."""
+    state = getattr(error, "state", None)
+    if state is None:
+        return None
+    try:
+        kept = _as_json(dict(state))
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise ValueError(f"cannot be kept as JSON: {error_text(problem)}") from None
+    if (size := len(kept.encode())) > LARGEST_STATE:
+        raise ValueError(f"has {size:,} bytes; at most {LARGEST_STATE:,} are kept")
+    return kept
+
+
+def _own_delay(error: Snooze) -> timedelta | None:
+    """How long a task is put off; None, which leaves it to contentq, for no time at all."""
+    delay = getattr(error, "delay", None)
+    return delay if isinstance(delay, timedelta) and delay > timedelta(0) else None
 
 
 def _usage(held: Held, error: BaseException) -> str | None:
@@ -226,6 +298,27 @@ def _outcome_of_content(held: Held, content: GeneratedContent) -> Outcome:
         word_count=word_count,
         extra=_as_json(extra) if extra else None,
     )
+
+
+def _outcome_of_checks(held: Held, error: CheckFailed, message: str) -> Outcome:
+    """A draft that cannot be stored is a failure, as content would be."""
+    usage = _usage(held, error)
+    draft, extra = getattr(error, "draft", None), usage
+    if draft is not None:
+        cost = json.loads(usage) if usage else {}
+        try:
+            result = {name: value for name, value in dict(draft.result or {}).items() if name != FAILED_CHECKS}
+            stored = outcome_of(held, replace(draft, result={**result, **cost}))
+        except Exception:
+            kind = _article(type(draft).__name__)
+            return refusal(held, f"the draft of a failed check is {kind}, not GeneratedContent", usage)
+        if not isinstance(stored, Stored):
+            return stored
+        draft, extra = stored, stored.extra
+    most = getattr(error, "max_revisions", None)
+    if isinstance(most, bool) or not isinstance(most, int) or not 0 <= most <= MOST_REVISIONS:
+        most = MAX_REVISIONS
+    return Revised(held, message, draft, extra, most, getattr(error, "keep_for_review", False) is True)
 
 
 def _as_json(value: dict[str, Any]) -> str:

@@ -15,11 +15,12 @@ from contentq.engine.claiming_ahead import ClaimingAhead
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.context import Context, ThreadContext
 from contentq.engine.execution import Execution, Phase, Stop
+from contentq.engine.gates import AttemptGates, GateKeeper
 from contentq.engine.reporter import Reporter
-from contentq.engine.results import failure_of, judge, outcome_of
+from contentq.engine.results import failure_of, judge, judge_checks, outcome_of
 from contentq.engine.threads import HandlerThreads
 from contentq.engine.timings import Timings
-from contentq.errors import HandlerError
+from contentq.errors import CheckFailed, HandlerError
 from contentq.handlers.loading import Handlers
 from contentq.queue.outcomes import Held, Outcome
 from contentq.task import Task
@@ -45,6 +46,7 @@ class Runner:
         slots: int,
         connections: HandlerConnections,
         reports: Reporter,
+        keeper: GateKeeper,
         timings: Timings,
         idle: Callable[[], None],
         *,
@@ -54,6 +56,7 @@ class Runner:
         self._slots = slots
         self._connections = connections
         self._reports = reports
+        self._keeper = keeper
         self._deadline_margin = timings.deadline_margin
         self._idle = idle
         self._ahead = ClaimingAhead(timings, partial(self._stop, reason=Stop.NOT_BEGUN), is_allowed=claim_ahead)
@@ -95,12 +98,13 @@ class Runner:
         """Runs the handler on a task that was just claimed, as soon as a slot is free."""
         held = Held(worker_id, task.id, task.attempt, task.task_id)
         progress = partial(self._reports.notes.note, held)
+        gates = AttemptGates(self._keeper, held, task.attempt - task.retry_count - 1)
         context: Context | ThreadContext
         handler = self._handlers.of(task.category)
         if handler.is_async:
-            context = Context(task, self._connections.open_async, previous, progress)
+            context = Context(task, self._connections.open_async, previous, progress, gates)
         else:
-            context = ThreadContext(task, self._connections.open, previous, progress)
+            context = ThreadContext(task, self._connections.open, previous, progress, gates)
         execution = Execution(held, handler, task, context, _text_of(task, previous))
         self._executions[task.id, task.attempt] = execution
         self._text += execution.size
@@ -187,7 +191,11 @@ class Runner:
             return execution.outcome_of_stop()
         execution.phase = Phase.RUNNING
         try:
-            return await judge(execution.held, await execution.handler.call(execution.task, execution.context))
+            try:
+                value = await execution.handler.call(execution.task, execution.context)
+            except CheckFailed as error:
+                return await judge_checks(execution.held, error)
+            return await judge(execution.held, value)
         except BaseException as error:
             return self._outcome_of_error(execution, error)
         finally:
@@ -247,7 +255,7 @@ class Runner:
     def _report(self, execution: Execution, outcome: Outcome | None) -> None:
         if outcome is not None and not execution.reported:
             execution.reported = True
-            self._reports.add_ended(outcome)
+            self._reports.add_ended(outcome, execution.context.gate)
 
 
 def _text_of(task: Task, previous: PreviousContent | None) -> int:

@@ -7,7 +7,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from contentq.queue.outcomes import Completed, Failed, Outcome, Overdue, Released, Returned, Snoozed, Stored
+from contentq.queue.outcomes import (
+    Completed,
+    Failed,
+    Outcome,
+    Overdue,
+    Released,
+    Returned,
+    Revised,
+    Snoozed,
+    Stored,
+)
 from contentq.task import Task
 
 log = logging.getLogger("contentq.worker")
@@ -31,6 +41,8 @@ class Counts:
     completed: int = 0
     failed: int = 0
     retried: int = 0
+    revised: int = 0
+    """Tasks whose draft went back since checks of it failed, with no retry charged."""
     snoozed: int = 0
     """Tasks that were put off because a provider refused a call, with no retry charged."""
     timed_out: int = 0
@@ -69,10 +81,12 @@ class Tally:
         counter = _counter(outcome, status)
         if counter is not None:
             setattr(self.counts, counter, getattr(self.counts, counter) + 1)
-        if isinstance(outcome, Failed) and status is not None:
+        if isinstance(outcome, Failed | Revised) and status is not None:
             log.log(
                 logging.INFO if status == "pending" else logging.WARNING,
-                "attempt failed task=%s attempt=%d status=%s error=%s",
+                "checks failed task=%s attempt=%d status=%s error=%s"
+                if isinstance(outcome, Revised)
+                else "attempt failed task=%s attempt=%d status=%s error=%s",
                 outcome.held.task_id,
                 outcome.held.attempt,
                 status,
@@ -112,5 +126,7 @@ def _counter(outcome: Outcome, status: str | None) -> str | None:
     if isinstance(outcome, Released):
         return "released"
     if status == "pending":
-        return "snoozed" if isinstance(outcome, Snoozed) else "retried"
+        return (
+            "snoozed" if isinstance(outcome, Snoozed) else "revised" if isinstance(outcome, Revised) else "retried"
+        )
     return {"completed": "completed", "failed": "failed", "timeout": "timed_out"}.get(status, "refused")

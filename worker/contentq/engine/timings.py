@@ -72,6 +72,9 @@ class Timings:
     longest_backoff: float = 1.0
     """Longest backoff between attempts to connect: a database that is back should be used at once."""
 
+    outage_news: float = 10.0
+    """Time into an outage after which further reasons for it are logged, each once."""
+
     set_aside: float = 5.0
     """Time after which a report is repeated that would have held up others; it doubles with each repetition."""
 

@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-from contentq.queue.outcomes import Completed, Held, Stored
+from contentq.queue.outcomes import Completed, Held, Revised, Stored
 from contentq.storable import as_number, as_text
 from contentq.usage import AMOUNTS, MEMBERS, MODEL, split_usage
 
@@ -45,7 +45,7 @@ def usage_in(held: Held, result: Mapping[Any, Any]) -> str | None:
     return usage_of(held, {name: result[name] for name in MEMBERS if name in result})
 
 
-def usage_of_outcome(outcome: Completed | Stored) -> str | None:
+def usage_of_outcome(outcome: Completed | Stored | Revised) -> str | None:
     """The same of a result that only PostgreSQL has refused."""
     text = outcome.result if isinstance(outcome, Completed) else outcome.extra
     try:

@@ -13,11 +13,13 @@ from contentq.engine.claimer import Claimer, Source
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.database_errors import one_line
 from contentq.engine.execution import Stop
+from contentq.engine.gates import GateKeeper
 from contentq.engine.heartbeat import Heartbeat, HeartbeatListener
 from contentq.engine.held import HeldTasks
 from contentq.engine.leaving import Leaving
 from contentq.engine.loop_watch import LoopWatch
 from contentq.engine.options import WorkerOptions
+from contentq.engine.outage_log import OutageLog
 from contentq.engine.registration import Registration
 from contentq.engine.reporter import Reporter
 from contentq.engine.runner import Runner
@@ -66,6 +68,7 @@ class Worker:
         self._registration = Registration()
         self._held = HeldTasks()
         self._wake_up = WakeUp()
+        self._outages = OutageLog(self._timings)
         self._tally = Tally(observer or Observer())
         self._stop_asked = asyncio.Event()
         self._stop_now = asyncio.Event()
@@ -94,7 +97,11 @@ class Worker:
         """Works until stopped, or until nothing is left with options.until_empty."""
         self._assemble()
         self._heartbeat.start()
-        beside = {asyncio.create_task(self._reporter.run()), asyncio.create_task(self._show_life())}
+        beside = {
+            asyncio.create_task(self._reporter.run()),
+            asyncio.create_task(self._keeper.run()),
+            asyncio.create_task(self._show_life()),
+        }
         try:
             await self._work_until_stopped(beside)
             return await self._leave()
@@ -180,7 +187,13 @@ class Worker:
 
     async def _leave(self) -> Ending:
         leaving = Leaving(
-            self._database, self._registration, self._runner, self._reporter, self._heartbeat, self._timings
+            self._database,
+            self._registration,
+            self._runner,
+            self._reporter,
+            self._heartbeat,
+            self._timings,
+            self._outages,
         )
         is_done = await leaving.leave(self._stop_now)
         return Ending.DONE if is_done and not self.counts.released else Ending.RELEASED
@@ -195,6 +208,7 @@ class Worker:
         """The heartbeat got no answer in time."""
         self._claimer.suspect()
         self._reporter.suspect()
+        self._keeper.suspect()
 
     def _look_again_until_empty(self) -> None:
         # The last report may have come long before: a thread keeps its slot when its task was ended under it.
@@ -216,19 +230,21 @@ class Worker:
 
     def _assemble(self) -> None:
         """Makes the parts of the worker, for the event loop that runs now."""
-        database, options, timings = self._database, self._options, self._timings
-        self._reporter = Reporter(database, options, self._end_attempt, timings)
+        database, options, timings, outages = self._database, self._options, self._timings, self._outages
+        self._reporter = Reporter(database, options, self._end_attempt, timings, outages)
+        self._keeper = GateKeeper(database, options, timings, outages)
         self._runner = Runner(
             self._handlers,
             options.concurrency,
             HandlerConnections(database, options.handler_connections, timings),
             self._reporter,
+            self._keeper,
             timings,
             self._look_again_until_empty,
-            claim_ahead=options.gate is None,
+            claim_ahead=options.gate is None and options.gates is None,
         )
         self._claimer = Claimer(
-            database, self._source, options, self._runner, self._reporter, self._wake_up, timings
+            database, self._source, options, self._runner, self._reporter, self._wake_up, timings, outages
         )
         self._watch = LoopWatch(self._runner.name_current, timings)
         self._heartbeat = Heartbeat(
@@ -245,4 +261,5 @@ class Worker:
             ),
             self._watch,
             timings,
+            outages,
         )

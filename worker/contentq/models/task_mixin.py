@@ -208,8 +208,40 @@ class TaskMixin(Row):
     progress_note: Mapped[str | None] = mapped_column(
         Text, sort_order=5, comment="What the handler of the latest attempt says of its progress."
     )
+    revision_count: Mapped[int] = mapped_column(
+        server_default=text("0"),
+        sort_order=5,
+        comment=(
+            "Revisions of its content asked for so far, since checks of it failed; no retry is charged for them."
+        ),
+    )
+    revision_note: Mapped[str | None] = mapped_column(
+        Text,
+        sort_order=5,
+        comment=(
+            "What the next attempt is to change in the content: the checks that failed, one a line, or a "
+            "reviewer's note; NULL once completed."
+        ),
+    )
+    gate: Mapped[str | None] = mapped_column(
+        Text,
+        sort_order=5,
+        comment="The gate that the latest attempt has entered, of a worker with several; NULL for workers "
+        "with one gate or none.",
+    )
+    gate_entered_at: Mapped[datetime | None] = mapped_column(
+        WHEN, sort_order=5, comment="When it entered that gate."
+    )
 
-    @validates("result", "attempt_errors")
+    handler_state: Mapped[dict[str, Any] | None] = mapped_column(
+        FrozenJsonb,
+        sort_order=5,
+        comment=(
+            "What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes."
+        ),
+    )
+
+    @validates("result", "attempt_errors", "handler_state")
     def _freeze(self, _name: str, value: Any) -> Any:
         return frozen(value)
 
@@ -248,6 +280,12 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             name=conv("content_generation_tasks_attempt_errors_check"),
         ),
         CheckConstraint("progress BETWEEN '0' AND '1'", name=conv("content_generation_tasks_progress_check")),
+        CheckConstraint("revision_count >= 0", name=conv("content_generation_tasks_revision_count_check")),
+        CheckConstraint("isfinite(gate_entered_at)", name=conv("content_generation_tasks_gate_entered_at_check")),
+        CheckConstraint(
+            "jsonb_typeof(handler_state) = 'object' AND octet_length(handler_state::text) <= 8192",
+            name=conv("content_generation_tasks_handler_state_check"),
+        ),
         CheckConstraint("task_id <> ''", name=conv("content_generation_tasks_task_id_check")),
         Index(conv("content_generation_tasks_status_idx"), "status"),
         Index(conv("content_generation_tasks_account_id_idx"), "account_id"),
@@ -310,6 +348,11 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             conv("content_generation_tasks_held_idx"),
             "worker_id",
             postgresql_where=text("status = 'processing' AND worker_id IS NOT NULL"),
+        ),
+        Index(
+            conv("content_generation_tasks_gate_idx"),
+            "gate",
+            postgresql_where=text("status COLLATE \"C\" = 'processing' AND gate IS NOT NULL"),
         ),
         Index(
             conv("content_generation_tasks_revoked_idx"),

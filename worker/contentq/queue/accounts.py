@@ -15,11 +15,22 @@ EXTERNAL = "external:"
 NO_ACCOUNT = "there is no account {}; add one with: INSERT INTO accounts (name) VALUES ('…') RETURNING id"
 """The message about a task of an account that does not exist."""
 
+HIDDEN_ACCOUNT = (
+    "there is no account {} that this login may see: row level security is on; whoever manages the queue gives it "
+    "one with: INSERT INTO contentq.account_roles (role_name, account_id) VALUES (…)"
+)
+"""The message where accounts may be hidden from the login."""
+
 MOST_SHOWN = 5
 """Ids of accounts of one name that a message lists."""
 
 _BY_EXTERNAL_ID = "SELECT id FROM contentq.accounts WHERE external_id = %s"
 _BY_NAME = "SELECT id FROM contentq.accounts WHERE name = %s ORDER BY id LIMIT %s"
+
+_HIDES_ACCOUNTS = """
+    SELECT row_security_active(format('%I.%I', schema_name, table_name))
+    FROM contentq.tables
+    WHERE table_name = 'accounts'"""
 
 _SET_LIMITS = """
     UPDATE contentq.accounts
@@ -31,6 +42,11 @@ _SET_LIMITS = """
 
 LIMITS = ("share", "max_running", "monthly_budget")
 """The columns of an account that say how much of the queue it may have."""
+
+
+def no_account(connection: Connection) -> str:
+    """The message about an account that is not found, with {} for how it was named."""
+    return HIDDEN_ACCOUNT if read_value(connection, _HIDES_ACCOUNTS) else NO_ACCOUNT
 
 
 def find_account(connection: Connection, named: str) -> int:
@@ -46,15 +62,21 @@ def find_account(connection: Connection, named: str) -> int:
     if named.startswith(EXTERNAL):
         found = read_values(connection, _BY_EXTERNAL_ID, [named.removeprefix(EXTERNAL)])
         if not found:
-            raise ContentQueueError(f"there is no account with the external_id {named.removeprefix(EXTERNAL)!r}")
+            raise _not_found(connection, f"with the external_id {named.removeprefix(EXTERNAL)!r}")
         return int(found[0])
     found = read_values(connection, _BY_NAME, [named, MOST_SHOWN + 1])
     if not found:
-        raise ContentQueueError(f"there is no account named {named!r}; give its id, external:VALUE, or its name")
+        raise _not_found(connection, f"named {named!r}", "; give its id, external:VALUE, or its name")
     if len(found) > 1:
         ids = ", ".join(map(str, found[:MOST_SHOWN])) + (" and more" if len(found) > MOST_SHOWN else "")
         raise ContentQueueError(f"several accounts are named {named!r}: {ids}; give the id of the one you mean")
     return int(found[0])
+
+
+def _not_found(connection: Connection, described: str, advice: str = "") -> ContentQueueError:
+    if read_value(connection, _HIDES_ACCOUNTS):
+        return ContentQueueError(HIDDEN_ACCOUNT.format(described))
+    return ContentQueueError(f"there is no account {described}{advice}")
 
 
 def set_limits(connection: Connection, account: int, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _COMPUTED = {
     "seconds_left": "CASE WHEN isfinite(timeout_at) THEN "
-    "extract(epoch FROM timeout_at - clock_timestamp())::float8 END"
+    "extract(epoch FROM timeout_at - clock_timestamp())::float8 END",
+    "handler_state": "handler_state::text",  # which psycopg might not be able to read, for all tasks of a claim
 }
 
 CLAIMED = ", ".join(

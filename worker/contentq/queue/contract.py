@@ -14,7 +14,18 @@ from psycopg.rows import TupleRow
 from contentq.content import PreviousContent
 from contentq.errors import ContentQueueError
 from contentq.queue.claimed import CLAIMED, task_of
-from contentq.queue.outcomes import Completed, Failed, Held, Progressed, Released, Snoozed, Stored
+from contentq.queue.outcomes import (
+    Completed,
+    Failed,
+    Held,
+    LeftGate,
+    Outcome,
+    Progressed,
+    Released,
+    Revised,
+    Snoozed,
+    Stored,
+)
 from contentq.task import Task
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -24,7 +35,7 @@ READY_CHANNEL = "contentq_ready"
 NOT_REGISTERED = "CQ001"
 """SQLSTATE of claim() and heartbeat() for a worker that was given up."""
 
-_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s, %s)"
+_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s, %s, %s)"
 _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = """
@@ -57,26 +68,44 @@ _STORE = """
 """These two are also called in handlers' transactions, whose search_path may find anyone's types."""
 _FAIL = """
     SELECT r.id, r.attempt,
-           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class, r.unanswered)
-    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[], %s::boolean[])
-        AS r (id, attempt, message, permanent, retry_after, error_class, unanswered)
+           contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class, r.unanswered,
+                         r.state)
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::boolean[], %s::interval[], %s::text[], %s::boolean[],
+                %s::jsonb[])
+        AS r (id, attempt, message, permanent, retry_after, error_class, unanswered, state)
     WHERE {first}
+    ORDER BY r.id"""
+_REVISE = """
+    SELECT r.id, r.attempt,
+           contentq.revise(%s, r.id, r.attempt, r.message, r.title, r.body, r.word_count, r.extra, r.max_revisions,
+                           r.keep_for_review)
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::text[],
+                %s::integer[], %s::boolean[])
+        AS r (id, attempt, message, title, body, word_count, extra, max_revisions, keep_for_review)
     ORDER BY r.id"""
 _SNOOZE = """
     SELECT r.id, r.attempt, 'pending'
     FROM (SELECT *
-          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[], %s::text[], %s::boolean[])
-              AS u (id, attempt, delay, message, refused_by, nothing_left)
+          FROM unnest(%s::bigint[], %s::integer[], %s::interval[], %s::text[], %s::text[], %s::boolean[],
+                      %s::jsonb[])
+              AS u (id, attempt, delay, message, refused_by, nothing_left, state)
           ORDER BY u.id) AS r
     WHERE {first}
       AND contentq.snooze(%s, r.id, r.attempt, clock_timestamp() + r.delay, r.message,
-                          r.refused_by, r.nothing_left)"""
+                          r.refused_by, r.nothing_left, r.state)"""
 _CHARGED = """
     WITH charged AS MATERIALIZED (
         SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])
     )"""
 """What the attempts of a report have cost, before it: they are charged while they are held. The condition that
 there is such a row does not depend on the rows of the report, so that it is decided before any of them is."""
+_ENTER = """
+    SELECT r.id, r.attempt, e.gate, extract(epoch FROM e.next_in)::float8, e.why
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[]) AS r (id, attempt, keys)
+    CROSS JOIN LATERAL contentq.enter_gate(%s, r.id, r.attempt, r.keys::text[]) AS e"""
+_LEAVE = """
+    SELECT contentq.leave_gate(%s, %s, %s, %s, %s, clock_timestamp() + %s::interval, %s, %s)"""
+_RECORD_USAGE = "SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])"
 _PROGRESS = """
     SELECT contentq.report_progress(%s, %s::bigint[], %s::integer[], %s::real[], %s::text[])"""
 _LOCKED = "SELECT id, by FROM contentq.locked_tasks(%s, %s::bigint[])"
@@ -95,6 +124,18 @@ class Beat(NamedTuple):
 
     to_stop: list[tuple[int, int]]
     at: float
+
+
+class Entered(NamedTuple):
+    """The answer to a task that wants to enter a gate.
+
+    gate: the one that it has entered; None when none has room. next_in: seconds until one may have, None when
+    nobody knows. why: why not those before it, in their order.
+    """
+
+    gate: str | None
+    next_in: float | None
+    why: list[str]
 
 
 class Claimed(NamedTuple):
@@ -116,12 +157,14 @@ async def register_worker(
     pid: int,
     slots: int,
     handler: str,
-    gate: str | None,
+    gate: str | Sequence[str] | None,
     version: str,
     categories: Sequence[str] | None,
 ) -> int:
-    """Registers a worker; returns its id."""
-    values = [hostname, pid, slots, handler, gate, version, _array(categories)]
+    """Registers a worker; returns its id. gate: its key; several of which each task enters one, or None."""
+    has_one = gate is None or isinstance(gate, str)
+    gate, gates = (gate, None) if has_one else (None, gate)
+    values = [hostname, pid, slots, handler, gate, version, _array(categories), _array(gates)]
     return int(await _value(connection, _REGISTER, values))
 
 
@@ -241,8 +284,29 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
         [o.retry_after for o in outcomes],
         [o.error_class for o in outcomes],
         [o.unanswered for o in outcomes],
+        _texts(o.state for o in outcomes),
     ]
     return await _statuses(connection, _FAIL, values, worker_id, outcomes)
+
+
+async def revise(connection: Connection, worker_id: int, outcomes: Sequence[Revised]) -> dict[int, str]:
+    """Reports drafts whose checks failed; returns the new status of each task whose report counted."""
+    ids, attempts = _names(outcomes)
+    drafts = [o.draft for o in outcomes]
+    values = [
+        worker_id,
+        ids,
+        attempts,
+        _texts(o.message for o in outcomes),
+        _texts(None if draft is None else draft.title for draft in drafts),
+        _texts(None if draft is None else draft.body for draft in drafts),
+        [None if draft is None else draft.word_count for draft in drafts],
+        _texts(o.extra for o in outcomes),
+        _integers(o.max_revisions for o in outcomes),
+        [o.keep_for_review for o in outcomes],
+    ]
+    cursor = await connection.execute(_REVISE, values)
+    return _new_statuses(await cursor.fetchall())
 
 
 async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoozed]) -> dict[int, str]:
@@ -252,12 +316,36 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
         ids,
         attempts,
         [o.delay_left for o in outcomes],
-        [o.message for o in outcomes],
+        [o.message or None for o in outcomes],
         [o.refused_by for o in outcomes],
         [o.nothing_left for o in outcomes],
+        _texts(o.state for o in outcomes),
         worker_id,
     ]
     return await _statuses(connection, _SNOOZE, values, worker_id, outcomes)
+
+
+async def enter_gate(
+    connection: Connection, worker_id: int, asking: Sequence[tuple[Held, Sequence[str]]]
+) -> dict[Held, Entered]:
+    """Has each of these attempts enter the first of its gates that has room."""
+    ids, attempts = _integers(held.id for held, _ in asking), _integers(held.attempt for held, _ in asking)
+    keys = [_texts(keys) for _, keys in asking]
+    cursor = await connection.execute(_ENTER, [ids, attempts, keys, worker_id])
+    found = {(row[0], row[1]): Entered(row[2], row[3], row[4] or []) for row in await cursor.fetchall()}
+    return {held: found[held.id, held.attempt] for held, _ in asking}
+
+
+async def leave_gate(connection: Connection, held: Held, left: LeftGate) -> None:
+    """Reports what became of a call behind a gate; nothing when the attempt is not behind it any more."""
+    own = [held.worker_id, held.id, held.attempt]
+    await connection.execute(_LEAVE, [*own, left.gate, left.outcome, left.delay, left.message, left.usage])
+
+
+async def record_usage(connection: Connection, held: Held, usage: str | None) -> None:
+    """Adds what a call has cost while its attempt goes on. Made twice, it counts twice."""
+    ids, attempts = _integers([held.id]), _integers([held.attempt])
+    await connection.execute(_RECORD_USAGE, [held.worker_id, ids, attempts, _texts([usage])])
 
 
 async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:
@@ -279,11 +367,11 @@ async def release(connection: Connection, worker_id: int, outcomes: Sequence[Rel
     return await _ids(connection, _RELEASE, [worker_id, ids, attempts])
 
 
-def _array(categories: Sequence[str] | None) -> list[str] | None:
-    return list(categories) if categories else None
+def _array(texts: Sequence[str] | None) -> list[str] | None:
+    return list(texts) if texts else None
 
 
-def _names(outcomes: Sequence[Completed | Stored | Failed | Snoozed | Released | Progressed]) -> tuple[str, str]:
+def _names(outcomes: Sequence[Outcome | Progressed]) -> tuple[str, str]:
     """The ids and the attempts, as arrays."""
     held: list[Held] = [o.held for o in outcomes]
     return _integers(h.id for h in held), _integers(h.attempt for h in held)
@@ -330,7 +418,12 @@ async def _statuses(
     else:
         report = report.format(first="true")
     cursor = await connection.execute(report, values)
-    return {row[0]: row[2] for row in await cursor.fetchall() if row[2] is not None}
+    return _new_statuses(await cursor.fetchall())
+
+
+def _new_statuses(rows: Sequence[TupleRow]) -> dict[int, str]:
+    """By id, the new statuses that a report has given, of those that counted."""
+    return {row[0]: row[2] for row in rows if row[2] is not None}
 
 
 async def _ids(connection: Connection, query: str, values: Sequence[Any]) -> list[int]:

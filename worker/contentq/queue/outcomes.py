@@ -51,6 +51,7 @@ class Failed:
     """The attempt failed. permanent: no retry. retry_after: delay of the retry; None for the backoff.
 
     unanswered: the provider did not answer. usage: what it has cost all the same, a JSON object as text.
+    state: what the next attempt finds, a JSON object as text; None leaves what is there.
     """
 
     held: Held
@@ -60,22 +61,42 @@ class Failed:
     retry_after: timedelta | None = None
     unanswered: bool = False
     usage: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """Checks of what the handler has produced failed: message says which, one a line, and draft is kept.
+
+    draft: None when there is none. extra: as in Stored, with what the attempt has cost. max_revisions: how often
+    the task goes back for this. keep_for_review: the last draft completes it, and waits for its review.
+    """
+
+    held: Held
+    message: str
+    draft: Stored | None
+    extra: str | None
+    max_revisions: int
+    keep_for_review: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
     """The task is to be claimed again after a delay, with no retry charged.
 
-    delay: None when the provider did not say. refused_by: the gate of the provider that refused the call.
-    nothing_left: it said that it takes no call for so long. usage: what the attempt has cost all the same, a JSON
-    object as text.
+    delay: None when no one has said how long. is_refusal: a provider has refused the call, and a gate hears of it;
+    otherwise the handler has put the task off for a reason of its own. refused_by: the gate of that provider.
+    nothing_left: it said that it takes no call for so long. state: what the next attempt finds, a JSON object as
+    text; None leaves what is there. usage: what the attempt has cost all the same, a JSON object as text.
     """
 
     held: Held
     message: str
     delay: timedelta | None
+    is_refusal: bool = True
     refused_by: str | None = None
     nothing_left: bool = False
+    state: str | None = None
     usage: str | None = None
     refused_at: float = field(default_factory=time.monotonic)
 
@@ -84,11 +105,11 @@ class Snoozed:
         """What is left of the delay: the report may have been long in coming.
 
         Tasks that are refused at the same moment are not to come back at the same moment: snooze() sees to it when
-        it knows of the refusal.
+        it knows of the refusal. A delay of the handler's own is kept.
         """
         if self.delay is None:
             return None
-        spread = 1.0 if self.refused_by else random.uniform(1.0, 1.0 + SPREAD)
+        spread = 1.0 if self.refused_by or not self.is_refusal else random.uniform(1.0, 1.0 + SPREAD)
         since = timedelta(seconds=time.monotonic() - self.refused_at)
         return max(self.delay * spread - since, timedelta(0))
 
@@ -111,6 +132,21 @@ class Overdue(Released):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftGate:
+    """A call behind a gate has ended, and the attempt goes on. None of it ends the attempt.
+
+    gate: None when the worker has not several, and only the usage counts. outcome: answered, refused, exhausted or
+    unanswered. delay: the time that the provider has named. usage: what the call has cost, a JSON object as text.
+    """
+
+    gate: str | None
+    outcome: str
+    delay: timedelta | None = None
+    message: str | None = None
+    usage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progressed:
     """How far an attempt is: the fraction done, from 0 to 1, and a note. None of it ends the attempt."""
 
@@ -119,4 +155,4 @@ class Progressed:
     note: str | None
 
 
-Outcome = Completed | Stored | Failed | Snoozed | Released
+Outcome = Completed | Stored | Failed | Revised | Snoozed | Released

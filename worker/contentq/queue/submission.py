@@ -21,7 +21,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from contentq.errors import InputRefused
-from contentq.queue.accounts import NO_ACCOUNT
+from contentq.queue.accounts import no_account
 from contentq.queue.columns import BEGINS_WITH_A_YEAR, NAMES, PROBLEM, TIMES
 from contentq.task import LARGEST_ID, SETTABLE, Column
 
@@ -141,7 +141,7 @@ class _Intake:
         connection.execute(_CREATE_INCOMING)
         self._copy = sql.SQL("COPY pg_temp.incoming ({}) FROM STDIN (NULL '')").format(_names([*columns, "line"]))
         self._problems = sql.SQL(_PROBLEMS).format(
-            self._select_resolved(_CHECKED, defaults), NO_ACCOUNT.format("%s"), MOST_SHOWN
+            self._select_resolved(_CHECKED, defaults), no_account(connection).format("%s"), MOST_SHOWN
         )
         self._insert = sql.SQL(_INSERT).format(names=names, resolved=self._select_resolved(NAMES, defaults))
         self._insert_new = sql.SQL(_INSERT_NEW).format(insert=self._insert)

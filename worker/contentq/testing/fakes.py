@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,17 +30,20 @@ def make_task(
     *,
     timeout: float | timedelta | None = None,
     previous_error: str | None = None,
+    state: Mapping[str, Any] | None = None,
     **columns: Any,
 ) -> Task:
     """A task as if it had just been claimed.
 
-    timeout: seconds (or a timedelta) until its deadline. previous_error: the error_message. columns: fields of
-    Task by their names. Without a retry_count, each attempt before this one was a retry. Raises TypeError for a
-    field that Task does not have.
+    timeout: seconds (or a timedelta) until its deadline. previous_error: the error_message. state: what an
+    attempt before it has kept (Snooze). columns: fields of
+    Task by their names. Without a retry_count, each attempt before this one that was no revision was a retry.
+    Raises TypeError for a field that Task does not have.
     """
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     now = datetime.now(UTC)
     attempt, max_retries = columns.get("attempt", 1), columns.get("max_retries", 3)
+    revisions = columns.get("revision_count", 0)
     fields: dict[str, Any] = {
         **dict.fromkeys(Task._fields),
         "id": 1,
@@ -47,13 +52,15 @@ def make_task(
         "account_id": 1,
         "topic": topic,
         "priority": 5,
-        "retry_count": min(attempt - 1, max_retries),
+        "retry_count": min(max(attempt - 1 - revisions, 0), max_retries),
         "max_retries": max_retries,
+        "revision_count": revisions,
         "submitted_at": now,
         "started_at": now,
         "timeout_at": None if seconds is None else now + timedelta(seconds=seconds),
         "auto_approve": True,
         "error_message": previous_error,
+        "handler_state": None if not state else json.dumps(dict(state)),
         "seconds_left": seconds,
     }
     unknown = columns.keys() - fields.keys()

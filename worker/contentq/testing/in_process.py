@@ -68,6 +68,9 @@ class RanTask:
     attempt: int
     retry_count: int
 
+    revision_count: int
+    """How often its draft went back, since checks of it failed."""
+
     result: Any
     """The result, read from its JSON; None without one."""
 
@@ -78,6 +81,9 @@ class RanTask:
 
     scheduled_at: datetime | None
     """When a task that was put back may be claimed again; None for at once."""
+
+    state: dict[str, Any]
+    """What the handler keeps for the next attempt (Snooze); empty for nothing."""
 
 
 def run_task(dsn: str, handler: Any, task_id: str | int, *, timeout: float = TIMEOUT) -> RanTask:
@@ -212,16 +218,18 @@ def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask
         status=row["status"],
         attempt=row["attempt"],
         retry_count=row["retry_count"],
+        revision_count=row["revision_count"],
         result=None if row["result"] is None else json.loads(row["result"]),
         content=None if content is None else PreviousContent(**content),
         error_message=row["error_message"],
         scheduled_at=row["scheduled_at"],
+        state=row["handler_state"] or {},
     )
 
 
 def _was_reported(counts: Counts) -> bool:
     """Whether the one attempt has ended after all: what blocks the event loop ends while it is being stopped."""
-    others = (counts.failed, counts.retried, counts.snoozed, counts.timed_out, counts.refused)
+    others = (counts.failed, counts.retried, counts.revised, counts.snoozed, counts.timed_out, counts.refused)
     return any((counts.completed, *others))
 
 

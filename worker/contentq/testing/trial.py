@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from contentq.engine import forks
-from contentq.engine.results import failure_of, judge
+from contentq.engine.results import failure_of, judge, judge_checks
 from contentq.engine.threads import HandlerThreads
 from contentq.engine.timings import Timings
-from contentq.errors import NoDatabase
+from contentq.errors import CheckFailed, NoDatabase
 from contentq.handlers.loading import Handler
 from contentq.queue.outcomes import Held, Outcome, Overdue
 from contentq.testing.fakes import FakeContext, FakeThreadContext
@@ -64,7 +64,10 @@ async def run_trial(handler: Handler, context: FakeContext | FakeThreadContext) 
         raise error
     if is_overdue:
         return Trial(Overdue(held), None, seconds)
-    return Trial(await judge(held, value) if error is None else failure_of(held, error), error, seconds)
+    if error is None:
+        return Trial(await judge(held, value), None, seconds)
+    outcome = await judge_checks(held, error) if isinstance(error, CheckFailed) else failure_of(held, error)
+    return Trial(outcome, error, seconds)
 
 
 _Ended = tuple[Any, BaseException | None]

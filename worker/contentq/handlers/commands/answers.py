@@ -38,6 +38,12 @@ def answer_of(stdout: bytes, topic: str | None) -> Answer:
     return GeneratedContent(title=title_of(stripped, topic), body=text.strip("\r\n") + "\n")
 
 
+def draft_of(members: dict[str, Any]) -> GeneratedContent | None:
+    """The content in these members of a JSON object; None without title and body. Raises PermanentError."""
+    answer = _answer_of_object(members, None)
+    return answer if isinstance(answer, GeneratedContent) else None
+
+
 def object_or_nothing(stdout: bytes) -> dict[str, Any]:
     """The JSON object that this output is; an empty one when it is something else."""
     try:

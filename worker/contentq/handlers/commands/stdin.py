@@ -9,7 +9,7 @@ from typing import Any
 
 from contentq.task import Task
 
-_LEFT_OUT = ("started_at", "content_id", "error_message")
+_LEFT_OUT = ("started_at", "content_id", "error_message", "handler_state")
 """Fields of Task that a program has no use for, or gets under another name."""
 
 
@@ -24,6 +24,7 @@ def line_of(task: Task, context: Any) -> bytes:
         "keyword_list": task.keyword_list,
         "seconds_left": None if seconds_left is None else round(seconds_left, 3),
         "previous_error": context.previous_error,
+        "state": context.state,
         "previous_content": None if context.previous_content is None else asdict(context.previous_content),
     }
     return (json.dumps(members, ensure_ascii=False) + "\n").encode("utf-8", "replace")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 
-_THOUGHT, _END_OF_THOUGHT = "<think>", "</think>"
+from contentq.handlers.openai.thoughts import Separated, separate
+
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _MARKDOWN = ("", "markdown", "md")
 """What stands behind the fence that a model puts around the whole of its answer."""
 
 
-def body_of(text: str) -> str:
-    """The Markdown of an answer: without the thoughts of some models before it, and without a fence around it.
+def body_of(text: str) -> Separated:
+    """The Markdown of an answer, without a fence around it, and the thoughts that were in the text.
 
     It ends with a newline; it is empty when there is nothing to read in it.
     """
-    if text.lstrip().startswith(_THOUGHT):
-        thought, end, answer = text.partition(_END_OF_THOUGHT)
-        text = answer if end else thought
-    text = text.replace("\r\n", "\n").strip()
-    inside = _inside_of_fence(text)
+    found = separate(text.replace("\r\n", "\n"))
+    body = found.answer.strip()
+    inside = _inside_of_fence(body)
     if inside is not None:
-        text = inside.strip()
-    return f"{text}\n" if text else ""
+        within = separate(inside)
+        thoughts = "\n\n".join(filter(None, (found.thoughts, within.thoughts)))
+        found = Separated(within.answer, thoughts, found.is_unfinished or within.is_unfinished)
+        body = within.answer.strip()
+    return Separated(f"{body}\n" if body else "", found.thoughts, found.is_unfinished)
 
 
 def _inside_of_fence(text: str) -> str | None:

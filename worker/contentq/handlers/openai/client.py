@@ -14,6 +14,7 @@ import openai
 
 from contentq.errors import HandlerUnusable
 from contentq.handlers.openai.limits import bounding, stream_limit
+from contentq.handlers.openai.proxies import PROXIES
 from contentq.handlers.openai.settings import OpenAISettings, without_secrets
 
 OPENAI = "https://api.openai.com/v1"
@@ -23,9 +24,6 @@ NO_KEY = "none"
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to reach the server."""
-
-PROXIES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
-"""The variables in which the client looks for a proxy; also in lower case."""
 
 _TELLING = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 """Loggers of the client, which tell of each call and, in detail, of what is sent."""

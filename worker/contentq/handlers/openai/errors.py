@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import openai
@@ -15,7 +14,11 @@ from contentq.errors import HandlerError, PermanentError, ProviderUnavailable, R
 from contentq.handlers.openai.client import Endpoint, http_library
 from contentq.handlers.openai.events import EventTooLarge
 from contentq.handlers.openai.limits import Compressed, StreamTooLarge, event_limit
-from contentq.handlers.openai.retry_after import nothing_left, retry_after
+from contentq.handlers.openai.parameters import setting_for
+from contentq.handlers.openai.proxies import PROXIES, proxy_of
+from contentq.handlers.openai.reading import ErrorInAnswer
+from contentq.handlers.openai.refusals import Refusal, refusal_of, text_of
+from contentq.handlers.openai.retry_after import READ_LENGTH
 from contentq.handlers.openai.scrubbing import Scrubber
 from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai.stream import AnswerTooLarge, MalformedAnswer, Received
@@ -26,29 +29,21 @@ OUT_OF_MONEY_DELAY = 300.0
 MESSAGE_LENGTH = 500
 """Characters that are kept of what a provider says."""
 
-READ_LENGTH = 10_000
-"""Characters of it that are looked at: what is left of them without markup and spaces is enough."""
-
-FILTERED = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
-_OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_MALFORMED = (MalformedAnswer, EventTooLarge, StreamTooLarge, Compressed, ValueError, RecursionError)
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 """What OpenSSL, in its versions, says of an answer that is in plain text."""
 
-_STATUS_OF_CODE = {
-    "rate_limit_exceeded": 429,
-    "rate_limit_error": 429,
-    "tokens": 429,
-    "requests": 429,
-    "invalid_api_key": 401,
-    "authentication_error": 401,
-    "permission_error": 403,
-    "model_not_found": 404,
-    "not_found_error": 404,
-    "context_length_exceeded": 400,
-    "invalid_request_error": 400,
-    "bad_request": 400,
-}
-"""What an error in the middle of a stream, which has no status of its own, would have had as its status."""
+About = Literal["unknown", "context", "filtered"]
+"""What a permanent error says of the model: there is none of that name, the prompt is too long for it, or it
+refuses the subject. Another model may do the same task."""
+
+
+class Silence(Exception):
+    """Nothing that the model says has come for too long."""
+
+    def __init__(self, *, has_begun: bool) -> None:
+        super().__init__("silence")
+        self.has_begun = has_begun
 
 
 class Failures:
@@ -58,10 +53,15 @@ class Failures:
         self._at = at
         self._scrub = scrub
         self._http = http_library()
+        self._proxy = proxy_of(at.base_url)
 
     def of(self, error: Exception, settings: OpenAISettings, received: Received) -> Exception:
-        """The error to raise; one that has nothing to do with the call is given back as it is."""
-        host, spent = self._at.host, received.spent
+        """The error to raise; one that has nothing to do with the call is given back as it is.
+
+        Only what shows that the provider does not work becomes ProviderUnavailable, since several of these in a
+        row close the gate for everyone. An answer that makes no sense, or that a proxy gives, is no such sign.
+        """
+        spent = received.spent
         if isinstance(error, HandlerError):
             return error
         if isinstance(error, AnswerTooLarge):
@@ -70,60 +70,88 @@ class Failures:
                 "in the settings, or ask for less",
                 usage=spent,
             )
+        if isinstance(error, Silence | openai.APIConnectionError | self._http.TransportError):
+            return self._lost(error, settings, received)
+        if isinstance(error, ErrorInAnswer):
+            return self._refused(refusal_of(error.said), settings, spent, "broke the answer off")
+        if isinstance(error, openai.APIStatusError):
+            body = error.body if error.body is not None else error.message
+            refusal = refusal_of(body, error.response.headers, error.status_code)
+            return self._refused(refusal, settings, spent, f"said {error.status_code}")
+        return self._malformed(error, settings, received)
+
+    def _malformed(self, error: Exception, settings: OpenAISettings, received: Received) -> Exception:
+        """Of an answer that makes no sense, or has no end."""
+        spent, said = received.spent, self._short(error)
         if isinstance(error, EventTooLarge):
-            error = MalformedAnswer(f"a piece of it has more than {event_limit(settings):,} bytes, and no end")
-        if isinstance(error, openai.APIConnectionError | self._http.TransportError):
-            return ProviderUnavailable(self._lost(error, settings, received), usage=spent)
-        malformed = (MalformedAnswer, StreamTooLarge, Compressed, self._http.HTTPError, ValueError, RecursionError)
-        if isinstance(error, malformed):
-            said = self._short(error)
-            return ProviderUnavailable(f"{host} sent what is not an answer: {said}", usage=spent)
-        if isinstance(error, openai.APIError):
-            return self._refusal(error, settings, spent)
+            said = f"a piece of it has more than {event_limit(settings):,} bytes, and no end"
+        if isinstance(error, MalformedAnswer) and error.is_cut:
+            return ProviderUnavailable(f"{self._at.host} broke the answer off: {said}", usage=spent)
+        if isinstance(error, (*_MALFORMED, openai.APIError, self._http.HTTPError)):
+            return TemporaryError(f"{self._at.host} sent what is not an answer: {said}", usage=spent)
         return error
 
-    def of_answer(self, received: Received) -> HandlerError:
+    def of_answer(self, received: Received, settings: OpenAISettings) -> HandlerError:
         """Of an answer that an error has ended, which the server said in its last piece."""
-        error = received.error
-        if isinstance(error, Mapping):
-            error = error.get("message") or error
-        said = self._short(error or "it does not say why")
-        return ProviderUnavailable(f"{self._at.host} ended the answer with an error: {said}", usage=received.spent)
+        said = received.error
+        if said is None:
+            refusal = refusal_of({"code": received.reason, "message": "it does not say why"})
+        else:
+            refusal = refusal_of(said)
+        return self._refused(refusal, settings, received.spent, "ended the answer with an error")
 
-    def _lost(self, error: Exception, settings: OpenAISettings, received: Received) -> str:
-        host, cause = self._at.host, error.__cause__ or error
-        if isinstance(error, openai.APITimeoutError | self._http.TimeoutException):
-            if isinstance(cause, self._http.ConnectTimeout):
-                return f"{host} could not be reached in time; {self._where_to_look()}"
-            return f"{host} sent nothing for {settings.chunk_timeout:g} seconds (chunk_timeout in the settings)"
+    def _lost(self, error: Exception, settings: OpenAISettings, received: Received) -> HandlerError:
+        """Of a connection that could not be made, or was lost."""
+        host, cause, spent = self._at.host, error.__cause__ or error, received.spent
+        is_of_proxy = isinstance(cause, self._http.ProxyError) or (
+            self._proxy is not None
+            and isinstance(cause, self._http.ConnectError | self._http.ConnectTimeout)
+            and not isinstance(_bottom(cause), ssl.SSLError)
+        )
+        if is_of_proxy:
+            why = "not reached in time" if isinstance(cause, self._http.ConnectTimeout) else _why(cause)
+            return TemporaryError(f"{self._name_proxy()} failed: {self._short(why)}; check {PROXIES}", usage=spent)
+        if isinstance(cause, self._http.ConnectTimeout):
+            return ProviderUnavailable(
+                f"{host} could not be reached in time; {self._where_to_look()}", usage=spent
+            )
+        if isinstance(error, Silence | openai.APITimeoutError | self._http.TimeoutException):
+            has_begun = error.has_begun if isinstance(error, Silence) else bool(received.progress)
+            what = "no text" if has_begun else "nothing"
+            silent = f"{host} sent {what} for {settings.chunk_timeout:g} seconds (chunk_timeout in the settings)"
+            return ProviderUnavailable(silent, usage=spent)
         if received.characters:
-            return f"{host} broke the answer off after {received.characters:,} characters: {self._short(cause)}"
-        return f"the connection to {host} failed: {self._short(_why(cause))}; {self._where_to_look()}"
+            broken = f"{host} broke the answer off after {received.characters:,} characters: {self._short(cause)}"
+            return ProviderUnavailable(broken, usage=spent)
+        failed = f"the connection to {host} failed: {self._short(_why(cause))}; {self._where_to_look()}"
+        return ProviderUnavailable(failed, usage=spent)
+
+    def _name_proxy(self) -> str:
+        return f"the proxy {self._proxy or 'in between'}, on the way to {self._at.host},"
 
     def _where_to_look(self) -> str:
         return f"the address is {self._at.base_url}: check base_url in the settings, or OPENAI_BASE_URL"
 
-    def _refusal(
-        self, error: openai.APIError, settings: OpenAISettings, spent: Mapping[str, Any] | None
+    def _refused(
+        self, refusal: Refusal, settings: OpenAISettings, spent: Mapping[str, Any] | None, how: str
     ) -> HandlerError:
-        """Of an answer with an error's status, or with an error in the middle of the stream."""
-        codes = [str(name).lower() for name in (error.code, error.type) if name]
-        status = _status(error, codes)
-        sent = error.response.headers if isinstance(error, openai.APIStatusError) else {}
-        headers = {name.lower(): value for name, value in sent.items()}
-        delay = retry_after(headers)
+        """Of an answer with an error's status, or with an error in place of a piece. how: it was said."""
+        status, delay, is_status = refusal.status or 0, refusal.wait, how.startswith("said")
         if 300 <= status < 400:
-            to = self._short(_place(headers.get("location")))
+            to = self._short(_place(refusal.headers.get("location")))
             return PermanentError(
                 f"{self._at.host} said {status}: it redirects to {to}, and no redirect is followed; check the "
                 f"address {self._at.base_url} (base_url in the settings, or OPENAI_BASE_URL)",
                 usage=spent,
             )
-        how = f"said {status}" if isinstance(error, openai.APIStatusError) else "broke the answer off"
-        said = f"{self._at.host} {how}: {self._short(_message(error))}"
-        if FILTERED.intersection(codes):
-            return PermanentError(f"{said}; change what is asked for: its content filter refuses it", usage=spent)
-        if status == 402 or _OUT_OF_MONEY.intersection(codes):
+        if status == 407:
+            said = f"{self._name_proxy()} said 407: {self._short(refusal.message)}"
+            return TemporaryError(f"{said}; check user and password in {PROXIES}", usage=spent)
+        said = f"{self._at.host} {how}: {self._short(refusal.message)}"
+        if refusal.is_filter:
+            refused = f"{said}; change what is asked for: its content filter refuses it"
+            return of_model("filtered", PermanentError(refused, usage=spent))
+        if refusal.is_out_of_money:
             return RateLimited(
                 f"{said}; there is no money left: check the billing of the account that the key belongs to",
                 retry_after=OUT_OF_MONEY_DELAY if delay is None else delay,
@@ -131,15 +159,23 @@ class Failures:
                 usage=spent,
             )
         if status == 429:
-            return RateLimited(said, retry_after=delay, nothing_left=nothing_left(headers), usage=spent)
-        if status == 408 or status >= 500:
+            return RateLimited(said, retry_after=delay, nothing_left=refusal.nothing_left, usage=spent)
+        setting = setting_for(refusal.message, settings, self._at) if status in (0, 400, 422, 500) else None
+        said = f"{said}; {setting}" if setting else said
+        if status in (408, 502, 503, 504) or status > 504 or (status >= 500 and is_status):
             return ProviderUnavailable(said, retry_after=delay, usage=spent)
-        if status in (409, 425):
+        if status in (0, 409, 425, 500, 501):
             return TemporaryError(said, retry_after=delay, usage=spent)
-        return PermanentError(f"{said}; {self._advice(status, settings)}", usage=spent)
+        if setting is None:
+            said = f"{said}; {self._advice(refusal, settings)}"
+        error = PermanentError(said, usage=spent)
+        if refusal.is_too_long:
+            return of_model("context", error)
+        return of_model("unknown", error) if status == 404 else error
 
-    def _advice(self, status: int, settings: OpenAISettings) -> str:
+    def _advice(self, refusal: Refusal, settings: OpenAISettings) -> str:
         """What to do about an error that trying again does not mend."""
+        status = refusal.status
         if status == 401 and self._at.key is None:
             return "set OPENAI_API_KEY in the environment of the worker"
         if status == 401:
@@ -154,11 +190,22 @@ class Failures:
         return f"check the settings for the model {settings.model!r}, and the prompt template"
 
     def _short(self, said: object) -> str:
-        text = " ".join(self._scrub.message(_text_of(said)[:READ_LENGTH]).split())
+        text = " ".join(self._scrub.message(text_of(said)[:READ_LENGTH]).split())
         return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]}…"
 
 
-def _why(error: BaseException) -> str:
+def about(error: BaseException) -> About | None:
+    """What a permanent error says of the model, so that another may be asked; None when it is of another."""
+    return getattr(error, "about", None)
+
+
+def of_model(what: About, error: PermanentError) -> PermanentError:
+    """The error, which is about the model."""
+    error.about = what  # type: ignore[attr-defined]  # read by about(): the error stays one of the queue's own
+    return error
+
+
+def _bottom(error: BaseException) -> BaseException:
     """What a connection has failed of: what lies at the bottom says more than "All connection attempts failed"."""
     below: BaseException | None = error
     while below is not None:
@@ -166,19 +213,15 @@ def _why(error: BaseException) -> str:
         several = getattr(error, "exceptions", None)  # of an exception group: one for each address of the host
         # The client's libraries raise theirs from None.
         below = several[0] if several else error.__cause__ or error.__context__
+    return error
+
+
+def _why(error: BaseException) -> str:
+    error = _bottom(error)
     if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
         return f"{error}: it seems that the server speaks http there, and no https"
     refused = isinstance(error, ConnectionError) and error.errno
     return os.strerror(refused) if refused else str(error) or type(error).__name__
-
-
-def _status(error: openai.APIError, codes: list[str]) -> int:
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code
-    for code in codes:  # the code is more precise than the type
-        if code in _STATUS_OF_CODE or (code.isdigit() and 400 <= int(code) < 600):
-            return _STATUS_OF_CODE.get(code) or int(code)
-    return 429 if _OUT_OF_MONEY.intersection(codes) else 500
 
 
 def _place(location: str | None) -> str:
@@ -189,20 +232,3 @@ def _place(location: str | None) -> str:
         return "what is no address"
     place = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     return place or "nowhere"
-
-
-def _message(error: openai.APIError) -> str:
-    """What the provider says, out of the forms in which servers say it; of a page in HTML, its text."""
-    body = error.body
-    if isinstance(body, Mapping):
-        body = next((body[name] for name in ("message", "detail", "error") if body.get(name)), error.message)
-    text = _text_of(body or error.message)[:READ_LENGTH]
-    # A tag ends where the next begins: to look for its end from each < to the end of the text takes hours.
-    return re.sub(r"<[^<>]*>", " ", text) if text.lstrip().startswith("<") else text
-
-
-def _text_of(said: object) -> str:
-    try:
-        return str(said) or type(said).__name__
-    except RecursionError:  # JSON of thousands of brackets
-        return "what is nested too deeply to be shown"

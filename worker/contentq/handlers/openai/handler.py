@@ -6,55 +6,20 @@ Its settings, its errors and its prompt are described in docs/providers.md. It n
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
-
-import openai
+from typing import Any
 
 from contentq.content import GeneratedContent
-from contentq.errors import PermanentError, ProviderUnavailable, RateLimited, TemporaryError
-from contentq.handlers.openai.answer import body_of
-from contentq.handlers.openai.client import check_environment, endpoint, make_client, quieten
-from contentq.handlers.openai.errors import Failures
-from contentq.handlers.openai.events import Events
-from contentq.handlers.openai.limits import event_limit
-from contentq.handlers.openai.prompt import Message, Prompt
-from contentq.handlers.openai.scrubbing import Scrubber
-from contentq.handlers.openai.settings import OpenAISettings
+from contentq.handlers.openai.calling import LARGE, Caller
+from contentq.handlers.openai.client import check_environment, endpoint
+from contentq.handlers.openai.prompt import Prompt
 from contentq.handlers.openai.settings import read as read_settings
-from contentq.handlers.openai.stream import MalformedAnswer, Received
 from contentq.task import Task
 from contentq.titles import title_of
 
 log = logging.getLogger("contentq.handlers.openai")
-
-PROGRESS_INTERVAL = 0.25
-"""Seconds, at least, between two notes of how far an answer is."""
-
-COUNT_TIMEOUT = 5.0
-"""Seconds of silence after the model has said why it stopped: only the count of tokens is still to come."""
-
-DONE = b"[DONE]"
-"""The data of the event after which nothing more is to come."""
-
-LARGE = 20_000
-"""Characters of an answer that is taken apart in a thread: it would hold up other tasks."""
-
-ERROR = "error"
-"""The finish_reason of an answer that the provider, not the model, has ended."""
-
-ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence"})
-"""What providers call it (finish_reason) when the model has come to the end of what it wanted to say."""
-
-FLAWS = ("the answer was empty", "the answer was cut off", "the answer was not finished")
-"""How the message begins of what is tried once more and not twice; the next attempt finds it in the last error."""
-
-AGAIN = "for the second time"
 
 
 class OpenAIHandler:
@@ -62,25 +27,21 @@ class OpenAIHandler:
 
     def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
         self._settings = read_settings(settings)
-        self._at = endpoint(self._settings)
+        at = endpoint(self._settings)
         check_environment()
         self._prompt = Prompt(templates)
-        self._scrub = Scrubber(self._at.key)
-        self._failures = Failures(self._at, self._scrub)
-        self._client: openai.AsyncOpenAI | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        quieten()
+        self._caller = Caller(at, self._settings)
 
     @property
     def gate(self) -> str:
         """The gate that it shares with all who call the same provider: the host of the base URL."""
-        return self._at.host
+        return self._caller.host
 
     def introduce(self) -> None:
         """Logs where it calls, which models, and which of them have no price."""
         own = ",".join(f"{name}:{own.model}" for name, own in self._settings.categories.items() if own.model)
         categories = f" categories={own}" if own else ""
-        log.info("model=%s%s address=%s", self._settings.model, categories, self._at.base_url)
+        log.info("model=%s%s address=%s", self._settings.model, categories, self._caller.base_url)
         unpriced = self._settings.unpriced()
         if unpriced and not self._settings.prices:
             log.warning("no model has a price in the settings: cost is not counted, and no budget sees it")
@@ -91,181 +52,24 @@ class OpenAIHandler:
                 )
 
     async def __call__(self, task: Task, context: Any) -> GeneratedContent:
-        """Asks, and returns what the model has written.
-
-        Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited, as docs/providers.md lists
-        them; with the usage of tokens that were paid for all the same.
-        """
+        """Asks, and returns what the model has written. Raises as Caller.ask() does."""
         settings = self._settings.of_category(task.category)
         messages = await self._prompt.messages(task, context)
-        received = Received(settings, sum(len(message["content"]) for message in messages))
         began = time.monotonic()
-        earlier = _flaws(context.previous_error)
-        try:
-            try:
-                await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
-            except TimeoutError:
-                if not received.is_complete:
-                    raise
-            if received.finish_reason == ERROR:
-                raise self._failures.of_answer(received)
-            if received.characters > LARGE:
-                content = await asyncio.to_thread(self._content, received, settings, earlier, task)
-            else:
-                content = self._content(received, settings, earlier, task)
-        except TimeoutError:
-            seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
-            late = f"{self._at.host} has not ended its answer within {seconds}"
-            raise ProviderUnavailable(_remembering(late, earlier), usage=received.spent) from None
-        except (TemporaryError, RateLimited) as error:
-            error.args = (_remembering(str(error), earlier),)
-            raise
-        finally:
-            if received.doubtful_tokens is not None:
-                log.warning("tokens doubtful task=%s %s", task.task_id, self._scrub.text(received.doubtful_tokens))
-        took = round(time.monotonic() - began, 3)
-        return replace(content, result={**content.result, "seconds": took})
-
-    def _content(
-        self, received: Received, settings: OpenAISettings, earlier: list[str], task: Task
-    ) -> GeneratedContent:
-        """The article of an answer that has come to its end. Raises what is wrong with it."""
-        body = self._scrub.text(_accept(received, settings, earlier, self._scrub))
-        reason = self._scrub.text(received.finish_reason or "")
-        return GeneratedContent(
-            title=title_of(body, task.topic), body=body, result={**received.usage, "finish_reason": reason}
-        )
+        answer = await self._caller.ask(messages, settings, task, context)
+        if len(answer.body) > LARGE:
+            title = await asyncio.to_thread(title_of, answer.body, task.topic)
+        else:
+            title = title_of(answer.body, task.topic)
+        result = {
+            **answer.usage,
+            "finish_reason": answer.finish_reason,
+            "seconds": round(time.monotonic() - began, 3),
+        }
+        if answer.reasoning:
+            result["reasoning"] = answer.reasoning
+        return GeneratedContent(title=title, body=answer.body, result=result)
 
     async def close(self) -> None:
         """Closes the connections that wait for another call."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
-
-    async def _receive(
-        self, messages: list[Message], settings: OpenAISettings, received: Received, context: Any
-    ) -> None:
-        """Takes in a whole answer; when it is cancelled, or the answer is refused, the stream is closed.
-
-        What the provider does once the answer is complete does not spoil it.
-        """
-        try:
-            stream = await self._client_on_this_loop().chat.completions.create(
-                messages=cast(Any, messages),
-                model=settings.model,
-                stream=True,
-                stream_options={"include_usage": True},
-                **self._optional(settings),
-            )
-            async with stream:
-                told = 0.0
-                async for chunk in _chunks(stream.response, settings, received):
-                    received.take(chunk)
-                    if received.characters and time.monotonic() - told >= PROGRESS_INTERVAL:
-                        told = time.monotonic()
-                        context.progress(None, f"{received.characters:,} characters")
-            if received.finish_reason is None:
-                raise MalformedAnswer(_describe_unfinished(received, stream.response.headers.get("content-type")))
-        except Exception as error:
-            failure = self._failures.of(error, settings, received)
-            if received.finish_reason == ERROR or not (
-                received.is_complete and isinstance(failure, ProviderUnavailable)
-            ):
-                raise failure from None
-
-    def _optional(self, settings: OpenAISettings) -> dict[str, Any]:
-        """What is sent only when it is set: some models take none of it."""
-        sent: dict[str, Any] = {}
-        if settings.temperature is not None:
-            sent["temperature"] = settings.temperature
-        if settings.max_tokens is not None:
-            sent[settings.max_tokens_parameter or self._at.max_tokens_parameter] = settings.max_tokens
-        return sent
-
-    def _client_on_this_loop(self) -> openai.AsyncOpenAI:
-        """The client that all calls share; its connections belong to the loop on which it was made."""
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            self._client, self._loop = make_client(self._at, self._settings), loop
-        return self._client
-
-
-async def _chunks(response: Any, settings: OpenAISettings, received: Received) -> AsyncIterator[Any]:
-    """The pieces of an answer; when it is complete, silence is as good as the end.
-
-    Not by the client, which makes objects of all that is in a piece, and takes it in whatever its size.
-    Raises EventTooLarge, ValueError for what is no JSON, and APIError for an error in place of a piece.
-    """
-    events, body, is_done = Events(event_limit(settings)), response.aiter_bytes(), False
-    while True:
-        try:
-            is_over = received.is_complete or is_done
-            piece = await asyncio.wait_for(anext(body), COUNT_TIMEOUT if is_over else None)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            if not is_over:
-                raise
-            return
-        for data in () if is_done else events.feed(piece):
-            is_done = data.startswith(DONE)
-            if is_done:
-                break
-            chunk = json.loads(data.decode())
-            if isinstance(chunk, dict) and (error := chunk.get("error")):
-                said = error.get("message") if isinstance(error, dict) else None
-                message = said if isinstance(said, str) and said else "an error occurred during streaming"
-                raise openai.APIError(message, response.request, body=error)
-            yield chunk
-
-
-def _accept(received: Received, settings: OpenAISettings, earlier: list[str], scrub: Scrubber) -> str:
-    """The body of an answer that has come to its end. Raises what is wrong with it.
-
-    earlier: what was wrong with those before it, if anything.
-    """
-    spent, reason = received.spent, scrub.message(received.finish_reason or "")
-    if reason == "content_filter":
-        raise PermanentError(
-            "the provider's content filter stopped the answer (finish_reason content_filter); change what is "
-            "asked for",
-            usage=spent,
-        )
-    if received.refusal and not received.characters:
-        raise PermanentError(f"the model refuses: {scrub.message(received.refusal)[:500]}", usage=spent)
-    if reason == "length":
-        limit = f"max_tokens, {settings.max_tokens:,}" if settings.max_tokens else "the model's own limit"
-        message = f"{FLAWS[1]} at {limit} (finish_reason length)"
-        advice = "raise max_tokens in the settings, or ask for less"
-    elif reason.lower() not in ENDED:
-        message = f"{FLAWS[2]} (finish_reason {reason[:100]})"
-        advice = "look at the prompt template, and at the model"
-    elif body := body_of(received.text):
-        return body
-    else:
-        message, advice = f"{FLAWS[0]} (finish_reason {reason})", "look at the prompt template, and at the model"
-    if not any(message.startswith(flaw) for flaw in earlier):
-        raise TemporaryError(message, usage=spent)
-    raise PermanentError(f"{message}, {AGAIN}; {advice}", usage=spent)
-
-
-def _flaws(previous_error: str | None) -> list[str]:
-    """What was wrong with the answers before this one; nothing when an operator has set the task going again after
-    it had failed for it."""
-    if previous_error is None or AGAIN in previous_error:
-        return []
-    return [flaw for flaw in FLAWS if flaw in previous_error]
-
-
-def _remembering(message: str, flaws: list[str]) -> str:
-    """The message of an attempt that came to nothing, with what the next must know of those before it."""
-    others = " and ".join(flaw for flaw in flaws if flaw not in message)
-    return f"{message} (before that, {others})" if others else message
-
-
-def _describe_unfinished(received: Received, content_type: str | None) -> str:
-    if received.characters:
-        return f"the stream ended after {received.characters:,} characters, before the answer did"
-    if content_type and not content_type.startswith("text/event-stream"):
-        return f"{content_type} instead of a stream; the base URL usually ends with /v1"
-    return "the stream ended before any text came"
+        await self._caller.close()

@@ -1,14 +1,20 @@
-"""How long a provider that refuses a call asks to wait, and whether it refuses all, by the headers it sends."""
+"""How long a provider that refuses a call asks to wait, and whether it refuses all, by headers and by words."""
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from contentq.errors import LONGEST_WAIT
+
+READ_LENGTH = 10_000
+"""Characters of a body in which a time is looked for."""
 
 LONGEST_HEADER = 500
 """Characters: a time is shorter, and to look for parts of one in a long text takes the square of its length."""
@@ -16,6 +22,30 @@ LONGEST_HEADER = 500
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_HINTED = re.compile(
+    r"\b(?:try again|retry|retrying|wait|available|resets?)(?: again)?(?: in| after| for)?(?: about| at least)? "
+    r"(\d[\d.]{0,20})( ?[a-zµμ]{1,12})((?: ?\d[\d.]{0,20} ?[a-zµμ]{1,12}){0,3})",
+    re.IGNORECASE,
+)
+"""As `try again in 6.5s`, `retry after 20 seconds`, `wait 1m 20s` in a message."""
+
+_HINTED_PART = re.compile(r"(\d[\d.]{0,20}) ?([a-zµμ]{1,12})", re.IGNORECASE)
+_DELAY = re.compile(r"""retryDelay\\*["']\s*:\s*\\*["'](\d+(?:\.\d*)?)s""")
+"""Of Google's RetryInfo, also in JSON in a text in JSON."""
+
+_WORDS: dict[str, float] = {
+    "second": 1,
+    "sec": 1,
+    "minute": 60,
+    "min": 60,
+    "hour": 3600,
+    "hr": 3600,
+    "day": 86_400,
+}
+_WORDS |= {"millisecond": 1e-3, "msec": 1e-3}
+_DELAYS = {"retry_after": 1.0, "retry_after_seconds": 1.0, "retry_after_ms": 1e-3}
+"""Members of an error that name a time, and seconds in one of their units."""
+
 _UNIX_SECONDS, _UNIX_MILLISECONDS = 1e9, 1e12
 """A number above these is no wait, but a time since 1970: the first is in 2001, the second as milliseconds too."""
 
@@ -33,6 +63,46 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     headers = {name: value for name, value in headers.items() if len(value) <= LONGEST_HEADER}
     wait = next((seconds for seconds in _waits(headers) if seconds is not None and seconds > 0), None)
     return None if wait is None else min(wait, LONGEST_WAIT)
+
+
+def hinted_wait(body: Any, message: str) -> float | None:
+    """Seconds until the provider takes calls again, by the body of an error; LONGEST_WAIT at most.
+
+    In this order: Google's `retryDelay`, a member such as `retry_after_seconds`, a time in the message. None when
+    it names none.
+    """
+    wait = next((seconds for seconds in _hints(body, message) if seconds is not None and seconds > 0), None)
+    return None if wait is None else min(wait, LONGEST_WAIT)
+
+
+def _hints(body: Any, message: str) -> Iterator[float | None]:
+    try:
+        text = message[:READ_LENGTH] + json.dumps(body, ensure_ascii=False)[: 2 * READ_LENGTH]
+    except (TypeError, ValueError, RecursionError):
+        text = message[:READ_LENGTH]
+    found = _DELAY.search(text)
+    yield float(found[1]) if found else None
+    for error in (body, body.get("error"), body.get("metadata")) if isinstance(body, Mapping) else ():
+        for name, unit in _DELAYS.items():
+            said = error.get(name) if isinstance(error, Mapping) else None
+            yield said * unit if isinstance(said, int | float) and math.isfinite(said) else None
+    hint = _HINTED.search(message[:READ_LENGTH])
+    yield _in_words(hint[1] + hint[2] + hint[3]) if hint else None
+
+
+def _in_words(text: str) -> float | None:
+    """Seconds of such as `1m20.5s` or `2 minutes`; None when a unit is none of time."""
+    seconds = 0.0
+    for number, unit in _HINTED_PART.findall(text):
+        word = unit.lower()
+        of = _SECONDS.get(word) or _WORDS.get(word.removesuffix("s"))
+        if of is None:
+            return seconds or None
+        try:
+            seconds += float(number.rstrip(".")) * of
+        except ValueError:
+            return seconds or None
+    return seconds or None
 
 
 def nothing_left(headers: Mapping[str, str]) -> bool:

@@ -65,6 +65,23 @@ _Count = Annotated[int, Field(ge=1)]
 _Seconds = Annotated[float, Field(gt=0)]
 
 
+_Role = Literal["system", "developer", "user"]
+_Optional = Literal["stream", "stream_options", "temperature", "max_tokens"]
+_RENAMED = ("temperature", "max_tokens")
+_Renamed = Literal["temperature", "max_tokens"]
+_Parameter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def _once(given: dict[str, str]) -> dict[str, str]:
+    """New names of parameters. Raises ValueError when two would be sent under one name."""
+    taken = {"model", "messages", "stream", "stream_options", *(name for name in _RENAMED if name not in given)}
+    for name, new in given.items():
+        if new in taken:
+            raise ValueError(f"{name}: {new!r} is the name of another parameter that is sent")
+        taken.add(new)
+    return given
+
+
 class _Table(BaseModel):
     """A table of the file: no key but those that it has, and no value of another type."""
 
@@ -88,6 +105,9 @@ class ModelSettings(_Table):
     model: _Text | None = None
     temperature: _NotNegative | None = None
     max_tokens: _Count | None = None
+    leave_out: list[_Optional] | None = None
+    rename: Annotated[dict[_Renamed, _Parameter], AfterValidator(_once)] | None = None
+    system_role: _Role | None = None
 
 
 class OpenAISettings(_Table):
@@ -104,8 +124,18 @@ class OpenAISettings(_Table):
     max_tokens: _Count | None = None
     """The longest answer, in tokens; None leaves it to the provider."""
 
-    max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
-    """The name under which it is sent; None chooses by the provider."""
+    leave_out: list[_Optional] = []
+    """Parameters that are not sent, since the model or the server refuses them."""
+
+    rename: Annotated[dict[_Renamed, _Parameter], AfterValidator(_once)] = {}
+    """Parameters that are sent under another name. Without it, max_tokens is max_completion_tokens to OpenAI and
+    Azure, and max_tokens to all others."""
+
+    system_role: _Role = "system"
+    """The role of the system message; with `user`, it is the beginning of the user's."""
+
+    keep_reasoning: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Characters that are kept, in the result, of what a model thinks before it answers."""
 
     max_characters: _Count = 1_000_000
     """The longest answer, in characters; a longer one fails its task."""
@@ -114,7 +144,7 @@ class OpenAISettings(_Table):
     """Seconds for a whole call."""
 
     chunk_timeout: _Seconds = 180.0
-    """Seconds of silence: until the first piece of the answer, and from one to the next."""
+    """Seconds of silence: without text or thoughts, whatever else comes."""
 
     prices: dict[str, Price] = {}
     """By model."""
@@ -156,7 +186,8 @@ def read(file: Path | None) -> OpenAISettings:
 
 def _path(parts: tuple[int | str, ...]) -> str:
     """A key as TOML writes it."""
-    return ".".join(str(part) if _BARE_KEY.fullmatch(str(part)) else f'"{part}"' for part in parts)
+    keys = [str(part) for part in parts if part != "[key]"]
+    return ".".join(key if _BARE_KEY.fullmatch(key) else f'"{key}"' for key in keys)
 
 
 def _explain(error: ErrorDetails) -> str:
@@ -173,6 +204,7 @@ def _explain(error: ErrorDetails) -> str:
         "int_type": "a whole number",
         "model_type": "a table",
         "dict_type": "a table",
+        "list_type": "a list",
     }
     if kind in wrong_type:
         return f"must be {wrong_type[kind]}, not {_kind_of(value, wrong_type[kind])}"
@@ -180,6 +212,10 @@ def _explain(error: ErrorDetails) -> str:
         return "must be a finite number"
     if kind == "greater_than_equal":
         return f"must be {context['ge']:g} or more"
+    if kind == "less_than_equal":
+        return f"must be {context['le']:,} or less"
+    if kind == "string_pattern_mismatch":
+        return "must be the name of a parameter: letters, digits and _"
     if kind == "greater_than":
         return f"must be more than {context['gt']:g} seconds"
     if kind == "literal_error":

@@ -1,28 +1,47 @@
-"""What has come in of a streamed answer."""
+"""What has come in of an answer, in pieces or as a whole."""
 
 from __future__ import annotations
 
 import io
 import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from contentq.handlers.openai.settings import OpenAISettings
-
-TOKENS_PER_CHARACTER = 4
-"""A token is a byte at least, and a character four bytes at most."""
-
-PROMPT_ROOM = 10_000
-"""Tokens that a provider may add to a prompt: instructions of its own, marks between messages."""
-
-THOUGHT_ROOM = 200_000
-"""Tokens that a model may think with and not send, unless max_tokens is set: no model of today has more."""
+from contentq.handlers.openai.tokens import (
+    KINDS,
+    MESSAGE_TOKENS,
+    PROMPT_ROOM,
+    THOUGHT_ROOM,
+    TOKENS_PER_CHARACTER,
+    Tokens,
+    estimate,
+    rounded,
+    shown,
+)
 
 REFUSAL_LENGTH = 2_000
 """Characters of a refusal that are kept; an error shows fewer."""
 
+DONE = "done"
+"""The finish reason of an answer of which the server has said that it is at its end, and not why."""
+
+ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", DONE})
+"""What providers call it (finish_reason) when the model has come to the end of what it wanted to say."""
+
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Members of a piece in which servers send what the model thinks; some send two of them with the same text."""
+
+_DEEPEST = 8
+"""Lists in lists that are looked into."""
+
 
 class MalformedAnswer(Exception):
-    """The server sent something that is no piece of an answer."""
+    """The server sent something that is no piece of an answer. is_cut: it is one, and has no end."""
+
+    def __init__(self, message: str, *, is_cut: bool = False) -> None:
+        super().__init__(message)
+        self.is_cut = is_cut
 
 
 class AnswerTooLarge(Exception):
@@ -32,23 +51,34 @@ class AnswerTooLarge(Exception):
 class Received:
     """The pieces of one answer, in the order in which they came.
 
-    prompt_characters: the length of the prompt, from which follows how many tokens it can have.
+    messages: the prompt, from which follows how many tokens it can have.
     """
 
-    def __init__(self, settings: OpenAISettings, prompt_characters: int = 0) -> None:
+    def __init__(self, settings: OpenAISettings, messages: Sequence[Mapping[str, str]] = ()) -> None:
         self._settings = settings
-        self._prompt_characters = prompt_characters
-        self._text = io.StringIO()
-        self._said: dict[str, Any] = {}
+        prompt = [message["content"] for message in messages]
+        self._prompt_characters = sum(map(len, prompt))
+        self._estimates = dict.fromkeys(KINDS, 0.0)
+        self._estimates["prompt_tokens"] = sum(estimate(text) + MESSAGE_TOKENS for text in prompt)
+        self._tokens = Tokens()
+        self._text, self._thoughts = io.StringIO(), io.StringIO()
         self.characters = 0
+        self.thought_characters = 0
         self.refusal = ""
         self.error: Any = None
         self.finish_reason: str | None = None
+        self.is_at_end = False
+        """Whether the server has said that nothing more is to come."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether the model has said why it stopped."""
-        return self.finish_reason is not None
+        """Whether the model has said why it stopped, or the server that this is all."""
+        return self.finish_reason is not None or self.is_at_end
+
+    @property
+    def reason(self) -> str:
+        """Why the model stopped, in the words of the server; DONE when it has only said that this is all."""
+        return self.finish_reason or DONE
 
     @property
     def text(self) -> str:
@@ -56,79 +86,138 @@ class Received:
         return self._text.getvalue()
 
     @property
+    def thoughts(self) -> str:
+        """What the model thinks, as far as it was sent apart from the text, and `keep_reasoning` keeps it."""
+        return self._thoughts.getvalue()
+
+    @property
+    def progress(self) -> int:
+        """A number that grows with whatever the model says."""
+        return self.characters + self.thought_characters + len(self.refusal)
+
+    @property
     def usage(self) -> dict[str, Any]:
-        """Model, tokens and cost, as far as they are known.
+        """Model, tokens and cost, as members of a result.
 
         Of tokens, what the server has counted, but never more than there can have been; what it has said beyond
-        that is in reported_tokens.
+        that is in reported_tokens. What it has not said is estimated by length, and so is an answer that was
+        broken off, when that is more than was said; estimated_tokens tells of it.
         """
+        counted: dict[str, int] = {}
         usage: dict[str, Any] = {"model": self._settings.model}
-        if self._are_counted:
-            counted = {name: min(said, self._most(name)) for name, said in self._said.items()}
-            usage |= counted
-            price = self._settings.prices.get(self._settings.model)
-            if price is not None:
-                usage["cost"] = price.cost(**counted)
-            if counted != self._said:
-                usage["reported_tokens"] = {name: _shown(said) for name, said in self._said.items()}
+        for kind in KINDS:
+            said, guessed = self._tokens.count(kind), rounded(self._estimates[kind])
+            is_behind = kind == "completion_tokens" and not self.is_complete and (said or 0) < guessed
+            if said is None or is_behind:
+                usage["estimated_tokens"] = True
+            counted[kind] = min(guessed if said is None or is_behind else said, self._most(kind))
+        usage |= counted
+        price = self._settings.prices.get(self._settings.model)
+        if price is not None:
+            usage["cost"] = price.cost(**counted)
+        said_all = {kind: self._tokens.count(kind) for kind in KINDS}
+        if any(said is not None and said > self._most(kind) for kind, said in said_all.items()):
+            usage["reported_tokens"] = {kind: shown(said) for kind, said in said_all.items() if said is not None}
         return usage
 
     @property
     def spent(self) -> dict[str, Any] | None:
-        """The usage to report of a call that failed; None when the server has not counted any tokens."""
-        return self.usage if self._are_counted else None
+        """The usage to report of a call that failed; None when nothing shows that the model has begun to work."""
+        has_begun = bool(self.progress) or self.finish_reason is not None
+        return self.usage if has_begun or self._tokens.are_said else None
 
     @property
     def doubtful_tokens(self) -> str | None:
         """What the server has said of tokens, where not all of it counts; None when all does, or there is none."""
+        said = self._tokens.said
         usage = self.usage
-        if not self._said or (self._are_counted and "reported_tokens" not in usage):
+        if all(self._tokens.count(kind) is not None for kind in said) and "reported_tokens" not in usage:
             return None
-        said = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in self._said.items())
-        counted = ", ".join(f"{name}={usage[name]}" for name in self._said if name in usage)
-        return f"{said}; counted: {counted or 'nothing'}"
+        told = ", ".join(f"{kind}={reprlib.repr(number)}" for kind, number in said.items())
+        return f"{told}; counted: {', '.join(f'{kind}={usage[kind]}' for kind in said)}"
+
+    def end(self) -> None:
+        """The server has said that nothing more is to come."""
+        self.is_at_end = True
+
+    def count(self, chunk: Any) -> None:
+        """Takes the tokens that are said in a piece; an answer is none the worse without them."""
+        if not isinstance(chunk, Mapping):
+            return
+        choices = chunk.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        beside = [chunk.get(name) for name in ("x_groq", "error")] + [first]
+        within = [place.get("usage") for place in beside if isinstance(place, Mapping)]
+        self._tokens.take(chunk.get("usage"), *within)
 
     def take(self, chunk: Any) -> None:
-        """Adds a piece, whatever JSON the server has sent as one.
+        """Adds a piece, or an answer as a whole, whatever JSON the server has sent as one.
 
         Raises MalformedAnswer when it is none, AnswerTooLarge when it is one too many.
         """
+        self.count(chunk)
         try:
-            self._count(chunk.get("usage"))
             for choice in (chunk.get("choices") or [])[:1]:
-                delta = choice.get("delta") or {}
-                # Only a text can be added to one: anything else is a TypeError.
-                self._add(delta.get("content"))
-                self.refusal += (delta.get("refusal") or "")[: REFUSAL_LENGTH - len(self.refusal)]
-                self.error = choice.get("error") or self.error
-                self.finish_reason = (choice.get("finish_reason") or "") + "" or self.finish_reason
+                self._take(choice)
         except (AttributeError, TypeError, LookupError) as error:
             raise MalformedAnswer(f"not a piece of an answer: {error}") from None
 
-    def _count(self, usage: Any) -> None:
-        """Takes the tokens; an answer is none the worse without them, or when they make no sense."""
-        if isinstance(usage, dict):
-            names = ("prompt_tokens", "completion_tokens")
-            self._said = {name: usage[name] for name in names if usage.get(name) is not None} or self._said
+    def _take(self, choice: Any) -> None:
+        delta, message = choice.get("delta") or {}, choice.get("message") or {}
+        # Some repeat all of it, as the message, in the last piece.
+        if message and not (self.characters or delta.get("content")):
+            delta = message
+        thoughts = next((delta[name] for name in _THOUGHTS if delta.get(name)), None)
+        for text, is_thought in (*_parts(thoughts, True), *_parts(delta.get("content"), False)):
+            self._add(text, is_thought)
+        # Only a text can be added to one: anything else is a TypeError.
+        self.refusal += (delta.get("refusal") or "")[: REFUSAL_LENGTH - len(self.refusal)]
+        self.error = choice.get("error") or self.error
+        reason = (choice.get("finish_reason") or "") + ""
+        if reason and (self.finish_reason is None or self.finish_reason.lower() in ENDED):
+            self.finish_reason = reason
 
-    @property
-    def _are_counted(self) -> bool:
-        return len(self._said) == 2 and all(type(said) is int and said >= 0 for said in self._said.values())
-
-    def _most(self, name: str) -> int:
-        """The largest number of tokens of this kind that there can have been."""
-        if name == "prompt_tokens":
-            return TOKENS_PER_CHARACTER * self._prompt_characters + PROMPT_ROOM
-        return TOKENS_PER_CHARACTER * self.characters + (self._settings.max_tokens or THOUGHT_ROOM)
-
-    def _add(self, text: Any) -> None:
-        if text is None:
+    def _add(self, text: str, is_thought: bool) -> None:
+        self._estimates["completion_tokens"] += estimate(text)
+        if is_thought:
+            room = self._settings.keep_reasoning - self._thoughts.tell()
+            self.thought_characters += len(text)
+            if room > 0:
+                self._thoughts.write(text[:room])
             return
-        self.characters += self._text.write(text + "")
+        self.characters += self._text.write(text)
         if self.characters > self._settings.max_characters:
             raise AnswerTooLarge
 
+    def _most(self, kind: str) -> int:
+        """The largest number of tokens of this kind that there can have been."""
+        if kind == "prompt_tokens":
+            return TOKENS_PER_CHARACTER * self._prompt_characters + PROMPT_ROOM
+        sent = TOKENS_PER_CHARACTER * (self.characters + self.thought_characters)
+        return sent + (self._settings.max_tokens or THOUGHT_ROOM)
 
-def _shown(said: int) -> int | str:
-    """A number as JSON; one that is out of all proportion as a text that is shortened."""
-    return said if said <= 10**18 else reprlib.repr(said)
+
+def _parts(content: Any, is_thought: bool, depth: int = 0) -> Iterator[tuple[str, bool]]:
+    """The texts in the content of a piece, and whether each is thought.
+
+    The content is a text, or a list of parts that have a type. Raises TypeError for what is neither.
+    """
+    if isinstance(content, str):
+        yield content, is_thought
+    elif isinstance(content, list) and depth < _DEEPEST:
+        for part in content:
+            yield from _parts(part, is_thought, depth + 1)
+    elif isinstance(content, Mapping):
+        yield from _parts_of(content, is_thought, depth)
+    elif content is not None and not is_thought:
+        raise TypeError(f"its content is of type {type(content).__name__}")
+
+
+def _parts_of(content: Mapping[str, Any], is_thought: bool, depth: int) -> Iterator[tuple[str, bool]]:
+    """The texts of one part; of types that are neither text nor thought, such as references, there are none."""
+    kind = content.get("type") or "text"
+    if kind in ("text", "output_text"):
+        yield from _parts(content.get("text"), is_thought, depth + 1)
+    elif kind in ("thinking", "reasoning"):
+        thought = next((content[name] for name in ("thinking", "reasoning", "text") if content.get(name)), None)
+        yield from _parts(thought, True, depth + 1)

@@ -1,0 +1,30 @@
+-- Counts the tasks that were claimed by workers with some of these gates and are about to enter one.
+-- Called by: gates_state(). Locks: nothing. Returns: how many.
+-- A handler enters first of all: what has not done so within a second does not want to, or waits for its turn elsewhere.
+CREATE OR REPLACE FUNCTION contentq.at_the_door(gates text[])
+RETURNS integer
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+    SELECT coalesce(sum(r.waiting), 0)::integer
+    FROM contentq.workers AS w
+    CROSS JOIN LATERAL (
+        -- A range, which only the index on the holders of tasks serves; = would make any index do.
+        SELECT count(*) AS waiting
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN w.id AND w.id
+          AND t.status = 'processing'
+          AND t.gate IS NULL
+          AND t.started_at > clock_timestamp() - interval '1 second'
+    ) AS r
+    WHERE w.gates && at_the_door.gates;
+$$;
+
+COMMENT ON FUNCTION contentq.at_the_door(text[]) IS
+    'Internal: how many tasks were just claimed and are about to enter one of these gates.';

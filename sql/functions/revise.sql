@@ -1,0 +1,125 @@
+-- Reports that checks of what an attempt has produced failed: keeps the draft and puts the task back to pending for a
+-- revision, as one statement. No retry is charged.
+-- Called by: workers, when a handler raised CheckFailed.
+-- Locks: the task's row. Returns: the new status: pending (a revision is charged); when max_revisions are used up, failed,
+--        or completed with keep_for_review; timeout or failed when the task is past its deadline or was cancelled, and its
+--        draft is then not kept; NULL when refused, because (worker, attempt) no longer holds.
+-- message: what is wrong, one failed check a line, for the next attempt to read (revision_note, error_message).
+-- The draft (title, body, word_count) becomes content that is rejected, so that nobody takes it for the article, and
+-- content_id leads the next attempt to it. keep_for_review: the last one is pending, whatever auto_approve says, and the
+-- result has failed_checks. Without a body no content is kept, and there is none to review.
+-- extra: a JSON object as text, as in store(): its model, tokens and cost are added to the usage of the task's account,
+-- whatever becomes of the task; its members belong to the result of a task that is completed.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when extra is not a JSON object.
+CREATE OR REPLACE FUNCTION contentq.revise(
+    worker_id bigint,
+    id bigint,
+    attempt integer,
+    message text,
+    title text DEFAULT NULL,
+    body text DEFAULT NULL,
+    word_count integer DEFAULT NULL,
+    extra text DEFAULT NULL,
+    max_revisions integer DEFAULT 2,
+    keep_for_review boolean DEFAULT false
+)
+RETURNS text
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
+AS $$
+#variable_conflict use_column
+DECLARE
+    full_message constant text := coalesce(nullif(btrim(revise.message, E' \n\r\t'), ''), 'no message was given');
+    kept_message constant text := contentq.shorten(full_message, 8000);
+    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    title_length constant integer := (
+        SELECT nullif(a.atttypmod, -1) - 4
+        FROM pg_attribute AS a
+        WHERE a.attrelid = 'public.contents'::regclass
+          AND a.attname = 'title'
+    );
+    task public.content_generation_tasks;
+    is_last boolean;
+    is_kept boolean;
+    draft_id bigint;
+    new_status text;
+BEGIN
+    IF NOT contentq.is_own_worker(revise.worker_id) THEN
+        RETURN NULL;
+    END IF;
+    IF json_typeof(revise.extra::json) <> 'object' THEN
+        RAISE EXCEPTION 'extra must be a JSON object'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+    IF revise.extra IS NOT NULL THEN
+        PERFORM contentq.record_usage(
+            revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt], ARRAY[revise.extra]
+        );
+    END IF;
+    IF EXISTS (SELECT contentq.end_cancelled_or_overdue(revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt])) THEN
+        RETURN (SELECT t.status FROM public.content_generation_tasks AS t WHERE t.id = revise.id);
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = revise.id
+      AND t.attempt = revise.attempt
+      AND contentq.is_held(t.status, t.worker_id, revise.worker_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    is_last := task.revision_count >= coalesce(revise.max_revisions, 2);
+    is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
+
+    IF revise.body IS NOT NULL THEN
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        VALUES (
+            task.account_id, coalesce(left(revise.title, title_length), revise.title), revise.body,
+            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END
+        )
+        RETURNING contents.id INTO draft_id;
+        IF draft_id IS NULL THEN
+            RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+                USING ERRCODE = 'triggered_action_exception';
+        END IF;
+    END IF;
+
+    UPDATE public.content_generation_tasks AS t
+    SET status = CASE WHEN is_kept THEN 'completed' WHEN is_last THEN 'failed' ELSE 'pending' END,
+        revision_count = CASE WHEN is_last THEN t.revision_count ELSE t.revision_count + 1 END,
+        scheduled_at = NULL,
+        completed_at = CASE WHEN is_kept THEN clock_timestamp() ELSE t.completed_at END,
+        result = CASE WHEN is_kept THEN (
+            format('{"success": true, "content_id": %s, "word_count": %s, "failed_checks": %s',
+                   draft_id, coalesce(revise.word_count, 0), to_json(string_to_array(kept_message, E'\n')))
+            || coalesce(', ' || nullif(btrim(substr(btrim(revise.extra, E' \n\r\t'), 2), E' \n\r\t'), '}'), '}')
+        )::json ELSE t.result END,
+        content_id = coalesce(draft_id, t.content_id),
+        error_message = CASE WHEN NOT is_kept THEN kept_message END,
+        revision_note = CASE WHEN NOT is_kept THEN kept_message END,
+        attempt_errors = contentq.add_error(
+            t.attempt_errors, t.attempt, t.worker_id, 'CheckFailed', full_message
+        ),
+        worker_id = NULL,
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = task.id
+    RETURNING t.status INTO new_status;
+
+    IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
+        PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
+    END IF;
+    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
+    RETURN new_status;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.revise(
+    bigint, bigint, integer, text, text, text, integer, text, integer, boolean
+) IS
+    'Reports that checks of a draft failed: keeps it as rejected content and puts the task back to pending for a revision, '
+    'no retry charged; after max_revisions failed, or completed with content that waits for its review '
+    '(keep_for_review). Returns the new status, NULL when the task is no longer held by this worker in this attempt.';

@@ -1,0 +1,52 @@
+"""What the log says of a database that is lost: one line when it is, and one when it is back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from contentq.engine.timings import Timings
+
+log = logging.getLogger("contentq.worker")
+
+
+class OutageLog:
+    """Shared by the connections of a worker, in whatever thread: an outage ends all of them, in different words.
+
+    The words of the first one are logged, and later, once, each reason why the database still cannot be reached.
+    """
+
+    def __init__(self, timings: Timings) -> None:
+        self._news_after = timings.outage_news
+        self._lock = threading.Lock()
+        self._without: set[str] = set()
+        self._said: set[str] = set()
+        self._since = 0.0
+
+    def add(self, purpose: str, reason: str) -> None:
+        """The connection for this purpose is lost, or cannot be opened again."""
+        with self._lock:
+            now = time.monotonic()
+            if not self._without:
+                self._since = now
+                self._said.clear()
+            is_news = not self._without or (reason not in self._said and now - self._since >= self._news_after)
+            self._without.add(purpose)
+            if is_news:
+                self._said.add(reason)
+        log.log(
+            logging.WARNING if is_news else logging.DEBUG,
+            "database lost, trying again connection=%s error=%s",
+            purpose,
+            reason,
+        )
+
+    def remove(self, purpose: str) -> None:
+        """The connection for this purpose is of use again."""
+        with self._lock:
+            is_over = self._without == {purpose}
+            self._without.discard(purpose)
+            lasted = time.monotonic() - self._since
+        if is_over:
+            log.info("back at work after=%.1fs", lasted)

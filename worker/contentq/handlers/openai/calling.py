@@ -1,0 +1,194 @@
+"""A call of one API: the request, the stream of the answer, and what is wrong with either."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+
+from contentq.errors import ProviderUnavailable, RateLimited, TemporaryError
+from contentq.handlers.openai.accepting import accept, flaws_in, is_fault, remembering
+from contentq.handlers.openai.client import Endpoint, make_client, quieten
+from contentq.handlers.openai.errors import Failures, Silence
+from contentq.handlers.openai.parameters import body_of_call
+from contentq.handlers.openai.prompt import Message
+from contentq.handlers.openai.reading import ErrorInAnswer, Reader
+from contentq.handlers.openai.scrubbing import Scrubber
+from contentq.handlers.openai.settings import OpenAISettings
+from contentq.handlers.openai.stream import AnswerTooLarge, Received
+from contentq.task import Task
+
+log = logging.getLogger("contentq.handlers.openai")
+
+PROGRESS_INTERVAL = 0.25
+"""Seconds, at least, between two notes of how far an answer is."""
+
+COUNT_TIMEOUT = 5.0
+"""Seconds, at most, after the model has said why it stopped: only the count of tokens is still to come."""
+
+LARGE = 20_000
+"""Characters of an answer that is taken apart in a thread: it would hold up other tasks."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model has answered, once it has come to its end and is fit to be used."""
+
+    body: str
+    """Markdown that ends with a newline."""
+
+    finish_reason: str
+    """Why the model stopped, in the provider's words; `done` when it has only said that this is all."""
+
+    usage: Mapping[str, Any]
+    """Members of a result: the model, and tokens and cost as far as they are known."""
+
+    reasoning: str = ""
+    """What the model thought before, as far as keep_reasoning in the settings keeps it."""
+
+
+class Caller:
+    """Asks one API. settings: those that hold for all of its calls, such as the times."""
+
+    def __init__(self, at: Endpoint, settings: OpenAISettings) -> None:
+        self._at = at
+        self._settings = settings
+        self._scrub = Scrubber(at.key)
+        self._failures = Failures(at, self._scrub)
+        self._client: openai.AsyncOpenAI | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        quieten()
+
+    @property
+    def host(self) -> str:
+        """The host of the API, with its port when the address names one."""
+        return self._at.host
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API."""
+        return self._at.base_url
+
+    async def ask(self, messages: list[Message], settings: OpenAISettings, task: Task, context: Any) -> Answer:
+        """Asks, and returns what the model has written. settings: those of this task.
+
+        Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited, as docs/providers.md lists
+        them; with the usage of tokens that were paid for all the same.
+        """
+        received = Received(settings, messages)
+        earlier = flaws_in(context.previous_error)
+        try:
+            try:
+                await asyncio.wait_for(self._receive(messages, settings, received, context), settings.timeout)
+            except TimeoutError:
+                if not received.is_complete:
+                    raise
+            if received.characters > LARGE:
+                return await asyncio.to_thread(self._answer, received, settings, earlier)
+            return self._answer(received, settings, earlier)
+        except TimeoutError:
+            seconds = f"{settings.timeout:g} seconds (timeout in the settings)"
+            late = f"{self._at.host} has not ended its answer within {seconds}"
+            raise ProviderUnavailable(remembering(late, earlier), usage=received.spent) from None
+        except (TemporaryError, RateLimited) as error:
+            error.args = (remembering(str(error), earlier),)
+            raise
+        finally:
+            if received.doubtful_tokens is not None:
+                log.warning("tokens doubtful task=%s %s", task.task_id, self._scrub.text(received.doubtful_tokens))
+
+    async def close(self) -> None:
+        """Closes the connections that wait for another call."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def _answer(self, received: Received, settings: OpenAISettings, earlier: list[str]) -> Answer:
+        """What was received, when it has come to its end. Raises what is wrong with it."""
+        if is_fault(received):
+            raise self._failures.of_answer(received, settings)
+        accepted = accept(received, settings, earlier, self._scrub)
+        return Answer(
+            self._scrub.text(accepted.body),
+            self._scrub.text(received.reason),
+            received.usage,
+            self._scrub.text(accepted.thoughts),
+        )
+
+    async def _receive(
+        self, messages: list[Message], settings: OpenAISettings, received: Received, context: Any
+    ) -> None:
+        """Takes in a whole answer; when it is cancelled, or the answer is refused, the stream is closed.
+
+        What the provider does once the answer is at its end does not spoil it. Silence is no text
+        and no thoughts for chunk_timeout, whatever else comes to keep the line open.
+        """
+        has_begun = False
+        try:
+            async with asyncio.timeout(settings.chunk_timeout) as silence:
+                async with self._call(messages, settings) as response:
+                    has_begun = True
+                    await self._read(response, settings, received, context, silence)
+        except Exception as error:
+            if _is_enough(received, error):
+                return
+            silent = isinstance(error, TimeoutError) and silence.expired()
+            cause = Silence(has_begun=has_begun) if silent else error
+            raise self._failures.of(cause, settings, received) from None
+
+    async def _read(
+        self, response: Any, settings: OpenAISettings, received: Received, context: Any, silence: asyncio.Timeout
+    ) -> None:
+        """Reads a body until it ends, so that its connection can be used again."""
+        reader, told, seen = Reader(settings, received), 0.0, 0
+        now = asyncio.get_running_loop().time
+        is_complete = False
+        async for piece in response.iter_bytes():
+            reader.feed(piece)
+            if received.is_complete and not is_complete:
+                is_complete = True
+                silence.reschedule(now() + COUNT_TIMEOUT)
+            elif not is_complete and received.progress > seen:
+                seen = received.progress
+                silence.reschedule(now() + settings.chunk_timeout)
+            if received.characters and time.monotonic() - told >= PROGRESS_INTERVAL:
+                told = time.monotonic()
+                context.progress(None, f"{received.characters:,} characters")
+        reader.end(response.headers.get("content-type", ""))
+
+    def _call(self, messages: list[Message], settings: OpenAISettings) -> Any:
+        """The call, as a context in which there is a response."""
+        body = body_of_call(messages, settings, self._at)
+        known = {name: body.pop(name) for name in ("model", "messages", "stream") if name in body}
+        create: Any = self._client_on_this_loop().chat.completions.with_streaming_response.create
+        return create(**known, extra_body=body)
+
+    def read(
+        self, body: Any, messages: list[Message], settings: OpenAISettings, previous_error: str | None = None
+    ) -> Answer:
+        """The answer in the JSON of one that came as a whole, as in the output of a batch. Raises as ask()."""
+        received = Received(settings, messages)
+        try:
+            Reader(settings, received).take_whole(body)
+        except Exception as error:
+            raise self._failures.of(error, settings, received) from None
+        return self._answer(received, settings, flaws_in(previous_error))
+
+    def _client_on_this_loop(self) -> openai.AsyncOpenAI:
+        """The client that all calls share; its connections belong to the loop on which it was made."""
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._client, self._loop = make_client(self._at, self._settings), loop
+        return self._client
+
+
+def _is_enough(received: Received, error: Exception) -> bool:
+    """Whether the answer was at its end, so that what went wrong after that spoils nothing."""
+    if not received.is_complete or is_fault(received) or isinstance(error, AnswerTooLarge):
+        return False
+    return received.characters > 0 or not isinstance(error, ErrorInAnswer)

@@ -1,0 +1,153 @@
+"""What a model thinks, apart from what it answers, where a server leaves both in one text.
+
+Some servers send thoughts in a field of their own (stream.py). Others leave them in the text, between marks that
+depend on the model, or with the closing mark alone, where the prompt has opened it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_CLOSING_OF = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<reasoning>": "</reasoning>",
+    "<seed:think>": "</seed:think>",
+    "<|start_thinking|>": "<|end_thinking|>",
+    "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
+    "◁think▷": "◁/think▷",
+    "[think]": "[/think]",
+}
+"""The marks around thoughts, in lower case."""
+
+_BRACKETS = ("[think]", "[/think]")
+_ALL = [mark for both in _CLOSING_OF.items() for mark in both if mark not in _BRACKETS]
+# The last is in upper case alone, and no link, which `[Think](…)` is in Markdown.
+_MARK = re.compile(rf"(?i:{'|'.join(map(re.escape, _ALL))})|\[/?THINK\](?!\()")
+_CHANNEL = re.compile(r"<\|start\|>assistant|<\|(?:end|return)\|>")
+"""What is left between the channels of a text."""
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_SOLID = re.compile(r"\S")
+_QUOTED = re.compile(r"(?<!\w)([`'\"“‘])(?=[<\[◁])")
+"""A quote that opens, before a mark."""
+
+
+@dataclass(frozen=True)
+class Separated:
+    """The parts of a text."""
+
+    answer: str
+    thoughts: str
+
+    is_unfinished: bool
+    """Whether thoughts were begun and not ended, so that what the model wanted to answer is unknown."""
+
+
+def separate(text: str) -> Separated:
+    """Takes the thoughts out of a text, in time proportional to its length.
+
+    A mark counts where an answer may begin, and at the beginning of a line that is not in a code block. A closing
+    mark that nothing has opened makes thoughts of all that is before it. Marks in quotes or backticks are text.
+    """
+    if _MARK.search(text) is None:
+        return Separated(text, "", is_unfinished=False)
+    kept: list[str] = []
+    thoughts: list[str] = []
+    fence, begin, first = _Fence(text), 0, _first_of(text, 0)
+    opened: tuple[str, int] | None = None
+    skipped: dict[str, tuple[int, bool]] = {}  # the closings of marks that were text: where those were
+    for found in _MARK.finditer(text):
+        mark, start, end = found[0].lower(), found.start(), found.end()
+        if opened is not None:
+            if mark == opened[0]:
+                thoughts.append(text[opened[1] : start])
+                fence.restart(end)
+                opened, begin, first = None, end, _first_of(text, end)
+            continue
+        closing = _CLOSING_OF.get(mark)
+        if closing is not None:
+            if start <= first or (_begins_line(text, start) and not fence.holds(start)):
+                kept.append(text[begin:start])
+                opened = (closing, end)
+            else:
+                skipped[closing] = start, fence.holds(start)
+        elif _closes(text, start, end, mark, skipped, fence, is_known=bool(thoughts)):
+            thoughts.extend((*kept, text[begin:start]))
+            kept.clear()
+            fence.restart(end)
+            begin, first = end, _first_of(text, end)
+    if opened is not None:
+        thoughts.append(text[opened[1] :])
+    else:
+        kept.append(text[begin:])
+    answer, thought = "".join(kept), "\n\n".join(filter(None, map(str.strip, thoughts)))
+    if "<|channel|>" in text:
+        answer, thought = _CHANNEL.sub("", answer), _CHANNEL.sub("", thought)
+    return Separated(answer, thought, opened is not None)
+
+
+def _closes(
+    text: str,
+    start: int,
+    end: int,
+    mark: str,
+    skipped: dict[str, tuple[int, bool]],
+    fence: _Fence,
+    *,
+    is_known: bool,
+) -> bool:
+    """Whether a closing mark that nothing has opened ends thoughts. is_known: there were thoughts before it."""
+    if start and _QUOTED.match(text, start - 1) and text[end : end + 1] in tuple("`'\"”’"):
+        return False
+    begins, ends = _begins_line(text, start), _ends_line(text, end)
+    if is_known:
+        return begins and ends and not fence.holds(start)
+    if mark not in skipped:
+        return True
+    opening, was_code = skipped.pop(mark)
+    is_same_line = text.find("\n", opening, start) < 0
+    return (begins or ends) and not is_same_line and not (was_code and fence.holds(start))
+
+
+def _first_of(text: str, begin: int) -> int:
+    """Where the first character is that is no space."""
+    found = _SOLID.search(text, begin)
+    return found.start() if found else len(text)
+
+
+def _begins_line(text: str, start: int) -> bool:
+    line = text.rfind("\n", max(0, start - 4), start) + 1
+    return (line > 0 or start <= 3) and not text[line:start].strip(" ")
+
+
+def _ends_line(text: str, end: int) -> bool:
+    return text[end : end + 1] in ("", "\n", "\r")
+
+
+class _Fence:
+    """Whether a place of a text is in a code block; the places are asked for in their order."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._line = 0
+        self._opened: str | None = None
+
+    def restart(self, at: int) -> None:
+        """An answer begins here."""
+        self._line, self._opened = at, None
+
+    def holds(self, place: int) -> bool:
+        """Whether this place is in a block that was opened on a line before."""
+        while (end := self._text.find("\n", self._line, place)) >= 0:
+            found = _FENCE.match(self._text, self._line, end)
+            if found is not None and self._opened is None:
+                self._opened = found[1]
+            elif found is not None and self._opened is not None:
+                rest = self._text[self._line : end].strip()
+                if rest.startswith(self._opened) and not rest.strip(self._opened[0]):
+                    self._opened = None
+            self._line = end + 1
+        return self._opened is not None

@@ -1,0 +1,107 @@
+"""Tokens: what a server has said of them, held against what is possible, and an estimate where it has not."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+TOKENS_PER_CHARACTER = 4
+"""A token is a byte at least, and a character four bytes at most."""
+
+PROMPT_ROOM = 10_000
+"""Tokens that a provider may add to a prompt: instructions of its own, marks between messages."""
+
+THOUGHT_ROOM = 200_000
+"""Tokens that a model may think with and not send, unless max_tokens is set: no model of today has more."""
+
+MESSAGE_TOKENS = 4
+"""Of the marks around a message, in an estimate."""
+
+KINDS = ("prompt_tokens", "completion_tokens")
+
+_NAMES = {
+    "prompt_tokens": KINDS[0],
+    "input_tokens": KINDS[0],
+    "completion_tokens": KINDS[1],
+    "output_tokens": KINDS[1],
+}
+_TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = (
+    bytes(range(0xC0, 0xE0)),
+    bytes(range(0xE0, 0xF0)),
+    bytes(range(0xF0, 0xF8)),
+)
+"""The first bytes of characters of so many, in UTF-8."""
+
+
+def estimate(text: str) -> float:
+    """Tokens that a text has, about.
+
+    Four characters of ASCII make one, two of other alphabets, and one of Chinese, Japanese, Korean and the scripts
+    beyond them; a character outside the basic plane makes two.
+    """
+    if text.isascii():
+        return len(text) / 4
+    data = text.encode("utf-8", "replace")
+    two, three, four = (
+        len(data) - len(data.translate(None, lead)) for lead in (_TWO_BYTES, _THREE_BYTES, _FOUR_BYTES)
+    )
+    return (len(text) - two - three - four) / 4 + two / 2 + three + 2 * four
+
+
+class Tokens:
+    """The tokens of one call.
+
+    Servers say them once at the end, or in each piece with those so far, in `usage` or beside it; so the largest
+    number of each kind counts.
+    """
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {}
+        """What the server has said, also what makes no sense; never more than one value of each kind."""
+
+    def take(self, *places: Any) -> None:
+        """Takes what is said in these places; whatever is no usage is left out."""
+        for usage in places:
+            if isinstance(usage, Mapping):
+                self._take(usage)
+
+    def _take(self, usage: Mapping[str, Any]) -> None:
+        found: dict[str, Any] = {}
+        for name, kind in _NAMES.items():
+            if usage.get(name) is not None:
+                found.setdefault(kind, usage[name])
+        total = usage.get("total_tokens")
+        if all(is_count(found.get(kind)) for kind in KINDS) and is_count(total):
+            # Some leave what a model thinks with out of the completion, and charge for it.
+            found[KINDS[1]] = max(found[KINDS[1]], total - found[KINDS[0]])
+        for kind, number in found.items():
+            before = self.said.get(kind)
+            if not is_count(before) or (is_count(number) and number > before):
+                self.said[kind] = number
+
+    def count(self, kind: str) -> int | None:
+        """What was said of this kind; None when nothing was that is a number of tokens."""
+        number = self.said.get(kind)
+        return number if is_count(number) else None
+
+    @property
+    def are_said(self) -> bool:
+        """Whether all was said."""
+        return all(self.count(kind) is not None for kind in KINDS)
+
+
+def is_count(said: Any) -> bool:
+    """Whether this is a number of tokens."""
+    return type(said) is int and said >= 0
+
+
+def rounded(tokens: float) -> int:
+    """An estimate as a number of tokens: a part of one is one."""
+    return math.ceil(tokens)
+
+
+def shown(said: int) -> int | str:
+    """A number as JSON; one that is out of all proportion as a text that is shortened."""
+    return said if said <= 10**18 else reprlib.repr(said)
