@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -95,8 +96,12 @@ class Price(_Table):
     output: _NotNegative
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What a call of so many tokens costs, to the tenth decimal."""
-        return round((prompt_tokens * self.input + completion_tokens * self.output) / 1_000_000, 10)
+        """What a call of so many tokens costs, to the twelfth decimal, as usage keeps it.
+
+        It is reckoned in decimals: 0.1 is a tenth.
+        """
+        cost = prompt_tokens * Decimal(repr(self.input)) + completion_tokens * Decimal(repr(self.output))
+        return float(round(cost / 1_000_000, 12))
 
 
 class ModelSettings(_Table):
@@ -148,6 +153,9 @@ class OpenAISettings(_Table):
 
     prices: dict[str, Price] = {}
     """By model."""
+
+    prices_file: _Text | None = None
+    """A file with more prices, by its path from the settings; those of the settings come first."""
 
     categories: Annotated[dict[str, ModelSettings], AfterValidator(_by_slug)] = {}
     """By category; what is None there is that of all."""
