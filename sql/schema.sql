@@ -2117,6 +2117,7 @@ BEGIN
             + coalesce(octet_length(t.requirements), 0)
             + coalesce(octet_length(t.tone), 0)
             + coalesce(octet_length(t.error_message), 0)
+            + coalesce(octet_length(t.revision_note), 0)
             + coalesce(octet_length(t.handler_state::text), 0)
             + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
                    ELSE 16000001 END
@@ -2471,6 +2472,27 @@ $$;
 -- Name: FUNCTION drain_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more; what it runs may still end.';
+
+-- Name: earlier_content(bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
+        FROM public.contents AS c
+        WHERE c.id = earlier_content.content_id
+          AND c.account_id + 0 = earlier_content.account_id
+    );
+END;
+$$;
+
+-- Name: FUNCTION earlier_content(content_id bigint, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) IS 'Internal: what an earlier attempt at a task has produced, also when it was committed after the claim had begun.';
 
 -- Name: end_cancelled_or_overdue(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3177,6 +3199,7 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
             ELSE concat_ws(' ', 'contentq budgets set AMOUNT',
                            CASE WHEN r.of_account_id IS NOT NULL THEN format('--account %s', r.of_account_id) END,
                            CASE WHEN r.of_category IS NOT NULL THEN format('--category %L', r.of_category) END,
+                           CASE WHEN r.of_account_id IS NULL AND r.of_category IS NULL THEN '--all' END,
                            format('--period %s', r.period))
         END,
         round(r.reserved, 4),
@@ -4042,6 +4065,7 @@ CREATE FUNCTION contentq.fit_claim(ids bigint[]) RETURNS bigint[]
                    + coalesce(octet_length(t.tone), 0)
                    + coalesce(octet_length(t.error_message), 0)
                    + CASE WHEN t.attempt_errors <> '[]' THEN octet_length(t.attempt_errors::text) ELSE 2 END
+                   + coalesce(octet_length(t.revision_note), 0)
                    + coalesce(octet_length(t.handler_state::text), 0)
                    + coalesce(octet_length(t.result::text), 0)
                    + CASE WHEN t.content_id IS NULL THEN 0
@@ -7085,6 +7109,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     is_last := task.revision_count >= coalesce(revise.max_revisions, 2);
     is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
 
@@ -7117,6 +7142,7 @@ BEGIN
         attempt_errors = contentq.add_error(
             t.attempt_errors, t.attempt, t.worker_id, 'CheckFailed', full_message
         ),
+        handler_state = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = task.id
@@ -7125,7 +7151,6 @@ BEGIN
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
     END IF;
-    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     RETURN new_status;
 END;
 $$;

@@ -82,7 +82,7 @@ def set_budget(options: GlobalOptions, /, amount: Decimal | None, as_json: bool,
 
     if amount is None:
         raise click.UsageError("AMOUNT is a number; to take a budget away: contentq budgets unset")
-    _check(**of)
+    _check(of)
     with open_session(options) as connection:
         account = _find_account(connection, of["account"])
         of_queue.set_budget(connection, amount, account, of["category"], of["period"])
@@ -100,20 +100,20 @@ def unset_budget(options: GlobalOptions, /, as_json: bool, **of: Any) -> None:
     """Take a budget away."""
     from contentq.queue import budgets as of_queue
 
-    _check(**of)
+    _check(of)
     with open_session(options) as connection:
         account = _find_account(connection, of["account"])
         was_there = of_queue.unset_budget(connection, account, of["category"], of["period"])
     if as_json:
         print_json(_as_row(account, of) | {"was_set": was_there})
         return
-    print_line(
-        f"{_describe(account, of)}: {'no budget any more' if was_there else 'there was no budget'} a {of['period']}"
-    )
+    said = "no budget any more" if was_there else "there was no budget"
+    print_line(f"{_describe(account, of)}: {said} a {of['period']}")
 
 
-def _check(account: str | None, category: str | None, everyone: bool, period: str) -> None:
+def _check(of: dict[str, Any]) -> None:
     """Raises UsageError unless it is said whose tasks count."""
+    account, category, everyone = of["account"], of["category"], of["everyone"]
     if everyone != (account is None and category is None):
         raise click.UsageError("name --account ACCOUNT, --category NAME or both; or --all for all tasks together")
     if category is not None and not 1 <= len(category) <= LONGEST_CATEGORY:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from contentq.cli.output import json_option, print_json, print_line
+from contentq.cli.output import json_option, print_json, print_text
 
 
 @click.command()
@@ -17,8 +17,8 @@ from contentq.cli.output import json_option, print_json, print_line
 def prices(provider: str | None, models: str | None, batch: bool, as_json: bool) -> None:
     """Print what models cost, as a file that prices_file in the settings of the handler openai names.
 
-    The prices come from the package genai-prices of this installation (pip install 'contentq[prices]'), as of its
-    release: to renew them, upgrade it. Nothing is looked up in the network. Check them against your provider's list.
+    The prices are those of the package genai-prices that is installed (pip install 'contentq[prices]'): to renew
+    them, upgrade it. Nothing is looked up in the network. Check them against the list of your provider.
     """
     from contentq.handlers.openai import price_list
 
@@ -27,12 +27,8 @@ def prices(provider: str | None, models: str | None, batch: bool, as_json: bool)
         raise click.UsageError("name --provider NAME, --models MODEL,... or both")
     found = price_list.find_prices(provider, named, batch=batch)
     if as_json:
-        print_json(
-            [
-                {"model": each.model, "provider": each.provider, "input": each.input, "output": each.output}
-                for each in found
-            ]
-        )
+        shown = ("model", "provider", "input", "output")
+        print_json([{name: getattr(each, name) for name in shown} for each in found])
         return
     source = f"Written by contentq prices from genai-prices {price_list.version()}"
-    print_line(price_list.as_toml(found, source + (", prices of batch APIs." if batch else ".")))
+    print_text(price_list.as_toml(found, source + (", prices of batch APIs." if batch else ".")))

@@ -64,15 +64,20 @@ def load(name: str, **settings: Any) -> Handler:
     _check(given, name)
     if name in BUILT_IN:
         return _make(name, BUILT_IN[name], given)
-    module_name, separator, attribute = name.partition(":")
-    if not (module_name and separator and attribute):
+    if not _is_path(name):
         raise HandlerUnusable(
             f"{name!r} does not name a handler; write module:function, or one of: {', '.join(BUILT_IN)}"
         )
+    module_name, _, attribute = name.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
         module = Path(module_name).stem
         raise HandlerUnusable(f"{name!r} names a file; run in its folder with --handler {module}:{attribute}")
-    return wrap(_find(name, module_name, attribute), name)
+    return wrap(find(name), name)
+
+
+def _is_path(name: str) -> bool:
+    module_name, separator, attribute = name.partition(":")
+    return bool(module_name and separator and attribute)
 
 
 def _check(given: Mapping[str, Any], name: str) -> None:
@@ -104,8 +109,11 @@ def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
     return replace(wrap(made, name), gate=getattr(made, "gate", None), introduce=introduce)
 
 
-def _find(name: str, module_name: str, attribute: str) -> Any:
-    """What module:attribute leads to. Raises HandlerUnusable."""
+def find(name: str, kind: str = "handler") -> Any:
+    """What module:attribute leads to. kind: what it is to be, for messages. Raises HandlerUnusable."""
+    if not _is_path(name):
+        raise HandlerUnusable(f"{name!r} names no {kind}; write module:function")
+    module_name, _, attribute = name.partition(":")
     here = os.getcwd()
     if sys.path[:1] != [here]:
         sys.path.insert(0, here)
@@ -118,21 +126,21 @@ def _find(name: str, module_name: str, attribute: str) -> Any:
             and f"{module_name}.".startswith(f"{error.name}.")
         ):
             raise HandlerUnusable(
-                f"handler {name!r}: there is no module {error.name!r} in {here} or among the installed packages"
+                f"{kind} {name!r}: there is no module {error.name!r} in {here} or among the installed packages"
             ) from None
         raise HandlerUnusable(
-            f"handler {name!r}: importing {module_name} failed: {_describe(error)}{_where(error)}"
+            f"{kind} {name!r}: importing {module_name} failed: {_describe(error)}{_where(error)}"
         ) from error
     if not isinstance(_thread.start_new_thread, BuiltinFunctionType):
         raise HandlerUnusable(
-            f"handler {name!r}: importing {module_name} has replaced Python's threads, as gevent's "
+            f"{kind} {name!r}: importing {module_name} has replaced Python's threads, as gevent's "
             "monkey.patch_all() does, and the worker's heartbeat needs a real one; leave that out: a plain "
             "function runs in a thread of its own"
         )
     for part in attribute.split("."):
         if not hasattr(found, part):
             where = getattr(sys.modules[module_name], "__file__", None) or "built in"
-            raise HandlerUnusable(f"handler {name!r}: module {module_name} ({where}) has no {attribute!r}")
+            raise HandlerUnusable(f"{kind} {name!r}: module {module_name} ({where}) has no {attribute!r}")
         found = getattr(found, part)
     return found
 

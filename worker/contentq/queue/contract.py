@@ -46,20 +46,15 @@ _HEARTBEAT = """
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
 _CLAIM = f"""
     SELECT {CLAIMED},
-           CASE WHEN t.content_id IS NOT NULL
-                THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
-                      FROM contentq.contents AS c
-                      WHERE c.id = t.content_id
-                        AND c.account_id + 0 = t.account_id)
-           END,
+           CASE WHEN t.content_id IS NOT NULL THEN contentq.earlier_content(t.content_id, t.account_id) END,
            NULL, NULL
     FROM contentq.claim(%s, %s, task_ids => %s::bigint[]) AS t
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
            extract(epoch FROM contentq.next_claim_in(%s))::float8,
            contentq.waits_for(%s)"""
-"""The tasks, each with its earlier content, which is found by its id (+ 0: not among all of the account);
-and in the last row how long to sleep should they be too few, and what is in the way of the worker."""
+"""The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and what
+is in the way of the worker."""
 _WAITING = "SELECT contentq.anything_waits(%s, make_interval(secs => %s))"
 _COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[])"
 _STORE = """

@@ -6,6 +6,7 @@ import importlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -36,19 +37,23 @@ def find_prices(provider: str | None, models: Iterable[str], *, batch: bool = Fa
     Raises ContentQueueError when the package is not installed, or does not know the provider or one of the models.
     """
     package = _load(PACKAGE)
+    context = BATCH if batch else None
     named = list(dict.fromkeys(models))
+    if not named:
+        known = [(model.id, model.get_prices(datetime.now(UTC), context)) for model in _models_of(provider)]
+        priced = [_listed(model, str(provider), price) for model, price in known]
+        return [price for price in priced if price is not None]
     found = []
-    for model in named or _models_of(provider):
+    for model in named:
         try:
             usage = package.Usage(input_tokens=1, output_tokens=1)
-            known = package.calc_price(usage, model, provider_id=provider, price_context=BATCH if batch else None)
+            answer = package.calc_price(usage, model, provider_id=provider, price_context=context)
         except LookupError:
             raise ContentQueueError(_explain_unknown(provider, model)) from None
-        price = _listed(model, known.provider.id, known.model_price)
-        if price is not None:
-            found.append(price)
-        elif named:
+        price = _listed(model, answer.provider.id, answer.model_price)
+        if price is None:
             raise ContentQueueError(f"genai-prices knows no price for text of the model {model!r}")
+        found.append(price)
     return found
 
 
@@ -85,11 +90,11 @@ def _providers() -> list[Any]:
     return list(_load(f"{PACKAGE}.data_snapshot").get_snapshot().providers)
 
 
-def _models_of(provider: str | None) -> list[str]:
+def _models_of(provider: str | None) -> list[Any]:
     """All models of a provider that it still offers. Raises ContentQueueError when it is not known."""
     for known in _providers():
         if known.id == provider:
-            return [model.id for model in known.models if not model.deprecated]
+            return [model for model in known.models if not model.deprecated]
     raise ContentQueueError(_explain_unknown(provider, None))
 
 

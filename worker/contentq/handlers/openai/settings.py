@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -87,6 +87,9 @@ class _Table(BaseModel):
     """A table of the file: no key but those that it has, and no value of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+_AnyTable = TypeVar("_AnyTable", bound=_Table)
 
 
 class Price(_Table):
@@ -171,25 +174,52 @@ class OpenAISettings(_Table):
         return [model for model in dict.fromkeys(models) if model not in self.prices]
 
 
+class _Prices(_Table):
+    """A file of prices."""
+
+    prices: dict[str, Price]
+
+
 def read(file: Path | None) -> OpenAISettings:
     """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file and key."""
     if file is None:
         return OpenAISettings()
+    settings = _validate(OpenAISettings, f"the settings {str(file)!r}", _load(f"the settings {str(file)!r}", file))
+    if settings.prices_file is None:
+        return settings
+    return settings.model_copy(
+        update={"prices": {**read_prices(file.parent / settings.prices_file), **settings.prices}}
+    )
+
+
+def read_prices(file: Path) -> dict[str, Price]:
+    """The prices of a file, by model. Raises HandlerUnusable, naming file and key."""
+    name = f"the prices {str(file)!r}"
+    given = _load(name, file)
+    if list(given) != ["prices"]:
+        raise HandlerUnusable(f'{name}: there must be tables such as [prices."gpt-5.4-mini"], and nothing else')
+    return _validate(_Prices, name, given).prices
+
+
+def _load(name: str, file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as opened:
-            given = tomllib.load(opened)
+            return tomllib.load(opened)
     except OSError as error:
-        raise HandlerUnusable(f"the settings {str(file)!r} cannot be read: {error.strerror or error}") from None
+        raise HandlerUnusable(f"{name} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # of the syntax, or of the encoding
-        raise HandlerUnusable(f"the settings {str(file)!r} are not TOML: {error}") from None
+        raise HandlerUnusable(f"{name} are not TOML: {error}") from None
+
+
+def _validate(table: type[_AnyTable], name: str, given: Mapping[str, Any]) -> _AnyTable:
     try:
-        return OpenAISettings.model_validate(given)
+        return table.model_validate(given)
     except ValidationError as error:
         # A key that does not exist is often why another is missing.
         errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         where, why = _path(errors[0]["loc"]), _explain(errors[0])
     # Not as the cause: the values that pydantic shows may be secrets.
-    raise HandlerUnusable(f"the settings {str(file)!r}: {where}: {why}")
+    raise HandlerUnusable(f"{name}: {where}: {why}")
 
 
 def _path(parts: tuple[int | str, ...]) -> str:
