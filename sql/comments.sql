@@ -10,7 +10,8 @@ COMMENT ON COLUMN public.accounts.external_id IS
 COMMENT ON COLUMN public.accounts.paused_until IS
     'No task of the account is claimed before this time; infinity: until it is set to NULL.';
 COMMENT ON COLUMN public.accounts.monthly_budget IS
-    'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+    'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other '
+    'budgets are in contentq.budgets.';
 COMMENT ON COLUMN public.accounts.share IS
     'Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one with 1.';
 COMMENT ON COLUMN public.accounts.max_running IS
@@ -171,6 +172,8 @@ COMMENT ON COLUMN contentq.settings.aging IS
 COMMENT ON COLUMN contentq.settings.deadlines IS
     'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time '
     'are ended.';
+COMMENT ON COLUMN contentq.settings.budget_warning IS
+    'Part of a budget from which on it is near its end, of which channel contentq_budgets is notified; NULL: never.';
 
 COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
 COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
@@ -178,6 +181,8 @@ COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() th
 COMMENT ON COLUMN contentq.maintenance.watched_since IS
     'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS
+    'When budgets are looked at again: so seldom that it takes a fiftieth of the time at most.';
 
 COMMENT ON TABLE contentq.account_roles IS
     'Who sees which accounts: with row level security on, a role and its members see and insert what is of these accounts.';
@@ -257,8 +262,8 @@ COMMENT ON COLUMN contentq.gate_events.calls IS 'How many tasks the gate''s work
 COMMENT ON COLUMN contentq.gate_events.answered IS 'How many of their attempts had been answered by then.';
 
 COMMENT ON TABLE contentq.cap_locks IS
-    'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id '
-    'modulo 64. What is locked is left out of a claim, never waited for.';
+    'Under which claims count what runs of an account with max_running, and what budgets have left, so that no two count at '
+    'once: by the account''s id modulo 64, or a digest of the category. What is locked is left out of a claim, never waited for.';
 COMMENT ON COLUMN contentq.cap_locks.place IS 'From 0 to 63.';
 
 COMMENT ON TABLE contentq.durations IS
@@ -268,13 +273,39 @@ COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the las
 COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
 
 COMMENT ON TABLE contentq.usage IS
-    'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so '
+    'What attempts have cost, by account, day, model and category: as many rows of each as were reported at once, to be summed, so '
     'that no report waits for another. It outlives the tasks.';
 COMMENT ON COLUMN contentq.usage.id IS 'Identifier of the row.';
 COMMENT ON COLUMN contentq.usage.account_id IS 'The account of the tasks.';
 COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.';
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
-COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
+COMMENT ON COLUMN contentq.usage.category IS
+    'The category of the tasks, up to 200 characters; empty for tasks that have none.';
+COMMENT ON COLUMN contentq.usage.attempts IS
+    'Attempts that have cost something, failed ones included, and completed ones that a budget counts.';
 COMMENT ON COLUMN contentq.usage.prompt_tokens IS 'Tokens that went in.';
 COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
 COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
+COMMENT ON COLUMN contentq.usage.largest_cost IS
+    'The most that one of these attempts has cost: where costs vary, that much is reserved for a task that runs.';
+
+COMMENT ON TABLE contentq.budgets IS
+    'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an '
+    'account for a month, whatever the category, is accounts.monthly_budget.';
+COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
+COMMENT ON COLUMN contentq.budgets.category IS 'The category whose tasks count; NULL: all tasks.';
+COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnight UTC.';
+COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
+
+COMMENT ON TABLE contentq.budget_events IS
+    'When budgets were noticed to be near their end and used up, so that channel contentq_budgets is notified once: a row for '
+    'each budget, of its last day or month in which that was so.';
+COMMENT ON COLUMN contentq.budget_events.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.budget_events.account_id IS 'The account of the budget; NULL: all.';
+COMMENT ON COLUMN contentq.budget_events.category IS 'The category of the budget; NULL: all.';
+COMMENT ON COLUMN contentq.budget_events.period IS 'day or month.';
+COMMENT ON COLUMN contentq.budget_events.began_on IS 'The first day of that day or month.';
+COMMENT ON COLUMN contentq.budget_events.amount IS 'What the budget was then: one that is changed is watched anew.';
+COMMENT ON COLUMN contentq.budget_events.near_at IS 'When settings.budget_warning was noticed to be passed.';
+COMMENT ON COLUMN contentq.budget_events.used_up_at IS 'When it was noticed to be used up; NULL: not yet.';

@@ -51,7 +51,7 @@ COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is cla
 
 -- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.monthly_budget IS 'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other budgets are in contentq.budgets.';
 
 -- Name: COLUMN accounts.share; Type: COMMENT; Schema: public; Owner: -
 
@@ -60,6 +60,59 @@ COMMENT ON COLUMN public.accounts.share IS 'Weight in fair order (settings.claim
 -- Name: COLUMN accounts.max_running; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON COLUMN public.accounts.max_running IS 'Most tasks of the account that run at once, in any order of claims; NULL: no limit.';
+
+-- Name: account_fits(public.accounts, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.account_fits(account public.accounts, categories text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    fitting text[] := account_fits.categories;
+    is_limited boolean := (account).max_running IS NOT NULL;
+    fits boolean[];
+    each record;
+BEGIN
+    IF is_limited THEN
+        fitting := fitting[:contentq.account_room(account)];
+    END IF;
+    FOR each IN
+        SELECT 'month' AS period, NULL AS category, (account).monthly_budget AS amount
+        WHERE (account).monthly_budget IS NOT NULL
+        UNION ALL
+        SELECT b.period, b.category, b.amount
+        FROM contentq.budgets AS b
+        WHERE b.account_id = (account).id
+    LOOP
+        is_limited := true;
+        SELECT r.fits
+        INTO fits
+        FROM contentq.budget_room(
+            (account).id, each.category, each.period, each.amount, '{}',
+            ARRAY(SELECT u.category
+                  FROM unnest(fitting) WITH ORDINALITY AS u (category, place)
+                  WHERE coalesce(u.category = each.category, true)
+                  ORDER BY u.place)) AS r;
+        fitting := ARRAY(
+            SELECT u.category
+            FROM (
+                SELECT w.category, w.place, coalesce(w.category = each.category, true) AS counts,
+                       count(*) FILTER (WHERE coalesce(w.category = each.category, true)) OVER (ORDER BY w.place) AS number
+                FROM unnest(fitting) WITH ORDINALITY AS w (category, place)
+            ) AS u
+            WHERE NOT u.counts
+               OR fits[u.number]
+            ORDER BY u.place
+        );
+    END LOOP;
+    RETURN CASE WHEN is_limited THEN cardinality(fitting) END;
+END;
+$$;
+
+-- Name: FUNCTION account_fits(account public.accounts, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.account_fits(account public.accounts, categories text[]) IS 'Internal: how many of some tasks of an account may start by its max_running and its budgets; NULL: any number.';
 
 -- Name: account_room(public.accounts, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -74,8 +127,6 @@ CREATE FUNCTION contentq.account_room(account public.accounts, starting integer 
 BEGIN
     RETURN (
         SELECT CASE
-            WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
-            THEN 0
             WHEN account.max_running IS NOT NULL
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
@@ -90,7 +141,7 @@ $$;
 
 -- Name: FUNCTION account_room(account public.accounts, starting integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running and its monthly_budget; NULL: any number.';
+COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running; NULL: any number.';
 
 -- Name: add_error(jsonb, integer, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -146,41 +197,53 @@ CREATE FUNCTION contentq.add_usage(ids bigint[], usages text[]) RETURNS numeric
 DECLARE
     now_ constant timestamptz := clock_timestamp();
     today constant date := (now_ AT TIME ZONE 'UTC')::date;
+    is_counted constant boolean := contentq.has_budgets();
     all_accounts bigint[];
     all_models text[];
+    all_categories text[];
     all_attempts bigint[];
     all_prompt_tokens bigint[];
     all_completion_tokens bigint[];
     all_costs numeric[];
+    all_largest numeric[];
     -- The rows of usage that these are added to; NULL for a new one.
     all_rows bigint[];
 BEGIN
-    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
-           array_agg(c.completion_tokens), array_agg(c.cost)
-    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
+    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
+           array_agg(c.prompt_tokens), array_agg(c.completion_tokens), array_agg(c.cost), array_agg(c.largest)
+    INTO all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs,
+         all_largest
     FROM (
         SELECT s.account_id,
                s.model,
+               s.category,
                count(*) AS attempts,
                sum(s.prompt_tokens) AS prompt_tokens,
                sum(s.completion_tokens) AS completion_tokens,
-               sum(s.cost) AS cost
+               sum(s.cost) AS cost,
+               max(s.cost) AS largest
         FROM (
             SELECT t.account_id + 0 AS account_id,
+                   left(coalesce(t.category, ''), 200) AS category,
+                   is_counted AND t.status = 'completed' AND EXISTS (
+                       SELECT FROM contentq.budgets_of(t.account_id, left(coalesce(t.category, ''), 200))
+                   ) AS is_counted,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
                    trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
                    contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
-                SELECT n.id, n.usage::jsonb AS usage
+                SELECT n.id, coalesce(n.usage::jsonb, '{}') AS usage
                 FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
                 WHERE n.usage IS NOT NULL
+                   OR is_counted
             ) AS r
             JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
+               OR is_counted
         ) AS s
-        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
-        GROUP BY s.account_id, s.model
+        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0 OR s.is_counted
+        GROUP BY s.account_id, s.model, s.category
     ) AS c;
     IF all_accounts IS NULL THEN
         RETURN 0;
@@ -195,25 +258,28 @@ BEGIN
             WHERE u.account_id = c.account_id
               AND u.day = today
               AND u.model = c.model
+              AND u.category = c.category
             LIMIT 1
             FOR NO KEY UPDATE SKIP LOCKED
         ) AS id
-        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
+        FROM unnest(all_accounts, all_models, all_categories) WITH ORDINALITY AS c (account_id, model, category, place)
     ) AS f;
 
     UPDATE contentq.usage AS u
     SET attempts = u.attempts + c.attempts,
         prompt_tokens = u.prompt_tokens + c.prompt_tokens,
         completion_tokens = u.completion_tokens + c.completion_tokens,
-        cost = u.cost + c.cost
-    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
+        cost = u.cost + c.cost,
+        largest_cost = greatest(u.largest_cost, c.largest)
+    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs, all_largest)
+        AS c (id, attempts, prompt_tokens, completion_tokens, cost, largest)
     WHERE u.id = c.id;
 
-    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
-    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
-    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
+    INSERT INTO contentq.usage (account_id, day, model, category, attempts, prompt_tokens, completion_tokens, cost, largest_cost)
+    SELECT c.account_id, today, c.model, c.category, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost, c.largest
+    FROM unnest(all_rows, all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens,
+                all_costs, all_largest)
+        AS c (id, account_id, model, category, attempts, prompt_tokens, completion_tokens, cost, largest)
     WHERE c.id IS NULL;
     RETURN (SELECT sum(n.tokens) FROM unnest(all_prompt_tokens || all_completion_tokens) AS n (tokens));
 END;
@@ -225,7 +291,7 @@ COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal
 
 -- Name: admit(bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) RETURNS record
+CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -234,81 +300,158 @@ CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted big
     AS $$
 #variable_conflict use_column
 DECLARE
+    accounts bigint[];
+    categories text[];
+    starting_accounts bigint[];
+    starting_categories text[];
+    is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
+    places bigint[];
     room integer;
+    budget record;
+    refused text[];
 BEGIN
-    admitted := admit.ids;
     held := '{}';
     over_budget := '{}';
+    held_categories := '{}';
+    held_keys := '{}';
+    all_held := false;
     contended := false;
+    -- LIMIT: each is looked up; a join could be turned round.
+    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place)
+    INTO accounts, categories
+    FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
+    CROSS JOIN LATERAL (
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = u.id
+        LIMIT 1
+    ) AS o;
+    SELECT coalesce(array_agg(o.account_id), '{}'), coalesce(array_agg(o.category), '{}')
+    INTO starting_accounts, starting_categories
+    FROM unnest(admit.starting) AS u (id)
+    CROSS JOIN LATERAL (
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = u.id
+        LIMIT 1
+    ) AS o;
+
     FOR each IN
-        SELECT a.account, c.chosen
-        FROM (
-            SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
-            FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
-            -- LIMIT: each is looked up; a join could be turned round.
-            CROSS JOIN LATERAL (
-                SELECT t.account_id
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = u.id
-                LIMIT 1
-            ) AS o
-            GROUP BY o.account_id
-        ) AS c
-        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = c.account_id LIMIT 1) AS a
+        WITH mine AS MATERIALIZED (
+            SELECT u.account_id, array_agg(u.place ORDER BY u.place) AS places
+            FROM unnest(accounts) WITH ORDINALITY AS u (account_id, place)
+            GROUP BY u.account_id
+        )
+        SELECT (a.account).id::bigint AS account_id, NULL AS category, 'month' AS period,
+               (a.account).monthly_budget AS amount, a.account, m.places
+        FROM mine AS m
+        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = m.account_id LIMIT 1) AS a
         WHERE (a.account).max_running IS NOT NULL
            OR (a.account).monthly_budget IS NOT NULL
-              AND contentq.spent_this_month((a.account).id) >= (a.account).monthly_budget
-        ORDER BY ((a.account).id % 64)
+        UNION ALL
+        SELECT b.account_id, b.category, b.period, b.amount, NULL, m.places
+        FROM mine AS m
+        CROSS JOIN LATERAL (
+            SELECT g.* FROM contentq.budgets AS g WHERE g.account_id = m.account_id ORDER BY g.account_id LIMIT 1000
+        ) AS b
+        UNION ALL
+        SELECT NULL, b.category, b.period, b.amount, NULL, ARRAY(SELECT generate_series(1, cardinality(admit.ids)))
+        FROM contentq.budgets AS b
+        WHERE b.account_id IS NULL
+          AND (b.category IS NULL OR b.category = ANY (categories))
     LOOP
-        IF (each.account).max_running IS NOT NULL THEN
-            SELECT l.place
-            INTO lock_place
-            FROM contentq.cap_locks AS l
-            WHERE l.place = (each.account).id % 64
-            FOR NO KEY UPDATE SKIP LOCKED;
-            UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
-        END IF;
-        IF (each.account).max_running IS NOT NULL AND lock_place IS NULL THEN
-            room := 0;
+        places := ARRAY(
+            SELECT p.place
+            FROM unnest(each.places) AS p (place)
+            WHERE NOT is_refused[p.place]
+              AND coalesce(categories[p.place] = each.category, true)
+            ORDER BY p.place
+        );
+        CONTINUE WHEN cardinality(places) = 0;
+
+        lock_place := coalesce(each.account_id & 63, hashtext(each.category) & 63, 0);
+        PERFORM FROM contentq.cap_locks AS l WHERE l.place = lock_place FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
             contended := true;
-        ELSE
-            room := contentq.account_room(each.account, (
-                SELECT count(*)::integer
-                FROM unnest(admit.starting) AS u (id)
-                CROSS JOIN LATERAL (
-                    SELECT t.account_id
-                    FROM public.content_generation_tasks AS t
-                    WHERE t.id = u.id
-                    LIMIT 1
-                ) AS o
-                WHERE o.account_id = (each.account).id
-            ));
+            FOR i IN 1..cardinality(places) LOOP
+                is_refused[places[i]] := true;
+            END LOOP;
+            IF each.account_id IS NULL AND each.category IS NULL THEN
+                all_held := true;
+            ELSIF each.account_id IS NULL THEN
+                held_categories := held_categories || each.category;
+            ELSIF each.category IS NULL THEN
+                held := held || each.account_id;
+            ELSE
+                held_keys := held_keys || contentq.budget_key(each.account_id, each.category);
+            END IF;
+            CONTINUE;
         END IF;
-        IF room < cardinality(each.chosen) THEN
-            admitted := ARRAY(
-                SELECT u.id
-                FROM unnest(admitted) WITH ORDINALITY AS u (id, place)
-                WHERE u.id <> ALL (each.chosen[room + 1:])
-                ORDER BY u.place
-            );
-            held := held || (each.account).id::bigint;
-            IF contentq.spent_this_month((each.account).id) >= (each.account).monthly_budget THEN
-                over_budget := over_budget || (each.account).id::bigint;
+        UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
+
+        IF (each.account).max_running IS NOT NULL THEN
+            room := contentq.account_room(
+                each.account, cardinality(array_positions(starting_accounts, each.account_id)));
+            IF room < cardinality(places) THEN
+                FOR i IN room + 1..cardinality(places) LOOP
+                    is_refused[places[i]] := true;
+                END LOOP;
+                places := places[:room];
+                held := held || each.account_id;
+            END IF;
+        END IF;
+
+        IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN
+            SELECT r.*
+            INTO budget
+            FROM contentq.budget_room(
+                each.account_id, each.category, each.period, each.amount,
+                ARRAY(SELECT s.category
+                      FROM unnest(starting_accounts, starting_categories) AS s (account_id, category)
+                      WHERE coalesce(s.account_id = each.account_id, true)
+                        AND coalesce(s.category = each.category, true)),
+                ARRAY(SELECT categories[p.place] FROM unnest(places) WITH ORDINALITY AS p (place, number) ORDER BY p.number)
+            ) AS r;
+            refused := '{}';
+            FOR i IN 1..cardinality(places) LOOP
+                IF NOT budget.fits[i] THEN
+                    is_refused[places[i]] := true;
+                    refused := refused || categories[places[i]];
+                END IF;
+            END LOOP;
+            CONTINUE WHEN cardinality(refused) = 0;
+            IF each.account_id IS NULL AND each.category IS NULL AND budget.is_full THEN
+                all_held := true;
+            ELSIF each.account_id IS NULL THEN
+                held_categories := held_categories || ARRAY(SELECT DISTINCT unnest(refused));
+            ELSIF each.category IS NULL AND budget.is_full THEN
+                held := held || each.account_id;
+                over_budget := over_budget || each.account_id;
+            ELSE
+                held_keys := held_keys
+                    || ARRAY(SELECT DISTINCT contentq.budget_key(each.account_id, r.category) FROM unnest(refused) AS r (category));
             END IF;
         END IF;
     END LOOP;
+
+    admitted := ARRAY(
+        SELECT u.id
+        FROM unnest(admit.ids, is_refused) WITH ORDINALITY AS u (id, is_refused, place)
+        WHERE NOT u.is_refused
+        ORDER BY u.place
+    );
 END;
 $$;
 
--- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps and budgets of their accounts let start.';
+COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps of their accounts and the budgets let start.';
 
--- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer) RETURNS TABLE(id bigint, account_id bigint, submitted_at timestamp with time zone, may_start boolean)
+CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[] DEFAULT '{}'::text[]) RETURNS TABLE(id bigint, account_id bigint, category text, submitted_at timestamp with time zone, may_start boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -321,8 +464,10 @@ CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, c
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT w.id, w.account_id, w.submitted_at,
+    SELECT w.id, w.account_id, w.category::text, w.submitted_at,
            w.account_id <> ALL (aged_tasks.held)
+           AND (cardinality(aged_tasks.held_keys) = 0
+                OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
            AND NOT (aged_tasks.by_deadline
                     AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
@@ -336,6 +481,17 @@ BEGIN
            AND t.priority = p.priority
            AND t.submitted_at < aged_tasks.submitted_before
          ORDER BY t.priority DESC, t.submitted_at, t.id
+         LIMIT aged_tasks.number)
+        UNION ALL
+        (SELECT t.id::bigint, t.account_id::bigint, t.category, t.timeout_at, t.submitted_at, t.attempt
+         FROM public.content_generation_tasks AS t
+         WHERE array_position(aged_tasks.categories, NULL) IS NOT NULL
+           AND t.status = 'pending'
+           AND t.scheduled_at IS NULL
+           AND (10 - t.priority) = 10 - p.priority
+           AND t.category IS NULL
+           AND t.submitted_at < aged_tasks.submitted_before
+         ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
          LIMIT aged_tasks.number)
         UNION ALL
         SELECT s.*
@@ -355,9 +511,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
 
 -- Name: anything_waits(text[], interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -365,12 +521,21 @@ CREATE FUNCTION contentq.anything_waits(categories text[], idle_for interval) RE
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+    WITH used_up AS MATERIALIZED (
+        SELECT u.account_id, u.category FROM contentq.used_up_budgets() AS u
+    )
     SELECT EXISTS (
         SELECT
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND (t.scheduled_at IS NULL OR t.attempt > 0)
-          AND t.account_id <> ALL (ARRAY(SELECT b.account_id FROM contentq.blocked_accounts AS b))
+          AND t.account_id <> ALL (ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > clock_timestamp()))
+          AND NOT EXISTS (
+              SELECT
+              FROM used_up AS u
+              WHERE (u.account_id IS NULL OR u.account_id = t.account_id)
+                AND (u.category IS NULL OR u.category = left(t.category, 200))
+          )
           AND (anything_waits.categories IS NULL OR t.category = ANY (anything_waits.categories))
     ) OR EXISTS (
         SELECT
@@ -449,6 +614,282 @@ $$;
 
 COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_max.';
 
+-- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_end(period text) RETURNS timestamp with time zone
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT (contentq.budget_start(budget_end.period)
+            + CASE budget_end.period WHEN 'day' THEN interval '1 day' ELSE interval '1 month' END) AT TIME ZONE 'UTC';
+$$;
+
+-- Name: FUNCTION budget_end(period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_end(period text) IS 'Internal: when the running day or month (UTC) of a budget ends.';
+
+-- Name: budget_holds(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_holds(account_id bigint, category text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM contentq.budgets_of(budget_holds.account_id, budget_holds.category) AS b
+        WHERE contentq.budget_spent(b.of_account_id, b.of_category, b.period) >= b.amount
+    ) THEN
+        RETURN true;
+    END IF;
+    RETURN EXISTS (SELECT FROM contentq.budget_refusals(budget_holds.account_id, budget_holds.category));
+END;
+$$;
+
+-- Name: FUNCTION budget_holds(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_holds(account_id bigint, category text) IS 'Internal: whether a budget lets no further task of an account and a category start now.';
+
+-- Name: budget_key(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_key(account_id bigint, category text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN ((account_id || ':'::text) || "left"(COALESCE(category, ''::text), 200));
+
+-- Name: FUNCTION budget_key(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_key(account_id bigint, category text) IS 'Internal: an account together with a category, as one text.';
+
+-- Name: budget_refusals(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_refusals(account_id bigint, category text) RETURNS TABLE(of_account_id bigint, of_category text, period text, amount numeric, spent numeric, reserved numeric, running integer, expected numeric)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT b.of_account_id, b.of_category, b.period, b.amount, r.spent, r.reserved, r.running, r.expected
+    FROM contentq.budgets_of(budget_refusals.account_id, budget_refusals.category) AS b
+    CROSS JOIN LATERAL contentq.budget_room(
+        b.of_account_id, b.of_category, b.period, b.amount, '{}',
+        CASE WHEN budget_refusals.category IS NOT NULL THEN ARRAY[budget_refusals.category] ELSE '{}' END) AS r
+    WHERE CASE WHEN budget_refusals.category IS NOT NULL THEN NOT r.fits[1] ELSE r.is_full END;
+$$;
+
+-- Name: FUNCTION budget_refusals(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_refusals(account_id bigint, category text) IS 'Internal: the budgets that let no further task of an account and a category start now.';
+
+-- Name: budget_room(bigint, text, text, numeric, text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_room(account_id bigint, category text, period text, amount numeric, starting text[] DEFAULT '{}'::text[], wanted text[] DEFAULT '{}'::text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    today constant date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    recent constant date := today - 6;
+    began_on constant date := contentq.budget_start(budget_room.period);
+    since constant date := least(began_on, recent);
+    all_categories text[];
+    all_running integer[];
+    all_attempts bigint[];
+    all_costs numeric[];
+    highest numeric;
+    lowest numeric;
+    is_known boolean;
+    place integer;
+BEGIN
+    WITH of_tasks AS (
+        SELECT t.category
+        FROM public.content_generation_tasks AS t
+        WHERE budget_room.account_id IS NOT NULL
+          AND t.status COLLATE "C" = 'processing'
+          AND t.account_id = budget_room.account_id
+        UNION ALL
+        SELECT t.category
+        FROM public.content_generation_tasks AS t
+        WHERE budget_room.account_id IS NULL
+          AND t.status COLLATE "C" = 'processing'
+        UNION ALL
+        SELECT s.category
+        FROM unnest(budget_room.starting) AS s (category)
+    ),
+    of_usage AS (
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NOT NULL
+          AND u.account_id = budget_room.account_id
+          AND u.day >= since
+          AND (budget_room.category IS NULL OR u.category = budget_room.category)
+        UNION ALL
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NULL
+          AND budget_room.category IS NOT NULL
+          AND u.category = budget_room.category
+          AND u.day >= since
+        UNION ALL
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NULL
+          AND budget_room.category IS NULL
+          AND u.day >= since
+    ),
+    by_category AS (
+        SELECT e.category, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
+               greatest(sum(e.cost) / nullif(sum(e.attempts), 0), sum(e.cost_today) / nullif(sum(e.attempts_today), 0))
+                   AS average,
+               max(e.largest) AS largest
+        FROM (
+            SELECT left(coalesce(t.category, ''), 200) AS category, count(*) AS running, 0::numeric AS spent,
+                   0::numeric AS attempts, 0::numeric AS cost, 0::numeric AS attempts_today, 0::numeric AS cost_today,
+                   NULL::numeric AS largest
+            FROM of_tasks AS t
+            WHERE budget_room.category IS NULL
+               OR left(coalesce(t.category, ''), 200) = budget_room.category
+            GROUP BY left(coalesce(t.category, ''), 200)
+            UNION ALL
+            SELECT u.category, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
+                   sum(u.attempts) FILTER (WHERE u.day >= recent), sum(u.cost) FILTER (WHERE u.day >= recent),
+                   sum(u.attempts) FILTER (WHERE u.day = today), sum(u.cost) FILTER (WHERE u.day = today),
+                   max(u.largest_cost) FILTER (WHERE u.day >= recent)
+            FROM of_usage AS u
+            GROUP BY u.category
+        ) AS e
+        GROUP BY e.category
+    )
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
+           array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
+           coalesce(sum(c.running * c.cost), 0)
+    INTO spent, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+    FROM (
+        SELECT b.category, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
+               coalesce(b.attempts, 0)::bigint AS attempts,
+               greatest(b.average, least(b.largest, 3 * b.average)) AS cost
+        FROM by_category AS b
+    ) AS c;
+    -- Of what nothing is known, the most that is known of others.
+    FOR i IN 1..coalesce(cardinality(all_categories), 0) LOOP
+        IF all_costs[i] IS NULL THEN
+            reserved := reserved + all_running[i] * coalesce(highest, 0);
+        END IF;
+    END LOOP;
+
+    fits := '{}';
+    FOR i IN 1..cardinality(wanted) LOOP
+        place := array_position(all_categories, wanted[i]);
+        IF place IS NULL THEN
+            all_categories := all_categories || wanted[i];
+            all_running := all_running || 0;
+            all_attempts := all_attempts || 0::bigint;
+            all_costs := all_costs || NULL::numeric;
+            place := cardinality(all_categories);
+        END IF;
+        expected := all_costs[place];
+        fits[i] := spent < amount
+            AND (running = 0
+                 OR is_known AND all_running[place] <= all_attempts[place]
+                    AND spent + reserved + coalesce(expected, highest) <= amount);
+        IF fits[i] THEN
+            running := running + 1;
+            all_running[place] := all_running[place] + 1;
+            reserved := reserved + coalesce(expected, highest, 0);
+        END IF;
+    END LOOP;
+    is_full := spent >= amount OR running > 0 AND (NOT is_known OR spent + reserved + lowest > amount);
+    spent := trim_scale(spent);
+    reserved := trim_scale(round(reserved, 12));
+    expected := trim_scale(round(expected, 12));
+END;
+$$;
+
+-- Name: FUNCTION budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean) IS 'Internal: what a budget has left: what was spent, what is reserved for tasks that run, and which further ones fit.';
+
+-- Name: budget_spent(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_spent(account_id bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS numeric
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    began_on constant date := contentq.budget_start(budget_spent.period);
+BEGIN
+    IF budget_spent.account_id IS NOT NULL THEN
+        RETURN (
+            SELECT coalesce(sum(u.cost), 0)
+            FROM contentq.usage AS u
+            WHERE u.account_id = budget_spent.account_id
+              AND u.day >= began_on
+              AND (budget_spent.category IS NULL OR u.category = budget_spent.category)
+        );
+    ELSIF budget_spent.category IS NOT NULL THEN
+        RETURN (
+            SELECT coalesce(sum(u.cost), 0)
+            FROM contentq.usage AS u
+            WHERE u.category = budget_spent.category
+              AND u.day >= began_on
+        );
+    END IF;
+    RETURN (
+        SELECT coalesce(sum(u.cost), 0)
+        FROM contentq.usage AS u
+        WHERE u.day >= began_on
+    );
+END;
+$$;
+
+-- Name: FUNCTION budget_spent(account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_spent(account_id bigint, category text, period text) IS 'What attempts have cost in the running month, or day, of UTC: those of an account, of a category, of both, or all (NULL).';
+
+-- Name: budget_start(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_start(period text) RETURNS date
+    LANGUAGE sql
+    RETURN (date_trunc(period, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date;
+
+-- Name: FUNCTION budget_start(period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_start(period text) IS 'Internal: the day (UTC) on which the running day or month of a budget has begun.';
+
+-- Name: budgets_of(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budgets_of(account_id bigint, category text) RETURNS TABLE(of_account_id bigint, of_category text, period text, amount numeric)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT a.id::bigint, NULL::text, 'month', a.monthly_budget
+    FROM public.accounts AS a
+    WHERE a.id = budgets_of.account_id
+      AND a.monthly_budget IS NOT NULL
+    UNION ALL
+    SELECT b.account_id, b.category, b.period, b.amount
+    FROM contentq.budgets AS b
+    WHERE b.account_id = budgets_of.account_id
+      AND (b.category IS NULL OR b.category = budgets_of.category)
+    UNION ALL
+    SELECT b.account_id, b.category, b.period, b.amount
+    FROM contentq.budgets AS b
+    WHERE b.account_id IS NULL
+      AND (b.category IS NULL OR b.category = budgets_of.category);
+$$;
+
+-- Name: FUNCTION budgets_of(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budgets_of(account_id bigint, category text) IS 'Internal: the budgets that tasks of an account and a category count against.';
+
 -- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
@@ -472,9 +913,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
 
--- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -498,7 +939,8 @@ BEGIN
                ) AS free
         INTO seen
         FROM contentq.aged_tasks(
-            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size) AS a;
+            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size,
+            choose_aged.held_keys) AS a;
         chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
         EXIT WHEN seen.read < size OR size = 1000;
         size := 1000;
@@ -507,9 +949,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
 
 -- Name: choose_by_account(integer, integer, bigint[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -609,9 +1051,11 @@ CREATE TABLE contentq.settings (
     claim_order text DEFAULT 'strict'::text NOT NULL,
     aging interval,
     deadlines boolean DEFAULT false NOT NULL,
+    budget_warning numeric DEFAULT 0.8,
     CONSTRAINT settings_aging_check CHECK ((aging > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
+    CONSTRAINT settings_budget_warning_check CHECK (((budget_warning > (0)::numeric) AND (budget_warning <= (1)::numeric))),
     CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
     CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
     CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
@@ -659,9 +1103,13 @@ COMMENT ON COLUMN contentq.settings.aging IS 'Tasks that were submitted longer a
 
 COMMENT ON COLUMN contentq.settings.deadlines IS 'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time are ended.';
 
--- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: COLUMN settings.budget_warning; Type: COMMENT; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
+COMMENT ON COLUMN contentq.settings.budget_warning IS 'Part of a budget from which on it is near its end, of which channel contentq_budgets is notified; NULL: never.';
+
+-- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, text[], jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -680,7 +1128,7 @@ BEGIN
         -- Every other slot: what is urgent goes on, however much has waited for long.
         chosen := contentq.choose_aged(
             CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
-            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines);
+            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines, held_keys);
     END IF;
     WHILE cardinality(chosen) < max_tasks LOOP
         IF heads IS NOT NULL THEN
@@ -702,13 +1150,13 @@ BEGIN
             INTO fair
             FROM contentq.choose_fair(
                 urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
-                ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+                held_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
             chosen := chosen || fair.chosen;
             turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
         END IF;
         IF cardinality(chosen) < max_tasks THEN
             chosen := chosen || contentq.choose_in_order(
-                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
+                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines, held_keys,
                 coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
                 coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
         END IF;
@@ -716,9 +1164,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
+COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
 
 -- Name: choose_due(integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -783,9 +1231,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with time zone) IS 'Internal: chooses and locks tasks that became due at one instant, in the order of claims.';
 
--- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
+CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -799,7 +1247,8 @@ CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categor
 DECLARE
     lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
-    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline;
+    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline
+                                  AND cardinality(choose_fair.held_keys) = 0;
     first_account constant bigint := turn[1];
     position bigint := coalesce(first_account - 1, lowest);
     is_around boolean := first_account IS NULL;
@@ -891,7 +1340,9 @@ BEGIN
                                LIMIT 1000
                            ) AS w
                            WHERE w.id <> ALL (choose_fair.taken || choose_fair.chosen)
-                             AND (choose_fair.categories IS NULL OR w.category = ANY (choose_fair.categories))
+                             AND contentq.is_of(w.category, choose_fair.categories)
+                             AND (cardinality(choose_fair.held_keys) = 0
+                                  OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
                              AND NOT (choose_fair.by_deadline
                                       AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
                                                    false))
@@ -919,9 +1370,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
+COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
 
 -- Name: choose_first(integer, jsonb, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1001,9 +1452,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval) IS 'Internal: chooses and locks the first ready tasks in strict order; returns their ids in order, and what to remember.';
 
--- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, text[], timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[] DEFAULT '{}'::text[], after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1015,6 +1466,8 @@ CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, cat
     AS $$
 #variable_conflict use_column
 DECLARE
+    is_plain constant boolean := cardinality(choose_in_order.held_keys) = 0;
+    has_without_category constant boolean := array_position(choose_in_order.categories, NULL) IS NOT NULL;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
     after_timeout timestamptz := clock_timestamp();
@@ -1027,7 +1480,8 @@ BEGIN
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
                    WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
-                     AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
+                     AND contentq.is_of(w.category, choose_in_order.categories)
+                     AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                      AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
@@ -1064,12 +1518,13 @@ BEGIN
                        WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
             INTO seen
             FROM (
-                SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
                 FROM public.content_generation_tasks AS t
                 WHERE t.status = 'pending'
                   AND t.scheduled_at IS NULL
@@ -1084,6 +1539,7 @@ BEGIN
                        WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
@@ -1092,7 +1548,7 @@ BEGIN
                 SELECT s.*
                 FROM unnest(choose_in_order.categories) AS c (category)
                 CROSS JOIN LATERAL (
-                    SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                    SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
                     FROM public.content_generation_tasks AS t
                     WHERE t.status = 'pending'
                       AND t.scheduled_at IS NULL
@@ -1102,7 +1558,21 @@ BEGIN
                     ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
                     LIMIT size
                 ) AS s
-                ORDER BY s.submitted_at, s.id
+                UNION ALL
+                SELECT n.*
+                FROM (
+                    SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
+                    FROM public.content_generation_tasks AS t
+                    WHERE has_without_category
+                      AND t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND (10 - t.priority) = 10 - choose_in_order.urgency
+                      AND t.category IS NULL
+                      AND (t.submitted_at, t.id) > (after_submitted, after_id)
+                    ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+                    LIMIT size
+                ) AS n
+                ORDER BY submitted_at, id
                 LIMIT size
             ) AS w;
         END IF;
@@ -1111,7 +1581,7 @@ BEGIN
         after_submitted := seen.submitted_at;
         after_id := seen.id;
         walked := walked + size;
-        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
+        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline AND is_plain
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
@@ -1128,9 +1598,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
+COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
 
 -- Name: choose_ready(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1148,8 +1618,10 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     -- Each once: of one that is named twice, each task would be found twice.
     only_categories constant text[] := CASE
-        WHEN choose_ready.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(choose_ready.categories))
+        WHEN choose_ready.categories IS NOT NULL
+        THEN ARRAY(SELECT DISTINCT c.category FROM unnest(choose_ready.categories) AS c (category) WHERE c.category IS NOT NULL)
     END;
+    open_categories text[] := only_categories;
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
@@ -1158,8 +1630,13 @@ DECLARE
     due_at timestamptz;
     due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
-                                   OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
+                                   OR contentq.has_budgets();
     over_budget bigint[] := '{}'::bigint[];
+    -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
+    -- them again.
+    held_categories text[] := '{}'::text[];
+    held_keys text[] := '{}'::text[];
+    spent jsonb := '[]';
     part bigint[];
     first record;
     by_priority record;
@@ -1188,11 +1665,30 @@ BEGIN
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
                            ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
     END IF;
+    IF remembered ? 'spent' THEN
+        SELECT coalesce(jsonb_agg(r.key ORDER BY r.key <> '[null, null]', r.place <= 20, r.place), '[]')
+        INTO spent
+        FROM jsonb_array_elements(remembered->'spent') WITH ORDINALITY AS r (key, place)
+        WHERE r.place <= 2000
+          AND (r.place > 20 OR contentq.budget_holds((r.key->>0)::bigint, r.key->>1));
+        remembered := CASE WHEN spent = '[]' THEN remembered - 'spent'
+                           ELSE remembered || jsonb_build_object('spent', spent) END;
+        SELECT coalesce(array_agg(s.key->>1) FILTER (WHERE s.key->>0 IS NULL), '{}'),
+               coalesce(array_agg(contentq.budget_key((s.key->>0)::bigint, s.key->>1)) FILTER (WHERE s.key->>0 IS NOT NULL),
+                        '{}')
+        INTO held_categories, held_keys
+        FROM jsonb_array_elements(spent) AS s (key);
+        open_categories := contentq.open_categories(only_categories, held_categories);
+    END IF;
     chosen := '{}';
     look_again := false;
+    -- The budget of all.
+    IF spent->0 = '[null, null]' THEN
+        RETURN;
+    END IF;
 
     has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
-    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0;
+    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0 AND spent = '[]';
     has_places := has_places AND NOT is_plain;
     places := remembered->'places';
 
@@ -1249,6 +1745,9 @@ BEGIN
         AND NOT EXISTS (SELECT
                         FROM jsonb_array_elements_text(places->'held') AS h (id)
                         WHERE h.id::bigint NOT IN (SELECT unnest(held)))
+        AND NOT EXISTS (SELECT
+                        FROM jsonb_array_elements(places->'spent') AS p (key)
+                        WHERE p.key NOT IN (SELECT s.key FROM jsonb_array_elements(spent) AS s (key)))
     THEN
         heads := places->'heads';
     END IF;
@@ -1260,8 +1759,8 @@ BEGIN
             SELECT b.*
             INTO by_priority
             FROM contentq.choose_by_priority(
-                choose_ready.max_tasks - cardinality(chosen), only_categories, held, chosen, settings, heads,
-                remembered->'turns') AS b;
+                choose_ready.max_tasks - cardinality(chosen), open_categories, held, chosen, settings, heads,
+                held_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
@@ -1285,7 +1784,26 @@ BEGIN
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
-        EXIT WHEN cardinality(kept.held) = 0;
+        IF cardinality(kept.held_categories) > 0 OR cardinality(kept.held_keys) > 0 THEN
+            held_categories := held_categories || kept.held_categories;
+            held_keys := held_keys || kept.held_keys;
+            open_categories := contentq.open_categories(only_categories, held_categories);
+            -- Not those that another claim is counting: they may have room in a moment.
+            IF NOT kept.contended THEN
+                spent := spent
+                    || (SELECT coalesce(jsonb_agg(jsonb_build_array(NULL, n.category)), '[]')
+                        FROM (SELECT DISTINCT unnest(kept.held_categories) AS category) AS n)
+                    || (SELECT coalesce(jsonb_agg(jsonb_build_array(split_part(n.key, ':', 1)::bigint,
+                                                                    substr(n.key, strpos(n.key, ':') + 1))), '[]')
+                        FROM (SELECT DISTINCT unnest(kept.held_keys) AS key) AS n);
+                remembered := remembered || jsonb_build_object('spent', spent);
+            END IF;
+        END IF;
+        IF kept.all_held AND NOT kept.contended THEN
+            remembered := remembered || jsonb_build_object('spent', jsonb '[[null, null]]' || spent);
+        END IF;
+        EXIT WHEN kept.all_held
+            OR cardinality(kept.held) + cardinality(kept.held_categories) + cardinality(kept.held_keys) = 0;
         -- They are behind tasks that may start before them, as soon as their accounts have room.
         remembered := remembered - 'places';
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
@@ -1306,6 +1824,7 @@ BEGIN
                               ELSE now_ + least(20 * took, interval '1 second') END,
                 'categories', only_categories,
                 'held', held,
+                'spent', spent,
                 'heads', contentq.reached_places(
                     heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
             ));
@@ -1844,6 +2363,7 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
+        OR cardinality(completed) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;
@@ -2348,9 +2868,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason, by the same conditions as claim(): not due, paused, at a cap, budget used up, no worker that claims its category, a gate, all full, what is ahead of it; or what became of it.';
 
--- Name: explain_account(public.accounts, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: explain_account(public.accounts, bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[]) RETURNS SETOF text
+CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) RETURNS SETOF text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -2360,16 +2880,12 @@ CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[])
 DECLARE
     account_id constant bigint := (account).id;
     running bigint;
-    spent numeric;
 BEGIN
     IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
         RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
                            account_id);
-    END IF;
-    IF contentq.account_room(account) > 0 THEN
-        RETURN;
     END IF;
     IF (account).max_running IS NOT NULL THEN
         SELECT count(*)
@@ -2382,21 +2898,13 @@ BEGIN
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
-    IF (account).monthly_budget IS NOT NULL THEN
-        spent := contentq.spent_this_month(account_id);
-        IF spent >= (account).monthly_budget THEN
-            RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
-                               'accounts.monthly_budget is raised', account_id, round(spent, 4), (account).monthly_budget,
-                               (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month')
-                               AT TIME ZONE 'UTC');
-        END IF;
-    END IF;
+    RETURN QUERY SELECT b.line FROM contentq.explain_budgets(account_id, category) AS b (line);
 END;
 $$;
 
--- Name: FUNCTION explain_account(account public.accounts, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[]) IS 'Internal: why no task of an account may start, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
 
 -- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2416,12 +2924,13 @@ BEGIN
     FROM (
         SELECT n.*,
                CASE WHEN n.place <= 200
-                    THEN (SELECT contentq.account_room(a)
+                    THEN (SELECT contentq.account_fits(a, n.startable)
                           FROM public.accounts AS a
                           WHERE a.id = n.account_id
-                            AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+                            AND (a.max_running IS NOT NULL OR contentq.has_budgets())) END AS room
         FROM (
             SELECT w.account_id, count(*) AS number,
+                   array_agg(left(coalesce(w.category, ''), 200) ORDER BY w.submitted_at, w.id) AS startable,
                    count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
                    row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
             FROM contentq.aged_tasks(
@@ -2450,7 +2959,7 @@ COMMENT ON FUNCTION contentq.explain_aging(task public.content_generation_tasks,
 
 -- Name: explain_ahead(public.content_generation_tasks, text[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean) RETURNS record
+CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -2468,19 +2977,23 @@ BEGIN
     FOR round IN 1..2 LOOP
         SELECT array_agg(g.account_id), array_agg(least(g.urgent, g.room)),
                array_agg(least(g.urgent + g.equal, g.room) - least(g.urgent, g.room)),
-               coalesce(sum(g.read), 0) < explain_ahead.most
-        INTO account_ids, urgent, equal, are_all
+               coalesce(sum(g.read), 0) < explain_ahead.most,
+               ARRAY(SELECT jsonb_array_elements_text(min(to_jsonb(g.startable)::text) FILTER (
+                   WHERE g.account_id = (task).account_id)::jsonb))
+        INTO account_ids, urgent, equal, are_all, own_categories
         FROM (
             SELECT c.*,
                    CASE WHEN c.place <= 200
-                        THEN (SELECT contentq.account_room(a)
+                        THEN (SELECT contentq.account_fits(a, c.startable)
                               FROM public.accounts AS a
                               WHERE a.id = c.account_id
-                                AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+                                AND (a.max_running IS NOT NULL OR contentq.has_budgets())) END AS room
             FROM (
                 SELECT b.account_id, count(*) AS read,
                        count(*) FILTER (WHERE b.may_start AND b.priority > (task).priority) AS urgent,
                        count(*) FILTER (WHERE b.may_start AND b.priority = (task).priority) AS equal,
+                       coalesce((array_agg(b.category ORDER BY b.priority DESC) FILTER (WHERE b.may_start))[:1000], '{}')
+                           AS startable,
                        row_number() OVER (ORDER BY count(*) FILTER (WHERE b.may_start) DESC, b.account_id) AS place
                 FROM contentq.explain_before(
                     task, distinct_categories, explain_ahead.held, by_deadline, explain_ahead.most, priorities, accounts) AS b
@@ -2509,13 +3022,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean) IS 'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
+COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) IS 'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
 
 -- Name: explain_before(public.content_generation_tasks, text[], bigint[], boolean, integer, integer[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, may_start boolean)
+CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, category text, may_start boolean)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -2535,10 +3048,10 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
                CASE WHEN p.priority > (task).priority THEN 9223372036854775807 ELSE (task).id END AS id
         FROM generate_series((task).priority, 10) AS p (priority)
     )
-    SELECT r.account_id, r.priority,
+    SELECT r.account_id, r.priority, left(coalesce(r.category, ''), 200),
            r.account_id <> ALL (explain_before.held)
            AND r.attempt < 2147483647
-           AND (explain_before.categories IS NULL OR coalesce(r.category = ANY (explain_before.categories), false))
+           AND contentq.is_of(r.category, explain_before.categories)
            -- Those of the same priority with a deadline are read in order of their deadlines.
            AND NOT (r.is_in_order AND explain_before.by_deadline AND r.priority = (task).priority
                     AND r.timeout_at IS NOT NULL)
@@ -2577,6 +3090,22 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
             LIMIT explain_before.most
         ) AS s
         WHERE explain_before.accounts IS NULL
+        UNION ALL
+        SELECT s.*, true
+        FROM place AS p
+        CROSS JOIN LATERAL (
+            SELECT t.account_id, t.priority, t.category, t.timeout_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.category IS NULL
+              AND (10 - t.priority) = 10 - p.priority
+              AND (t.submitted_at, t.id) < (p.submitted_at, p.id)
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT explain_before.most
+        ) AS s
+        WHERE explain_before.accounts IS NULL
+          AND array_position(explain_before.categories, NULL) IS NOT NULL
         UNION ALL
         SELECT s.*, true
         FROM unnest(explain_before.priorities, explain_before.accounts) AS a (priority, account_id)
@@ -2636,6 +3165,55 @@ $$;
 -- Name: FUNCTION explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]) IS 'Internal: the ready tasks that a claim in strict order comes to before a task.';
+
+-- Name: explain_budgets(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETURNS SETOF text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT format(
+        CASE
+            WHEN r.spent >= r.amount
+            THEN '%1$s is used up: %2$s of %3$s; it goes on %4$s, or when the budget is raised: %5$s'
+            WHEN r.expected IS NULL
+            THEN '%1$s lets one task at a time start until it is known what a task %9$s costs: %2$s of %3$s is spent, '
+                 '%6$s reserved, and %7$s; for more: %5$s'
+            WHEN r.spent + r.reserved + r.expected <= r.amount
+            THEN '%1$s lets no more tasks %9$s run than attempts are known of the last 7 days: %7$s; it goes on when one '
+                 'has ended, or when the budget is taken away: %5$s'
+            ELSE '%1$s has no room for one more now: %2$s of %3$s is spent, %6$s reserved (%7$s), and one more is expected '
+                 'to cost %8$s; it goes on when one has ended and cost less, or when the budget is raised: %5$s'
+        END,
+        concat_ws(' ',
+            CASE WHEN r.of_account_id IS NULL THEN 'the budget of all accounts'
+                 ELSE format('the budget of account %s', r.of_account_id) END,
+            CASE WHEN r.of_category IS NOT NULL THEN format('for category %L', r.of_category) END,
+            CASE r.period WHEN 'day' THEN 'for this day' ELSE 'for this month' END),
+        round(r.spent, 4),
+        r.amount,
+        contentq.budget_end(r.period),
+        CASE
+            WHEN r.of_account_id IS NOT NULL AND r.of_category IS NULL AND r.period = 'month'
+            THEN format('contentq accounts set %s --monthly-budget AMOUNT', r.of_account_id)
+            ELSE concat_ws(' ', 'contentq budgets set AMOUNT',
+                           CASE WHEN r.of_account_id IS NOT NULL THEN format('--account %s', r.of_account_id) END,
+                           CASE WHEN r.of_category IS NOT NULL THEN format('--category %L', r.of_category) END,
+                           format('--period %s', r.period))
+        END,
+        round(r.reserved, 4),
+        format(CASE r.running WHEN 1 THEN '%s task runs' ELSE '%s tasks run' END, r.running),
+        round(r.expected, 4),
+        CASE WHEN explain_budgets.category <> '' THEN format('of category %L', explain_budgets.category)
+             ELSE 'without a category' END
+    )
+    FROM contentq.budget_refusals(explain_budgets.account_id, explain_budgets.category) AS r
+    ORDER BY r.of_account_id NULLS LAST, r.of_category NULLS FIRST, r.period;
+$_$;
+
+-- Name: FUNCTION explain_budgets(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_budgets(account_id bigint, category text) IS 'Internal: the budgets that let no further task of an account and a category start, a line for each.';
 
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
@@ -2783,7 +3361,8 @@ BEGIN
         EXIT WHEN cardinality(account_ids) = 0;
         place := (contentq.fair_quotas(1, shares, running, rooms, started)).last_place;
         EXIT WHEN account_ids[place] = own_id;
-        EXIT WHEN coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
+        EXIT WHEN cardinality(contentq.over_budget(ARRAY[account_ids[place]])) = 0
+            AND coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
             AND EXISTS (
                 SELECT
                 FROM (
@@ -2797,7 +3376,7 @@ BEGIN
                     LIMIT 1000
                 ) AS w
                 WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
-                  AND ((worker).categories IS NULL OR w.category = ANY ((worker).categories))
+                  AND contentq.is_of(w.category, (worker).categories)
                   AND NOT (by_deadline
                            AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
             );
@@ -2945,8 +3524,10 @@ BEGIN
             format('%s%s ahead of it%s (%s)%s', ahead,
                    CASE WHEN NOT found.are_all THEN ' or more ready tasks are'
                         WHEN ahead = 1 THEN ' ready task is' ELSE ' ready tasks are' END,
-                   ' in categories '
-                   || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category)),
+                   CASE WHEN array_position((worker).categories, NULL) IS NULL
+                        THEN ' in categories '
+                             || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category))
+                   END,
                    CASE WHEN settings.claim_order = 'fair' THEN 'priority'
                         WHEN settings.deadlines THEN 'priority, then the deadline, then submitted_at'
                         ELSE 'priority, then submitted_at' END,
@@ -2969,6 +3550,16 @@ BEGIN
                 'account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to let more start: '
                 'contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
                 account.max_running + 1);
+        END IF;
+    ELSIF cardinality(found.own_categories) > 0
+        AND contentq.account_fits(account, found.own_categories || left(coalesce((task).category, ''), 200))
+            = contentq.account_fits(account, found.own_categories)
+    THEN
+        is_next := false;
+        IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
+            lines := lines || format(
+                'what the budgets of account %s let start now is taken by its own tasks ahead of this one; see '
+                'contentq.budget_status', account.id);
         END IF;
     END IF;
 
@@ -3092,7 +3683,16 @@ DECLARE
     most_lists constant integer := 5;
     held constant bigint[] := contentq.held_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
+    -- Those of which a budget of all accounts lets nothing start, unless it is its own.
+    held_categories constant text[] := ARRAY(
+        SELECT DISTINCT b.category
+        FROM contentq.budgets AS b
+        WHERE b.account_id IS NULL
+          AND b.category <> left(coalesce((task).category, ''), 200)
+          AND contentq.budget_holds(NULL, b.category)
+    );
     account public.accounts;
+    claimer contentq.workers;
     lines text[];
     fleet record;
     each record;
@@ -3103,7 +3703,8 @@ BEGIN
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
-        || ARRAY(SELECT o.line FROM contentq.explain_account(account, held) AS o (line))
+        || ARRAY(SELECT o.line FROM contentq.explain_account(
+            account, held, left(coalesce((task).category, ''), 200)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
@@ -3122,10 +3723,12 @@ BEGIN
             ORDER BY l.place
             LIMIT most_lists
         LOOP
+            claimer := each.worker;
+            claimer.categories := contentq.open_categories(claimer.categories, held_categories);
             SELECT o.*
             INTO place
             FROM contentq.explain_order(
-                task, each.worker, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
+                task, claimer, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
                 fleet.pace) AS o;
             IF ids IS NULL THEN
                 best := place;
@@ -4169,6 +4772,54 @@ $$;
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
 
+-- Name: budgets; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.budgets (
+    id bigint NOT NULL,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    amount numeric NOT NULL,
+    CONSTRAINT budgets_amount_check CHECK (((amount >= (0)::numeric) AND (amount < 'Infinity'::numeric))),
+    CONSTRAINT budgets_category_check CHECK (((length(category) >= 1) AND (length(category) <= 200))),
+    CONSTRAINT budgets_monthly_budget_check CHECK (((account_id IS NULL) OR (category IS NOT NULL) OR (period <> 'month'::text))),
+    CONSTRAINT budgets_period_check CHECK ((period = ANY (ARRAY['day'::text, 'month'::text])))
+);
+
+-- Name: TABLE budgets; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.budgets IS 'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an account for a month, whatever the category, is accounts.monthly_budget.';
+
+-- Name: COLUMN budgets.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
+
+-- Name: COLUMN budgets.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
+
+-- Name: COLUMN budgets.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.category IS 'The category whose tasks count; NULL: all tasks.';
+
+-- Name: COLUMN budgets.period; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnight UTC.';
+
+-- Name: COLUMN budgets.amount; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
+
+-- Name: has_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.has_budgets() RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN ((EXISTS (SELECT FROM public.accounts a WHERE (a.monthly_budget IS NOT NULL))) OR (EXISTS (SELECT FROM contentq.budgets b)));
+
+-- Name: FUNCTION has_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.has_budgets() IS 'Internal: whether any account, or any category, has a budget.';
+
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer, ids bigint[] DEFAULT NULL::bigint[], attempts integer[] DEFAULT NULL::integer[], complete_until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(id bigint, attempt integer)
@@ -4365,6 +5016,16 @@ CREATE FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) R
 
 COMMENT ON FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) IS 'Internal: whether a task with this status and worker_id is held by this worker.';
 
+-- Name: is_of(text, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_of(category text, categories text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (categories IS NULL) THEN true WHEN (category IS NULL) THEN (array_position(categories, NULL::text) IS NOT NULL) ELSE COALESCE((category = ANY (categories)), false) END;
+
+-- Name: FUNCTION is_of(category text, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_of(category text, categories text[]) IS 'Internal: whether a task is of one of these categories; NULL among them: also without a category.';
+
 -- Name: is_own_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.is_own_worker(worker_id bigint) RETURNS boolean
@@ -4454,6 +5115,7 @@ DECLARE
     seconds float8;
     share float8;
     rate float8;
+    accepted float8;
     deviations float8;
     window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
@@ -4558,6 +5220,14 @@ BEGIN
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
+    -- What was taken in the last second is taken: where the last calls of each second are refused, they say too little. Quick
+    -- calls have ended by then; of a pace that was rising, what was taken since it was cut says as much.
+    accepted := contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds');
+    IF gate.is_ramping THEN
+        accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
+                                       / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
+    END IF;
+    rate := greatest(rate, least(accepted, pace));
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
@@ -4579,7 +5249,7 @@ BEGIN
     gate.grown := 0;
     -- Little is known then of what would have been taken.
     gate.is_ramping := gate.cut_share IS NULL
-        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed);
+        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
@@ -4895,6 +5565,8 @@ DECLARE
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
+    began timestamptz;
+    line text;
     held_since timestamptz;
     holder text;
 BEGIN
@@ -4919,7 +5591,8 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'clean up'] LOOP
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'look at budgets', 'clean up']
+    LOOP
         BEGIN
             done := 0;
             IF step = 'sweep' THEN
@@ -4936,6 +5609,16 @@ BEGIN
             ELSIF step = 'end what cannot be in time' THEN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
+                END IF;
+            ELSIF step = 'look at budgets' THEN
+                IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
+                    began := clock_timestamp();
+                    FOR line IN SELECT b.line FROM contentq.note_budgets() AS b (line) LOOP
+                        RAISE WARNING '%', line;
+                    END LOOP;
+                    -- With very many, it takes a fiftieth of the time at most.
+                    UPDATE contentq.maintenance
+                    SET budgets_due_at = now_ + least(50 * (clock_timestamp() - began), interval '10 minutes');
                 END IF;
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
@@ -5016,7 +5699,7 @@ $$;
 
 -- Name: FUNCTION maintain(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';
+COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention, notes budgets that are near their end. Returns how long to wait before the next call.';
 
 -- Name: measure_durations(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5262,6 +5945,67 @@ $$;
 
 COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker, or those that they have entered.';
 
+-- Name: note_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_budgets() RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    warning constant numeric := (SELECT s.budget_warning FROM contentq.settings AS s);
+    each record;
+    is_noted boolean := false;
+BEGIN
+    DELETE FROM contentq.budget_events AS e
+    WHERE e.began_on <> contentq.budget_start(e.period);
+    FOR each IN
+        SELECT b.*, s.spent, e.id, e.amount AS amount_then, e.used_up_at, s.spent >= b.amount AS is_used_up
+        FROM (
+            SELECT a.id::bigint AS account_id, NULL::text AS category, 'month' AS period, a.monthly_budget AS amount
+            FROM public.accounts AS a
+            WHERE a.monthly_budget IS NOT NULL
+            UNION ALL
+            SELECT g.account_id, g.category, g.period, g.amount
+            FROM contentq.budgets AS g
+        ) AS b
+        CROSS JOIN LATERAL contentq.budget_spent(b.account_id, b.category, b.period) AS s (spent)
+        LEFT JOIN contentq.budget_events AS e
+            ON e.account_id IS NOT DISTINCT FROM b.account_id
+            AND e.category IS NOT DISTINCT FROM b.category
+            AND e.period = b.period
+        WHERE s.spent >= b.amount * least(coalesce(warning, 1), 1)
+          AND (e.id IS NULL OR e.amount <> b.amount OR s.spent >= b.amount AND e.used_up_at IS NULL)
+        ORDER BY b.account_id, b.category, b.period
+    LOOP
+        is_noted := true;
+        IF each.id IS NOT NULL AND each.amount_then = each.amount THEN
+            UPDATE contentq.budget_events AS e SET used_up_at = clock_timestamp() WHERE e.id = each.id;
+        ELSE
+            DELETE FROM contentq.budget_events AS e WHERE e.id = each.id;
+            INSERT INTO contentq.budget_events (account_id, category, period, began_on, amount, near_at, used_up_at)
+            VALUES (each.account_id, each.category, each.period, contentq.budget_start(each.period), each.amount,
+                    clock_timestamp(), CASE WHEN each.is_used_up THEN clock_timestamp() END);
+        END IF;
+        RETURN NEXT format('the budget of %s%s for this %s %s: %s of %s',
+                           coalesce('account ' || each.account_id, 'all accounts'),
+                           ' for category ' || quote_literal(each.category), each.period,
+                           CASE WHEN each.is_used_up THEN 'is used up'
+                                ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
+                           round(each.spent, 4), each.amount);
+    END LOOP;
+    IF is_noted AND pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_budgets', '');
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_budgets() IS 'Internal: notes which budgets are near their end or used up, and notifies contentq_budgets once of each.';
+
 -- Name: note_calls(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.note_calls(worker contentq.workers, number integer) RETURNS void
@@ -5460,6 +6204,69 @@ $$;
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
 
+-- Name: open_categories(text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.open_categories(categories text[], held text[]) RETURNS text[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF cardinality(held) = 0 THEN
+        RETURN categories;
+    ELSIF categories IS NOT NULL THEN
+        RETURN ARRAY(SELECT c.category FROM unnest(categories) AS c (category) WHERE left(c.category, 200) <> ALL (held));
+    END IF;
+    RETURN ARRAY(
+        WITH RECURSIVE ready AS (
+            (SELECT p.priority, f.category
+             FROM generate_series(1, 10) AS p (priority)
+             CROSS JOIN LATERAL (
+                 SELECT t.category
+                 FROM public.content_generation_tasks AS t
+                 WHERE t.status = 'pending'
+                   AND t.scheduled_at IS NULL
+                   AND t.category IS NOT NULL
+                   AND (10 - t.priority) = 10 - p.priority
+                 ORDER BY (10 - t.priority), t.category
+                 LIMIT 1
+             ) AS f)
+            UNION ALL
+            SELECT r.priority, n.category
+            FROM ready AS r
+            CROSS JOIN LATERAL (
+                SELECT t.category
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.category IS NOT NULL
+                  AND (10 - t.priority) = 10 - r.priority
+                  AND t.category > r.category
+                ORDER BY (10 - t.priority), t.category
+                LIMIT 1
+            ) AS n
+        )
+        SELECT c.category
+        FROM (
+            SELECT DISTINCT r.category::text AS category
+            FROM ready AS r
+            WHERE left(r.category, 200) <> ALL (held)
+        ) AS c
+        ORDER BY random()
+        LIMIT 1000
+    ) || CASE WHEN '' = ANY (held) THEN '{}' ELSE ARRAY[NULL::text] END;
+END;
+$$;
+
+-- Name: FUNCTION open_categories(categories text[], held text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.open_categories(categories text[], held text[]) IS 'Internal: the categories that a claim looks for when some are held by their budgets.';
+
 -- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.open_gate(key text) RETURNS boolean
@@ -5496,18 +6303,31 @@ CREATE FUNCTION contentq.over_budget(account_ids bigint[]) RETURNS bigint[]
     AS $$
 BEGIN
     RETURN ARRAY(
-        SELECT a.id::bigint
+        SELECT u.id
         FROM unnest(over_budget.account_ids) AS u (id)
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[u.id])
-        WHERE a.monthly_budget IS NOT NULL
-          AND contentq.spent_this_month(a.id) >= a.monthly_budget
+        WHERE EXISTS (
+            SELECT
+            FROM (
+                SELECT 'month' AS period, a.monthly_budget AS amount
+                FROM public.accounts AS a
+                WHERE a.id = u.id
+                  AND a.monthly_budget IS NOT NULL
+                UNION ALL
+                SELECT g.period, g.amount
+                FROM contentq.budgets AS g
+                WHERE g.account_id = u.id
+                  AND g.category IS NULL
+            ) AS b
+            WHERE contentq.budget_spent(u.id, NULL, b.period) >= b.amount
+               OR (contentq.budget_room(u.id, NULL, b.period, b.amount)).is_full
+        )
     );
 END;
 $$;
 
 -- Name: FUNCTION over_budget(account_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those that have used up their monthly_budget.';
+COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those of which nothing more may start by a budget of theirs.';
 
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6430,6 +7250,44 @@ $$;
 
 COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
 
+-- Name: set_budget(numeric, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.set_budget(amount numeric, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF set_budget.amount IS NULL THEN
+        PERFORM contentq.unset_budget(set_budget.account_id, set_budget.category, set_budget.period);
+        RETURN;
+    END IF;
+    IF set_budget.account_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = set_budget.account_id)
+    THEN
+        RAISE EXCEPTION 'there is no account %', set_budget.account_id
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    IF set_budget.account_id IS NOT NULL AND set_budget.category IS NULL AND set_budget.period = 'month' THEN
+        UPDATE public.accounts AS a
+        SET monthly_budget = set_budget.amount
+        WHERE a.id = set_budget.account_id;
+    ELSE
+        INSERT INTO contentq.budgets AS b (account_id, category, period, amount)
+        VALUES (set_budget.account_id, set_budget.category, set_budget.period, set_budget.amount)
+        ON CONFLICT ON CONSTRAINT budgets_account_id_category_period_key DO UPDATE
+        SET amount = excluded.amount;
+    END IF;
+    -- Those that wait may have to wait no longer.
+    PERFORM contentq.notify_ready();
+END;
+$$;
+
+-- Name: FUNCTION set_budget(amount numeric, account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.set_budget(amount numeric, account_id bigint, category text, period text) IS 'Sets what attempts may cost in a day or a month (UTC): of an account, of a category, of both, or all together (NULL).';
+
 -- Name: set_gate(text, numeric, numeric, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.set_gate(key text, requests_per_minute numeric DEFAULT NULL::numeric, tokens_per_minute numeric DEFAULT NULL::numeric, max_running integer DEFAULT NULL::integer) RETURNS void
@@ -6502,6 +7360,9 @@ BEGIN
             (2, 'public.contents'::regclass, 'account_id'),
             (3, 'public.accounts'::regclass, 'id'),
             (4, 'contentq.usage'::regclass, 'account_id'),
+            -- Those of all accounts are not for whoever sees some.
+            (8, 'contentq.budgets'::regclass, 'account_id'),
+            (9, 'contentq.budget_events'::regclass, 'account_id'),
             -- Names tasks of all accounts.
             (5, 'contentq.dead_workers'::regclass, NULL),
             -- Remembers accounts that are over budget.
@@ -6722,27 +7583,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp with time zone) IS 'Internal: takes from the bucket of a gate what a claim has chosen.';
 
--- Name: spent_this_month(bigint); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.spent_this_month(account_id bigint) RETURNS numeric
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN (
-        SELECT coalesce(sum(u.cost), 0)
-        FROM contentq.usage AS u
-        WHERE u.account_id = spent_this_month.account_id
-          AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
-    );
-END;
-$$;
-
--- Name: FUNCTION spent_this_month(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.spent_this_month(account_id bigint) IS 'What the attempts at an account''s tasks have cost since the first of this month (UTC).';
-
 -- Name: store(bigint, bigint[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF bigint
@@ -6844,6 +7684,7 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
+        OR cardinality(held_ids) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
@@ -6976,6 +7817,38 @@ $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker.';
 
+-- Name: unset_budget(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.unset_budget(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    was_there boolean;
+BEGIN
+    IF unset_budget.account_id IS NOT NULL AND unset_budget.category IS NULL AND unset_budget.period = 'month' THEN
+        UPDATE public.accounts AS a
+        SET monthly_budget = NULL
+        WHERE a.id = unset_budget.account_id
+          AND a.monthly_budget IS NOT NULL;
+    ELSE
+        DELETE FROM contentq.budgets AS b
+        WHERE b.account_id IS NOT DISTINCT FROM unset_budget.account_id
+          AND b.category IS NOT DISTINCT FROM unset_budget.category
+          AND b.period = unset_budget.period;
+    END IF;
+    was_there := FOUND;
+    PERFORM contentq.notify_ready();
+    RETURN was_there;
+END;
+$$;
+
+-- Name: FUNCTION unset_budget(account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.unset_budget(account_id bigint, category text, period text) IS 'Takes a budget away: that of an account, of a category, of both, or of all (NULL), for a day or a month; returns whether there was one.';
+
 -- Name: usage_amount(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.usage_amount(value jsonb) RETURNS numeric
@@ -6992,6 +7865,28 @@ $$;
 -- Name: FUNCTION usage_amount(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
+
+-- Name: used_up_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.used_up_budgets() RETURNS TABLE(account_id bigint, category text, period text, ends_at timestamp with time zone)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT b.account_id, b.category, b.period, contentq.budget_end(b.period)
+    FROM (
+        SELECT a.id::bigint AS account_id, NULL::text AS category, 'month' AS period, a.monthly_budget AS amount
+        FROM public.accounts AS a
+        WHERE a.monthly_budget IS NOT NULL
+        UNION ALL
+        SELECT g.account_id, g.category, g.period, g.amount
+        FROM contentq.budgets AS g
+    ) AS b
+    WHERE contentq.budget_spent(b.account_id, b.category, b.period) >= b.amount;
+$$;
+
+-- Name: FUNCTION used_up_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.used_up_budgets() IS 'Internal: the budgets that are used up.';
 
 -- Name: wait_for_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7298,17 +8193,134 @@ CREATE VIEW contentq.blocked_accounts WITH (security_invoker='true') AS
             WHEN (a.paused_until > clock_timestamp()) THEN a.paused_until
             ELSE NULL::timestamp with time zone
         END AS paused_until,
-        CASE
-            WHEN b.is_used_up THEN ((date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)) + '1 mon'::interval) AT TIME ZONE 'UTC'::text)
-            ELSE NULL::timestamp with time zone
-        END AS over_budget_until
+    b.over_budget_until
    FROM (public.accounts a
-     CROSS JOIN LATERAL ( SELECT ((a.monthly_budget IS NOT NULL) AND (contentq.spent_this_month((a.id)::bigint) >= a.monthly_budget)) AS is_used_up) b)
-  WHERE ((a.paused_until > clock_timestamp()) OR b.is_used_up);
+     LEFT JOIN ( SELECT u.account_id,
+            max(u.ends_at) AS over_budget_until
+           FROM contentq.used_up_budgets() u(account_id, category, period, ends_at)
+          WHERE ((u.category IS NULL) AND (u.account_id IS NOT NULL))
+          GROUP BY u.account_id) b ON ((b.account_id = a.id)))
+  WHERE ((a.paused_until > clock_timestamp()) OR (b.over_budget_until IS NOT NULL));
 
 -- Name: VIEW blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, until when: paused, and until the first of the next month (UTC) when the budget for this month is used up.';
+COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, until when: paused, and until the next day or month (UTC) when a budget for all of their tasks is used up.';
+
+-- Name: budget_events; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.budget_events (
+    id bigint NOT NULL,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    began_on date NOT NULL,
+    amount numeric NOT NULL,
+    near_at timestamp with time zone NOT NULL,
+    used_up_at timestamp with time zone
+);
+
+-- Name: TABLE budget_events; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.budget_events IS 'When budgets were noticed to be near their end and used up, so that channel contentq_budgets is notified once: a row for each budget, of its last day or month in which that was so.';
+
+-- Name: COLUMN budget_events.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.id IS 'Identifier of the row.';
+
+-- Name: COLUMN budget_events.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.account_id IS 'The account of the budget; NULL: all.';
+
+-- Name: COLUMN budget_events.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.category IS 'The category of the budget; NULL: all.';
+
+-- Name: COLUMN budget_events.period; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.period IS 'day or month.';
+
+-- Name: COLUMN budget_events.began_on; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.began_on IS 'The first day of that day or month.';
+
+-- Name: COLUMN budget_events.amount; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.amount IS 'What the budget was then: one that is changed is watched anew.';
+
+-- Name: COLUMN budget_events.near_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.near_at IS 'When settings.budget_warning was noticed to be passed.';
+
+-- Name: COLUMN budget_events.used_up_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.used_up_at IS 'When it was noticed to be used up; NULL: not yet.';
+
+-- Name: budget_events_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.budget_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.budget_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: budget_status; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.budget_status WITH (security_invoker='true') AS
+ SELECT b.account_id,
+    b.category,
+    b.period,
+    b.amount,
+    round(r.spent, 6) AS spent,
+    round(r.reserved, 6) AS reserved,
+    r.running,
+    round((((100)::numeric * r.spent) / NULLIF(b.amount, (0)::numeric)), 1) AS percent,
+    s.state,
+        CASE s.state
+            WHEN 'near'::text THEN e.near_at
+            WHEN 'used_up'::text THEN e.used_up_at
+            ELSE NULL::timestamp with time zone
+        END AS since,
+    contentq.budget_end(b.period) AS ends_at
+   FROM ((((( SELECT (a.id)::bigint AS account_id,
+            NULL::text AS category,
+            'month'::text AS period,
+            a.monthly_budget AS amount
+           FROM public.accounts a
+          WHERE (a.monthly_budget IS NOT NULL)
+        UNION ALL
+         SELECT g.account_id,
+            g.category,
+            g.period,
+            g.amount
+           FROM contentq.budgets g) b
+     CROSS JOIN contentq.settings c)
+     CROSS JOIN LATERAL contentq.budget_room(b.account_id, b.category, b.period, b.amount) r(spent, reserved, running, fits, expected, is_full))
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (r.spent >= b.amount) THEN 'used_up'::text
+                    WHEN (r.spent >= (b.amount * c.budget_warning)) THEN 'near'::text
+                    ELSE 'ok'::text
+                END AS state) s)
+     LEFT JOIN contentq.budget_events e ON (((NOT (e.account_id IS DISTINCT FROM b.account_id)) AND (NOT (e.category IS DISTINCT FROM b.category)) AND (e.period = b.period) AND (e.began_on = contentq.budget_start(b.period)) AND (e.amount = b.amount))))
+  ORDER BY (r.spent / NULLIF(b.amount, (0)::numeric)) DESC, b.account_id NULLS FIRST, b.category NULLS FIRST, b.period;
+
+-- Name: VIEW budget_status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.budget_status IS 'Budgets of the running day or month (UTC), by account and category (NULL: any): spent, reserved for the tasks that run, percent spent, and whether it is ok, near its end (settings.budget_warning) or used_up, since when that was noticed.';
+
+-- Name: budgets_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.budgets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.budgets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 -- Name: cap_locks; Type: TABLE; Schema: contentq; Owner: -
 
@@ -7318,7 +8330,7 @@ CREATE TABLE contentq.cap_locks (
 
 -- Name: TABLE cap_locks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.cap_locks IS 'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id modulo 64. What is locked is left out of a claim, never waited for.';
+COMMENT ON TABLE contentq.cap_locks IS 'Under which claims count what runs of an account with max_running, and what budgets have left, so that no two count at once: by the account''s id modulo 64, or a digest of the category. What is locked is left out of a claim, never waited for.';
 
 -- Name: COLUMN cap_locks.place; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7702,6 +8714,7 @@ CREATE TABLE contentq.maintenance (
     ran_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     watched_since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     cleaned_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    budgets_due_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT maintenance_only_row_check CHECK (only_row)
 )
 WITH (fillfactor='50');
@@ -7725,6 +8738,10 @@ COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Since when such calls h
 -- Name: COLUMN maintenance.cleaned_at; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+
+-- Name: COLUMN maintenance.budgets_due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS 'When budgets are looked at again: so seldom that it takes a fiftieth of the time at most.';
 
 -- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -7974,21 +8991,24 @@ CREATE TABLE contentq.usage (
     account_id bigint NOT NULL,
     day date NOT NULL,
     model text NOT NULL,
+    category text DEFAULT ''::text NOT NULL,
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
     cost numeric NOT NULL,
+    largest_cost numeric DEFAULT 0 NOT NULL,
     CONSTRAINT usage_attempts_check CHECK ((attempts > 0)),
     CONSTRAINT usage_completion_tokens_check CHECK ((completion_tokens >= 0)),
     CONSTRAINT usage_cost_check CHECK (((cost >= (0)::numeric) AND (cost < 'Infinity'::numeric))),
     CONSTRAINT usage_day_check CHECK (isfinite(day)),
+    CONSTRAINT usage_largest_cost_check CHECK (((largest_cost >= (0)::numeric) AND (largest_cost < 'Infinity'::numeric))),
     CONSTRAINT usage_prompt_tokens_check CHECK ((prompt_tokens >= 0))
 )
 WITH (fillfactor='50');
 
 -- Name: TABLE usage; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so that no report waits for another. It outlives the tasks.';
+COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day, model and category: as many rows of each as were reported at once, to be summed, so that no report waits for another. It outlives the tasks.';
 
 -- Name: COLUMN usage.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -8006,9 +9026,13 @@ COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.
 
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
 
+-- Name: COLUMN usage.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.category IS 'The category of the tasks, up to 200 characters; empty for tasks that have none.';
+
 -- Name: COLUMN usage.attempts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
+COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included, and completed ones that a budget counts.';
 
 -- Name: COLUMN usage.prompt_tokens; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -8022,6 +9046,10 @@ COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
 
 COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
 
+-- Name: COLUMN usage.largest_cost; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.largest_cost IS 'The most that one of these attempts has cost: where costs vary, that much is reserved for a task that runs.';
+
 -- Name: usage_by_account; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
@@ -8033,26 +9061,43 @@ CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
     COALESCE(u.attempts, (0)::numeric) AS attempts,
     COALESCE(u.prompt_tokens, (0)::numeric) AS prompt_tokens,
     COALESCE(u.completion_tokens, (0)::numeric) AS completion_tokens,
-    COALESCE(u.cost, (0)::numeric) AS cost,
+    round(COALESCE(u.cost, (0)::numeric), 6) AS cost,
     a.monthly_budget,
     round((((100)::numeric * COALESCE(u.cost, (0)::numeric)) / NULLIF(a.monthly_budget, (0)::numeric)), 1) AS used_percent,
-    COALESCE((h.over_budget_until > clock_timestamp()), false) AS used_up
-   FROM ((public.accounts a
+    ((COALESCE(u.cost, (0)::numeric) >= a.monthly_budget) IS TRUE) AS used_up
+   FROM (public.accounts a
      LEFT JOIN ( SELECT e.account_id,
             sum(e.attempts) AS attempts,
             sum(e.prompt_tokens) AS prompt_tokens,
             sum(e.completion_tokens) AS completion_tokens,
-            round(sum(e.cost), 6) AS cost
+            sum(e.cost) AS cost
            FROM contentq.usage e
           WHERE (e.day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
           GROUP BY e.account_id) u ON ((u.account_id = a.id)))
-     LEFT JOIN contentq.blocked_accounts h ON ((h.account_id = a.id)))
   WHERE ((u.account_id IS NOT NULL) OR (a.monthly_budget IS NOT NULL))
-  ORDER BY COALESCE(u.cost, (0)::numeric) DESC, a.id;
+  ORDER BY (round(COALESCE(u.cost, (0)::numeric), 6)) DESC, a.id;
 
 -- Name: VIEW usage_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.usage_by_account IS 'By account, since the first of this month (UTC): attempts that were charged, tokens, cost, monthly budget, and whether it is used up, so that nothing more is claimed.';
+
+-- Name: usage_by_category; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.usage_by_category WITH (security_invoker='true') AS
+ SELECT NULLIF(category, ''::text) AS category,
+    sum(attempts) AS attempts,
+    sum(prompt_tokens) AS prompt_tokens,
+    sum(completion_tokens) AS completion_tokens,
+    round(sum(cost), 6) AS cost,
+    round((sum(cost) / sum(attempts)), 6) AS cost_each
+   FROM contentq.usage u
+  WHERE (day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
+  GROUP BY category
+  ORDER BY (round(sum(cost), 6)) DESC, u.category;
+
+-- Name: VIEW usage_by_category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.usage_by_category IS 'By category, since the first of this month (UTC): attempts that were charged, tokens, cost.';
 
 -- Name: usage_by_day; Type: VIEW; Schema: contentq; Owner: -
 
@@ -8204,6 +9249,26 @@ ALTER TABLE ONLY contentq.account_roles
 ALTER TABLE ONLY contentq.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
+-- Name: budget_events budget_events_account_id_category_period_key; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budget_events
+    ADD CONSTRAINT budget_events_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period);
+
+-- Name: budget_events budget_events_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budget_events
+    ADD CONSTRAINT budget_events_pkey PRIMARY KEY (id);
+
+-- Name: budgets budgets_account_id_category_period_key; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budgets
+    ADD CONSTRAINT budgets_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period);
+
+-- Name: budgets budgets_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budgets
+    ADD CONSTRAINT budgets_pkey PRIMARY KEY (id);
+
 -- Name: cap_locks cap_locks_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.cap_locks
@@ -8334,7 +9399,11 @@ CREATE INDEX gate_events_key_id_idx ON contentq.gate_events USING btree (key, id
 
 -- Name: usage_account_id_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
-CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id, day, model);
+CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id, day, model, category);
+
+-- Name: usage_category_day_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX usage_category_day_idx ON contentq.usage USING btree (category, day);
 
 -- Name: usage_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
@@ -8382,7 +9451,7 @@ CREATE INDEX content_generation_tasks_ready_account_idx ON public.content_genera
 
 -- Name: content_generation_tasks_ready_category_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_ready_category_idx ON public.content_generation_tasks USING btree (((10 - priority)), category, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL) AND (category IS NOT NULL));
+CREATE INDEX content_generation_tasks_ready_category_idx ON public.content_generation_tasks USING btree (((10 - priority)), category, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL));
 
 -- Name: content_generation_tasks_ready_deadline_idx; Type: INDEX; Schema: public; Owner: -
 

@@ -171,14 +171,13 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     -- What claim() reads, in its order; tasks that are finished or scheduled for later are not in it.
     ('content_generation_tasks', 'content_generation_tasks_ready_idx',
      '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
-    -- The same by account, for fair order and for going past accounts that are held; by category; and by deadline, for
-    -- the setting deadlines. Their first column is written so that no plan takes ready_idx in their place, which would
+    -- The same by account, for fair order and for going past accounts that are held; by category (also those without one,
+    -- for going past categories that are held); and by deadline, for the setting deadlines. Their first column is written so that no plan takes ready_idx in their place, which would
     -- walk over the tasks of all others.
     ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
      '((10 - priority), account_id, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
     ('content_generation_tasks', 'content_generation_tasks_ready_category_idx',
-     '((10 - priority), category, submitted_at, id) '
-     'WHERE status = ''pending'' AND scheduled_at IS NULL AND category IS NOT NULL', NULL),
+     '((10 - priority), category, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
     ('content_generation_tasks', 'content_generation_tasks_ready_deadline_idx',
      '((10 - priority), timeout_at, submitted_at, id) '
      'WHERE status = ''pending'' AND scheduled_at IS NULL AND timeout_at IS NOT NULL', NULL),
@@ -433,16 +432,16 @@ BEGIN
                  CASE WHEN to_regclass('public.accounts') IS NULL THEN 'account_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = t.account_id) '
                            'AND account_id IS NOT NULL' END),
-                (20, 'content_id', 'a content_id that no content has',
+                (22, 'content_id', 'a content_id that no content has',
                  CASE WHEN to_regclass('public.contents') IS NULL THEN 'content_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.contents AS c WHERE c.id = t.content_id) '
                            'AND content_id IS NOT NULL' END),
-                (21, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
+                (23, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'started_at' AND NOT attisdropped) THEN 'status' END,
                  'status processing and no column started_at (add it as timestamptz, and fill it)',
                  'status = ''processing'''),
-                (22, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
+                (24, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'completed_at' AND NOT attisdropped) THEN 'status' END,
                  'status completed and no column completed_at (add it as timestamptz, and fill it)',
@@ -802,6 +801,7 @@ CREATE TABLE contentq.settings (
     claim_order text NOT NULL DEFAULT 'strict',
     aging interval,
     deadlines boolean NOT NULL DEFAULT false,
+    budget_warning numeric DEFAULT 0.8,
     CONSTRAINT settings_pkey PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check CHECK (only_row),
     CONSTRAINT settings_backoff_base_check CHECK (backoff_base > interval '0'),
@@ -812,7 +812,8 @@ CREATE TABLE contentq.settings (
     -- What contentq itself writes fits: an error message of 8000 characters.
     CONSTRAINT settings_max_text_bytes_check CHECK (max_text_bytes >= 100000),
     CONSTRAINT settings_claim_order_check CHECK (claim_order IN ('strict', 'fair')),
-    CONSTRAINT settings_aging_check CHECK (aging > interval '0')
+    CONSTRAINT settings_aging_check CHECK (aging > interval '0'),
+    CONSTRAINT settings_budget_warning_check CHECK (budget_warning > 0 AND budget_warning <= 1)
 );
 
 INSERT INTO contentq.settings DEFAULT VALUES;
@@ -822,6 +823,7 @@ CREATE TABLE contentq.maintenance (
     ran_at timestamptz NOT NULL DEFAULT '-infinity',
     watched_since timestamptz NOT NULL DEFAULT '-infinity',
     cleaned_at timestamptz NOT NULL DEFAULT '-infinity',
+    budgets_due_at timestamptz NOT NULL DEFAULT '-infinity',
     CONSTRAINT maintenance_pkey PRIMARY KEY (only_row),
     CONSTRAINT maintenance_only_row_check CHECK (only_row)
 ) WITH (fillfactor = 50);
@@ -922,8 +924,8 @@ CREATE INDEX gate_counts_gate_idx ON contentq.gate_counts (gate, worker_id);
 
 CREATE INDEX gate_counts_worker_id_idx ON contentq.gate_counts (worker_id);
 
--- One that two claims try at once is tried again a moment later: an account with max_running is counted under the row of
--- its place, its id modulo 64.
+-- One that two claims try at once is tried again a moment later: what runs of an account with max_running, and what a budget
+-- has left, is counted under the row of a place: the id of the account modulo 64, or a digest of the category.
 CREATE TABLE contentq.cap_locks (
     place integer NOT NULL,
     CONSTRAINT cap_locks_pkey PRIMARY KEY (place)
@@ -945,19 +947,54 @@ CREATE TABLE contentq.usage (
     account_id bigint NOT NULL,
     day date NOT NULL,
     model text NOT NULL,
+    category text NOT NULL DEFAULT '',
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
     cost numeric NOT NULL,
+    largest_cost numeric NOT NULL DEFAULT 0,
     CONSTRAINT usage_pkey PRIMARY KEY (id),
     CONSTRAINT usage_day_check CHECK (isfinite(day)),
     CONSTRAINT usage_attempts_check CHECK (attempts > 0),
     CONSTRAINT usage_prompt_tokens_check CHECK (prompt_tokens >= 0),
     CONSTRAINT usage_completion_tokens_check CHECK (completion_tokens >= 0),
     -- NaN is larger than any number.
-    CONSTRAINT usage_cost_check CHECK (cost >= 0 AND cost < 'Infinity')
+    CONSTRAINT usage_cost_check CHECK (cost >= 0 AND cost < 'Infinity'),
+    CONSTRAINT usage_largest_cost_check CHECK (largest_cost >= 0 AND largest_cost < 'Infinity')
 ) WITH (fillfactor = 50);
 
-CREATE INDEX usage_account_id_day_idx ON contentq.usage (account_id, day, model);
+CREATE INDEX usage_account_id_day_idx ON contentq.usage (account_id, day, model, category);
+CREATE INDEX usage_category_day_idx ON contentq.usage (category, day);
 CREATE INDEX usage_day_idx ON contentq.usage (day);
+
+-- What an account may cost in a month, whatever the category, is accounts.monthly_budget, and no row here: there is one place
+-- for each budget.
+CREATE TABLE contentq.budgets (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    amount numeric NOT NULL,
+    CONSTRAINT budgets_pkey PRIMARY KEY (id),
+    CONSTRAINT budgets_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period),
+    CONSTRAINT budgets_period_check CHECK (period IN ('day', 'month')),
+    -- As much of a category as usage keeps.
+    CONSTRAINT budgets_category_check CHECK (length(category) BETWEEN 1 AND 200),
+    CONSTRAINT budgets_amount_check CHECK (amount >= 0 AND amount < 'Infinity'),
+    CONSTRAINT budgets_monthly_budget_check CHECK (account_id IS NULL OR category IS NOT NULL OR period <> 'month')
+);
+
+-- When budgets were noticed to be near their end, and used up: of each, in its last period in which that was so.
+CREATE TABLE contentq.budget_events (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    began_on date NOT NULL,
+    amount numeric NOT NULL,
+    near_at timestamptz NOT NULL,
+    used_up_at timestamptz,
+    CONSTRAINT budget_events_pkey PRIMARY KEY (id),
+    CONSTRAINT budget_events_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period)
+);
 

@@ -88,6 +88,11 @@ class TestOneClaimer:
 
     def test_account_with_a_budget_and_no_cap_is_not_capped(self, queue: Queue, worker: int) -> None:
         account = queue.add_account("Grace", monthly_budget=1)
+        queue.run(
+            "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, "
+            "cost) VALUES (%s, clock_timestamp() AT TIME ZONE 'UTC', 'm', 100, 1, 1, 0.1)",
+            account,
+        )
         _submit(queue, account, 5)
         assert len(queue.claim(worker, 10)) == 5
 

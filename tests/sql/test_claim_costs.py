@@ -125,6 +125,16 @@ def many_within_budget(queue: Queue) -> Backlog:
     return Backlog(queue, accounts={"monthly_budget": "1"}, number=1_000)
 
 
+def over_budget_of_a_category(queue: Queue) -> Backlog:
+    queue.run("SELECT contentq.set_budget(0, NULL, 'blog', 'day')")
+    return Backlog(queue, {"category": "'blog'"}, free={"category": "nullif('rare', 'rare')"})
+
+
+def over_budget_of_many_categories(queue: Queue) -> Backlog:
+    queue.run("SELECT contentq.set_budget(0, NULL, 'c' || n, 'day') FROM generate_series(0, 19) AS n")
+    return Backlog(queue, {"category": "'c' || mod(n, 20)"}, free={"category": "'rare'"})
+
+
 def other_category(queue: Queue) -> Backlog:
     return Backlog(queue, {"category": "'blog'"}, free={"category": "'rare'"})
 
@@ -192,6 +202,8 @@ BACKLOGS: dict[Callable[[Queue], Backlog], int] = {
     over_budget: 3_000,
     many_over_budget: 25_000,
     many_within_budget: 900,
+    over_budget_of_a_category: 1_000,
+    over_budget_of_many_categories: 1_000,
     other_category: 800,
     other_categories: 800,
     scheduled: 600,

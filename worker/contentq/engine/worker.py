@@ -13,6 +13,7 @@ from contentq.engine.claimer import Claimer, Source
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.database_errors import one_line
 from contentq.engine.execution import Stop
+from contentq.engine.gates import GateKeeper
 from contentq.engine.heartbeat import Heartbeat, HeartbeatListener
 from contentq.engine.held import HeldTasks
 from contentq.engine.leaving import Leaving
@@ -96,7 +97,11 @@ class Worker:
         """Works until stopped, or until nothing is left with options.until_empty."""
         self._assemble()
         self._heartbeat.start()
-        beside = {asyncio.create_task(self._reporter.run()), asyncio.create_task(self._show_life())}
+        beside = {
+            asyncio.create_task(self._reporter.run()),
+            asyncio.create_task(self._keeper.run()),
+            asyncio.create_task(self._show_life()),
+        }
         try:
             await self._work_until_stopped(beside)
             return await self._leave()
@@ -203,6 +208,7 @@ class Worker:
         """The heartbeat got no answer in time."""
         self._claimer.suspect()
         self._reporter.suspect()
+        self._keeper.suspect()
 
     def _look_again_until_empty(self) -> None:
         # The last report may have come long before: a thread keeps its slot when its task was ended under it.
@@ -226,14 +232,16 @@ class Worker:
         """Makes the parts of the worker, for the event loop that runs now."""
         database, options, timings, outages = self._database, self._options, self._timings, self._outages
         self._reporter = Reporter(database, options, self._end_attempt, timings, outages)
+        self._keeper = GateKeeper(database, options, timings, outages)
         self._runner = Runner(
             self._handlers,
             options.concurrency,
             HandlerConnections(database, options.handler_connections, timings),
             self._reporter,
+            self._keeper,
             timings,
             self._look_again_until_empty,
-            claim_ahead=options.gate is None,
+            claim_ahead=options.gate is None and options.gates is None,
         )
         self._claimer = Claimer(
             database, self._source, options, self._runner, self._reporter, self._wake_up, timings, outages
