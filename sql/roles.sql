@@ -229,7 +229,7 @@ DECLARE
     functions constant jsonb := '{
         "contentq_worker": [
             "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in", "waits_for",
-            "anything_waits", "earlier_content", "enter_gate", "leave_gate",
+            "anything_waits", "earlier_content", "most_alike", "enter_gate", "leave_gate",
             "complete", "store", "fail", "revise", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
             "close_gate", "maintain",
             "ask_batch", "batch_answer", "open_batch", "next_batch", "hold_batch", "batch_lines", "note_batch", "answer_batch",

@@ -5990,6 +5990,53 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 
 COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
 
+-- Name: most_alike(bigint, text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.most_alike(id bigint, body text, last integer DEFAULT 50) RETURNS TABLE(content_id bigint, title text, likeness real)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    most_characters constant integer := 100000;
+    trigrams constant text := (
+        SELECT n.nspname
+        FROM pg_extension AS e
+        JOIN pg_namespace AS n ON n.oid = e.extnamespace
+        WHERE e.extname = 'pg_trgm'
+    );
+BEGIN
+    IF trigrams IS NULL THEN
+        RAISE EXCEPTION 'the extension pg_trgm is not installed in this database'
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT l.id::bigint, l.title::text, l.likeness
+         FROM (
+             SELECT c.id, c.title, %1$I.similarity(left(c.body, $4), $2) AS likeness
+             FROM public.content_generation_tasks AS t
+             CROSS JOIN LATERAL (
+                 SELECT o.id, o.title, o.body
+                 FROM public.contents AS o
+                 WHERE o.account_id = t.account_id
+                   AND o.review_status <> ''rejected''
+                   AND o.id IS DISTINCT FROM t.content_id
+                 ORDER BY o.id DESC
+                 LIMIT $3
+             ) AS c
+             WHERE t.id = $1
+         ) AS l
+         ORDER BY l.likeness DESC, l.id DESC
+         LIMIT 1', trigrams)
+    USING most_alike.id, left(most_alike.body, most_characters), greatest(most_alike.last, 0), most_characters;
+END;
+$_$;
+
+-- Name: FUNCTION most_alike(id bigint, body text, last integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.most_alike(id bigint, body text, last integer) IS 'Which of the last contents of a task''s account a text is most like, by trigrams (extension pg_trgm), with the likeness from 0 to 1.';
+
 -- Name: next_accounts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.next_accounts(task_id bigint) RETURNS bigint[]
@@ -10264,7 +10311,7 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 
 -- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id);
+CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id, id);
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 
