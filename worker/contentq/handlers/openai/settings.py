@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -359,7 +359,7 @@ def read(file: Path | None) -> OpenAISettings:
     settings = _validate(OpenAISettings, name, text, given)
     problem = _problem(settings, given)
     if problem is not None:
-        _refuse(name, text, *problem)
+        raise _refusal(name, text, *problem)
     if settings.prices_file is None:
         return settings
     return settings.model_copy(
@@ -397,13 +397,13 @@ def _validate(table: type[_AnyTable], name: str, text: str, given: Mapping[str, 
     else:
         return found
     # Not as the cause: the values that pydantic shows may be secrets.
-    _refuse(name, text, keys, why)
+    raise _refusal(name, text, keys, why)
 
 
-def _refuse(name: str, text: str, keys: list[str], why: str) -> NoReturn:
+def _refusal(name: str, text: str, keys: list[str], why: str) -> HandlerUnusable:
     line = line_of(text, keys)
     where = "" if line is None else f", line {line}"
-    raise HandlerUnusable(f"{name}{where}: {_path(keys)}: {why}")
+    return HandlerUnusable(f"{name}{where}: {_path(keys)}: {why}")
 
 
 def _problem(settings: OpenAISettings, given: Mapping[str, Any]) -> tuple[list[str], str] | None:
