@@ -216,6 +216,7 @@ GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage, contentq.durations TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.gate_events, contentq.gate_counts, contentq.budgets, contentq.budget_events
     TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.provider_batches, contentq.batch_requests TO contentq_definer;
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
@@ -230,7 +231,9 @@ DECLARE
             "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in", "waits_for",
             "anything_waits", "earlier_content", "enter_gate", "leave_gate",
             "complete", "store", "fail", "revise", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
-            "close_gate", "maintain"
+            "close_gate", "maintain",
+            "ask_batch", "batch_answer", "open_batch", "next_batch", "hold_batch", "batch_lines", "note_batch", "answer_batch",
+            "close_batch", "sweep_batches"
         ],
         "contentq_operator": [
             "cancel", "requeue", "open_gate", "close_gate", "set_gate", "set_budget", "unset_budget", "sweep_timeouts",
