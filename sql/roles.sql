@@ -245,7 +245,8 @@ DECLARE
             "is_ready", "is_of", "held_accounts", "account_room", "account_fits", "open_categories", "budget_key",
             "has_budgets", "budgets_of", "budget_room", "budget_refusals", "budget_holds", "budget_spent", "budget_start",
             "budget_end", "used_up_budgets", "over_budget", "explain_budgets", "median_duration", "ready_accounts",
-            "fair_accounts", "fair_quotas", "aged_tasks", "worker_wait", "waits_for", "failing_wait", "gates_state",
+            "fair_accounts", "fair_quotas", "aged_tasks", "worker_wait", "workers_wait",
+            "own_wait", "waits_for", "failing_wait", "gates_state",
             "at_the_door", "gate_wait", "gate_state", "gate_pace",
             "gate_cycle", "gate_running", "gate_totals", "gate_closure_text", "judge_gate", "judge_unanswered",
             "judge_refusals", "judge_trial", "end_trial", "gate_used_up", "gate_outage", "gate_refused", "backoff"
