@@ -9701,6 +9701,8 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
     attempt_errors,
     progress,
     progress_note,
+    gate,
+    gate_entered_at,
     handler_state,
     revision_count,
     revision_note

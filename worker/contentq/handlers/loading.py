@@ -46,6 +46,9 @@ class Handler:
     gate: str | None = None
     """The gate of the provider that it calls, for a worker that was given none."""
 
+    gates: tuple[str, ...] = ()
+    """In place of gate: those of several providers, of which each of its tasks enters one (context.enter_gate)."""
+
     introduce: Callable[[], None] = _nothing_to_say
     """Logs what is worth knowing of it before it is called; for commands, once the log is set up."""
 
@@ -116,12 +119,9 @@ def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
         ) from None
     made = factory(**given)
     introduce = getattr(made, "introduce", _nothing_to_say)
-    return replace(
-        wrap(made, name),
-        gate=getattr(made, "gate", None),
-        introduce=introduce,
-        beside=getattr(made, "work_beside", None),
-    )
+    gate, gates = getattr(made, "gate", None), getattr(made, "gates", ())
+    beside = getattr(made, "work_beside", None)
+    return replace(wrap(made, name), gate=gate, gates=gates, introduce=introduce, beside=beside)
 
 
 def find(name: str, kind: str = "handler") -> Any:

@@ -40,7 +40,8 @@ class BuiltIn:
     """A handler that ships.
 
     factory: module:callable that makes it from its settings. What it makes may have a gate, the key of that of the
-    provider that it calls, and introduce(), which logs what is worth knowing before it is called.
+    provider that it calls, or gates, those of several of which each task enters one; and introduce(), which logs
+    what is worth knowing before it is called.
     extra: the extra of contentq that installs what it imports; packages: what that is.
     """
 

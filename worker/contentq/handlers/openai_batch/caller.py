@@ -11,7 +11,7 @@ import openai
 from contentq.errors import RateLimited, TemporaryError
 from contentq.handlers.openai.accepting import flaws_in, remembering
 from contentq.handlers.openai.calling import Answer, Caller
-from contentq.handlers.openai.client import Endpoint, http_library, make_client
+from contentq.handlers.openai.client import http_library, make_client
 from contentq.handlers.openai.parameters import body_of_call
 from contentq.handlers.openai.prompt import Message
 from contentq.handlers.openai.reading import ErrorInAnswer, Reader
@@ -79,16 +79,11 @@ class BatchCaller(Caller):
         return openai.APIStatusError("", response=response, body=said)
 
 
-def at_batch_price(settings: OpenAISettings) -> OpenAISettings:
-    """The settings with the prices that a batch has."""
+def at_batch_price(settings: OpenAISettings, model: str) -> OpenAISettings:
+    """The settings for this model, with the prices that a batch has."""
     factor = settings.batch.price_factor
     prices = {
-        model: Price(input=price.input * factor, output=price.output * factor)
-        for model, price in settings.prices.items()
+        name: Price(input=price.input * factor, output=price.output * factor)
+        for name, price in settings.prices.items()
     }
-    return settings.model_copy(update={"prices": prices})
-
-
-def endpoint_of(caller: Caller) -> Endpoint:
-    """The API that a caller asks."""
-    return caller._at
+    return settings.model_copy(update={"prices": prices, "model": model})
