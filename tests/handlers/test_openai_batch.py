@@ -69,7 +69,7 @@ def start(dsn: str, tmp_path: Path) -> Iterator[StartBatches]:
     def begin(settings: str = SETTINGS, **options: Any) -> RunningWorker:
         file.write_text(settings)
         handler = load("openai-batch", settings=file)
-        started.append(RunningWorker(dsn, handler, **{"gate": handler.gate, "grace": 0.5, **options}))
+        started.append(RunningWorker(dsn, handler, **{"gates": handler.gates, "grace": 0.5, **options}))
         return started[-1]
 
     yield begin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,9 @@ class HandlersByCategory:
         found = dict.fromkeys(key for each in handlers for key in (each.gates or (each.gate,)) if key is not None)
         return tuple(found) if len(found) > 1 or any(each.gates for each in handlers) else ()
 
-    def each(self) -> Iterable[Handler]:
+    def each(self) -> Iterator[Handler]:
         """All of them."""
-        return filter(None, (self.default, *self.by_category.values()))
+        yield from filter(None, (self.default, *self.by_category.values()))
 
     def introduce(self) -> None:
         """Has each log what is worth knowing of it."""

@@ -119,13 +119,9 @@ def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
         ) from None
     made = factory(**given)
     introduce = getattr(made, "introduce", _nothing_to_say)
-    return replace(
-        wrap(made, name),
-        gate=getattr(made, "gate", None),
-        gates=getattr(made, "gates", ()),
-        introduce=introduce,
-        beside=getattr(made, "work_beside", None),
-    )
+    gate, gates = getattr(made, "gate", None), getattr(made, "gates", ())
+    beside = getattr(made, "work_beside", None)
+    return replace(wrap(made, name), gate=gate, gates=gates, introduce=introduce, beside=beside)
 
 
 def find(name: str, kind: str = "handler") -> Any:

@@ -74,9 +74,9 @@ class Models:
         return tuple(dict.fromkeys(model.gate for model in self._all()))
 
     @property
-    def first(self) -> Model:
-        """The first for a task that has none of its own."""
-        return self._lists[0][0]
+    def first(self) -> list[Model]:
+        """The model that is asked first, of each kind of task that there is."""
+        return [models[0] for models in self._lists]
 
     @property
     def has_choice(self) -> bool:

@@ -52,9 +52,9 @@ class OpenAIHandler:
         began = time.monotonic()
         written = await self._models.ask(messages, task, context)
         seconds = round(time.monotonic() - began, 3)
-        return await self._content(written.answer, task, **written.result, seconds=seconds)
+        return await self._content(written.answer, task, {**written.result, "seconds": seconds})
 
-    async def _content(self, answer: Answer, task: Task, **more: Any) -> GeneratedContent:
+    async def _content(self, answer: Answer, task: Task, more: dict[str, Any]) -> GeneratedContent:
         """The content that an answer is; more: further members of the result."""
         if len(answer.body) > LARGE:
             title = await asyncio.to_thread(title_of, answer.body, task.topic)

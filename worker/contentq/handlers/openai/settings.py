@@ -492,6 +492,7 @@ def _table_at(path: list[str]) -> type[_Table]:
         "batch": BatchSettings,
         "deployments": Price if path[-1] == "price" and len(path) > 2 else DeploymentSettings,
         "accounts": AccountSettings,
+        "batch": BatchSettings,
     }
     return tables.get(path[0], ModelSettings)
 

@@ -79,11 +79,11 @@ class BatchCaller(Caller):
         return openai.APIStatusError("", response=response, body=said)
 
 
-def at_batch_price(settings: OpenAISettings) -> OpenAISettings:
-    """The settings with the prices that a batch has."""
+def at_batch_price(settings: OpenAISettings, model: str) -> OpenAISettings:
+    """The settings for this model, with the prices that a batch has."""
     factor = settings.batch.price_factor
     prices = {
-        model: Price(input=price.input * factor, output=price.output * factor)
-        for model, price in settings.prices.items()
+        name: Price(input=price.input * factor, output=price.output * factor)
+        for name, price in settings.prices.items()
     }
-    return settings.model_copy(update={"prices": prices})
+    return settings.model_copy(update={"prices": prices, "model": model})

@@ -6,6 +6,7 @@ has come, the next attempt makes content of it. Described in docs/batches.md. It
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -15,6 +16,8 @@ from typing import Any
 from contentq.content import GeneratedContent
 from contentq.engine.handler_calls import HandlerCalls
 from contentq.errors import HandlerError, Snooze
+from contentq.handlers.openai.choosing import Model
+from contentq.handlers.openai.client import Endpoint
 from contentq.handlers.openai.handler import OpenAIHandler
 from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai_batch.caller import BatchCaller, at_batch_price
@@ -35,16 +38,21 @@ LOOK_AGAIN = 3600.0
 
 
 class OpenAIBatchHandler(OpenAIHandler):
-    """Asks a model for articles, in batches. Raises HandlerUnusable as the handler `openai` does."""
+    """Asks models for articles, in batches. Raises HandlerUnusable as the handler `openai` does."""
 
     def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
         super().__init__(templates, settings)
-        self._settings = self._models.settings
-        self._batch = self._settings.batch
-        self._at = self._models.first.at
-        self._batches = BatchCaller(self._at, self._models.first.settings)
+        self._batch = self._models.settings.batch
+        self._callers: dict[Endpoint, BatchCaller] = {}
+        for model in self._models.first:
+            self._callers.setdefault(model.at, BatchCaller(model.at, model.settings))
         self._calls: HandlerCalls | None = None
-        self._tending: Tending | None = None
+        self._tending: dict[Endpoint, Tending] = {}
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The gates that direct calls enter; what goes with a batch passes none."""
+        return self._models.gates
 
     def introduce(self) -> None:
         """Logs what the handler `openai` logs, and which tasks go with batches."""
@@ -60,10 +68,14 @@ class OpenAIBatchHandler(OpenAIHandler):
     async def work_beside(self, calls: HandlerCalls) -> None:
         """Tends batches, also those of workers that have died, for as long as the worker runs."""
         self._calls = calls
-        self._tending = Tending(calls, self._batches, self._settings)
+        self._tending = {at: Tending(calls, caller, self._prices(at)) for at, caller in self._callers.items()}
+        work = [asyncio.ensure_future(tending.run()) for tending in self._tending.values()]
         try:
-            await self._tending.run()
+            await asyncio.gather(*work)
         finally:
+            for each in work:
+                each.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
             await self.close()
 
     async def __call__(self, task: Task, context: Any) -> GeneratedContent:
@@ -77,41 +89,53 @@ class OpenAIBatchHandler(OpenAIHandler):
             asked = await self._calls(batches.answer, task.id, task.attempt)
             if asked is not None:
                 return await self._take(asked, task, context)
-        settings = self._settings_of(task)
-        if settings is None or task.priority > self._batch.max_priority or not self._has_time(context):
+        if task.priority > self._batch.max_priority or not self._has_time(context):
             return await super().__call__(task, context)
-        await self._ask(self._calls, task, settings, context)
+        await self._ask(self._calls, task, context)
         raise Snooze(delay=self._longest())
 
     async def close(self) -> None:
         """Closes the connections that wait for another call."""
-        await self._batches.close()
+        for caller in self._callers.values():
+            await caller.close()
         await super().close()
 
-    def _settings_of(self, task: Task) -> OpenAISettings | None:
-        """Those of the first of the task's models that the provider of the batches has; None without one."""
-        return next((model.settings for model in self._models.of(task) if model.at == self._at), None)
-
-    async def _ask(self, calls: HandlerCalls, task: Task, settings: OpenAISettings, context: Any) -> None:
-        messages = await self._prompt.messages(task, context)
-        body = self._batches.request(messages, settings)
-        await calls(batches.ask, task.id, task.attempt, self._batches.base_url, settings.model, body)
-        if self._tending is not None:
-            self._tending.add_asked()
+    async def _ask(self, calls: HandlerCalls, task: Task, context: Any) -> None:
+        model, caller = self._first(task)
+        body = caller.request(await self._prompt.messages(task, context), model.settings)
+        await calls(batches.ask, task.id, task.attempt, caller.base_url, model.settings.model, body)
+        if model.at in self._tending:
+            self._tending[model.at].add_asked()
 
     async def _take(self, asked: Asked, task: Task, context: Any) -> GeneratedContent:
         """The content of an answer. What is wrong with it has the next attempt ask again."""
         if asked.status_code is None or asked.answer is None:
             raise Snooze(delay=self._longest())
-        settings = at_batch_price(self._settings_of(task) or self._models.first.settings)
-        settings = settings.model_copy(update={"model": asked.model})
+        model, caller = self._first(task)
+        more = {"batch": context.state.get("batch")}
+        if model.chosen.deployment is not None:
+            more["deployment"] = model.chosen.deployment
+        settings = at_batch_price(model.settings, asked.model)
         try:
             messages, reply = json.loads(asked.body)["messages"], json.loads(asked.answer)
-            answer = self._batches.judge(asked.status_code, reply, messages, settings, context)
-            return await self._content(answer, task, batch=context.state.get("batch"))
+            answer = caller.judge(asked.status_code, reply, messages, settings, context)
+            return await self._content(answer, task, more)
         except HandlerError as error:
             error.state = {}
             raise
+
+    def _first(self, task: Task) -> tuple[Model, BatchCaller]:
+        """The model that a task's batch asks: the first of its models; the others are for direct calls."""
+        model = self._models.of(task)[0]
+        return model, self._callers[model.at]
+
+    def _prices(self, at: Endpoint) -> OpenAISettings:
+        """The settings, with the prices of all models that are asked there."""
+        prices = dict(self._models.settings.prices)
+        for model in self._models.first:
+            if model.at == at:
+                prices.update(model.settings.prices)
+        return self._models.settings.model_copy(update={"prices": prices})
 
     def _has_time(self, context: Any) -> bool:
         left = context.seconds_left()

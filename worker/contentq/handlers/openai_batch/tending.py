@@ -304,7 +304,7 @@ class Tending:
         return said, 0.0
 
     async def _store(self, batch: Batch, replies: list[Reply]) -> None:
-        settings = at_batch_price(self._settings).model_copy(update={"model": batch.model})
+        settings = at_batch_price(self._settings, batch.model)
         answers = []
         for reply in replies:
             usage = None
