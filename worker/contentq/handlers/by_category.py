@@ -47,6 +47,12 @@ class HandlersByCategory:
             )
         return next(iter(gates), None)
 
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Extensions of PostgreSQL that the database must have."""
+        handlers = filter(None, (self.default, *self.by_category.values()))
+        return tuple(dict.fromkeys(each for handler in handlers for each in handler.extensions))
+
     def introduce(self) -> None:
         """Has each log what is worth knowing of it."""
         for handler in filter(None, (self.default, *self.by_category.values())):

@@ -49,6 +49,9 @@ class Handler:
     categories: tuple[str, ...] | None = None
     """The categories of tasks that it is for; None for all."""
 
+    extensions: tuple[str, ...] = ()
+    """Extensions of PostgreSQL that the database must have."""
+
     def of(self, _category: str | None) -> Handler:
         """Itself: it is the handler of every category."""
         return self
@@ -106,7 +109,8 @@ def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
         ) from None
     made = factory(**given)
     introduce = getattr(made, "introduce", _nothing_to_say)
-    return replace(wrap(made, name), gate=getattr(made, "gate", None), introduce=introduce)
+    extensions = getattr(made, "extensions", ())
+    return replace(wrap(made, name), gate=getattr(made, "gate", None), introduce=introduce, extensions=extensions)
 
 
 def find(name: str, kind: str = "handler") -> Any:

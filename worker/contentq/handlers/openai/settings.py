@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from contentq.errors import HandlerUnusable
+from contentq.errors import MAX_REVISIONS, HandlerUnusable
 from contentq.handlers.categories import slug
+from contentq.handlers.openai.checks import ChecksSettings, OnFailedChecks, Revisions
 
 _NO_ADDRESS = "must be an address such as https://api.openai.com/v1"
 
@@ -108,6 +109,10 @@ class ModelSettings(_Table):
     leave_out: list[_Optional] | None = None
     rename: Annotated[dict[_Renamed, _Parameter], AfterValidator(_once)] | None = None
     system_role: _Role | None = None
+    max_revisions: Revisions | None = None
+    on_failed_checks: OnFailedChecks | None = None
+    checks: ChecksSettings | None = None
+    """Each of its keys takes the place of that of all."""
 
 
 class OpenAISettings(_Table):
@@ -146,6 +151,15 @@ class OpenAISettings(_Table):
     chunk_timeout: _Seconds = 180.0
     """Seconds of silence: without text or thoughts, whatever else comes."""
 
+    max_revisions: Revisions = MAX_REVISIONS
+    """How often a draft goes back when its checks fail."""
+
+    on_failed_checks: OnFailedChecks = "fail"
+    """What becomes of the last draft: the task fails with it, or it waits for a review."""
+
+    checks: ChecksSettings = ChecksSettings()
+    """What a draft must be."""
+
     prices: dict[str, Price] = {}
     """By model."""
 
@@ -155,7 +169,9 @@ class OpenAISettings(_Table):
     def of_category(self, category: str | None) -> OpenAISettings:
         """The settings for a task of this category."""
         own = self.categories.get(slug(category))
-        return self if own is None else self.model_copy(update=own.model_dump(exclude_none=True))
+        return (
+            self if own is None else self.model_copy(update=own.model_dump(exclude_none=True, exclude={"checks"}))
+        )
 
     def unpriced(self) -> list[str]:
         """The models, each once, that have no price."""
@@ -205,6 +221,7 @@ def _explain(error: ErrorDetails) -> str:
         "model_type": "a table",
         "dict_type": "a table",
         "list_type": "a list",
+        "bool_type": "true or false",
     }
     if kind in wrong_type:
         return f"must be {wrong_type[kind]}, not {_kind_of(value, wrong_type[kind])}"
@@ -235,10 +252,12 @@ def _explain_unknown(path: tuple[int | str, ...], value: object) -> str:
     return f"there is no such setting; {hint}: {', '.join(known)}"
 
 
-def _table_at(path: list[str]) -> type[_Table]:
+def _table_at(path: list[str]) -> type[BaseModel]:
     """The model of the table at this path."""
     if not path:
         return OpenAISettings
+    if path[-1] == "checks":
+        return ChecksSettings
     return Price if path[0] == "prices" else ModelSettings
 
 
