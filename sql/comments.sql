@@ -10,7 +10,8 @@ COMMENT ON COLUMN public.accounts.external_id IS
 COMMENT ON COLUMN public.accounts.paused_until IS
     'No task of the account is claimed before this time; infinity: until it is set to NULL.';
 COMMENT ON COLUMN public.accounts.monthly_budget IS
-    'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+    'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other '
+    'budgets are in contentq.budgets.';
 COMMENT ON COLUMN public.accounts.share IS
     'Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one with 1.';
 COMMENT ON COLUMN public.accounts.max_running IS
@@ -136,6 +137,50 @@ COMMENT ON COLUMN contentq.claimers.memory IS
     'What its next claims need not find out again: places in the ready index, accounts over budget, and whose turn it is in '
     'fair order, by priority. Without it, claims only read more, and turns begin anew.';
 
+COMMENT ON TABLE contentq.provider_batches IS
+    'Batches of requests at a provider, and those that are about to be sent; the view batch_status shows them. Rows are deleted '
+    'after settings.retention, or 30 days when that is NULL.';
+COMMENT ON COLUMN contentq.provider_batches.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.provider_batches.key IS
+    'Stands in the metadata of the batch at the provider, by which it is found again after a crash.';
+COMMENT ON COLUMN contentq.provider_batches.provider IS 'The address of its API.';
+COMMENT ON COLUMN contentq.provider_batches.model IS 'The model that is asked.';
+COMMENT ON COLUMN contentq.provider_batches.status IS
+    'opening until it is known to be at the provider, then what that says; withdrawn when it never was there.';
+COMMENT ON COLUMN contentq.provider_batches.requests IS 'How many requests it was made of.';
+COMMENT ON COLUMN contentq.provider_batches.completed IS 'How many of them are done, as the provider says.';
+COMMENT ON COLUMN contentq.provider_batches.failed IS 'How many of them have failed, as the provider says.';
+COMMENT ON COLUMN contentq.provider_batches.provider_id IS 'Its id at the provider; NULL while it is not known to be there.';
+COMMENT ON COLUMN contentq.provider_batches.input_file IS 'The id of the file of requests at the provider.';
+COMMENT ON COLUMN contentq.provider_batches.opened_at IS 'When its requests were chosen.';
+COMMENT ON COLUMN contentq.provider_batches.sent_at IS 'When it was known to be at the provider.';
+COMMENT ON COLUMN contentq.provider_batches.expires_at IS 'When the provider gives up what is not done by then.';
+COMMENT ON COLUMN contentq.provider_batches.ended_at IS 'When all of its answers were stored.';
+COMMENT ON COLUMN contentq.provider_batches.error IS 'What has gone wrong with it; NULL when the last look went well.';
+COMMENT ON COLUMN contentq.provider_batches.failures IS 'How many looks in a row have gone wrong.';
+COMMENT ON COLUMN contentq.provider_batches.due_at IS 'When it is to be looked at next.';
+COMMENT ON COLUMN contentq.provider_batches.tended_by IS 'The worker that has its lease; NULL for none.';
+COMMENT ON COLUMN contentq.provider_batches.tended_until IS 'When the lease ends, unless it is kept.';
+COMMENT ON COLUMN contentq.provider_batches.tending IS 'Fencing token: +1 each time that the lease changes hands.';
+
+COMMENT ON TABLE contentq.batch_requests IS
+    'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
+COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
+COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
+COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
+COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
+COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
+COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
+COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
+COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
+COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
+COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+
 COMMENT ON TABLE contentq.dead_workers IS
     'The workers that were found dead, and the tasks that were taken from them; rows are deleted after '
     'settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
@@ -164,6 +209,8 @@ COMMENT ON COLUMN contentq.settings.retention IS
     'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS
     'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+COMMENT ON COLUMN contentq.settings.max_workers_per_login IS
+    'Workers that one login may have registered at a time; register_worker() refuses more.';
 COMMENT ON COLUMN contentq.settings.claim_order IS
     'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
 COMMENT ON COLUMN contentq.settings.aging IS
@@ -171,6 +218,8 @@ COMMENT ON COLUMN contentq.settings.aging IS
 COMMENT ON COLUMN contentq.settings.deadlines IS
     'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time '
     'are ended.';
+COMMENT ON COLUMN contentq.settings.budget_warning IS
+    'Part of a budget from which on it is near its end, of which channel contentq_budgets is notified; NULL: never.';
 
 COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
 COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
@@ -178,6 +227,8 @@ COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() th
 COMMENT ON COLUMN contentq.maintenance.watched_since IS
     'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS
+    'When budgets are looked at again: so seldom that it takes a fiftieth of the time at most.';
 
 COMMENT ON TABLE contentq.account_roles IS
     'Who sees which accounts: with row level security on, a role and its members see and insert what is of these accounts.';
@@ -257,8 +308,8 @@ COMMENT ON COLUMN contentq.gate_events.calls IS 'How many tasks the gate''s work
 COMMENT ON COLUMN contentq.gate_events.answered IS 'How many of their attempts had been answered by then.';
 
 COMMENT ON TABLE contentq.cap_locks IS
-    'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id '
-    'modulo 64. What is locked is left out of a claim, never waited for.';
+    'Under which claims count what runs of an account with max_running, and what budgets have left, so that no two count at '
+    'once: by the account''s id modulo 64, or a digest of the category. What is locked is left out of a claim, never waited for.';
 COMMENT ON COLUMN contentq.cap_locks.place IS 'From 0 to 63.';
 
 COMMENT ON TABLE contentq.durations IS
@@ -268,13 +319,39 @@ COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the las
 COMMENT ON COLUMN contentq.durations.measured_at IS 'When it was measured.';
 
 COMMENT ON TABLE contentq.usage IS
-    'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so '
+    'What attempts have cost, by account, day, model and category: as many rows of each as were reported at once, to be summed, so '
     'that no report waits for another. It outlives the tasks.';
 COMMENT ON COLUMN contentq.usage.id IS 'Identifier of the row.';
 COMMENT ON COLUMN contentq.usage.account_id IS 'The account of the tasks.';
 COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.';
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
-COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
+COMMENT ON COLUMN contentq.usage.category IS
+    'The category of the tasks, up to 200 characters; empty for tasks that have none.';
+COMMENT ON COLUMN contentq.usage.attempts IS
+    'Attempts that have cost something, failed ones included, and completed ones that a budget counts.';
 COMMENT ON COLUMN contentq.usage.prompt_tokens IS 'Tokens that went in.';
 COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
 COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
+COMMENT ON COLUMN contentq.usage.largest_cost IS
+    'The most that one of these attempts has cost: where costs vary, that much is reserved for a task that runs.';
+
+COMMENT ON TABLE contentq.budgets IS
+    'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an '
+    'account for a month, whatever the category, is accounts.monthly_budget.';
+COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
+COMMENT ON COLUMN contentq.budgets.category IS 'The category whose tasks count; NULL: all tasks.';
+COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnight UTC.';
+COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
+
+COMMENT ON TABLE contentq.budget_events IS
+    'When budgets were noticed to be near their end and used up, so that channel contentq_budgets is notified once: a row for '
+    'each budget, of its last day or month in which that was so.';
+COMMENT ON COLUMN contentq.budget_events.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.budget_events.account_id IS 'The account of the budget; NULL: all.';
+COMMENT ON COLUMN contentq.budget_events.category IS 'The category of the budget; NULL: all.';
+COMMENT ON COLUMN contentq.budget_events.period IS 'day or month.';
+COMMENT ON COLUMN contentq.budget_events.began_on IS 'The first day of that day or month.';
+COMMENT ON COLUMN contentq.budget_events.amount IS 'What the budget was then: one that is changed is watched anew.';
+COMMENT ON COLUMN contentq.budget_events.near_at IS 'When settings.budget_warning was noticed to be passed.';
+COMMENT ON COLUMN contentq.budget_events.used_up_at IS 'When it was noticed to be used up; NULL: not yet.';

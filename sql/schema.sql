@@ -51,7 +51,7 @@ COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is cla
 
 -- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.monthly_budget IS 'Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.';
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other budgets are in contentq.budgets.';
 
 -- Name: COLUMN accounts.share; Type: COMMENT; Schema: public; Owner: -
 
@@ -60,6 +60,59 @@ COMMENT ON COLUMN public.accounts.share IS 'Weight in fair order (settings.claim
 -- Name: COLUMN accounts.max_running; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON COLUMN public.accounts.max_running IS 'Most tasks of the account that run at once, in any order of claims; NULL: no limit.';
+
+-- Name: account_fits(public.accounts, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.account_fits(account public.accounts, categories text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    fitting text[] := account_fits.categories;
+    is_limited boolean := (account).max_running IS NOT NULL;
+    fits boolean[];
+    each record;
+BEGIN
+    IF is_limited THEN
+        fitting := fitting[:contentq.account_room(account)];
+    END IF;
+    FOR each IN
+        SELECT 'month' AS period, NULL AS category, (account).monthly_budget AS amount
+        WHERE (account).monthly_budget IS NOT NULL
+        UNION ALL
+        SELECT b.period, b.category, b.amount
+        FROM contentq.budgets AS b
+        WHERE b.account_id = (account).id
+    LOOP
+        is_limited := true;
+        SELECT r.fits
+        INTO fits
+        FROM contentq.budget_room(
+            (account).id, each.category, each.period, each.amount, '{}',
+            ARRAY(SELECT u.category
+                  FROM unnest(fitting) WITH ORDINALITY AS u (category, place)
+                  WHERE coalesce(u.category = each.category, true)
+                  ORDER BY u.place)) AS r;
+        fitting := ARRAY(
+            SELECT u.category
+            FROM (
+                SELECT w.category, w.place, coalesce(w.category = each.category, true) AS counts,
+                       count(*) FILTER (WHERE coalesce(w.category = each.category, true)) OVER (ORDER BY w.place) AS number
+                FROM unnest(fitting) WITH ORDINALITY AS w (category, place)
+            ) AS u
+            WHERE NOT u.counts
+               OR fits[u.number]
+            ORDER BY u.place
+        );
+    END LOOP;
+    RETURN CASE WHEN is_limited THEN cardinality(fitting) END;
+END;
+$$;
+
+-- Name: FUNCTION account_fits(account public.accounts, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.account_fits(account public.accounts, categories text[]) IS 'Internal: how many of some tasks of an account may start by its max_running and its budgets; NULL: any number.';
 
 -- Name: account_room(public.accounts, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -74,8 +127,6 @@ CREATE FUNCTION contentq.account_room(account public.accounts, starting integer 
 BEGIN
     RETURN (
         SELECT CASE
-            WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
-            THEN 0
             WHEN account.max_running IS NOT NULL
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
@@ -90,7 +141,7 @@ $$;
 
 -- Name: FUNCTION account_room(account public.accounts, starting integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running and its monthly_budget; NULL: any number.';
+COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running; NULL: any number.';
 
 -- Name: add_error(jsonb, integer, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -146,41 +197,53 @@ CREATE FUNCTION contentq.add_usage(ids bigint[], usages text[]) RETURNS numeric
 DECLARE
     now_ constant timestamptz := clock_timestamp();
     today constant date := (now_ AT TIME ZONE 'UTC')::date;
+    is_counted constant boolean := contentq.has_budgets();
     all_accounts bigint[];
     all_models text[];
+    all_categories text[];
     all_attempts bigint[];
     all_prompt_tokens bigint[];
     all_completion_tokens bigint[];
     all_costs numeric[];
+    all_largest numeric[];
     -- The rows of usage that these are added to; NULL for a new one.
     all_rows bigint[];
 BEGIN
-    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
-           array_agg(c.completion_tokens), array_agg(c.cost)
-    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
+    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
+           array_agg(c.prompt_tokens), array_agg(c.completion_tokens), array_agg(c.cost), array_agg(c.largest)
+    INTO all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs,
+         all_largest
     FROM (
         SELECT s.account_id,
                s.model,
+               s.category,
                count(*) AS attempts,
                sum(s.prompt_tokens) AS prompt_tokens,
                sum(s.completion_tokens) AS completion_tokens,
-               sum(s.cost) AS cost
+               sum(s.cost) AS cost,
+               max(s.cost) AS largest
         FROM (
             SELECT t.account_id + 0 AS account_id,
+                   left(coalesce(t.category, ''), 200) AS category,
+                   is_counted AND t.status = 'completed' AND EXISTS (
+                       SELECT FROM contentq.budgets_of(t.account_id, left(coalesce(t.category, ''), 200))
+                   ) AS is_counted,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
                    trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
                    contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
-                SELECT n.id, n.usage::jsonb AS usage
+                SELECT n.id, coalesce(n.usage::jsonb, '{}') AS usage
                 FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
                 WHERE n.usage IS NOT NULL
+                   OR is_counted
             ) AS r
             JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
+               OR is_counted
         ) AS s
-        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
-        GROUP BY s.account_id, s.model
+        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0 OR s.is_counted
+        GROUP BY s.account_id, s.model, s.category
     ) AS c;
     IF all_accounts IS NULL THEN
         RETURN 0;
@@ -195,25 +258,28 @@ BEGIN
             WHERE u.account_id = c.account_id
               AND u.day = today
               AND u.model = c.model
+              AND u.category = c.category
             LIMIT 1
             FOR NO KEY UPDATE SKIP LOCKED
         ) AS id
-        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
+        FROM unnest(all_accounts, all_models, all_categories) WITH ORDINALITY AS c (account_id, model, category, place)
     ) AS f;
 
     UPDATE contentq.usage AS u
     SET attempts = u.attempts + c.attempts,
         prompt_tokens = u.prompt_tokens + c.prompt_tokens,
         completion_tokens = u.completion_tokens + c.completion_tokens,
-        cost = u.cost + c.cost
-    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
+        cost = u.cost + c.cost,
+        largest_cost = greatest(u.largest_cost, c.largest)
+    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs, all_largest)
+        AS c (id, attempts, prompt_tokens, completion_tokens, cost, largest)
     WHERE u.id = c.id;
 
-    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
-    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
-    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
+    INSERT INTO contentq.usage (account_id, day, model, category, attempts, prompt_tokens, completion_tokens, cost, largest_cost)
+    SELECT c.account_id, today, c.model, c.category, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost, c.largest
+    FROM unnest(all_rows, all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens,
+                all_costs, all_largest)
+        AS c (id, account_id, model, category, attempts, prompt_tokens, completion_tokens, cost, largest)
     WHERE c.id IS NULL;
     RETURN (SELECT sum(n.tokens) FROM unnest(all_prompt_tokens || all_completion_tokens) AS n (tokens));
 END;
@@ -225,7 +291,7 @@ COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal
 
 -- Name: admit(bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) RETURNS record
+CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -234,81 +300,158 @@ CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted big
     AS $$
 #variable_conflict use_column
 DECLARE
+    accounts bigint[];
+    categories text[];
+    starting_accounts bigint[];
+    starting_categories text[];
+    is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
+    places bigint[];
     room integer;
+    budget record;
+    refused text[];
 BEGIN
-    admitted := admit.ids;
     held := '{}';
     over_budget := '{}';
+    held_categories := '{}';
+    held_keys := '{}';
+    all_held := false;
     contended := false;
+    -- LIMIT: each is looked up; a join could be turned round.
+    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place)
+    INTO accounts, categories
+    FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
+    CROSS JOIN LATERAL (
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = u.id
+        LIMIT 1
+    ) AS o;
+    SELECT coalesce(array_agg(o.account_id), '{}'), coalesce(array_agg(o.category), '{}')
+    INTO starting_accounts, starting_categories
+    FROM unnest(admit.starting) AS u (id)
+    CROSS JOIN LATERAL (
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = u.id
+        LIMIT 1
+    ) AS o;
+
     FOR each IN
-        SELECT a.account, c.chosen
-        FROM (
-            SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
-            FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
-            -- LIMIT: each is looked up; a join could be turned round.
-            CROSS JOIN LATERAL (
-                SELECT t.account_id
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = u.id
-                LIMIT 1
-            ) AS o
-            GROUP BY o.account_id
-        ) AS c
-        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = c.account_id LIMIT 1) AS a
+        WITH mine AS MATERIALIZED (
+            SELECT u.account_id, array_agg(u.place ORDER BY u.place) AS places
+            FROM unnest(accounts) WITH ORDINALITY AS u (account_id, place)
+            GROUP BY u.account_id
+        )
+        SELECT (a.account).id::bigint AS account_id, NULL AS category, 'month' AS period,
+               (a.account).monthly_budget AS amount, a.account, m.places
+        FROM mine AS m
+        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = m.account_id LIMIT 1) AS a
         WHERE (a.account).max_running IS NOT NULL
            OR (a.account).monthly_budget IS NOT NULL
-              AND contentq.spent_this_month((a.account).id) >= (a.account).monthly_budget
-        ORDER BY ((a.account).id % 64)
+        UNION ALL
+        SELECT b.account_id, b.category, b.period, b.amount, NULL, m.places
+        FROM mine AS m
+        CROSS JOIN LATERAL (
+            SELECT g.* FROM contentq.budgets AS g WHERE g.account_id = m.account_id ORDER BY g.account_id LIMIT 1000
+        ) AS b
+        UNION ALL
+        SELECT NULL, b.category, b.period, b.amount, NULL, ARRAY(SELECT generate_series(1, cardinality(admit.ids)))
+        FROM contentq.budgets AS b
+        WHERE b.account_id IS NULL
+          AND (b.category IS NULL OR b.category = ANY (categories))
     LOOP
-        IF (each.account).max_running IS NOT NULL THEN
-            SELECT l.place
-            INTO lock_place
-            FROM contentq.cap_locks AS l
-            WHERE l.place = (each.account).id % 64
-            FOR NO KEY UPDATE SKIP LOCKED;
-            UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
-        END IF;
-        IF (each.account).max_running IS NOT NULL AND lock_place IS NULL THEN
-            room := 0;
+        places := ARRAY(
+            SELECT p.place
+            FROM unnest(each.places) AS p (place)
+            WHERE NOT is_refused[p.place]
+              AND coalesce(categories[p.place] = each.category, true)
+            ORDER BY p.place
+        );
+        CONTINUE WHEN cardinality(places) = 0;
+
+        lock_place := coalesce(each.account_id & 63, hashtext(each.category) & 63, 0);
+        PERFORM FROM contentq.cap_locks AS l WHERE l.place = lock_place FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
             contended := true;
-        ELSE
-            room := contentq.account_room(each.account, (
-                SELECT count(*)::integer
-                FROM unnest(admit.starting) AS u (id)
-                CROSS JOIN LATERAL (
-                    SELECT t.account_id
-                    FROM public.content_generation_tasks AS t
-                    WHERE t.id = u.id
-                    LIMIT 1
-                ) AS o
-                WHERE o.account_id = (each.account).id
-            ));
+            FOR i IN 1..cardinality(places) LOOP
+                is_refused[places[i]] := true;
+            END LOOP;
+            IF each.account_id IS NULL AND each.category IS NULL THEN
+                all_held := true;
+            ELSIF each.account_id IS NULL THEN
+                held_categories := held_categories || each.category;
+            ELSIF each.category IS NULL THEN
+                held := held || each.account_id;
+            ELSE
+                held_keys := held_keys || contentq.budget_key(each.account_id, each.category);
+            END IF;
+            CONTINUE;
         END IF;
-        IF room < cardinality(each.chosen) THEN
-            admitted := ARRAY(
-                SELECT u.id
-                FROM unnest(admitted) WITH ORDINALITY AS u (id, place)
-                WHERE u.id <> ALL (each.chosen[room + 1:])
-                ORDER BY u.place
-            );
-            held := held || (each.account).id::bigint;
-            IF contentq.spent_this_month((each.account).id) >= (each.account).monthly_budget THEN
-                over_budget := over_budget || (each.account).id::bigint;
+        UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
+
+        IF (each.account).max_running IS NOT NULL THEN
+            room := contentq.account_room(
+                each.account, cardinality(array_positions(starting_accounts, each.account_id)));
+            IF room < cardinality(places) THEN
+                FOR i IN room + 1..cardinality(places) LOOP
+                    is_refused[places[i]] := true;
+                END LOOP;
+                places := places[:room];
+                held := held || each.account_id;
+            END IF;
+        END IF;
+
+        IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN
+            SELECT r.*
+            INTO budget
+            FROM contentq.budget_room(
+                each.account_id, each.category, each.period, each.amount,
+                ARRAY(SELECT s.category
+                      FROM unnest(starting_accounts, starting_categories) AS s (account_id, category)
+                      WHERE coalesce(s.account_id = each.account_id, true)
+                        AND coalesce(s.category = each.category, true)),
+                ARRAY(SELECT categories[p.place] FROM unnest(places) WITH ORDINALITY AS p (place, number) ORDER BY p.number)
+            ) AS r;
+            refused := '{}';
+            FOR i IN 1..cardinality(places) LOOP
+                IF NOT budget.fits[i] THEN
+                    is_refused[places[i]] := true;
+                    refused := refused || categories[places[i]];
+                END IF;
+            END LOOP;
+            CONTINUE WHEN cardinality(refused) = 0;
+            IF each.account_id IS NULL AND each.category IS NULL AND budget.is_full THEN
+                all_held := true;
+            ELSIF each.account_id IS NULL THEN
+                held_categories := held_categories || ARRAY(SELECT DISTINCT unnest(refused));
+            ELSIF each.category IS NULL AND budget.is_full THEN
+                held := held || each.account_id;
+                over_budget := over_budget || each.account_id;
+            ELSE
+                held_keys := held_keys
+                    || ARRAY(SELECT DISTINCT contentq.budget_key(each.account_id, r.category) FROM unnest(refused) AS r (category));
             END IF;
         END IF;
     END LOOP;
+
+    admitted := ARRAY(
+        SELECT u.id
+        FROM unnest(admit.ids, is_refused) WITH ORDINALITY AS u (id, is_refused, place)
+        WHERE NOT u.is_refused
+        ORDER BY u.place
+    );
 END;
 $$;
 
--- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps and budgets of their accounts let start.';
+COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps of their accounts and the budgets let start.';
 
--- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer) RETURNS TABLE(id bigint, account_id bigint, submitted_at timestamp with time zone, may_start boolean)
+CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[] DEFAULT '{}'::text[]) RETURNS TABLE(id bigint, account_id bigint, category text, submitted_at timestamp with time zone, may_start boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -321,8 +464,10 @@ CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, c
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT w.id, w.account_id, w.submitted_at,
+    SELECT w.id, w.account_id, w.category::text, w.submitted_at,
            w.account_id <> ALL (aged_tasks.held)
+           AND (cardinality(aged_tasks.held_keys) = 0
+                OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
            AND NOT (aged_tasks.by_deadline
                     AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
@@ -336,6 +481,17 @@ BEGIN
            AND t.priority = p.priority
            AND t.submitted_at < aged_tasks.submitted_before
          ORDER BY t.priority DESC, t.submitted_at, t.id
+         LIMIT aged_tasks.number)
+        UNION ALL
+        (SELECT t.id::bigint, t.account_id::bigint, t.category, t.timeout_at, t.submitted_at, t.attempt
+         FROM public.content_generation_tasks AS t
+         WHERE array_position(aged_tasks.categories, NULL) IS NOT NULL
+           AND t.status = 'pending'
+           AND t.scheduled_at IS NULL
+           AND (10 - t.priority) = 10 - p.priority
+           AND t.category IS NULL
+           AND t.submitted_at < aged_tasks.submitted_before
+         ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
          LIMIT aged_tasks.number)
         UNION ALL
         SELECT s.*
@@ -355,9 +511,47 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
+
+-- Name: answer_batch(bigint, bigint, integer, bigint[], integer[], integer[], text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[] DEFAULT NULL::text[]) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    answered bigint[];
+BEGIN
+    PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
+    WITH new AS (
+        UPDATE contentq.batch_requests AS r
+        SET answered_at = clock_timestamp(),
+            status_code = a.status_code,
+            answer = a.answer,
+            usage = a.usage
+        FROM unnest(answer_batch.ids, answer_batch.attempts, answer_batch.status_codes, answer_batch.answers,
+                    answer_batch.usages) AS a (id, attempt, status_code, answer, usage)
+        WHERE r.id = a.id
+          AND r.attempt = a.attempt
+          AND r.batch_id = answer_batch.batch_id
+          AND r.answered_at IS NULL
+        RETURNING r.id
+    )
+    SELECT array_agg(n.id)
+    INTO answered
+    FROM new AS n;
+    PERFORM contentq.wake_answered(answered);
+    RETURN coalesce(cardinality(answered), 0);
+END;
+$$;
+
+-- Name: FUNCTION answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[]) IS 'Stores answers to requests of a batch whose lease the worker has, and makes their tasks ready; returns how many were new.';
 
 -- Name: anything_waits(text[], interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -365,12 +559,21 @@ CREATE FUNCTION contentq.anything_waits(categories text[], idle_for interval) RE
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+    WITH used_up AS MATERIALIZED (
+        SELECT u.account_id, u.category FROM contentq.used_up_budgets() AS u
+    )
     SELECT EXISTS (
         SELECT
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND (t.scheduled_at IS NULL OR t.attempt > 0)
-          AND t.account_id <> ALL (ARRAY(SELECT b.account_id FROM contentq.blocked_accounts AS b))
+          AND t.account_id <> ALL (ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > clock_timestamp()))
+          AND NOT EXISTS (
+              SELECT
+              FROM used_up AS u
+              WHERE (u.account_id IS NULL OR u.account_id = t.account_id)
+                AND (u.category IS NULL OR u.category = left(t.category, 200))
+          )
           AND (anything_waits.categories IS NULL OR t.category = ANY (anything_waits.categories))
     ) OR EXISTS (
         SELECT
@@ -405,6 +608,43 @@ $$;
 -- Name: FUNCTION are_tasks_coming(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.are_tasks_coming() IS 'Internal: whether transactions are about to commit tasks that no one may have been notified of.';
+
+-- Name: ask_batch(bigint, bigint, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    account bigint;
+BEGIN
+    IF NOT contentq.is_own_worker(ask_batch.worker_id) THEN
+        RETURN false;
+    END IF;
+    UPDATE public.content_generation_tasks AS t
+    SET handler_state = jsonb_build_object('asked_by_attempt', t.attempt),
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = ask_batch.id
+      AND t.attempt = ask_batch.attempt
+      AND contentq.is_held(t.status, t.worker_id, ask_batch.worker_id)
+      AND t.cancel_requested_at IS NULL
+      AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+    RETURNING t.account_id INTO account;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO contentq.batch_requests (id, attempt, account_id, provider, model, body)
+    VALUES (ask_batch.id, ask_batch.attempt, account, ask_batch.provider, ask_batch.model, ask_batch.body)
+    ON CONFLICT DO NOTHING;  -- a call whose answer was lost is made again
+    RETURN true;
+END;
+$$;
+
+-- Name: FUNCTION ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) IS 'Asks a provider something for a task that this worker holds, to go with its next batch; body is the request as JSON. Returns whether it counted. The task is then to be snoozed.';
 
 -- Name: at_the_door(text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -449,6 +689,349 @@ $$;
 
 COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_max.';
 
+-- Name: batch_answer(bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer) RETURNS TABLE(model text, body text, status_code integer, answer text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    asked text;
+BEGIN
+    IF NOT contentq.is_own_worker(batch_answer.worker_id) THEN
+        RETURN;
+    END IF;
+    SELECT t.handler_state->>'asked_by_attempt'
+    INTO asked
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = batch_answer.id
+      AND t.attempt = batch_answer.attempt
+      AND contentq.is_held(t.status, t.worker_id, batch_answer.worker_id);
+    RETURN QUERY
+    UPDATE contentq.batch_requests AS r
+    SET is_taken = r.answered_at IS NOT NULL
+    WHERE r.id = batch_answer.id
+      AND r.attempt::text = asked
+    RETURNING r.model, r.body, r.status_code, r.answer;
+END;
+$$;
+
+-- Name: FUNCTION batch_answer(worker_id bigint, id bigint, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer) IS 'The answer to what an earlier attempt at a task that this worker holds has asked with ask_batch(); NULLs while there is none, no row when nothing was asked.';
+
+-- Name: batch_lines(bigint, bigint, integer, bigint, integer, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint DEFAULT 0, after_attempt integer DEFAULT 0, max_bytes bigint DEFAULT 4000000) RETURNS TABLE(id bigint, attempt integer, body text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    total bigint := 0;
+BEGIN
+    PERFORM contentq.hold_batch(batch_lines.worker_id, batch_lines.batch_id, batch_lines.tending);
+    FOR id, attempt, body IN
+        SELECT r.id, r.attempt, r.body
+        FROM contentq.batch_requests AS r
+        WHERE r.batch_id = batch_lines.batch_id
+          AND (r.id, r.attempt) > (batch_lines.after_id, batch_lines.after_attempt)
+          AND r.answered_at IS NULL
+          AND EXISTS (SELECT
+                      FROM public.content_generation_tasks AS t
+                      WHERE t.id = r.id
+                        AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt))
+        ORDER BY r.id, r.attempt
+    LOOP
+        total := total + octet_length(body);
+        RETURN NEXT;
+        EXIT WHEN total >= batch_lines.max_bytes;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint) IS 'The requests that tasks wait for of a batch whose lease the worker has, after one that it has got already.';
+
+-- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_end(period text) RETURNS timestamp with time zone
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT (contentq.budget_start(budget_end.period)
+            + CASE budget_end.period WHEN 'day' THEN interval '1 day' ELSE interval '1 month' END) AT TIME ZONE 'UTC';
+$$;
+
+-- Name: FUNCTION budget_end(period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_end(period text) IS 'Internal: when the running day or month (UTC) of a budget ends.';
+
+-- Name: budget_holds(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_holds(account_id bigint, category text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM contentq.budgets_of(budget_holds.account_id, budget_holds.category) AS b
+        WHERE contentq.budget_spent(b.of_account_id, b.of_category, b.period) >= b.amount
+    ) THEN
+        RETURN true;
+    END IF;
+    RETURN EXISTS (SELECT FROM contentq.budget_refusals(budget_holds.account_id, budget_holds.category));
+END;
+$$;
+
+-- Name: FUNCTION budget_holds(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_holds(account_id bigint, category text) IS 'Internal: whether a budget lets no further task of an account and a category start now.';
+
+-- Name: budget_key(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_key(account_id bigint, category text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN ((account_id || ':'::text) || "left"(COALESCE(category, ''::text), 200));
+
+-- Name: FUNCTION budget_key(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_key(account_id bigint, category text) IS 'Internal: an account together with a category, as one text.';
+
+-- Name: budget_refusals(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_refusals(account_id bigint, category text) RETURNS TABLE(of_account_id bigint, of_category text, period text, amount numeric, spent numeric, reserved numeric, running integer, expected numeric)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT b.of_account_id, b.of_category, b.period, b.amount, r.spent, r.reserved, r.running, r.expected
+    FROM contentq.budgets_of(budget_refusals.account_id, budget_refusals.category) AS b
+    CROSS JOIN LATERAL contentq.budget_room(
+        b.of_account_id, b.of_category, b.period, b.amount, '{}',
+        CASE WHEN budget_refusals.category IS NOT NULL THEN ARRAY[budget_refusals.category] ELSE '{}' END) AS r
+    WHERE CASE WHEN budget_refusals.category IS NOT NULL THEN NOT r.fits[1] ELSE r.is_full END;
+$$;
+
+-- Name: FUNCTION budget_refusals(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_refusals(account_id bigint, category text) IS 'Internal: the budgets that let no further task of an account and a category start now.';
+
+-- Name: budget_room(bigint, text, text, numeric, text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_room(account_id bigint, category text, period text, amount numeric, starting text[] DEFAULT '{}'::text[], wanted text[] DEFAULT '{}'::text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    today constant date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    recent constant date := today - 6;
+    began_on constant date := contentq.budget_start(budget_room.period);
+    since constant date := least(began_on, recent);
+    all_categories text[];
+    all_running integer[];
+    all_attempts bigint[];
+    all_costs numeric[];
+    highest numeric;
+    lowest numeric;
+    is_known boolean;
+    place integer;
+BEGIN
+    WITH of_tasks AS (
+        SELECT t.category
+        FROM public.content_generation_tasks AS t
+        WHERE budget_room.account_id IS NOT NULL
+          AND t.status COLLATE "C" = 'processing'
+          AND t.account_id = budget_room.account_id
+        UNION ALL
+        SELECT t.category
+        FROM public.content_generation_tasks AS t
+        WHERE budget_room.account_id IS NULL
+          AND t.status COLLATE "C" = 'processing'
+        UNION ALL
+        SELECT s.category
+        FROM unnest(budget_room.starting) AS s (category)
+    ),
+    of_usage AS (
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NOT NULL
+          AND u.account_id = budget_room.account_id
+          AND u.day >= since
+          AND (budget_room.category IS NULL OR u.category = budget_room.category)
+        UNION ALL
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NULL
+          AND budget_room.category IS NOT NULL
+          AND u.category = budget_room.category
+          AND u.day >= since
+        UNION ALL
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NULL
+          AND budget_room.category IS NULL
+          AND u.day >= since
+    ),
+    by_category AS (
+        SELECT e.category, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
+               greatest(sum(e.cost) / nullif(sum(e.attempts), 0), sum(e.cost_today) / nullif(sum(e.attempts_today), 0))
+                   AS average,
+               max(e.largest) AS largest
+        FROM (
+            SELECT left(coalesce(t.category, ''), 200) AS category, count(*) AS running, 0::numeric AS spent,
+                   0::numeric AS attempts, 0::numeric AS cost, 0::numeric AS attempts_today, 0::numeric AS cost_today,
+                   NULL::numeric AS largest
+            FROM of_tasks AS t
+            WHERE budget_room.category IS NULL
+               OR left(coalesce(t.category, ''), 200) = budget_room.category
+            GROUP BY left(coalesce(t.category, ''), 200)
+            UNION ALL
+            SELECT u.category, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
+                   sum(u.attempts) FILTER (WHERE u.day >= recent), sum(u.cost) FILTER (WHERE u.day >= recent),
+                   sum(u.attempts) FILTER (WHERE u.day = today), sum(u.cost) FILTER (WHERE u.day = today),
+                   max(u.largest_cost) FILTER (WHERE u.day >= recent)
+            FROM of_usage AS u
+            GROUP BY u.category
+        ) AS e
+        GROUP BY e.category
+    )
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
+           array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
+           coalesce(sum(c.running * c.cost), 0)
+    INTO spent, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+    FROM (
+        SELECT b.category, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
+               coalesce(b.attempts, 0)::bigint AS attempts,
+               greatest(b.average, least(b.largest, 3 * b.average)) AS cost
+        FROM by_category AS b
+    ) AS c;
+    -- Of what nothing is known, the most that is known of others.
+    FOR i IN 1..coalesce(cardinality(all_categories), 0) LOOP
+        IF all_costs[i] IS NULL THEN
+            reserved := reserved + all_running[i] * coalesce(highest, 0);
+        END IF;
+    END LOOP;
+
+    fits := '{}';
+    FOR i IN 1..cardinality(wanted) LOOP
+        place := array_position(all_categories, wanted[i]);
+        IF place IS NULL THEN
+            all_categories := all_categories || wanted[i];
+            all_running := all_running || 0;
+            all_attempts := all_attempts || 0::bigint;
+            all_costs := all_costs || NULL::numeric;
+            place := cardinality(all_categories);
+        END IF;
+        expected := all_costs[place];
+        fits[i] := spent < amount
+            AND (running = 0
+                 OR is_known AND all_running[place] <= all_attempts[place]
+                    AND spent + reserved + coalesce(expected, highest) <= amount);
+        IF fits[i] THEN
+            running := running + 1;
+            all_running[place] := all_running[place] + 1;
+            reserved := reserved + coalesce(expected, highest, 0);
+        END IF;
+    END LOOP;
+    is_full := spent >= amount OR running > 0 AND (NOT is_known OR spent + reserved + lowest > amount);
+    spent := trim_scale(spent);
+    reserved := trim_scale(round(reserved, 12));
+    expected := trim_scale(round(expected, 12));
+END;
+$$;
+
+-- Name: FUNCTION budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean) IS 'Internal: what a budget has left: what was spent, what is reserved for tasks that run, and which further ones fit.';
+
+-- Name: budget_spent(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_spent(account_id bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS numeric
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    began_on constant date := contentq.budget_start(budget_spent.period);
+BEGIN
+    IF budget_spent.account_id IS NOT NULL THEN
+        RETURN (
+            SELECT coalesce(sum(u.cost), 0)
+            FROM contentq.usage AS u
+            WHERE u.account_id = budget_spent.account_id
+              AND u.day >= began_on
+              AND (budget_spent.category IS NULL OR u.category = budget_spent.category)
+        );
+    ELSIF budget_spent.category IS NOT NULL THEN
+        RETURN (
+            SELECT coalesce(sum(u.cost), 0)
+            FROM contentq.usage AS u
+            WHERE u.category = budget_spent.category
+              AND u.day >= began_on
+        );
+    END IF;
+    RETURN (
+        SELECT coalesce(sum(u.cost), 0)
+        FROM contentq.usage AS u
+        WHERE u.day >= began_on
+    );
+END;
+$$;
+
+-- Name: FUNCTION budget_spent(account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_spent(account_id bigint, category text, period text) IS 'What attempts have cost in the running month, or day, of UTC: those of an account, of a category, of both, or all (NULL).';
+
+-- Name: budget_start(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_start(period text) RETURNS date
+    LANGUAGE sql
+    RETURN (date_trunc(period, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date;
+
+-- Name: FUNCTION budget_start(period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_start(period text) IS 'Internal: the day (UTC) on which the running day or month of a budget has begun.';
+
+-- Name: budgets_of(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budgets_of(account_id bigint, category text) RETURNS TABLE(of_account_id bigint, of_category text, period text, amount numeric)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT a.id::bigint, NULL::text, 'month', a.monthly_budget
+    FROM public.accounts AS a
+    WHERE a.id = budgets_of.account_id
+      AND a.monthly_budget IS NOT NULL
+    UNION ALL
+    SELECT b.account_id, b.category, b.period, b.amount
+    FROM contentq.budgets AS b
+    WHERE b.account_id = budgets_of.account_id
+      AND (b.category IS NULL OR b.category = budgets_of.category)
+    UNION ALL
+    SELECT b.account_id, b.category, b.period, b.amount
+    FROM contentq.budgets AS b
+    WHERE b.account_id IS NULL
+      AND (b.category IS NULL OR b.category = budgets_of.category);
+$$;
+
+-- Name: FUNCTION budgets_of(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budgets_of(account_id bigint, category text) IS 'Internal: the budgets that tasks of an account and a category count against.';
+
 -- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
@@ -472,9 +1055,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
 
--- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -498,7 +1081,8 @@ BEGIN
                ) AS free
         INTO seen
         FROM contentq.aged_tasks(
-            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size) AS a;
+            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size,
+            choose_aged.held_keys) AS a;
         chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
         EXIT WHEN seen.read < size OR size = 1000;
         size := 1000;
@@ -507,9 +1091,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
 
 -- Name: choose_by_account(integer, integer, bigint[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -606,15 +1190,19 @@ CREATE TABLE contentq.settings (
     heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
     retention interval DEFAULT '30 days'::interval,
     max_text_bytes integer DEFAULT 1000000 NOT NULL,
+    max_workers_per_login integer DEFAULT 2000 NOT NULL,
     claim_order text DEFAULT 'strict'::text NOT NULL,
     aging interval,
     deadlines boolean DEFAULT false NOT NULL,
+    budget_warning numeric DEFAULT 0.8,
     CONSTRAINT settings_aging_check CHECK ((aging > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
+    CONSTRAINT settings_budget_warning_check CHECK (((budget_warning > (0)::numeric) AND (budget_warning <= (1)::numeric))),
     CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
     CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
     CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
+    CONSTRAINT settings_max_workers_per_login_check CHECK ((max_workers_per_login >= 1)),
     CONSTRAINT settings_only_row_check CHECK (only_row),
     CONSTRAINT settings_retention_check CHECK (((retention > '00:00:00'::interval) AND (retention <= '1000 years'::interval)))
 );
@@ -647,6 +1235,10 @@ COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete co
 
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
 
+-- Name: COLUMN settings.max_workers_per_login; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.max_workers_per_login IS 'Workers that one login may have registered at a time; register_worker() refuses more.';
+
 -- Name: COLUMN settings.claim_order; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.settings.claim_order IS 'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
@@ -659,9 +1251,13 @@ COMMENT ON COLUMN contentq.settings.aging IS 'Tasks that were submitted longer a
 
 COMMENT ON COLUMN contentq.settings.deadlines IS 'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time are ended.';
 
--- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: COLUMN settings.budget_warning; Type: COMMENT; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
+COMMENT ON COLUMN contentq.settings.budget_warning IS 'Part of a budget from which on it is near its end, of which channel contentq_budgets is notified; NULL: never.';
+
+-- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, text[], jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -680,7 +1276,7 @@ BEGIN
         -- Every other slot: what is urgent goes on, however much has waited for long.
         chosen := contentq.choose_aged(
             CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
-            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines);
+            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines, held_keys);
     END IF;
     WHILE cardinality(chosen) < max_tasks LOOP
         IF heads IS NOT NULL THEN
@@ -702,13 +1298,13 @@ BEGIN
             INTO fair
             FROM contentq.choose_fair(
                 urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
-                ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+                held_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
             chosen := chosen || fair.chosen;
             turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
         END IF;
         IF cardinality(chosen) < max_tasks THEN
             chosen := chosen || contentq.choose_in_order(
-                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
+                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines, held_keys,
                 coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
                 coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
         END IF;
@@ -716,9 +1312,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
+COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
 
 -- Name: choose_due(integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -783,9 +1379,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with time zone) IS 'Internal: chooses and locks tasks that became due at one instant, in the order of claims.';
 
--- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
+CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -799,7 +1395,8 @@ CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categor
 DECLARE
     lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
-    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline;
+    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline
+                                  AND cardinality(choose_fair.held_keys) = 0;
     first_account constant bigint := turn[1];
     position bigint := coalesce(first_account - 1, lowest);
     is_around boolean := first_account IS NULL;
@@ -891,7 +1488,9 @@ BEGIN
                                LIMIT 1000
                            ) AS w
                            WHERE w.id <> ALL (choose_fair.taken || choose_fair.chosen)
-                             AND (choose_fair.categories IS NULL OR w.category = ANY (choose_fair.categories))
+                             AND contentq.is_of(w.category, choose_fair.categories)
+                             AND (cardinality(choose_fair.held_keys) = 0
+                                  OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
                              AND NOT (choose_fair.by_deadline
                                       AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
                                                    false))
@@ -919,9 +1518,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
+COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
 
 -- Name: choose_first(integer, jsonb, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1001,9 +1600,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval) IS 'Internal: chooses and locks the first ready tasks in strict order; returns their ids in order, and what to remember.';
 
--- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, text[], timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[] DEFAULT '{}'::text[], after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1015,6 +1614,8 @@ CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, cat
     AS $$
 #variable_conflict use_column
 DECLARE
+    is_plain constant boolean := cardinality(choose_in_order.held_keys) = 0;
+    has_without_category constant boolean := array_position(choose_in_order.categories, NULL) IS NOT NULL;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
     after_timeout timestamptz := clock_timestamp();
@@ -1027,7 +1628,8 @@ BEGIN
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
                    WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
-                     AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
+                     AND contentq.is_of(w.category, choose_in_order.categories)
+                     AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                      AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
@@ -1064,12 +1666,13 @@ BEGIN
                        WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
             INTO seen
             FROM (
-                SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
                 FROM public.content_generation_tasks AS t
                 WHERE t.status = 'pending'
                   AND t.scheduled_at IS NULL
@@ -1084,6 +1687,7 @@ BEGIN
                        WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
@@ -1092,7 +1696,7 @@ BEGIN
                 SELECT s.*
                 FROM unnest(choose_in_order.categories) AS c (category)
                 CROSS JOIN LATERAL (
-                    SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                    SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
                     FROM public.content_generation_tasks AS t
                     WHERE t.status = 'pending'
                       AND t.scheduled_at IS NULL
@@ -1102,7 +1706,21 @@ BEGIN
                     ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
                     LIMIT size
                 ) AS s
-                ORDER BY s.submitted_at, s.id
+                UNION ALL
+                SELECT n.*
+                FROM (
+                    SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
+                    FROM public.content_generation_tasks AS t
+                    WHERE has_without_category
+                      AND t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND (10 - t.priority) = 10 - choose_in_order.urgency
+                      AND t.category IS NULL
+                      AND (t.submitted_at, t.id) > (after_submitted, after_id)
+                    ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+                    LIMIT size
+                ) AS n
+                ORDER BY submitted_at, id
                 LIMIT size
             ) AS w;
         END IF;
@@ -1111,7 +1729,7 @@ BEGIN
         after_submitted := seen.submitted_at;
         after_id := seen.id;
         walked := walked + size;
-        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
+        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline AND is_plain
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
@@ -1128,9 +1746,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
+COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
 
 -- Name: choose_ready(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1148,8 +1766,10 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     -- Each once: of one that is named twice, each task would be found twice.
     only_categories constant text[] := CASE
-        WHEN choose_ready.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(choose_ready.categories))
+        WHEN choose_ready.categories IS NOT NULL
+        THEN ARRAY(SELECT DISTINCT c.category FROM unnest(choose_ready.categories) AS c (category) WHERE c.category IS NOT NULL)
     END;
+    open_categories text[] := only_categories;
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
@@ -1158,8 +1778,13 @@ DECLARE
     due_at timestamptz;
     due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
-                                   OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
+                                   OR contentq.has_budgets();
     over_budget bigint[] := '{}'::bigint[];
+    -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
+    -- them again.
+    held_categories text[] := '{}'::text[];
+    held_keys text[] := '{}'::text[];
+    spent jsonb := '[]';
     part bigint[];
     first record;
     by_priority record;
@@ -1188,11 +1813,30 @@ BEGIN
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
                            ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
     END IF;
+    IF remembered ? 'spent' THEN
+        SELECT coalesce(jsonb_agg(r.key ORDER BY r.key <> '[null, null]', r.place <= 20, r.place), '[]')
+        INTO spent
+        FROM jsonb_array_elements(remembered->'spent') WITH ORDINALITY AS r (key, place)
+        WHERE r.place <= 2000
+          AND (r.place > 20 OR contentq.budget_holds((r.key->>0)::bigint, r.key->>1));
+        remembered := CASE WHEN spent = '[]' THEN remembered - 'spent'
+                           ELSE remembered || jsonb_build_object('spent', spent) END;
+        SELECT coalesce(array_agg(s.key->>1) FILTER (WHERE s.key->>0 IS NULL), '{}'),
+               coalesce(array_agg(contentq.budget_key((s.key->>0)::bigint, s.key->>1)) FILTER (WHERE s.key->>0 IS NOT NULL),
+                        '{}')
+        INTO held_categories, held_keys
+        FROM jsonb_array_elements(spent) AS s (key);
+        open_categories := contentq.open_categories(only_categories, held_categories);
+    END IF;
     chosen := '{}';
     look_again := false;
+    -- The budget of all.
+    IF spent->0 = '[null, null]' THEN
+        RETURN;
+    END IF;
 
     has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
-    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0;
+    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0 AND spent = '[]';
     has_places := has_places AND NOT is_plain;
     places := remembered->'places';
 
@@ -1249,6 +1893,9 @@ BEGIN
         AND NOT EXISTS (SELECT
                         FROM jsonb_array_elements_text(places->'held') AS h (id)
                         WHERE h.id::bigint NOT IN (SELECT unnest(held)))
+        AND NOT EXISTS (SELECT
+                        FROM jsonb_array_elements(places->'spent') AS p (key)
+                        WHERE p.key NOT IN (SELECT s.key FROM jsonb_array_elements(spent) AS s (key)))
     THEN
         heads := places->'heads';
     END IF;
@@ -1260,8 +1907,8 @@ BEGIN
             SELECT b.*
             INTO by_priority
             FROM contentq.choose_by_priority(
-                choose_ready.max_tasks - cardinality(chosen), only_categories, held, chosen, settings, heads,
-                remembered->'turns') AS b;
+                choose_ready.max_tasks - cardinality(chosen), open_categories, held, chosen, settings, heads,
+                held_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
@@ -1285,7 +1932,26 @@ BEGIN
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
-        EXIT WHEN cardinality(kept.held) = 0;
+        IF cardinality(kept.held_categories) > 0 OR cardinality(kept.held_keys) > 0 THEN
+            held_categories := held_categories || kept.held_categories;
+            held_keys := held_keys || kept.held_keys;
+            open_categories := contentq.open_categories(only_categories, held_categories);
+            -- Not those that another claim is counting: they may have room in a moment.
+            IF NOT kept.contended THEN
+                spent := spent
+                    || (SELECT coalesce(jsonb_agg(jsonb_build_array(NULL, n.category)), '[]')
+                        FROM (SELECT DISTINCT unnest(kept.held_categories) AS category) AS n)
+                    || (SELECT coalesce(jsonb_agg(jsonb_build_array(split_part(n.key, ':', 1)::bigint,
+                                                                    substr(n.key, strpos(n.key, ':') + 1))), '[]')
+                        FROM (SELECT DISTINCT unnest(kept.held_keys) AS key) AS n);
+                remembered := remembered || jsonb_build_object('spent', spent);
+            END IF;
+        END IF;
+        IF kept.all_held AND NOT kept.contended THEN
+            remembered := remembered || jsonb_build_object('spent', jsonb '[[null, null]]' || spent);
+        END IF;
+        EXIT WHEN kept.all_held
+            OR cardinality(kept.held) + cardinality(kept.held_categories) + cardinality(kept.held_keys) = 0;
         -- They are behind tasks that may start before them, as soon as their accounts have room.
         remembered := remembered - 'places';
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
@@ -1306,6 +1972,7 @@ BEGIN
                               ELSE now_ + least(20 * took, interval '1 second') END,
                 'categories', only_categories,
                 'held', held,
+                'spent', spent,
                 'heads', contentq.reached_places(
                     heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
             ));
@@ -1598,6 +2265,7 @@ BEGIN
             + coalesce(octet_length(t.requirements), 0)
             + coalesce(octet_length(t.tone), 0)
             + coalesce(octet_length(t.error_message), 0)
+            + coalesce(octet_length(t.revision_note), 0)
             + coalesce(octet_length(t.handler_state::text), 0)
             + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
                    ELSE 16000001 END
@@ -1715,6 +2383,45 @@ $$;
 -- Name: FUNCTION clear_failures(worker_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.clear_failures(worker_ids bigint[]) IS 'Internal: forgets the quick failures of workers.';
+
+-- Name: close_batch(bigint, bigint, integer, text, text, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text DEFAULT NULL::text, retry_in interval DEFAULT '00:00:00'::interval) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    again integer;
+BEGIN
+    PERFORM contentq.hold_batch(close_batch.worker_id, close_batch.batch_id, close_batch.tending);
+    DELETE FROM contentq.batch_requests AS r
+    WHERE r.batch_id = close_batch.batch_id
+      AND r.answered_at IS NULL
+      AND NOT EXISTS (SELECT
+                      FROM public.content_generation_tasks AS t
+                      WHERE t.id = r.id
+                        AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt));
+    UPDATE contentq.batch_requests AS r
+    SET batch_id = NULL,
+        due_at = clock_timestamp() + close_batch.retry_in
+    WHERE r.batch_id = close_batch.batch_id
+      AND r.answered_at IS NULL;
+    GET DIAGNOSTICS again = ROW_COUNT;
+    UPDATE contentq.provider_batches AS b
+    SET status = contentq.shorten(close_batch.status, 50),
+        error = contentq.shorten(close_batch.error, 2000),
+        ended_at = clock_timestamp(),
+        tended_by = NULL
+    WHERE b.id = close_batch.batch_id;
+    RETURN again;
+END;
+$$;
+
+-- Name: FUNCTION close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text, retry_in interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text, retry_in interval) IS 'Ends a batch whose lease the worker has; what has no answer goes with another one. Returns how many these are.';
 
 -- Name: close_gate(text, timestamp with time zone, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1843,6 +2550,7 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
+        OR cardinality(completed) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;
@@ -1951,6 +2659,27 @@ $$;
 -- Name: FUNCTION drain_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more; what it runs may still end.';
+
+-- Name: earlier_content(bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
+        FROM public.contents AS c
+        WHERE c.id = earlier_content.content_id
+          AND c.account_id + 0 = earlier_content.account_id
+    );
+END;
+$$;
+
+-- Name: FUNCTION earlier_content(content_id bigint, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) IS 'Internal: what an earlier attempt at a task has produced, also when it was committed after the claim had begun.';
 
 -- Name: end_cancelled_or_overdue(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2326,9 +3055,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason, by the same conditions as claim(): not due, paused, at a cap, budget used up, no worker that claims its category, a gate, all full, what is ahead of it; or what became of it.';
 
--- Name: explain_account(public.accounts, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: explain_account(public.accounts, bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[]) RETURNS SETOF text
+CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) RETURNS SETOF text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -2338,16 +3067,12 @@ CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[])
 DECLARE
     account_id constant bigint := (account).id;
     running bigint;
-    spent numeric;
 BEGIN
     IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
         RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
                            account_id);
-    END IF;
-    IF contentq.account_room(account) > 0 THEN
-        RETURN;
     END IF;
     IF (account).max_running IS NOT NULL THEN
         SELECT count(*)
@@ -2360,21 +3085,13 @@ BEGIN
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
-    IF (account).monthly_budget IS NOT NULL THEN
-        spent := contentq.spent_this_month(account_id);
-        IF spent >= (account).monthly_budget THEN
-            RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
-                               'accounts.monthly_budget is raised', account_id, round(spent, 4), (account).monthly_budget,
-                               (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month')
-                               AT TIME ZONE 'UTC');
-        END IF;
-    END IF;
+    RETURN QUERY SELECT b.line FROM contentq.explain_budgets(account_id, category) AS b (line);
 END;
 $$;
 
--- Name: FUNCTION explain_account(account public.accounts, held bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[]) IS 'Internal: why no task of an account may start, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
 
 -- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2394,12 +3111,13 @@ BEGIN
     FROM (
         SELECT n.*,
                CASE WHEN n.place <= 200
-                    THEN (SELECT contentq.account_room(a)
+                    THEN (SELECT contentq.account_fits(a, n.startable)
                           FROM public.accounts AS a
                           WHERE a.id = n.account_id
-                            AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+                            AND (a.max_running IS NOT NULL OR contentq.has_budgets())) END AS room
         FROM (
             SELECT w.account_id, count(*) AS number,
+                   array_agg(left(coalesce(w.category, ''), 200) ORDER BY w.submitted_at, w.id) AS startable,
                    count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
                    row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
             FROM contentq.aged_tasks(
@@ -2428,7 +3146,7 @@ COMMENT ON FUNCTION contentq.explain_aging(task public.content_generation_tasks,
 
 -- Name: explain_ahead(public.content_generation_tasks, text[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean) RETURNS record
+CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -2446,19 +3164,23 @@ BEGIN
     FOR round IN 1..2 LOOP
         SELECT array_agg(g.account_id), array_agg(least(g.urgent, g.room)),
                array_agg(least(g.urgent + g.equal, g.room) - least(g.urgent, g.room)),
-               coalesce(sum(g.read), 0) < explain_ahead.most
-        INTO account_ids, urgent, equal, are_all
+               coalesce(sum(g.read), 0) < explain_ahead.most,
+               ARRAY(SELECT jsonb_array_elements_text(min(to_jsonb(g.startable)::text) FILTER (
+                   WHERE g.account_id = (task).account_id)::jsonb))
+        INTO account_ids, urgent, equal, are_all, own_categories
         FROM (
             SELECT c.*,
                    CASE WHEN c.place <= 200
-                        THEN (SELECT contentq.account_room(a)
+                        THEN (SELECT contentq.account_fits(a, c.startable)
                               FROM public.accounts AS a
                               WHERE a.id = c.account_id
-                                AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+                                AND (a.max_running IS NOT NULL OR contentq.has_budgets())) END AS room
             FROM (
                 SELECT b.account_id, count(*) AS read,
                        count(*) FILTER (WHERE b.may_start AND b.priority > (task).priority) AS urgent,
                        count(*) FILTER (WHERE b.may_start AND b.priority = (task).priority) AS equal,
+                       coalesce((array_agg(b.category ORDER BY b.priority DESC) FILTER (WHERE b.may_start))[:1000], '{}')
+                           AS startable,
                        row_number() OVER (ORDER BY count(*) FILTER (WHERE b.may_start) DESC, b.account_id) AS place
                 FROM contentq.explain_before(
                     task, distinct_categories, explain_ahead.held, by_deadline, explain_ahead.most, priorities, accounts) AS b
@@ -2487,13 +3209,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean) IS 'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
+COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) IS 'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
 
 -- Name: explain_before(public.content_generation_tasks, text[], bigint[], boolean, integer, integer[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, may_start boolean)
+CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, category text, may_start boolean)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -2513,10 +3235,10 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
                CASE WHEN p.priority > (task).priority THEN 9223372036854775807 ELSE (task).id END AS id
         FROM generate_series((task).priority, 10) AS p (priority)
     )
-    SELECT r.account_id, r.priority,
+    SELECT r.account_id, r.priority, left(coalesce(r.category, ''), 200),
            r.account_id <> ALL (explain_before.held)
            AND r.attempt < 2147483647
-           AND (explain_before.categories IS NULL OR coalesce(r.category = ANY (explain_before.categories), false))
+           AND contentq.is_of(r.category, explain_before.categories)
            -- Those of the same priority with a deadline are read in order of their deadlines.
            AND NOT (r.is_in_order AND explain_before.by_deadline AND r.priority = (task).priority
                     AND r.timeout_at IS NOT NULL)
@@ -2555,6 +3277,22 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
             LIMIT explain_before.most
         ) AS s
         WHERE explain_before.accounts IS NULL
+        UNION ALL
+        SELECT s.*, true
+        FROM place AS p
+        CROSS JOIN LATERAL (
+            SELECT t.account_id, t.priority, t.category, t.timeout_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.category IS NULL
+              AND (10 - t.priority) = 10 - p.priority
+              AND (t.submitted_at, t.id) < (p.submitted_at, p.id)
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT explain_before.most
+        ) AS s
+        WHERE explain_before.accounts IS NULL
+          AND array_position(explain_before.categories, NULL) IS NOT NULL
         UNION ALL
         SELECT s.*, true
         FROM unnest(explain_before.priorities, explain_before.accounts) AS a (priority, account_id)
@@ -2614,6 +3352,56 @@ $$;
 -- Name: FUNCTION explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]) IS 'Internal: the ready tasks that a claim in strict order comes to before a task.';
+
+-- Name: explain_budgets(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETURNS SETOF text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT format(
+        CASE
+            WHEN r.spent >= r.amount
+            THEN '%1$s is used up: %2$s of %3$s; it goes on %4$s, or when the budget is raised: %5$s'
+            WHEN r.expected IS NULL
+            THEN '%1$s lets one task at a time start until it is known what a task %9$s costs: %2$s of %3$s is spent, '
+                 '%6$s reserved, and %7$s; for more: %5$s'
+            WHEN r.spent + r.reserved + r.expected <= r.amount
+            THEN '%1$s lets no more tasks %9$s run than attempts are known of the last 7 days: %7$s; it goes on when one '
+                 'has ended, or when the budget is taken away: %5$s'
+            ELSE '%1$s has no room for one more now: %2$s of %3$s is spent, %6$s reserved (%7$s), and one more is expected '
+                 'to cost %8$s; it goes on when one has ended and cost less, or when the budget is raised: %5$s'
+        END,
+        concat_ws(' ',
+            CASE WHEN r.of_account_id IS NULL THEN 'the budget of all accounts'
+                 ELSE format('the budget of account %s', r.of_account_id) END,
+            CASE WHEN r.of_category IS NOT NULL THEN format('for category %L', r.of_category) END,
+            CASE r.period WHEN 'day' THEN 'for this day' ELSE 'for this month' END),
+        round(r.spent, 4),
+        r.amount,
+        contentq.budget_end(r.period),
+        CASE
+            WHEN r.of_account_id IS NOT NULL AND r.of_category IS NULL AND r.period = 'month'
+            THEN format('contentq accounts set %s --monthly-budget AMOUNT', r.of_account_id)
+            ELSE concat_ws(' ', 'contentq budgets set AMOUNT',
+                           CASE WHEN r.of_account_id IS NOT NULL THEN format('--account %s', r.of_account_id) END,
+                           CASE WHEN r.of_category IS NOT NULL THEN format('--category %L', r.of_category) END,
+                           CASE WHEN r.of_account_id IS NULL AND r.of_category IS NULL THEN '--all' END,
+                           format('--period %s', r.period))
+        END,
+        round(r.reserved, 4),
+        format(CASE r.running WHEN 1 THEN '%s task runs' ELSE '%s tasks run' END, r.running),
+        round(r.expected, 4),
+        CASE WHEN explain_budgets.category <> '' THEN format('of category %L', explain_budgets.category)
+             ELSE 'without a category' END
+    )
+    FROM contentq.budget_refusals(explain_budgets.account_id, explain_budgets.category) AS r
+    ORDER BY r.of_account_id NULLS LAST, r.of_category NULLS FIRST, r.period;
+$_$;
+
+-- Name: FUNCTION explain_budgets(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.explain_budgets(account_id bigint, category text) IS 'Internal: the budgets that let no further task of an account and a category start, a line for each.';
 
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
@@ -2761,7 +3549,8 @@ BEGIN
         EXIT WHEN cardinality(account_ids) = 0;
         place := (contentq.fair_quotas(1, shares, running, rooms, started)).last_place;
         EXIT WHEN account_ids[place] = own_id;
-        EXIT WHEN coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
+        EXIT WHEN cardinality(contentq.over_budget(ARRAY[account_ids[place]])) = 0
+            AND coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
             AND EXISTS (
                 SELECT
                 FROM (
@@ -2775,7 +3564,7 @@ BEGIN
                     LIMIT 1000
                 ) AS w
                 WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
-                  AND ((worker).categories IS NULL OR w.category = ANY ((worker).categories))
+                  AND contentq.is_of(w.category, (worker).categories)
                   AND NOT (by_deadline
                            AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
             );
@@ -2923,8 +3712,10 @@ BEGIN
             format('%s%s ahead of it%s (%s)%s', ahead,
                    CASE WHEN NOT found.are_all THEN ' or more ready tasks are'
                         WHEN ahead = 1 THEN ' ready task is' ELSE ' ready tasks are' END,
-                   ' in categories '
-                   || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category)),
+                   CASE WHEN array_position((worker).categories, NULL) IS NULL
+                        THEN ' in categories '
+                             || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category))
+                   END,
                    CASE WHEN settings.claim_order = 'fair' THEN 'priority'
                         WHEN settings.deadlines THEN 'priority, then the deadline, then submitted_at'
                         ELSE 'priority, then submitted_at' END,
@@ -2947,6 +3738,16 @@ BEGIN
                 'account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to let more start: '
                 'contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
                 account.max_running + 1);
+        END IF;
+    ELSIF cardinality(found.own_categories) > 0
+        AND contentq.account_fits(account, found.own_categories || left(coalesce((task).category, ''), 200))
+            = contentq.account_fits(account, found.own_categories)
+    THEN
+        is_next := false;
+        IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
+            lines := lines || format(
+                'what the budgets of account %s let start now is taken by its own tasks ahead of this one; see '
+                'contentq.budget_status', account.id);
         END IF;
     END IF;
 
@@ -3070,7 +3871,16 @@ DECLARE
     most_lists constant integer := 5;
     held constant bigint[] := contentq.held_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
+    -- Those of which a budget of all accounts lets nothing start, unless it is its own.
+    held_categories constant text[] := ARRAY(
+        SELECT DISTINCT b.category
+        FROM contentq.budgets AS b
+        WHERE b.account_id IS NULL
+          AND b.category <> left(coalesce((task).category, ''), 200)
+          AND contentq.budget_holds(NULL, b.category)
+    );
     account public.accounts;
+    claimer contentq.workers;
     lines text[];
     fleet record;
     each record;
@@ -3081,7 +3891,8 @@ BEGIN
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
-        || ARRAY(SELECT o.line FROM contentq.explain_account(account, held) AS o (line))
+        || ARRAY(SELECT o.line FROM contentq.explain_account(
+            account, held, left(coalesce((task).category, ''), 200)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
@@ -3100,10 +3911,12 @@ BEGIN
             ORDER BY l.place
             LIMIT most_lists
         LOOP
+            claimer := each.worker;
+            claimer.categories := contentq.open_categories(claimer.categories, held_categories);
             SELECT o.*
             INTO place
             FROM contentq.explain_order(
-                task, each.worker, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
+                task, claimer, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
                 fleet.pace) AS o;
             IF ids IS NULL THEN
                 best := place;
@@ -3439,6 +4252,7 @@ CREATE FUNCTION contentq.fit_claim(ids bigint[]) RETURNS bigint[]
                    + coalesce(octet_length(t.tone), 0)
                    + coalesce(octet_length(t.error_message), 0)
                    + CASE WHEN t.attempt_errors <> '[]' THEN octet_length(t.attempt_errors::text) ELSE 2 END
+                   + coalesce(octet_length(t.revision_note), 0)
                    + coalesce(octet_length(t.handler_state::text), 0)
                    + coalesce(octet_length(t.result::text), 0)
                    + CASE WHEN t.content_id IS NULL THEN 0
@@ -4146,6 +4960,54 @@ $$;
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
 
+-- Name: budgets; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.budgets (
+    id bigint NOT NULL,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    amount numeric NOT NULL,
+    CONSTRAINT budgets_amount_check CHECK (((amount >= (0)::numeric) AND (amount < 'Infinity'::numeric))),
+    CONSTRAINT budgets_category_check CHECK (((length(category) >= 1) AND (length(category) <= 200))),
+    CONSTRAINT budgets_monthly_budget_check CHECK (((account_id IS NULL) OR (category IS NOT NULL) OR (period <> 'month'::text))),
+    CONSTRAINT budgets_period_check CHECK ((period = ANY (ARRAY['day'::text, 'month'::text])))
+);
+
+-- Name: TABLE budgets; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.budgets IS 'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an account for a month, whatever the category, is accounts.monthly_budget.';
+
+-- Name: COLUMN budgets.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
+
+-- Name: COLUMN budgets.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
+
+-- Name: COLUMN budgets.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.category IS 'The category whose tasks count; NULL: all tasks.';
+
+-- Name: COLUMN budgets.period; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnight UTC.';
+
+-- Name: COLUMN budgets.amount; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
+
+-- Name: has_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.has_budgets() RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN ((EXISTS (SELECT FROM public.accounts a WHERE (a.monthly_budget IS NOT NULL))) OR (EXISTS (SELECT FROM contentq.budgets b)));
+
+-- Name: FUNCTION has_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.has_budgets() IS 'Internal: whether any account, or any category, has a budget.';
+
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer, ids bigint[] DEFAULT NULL::bigint[], attempts integer[] DEFAULT NULL::integer[], complete_until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(id bigint, attempt integer)
@@ -4332,6 +5194,46 @@ $$;
 
 COMMENT ON FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) IS 'Internal: the attempts that a worker holds, with the time of their claims and whether they are to be stopped, max_rows at most.';
 
+-- Name: hold_batch(bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF contentq.is_own_worker(hold_batch.worker_id) THEN
+        UPDATE contentq.provider_batches AS b
+        SET tended_until = clock_timestamp() + interval '1 minute'
+        WHERE b.id = hold_batch.batch_id
+          AND b.tended_by = hold_batch.worker_id
+          AND b.tending = hold_batch.tending
+          AND b.ended_at IS NULL;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'worker % does not tend batch % any more', hold_batch.worker_id, hold_batch.batch_id
+        USING ERRCODE = 'CQ004',
+              HINT = 'Another has taken it over, or it has ended. Leave it alone.';
+END;
+$$;
+
+-- Name: FUNCTION hold_batch(worker_id bigint, batch_id bigint, tending integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer) IS 'Keeps the lease of a batch for another minute; raises CQ004 when the worker does not have it any more.';
+
+-- Name: is_batch_wanted(text, jsonb, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attempt integer) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN COALESCE(((status = ANY (ARRAY['pending'::text, 'processing'::text])) AND ((handler_state ->> 'asked_by_attempt'::text) = (attempt)::text)), false);
+
+-- Name: FUNCTION is_batch_wanted(status text, handler_state jsonb, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attempt integer) IS 'Internal: whether a task with this status and handler_state waits for what this attempt has asked.';
+
 -- Name: is_held(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) RETURNS boolean
@@ -4341,6 +5243,16 @@ CREATE FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) R
 -- Name: FUNCTION is_held(status text, holder bigint, worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) IS 'Internal: whether a task with this status and worker_id is held by this worker.';
+
+-- Name: is_of(text, text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_of(category text, categories text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (categories IS NULL) THEN true WHEN (category IS NULL) THEN (array_position(categories, NULL::text) IS NOT NULL) ELSE COALESCE((category = ANY (categories)), false) END;
+
+-- Name: FUNCTION is_of(category text, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_of(category text, categories text[]) IS 'Internal: whether a task is of one of these categories; NULL among them: also without a category.';
 
 -- Name: is_own_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4431,6 +5343,7 @@ DECLARE
     seconds float8;
     share float8;
     rate float8;
+    accepted float8;
     deviations float8;
     window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
@@ -4535,6 +5448,14 @@ BEGIN
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
+    -- What was taken in the last second is taken: where the last calls of each second are refused, they say too little. Quick
+    -- calls have ended by then; of a pace that was rising, what was taken since it was cut says as much.
+    accepted := contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds');
+    IF gate.is_ramping THEN
+        accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
+                                       / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
+    END IF;
+    rate := greatest(rate, least(accepted, pace));
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
@@ -4556,7 +5477,7 @@ BEGIN
     gate.grown := 0;
     -- Little is known then of what would have been taken.
     gate.is_ramping := gate.cut_share IS NULL
-        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed);
+        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
@@ -4872,6 +5793,8 @@ DECLARE
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
+    began timestamptz;
+    line text;
     held_since timestamptz;
     holder text;
 BEGIN
@@ -4896,7 +5819,8 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'clean up'] LOOP
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'look at budgets', 'clean up']
+    LOOP
         BEGIN
             done := 0;
             IF step = 'sweep' THEN
@@ -4913,6 +5837,16 @@ BEGIN
             ELSIF step = 'end what cannot be in time' THEN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
+                END IF;
+            ELSIF step = 'look at budgets' THEN
+                IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
+                    began := clock_timestamp();
+                    FOR line IN SELECT b.line FROM contentq.note_budgets() AS b (line) LOOP
+                        RAISE WARNING '%', line;
+                    END LOOP;
+                    -- With very many, it takes a fiftieth of the time at most.
+                    UPDATE contentq.maintenance
+                    SET budgets_due_at = now_ + least(50 * (clock_timestamp() - began), interval '10 minutes');
                 END IF;
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
@@ -4993,7 +5927,7 @@ $$;
 
 -- Name: FUNCTION maintain(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';
+COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention, notes budgets that are near their end. Returns how long to wait before the next call.';
 
 -- Name: measure_durations(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5062,6 +5996,53 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 
 COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
 
+-- Name: most_alike(bigint, text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.most_alike(id bigint, body text, last integer DEFAULT 50) RETURNS TABLE(content_id bigint, title text, likeness real)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    most_characters constant integer := 100000;
+    trigrams constant text := (
+        SELECT n.nspname
+        FROM pg_extension AS e
+        JOIN pg_namespace AS n ON n.oid = e.extnamespace
+        WHERE e.extname = 'pg_trgm'
+    );
+BEGIN
+    IF trigrams IS NULL THEN
+        RAISE EXCEPTION 'the extension pg_trgm is not installed in this database'
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT l.id::bigint, l.title::text, l.likeness
+         FROM (
+             SELECT c.id, c.title, %1$I.similarity(left(c.body, $4), $2) AS likeness
+             FROM public.content_generation_tasks AS t
+             CROSS JOIN LATERAL (
+                 SELECT o.id, o.title, o.body
+                 FROM public.contents AS o
+                 WHERE o.account_id = t.account_id
+                   AND o.review_status <> ''rejected''
+                   AND o.id IS DISTINCT FROM t.content_id
+                 ORDER BY o.id DESC
+                 LIMIT $3
+             ) AS c
+             WHERE t.id = $1
+         ) AS l
+         ORDER BY l.likeness DESC, l.id DESC
+         LIMIT 1', trigrams)
+    USING most_alike.id, left(most_alike.body, most_characters), greatest(most_alike.last, 0), most_characters;
+END;
+$_$;
+
+-- Name: FUNCTION most_alike(id bigint, body text, last integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.most_alike(id bigint, body text, last integer) IS 'Which of the last contents of a task''s account a text is most like, by trigrams (extension pg_trgm), with the likeness from 0 to 1.';
+
 -- Name: next_accounts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.next_accounts(task_id bigint) RETURNS bigint[]
@@ -5099,6 +6080,58 @@ $$;
 -- Name: FUNCTION next_accounts(task_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.next_accounts(task_id bigint) IS 'Internal: the accounts of the ready tasks that come after a task in strict order.';
+
+-- Name: next_batch(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.next_batch(worker_id bigint, provider text) RETURNS TABLE(id bigint, key uuid, model text, requests integer, status text, provider_id text, input_file text, opened_at timestamp with time zone, tending integer, failures integer, wanted bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    due bigint;
+BEGIN
+    IF NOT contentq.is_own_worker(next_batch.worker_id) THEN
+        RETURN;
+    END IF;
+    SELECT b.id
+    INTO due
+    FROM contentq.provider_batches AS b
+    WHERE b.provider = next_batch.provider
+      AND b.ended_at IS NULL
+      AND b.due_at <= now_
+      AND (b.tended_by IS NULL
+           OR b.tended_until < now_
+           OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = b.tended_by))
+    ORDER BY b.due_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE contentq.provider_batches AS b
+    SET tended_by = next_batch.worker_id,
+        tended_until = now_ + interval '1 minute',
+        tending = b.tending + 1
+    WHERE b.id = due;
+    RETURN QUERY
+    SELECT b.id, b.key, b.model, b.requests, b.status, b.provider_id, b.input_file, b.opened_at, b.tending, b.failures,
+           (SELECT count(*)
+            FROM contentq.batch_requests AS r
+            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            WHERE r.batch_id = due
+              AND r.answered_at IS NULL
+              AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt))
+    FROM contentq.provider_batches AS b
+    WHERE b.id = due;
+END;
+$$;
+
+-- Name: FUNCTION next_batch(worker_id bigint, provider text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.next_batch(worker_id bigint, provider text) IS 'Gives the worker, for a minute, the lease of a batch of this provider that is due; with how many tasks wait for it. No row when none is.';
 
 -- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5191,6 +6224,120 @@ $$;
 -- Name: FUNCTION note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker, or those that they have entered.';
+
+-- Name: note_batch(bigint, bigint, integer, text, text, text, integer, integer, timestamp with time zone, text, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text DEFAULT NULL::text, provider_id text DEFAULT NULL::text, status text DEFAULT NULL::text, completed integer DEFAULT NULL::integer, failed integer DEFAULT NULL::integer, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, due_in interval DEFAULT NULL::interval) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    is_sent boolean;
+BEGIN
+    PERFORM contentq.hold_batch(note_batch.worker_id, note_batch.batch_id, note_batch.tending);
+    is_sent := note_batch.provider_id IS NOT NULL AND EXISTS (
+        SELECT FROM contentq.provider_batches AS b WHERE b.id = note_batch.batch_id AND b.provider_id IS NULL
+    );
+    UPDATE contentq.provider_batches AS b
+    SET input_file = coalesce(contentq.shorten(note_batch.input_file, 300), b.input_file),
+        provider_id = coalesce(note_batch.provider_id, b.provider_id),
+        sent_at = CASE WHEN is_sent THEN now_ ELSE b.sent_at END,
+        status = coalesce(contentq.shorten(note_batch.status, 50), b.status),
+        completed = coalesce(note_batch.completed, b.completed),
+        failed = coalesce(note_batch.failed, b.failed),
+        expires_at = coalesce(note_batch.expires_at, b.expires_at),
+        error = contentq.shorten(note_batch.error, 2000),
+        failures = CASE WHEN note_batch.error IS NULL THEN 0 ELSE b.failures + 1 END,
+        due_at = coalesce(now_ + note_batch.due_in, b.due_at),
+        tended_by = CASE WHEN note_batch.due_in IS NULL THEN b.tended_by END
+    WHERE b.id = note_batch.batch_id;
+    IF is_sent THEN
+        UPDATE contentq.batch_requests AS r
+        SET sendings = r.sendings + 1
+        WHERE r.batch_id = note_batch.batch_id;
+        UPDATE public.content_generation_tasks AS t
+        SET handler_state = t.handler_state || jsonb_build_object('batch', note_batch.provider_id),
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id IN (
+            SELECT w.id
+            FROM contentq.batch_requests AS r
+            JOIN public.content_generation_tasks AS w ON w.id = r.id
+            WHERE r.batch_id = note_batch.batch_id
+              AND contentq.is_batch_wanted(w.status, w.handler_state, r.attempt)
+            ORDER BY w.id
+            FOR NO KEY UPDATE OF w SKIP LOCKED
+        );
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Notes what is known of a batch whose lease the worker has; due_in gives the lease back until then.';
+
+-- Name: note_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_budgets() RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    warning constant numeric := (SELECT s.budget_warning FROM contentq.settings AS s);
+    each record;
+    is_noted boolean := false;
+BEGIN
+    DELETE FROM contentq.budget_events AS e
+    WHERE e.began_on <> contentq.budget_start(e.period);
+    FOR each IN
+        SELECT b.*, s.spent, e.id, e.amount AS amount_then, e.used_up_at, s.spent >= b.amount AS is_used_up
+        FROM (
+            SELECT a.id::bigint AS account_id, NULL::text AS category, 'month' AS period, a.monthly_budget AS amount
+            FROM public.accounts AS a
+            WHERE a.monthly_budget IS NOT NULL
+            UNION ALL
+            SELECT g.account_id, g.category, g.period, g.amount
+            FROM contentq.budgets AS g
+        ) AS b
+        CROSS JOIN LATERAL contentq.budget_spent(b.account_id, b.category, b.period) AS s (spent)
+        LEFT JOIN contentq.budget_events AS e
+            ON e.account_id IS NOT DISTINCT FROM b.account_id
+            AND e.category IS NOT DISTINCT FROM b.category
+            AND e.period = b.period
+        WHERE s.spent >= b.amount * least(coalesce(warning, 1), 1)
+          AND (e.id IS NULL OR e.amount <> b.amount OR s.spent >= b.amount AND e.used_up_at IS NULL)
+        ORDER BY b.account_id, b.category, b.period
+    LOOP
+        is_noted := true;
+        IF each.id IS NOT NULL AND each.amount_then = each.amount THEN
+            UPDATE contentq.budget_events AS e SET used_up_at = clock_timestamp() WHERE e.id = each.id;
+        ELSE
+            DELETE FROM contentq.budget_events AS e WHERE e.id = each.id;
+            INSERT INTO contentq.budget_events (account_id, category, period, began_on, amount, near_at, used_up_at)
+            VALUES (each.account_id, each.category, each.period, contentq.budget_start(each.period), each.amount,
+                    clock_timestamp(), CASE WHEN each.is_used_up THEN clock_timestamp() END);
+        END IF;
+        RETURN NEXT format('the budget of %s%s for this %s %s: %s of %s',
+                           coalesce('account ' || each.account_id, 'all accounts'),
+                           ' for category ' || quote_literal(each.category), each.period,
+                           CASE WHEN each.is_used_up THEN 'is used up'
+                                ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
+                           round(each.spent, 4), each.amount);
+    END LOOP;
+    IF is_noted AND pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_budgets', '');
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_budgets() IS 'Internal: notes which budgets are near their end or used up, and notifies contentq_budgets once of each.';
 
 -- Name: note_calls(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5390,6 +6537,286 @@ $$;
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
 
+-- Name: provider_batches; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.provider_batches (
+    id bigint NOT NULL,
+    key uuid DEFAULT gen_random_uuid() NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    status text DEFAULT 'opening'::text NOT NULL,
+    requests integer NOT NULL,
+    completed integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    provider_id text,
+    input_file text,
+    opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    sent_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    error text,
+    failures integer DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    tended_by bigint,
+    tended_until timestamp with time zone,
+    tending integer DEFAULT 1 NOT NULL,
+    CONSTRAINT provider_batches_ended_at_check CHECK (isfinite(ended_at)),
+    CONSTRAINT provider_batches_expires_at_check CHECK (isfinite(expires_at)),
+    CONSTRAINT provider_batches_requests_check CHECK ((requests > 0)),
+    CONSTRAINT provider_batches_sent_at_check CHECK (isfinite(sent_at))
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE provider_batches; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.provider_batches IS 'Batches of requests at a provider, and those that are about to be sent; the view batch_status shows them. Rows are deleted after settings.retention, or 30 days when that is NULL.';
+
+-- Name: COLUMN provider_batches.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.id IS 'Identifier of the row.';
+
+-- Name: COLUMN provider_batches.key; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.key IS 'Stands in the metadata of the batch at the provider, by which it is found again after a crash.';
+
+-- Name: COLUMN provider_batches.provider; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.provider IS 'The address of its API.';
+
+-- Name: COLUMN provider_batches.model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.model IS 'The model that is asked.';
+
+-- Name: COLUMN provider_batches.status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.status IS 'opening until it is known to be at the provider, then what that says; withdrawn when it never was there.';
+
+-- Name: COLUMN provider_batches.requests; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.requests IS 'How many requests it was made of.';
+
+-- Name: COLUMN provider_batches.completed; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.completed IS 'How many of them are done, as the provider says.';
+
+-- Name: COLUMN provider_batches.failed; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.failed IS 'How many of them have failed, as the provider says.';
+
+-- Name: COLUMN provider_batches.provider_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.provider_id IS 'Its id at the provider; NULL while it is not known to be there.';
+
+-- Name: COLUMN provider_batches.input_file; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.input_file IS 'The id of the file of requests at the provider.';
+
+-- Name: COLUMN provider_batches.opened_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.opened_at IS 'When its requests were chosen.';
+
+-- Name: COLUMN provider_batches.sent_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.sent_at IS 'When it was known to be at the provider.';
+
+-- Name: COLUMN provider_batches.expires_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.expires_at IS 'When the provider gives up what is not done by then.';
+
+-- Name: COLUMN provider_batches.ended_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.ended_at IS 'When all of its answers were stored.';
+
+-- Name: COLUMN provider_batches.error; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.error IS 'What has gone wrong with it; NULL when the last look went well.';
+
+-- Name: COLUMN provider_batches.failures; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.failures IS 'How many looks in a row have gone wrong.';
+
+-- Name: COLUMN provider_batches.due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.due_at IS 'When it is to be looked at next.';
+
+-- Name: COLUMN provider_batches.tended_by; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.tended_by IS 'The worker that has its lease; NULL for none.';
+
+-- Name: COLUMN provider_batches.tended_until; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.tended_until IS 'When the lease ends, unless it is kept.';
+
+-- Name: COLUMN provider_batches.tending; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.tending IS 'Fencing token: +1 each time that the lease changes hands.';
+
+-- Name: open_batch(bigint, text, integer, bigint, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) RETURNS SETOF contentq.provider_batches
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    oldest contentq.batch_requests;
+    chosen_ids bigint[];
+    chosen_attempts integer[];
+    is_full boolean;
+    opened contentq.provider_batches;
+BEGIN
+    IF NOT contentq.is_own_worker(open_batch.worker_id) THEN
+        RETURN;
+    END IF;
+    SELECT r.*
+    INTO oldest
+    FROM contentq.batch_requests AS r
+    WHERE r.provider = open_batch.provider
+      AND r.batch_id IS NULL
+      AND r.answered_at IS NULL
+      AND r.due_at <= now_
+    ORDER BY r.due_at, r.id, r.attempt
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM
+    FROM contentq.batch_requests AS r
+    WHERE r.id = oldest.id
+      AND r.attempt = oldest.attempt
+      AND r.batch_id IS NULL
+      AND r.answered_at IS NULL
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    DELETE FROM contentq.batch_requests AS r
+    WHERE (r.id, r.attempt) IN (
+        SELECT w.id, w.attempt
+        FROM contentq.batch_requests AS w
+        WHERE w.provider = open_batch.provider
+          AND w.batch_id IS NULL
+          AND w.answered_at IS NULL
+          AND w.due_at <= now_
+          AND NOT EXISTS (SELECT
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = w.id
+                            AND contentq.is_batch_wanted(t.status, t.handler_state, w.attempt))
+        ORDER BY w.due_at, w.id, w.attempt
+        LIMIT 50000
+        FOR UPDATE SKIP LOCKED
+    );
+
+    SELECT array_agg(f.id), array_agg(f.attempt),
+           count(*) >= open_batch.max_requests OR bool_or(f.total > open_batch.max_bytes)
+    INTO chosen_ids, chosen_attempts, is_full
+    FROM (
+        SELECT r.id, r.attempt,
+               sum(octet_length(r.body)::bigint + 200) OVER (ORDER BY r.due_at, r.id, r.attempt) AS total
+        FROM contentq.batch_requests AS r
+        WHERE r.provider = open_batch.provider
+          AND r.model = oldest.model
+          AND r.batch_id IS NULL
+          AND r.answered_at IS NULL
+          AND r.due_at <= now_
+        ORDER BY r.due_at, r.id, r.attempt
+        LIMIT open_batch.max_requests
+    ) AS f;
+    IF chosen_ids IS NULL OR NOT is_full AND oldest.due_at > now_ - open_batch.gather_for THEN
+        RETURN;
+    END IF;
+
+    INSERT INTO contentq.provider_batches (provider, model, requests, tended_by, tended_until)
+    VALUES (open_batch.provider, oldest.model, cardinality(chosen_ids), open_batch.worker_id, now_ + interval '1 minute')
+    RETURNING * INTO opened;
+    UPDATE contentq.batch_requests AS r
+    SET batch_id = opened.id
+    FROM (
+        SELECT w.id, w.attempt, sum(octet_length(b.body)::bigint + 200) OVER (ORDER BY w.place) AS total, w.place
+        FROM unnest(chosen_ids, chosen_attempts) WITH ORDINALITY AS w (id, attempt, place)
+        JOIN contentq.batch_requests AS b ON b.id = w.id AND b.attempt = w.attempt
+    ) AS c
+    WHERE r.id = c.id
+      AND r.attempt = c.attempt
+      AND (c.total <= open_batch.max_bytes OR c.place = 1);
+    GET DIAGNOSTICS opened.requests = ROW_COUNT;
+    UPDATE contentq.provider_batches AS b
+    SET requests = opened.requests
+    WHERE b.id = opened.id;
+    RETURN NEXT opened;
+END;
+$$;
+
+-- Name: FUNCTION open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) IS 'Makes a batch of what was asked of a provider with ask_batch(), when the oldest has waited for gather_for or the batch would be full; the worker has its lease for a minute. No row when it is not time.';
+
+-- Name: open_categories(text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.open_categories(categories text[], held text[]) RETURNS text[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF cardinality(held) = 0 THEN
+        RETURN categories;
+    ELSIF categories IS NOT NULL THEN
+        RETURN ARRAY(SELECT c.category FROM unnest(categories) AS c (category) WHERE left(c.category, 200) <> ALL (held));
+    END IF;
+    RETURN ARRAY(
+        WITH RECURSIVE ready AS (
+            (SELECT p.priority, f.category
+             FROM generate_series(1, 10) AS p (priority)
+             CROSS JOIN LATERAL (
+                 SELECT t.category
+                 FROM public.content_generation_tasks AS t
+                 WHERE t.status = 'pending'
+                   AND t.scheduled_at IS NULL
+                   AND t.category IS NOT NULL
+                   AND (10 - t.priority) = 10 - p.priority
+                 ORDER BY (10 - t.priority), t.category
+                 LIMIT 1
+             ) AS f)
+            UNION ALL
+            SELECT r.priority, n.category
+            FROM ready AS r
+            CROSS JOIN LATERAL (
+                SELECT t.category
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'pending'
+                  AND t.scheduled_at IS NULL
+                  AND t.category IS NOT NULL
+                  AND (10 - t.priority) = 10 - r.priority
+                  AND t.category > r.category
+                ORDER BY (10 - t.priority), t.category
+                LIMIT 1
+            ) AS n
+        )
+        SELECT c.category
+        FROM (
+            SELECT DISTINCT r.category::text AS category
+            FROM ready AS r
+            WHERE left(r.category, 200) <> ALL (held)
+        ) AS c
+        ORDER BY random()
+        LIMIT 1000
+    ) || CASE WHEN '' = ANY (held) THEN '{}' ELSE ARRAY[NULL::text] END;
+END;
+$$;
+
+-- Name: FUNCTION open_categories(categories text[], held text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.open_categories(categories text[], held text[]) IS 'Internal: the categories that a claim looks for when some are held by their budgets.';
+
 -- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.open_gate(key text) RETURNS boolean
@@ -5426,18 +6853,63 @@ CREATE FUNCTION contentq.over_budget(account_ids bigint[]) RETURNS bigint[]
     AS $$
 BEGIN
     RETURN ARRAY(
-        SELECT a.id::bigint
+        SELECT u.id
         FROM unnest(over_budget.account_ids) AS u (id)
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[u.id])
-        WHERE a.monthly_budget IS NOT NULL
-          AND contentq.spent_this_month(a.id) >= a.monthly_budget
+        WHERE EXISTS (
+            SELECT
+            FROM (
+                SELECT 'month' AS period, a.monthly_budget AS amount
+                FROM public.accounts AS a
+                WHERE a.id = u.id
+                  AND a.monthly_budget IS NOT NULL
+                UNION ALL
+                SELECT g.period, g.amount
+                FROM contentq.budgets AS g
+                WHERE g.account_id = u.id
+                  AND g.category IS NULL
+            ) AS b
+            WHERE contentq.budget_spent(u.id, NULL, b.period) >= b.amount
+               OR (contentq.budget_room(u.id, NULL, b.period, b.amount)).is_full
+        )
     );
 END;
 $$;
 
 -- Name: FUNCTION over_budget(account_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those that have used up their monthly_budget.';
+COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those of which nothing more may start by a budget of theirs.';
+
+-- Name: own_wait(contentq.workers); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.own_wait(worker contentq.workers) RETURNS TABLE(next_in interval, why text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
+    WHERE worker.draining
+    UNION ALL
+    SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
+           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
+                  CASE WHEN r.is_running THEN ', and one is running'
+                       ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
+    FROM contentq.claimers AS c
+    CROSS JOIN contentq.failing_wait(worker.id) AS f (next_in)
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (SELECT
+                       FROM public.content_generation_tasks AS t
+                       WHERE t.worker_id = c.worker_id
+                         AND t.status = 'processing') AS is_running
+    ) AS r
+    WHERE c.worker_id = worker.id
+      AND (f.next_in > interval '0' OR f.next_in IS NOT NULL AND r.is_running);
+$$;
+
+-- Name: FUNCTION own_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.own_wait(worker contentq.workers) IS 'Internal: what of a worker''s own keeps it from beginning a task: for how long, and why; no row when nothing.';
 
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5825,6 +7297,27 @@ $$;
 
 COMMENT ON FUNCTION contentq.refuse_large_text() IS 'Trigger: raises 22001 for a text of a task that is larger than settings.max_text_bytes.';
 
+-- Name: refuse_many_workers(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_many_workers() RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    most constant integer := (SELECT s.max_workers_per_login FROM contentq.settings AS s);
+BEGIN
+    IF (SELECT count(*) FROM contentq.workers AS w WHERE w.login = session_user) >= most THEN
+        RAISE EXCEPTION '% has % workers registered, as many as one login may have', session_user, most
+            USING ERRCODE = 'configuration_limit_exceeded',
+                  HINT = 'An operator may change contentq.settings.max_workers_per_login.';
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION refuse_many_workers(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_many_workers() IS 'Internal: raises 53400 when the login has registered as many workers as settings.max_workers_per_login allows.';
+
 -- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.refuse_stale_update() RETURNS trigger
@@ -5861,7 +7354,7 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
+    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user), contentq.refuse_many_workers();
 
     WITH added AS (
         INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)
@@ -6265,6 +7758,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     is_last := task.revision_count >= coalesce(revise.max_revisions, 2);
     is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
 
@@ -6297,6 +7791,7 @@ BEGIN
         attempt_errors = contentq.add_error(
             t.attempt_errors, t.attempt, t.worker_id, 'CheckFailed', full_message
         ),
+        handler_state = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = task.id
@@ -6305,7 +7800,6 @@ BEGIN
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
     END IF;
-    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at);
     RETURN new_status;
 END;
 $$;
@@ -6358,6 +7852,44 @@ $$;
 -- Name: FUNCTION rough_duration(seconds double precision); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
+
+-- Name: set_budget(numeric, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.set_budget(amount numeric, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF set_budget.amount IS NULL THEN
+        PERFORM contentq.unset_budget(set_budget.account_id, set_budget.category, set_budget.period);
+        RETURN;
+    END IF;
+    IF set_budget.account_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = set_budget.account_id)
+    THEN
+        RAISE EXCEPTION 'there is no account %', set_budget.account_id
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    IF set_budget.account_id IS NOT NULL AND set_budget.category IS NULL AND set_budget.period = 'month' THEN
+        UPDATE public.accounts AS a
+        SET monthly_budget = set_budget.amount
+        WHERE a.id = set_budget.account_id;
+    ELSE
+        INSERT INTO contentq.budgets AS b (account_id, category, period, amount)
+        VALUES (set_budget.account_id, set_budget.category, set_budget.period, set_budget.amount)
+        ON CONFLICT ON CONSTRAINT budgets_account_id_category_period_key DO UPDATE
+        SET amount = excluded.amount;
+    END IF;
+    -- Those that wait may have to wait no longer.
+    PERFORM contentq.notify_ready();
+END;
+$$;
+
+-- Name: FUNCTION set_budget(amount numeric, account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.set_budget(amount numeric, account_id bigint, category text, period text) IS 'Sets what attempts may cost in a day or a month (UTC): of an account, of a category, of both, or all together (NULL).';
 
 -- Name: set_gate(text, numeric, numeric, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6431,11 +7963,15 @@ BEGIN
             (2, 'public.contents'::regclass, 'account_id'),
             (3, 'public.accounts'::regclass, 'id'),
             (4, 'contentq.usage'::regclass, 'account_id'),
+            -- Those of all accounts are not for whoever sees some.
+            (8, 'contentq.budgets'::regclass, 'account_id'),
+            (9, 'contentq.budget_events'::regclass, 'account_id'),
             -- Names tasks of all accounts.
             (5, 'contentq.dead_workers'::regclass, NULL),
             -- Remembers accounts that are over budget.
             (6, 'contentq.claimers'::regclass, NULL),
-            (7, 'contentq.account_roles'::regclass, 'role_name')
+            (7, 'contentq.account_roles'::regclass, 'role_name'),
+            (8, 'contentq.batch_requests'::regclass, 'account_id')
         ) AS t (place, rel, col)
         JOIN pg_class AS c ON c.oid = t.rel
         LEFT JOIN contentq.tables AS s
@@ -6651,27 +8187,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp with time zone) IS 'Internal: takes from the bucket of a gate what a claim has chosen.';
 
--- Name: spent_this_month(bigint); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.spent_this_month(account_id bigint) RETURNS numeric
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN (
-        SELECT coalesce(sum(u.cost), 0)
-        FROM contentq.usage AS u
-        WHERE u.account_id = spent_this_month.account_id
-          AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
-    );
-END;
-$$;
-
--- Name: FUNCTION spent_this_month(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.spent_this_month(account_id bigint) IS 'What the attempts at an account''s tasks have cost since the first of this month (UTC).';
-
 -- Name: store(bigint, bigint[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF bigint
@@ -6773,6 +8288,7 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
+        OR cardinality(held_ids) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
@@ -6787,6 +8303,71 @@ $$;
 -- Name: FUNCTION store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]) IS 'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
+
+-- Name: sweep_batches(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    over_ids bigint[];
+    unreported_ids bigint[];
+    usages text[];
+BEGIN
+    IF NOT contentq.is_own_worker(sweep_batches.worker_id) THEN
+        RETURN 0;
+    END IF;
+    PERFORM contentq.wake_answered(ARRAY(
+        SELECT r.id
+        FROM contentq.batch_requests AS r
+        WHERE r.answered_at IS NOT NULL
+          AND NOT r.is_taken
+        ORDER BY r.answered_at
+        LIMIT sweep_batches.max_rows
+    ));
+    WITH over AS (
+        DELETE FROM contentq.batch_requests AS r
+        WHERE (r.id, r.attempt) IN (
+            SELECT a.id, a.attempt
+            FROM contentq.batch_requests AS a
+            LEFT JOIN public.content_generation_tasks AS t ON t.id = a.id
+            WHERE a.answered_at IS NOT NULL
+              AND NOT contentq.is_batch_wanted(t.status, t.handler_state, a.attempt)
+            ORDER BY a.answered_at
+            LIMIT sweep_batches.max_rows
+            FOR UPDATE OF a SKIP LOCKED
+        )
+        RETURNING r.id, r.usage, r.is_taken
+    )
+    SELECT array_agg(o.id),
+           array_agg(o.id) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
+           array_agg(o.usage) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL)
+    INTO over_ids, unreported_ids, usages
+    FROM over AS o;
+    IF unreported_ids IS NOT NULL THEN
+        PERFORM contentq.add_usage(unreported_ids, usages);
+    END IF;
+    DELETE FROM contentq.provider_batches AS b
+    WHERE b.id IN (
+        SELECT e.id
+        FROM contentq.provider_batches AS e
+        WHERE e.ended_at < clock_timestamp()
+                           - coalesce((SELECT s.retention FROM contentq.settings AS s), interval '30 days')
+          AND NOT EXISTS (SELECT FROM contentq.batch_requests AS r WHERE r.batch_id = e.id)
+        ORDER BY e.ended_at
+        LIMIT 100
+        FOR UPDATE SKIP LOCKED
+    );
+    RETURN coalesce(cardinality(over_ids), 0);
+END;
+$$;
+
+-- Name: FUNCTION sweep_batches(worker_id bigint, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer) IS 'Makes tasks ready that were locked when their answer came, and forgets answers of tasks that have ended.';
 
 -- Name: sweep_hopeless(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6905,6 +8486,38 @@ $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker.';
 
+-- Name: unset_budget(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.unset_budget(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, period text DEFAULT 'month'::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    was_there boolean;
+BEGIN
+    IF unset_budget.account_id IS NOT NULL AND unset_budget.category IS NULL AND unset_budget.period = 'month' THEN
+        UPDATE public.accounts AS a
+        SET monthly_budget = NULL
+        WHERE a.id = unset_budget.account_id
+          AND a.monthly_budget IS NOT NULL;
+    ELSE
+        DELETE FROM contentq.budgets AS b
+        WHERE b.account_id IS NOT DISTINCT FROM unset_budget.account_id
+          AND b.category IS NOT DISTINCT FROM unset_budget.category
+          AND b.period = unset_budget.period;
+    END IF;
+    was_there := FOUND;
+    PERFORM contentq.notify_ready();
+    RETURN was_there;
+END;
+$$;
+
+-- Name: FUNCTION unset_budget(account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.unset_budget(account_id bigint, category text, period text) IS 'Takes a budget away: that of an account, of a category, of both, or of all (NULL), for a day or a month; returns whether there was one.';
+
 -- Name: usage_amount(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.usage_amount(value jsonb) RETURNS numeric
@@ -6921,6 +8534,28 @@ $$;
 -- Name: FUNCTION usage_amount(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
+
+-- Name: used_up_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.used_up_budgets() RETURNS TABLE(account_id bigint, category text, period text, ends_at timestamp with time zone)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT b.account_id, b.category, b.period, contentq.budget_end(b.period)
+    FROM (
+        SELECT a.id::bigint AS account_id, NULL::text AS category, 'month' AS period, a.monthly_budget AS amount
+        FROM public.accounts AS a
+        WHERE a.monthly_budget IS NOT NULL
+        UNION ALL
+        SELECT g.account_id, g.category, g.period, g.amount
+        FROM contentq.budgets AS g
+    ) AS b
+    WHERE contentq.budget_spent(b.account_id, b.category, b.period) >= b.amount;
+$$;
+
+-- Name: FUNCTION used_up_budgets(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.used_up_budgets() IS 'Internal: the budgets that are used up.';
 
 -- Name: wait_for_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6967,6 +8602,46 @@ $$;
 -- Name: FUNCTION waits_for(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.waits_for(worker_id bigint) IS 'Why a worker gets nothing now: it is draining, a gate is in the way, or it has only failed; NULL when none of these.';
+
+-- Name: wake_answered(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wake_answered(ids bigint[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    woken bigint[];
+BEGIN
+    woken := ARRAY(
+        SELECT t.id
+        FROM contentq.batch_requests AS r
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
+        WHERE r.id = ANY (wake_answered.ids)
+          AND r.answered_at IS NOT NULL
+          AND t.status = 'pending'
+          AND t.scheduled_at > clock_timestamp()
+          AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    );
+    IF cardinality(woken) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (woken);
+    END IF;
+    RETURN cardinality(woken);
+END;
+$$;
+
+-- Name: FUNCTION wake_answered(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wake_answered(ids bigint[]) IS 'Internal: makes those of these tasks ready that wait for an answer which has come; returns how many.';
 
 -- Name: wake_half_open(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7120,9 +8795,6 @@ CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next
     SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
-    WHERE worker.draining
-    UNION ALL
     SELECT g.next_in, g.why
     FROM contentq.gate_wait('*') AS g
     UNION ALL
@@ -7134,25 +8806,57 @@ CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next
     WHERE worker.gates IS NOT NULL
       AND s.room < 1
     UNION ALL
-    SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
-           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
-                  CASE WHEN r.is_running THEN ', and one is running'
-                       ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
-    FROM contentq.claimers AS c
-    CROSS JOIN contentq.failing_wait(worker.id) AS f (next_in)
-    CROSS JOIN LATERAL (
-        SELECT EXISTS (SELECT
-                       FROM public.content_generation_tasks AS t
-                       WHERE t.worker_id = c.worker_id
-                         AND t.status = 'processing') AS is_running
-    ) AS r
-    WHERE c.worker_id = worker.id
-      AND (f.next_in > interval '0' OR f.next_in IS NOT NULL AND r.is_running);
+    SELECT o.next_in, o.why
+    FROM contentq.own_wait(worker) AS o;
 $$;
 
 -- Name: FUNCTION worker_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.worker_wait(worker contentq.workers) IS 'Internal: what keeps a worker from beginning a task: for how long (NULL: nobody knows), and why; no row when nothing.';
+
+-- Name: workers_wait(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.workers_wait() RETURNS TABLE(worker_id bigint, why text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    of_all constant text := (SELECT string_agg(g.why, '; ') FROM contentq.gate_wait('*') AS g);
+BEGIN
+    IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
+        RAISE EXCEPTION '% may not see why workers wait', session_user
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN QUERY
+    WITH at_gate AS MATERIALIZED (
+        SELECT d.gate, w.why
+        FROM (SELECT DISTINCT o.gate FROM contentq.workers AS o WHERE o.gate IS NOT NULL) AS d
+        CROSS JOIN LATERAL contentq.gate_wait(d.gate) AS w
+    ),
+    at_gates AS MATERIALIZED (
+        SELECT d.gates, s.why
+        FROM (SELECT DISTINCT o.gates FROM contentq.workers AS o WHERE o.gates IS NOT NULL) AS d
+        CROSS JOIN LATERAL contentq.gates_state(d.gates) AS s
+        WHERE s.room < 1
+    )
+    SELECT *
+    FROM (
+        SELECT w.id,
+               nullif(concat_ws('; ', of_all, g.why, s.why, (SELECT string_agg(o.why, '; ') FROM contentq.own_wait(w) AS o)), '')
+                   AS why
+        FROM contentq.workers AS w
+        LEFT JOIN at_gate AS g ON g.gate = w.gate
+        LEFT JOIN at_gates AS s ON s.gates = w.gates
+    ) AS r
+    WHERE r.why IS NOT NULL;
+END;
+$$;
+
+-- Name: FUNCTION workers_wait(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.workers_wait() IS 'Why each worker gets nothing now, in words; no row for those that may begin a task.';
 
 -- Name: account_roles; Type: TABLE; Schema: contentq; Owner: -
 
@@ -7219,6 +8923,136 @@ CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
 
+-- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.batch_requests (
+    id bigint NOT NULL,
+    attempt integer NOT NULL,
+    account_id bigint NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    body text NOT NULL,
+    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    batch_id bigint,
+    sendings integer DEFAULT 0 NOT NULL,
+    answered_at timestamp with time zone,
+    status_code integer,
+    answer text,
+    usage text,
+    is_taken boolean DEFAULT false NOT NULL
+);
+
+-- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
+
+-- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
+
+-- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
+
+-- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+
+-- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
+
+-- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
+
+-- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+
+-- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
+
+-- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
+
+-- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
+
+-- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
+
+-- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
+
+-- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
+
+-- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
+
+-- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
+
+-- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+
+-- Name: batch_status; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.batch_status WITH (security_invoker='true') AS
+ SELECT b.provider_id AS batch,
+    b.status,
+    b.model,
+    b.requests,
+    b.completed,
+    b.failed,
+        CASE
+            WHEN (b.ended_at IS NULL) THEN waiting.tasks
+            ELSE (0)::bigint
+        END AS tasks_waiting,
+    date_trunc('second'::text, (COALESCE(b.ended_at, clock_timestamp()) - b.opened_at)) AS age,
+        CASE
+            WHEN (b.ended_at IS NULL) THEN date_trunc('second'::text, (b.expires_at - clock_timestamp()))
+            ELSE NULL::interval
+        END AS expires_in,
+    b.provider,
+    b.error
+   FROM (contentq.provider_batches b
+     CROSS JOIN LATERAL ( SELECT count(*) AS tasks
+           FROM contentq.batch_requests r
+          WHERE ((r.batch_id = b.id) AND (r.answered_at IS NULL))) waiting)
+  WHERE ((b.ended_at IS NULL) OR (b.ended_at > (clock_timestamp() - '1 day'::interval)))
+UNION ALL
+ SELECT NULL::text AS batch,
+    'gathering'::text AS status,
+    r.model,
+    count(*) AS requests,
+    0 AS completed,
+    0 AS failed,
+    count(*) AS tasks_waiting,
+    date_trunc('second'::text, (clock_timestamp() - min(r.asked_at))) AS age,
+    NULL::interval AS expires_in,
+    r.provider,
+    NULL::text AS error
+   FROM contentq.batch_requests r
+  WHERE ((r.batch_id IS NULL) AND (r.answered_at IS NULL))
+  GROUP BY r.provider, r.model
+  ORDER BY 8;
+
+-- Name: VIEW batch_status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.batch_status IS 'Batches at providers, the newest first: status as the provider says it (gathering and opening: before it is there), requests and how many of them are done, tasks that wait for it, its age, and what has gone wrong with it.';
+
 -- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.blocked_accounts WITH (security_invoker='true') AS
@@ -7227,17 +9061,134 @@ CREATE VIEW contentq.blocked_accounts WITH (security_invoker='true') AS
             WHEN (a.paused_until > clock_timestamp()) THEN a.paused_until
             ELSE NULL::timestamp with time zone
         END AS paused_until,
-        CASE
-            WHEN b.is_used_up THEN ((date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)) + '1 mon'::interval) AT TIME ZONE 'UTC'::text)
-            ELSE NULL::timestamp with time zone
-        END AS over_budget_until
+    b.over_budget_until
    FROM (public.accounts a
-     CROSS JOIN LATERAL ( SELECT ((a.monthly_budget IS NOT NULL) AND (contentq.spent_this_month((a.id)::bigint) >= a.monthly_budget)) AS is_used_up) b)
-  WHERE ((a.paused_until > clock_timestamp()) OR b.is_used_up);
+     LEFT JOIN ( SELECT u.account_id,
+            max(u.ends_at) AS over_budget_until
+           FROM contentq.used_up_budgets() u(account_id, category, period, ends_at)
+          WHERE ((u.category IS NULL) AND (u.account_id IS NOT NULL))
+          GROUP BY u.account_id) b ON ((b.account_id = a.id)))
+  WHERE ((a.paused_until > clock_timestamp()) OR (b.over_budget_until IS NOT NULL));
 
 -- Name: VIEW blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, until when: paused, and until the first of the next month (UTC) when the budget for this month is used up.';
+COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, until when: paused, and until the next day or month (UTC) when a budget for all of their tasks is used up.';
+
+-- Name: budget_events; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.budget_events (
+    id bigint NOT NULL,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    began_on date NOT NULL,
+    amount numeric NOT NULL,
+    near_at timestamp with time zone NOT NULL,
+    used_up_at timestamp with time zone
+);
+
+-- Name: TABLE budget_events; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.budget_events IS 'When budgets were noticed to be near their end and used up, so that channel contentq_budgets is notified once: a row for each budget, of its last day or month in which that was so.';
+
+-- Name: COLUMN budget_events.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.id IS 'Identifier of the row.';
+
+-- Name: COLUMN budget_events.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.account_id IS 'The account of the budget; NULL: all.';
+
+-- Name: COLUMN budget_events.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.category IS 'The category of the budget; NULL: all.';
+
+-- Name: COLUMN budget_events.period; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.period IS 'day or month.';
+
+-- Name: COLUMN budget_events.began_on; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.began_on IS 'The first day of that day or month.';
+
+-- Name: COLUMN budget_events.amount; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.amount IS 'What the budget was then: one that is changed is watched anew.';
+
+-- Name: COLUMN budget_events.near_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.near_at IS 'When settings.budget_warning was noticed to be passed.';
+
+-- Name: COLUMN budget_events.used_up_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budget_events.used_up_at IS 'When it was noticed to be used up; NULL: not yet.';
+
+-- Name: budget_events_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.budget_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.budget_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: budget_status; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.budget_status WITH (security_invoker='true') AS
+ SELECT b.account_id,
+    b.category,
+    b.period,
+    b.amount,
+    round(r.spent, 6) AS spent,
+    round(r.reserved, 6) AS reserved,
+    r.running,
+    round((((100)::numeric * r.spent) / NULLIF(b.amount, (0)::numeric)), 1) AS percent,
+    s.state,
+        CASE s.state
+            WHEN 'near'::text THEN e.near_at
+            WHEN 'used_up'::text THEN e.used_up_at
+            ELSE NULL::timestamp with time zone
+        END AS since,
+    contentq.budget_end(b.period) AS ends_at
+   FROM ((((( SELECT (a.id)::bigint AS account_id,
+            NULL::text AS category,
+            'month'::text AS period,
+            a.monthly_budget AS amount
+           FROM public.accounts a
+          WHERE (a.monthly_budget IS NOT NULL)
+        UNION ALL
+         SELECT g.account_id,
+            g.category,
+            g.period,
+            g.amount
+           FROM contentq.budgets g) b
+     CROSS JOIN contentq.settings c)
+     CROSS JOIN LATERAL contentq.budget_room(b.account_id, b.category, b.period, b.amount) r(spent, reserved, running, fits, expected, is_full))
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (r.spent >= b.amount) THEN 'used_up'::text
+                    WHEN (r.spent >= (b.amount * c.budget_warning)) THEN 'near'::text
+                    ELSE 'ok'::text
+                END AS state) s)
+     LEFT JOIN contentq.budget_events e ON (((NOT (e.account_id IS DISTINCT FROM b.account_id)) AND (NOT (e.category IS DISTINCT FROM b.category)) AND (e.period = b.period) AND (e.began_on = contentq.budget_start(b.period)) AND (e.amount = b.amount))))
+  ORDER BY (r.spent / NULLIF(b.amount, (0)::numeric)) DESC, b.account_id NULLS FIRST, b.category NULLS FIRST, b.period;
+
+-- Name: VIEW budget_status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.budget_status IS 'Budgets of the running day or month (UTC), by account and category (NULL: any): spent, reserved for the tasks that run, percent spent, and whether it is ok, near its end (settings.budget_warning) or used_up, since when that was noticed.';
+
+-- Name: budgets_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.budgets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.budgets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 -- Name: cap_locks; Type: TABLE; Schema: contentq; Owner: -
 
@@ -7247,7 +9198,7 @@ CREATE TABLE contentq.cap_locks (
 
 -- Name: TABLE cap_locks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.cap_locks IS 'Under which claims count what runs of an account with max_running, so that no two count at once: the account''s id modulo 64. What is locked is left out of a claim, never waited for.';
+COMMENT ON TABLE contentq.cap_locks IS 'Under which claims count what runs of an account with max_running, and what budgets have left, so that no two count at once: by the account''s id modulo 64, or a digest of the category. What is locked is left out of a claim, never waited for.';
 
 -- Name: COLUMN cap_locks.place; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7631,6 +9582,7 @@ CREATE TABLE contentq.maintenance (
     ran_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     watched_since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     cleaned_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    budgets_due_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT maintenance_only_row_check CHECK (only_row)
 )
 WITH (fillfactor='50');
@@ -7654,6 +9606,10 @@ COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Since when such calls h
 -- Name: COLUMN maintenance.cleaned_at; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last found nothing more to delete.';
+
+-- Name: COLUMN maintenance.budgets_due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS 'When budgets are looked at again: so seldom that it takes a fiftieth of the time at most.';
 
 -- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -7701,6 +9657,17 @@ CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
 -- Name: VIEW paused_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused, have used up their monthly budget, or are at their cap (max_running): until when (infinity: until someone resumes them), and how many tasks wait.';
+
+-- Name: provider_batches_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.provider_batches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.provider_batches_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 -- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
 
@@ -7870,6 +9837,8 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
     attempt_errors,
     progress,
     progress_note,
+    gate,
+    gate_entered_at,
     handler_state,
     revision_count,
     revision_note
@@ -7903,21 +9872,24 @@ CREATE TABLE contentq.usage (
     account_id bigint NOT NULL,
     day date NOT NULL,
     model text NOT NULL,
+    category text DEFAULT ''::text NOT NULL,
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
     cost numeric NOT NULL,
+    largest_cost numeric DEFAULT 0 NOT NULL,
     CONSTRAINT usage_attempts_check CHECK ((attempts > 0)),
     CONSTRAINT usage_completion_tokens_check CHECK ((completion_tokens >= 0)),
     CONSTRAINT usage_cost_check CHECK (((cost >= (0)::numeric) AND (cost < 'Infinity'::numeric))),
     CONSTRAINT usage_day_check CHECK (isfinite(day)),
+    CONSTRAINT usage_largest_cost_check CHECK (((largest_cost >= (0)::numeric) AND (largest_cost < 'Infinity'::numeric))),
     CONSTRAINT usage_prompt_tokens_check CHECK ((prompt_tokens >= 0))
 )
 WITH (fillfactor='50');
 
 -- Name: TABLE usage; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day and model: as many rows of each as were reported at once, to be summed, so that no report waits for another. It outlives the tasks.';
+COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day, model and category: as many rows of each as were reported at once, to be summed, so that no report waits for another. It outlives the tasks.';
 
 -- Name: COLUMN usage.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7935,9 +9907,13 @@ COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.
 
 COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
 
+-- Name: COLUMN usage.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.category IS 'The category of the tasks, up to 200 characters; empty for tasks that have none.';
+
 -- Name: COLUMN usage.attempts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included.';
+COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included, and completed ones that a budget counts.';
 
 -- Name: COLUMN usage.prompt_tokens; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7951,6 +9927,10 @@ COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
 
 COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
 
+-- Name: COLUMN usage.largest_cost; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.usage.largest_cost IS 'The most that one of these attempts has cost: where costs vary, that much is reserved for a task that runs.';
+
 -- Name: usage_by_account; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
@@ -7962,26 +9942,43 @@ CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
     COALESCE(u.attempts, (0)::numeric) AS attempts,
     COALESCE(u.prompt_tokens, (0)::numeric) AS prompt_tokens,
     COALESCE(u.completion_tokens, (0)::numeric) AS completion_tokens,
-    COALESCE(u.cost, (0)::numeric) AS cost,
+    round(COALESCE(u.cost, (0)::numeric), 6) AS cost,
     a.monthly_budget,
     round((((100)::numeric * COALESCE(u.cost, (0)::numeric)) / NULLIF(a.monthly_budget, (0)::numeric)), 1) AS used_percent,
-    COALESCE((h.over_budget_until > clock_timestamp()), false) AS used_up
-   FROM ((public.accounts a
+    ((COALESCE(u.cost, (0)::numeric) >= a.monthly_budget) IS TRUE) AS used_up
+   FROM (public.accounts a
      LEFT JOIN ( SELECT e.account_id,
             sum(e.attempts) AS attempts,
             sum(e.prompt_tokens) AS prompt_tokens,
             sum(e.completion_tokens) AS completion_tokens,
-            round(sum(e.cost), 6) AS cost
+            sum(e.cost) AS cost
            FROM contentq.usage e
           WHERE (e.day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
           GROUP BY e.account_id) u ON ((u.account_id = a.id)))
-     LEFT JOIN contentq.blocked_accounts h ON ((h.account_id = a.id)))
   WHERE ((u.account_id IS NOT NULL) OR (a.monthly_budget IS NOT NULL))
-  ORDER BY COALESCE(u.cost, (0)::numeric) DESC, a.id;
+  ORDER BY (round(COALESCE(u.cost, (0)::numeric), 6)) DESC, a.id;
 
 -- Name: VIEW usage_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.usage_by_account IS 'By account, since the first of this month (UTC): attempts that were charged, tokens, cost, monthly budget, and whether it is used up, so that nothing more is claimed.';
+
+-- Name: usage_by_category; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.usage_by_category WITH (security_invoker='true') AS
+ SELECT NULLIF(category, ''::text) AS category,
+    sum(attempts) AS attempts,
+    sum(prompt_tokens) AS prompt_tokens,
+    sum(completion_tokens) AS completion_tokens,
+    round(sum(cost), 6) AS cost,
+    round((sum(cost) / sum(attempts)), 6) AS cost_each
+   FROM contentq.usage u
+  WHERE (day >= (date_trunc('month'::text, (clock_timestamp() AT TIME ZONE 'UTC'::text)))::date)
+  GROUP BY category
+  ORDER BY (round(sum(cost), 6)) DESC, u.category;
+
+-- Name: VIEW usage_by_category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.usage_by_category IS 'By category, since the first of this month (UTC): attempts that were charged, tokens, cost.';
 
 -- Name: usage_by_day; Type: VIEW; Schema: contentq; Owner: -
 
@@ -8058,7 +10055,7 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             WHEN (held.busy > 0) THEN 'working'::text
             ELSE 'idle'::text
         END AS state,
-    held.busy,
+    COALESCE(held.busy, 0) AS busy,
     w.slots,
     round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heartbeat_age_s,
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
@@ -8073,17 +10070,19 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             WHEN (NOT w.draining) THEN waiting.why
             ELSE NULL::text
         END AS waits_for,
-    held.locked
+    COALESCE(held.locked, 0) AS locked
    FROM (((contentq.workers w
      CROSS JOIN contentq.settings s)
-     CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy,
+     LEFT JOIN ( SELECT t.worker_id,
+            (count(*))::integer AS busy,
             (count(l.transactionid))::integer AS locked
            FROM (public.content_generation_tasks t
              LEFT JOIN ( SELECT DISTINCT o.transactionid
                    FROM pg_locks o
                   WHERE ((o.locktype = 'transactionid'::text) AND o.granted)) l ON ((l.transactionid = t.xmax)))
-          WHERE ((t.worker_id = w.id) AND ((t.status)::text = 'processing'::text))) held)
-     CROSS JOIN LATERAL ( SELECT contentq.waits_for(w.id) AS why) waiting)
+          WHERE (((t.status)::text = 'processing'::text) AND (t.worker_id IS NOT NULL))
+          GROUP BY t.worker_id) held ON ((held.worker_id = w.id)))
+     LEFT JOIN contentq.workers_wait() waiting(worker_id, why) ON ((waiting.worker_id = w.id)))
   ORDER BY w.started_at, w.id;
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
@@ -8133,6 +10132,31 @@ ALTER TABLE ONLY contentq.account_roles
 ALTER TABLE ONLY contentq.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
+-- Name: batch_requests batch_requests_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.batch_requests
+    ADD CONSTRAINT batch_requests_pkey PRIMARY KEY (id, attempt);
+
+-- Name: budget_events budget_events_account_id_category_period_key; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budget_events
+    ADD CONSTRAINT budget_events_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period);
+
+-- Name: budget_events budget_events_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budget_events
+    ADD CONSTRAINT budget_events_pkey PRIMARY KEY (id);
+
+-- Name: budgets budgets_account_id_category_period_key; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budgets
+    ADD CONSTRAINT budgets_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period);
+
+-- Name: budgets budgets_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.budgets
+    ADD CONSTRAINT budgets_pkey PRIMARY KEY (id);
+
 -- Name: cap_locks cap_locks_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.cap_locks
@@ -8177,6 +10201,16 @@ ALTER TABLE ONLY contentq.gates
 
 ALTER TABLE ONLY contentq.maintenance
     ADD CONSTRAINT maintenance_pkey PRIMARY KEY (only_row);
+
+-- Name: provider_batches provider_batches_key_key; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.provider_batches
+    ADD CONSTRAINT provider_batches_key_key UNIQUE (key);
+
+-- Name: provider_batches provider_batches_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.provider_batches
+    ADD CONSTRAINT provider_batches_pkey PRIMARY KEY (id);
 
 -- Name: settings settings_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -8245,6 +10279,18 @@ ALTER TABLE ONLY public.contents
 
 COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
 
+-- Name: batch_requests_answered_at_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX batch_requests_answered_at_idx ON contentq.batch_requests USING btree (answered_at) WHERE (answered_at IS NOT NULL);
+
+-- Name: batch_requests_batch_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX batch_requests_batch_id_idx ON contentq.batch_requests USING btree (batch_id, id, attempt) WHERE (batch_id IS NOT NULL);
+
+-- Name: batch_requests_waiting_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests USING btree (provider, due_at, id, attempt) WHERE ((batch_id IS NULL) AND (answered_at IS NULL));
+
 -- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
@@ -8261,9 +10307,21 @@ CREATE INDEX gate_counts_worker_id_idx ON contentq.gate_counts USING btree (work
 
 CREATE INDEX gate_events_key_id_idx ON contentq.gate_events USING btree (key, id);
 
+-- Name: provider_batches_due_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX provider_batches_due_idx ON contentq.provider_batches USING btree (provider, due_at) WHERE (ended_at IS NULL);
+
+-- Name: provider_batches_ended_at_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX provider_batches_ended_at_idx ON contentq.provider_batches USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
 -- Name: usage_account_id_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
-CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id, day, model);
+CREATE INDEX usage_account_id_day_idx ON contentq.usage USING btree (account_id, day, model, category);
+
+-- Name: usage_category_day_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX usage_category_day_idx ON contentq.usage USING btree (category, day);
 
 -- Name: usage_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
@@ -8311,7 +10369,7 @@ CREATE INDEX content_generation_tasks_ready_account_idx ON public.content_genera
 
 -- Name: content_generation_tasks_ready_category_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_ready_category_idx ON public.content_generation_tasks USING btree (((10 - priority)), category, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL) AND (category IS NOT NULL));
+CREATE INDEX content_generation_tasks_ready_category_idx ON public.content_generation_tasks USING btree (((10 - priority)), category, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL));
 
 -- Name: content_generation_tasks_ready_deadline_idx; Type: INDEX; Schema: public; Owner: -
 
@@ -8343,7 +10401,7 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 
 -- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id);
+CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id, id);
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 
@@ -8400,6 +10458,11 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again AFTER UPDATE ON pu
 -- Name: TRIGGER content_generation_tasks_wake_again ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has made tasks ready, at its commit.';
+
+-- Name: batch_requests batch_requests_batch_id_fkey; Type: FK CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.batch_requests
+    ADD CONSTRAINT batch_requests_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES contentq.provider_batches(id);
 
 -- Name: content_generation_tasks content_generation_tasks_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 

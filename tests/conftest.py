@@ -9,7 +9,7 @@ The server, first of these:
 
 With --all, the tests in tests/sql also run on a throwaway cluster of every other major version that is installed
 (`-k postgresql-16` picks one) and, on the first server, with the tables in a schema of their own (`-k schema`
-picks that), and the tests marked `thorough` run at all.
+picks that), the tests marked `thorough` run at all, and those beside masses of rows have more of them.
 
 In a parallel run (`-n 2`) each process starts servers of its own, which takes a second each: what belongs to a
 whole server, such as roles, is then no other test's business. Only the server of CONTENTQ_TEST_DSN is everyone's.
@@ -77,8 +77,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: a process more than there are processors, for most of a test's time is waiting."""
-    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """What `-n auto` means: two processes more than there are processors, for most of a test's time is waiting."""
+    return 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -104,6 +104,12 @@ def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
 def server(servers: Servers) -> Server:
     """The server that a test uses; in tests/sql each one in turn."""
     return servers.default
+
+
+@pytest.fixture(scope="session")
+def is_thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether tests that come in two sizes take the larger one: with --all."""
+    return bool(pytestconfig.getoption(EVERY_VERSION))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
--- Says how many more tasks of an account may start now, by its cap and its budget.
--- Called by: admit(), under the lock of the account's place when it has a cap; explain().
+-- Says how many more tasks of an account may start now, by its cap.
+-- Called by: admit(), under the lock of the account's place; explain().
 -- starting: tasks of the account that are about to start and are not processing yet.
--- Locks: nothing. Returns: 0 or more; NULL when neither limits it. A pause is looked at by held_accounts().
+-- Locks: nothing. Returns: 0 or more; NULL when it has no cap. A pause is looked at by held_accounts().
 CREATE OR REPLACE FUNCTION contentq.account_room(account public.accounts, starting integer DEFAULT 0)
 RETURNS integer
 LANGUAGE plpgsql
@@ -15,8 +15,6 @@ AS $$
 BEGIN
     RETURN (
         SELECT CASE
-            WHEN contentq.spent_this_month(account.id) >= account.monthly_budget
-            THEN 0
             WHEN account.max_running IS NOT NULL
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
@@ -30,4 +28,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.account_room(public.accounts, integer) IS
-    'Internal: how many more tasks of an account may start by its max_running and its monthly_budget; NULL: any number.';
+    'Internal: how many more tasks of an account may start by its max_running; NULL: any number.';

@@ -1,10 +1,11 @@
 -- Adds what attempts have cost to the usage of their accounts.
 -- Called by: complete() and store(), with the results, and record_usage().
 -- Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
--- (numbers) count, and one that has neither tokens nor a cost counts for nothing.
--- Locks: rows of usage, skipping those that others hold (so it never waits: where no row of an account, day and model is
---        free, it adds one). Returns: how many tokens there were. Days begin at midnight UTC.
--- Budgets are looked at when a task is about to start (see account_room()).
+-- (numbers) count, and one that has neither tokens nor a cost counts for nothing, unless it is of a completed task that a
+-- budget counts: then it is known that such a task costs nothing (see budget_room()).
+-- Locks: rows of usage, skipping those that others hold (so it never waits: where no row of an account, day, model and
+--        category is free, it adds one). Returns: how many tokens there were. Days begin at midnight UTC.
+-- Budgets are looked at when a task is about to start (see admit()).
 CREATE OR REPLACE FUNCTION contentq.add_usage(ids bigint[], usages text[])
 RETURNS numeric
 LANGUAGE plpgsql
@@ -18,41 +19,53 @@ AS $$
 DECLARE
     now_ constant timestamptz := clock_timestamp();
     today constant date := (now_ AT TIME ZONE 'UTC')::date;
+    is_counted constant boolean := contentq.has_budgets();
     all_accounts bigint[];
     all_models text[];
+    all_categories text[];
     all_attempts bigint[];
     all_prompt_tokens bigint[];
     all_completion_tokens bigint[];
     all_costs numeric[];
+    all_largest numeric[];
     -- The rows of usage that these are added to; NULL for a new one.
     all_rows bigint[];
 BEGIN
-    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.attempts), array_agg(c.prompt_tokens),
-           array_agg(c.completion_tokens), array_agg(c.cost)
-    INTO all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs
+    SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
+           array_agg(c.prompt_tokens), array_agg(c.completion_tokens), array_agg(c.cost), array_agg(c.largest)
+    INTO all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs,
+         all_largest
     FROM (
         SELECT s.account_id,
                s.model,
+               s.category,
                count(*) AS attempts,
                sum(s.prompt_tokens) AS prompt_tokens,
                sum(s.completion_tokens) AS completion_tokens,
-               sum(s.cost) AS cost
+               sum(s.cost) AS cost,
+               max(s.cost) AS largest
         FROM (
             SELECT t.account_id + 0 AS account_id,
+                   left(coalesce(t.category, ''), 200) AS category,
+                   is_counted AND t.status = 'completed' AND EXISTS (
+                       SELECT FROM contentq.budgets_of(t.account_id, left(coalesce(t.category, ''), 200))
+                   ) AS is_counted,
                    coalesce(nullif(left(r.usage->>'model', 200), ''), 'unknown') AS model,
                    trunc(contentq.usage_amount(r.usage->'prompt_tokens')) AS prompt_tokens,
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
                    contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
-                SELECT n.id, n.usage::jsonb AS usage
+                SELECT n.id, coalesce(n.usage::jsonb, '{}') AS usage
                 FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
                 WHERE n.usage IS NOT NULL
+                   OR is_counted
             ) AS r
             JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
+               OR is_counted
         ) AS s
-        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0
-        GROUP BY s.account_id, s.model
+        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0 OR s.is_counted
+        GROUP BY s.account_id, s.model, s.category
     ) AS c;
     IF all_accounts IS NULL THEN
         RETURN 0;
@@ -67,25 +80,28 @@ BEGIN
             WHERE u.account_id = c.account_id
               AND u.day = today
               AND u.model = c.model
+              AND u.category = c.category
             LIMIT 1
             FOR NO KEY UPDATE SKIP LOCKED
         ) AS id
-        FROM unnest(all_accounts, all_models) WITH ORDINALITY AS c (account_id, model, place)
+        FROM unnest(all_accounts, all_models, all_categories) WITH ORDINALITY AS c (account_id, model, category, place)
     ) AS f;
 
     UPDATE contentq.usage AS u
     SET attempts = u.attempts + c.attempts,
         prompt_tokens = u.prompt_tokens + c.prompt_tokens,
         completion_tokens = u.completion_tokens + c.completion_tokens,
-        cost = u.cost + c.cost
-    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, attempts, prompt_tokens, completion_tokens, cost)
+        cost = u.cost + c.cost,
+        largest_cost = greatest(u.largest_cost, c.largest)
+    FROM unnest(all_rows, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs, all_largest)
+        AS c (id, attempts, prompt_tokens, completion_tokens, cost, largest)
     WHERE u.id = c.id;
 
-    INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost)
-    SELECT c.account_id, today, c.model, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost
-    FROM unnest(all_rows, all_accounts, all_models, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs)
-        AS c (id, account_id, model, attempts, prompt_tokens, completion_tokens, cost)
+    INSERT INTO contentq.usage (account_id, day, model, category, attempts, prompt_tokens, completion_tokens, cost, largest_cost)
+    SELECT c.account_id, today, c.model, c.category, c.attempts, c.prompt_tokens, c.completion_tokens, c.cost, c.largest
+    FROM unnest(all_rows, all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens,
+                all_costs, all_largest)
+        AS c (id, account_id, model, category, attempts, prompt_tokens, completion_tokens, cost, largest)
     WHERE c.id IS NULL;
     RETURN (SELECT sum(n.tokens) FROM unnest(all_prompt_tokens || all_completion_tokens) AS n (tokens));
 END;

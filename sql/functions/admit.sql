@@ -1,10 +1,13 @@
--- Keeps of chosen tasks those that the caps and budgets of their accounts let start.
+-- Keeps of chosen tasks those that caps and budgets let start.
 -- Called by: choose_ready(), which has locked these tasks.
 -- starting: tasks that were admitted before in the same claim.
--- Locks: the places in cap_locks of the accounts with a cap, until the claim is committed: the next to count there sees
---        what has started. It never waits: an account whose place another claim holds is left out this time.
--- Returns: the ids that may start, in their order; the accounts that have no room left for the others; those of them
---          that are over budget; and whether a place was held by another claim, so that it is worth looking again.
+-- Locks: the places in cap_locks of the accounts with a cap or a budget, and of the categories with a budget, until the claim
+--        is committed: the next to count there sees what has started. It never waits: what is of an account, or a category,
+--        whose place another claim holds is left out this time.
+-- Returns: the ids that may start, in their order. Of the others: the accounts that have no room left; those of them that
+--          budgets hold; the categories, and the accounts with a category (see budget_key()), of which a budget lets nothing
+--          more start; whether a budget holds everything; and whether a place was held by another claim, so that it is worth
+--          looking again.
 -- The place is updated, not only locked: in a transaction with an older snapshot PostgreSQL then refuses to count.
 CREATE OR REPLACE FUNCTION contentq.admit(
     ids bigint[],
@@ -12,6 +15,9 @@ CREATE OR REPLACE FUNCTION contentq.admit(
     OUT admitted bigint[],
     OUT held bigint[],
     OUT over_budget bigint[],
+    OUT held_categories text[],
+    OUT held_keys text[],
+    OUT all_held boolean,
     OUT contended boolean
 )
 LANGUAGE plpgsql
@@ -22,73 +28,150 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    accounts bigint[];
+    categories text[];
+    starting_accounts bigint[];
+    starting_categories text[];
+    is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
+    places bigint[];
     room integer;
+    budget record;
+    refused text[];
 BEGIN
-    admitted := admit.ids;
     held := '{}';
     over_budget := '{}';
+    held_categories := '{}';
+    held_keys := '{}';
+    all_held := false;
     contended := false;
+    -- LIMIT: each is looked up; a join could be turned round.
+    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place)
+    INTO accounts, categories
+    FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
+    CROSS JOIN LATERAL (
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = u.id
+        LIMIT 1
+    ) AS o;
+    SELECT coalesce(array_agg(o.account_id), '{}'), coalesce(array_agg(o.category), '{}')
+    INTO starting_accounts, starting_categories
+    FROM unnest(admit.starting) AS u (id)
+    CROSS JOIN LATERAL (
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = u.id
+        LIMIT 1
+    ) AS o;
+
     FOR each IN
-        SELECT a.account, c.chosen
-        FROM (
-            SELECT o.account_id, array_agg(u.id ORDER BY u.place) AS chosen
-            FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
-            -- LIMIT: each is looked up; a join could be turned round.
-            CROSS JOIN LATERAL (
-                SELECT t.account_id
-                FROM public.content_generation_tasks AS t
-                WHERE t.id = u.id
-                LIMIT 1
-            ) AS o
-            GROUP BY o.account_id
-        ) AS c
-        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = c.account_id LIMIT 1) AS a
+        WITH mine AS MATERIALIZED (
+            SELECT u.account_id, array_agg(u.place ORDER BY u.place) AS places
+            FROM unnest(accounts) WITH ORDINALITY AS u (account_id, place)
+            GROUP BY u.account_id
+        )
+        SELECT (a.account).id::bigint AS account_id, NULL AS category, 'month' AS period,
+               (a.account).monthly_budget AS amount, a.account, m.places
+        FROM mine AS m
+        CROSS JOIN LATERAL (SELECT l AS account FROM public.accounts AS l WHERE l.id = m.account_id LIMIT 1) AS a
         WHERE (a.account).max_running IS NOT NULL
            OR (a.account).monthly_budget IS NOT NULL
-              AND contentq.spent_this_month((a.account).id) >= (a.account).monthly_budget
-        ORDER BY ((a.account).id % 64)
+        UNION ALL
+        SELECT b.account_id, b.category, b.period, b.amount, NULL, m.places
+        FROM mine AS m
+        CROSS JOIN LATERAL (
+            SELECT g.* FROM contentq.budgets AS g WHERE g.account_id = m.account_id ORDER BY g.account_id LIMIT 1000
+        ) AS b
+        UNION ALL
+        SELECT NULL, b.category, b.period, b.amount, NULL, ARRAY(SELECT generate_series(1, cardinality(admit.ids)))
+        FROM contentq.budgets AS b
+        WHERE b.account_id IS NULL
+          AND (b.category IS NULL OR b.category = ANY (categories))
     LOOP
-        IF (each.account).max_running IS NOT NULL THEN
-            SELECT l.place
-            INTO lock_place
-            FROM contentq.cap_locks AS l
-            WHERE l.place = (each.account).id % 64
-            FOR NO KEY UPDATE SKIP LOCKED;
-            UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
-        END IF;
-        IF (each.account).max_running IS NOT NULL AND lock_place IS NULL THEN
-            room := 0;
+        places := ARRAY(
+            SELECT p.place
+            FROM unnest(each.places) AS p (place)
+            WHERE NOT is_refused[p.place]
+              AND coalesce(categories[p.place] = each.category, true)
+            ORDER BY p.place
+        );
+        CONTINUE WHEN cardinality(places) = 0;
+
+        lock_place := coalesce(each.account_id & 63, hashtext(each.category) & 63, 0);
+        PERFORM FROM contentq.cap_locks AS l WHERE l.place = lock_place FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
             contended := true;
-        ELSE
-            room := contentq.account_room(each.account, (
-                SELECT count(*)::integer
-                FROM unnest(admit.starting) AS u (id)
-                CROSS JOIN LATERAL (
-                    SELECT t.account_id
-                    FROM public.content_generation_tasks AS t
-                    WHERE t.id = u.id
-                    LIMIT 1
-                ) AS o
-                WHERE o.account_id = (each.account).id
-            ));
+            FOR i IN 1..cardinality(places) LOOP
+                is_refused[places[i]] := true;
+            END LOOP;
+            IF each.account_id IS NULL AND each.category IS NULL THEN
+                all_held := true;
+            ELSIF each.account_id IS NULL THEN
+                held_categories := held_categories || each.category;
+            ELSIF each.category IS NULL THEN
+                held := held || each.account_id;
+            ELSE
+                held_keys := held_keys || contentq.budget_key(each.account_id, each.category);
+            END IF;
+            CONTINUE;
         END IF;
-        IF room < cardinality(each.chosen) THEN
-            admitted := ARRAY(
-                SELECT u.id
-                FROM unnest(admitted) WITH ORDINALITY AS u (id, place)
-                WHERE u.id <> ALL (each.chosen[room + 1:])
-                ORDER BY u.place
-            );
-            held := held || (each.account).id::bigint;
-            IF contentq.spent_this_month((each.account).id) >= (each.account).monthly_budget THEN
-                over_budget := over_budget || (each.account).id::bigint;
+        UPDATE contentq.cap_locks AS l SET place = l.place WHERE l.place = lock_place;
+
+        IF (each.account).max_running IS NOT NULL THEN
+            room := contentq.account_room(
+                each.account, cardinality(array_positions(starting_accounts, each.account_id)));
+            IF room < cardinality(places) THEN
+                FOR i IN room + 1..cardinality(places) LOOP
+                    is_refused[places[i]] := true;
+                END LOOP;
+                places := places[:room];
+                held := held || each.account_id;
+            END IF;
+        END IF;
+
+        IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN
+            SELECT r.*
+            INTO budget
+            FROM contentq.budget_room(
+                each.account_id, each.category, each.period, each.amount,
+                ARRAY(SELECT s.category
+                      FROM unnest(starting_accounts, starting_categories) AS s (account_id, category)
+                      WHERE coalesce(s.account_id = each.account_id, true)
+                        AND coalesce(s.category = each.category, true)),
+                ARRAY(SELECT categories[p.place] FROM unnest(places) WITH ORDINALITY AS p (place, number) ORDER BY p.number)
+            ) AS r;
+            refused := '{}';
+            FOR i IN 1..cardinality(places) LOOP
+                IF NOT budget.fits[i] THEN
+                    is_refused[places[i]] := true;
+                    refused := refused || categories[places[i]];
+                END IF;
+            END LOOP;
+            CONTINUE WHEN cardinality(refused) = 0;
+            IF each.account_id IS NULL AND each.category IS NULL AND budget.is_full THEN
+                all_held := true;
+            ELSIF each.account_id IS NULL THEN
+                held_categories := held_categories || ARRAY(SELECT DISTINCT unnest(refused));
+            ELSIF each.category IS NULL AND budget.is_full THEN
+                held := held || each.account_id;
+                over_budget := over_budget || each.account_id;
+            ELSE
+                held_keys := held_keys
+                    || ARRAY(SELECT DISTINCT contentq.budget_key(each.account_id, r.category) FROM unnest(refused) AS r (category));
             END IF;
         END IF;
     END LOOP;
+
+    admitted := ARRAY(
+        SELECT u.id
+        FROM unnest(admit.ids, is_refused) WITH ORDINALITY AS u (id, is_refused, place)
+        WHERE NOT u.is_refused
+        ORDER BY u.place
+    );
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.admit(bigint[], bigint[]) IS
-    'Internal: of chosen tasks, those that the caps and budgets of their accounts let start.';
+    'Internal: of chosen tasks, those that the caps of their accounts and the budgets let start.';

@@ -1,6 +1,6 @@
 -- Lists the first ready tasks of each priority that have waited for longer than settings.aging.
 -- Called by: choose_aged(), explain_aging().
--- submitted_before: those that count. categories, held: as in choose_in_order(). by_deadline: not those that cannot finish by
+-- submitted_before: those that count. categories, held, held_keys: as in choose_in_order(). by_deadline: not those that cannot finish by
 -- their deadline. number: so many of each priority; with categories, of each of these in it.
 -- Locks: nothing. Returns: the tasks, in no order, and whether they may start.
 CREATE OR REPLACE FUNCTION contentq.aged_tasks(
@@ -8,9 +8,10 @@ CREATE OR REPLACE FUNCTION contentq.aged_tasks(
     categories text[],
     held bigint[],
     by_deadline boolean,
-    number integer
+    number integer,
+    held_keys text[] DEFAULT '{}'
 )
-RETURNS TABLE (id bigint, account_id bigint, submitted_at timestamptz, may_start boolean)
+RETURNS TABLE (id bigint, account_id bigint, category text, submitted_at timestamptz, may_start boolean)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -23,8 +24,10 @@ AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT w.id, w.account_id, w.submitted_at,
+    SELECT w.id, w.account_id, w.category::text, w.submitted_at,
            w.account_id <> ALL (aged_tasks.held)
+           AND (cardinality(aged_tasks.held_keys) = 0
+                OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
            AND NOT (aged_tasks.by_deadline
                     AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
@@ -38,6 +41,17 @@ BEGIN
            AND t.priority = p.priority
            AND t.submitted_at < aged_tasks.submitted_before
          ORDER BY t.priority DESC, t.submitted_at, t.id
+         LIMIT aged_tasks.number)
+        UNION ALL
+        (SELECT t.id::bigint, t.account_id::bigint, t.category, t.timeout_at, t.submitted_at, t.attempt
+         FROM public.content_generation_tasks AS t
+         WHERE array_position(aged_tasks.categories, NULL) IS NOT NULL
+           AND t.status = 'pending'
+           AND t.scheduled_at IS NULL
+           AND (10 - t.priority) = 10 - p.priority
+           AND t.category IS NULL
+           AND t.submitted_at < aged_tasks.submitted_before
+         ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
          LIMIT aged_tasks.number)
         UNION ALL
         SELECT s.*
@@ -57,5 +71,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.aged_tasks(timestamptz, text[], bigint[], boolean, integer) IS
+COMMENT ON FUNCTION contentq.aged_tasks(timestamptz, text[], bigint[], boolean, integer, text[]) IS
     'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';

@@ -1,5 +1,5 @@
 -- Chooses and locks ready tasks that have waited for longer than settings.aging, whatever their priority.
--- Called by: choose_ready(). categories, held, taken: as in choose_in_order(). submitted_before: those that count.
+-- Called by: choose_by_priority(). categories, held, taken, held_keys: as in choose_in_order(). submitted_before: those that count.
 -- by_deadline: not those that cannot finish by their deadline.
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
 -- Returns: their ids, the longest waiting first.
@@ -11,7 +11,8 @@ CREATE OR REPLACE FUNCTION contentq.choose_aged(
     categories text[],
     held bigint[],
     taken bigint[],
-    by_deadline boolean
+    by_deadline boolean,
+    held_keys text[]
 )
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -37,7 +38,8 @@ BEGIN
                ) AS free
         INTO seen
         FROM contentq.aged_tasks(
-            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size) AS a;
+            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size,
+            choose_aged.held_keys) AS a;
         chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
         EXIT WHEN seen.read < size OR size = 1000;
         size := 1000;
@@ -46,5 +48,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.choose_aged(integer, timestamptz, text[], bigint[], bigint[], boolean) IS
+COMMENT ON FUNCTION contentq.choose_aged(integer, timestamptz, text[], bigint[], bigint[], boolean, text[]) IS
     'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';

@@ -1,6 +1,6 @@
 -- Chooses and locks ready tasks, from the highest priority down, in the order that the settings say.
 -- Called by: choose_ready(), whenever it is not the plain order of choose_first().
--- categories: only these, NULL for all. held: accounts of which nothing may start. taken: tasks that the same claim has
+-- categories: only these, NULL for all. held, held_keys: accounts, and accounts with a category, of which nothing may start. taken: tasks that the same claim has
 -- chosen before. heads: by priority, the place in strict order from which on there may be something, NULL when unknown.
 -- turns: by priority, whose turn it is in fair order (see choose_fair()).
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
@@ -12,6 +12,7 @@ CREATE OR REPLACE FUNCTION contentq.choose_by_priority(
     taken bigint[],
     settings contentq.settings,
     heads jsonb,
+    held_keys text[],
     INOUT turns jsonb,
     OUT chosen bigint[]
 )
@@ -33,7 +34,7 @@ BEGIN
         -- Every other slot: what is urgent goes on, however much has waited for long.
         chosen := contentq.choose_aged(
             CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
-            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines);
+            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines, held_keys);
     END IF;
     WHILE cardinality(chosen) < max_tasks LOOP
         IF heads IS NOT NULL THEN
@@ -55,13 +56,13 @@ BEGIN
             INTO fair
             FROM contentq.choose_fair(
                 urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
-                ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+                held_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
             chosen := chosen || fair.chosen;
             turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
         END IF;
         IF cardinality(chosen) < max_tasks THEN
             chosen := chosen || contentq.choose_in_order(
-                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
+                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines, held_keys,
                 coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
                 coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
         END IF;
@@ -70,6 +71,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_by_priority(
-    integer, text[], bigint[], bigint[], contentq.settings, jsonb, jsonb
+    integer, text[], bigint[], bigint[], contentq.settings, jsonb, text[], jsonb
 ) IS
     'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';

@@ -1,6 +1,6 @@
 -- Chooses and locks ready tasks of one priority so that what runs is shared out between accounts.
 -- Called by: choose_ready(), with claim_order fair.
--- categories, held, taken, by_deadline: as in choose_in_order(). turn: what the last call of this worker for this priority
+-- categories, held, taken, by_deadline, held_keys: as in choose_in_order(). turn: what the last call of this worker for this priority
 -- returned, NULL for nothing.
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
 -- Returns: their ids; and whose turn it is: the id of the account, and how many tasks it has started in this turn.
@@ -16,6 +16,7 @@ CREATE OR REPLACE FUNCTION contentq.choose_fair(
     held bigint[],
     taken bigint[],
     by_deadline boolean,
+    held_keys text[],
     INOUT turn bigint[],
     OUT chosen bigint[]
 )
@@ -32,7 +33,8 @@ AS $$
 DECLARE
     lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
-    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline;
+    is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline
+                                  AND cardinality(choose_fair.held_keys) = 0;
     first_account constant bigint := turn[1];
     position bigint := coalesce(first_account - 1, lowest);
     is_around boolean := first_account IS NULL;
@@ -124,7 +126,9 @@ BEGIN
                                LIMIT 1000
                            ) AS w
                            WHERE w.id <> ALL (choose_fair.taken || choose_fair.chosen)
-                             AND (choose_fair.categories IS NULL OR w.category = ANY (choose_fair.categories))
+                             AND contentq.is_of(w.category, choose_fair.categories)
+                             AND (cardinality(choose_fair.held_keys) = 0
+                                  OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
                              AND NOT (choose_fair.by_deadline
                                       AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
                                                    false))
@@ -152,5 +156,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.choose_fair(integer, integer, text[], bigint[], bigint[], boolean, bigint[]) IS
+COMMENT ON FUNCTION contentq.choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[]) IS
     'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';

@@ -1,6 +1,7 @@
 -- Chooses and locks ready tasks of one priority in strict order, past those that may not start.
 -- Called by: choose_ready().
--- categories: only these, NULL for all. held: accounts of which nothing may start. taken: tasks that the same claim has
+-- categories: only these (see is_of()), NULL for all. held: accounts of which nothing may start. held_keys: the same of an
+-- account together with a category (see budget_key()). taken: tasks that the same claim has
 -- chosen before. by_deadline: those with a deadline first, the earliest first. after_submitted, after_id: only those that
 -- come later in strict order; not with by_deadline.
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
@@ -17,6 +18,7 @@ CREATE OR REPLACE FUNCTION contentq.choose_in_order(
     held bigint[],
     taken bigint[],
     by_deadline boolean,
+    held_keys text[] DEFAULT '{}',
     after_submitted timestamptz DEFAULT '-infinity',
     after_id bigint DEFAULT -9223372036854775808
 )
@@ -32,6 +34,8 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    is_plain constant boolean := cardinality(choose_in_order.held_keys) = 0;
+    has_without_category constant boolean := array_position(choose_in_order.categories, NULL) IS NOT NULL;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
     after_timeout timestamptz := clock_timestamp();
@@ -44,7 +48,8 @@ BEGIN
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
                    WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
-                     AND (choose_in_order.categories IS NULL OR w.category = ANY (choose_in_order.categories))
+                     AND contentq.is_of(w.category, choose_in_order.categories)
+                     AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                      AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
@@ -81,12 +86,13 @@ BEGIN
                        WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
             INTO seen
             FROM (
-                SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
                 FROM public.content_generation_tasks AS t
                 WHERE t.status = 'pending'
                   AND t.scheduled_at IS NULL
@@ -101,6 +107,7 @@ BEGIN
                        WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
@@ -109,7 +116,7 @@ BEGIN
                 SELECT s.*
                 FROM unnest(choose_in_order.categories) AS c (category)
                 CROSS JOIN LATERAL (
-                    SELECT t.id, t.account_id, t.timeout_at, t.submitted_at
+                    SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
                     FROM public.content_generation_tasks AS t
                     WHERE t.status = 'pending'
                       AND t.scheduled_at IS NULL
@@ -119,7 +126,21 @@ BEGIN
                     ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
                     LIMIT size
                 ) AS s
-                ORDER BY s.submitted_at, s.id
+                UNION ALL
+                SELECT n.*
+                FROM (
+                    SELECT t.id, t.account_id, t.category, t.timeout_at, t.submitted_at
+                    FROM public.content_generation_tasks AS t
+                    WHERE has_without_category
+                      AND t.status = 'pending'
+                      AND t.scheduled_at IS NULL
+                      AND (10 - t.priority) = 10 - choose_in_order.urgency
+                      AND t.category IS NULL
+                      AND (t.submitted_at, t.id) > (after_submitted, after_id)
+                    ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+                    LIMIT size
+                ) AS n
+                ORDER BY submitted_at, id
                 LIMIT size
             ) AS w;
         END IF;
@@ -128,7 +149,7 @@ BEGIN
         after_submitted := seen.submitted_at;
         after_id := seen.id;
         walked := walked + size;
-        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline
+        IF choose_in_order.categories IS NULL AND NOT choose_in_order.by_deadline AND is_plain
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
@@ -146,6 +167,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_in_order(
-    integer, integer, text[], bigint[], bigint[], boolean, timestamptz, bigint
+    integer, integer, text[], bigint[], bigint[], boolean, text[], timestamptz, bigint
 ) IS
     'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';

@@ -5,7 +5,7 @@
 --
 -- In this order: accounts that are paused or at their cap are left out (held_accounts()); priorities from the highest down;
 -- inside one, strict or fair; then admit() keeps what caps and budgets let start, and the rest is chosen anew without the
--- accounts that have no room.
+-- accounts and categories that have no room.
 -- What it remembers is in the worker's row of claimers; when someone has locked that, it does without.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(
     worker_id bigint,
@@ -27,8 +27,10 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     -- Each once: of one that is named twice, each task would be found twice.
     only_categories constant text[] := CASE
-        WHEN choose_ready.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(choose_ready.categories))
+        WHEN choose_ready.categories IS NOT NULL
+        THEN ARRAY(SELECT DISTINCT c.category FROM unnest(choose_ready.categories) AS c (category) WHERE c.category IS NOT NULL)
     END;
+    open_categories text[] := only_categories;
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
@@ -37,8 +39,13 @@ DECLARE
     due_at timestamptz;
     due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
-                                   OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL);
+                                   OR contentq.has_budgets();
     over_budget bigint[] := '{}'::bigint[];
+    -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
+    -- them again.
+    held_categories text[] := '{}'::text[];
+    held_keys text[] := '{}'::text[];
+    spent jsonb := '[]';
     part bigint[];
     first record;
     by_priority record;
@@ -67,11 +74,30 @@ BEGIN
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
                            ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
     END IF;
+    IF remembered ? 'spent' THEN
+        SELECT coalesce(jsonb_agg(r.key ORDER BY r.key <> '[null, null]', r.place <= 20, r.place), '[]')
+        INTO spent
+        FROM jsonb_array_elements(remembered->'spent') WITH ORDINALITY AS r (key, place)
+        WHERE r.place <= 2000
+          AND (r.place > 20 OR contentq.budget_holds((r.key->>0)::bigint, r.key->>1));
+        remembered := CASE WHEN spent = '[]' THEN remembered - 'spent'
+                           ELSE remembered || jsonb_build_object('spent', spent) END;
+        SELECT coalesce(array_agg(s.key->>1) FILTER (WHERE s.key->>0 IS NULL), '{}'),
+               coalesce(array_agg(contentq.budget_key((s.key->>0)::bigint, s.key->>1)) FILTER (WHERE s.key->>0 IS NOT NULL),
+                        '{}')
+        INTO held_categories, held_keys
+        FROM jsonb_array_elements(spent) AS s (key);
+        open_categories := contentq.open_categories(only_categories, held_categories);
+    END IF;
     chosen := '{}';
     look_again := false;
+    -- The budget of all.
+    IF spent->0 = '[null, null]' THEN
+        RETURN;
+    END IF;
 
     has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
-    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0;
+    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0 AND spent = '[]';
     has_places := has_places AND NOT is_plain;
     places := remembered->'places';
 
@@ -128,6 +154,9 @@ BEGIN
         AND NOT EXISTS (SELECT
                         FROM jsonb_array_elements_text(places->'held') AS h (id)
                         WHERE h.id::bigint NOT IN (SELECT unnest(held)))
+        AND NOT EXISTS (SELECT
+                        FROM jsonb_array_elements(places->'spent') AS p (key)
+                        WHERE p.key NOT IN (SELECT s.key FROM jsonb_array_elements(spent) AS s (key)))
     THEN
         heads := places->'heads';
     END IF;
@@ -139,8 +168,8 @@ BEGIN
             SELECT b.*
             INTO by_priority
             FROM contentq.choose_by_priority(
-                choose_ready.max_tasks - cardinality(chosen), only_categories, held, chosen, settings, heads,
-                remembered->'turns') AS b;
+                choose_ready.max_tasks - cardinality(chosen), open_categories, held, chosen, settings, heads,
+                held_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
@@ -164,7 +193,26 @@ BEGIN
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
-        EXIT WHEN cardinality(kept.held) = 0;
+        IF cardinality(kept.held_categories) > 0 OR cardinality(kept.held_keys) > 0 THEN
+            held_categories := held_categories || kept.held_categories;
+            held_keys := held_keys || kept.held_keys;
+            open_categories := contentq.open_categories(only_categories, held_categories);
+            -- Not those that another claim is counting: they may have room in a moment.
+            IF NOT kept.contended THEN
+                spent := spent
+                    || (SELECT coalesce(jsonb_agg(jsonb_build_array(NULL, n.category)), '[]')
+                        FROM (SELECT DISTINCT unnest(kept.held_categories) AS category) AS n)
+                    || (SELECT coalesce(jsonb_agg(jsonb_build_array(split_part(n.key, ':', 1)::bigint,
+                                                                    substr(n.key, strpos(n.key, ':') + 1))), '[]')
+                        FROM (SELECT DISTINCT unnest(kept.held_keys) AS key) AS n);
+                remembered := remembered || jsonb_build_object('spent', spent);
+            END IF;
+        END IF;
+        IF kept.all_held AND NOT kept.contended THEN
+            remembered := remembered || jsonb_build_object('spent', jsonb '[[null, null]]' || spent);
+        END IF;
+        EXIT WHEN kept.all_held
+            OR cardinality(kept.held) + cardinality(kept.held_categories) + cardinality(kept.held_keys) = 0;
         -- They are behind tasks that may start before them, as soon as their accounts have room.
         remembered := remembered - 'places';
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
@@ -185,6 +233,7 @@ BEGIN
                               ELSE now_ + least(20 * took, interval '1 second') END,
                 'categories', only_categories,
                 'held', held,
+                'spent', spent,
                 'heads', contentq.reached_places(
                     heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
             ));

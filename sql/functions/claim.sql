@@ -94,6 +94,7 @@ BEGIN
             + coalesce(octet_length(t.requirements), 0)
             + coalesce(octet_length(t.tone), 0)
             + coalesce(octet_length(t.error_message), 0)
+            + coalesce(octet_length(t.revision_note), 0)
             + coalesce(octet_length(t.handler_state::text), 0)
             + CASE WHEN t.content_id IS NULL AND t.result IS NULL AND t.attempt_errors = '[]' THEN 2
                    ELSE 16000001 END

@@ -85,6 +85,7 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
+        OR cardinality(completed) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;

@@ -1,6 +1,7 @@
--- Tells why no task of an account may start.
--- Called by: explain(). held: what held_accounts() returns. Locks: nothing. Returns: a line for each reason; none when one may.
-CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, held bigint[])
+-- Tells why no task of an account and a category may start.
+-- Called by: explain_waiting(). held: what held_accounts() returns. category: '' for none.
+-- Locks: nothing. Returns: a line for each reason; none when one may.
+CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text)
 RETURNS SETOF text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -11,16 +12,12 @@ AS $$
 DECLARE
     account_id constant bigint := (account).id;
     running bigint;
-    spent numeric;
 BEGIN
     IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
         RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
                            account_id);
-    END IF;
-    IF contentq.account_room(account) > 0 THEN
-        RETURN;
     END IF;
     IF (account).max_running IS NOT NULL THEN
         SELECT count(*)
@@ -33,17 +30,9 @@ BEGIN
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
-    IF (account).monthly_budget IS NOT NULL THEN
-        spent := contentq.spent_this_month(account_id);
-        IF spent >= (account).monthly_budget THEN
-            RETURN NEXT format('account %s has used up its monthly budget: %s of %s; it goes on %s, or when '
-                               'accounts.monthly_budget is raised', account_id, round(spent, 4), (account).monthly_budget,
-                               (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month')
-                               AT TIME ZONE 'UTC');
-        END IF;
-    END IF;
+    RETURN QUERY SELECT b.line FROM contentq.explain_budgets(account_id, category) AS b (line);
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.explain_account(public.accounts, bigint[]) IS
-    'Internal: why no task of an account may start, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(public.accounts, bigint[], text) IS
+    'Internal: why no task of an account and a category may start, a line for each reason.';

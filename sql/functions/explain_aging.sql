@@ -24,12 +24,13 @@ BEGIN
     FROM (
         SELECT n.*,
                CASE WHEN n.place <= 200
-                    THEN (SELECT contentq.account_room(a)
+                    THEN (SELECT contentq.account_fits(a, n.startable)
                           FROM public.accounts AS a
                           WHERE a.id = n.account_id
-                            AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+                            AND (a.max_running IS NOT NULL OR contentq.has_budgets())) END AS room
         FROM (
             SELECT w.account_id, count(*) AS number,
+                   array_agg(left(coalesce(w.category, ''), 200) ORDER BY w.submitted_at, w.id) AS startable,
                    count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
                    row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
             FROM contentq.aged_tasks(

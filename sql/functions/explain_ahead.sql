@@ -2,7 +2,8 @@
 -- Called by: explain_order(). categories, held: as in choose_in_order(). most: so many are read at most.
 -- Locks: nothing.
 -- Returns: accounts, and of each how many of a higher priority and of the same are ahead and may start by its cap and its
---          budget (which is looked at for the 200 with the most); and whether these are all.
+--          budgets (which are looked at for the 200 with the most); whether these are all; and the categories of those of its
+--          own account, in order, '' for none.
 CREATE OR REPLACE FUNCTION contentq.explain_ahead(
     task public.content_generation_tasks,
     categories text[],
@@ -11,7 +12,8 @@ CREATE OR REPLACE FUNCTION contentq.explain_ahead(
     OUT account_ids bigint[],
     OUT urgent bigint[],
     OUT equal bigint[],
-    OUT are_all boolean
+    OUT are_all boolean,
+    OUT own_categories text[]
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -30,19 +32,23 @@ BEGIN
     FOR round IN 1..2 LOOP
         SELECT array_agg(g.account_id), array_agg(least(g.urgent, g.room)),
                array_agg(least(g.urgent + g.equal, g.room) - least(g.urgent, g.room)),
-               coalesce(sum(g.read), 0) < explain_ahead.most
-        INTO account_ids, urgent, equal, are_all
+               coalesce(sum(g.read), 0) < explain_ahead.most,
+               ARRAY(SELECT jsonb_array_elements_text(min(to_jsonb(g.startable)::text) FILTER (
+                   WHERE g.account_id = (task).account_id)::jsonb))
+        INTO account_ids, urgent, equal, are_all, own_categories
         FROM (
             SELECT c.*,
                    CASE WHEN c.place <= 200
-                        THEN (SELECT contentq.account_room(a)
+                        THEN (SELECT contentq.account_fits(a, c.startable)
                               FROM public.accounts AS a
                               WHERE a.id = c.account_id
-                                AND (a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL)) END AS room
+                                AND (a.max_running IS NOT NULL OR contentq.has_budgets())) END AS room
             FROM (
                 SELECT b.account_id, count(*) AS read,
                        count(*) FILTER (WHERE b.may_start AND b.priority > (task).priority) AS urgent,
                        count(*) FILTER (WHERE b.may_start AND b.priority = (task).priority) AS equal,
+                       coalesce((array_agg(b.category ORDER BY b.priority DESC) FILTER (WHERE b.may_start))[:1000], '{}')
+                           AS startable,
                        row_number() OVER (ORDER BY count(*) FILTER (WHERE b.may_start) DESC, b.account_id) AS place
                 FROM contentq.explain_before(
                     task, distinct_categories, explain_ahead.held, by_deadline, explain_ahead.most, priorities, accounts) AS b

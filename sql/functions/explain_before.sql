@@ -2,8 +2,8 @@
 -- Called by: explain_ahead(). categories, held, by_deadline: as in choose_in_order().
 -- priorities, accounts: NULL to read all tasks in order; else only those of these accounts, each with its priority.
 -- Locks: nothing.
--- Returns: most of them at the most, those included that are due and become ready with the next claim; whose each is, and
---          whether it may start.
+-- Returns: most of them at the most, those included that are due and become ready with the next claim; whose each is, its
+--          category ('' for none), and whether it may start.
 CREATE OR REPLACE FUNCTION contentq.explain_before(
     task public.content_generation_tasks,
     categories text[],
@@ -13,7 +13,7 @@ CREATE OR REPLACE FUNCTION contentq.explain_before(
     priorities integer[] DEFAULT NULL,
     accounts bigint[] DEFAULT NULL
 )
-RETURNS TABLE (account_id bigint, priority integer, may_start boolean)
+RETURNS TABLE (account_id bigint, priority integer, category text, may_start boolean)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -34,10 +34,10 @@ AS $$
                CASE WHEN p.priority > (task).priority THEN 9223372036854775807 ELSE (task).id END AS id
         FROM generate_series((task).priority, 10) AS p (priority)
     )
-    SELECT r.account_id, r.priority,
+    SELECT r.account_id, r.priority, left(coalesce(r.category, ''), 200),
            r.account_id <> ALL (explain_before.held)
            AND r.attempt < 2147483647
-           AND (explain_before.categories IS NULL OR coalesce(r.category = ANY (explain_before.categories), false))
+           AND contentq.is_of(r.category, explain_before.categories)
            -- Those of the same priority with a deadline are read in order of their deadlines.
            AND NOT (r.is_in_order AND explain_before.by_deadline AND r.priority = (task).priority
                     AND r.timeout_at IS NOT NULL)
@@ -76,6 +76,22 @@ AS $$
             LIMIT explain_before.most
         ) AS s
         WHERE explain_before.accounts IS NULL
+        UNION ALL
+        SELECT s.*, true
+        FROM place AS p
+        CROSS JOIN LATERAL (
+            SELECT t.account_id, t.priority, t.category, t.timeout_at, t.attempt
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.category IS NULL
+              AND (10 - t.priority) = 10 - p.priority
+              AND (t.submitted_at, t.id) < (p.submitted_at, p.id)
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT explain_before.most
+        ) AS s
+        WHERE explain_before.accounts IS NULL
+          AND array_position(explain_before.categories, NULL) IS NOT NULL
         UNION ALL
         SELECT s.*, true
         FROM unnest(explain_before.priorities, explain_before.accounts) AS a (priority, account_id)

@@ -70,7 +70,8 @@ BEGIN
         EXIT WHEN cardinality(account_ids) = 0;
         place := (contentq.fair_quotas(1, shares, running, rooms, started)).last_place;
         EXIT WHEN account_ids[place] = own_id;
-        EXIT WHEN coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
+        EXIT WHEN cardinality(contentq.over_budget(ARRAY[account_ids[place]])) = 0
+            AND coalesce((SELECT contentq.account_room(a) FROM public.accounts AS a WHERE a.id = account_ids[place]) > 0, true)
             AND EXISTS (
                 SELECT
                 FROM (
@@ -84,7 +85,7 @@ BEGIN
                     LIMIT 1000
                 ) AS w
                 WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
-                  AND ((worker).categories IS NULL OR w.category = ANY ((worker).categories))
+                  AND contentq.is_of(w.category, (worker).categories)
                   AND NOT (by_deadline
                            AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
             );

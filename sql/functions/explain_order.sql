@@ -62,8 +62,10 @@ BEGIN
             format('%s%s ahead of it%s (%s)%s', ahead,
                    CASE WHEN NOT found.are_all THEN ' or more ready tasks are'
                         WHEN ahead = 1 THEN ' ready task is' ELSE ' ready tasks are' END,
-                   ' in categories '
-                   || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category)),
+                   CASE WHEN array_position((worker).categories, NULL) IS NULL
+                        THEN ' in categories '
+                             || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category))
+                   END,
                    CASE WHEN settings.claim_order = 'fair' THEN 'priority'
                         WHEN settings.deadlines THEN 'priority, then the deadline, then submitted_at'
                         ELSE 'priority, then submitted_at' END,
@@ -86,6 +88,16 @@ BEGIN
                 'account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to let more start: '
                 'contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
                 account.max_running + 1);
+        END IF;
+    ELSIF cardinality(found.own_categories) > 0
+        AND contentq.account_fits(account, found.own_categories || left(coalesce((task).category, ''), 200))
+            = contentq.account_fits(account, found.own_categories)
+    THEN
+        is_next := false;
+        IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
+            lines := lines || format(
+                'what the budgets of account %s let start now is taken by its own tasks ahead of this one; see '
+                'contentq.budget_status', account.id);
         END IF;
     END IF;
 

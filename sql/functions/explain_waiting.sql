@@ -1,8 +1,8 @@
 -- Tells why a task that waits is not running: by itself, its account, the workers, and what is ahead of it.
 -- Called by: explain(). Locks: nothing. Returns: one line for each reason; "ready: ..." alone when the next claim takes it.
 --
--- Each condition is a function that claim() calls, too: is_ready(), held_accounts(), account_room(), worker_wait() and what
--- it calls, median_duration(), ready_accounts(), fair_accounts(), fair_quotas(), aged_tasks(). What is ahead depends on the
+-- Each condition is a function that claim() calls, too: is_ready(), held_accounts(), account_room(), budget_room(),
+-- open_categories(), worker_wait() and what it calls, median_duration(), ready_accounts(), fair_accounts(), fair_quotas(), aged_tasks(). What is ahead depends on the
 -- categories of the worker that claims: it is counted for each list of categories of live workers, five at most, and told for
 -- the one of which the least is ahead. 10,000 tasks are read at most. What whoever asks may not see does not count.
 CREATE OR REPLACE FUNCTION contentq.explain_waiting(task public.content_generation_tasks)
@@ -17,7 +17,16 @@ DECLARE
     most_lists constant integer := 5;
     held constant bigint[] := contentq.held_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
+    -- Those of which a budget of all accounts lets nothing start, unless it is its own.
+    held_categories constant text[] := ARRAY(
+        SELECT DISTINCT b.category
+        FROM contentq.budgets AS b
+        WHERE b.account_id IS NULL
+          AND b.category <> left(coalesce((task).category, ''), 200)
+          AND contentq.budget_holds(NULL, b.category)
+    );
     account public.accounts;
+    claimer contentq.workers;
     lines text[];
     fleet record;
     each record;
@@ -28,7 +37,8 @@ BEGIN
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
-        || ARRAY(SELECT o.line FROM contentq.explain_account(account, held) AS o (line))
+        || ARRAY(SELECT o.line FROM contentq.explain_account(
+            account, held, left(coalesce((task).category, ''), 200)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
@@ -47,10 +57,12 @@ BEGIN
             ORDER BY l.place
             LIMIT most_lists
         LOOP
+            claimer := each.worker;
+            claimer.categories := contentq.open_categories(claimer.categories, held_categories);
             SELECT o.*
             INTO place
             FROM contentq.explain_order(
-                task, each.worker, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
+                task, claimer, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
                 fleet.pace) AS o;
             IF ids IS NULL THEN
                 best := place;

@@ -26,6 +26,7 @@ AS $$
                    + coalesce(octet_length(t.tone), 0)
                    + coalesce(octet_length(t.error_message), 0)
                    + CASE WHEN t.attempt_errors <> '[]' THEN octet_length(t.attempt_errors::text) ELSE 2 END
+                   + coalesce(octet_length(t.revision_note), 0)
                    + coalesce(octet_length(t.handler_state::text), 0)
                    + coalesce(octet_length(t.result::text), 0)
                    + CASE WHEN t.content_id IS NULL THEN 0

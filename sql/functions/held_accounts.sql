@@ -1,6 +1,6 @@
 -- Names the accounts of which nothing may start now: those that are paused, and those at their cap.
 -- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids; none, usually.
--- A budget is looked at where a task is about to start (see account_room()): what an account has spent is a sum.
+-- A budget is looked at where a task is about to start (see admit()): what an account has spent is a sum.
 -- Caps are counted from what runs, which is not much: no account with a cap is read that runs nothing.
 CREATE OR REPLACE FUNCTION contentq.held_accounts()
 RETURNS bigint[]

@@ -37,6 +37,7 @@ DECLARE
     seconds float8;
     share float8;
     rate float8;
+    accepted float8;
     deviations float8;
     window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
@@ -141,6 +142,14 @@ BEGIN
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
+    -- What was taken in the last second is taken: where the last calls of each second are refused, they say too little. Quick
+    -- calls have ended by then; of a pace that was rising, what was taken since it was cut says as much.
+    accepted := contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds');
+    IF gate.is_ramping THEN
+        accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
+                                       / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
+    END IF;
+    rate := greatest(rate, least(accepted, pace));
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
@@ -162,7 +171,7 @@ BEGIN
     gate.grown := 0;
     -- Little is known then of what would have been taken.
     gate.is_ramping := gate.cut_share IS NULL
-        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed);
+        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);

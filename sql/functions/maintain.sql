@@ -1,4 +1,4 @@
--- Does what is due of the housekeeping: deadlines, dead workers, scheduled tasks, old tasks.
+-- Does what is due of the housekeeping: deadlines, dead workers, scheduled tasks, old tasks, budgets.
 -- Called by: every worker, when the time that it returned last has passed; whoever gets there first does it.
 -- Locks: the row of maintenance, which the others skip instead of waiting; then as the functions it calls.
 -- Returns: the time after which it wants to be called again: until the next deadline or the next possible
@@ -29,6 +29,8 @@ DECLARE
     more boolean := false;
     has_failed boolean := false;
     next_event timestamptz;
+    began timestamptz;
+    line text;
     held_since timestamptz;
     holder text;
 BEGIN
@@ -53,7 +55,8 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'clean up'] LOOP
+    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'look at budgets', 'clean up']
+    LOOP
         BEGIN
             done := 0;
             IF step = 'sweep' THEN
@@ -70,6 +73,16 @@ BEGIN
             ELSIF step = 'end what cannot be in time' THEN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
+                END IF;
+            ELSIF step = 'look at budgets' THEN
+                IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
+                    began := clock_timestamp();
+                    FOR line IN SELECT b.line FROM contentq.note_budgets() AS b (line) LOOP
+                        RAISE WARNING '%', line;
+                    END LOOP;
+                    -- With very many, it takes a fiftieth of the time at most.
+                    UPDATE contentq.maintenance
+                    SET budgets_due_at = now_ + least(50 * (clock_timestamp() - began), interval '10 minutes');
                 END IF;
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
@@ -150,4 +163,4 @@ $$;
 
 COMMENT ON FUNCTION contentq.maintain() IS
     'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes '
-    'scheduled tasks ready, deletes what is older than settings.retention. Returns how long to wait before the next call.';
+    'scheduled tasks ready, deletes what is older than settings.retention, notes budgets that are near their end. Returns how long to wait before the next call.';

@@ -1,5 +1,5 @@
 -- Counts attempts that ended with an answer of the provider, for the gate of their worker, or those that they have entered.
--- Called by: complete(), store(), fail(), and record_usage(), of attempts that end otherwise, for their tokens.
+-- Called by: complete(), store(), fail(), revise(), and record_usage(), of attempts that end otherwise, for their tokens.
 -- Locks: the worker's row of claimers, unless another session has it: then these are not counted. So no report waits.
 -- Returns: nothing. Workers without a gate count nothing. ids, and usages for their tokens: the attempts, for workers with
 -- several gates. When the provider was out of order, the answer that the fleet waits for wakes it.

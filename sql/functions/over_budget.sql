@@ -1,5 +1,6 @@
--- Picks of some accounts those that have used up their budget of this month.
--- Called by: choose_ready(). Locks: nothing. Returns: their ids. Each account is looked up, and what it has spent is summed.
+-- Picks of some accounts those of which nothing more may start by a budget: it is used up, or what is left is reserved.
+-- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids. Each account is looked up, and what it has spent is
+-- summed. Budgets that are of a category, or not of one account, are looked at elsewhere.
 CREATE OR REPLACE FUNCTION contentq.over_budget(account_ids bigint[])
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -11,14 +12,27 @@ SET jit = off
 AS $$
 BEGIN
     RETURN ARRAY(
-        SELECT a.id::bigint
+        SELECT u.id
         FROM unnest(over_budget.account_ids) AS u (id)
-        JOIN public.accounts AS a ON a.id = ANY (ARRAY[u.id])
-        WHERE a.monthly_budget IS NOT NULL
-          AND contentq.spent_this_month(a.id) >= a.monthly_budget
+        WHERE EXISTS (
+            SELECT
+            FROM (
+                SELECT 'month' AS period, a.monthly_budget AS amount
+                FROM public.accounts AS a
+                WHERE a.id = u.id
+                  AND a.monthly_budget IS NOT NULL
+                UNION ALL
+                SELECT g.period, g.amount
+                FROM contentq.budgets AS g
+                WHERE g.account_id = u.id
+                  AND g.category IS NULL
+            ) AS b
+            WHERE contentq.budget_spent(u.id, NULL, b.period) >= b.amount
+               OR (contentq.budget_room(u.id, NULL, b.period, b.amount)).is_full
+        )
     );
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.over_budget(bigint[]) IS
-    'Internal: of these accounts, those that have used up their monthly_budget.';
+    'Internal: of these accounts, those of which nothing more may start by a budget of theirs.';

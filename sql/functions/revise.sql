@@ -8,6 +8,7 @@
 -- The draft (title, body, word_count) becomes content that is rejected, so that nobody takes it for the article, and
 -- content_id leads the next attempt to it. keep_for_review: the last one is pending, whatever auto_approve says, and the
 -- result has failed_checks. Without a body no content is kept, and there is none to review.
+-- What the handler has kept (handler_state) is forgotten: a revision is new work.
 -- extra: a JSON object as text, as in store(): its model, tokens and cost are added to the usage of the task's account,
 -- whatever becomes of the task; its members belong to the result of a task that is completed.
 -- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when extra is not a JSON object.
@@ -72,6 +73,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at, 0, ARRAY[task.id]::bigint[]);
     is_last := task.revision_count >= coalesce(revise.max_revisions, 2);
     is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
 
@@ -104,6 +106,7 @@ BEGIN
         attempt_errors = contentq.add_error(
             t.attempt_errors, t.attempt, t.worker_id, 'CheckFailed', full_message
         ),
+        handler_state = NULL,
         worker_id = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = task.id
@@ -112,7 +115,6 @@ BEGIN
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
     END IF;
-    PERFORM contentq.note_answers(revise.worker_id, 1, task.started_at);
     RETURN new_status;
 END;
 $$;

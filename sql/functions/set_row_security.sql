@@ -46,11 +46,15 @@ BEGIN
             (2, 'public.contents'::regclass, 'account_id'),
             (3, 'public.accounts'::regclass, 'id'),
             (4, 'contentq.usage'::regclass, 'account_id'),
+            -- Those of all accounts are not for whoever sees some.
+            (8, 'contentq.budgets'::regclass, 'account_id'),
+            (9, 'contentq.budget_events'::regclass, 'account_id'),
             -- Names tasks of all accounts.
             (5, 'contentq.dead_workers'::regclass, NULL),
             -- Remembers accounts that are over budget.
             (6, 'contentq.claimers'::regclass, NULL),
-            (7, 'contentq.account_roles'::regclass, 'role_name')
+            (7, 'contentq.account_roles'::regclass, 'role_name'),
+            (8, 'contentq.batch_requests'::regclass, 'account_id')
         ) AS t (place, rel, col)
         JOIN pg_class AS c ON c.oid = t.rel
         LEFT JOIN contentq.tables AS s

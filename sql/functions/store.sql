@@ -117,6 +117,7 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
+        OR cardinality(held_ids) > 0 AND contentq.has_budgets()
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;

@@ -160,7 +160,7 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     ('accounts', 'accounts_paused_idx', '(paused_until) WHERE paused_until IS NOT NULL', NULL),
     ('accounts', 'accounts_max_running_idx', '(max_running) WHERE max_running IS NOT NULL', NULL),
     ('accounts', 'accounts_monthly_budget_idx', '(monthly_budget) WHERE monthly_budget IS NOT NULL', NULL),
-    ('contents', 'contents_account_id_idx', '(account_id)', 'account_id'),
+    ('contents', 'contents_account_id_idx', '(account_id, id)', 'account_id'),
     -- Looked up by people and programs.
     ('content_generation_tasks', 'content_generation_tasks_status_idx', '(status)', 'status'),
     ('content_generation_tasks', 'content_generation_tasks_account_id_idx', '(account_id)', 'account_id'),
@@ -171,14 +171,13 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     -- What claim() reads, in its order; tasks that are finished or scheduled for later are not in it.
     ('content_generation_tasks', 'content_generation_tasks_ready_idx',
      '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
-    -- The same by account, for fair order and for going past accounts that are held; by category; and by deadline, for
-    -- the setting deadlines. Their first column is written so that no plan takes ready_idx in their place, which would
+    -- The same by account, for fair order and for going past accounts that are held; by category (also those without one,
+    -- for going past categories that are held); and by deadline, for the setting deadlines. Their first column is written so that no plan takes ready_idx in their place, which would
     -- walk over the tasks of all others.
     ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
      '((10 - priority), account_id, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
     ('content_generation_tasks', 'content_generation_tasks_ready_category_idx',
-     '((10 - priority), category, submitted_at, id) '
-     'WHERE status = ''pending'' AND scheduled_at IS NULL AND category IS NOT NULL', NULL),
+     '((10 - priority), category, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
     ('content_generation_tasks', 'content_generation_tasks_ready_deadline_idx',
      '((10 - priority), timeout_at, submitted_at, id) '
      'WHERE status = ''pending'' AND scheduled_at IS NULL AND timeout_at IS NOT NULL', NULL),
@@ -433,16 +432,16 @@ BEGIN
                  CASE WHEN to_regclass('public.accounts') IS NULL THEN 'account_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = t.account_id) '
                            'AND account_id IS NOT NULL' END),
-                (20, 'content_id', 'a content_id that no content has',
+                (22, 'content_id', 'a content_id that no content has',
                  CASE WHEN to_regclass('public.contents') IS NULL THEN 'content_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.contents AS c WHERE c.id = t.content_id) '
                            'AND content_id IS NOT NULL' END),
-                (21, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
+                (23, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'started_at' AND NOT attisdropped) THEN 'status' END,
                  'status processing and no column started_at (add it as timestamptz, and fill it)',
                  'status = ''processing'''),
-                (22, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
+                (24, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'completed_at' AND NOT attisdropped) THEN 'status' END,
                  'status completed and no column completed_at (add it as timestamptz, and fill it)',
@@ -799,9 +798,11 @@ CREATE TABLE contentq.settings (
     heartbeat_timeout interval NOT NULL DEFAULT '10 seconds',
     retention interval DEFAULT '30 days',
     max_text_bytes integer NOT NULL DEFAULT 1000000,
+    max_workers_per_login integer NOT NULL DEFAULT 2000,
     claim_order text NOT NULL DEFAULT 'strict',
     aging interval,
     deadlines boolean NOT NULL DEFAULT false,
+    budget_warning numeric DEFAULT 0.8,
     CONSTRAINT settings_pkey PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check CHECK (only_row),
     CONSTRAINT settings_backoff_base_check CHECK (backoff_base > interval '0'),
@@ -811,8 +812,10 @@ CREATE TABLE contentq.settings (
     CONSTRAINT settings_retention_check CHECK (retention > interval '0' AND retention <= interval '1000 years'),
     -- What contentq itself writes fits: an error message of 8000 characters.
     CONSTRAINT settings_max_text_bytes_check CHECK (max_text_bytes >= 100000),
+    CONSTRAINT settings_max_workers_per_login_check CHECK (max_workers_per_login >= 1),
     CONSTRAINT settings_claim_order_check CHECK (claim_order IN ('strict', 'fair')),
-    CONSTRAINT settings_aging_check CHECK (aging > interval '0')
+    CONSTRAINT settings_aging_check CHECK (aging > interval '0'),
+    CONSTRAINT settings_budget_warning_check CHECK (budget_warning > 0 AND budget_warning <= 1)
 );
 
 INSERT INTO contentq.settings DEFAULT VALUES;
@@ -822,6 +825,7 @@ CREATE TABLE contentq.maintenance (
     ran_at timestamptz NOT NULL DEFAULT '-infinity',
     watched_since timestamptz NOT NULL DEFAULT '-infinity',
     cleaned_at timestamptz NOT NULL DEFAULT '-infinity',
+    budgets_due_at timestamptz NOT NULL DEFAULT '-infinity',
     CONSTRAINT maintenance_pkey PRIMARY KEY (only_row),
     CONSTRAINT maintenance_only_row_check CHECK (only_row)
 ) WITH (fillfactor = 50);
@@ -922,14 +926,74 @@ CREATE INDEX gate_counts_gate_idx ON contentq.gate_counts (gate, worker_id);
 
 CREATE INDEX gate_counts_worker_id_idx ON contentq.gate_counts (worker_id);
 
--- One that two claims try at once is tried again a moment later: an account with max_running is counted under the row of
--- its place, its id modulo 64.
+-- One that two claims try at once is tried again a moment later: what runs of an account with max_running, and what a budget
+-- has left, is counted under the row of a place: the id of the account modulo 64, or a digest of the category.
 CREATE TABLE contentq.cap_locks (
     place integer NOT NULL,
     CONSTRAINT cap_locks_pkey PRIMARY KEY (place)
 );
 
 INSERT INTO contentq.cap_locks (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
+
+-- What handlers have sent, or will send, to a provider as one batch. Whoever tends one has its lease: tended_by, as long as
+-- tending is what it was when the lease was taken.
+CREATE TABLE contentq.provider_batches (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    key uuid NOT NULL DEFAULT gen_random_uuid(),
+    provider text NOT NULL,
+    model text NOT NULL,
+    status text NOT NULL DEFAULT 'opening',
+    requests integer NOT NULL,
+    completed integer NOT NULL DEFAULT 0,
+    failed integer NOT NULL DEFAULT 0,
+    provider_id text,
+    input_file text,
+    opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    sent_at timestamptz,
+    expires_at timestamptz,
+    ended_at timestamptz,
+    error text,
+    failures integer NOT NULL DEFAULT 0,
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    tended_by bigint,
+    tended_until timestamptz,
+    tending integer NOT NULL DEFAULT 1,
+    CONSTRAINT provider_batches_pkey PRIMARY KEY (id),
+    CONSTRAINT provider_batches_key_key UNIQUE (key),
+    CONSTRAINT provider_batches_requests_check CHECK (requests > 0),
+    CONSTRAINT provider_batches_sent_at_check CHECK (isfinite(sent_at)),
+    CONSTRAINT provider_batches_expires_at_check CHECK (isfinite(expires_at)),
+    CONSTRAINT provider_batches_ended_at_check CHECK (isfinite(ended_at))
+) WITH (fillfactor = 50);
+
+CREATE INDEX provider_batches_due_idx ON contentq.provider_batches (provider, due_at) WHERE ended_at IS NULL;
+CREATE INDEX provider_batches_ended_at_idx ON contentq.provider_batches (ended_at) WHERE ended_at IS NOT NULL;
+
+-- What an attempt at a task has asked a provider, to go with a batch; and the answer, until the task has ended.
+CREATE TABLE contentq.batch_requests (
+    id bigint NOT NULL,
+    attempt integer NOT NULL,
+    account_id bigint NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    body text NOT NULL,
+    asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    batch_id bigint,
+    sendings integer NOT NULL DEFAULT 0,
+    answered_at timestamptz,
+    status_code integer,
+    answer text,
+    usage text,
+    is_taken boolean NOT NULL DEFAULT false,
+    CONSTRAINT batch_requests_pkey PRIMARY KEY (id, attempt),
+    CONSTRAINT batch_requests_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES contentq.provider_batches (id)
+);
+
+CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests (provider, due_at, id, attempt)
+    WHERE batch_id IS NULL AND answered_at IS NULL;
+CREATE INDEX batch_requests_batch_id_idx ON contentq.batch_requests (batch_id, id, attempt) WHERE batch_id IS NOT NULL;
+CREATE INDEX batch_requests_answered_at_idx ON contentq.batch_requests (answered_at) WHERE answered_at IS NOT NULL;
 
 -- How long tasks of a category take, measured now and then from those that were completed last.
 CREATE TABLE contentq.durations (
@@ -945,19 +1009,54 @@ CREATE TABLE contentq.usage (
     account_id bigint NOT NULL,
     day date NOT NULL,
     model text NOT NULL,
+    category text NOT NULL DEFAULT '',
     attempts bigint NOT NULL,
     prompt_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
     cost numeric NOT NULL,
+    largest_cost numeric NOT NULL DEFAULT 0,
     CONSTRAINT usage_pkey PRIMARY KEY (id),
     CONSTRAINT usage_day_check CHECK (isfinite(day)),
     CONSTRAINT usage_attempts_check CHECK (attempts > 0),
     CONSTRAINT usage_prompt_tokens_check CHECK (prompt_tokens >= 0),
     CONSTRAINT usage_completion_tokens_check CHECK (completion_tokens >= 0),
     -- NaN is larger than any number.
-    CONSTRAINT usage_cost_check CHECK (cost >= 0 AND cost < 'Infinity')
+    CONSTRAINT usage_cost_check CHECK (cost >= 0 AND cost < 'Infinity'),
+    CONSTRAINT usage_largest_cost_check CHECK (largest_cost >= 0 AND largest_cost < 'Infinity')
 ) WITH (fillfactor = 50);
 
-CREATE INDEX usage_account_id_day_idx ON contentq.usage (account_id, day, model);
+CREATE INDEX usage_account_id_day_idx ON contentq.usage (account_id, day, model, category);
+CREATE INDEX usage_category_day_idx ON contentq.usage (category, day);
 CREATE INDEX usage_day_idx ON contentq.usage (day);
+
+-- What an account may cost in a month, whatever the category, is accounts.monthly_budget, and no row here: there is one place
+-- for each budget.
+CREATE TABLE contentq.budgets (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    amount numeric NOT NULL,
+    CONSTRAINT budgets_pkey PRIMARY KEY (id),
+    CONSTRAINT budgets_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period),
+    CONSTRAINT budgets_period_check CHECK (period IN ('day', 'month')),
+    -- As much of a category as usage keeps.
+    CONSTRAINT budgets_category_check CHECK (length(category) BETWEEN 1 AND 200),
+    CONSTRAINT budgets_amount_check CHECK (amount >= 0 AND amount < 'Infinity'),
+    CONSTRAINT budgets_monthly_budget_check CHECK (account_id IS NULL OR category IS NOT NULL OR period <> 'month')
+);
+
+-- When budgets were noticed to be near their end, and used up: of each, in its last period in which that was so.
+CREATE TABLE contentq.budget_events (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    began_on date NOT NULL,
+    amount numeric NOT NULL,
+    near_at timestamptz NOT NULL,
+    used_up_at timestamptz,
+    CONSTRAINT budget_events_pkey PRIMARY KEY (id),
+    CONSTRAINT budget_events_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period)
+);
 

@@ -3,16 +3,18 @@ CREATE OR REPLACE VIEW contentq.blocked_accounts WITH (security_invoker = true) 
 SELECT
     a.id::bigint AS account_id,
     CASE WHEN a.paused_until > clock_timestamp() THEN a.paused_until END AS paused_until,
-    CASE
-        WHEN b.is_used_up THEN (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
-    END AS over_budget_until
+    b.over_budget_until
 FROM public.accounts AS a
-CROSS JOIN LATERAL (
-    SELECT a.monthly_budget IS NOT NULL AND contentq.spent_this_month(a.id) >= a.monthly_budget AS is_used_up
-) AS b
+LEFT JOIN (
+    SELECT u.account_id, max(u.ends_at) AS over_budget_until
+    FROM contentq.used_up_budgets() AS u
+    WHERE u.category IS NULL
+      AND u.account_id IS NOT NULL
+    GROUP BY u.account_id
+) AS b ON b.account_id = a.id
 WHERE a.paused_until > clock_timestamp()
-   OR b.is_used_up;
+   OR b.over_budget_until IS NOT NULL;
 
 COMMENT ON VIEW contentq.blocked_accounts IS
-    'Accounts whose tasks are not claimed now, until when: paused, and until the first of the next month (UTC) when the '
-    'budget for this month is used up.';
+    'Accounts whose tasks are not claimed now, until when: paused, and until the next day or month (UTC) when a budget for all '
+    'of their tasks is used up.';

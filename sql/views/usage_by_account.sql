@@ -6,10 +6,10 @@ SELECT
     coalesce(u.attempts, 0) AS attempts,
     coalesce(u.prompt_tokens, 0) AS prompt_tokens,
     coalesce(u.completion_tokens, 0) AS completion_tokens,
-    coalesce(u.cost, 0) AS cost,
+    round(coalesce(u.cost, 0), 6) AS cost,
     a.monthly_budget,
     round(100 * coalesce(u.cost, 0) / nullif(a.monthly_budget, 0), 1) AS used_percent,
-    coalesce(h.over_budget_until > clock_timestamp(), false) AS used_up
+    coalesce(u.cost, 0) >= a.monthly_budget IS TRUE AS used_up
 FROM public.accounts AS a
 LEFT JOIN (
     SELECT
@@ -17,12 +17,11 @@ LEFT JOIN (
         sum(e.attempts) AS attempts,
         sum(e.prompt_tokens) AS prompt_tokens,
         sum(e.completion_tokens) AS completion_tokens,
-        round(sum(e.cost), 6) AS cost
+        sum(e.cost) AS cost
     FROM contentq.usage AS e
     WHERE e.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
     GROUP BY e.account_id
 ) AS u ON u.account_id = a.id
-LEFT JOIN contentq.blocked_accounts AS h ON h.account_id = a.id
 WHERE u.account_id IS NOT NULL
    OR a.monthly_budget IS NOT NULL
 ORDER BY cost DESC, a.id;

@@ -186,6 +186,7 @@ def test_until_empty_rescues_the_tasks_of_a_worker_that_died_and_works_them_off(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, silent_since: str
 ) -> None:
     """Whether it has been dead for long, or dies at this moment and does not look so yet."""
+    database.execute("UPDATE contentq.settings SET heartbeat_timeout = '5 seconds'")
     dead = database.execute(REGISTER).fetchone()
     assert dead is not None
     id_ = insert()

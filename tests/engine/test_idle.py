@@ -25,7 +25,12 @@ async def nothing(_task: Task, _context: Context) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "a_minute"), [(None, None), ("api.example", None), ("api.example", 6)], ids=["free", "gate", "paced"]
+    ("gate", "a_minute"),
+    [
+        pytest.param(None, None, id="free"),
+        pytest.param("api.example", None, id="gate", marks=pytest.mark.thorough),
+        pytest.param("api.example", 6, id="paced"),
+    ],
 )
 def test_worker_that_nothing_is_for_makes_about_one_statement_a_second(
     start_worker: StartWorker,

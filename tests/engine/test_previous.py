@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from contentq import Context, GeneratedContent, PreviousContent, RateLimited, Task, TemporaryError, ThreadContext
+from contentq.database.connect import connect_async
+from contentq.queue import contract
 
 from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
@@ -174,3 +179,38 @@ def test_each_of_many_tasks_finds_its_own(
 
     eventually(lambda: len(found) == 4)
     assert found == {topic: f"On {topic}" for topic in topics if topic[-1] in "27"}
+
+
+def test_draft_that_is_committed_while_the_claim_is_under_way_is_found(
+    dsn: str, insert: Insert, database: Database, connect: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement of the claim has begun before the revision, and claims the task after it."""
+    database.execute(
+        "CREATE FUNCTION claim_later(bigint, integer, task_ids bigint[]) RETURNS SETOF content_generation_tasks "
+        "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(1); "
+        "RETURN QUERY SELECT * FROM contentq.claim($1, $2, NULL, task_ids); END $$"
+    )
+    late_claim = contract._CLAIM.replace("FROM contentq.claim(", "FROM claim_later(")
+    assert late_claim != contract._CLAIM
+    monkeypatch.setattr(contract, "_CLAIM", late_claim)
+    register = "SELECT contentq.register_worker('h', 1, 1, 'test')"
+    worker = database.execute(register).fetchone()
+    assert worker is not None
+    id_ = insert()
+    database.execute("SELECT contentq.claim(%s, 1)", [worker[0]])
+
+    async def claim() -> contract.Claimed:
+        async with await connect_async(dsn, "contentq test", plain=True) as connection:
+            return await contract.claim(connection, worker[0], 1)
+
+    locking = connect()
+    locking.execute("SELECT pg_advisory_lock(1)")
+    with ThreadPoolExecutor(1) as thread:
+        claiming = thread.submit(asyncio.run, claim())
+        eventually(lambda: database.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is not None)
+        locking.execute("SELECT contentq.revise(%s, %s, 1, 'too short', 'Tea', 'A draft', 2)", [worker[0], id_])
+        locking.execute("SELECT pg_advisory_unlock(1)")
+        claimed = claiming.result(20)
+
+    assert [task.revision_note for task in claimed.tasks] == ["too short"]
+    assert claimed.previous[id_].body == "A draft"

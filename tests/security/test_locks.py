@@ -19,6 +19,9 @@ TABLES = [
     "content_generation_tasks",
     "contentq.account_roles",
     "contentq.alembic_version",
+    "contentq.batch_requests",
+    "contentq.budget_events",
+    "contentq.budgets",
     "contentq.cap_locks",
     "contentq.claimers",
     "contentq.dead_workers",
@@ -28,6 +31,7 @@ TABLES = [
     "contentq.gate_events",
     "contentq.gates",
     "contentq.maintenance",
+    "contentq.provider_batches",
     "contentq.settings",
     "contentq.silent_commits",
     "contentq.tables",
@@ -55,8 +59,8 @@ def test_every_table_is_tried(queue: Queue) -> None:
 def test_rows_that_someone_has_locked_hold_up_no_task_of_another_account(
     queue: Queue, connect_queue: Callable[[], Queue], start_worker: StartWorker, table: str
 ) -> None:
-    ada, other = queue.account, queue.add_account(name="other", monthly_budget=100)
-    capped = queue.add_account(name="other", max_running=2)
+    ada, other = queue.account, queue.add_account(name="other")
+    limited = [queue.add_account(name="other", max_running=2), queue.add_account(name="other", monthly_budget=100)]
     queue.run("INSERT INTO contents (account_id, title, body) VALUES (%s, 'Title', 'Text.')", ada)
     queue.close_gate("somebody's")
     held = [queue.add(account_id=ada) for _ in range(5)]
@@ -65,10 +69,9 @@ def test_rows_that_someone_has_locked_hold_up_no_task_of_another_account(
         forgotten.run(f"SELECT FROM {table} {'WHERE name <> $$other$$' * (table == 'accounts')} FOR UPDATE")
         process = start_worker("--concurrency", "4")
         free = [queue.add(account_id=other) for _ in range(20)]
-        if (
-            table != "contentq.cap_locks"
-        ):  # a cap is exact: what is locked there is not counted, and does not start
-            free += [queue.add(account_id=capped) for _ in range(4)]
+        # Caps and budgets are exact: what is locked there is not counted, and does not start.
+        if table != "contentq.cap_locks":
+            free += [queue.add(account_id=account) for account in limited for _ in range(4)]
 
         eventually(lambda: {queue.status(task) for task in free} == {"completed"}, within=30)
         if table == "accounts":

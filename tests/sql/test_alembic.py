@@ -25,7 +25,7 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("alembic", "sql", "worker"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name)
         shutil.copy(ROOT / "alembic.ini", folder)
 
     def alembic(self, *arguments: str, dsn: str | None = None, code: int = 0) -> str:

@@ -155,6 +155,7 @@ def test_account_with_its_budget_used_up_waits_for_the_next_month(queue: Queue) 
     assert queue.value(end_of_month)
     queue.run("UPDATE contentq.usage SET day = day - 31")
     assert queue.blocked_accounts() == []
+    queue.complete(task.worker, [task])
     assert claimed(queue, task.worker) == [next_]
 
 
@@ -239,9 +240,10 @@ def test_two_charges_at_once_that_only_together_use_up_the_budget_hold_the_accou
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
     """Each sees its own part only, and waits for no one: the next claim sees the sum."""
-    account = queue.add_account(monthly_budget=1)
+    account = queue.add_account()
     first, second = queue.running(account_id=account), queue.running(account_id=account)
     queue.add(account_id=account)
+    change(queue, account, monthly_budget=1)
     one, other = connect_queue(), connect_queue()
     with one.connection.transaction():
         one.charge({first.id: COST})
@@ -268,10 +270,11 @@ def test_budget_that_is_raised_while_a_report_uses_it_up_goes_on(
 
 
 def test_budget_is_used_up_for_every_worker_at_once(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    account, workers = queue.add_account(monthly_budget=0.5), [queue.register() for _ in range(3)]
+    account, workers = queue.add_account(), [queue.register() for _ in range(3)]
     tasks = [queue.add(account_id=account) for _ in range(4)]
     assert [row["id"] for row in queue.claim(workers[0])] == tasks[:1]
     assert [row["id"] for row in queue.claim(workers[1])] == tasks[1:2]
+    change(queue, account, monthly_budget=0.5)
 
     queue.charge({tasks[0]: COST})
 

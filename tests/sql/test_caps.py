@@ -88,6 +88,11 @@ class TestOneClaimer:
 
     def test_account_with_a_budget_and_no_cap_is_not_capped(self, queue: Queue, worker: int) -> None:
         account = queue.add_account("Grace", monthly_budget=1)
+        queue.run(
+            "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, "
+            "cost) VALUES (%s, clock_timestamp() AT TIME ZONE 'UTC', 'm', 100, 1, 1, 0.1)",
+            account,
+        )
         _submit(queue, account, 5)
         assert len(queue.claim(worker, 10)) == 5
 
@@ -213,12 +218,12 @@ def _work(queue: Queue, seed: random.Random) -> None:
 @pytest.mark.in_public
 @pytest.mark.usefixtures("claim_order")
 def test_eight_claimers_with_kills_and_rescues_never_exceed_a_cap(
-    queue: Queue, connect_queue: Callable[[], Queue]
+    queue: Queue, connect_queue: Callable[[], Queue], is_thorough: bool
 ) -> None:
     accounts = [queue.add_account(f"capped {n}", max_running=CAP) for n in range(3)]
     free = queue.add_account("free")
     for account in (*accounts, free):
-        _submit(queue, account, 150)
+        _submit(queue, account, 150 if is_thorough else 50)
     queue.run("UPDATE content_generation_tasks SET max_retries = 1000")
     queue.run(RECORD)
     sessions = [connect_queue() for _ in range(CLAIMERS + 1)]

@@ -13,7 +13,8 @@ from tests.support.plans import scans
 from tests.support.queue import Queue
 
 BATCH = 500
-BATCHES = 60
+BATCHES, BATCHES_OF_ALL = 30, 60
+"""Claims, without and with --all."""
 
 
 def remember(queue: Queue, heads: dict[str, Any] | None, until: str = "0.9 seconds") -> None:
@@ -53,13 +54,14 @@ def claim_by_a_long_scan(queue: Queue, worker: int, max_tasks: int) -> list[int]
 
 
 def test_claims_do_not_walk_again_over_what_was_claimed_before(
-    queue: Queue, connect_queue: Callable[[], Queue], worker: int
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int, is_thorough: bool
 ) -> None:
+    batches = BATCHES_OF_ALL if is_thorough else BATCHES
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, priority, submitted_at) "
         "SELECT %s, 1 + n %% 3, '2001-01-01' FROM generate_series(1, %s) AS n",
         queue.account,
-        BATCH * BATCHES,
+        BATCH * batches,
     )
     reader = connect_queue()
     claim = f"SELECT count(*) FROM contentq.claim({worker}, {BATCH})"
@@ -69,25 +71,26 @@ def test_claims_do_not_walk_again_over_what_was_claimed_before(
         # On a quick machine a whole scan is not yet taken for a long one at this size.
         remember(queue, {})
         entries = 0
-        for _ in range(BATCHES):
+        for _ in range(batches):
             entries += scans(queue, claim).entries["ready_idx"]
             # On a slow one, what is remembered would not count any more before the last.
             remember(queue, heads(queue))
 
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [1]
     # A whole scan each time would read BATCH * BATCHES ** 2 / 2 of them.
-    assert entries < BATCH * BATCHES * BATCHES / 8
+    assert entries < BATCH * batches * batches / 8
 
 
 @pytest.mark.parametrize("is_held", [True, False], ids=["past a held account", "of a category"])
 def test_claims_past_others_do_not_walk_again_over_what_was_claimed_before(
-    queue: Queue, connect_queue: Callable[[], Queue], is_held: bool
+    queue: Queue, connect_queue: Callable[[], Queue], is_held: bool, is_thorough: bool
 ) -> None:
+    batches = BATCHES_OF_ALL if is_thorough else BATCHES
     paused = queue.add_account(paused_until="infinity")
     held, categories = ([paused], None) if is_held else ([], ["blog"])
     worker = queue.register(categories=categories)
     queue.run("UPDATE accounts SET paused_until = NULL WHERE NOT %s", is_held)
-    for account, category, number in ((paused, "news", 3), (queue.account, "blog", BATCH * BATCHES)):
+    for account, category, number in ((paused, "news", 3), (queue.account, "blog", BATCH * batches)):
         queue.run(
             "INSERT INTO content_generation_tasks (account_id, category, priority, submitted_at) "
             "SELECT %s, %s, 1 + n %% 3, '2001-01-01' FROM generate_series(1, %s) AS n",
@@ -102,13 +105,13 @@ def test_claims_past_others_do_not_walk_again_over_what_was_claimed_before(
         reader.run("SELECT count(*) FROM content_generation_tasks")
         remember_past(queue, {}, held, categories)
         entries = 0
-        for _ in range(BATCHES):
+        for _ in range(batches):
             read = scans(queue, claim).entries
             entries += read.get("ready_idx", 0) + read.get("ready_category_idx", 0)
             remember_past(queue, heads(queue), held, categories)
 
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks WHERE category = 'blog'") == [1]
-    assert entries < BATCH * BATCHES * BATCHES / 8
+    assert entries < BATCH * batches * batches / 8
 
 
 def test_place_past_an_account_does_not_count_when_that_goes_on(queue: Queue, worker: int) -> None:

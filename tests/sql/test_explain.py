@@ -234,8 +234,8 @@ def test_budget_that_is_used_up(queue: Queue, idle: int) -> None:
         "SELECT to_char(date_trunc('month', clock_timestamp()) + interval '1 month', 'YYYY-MM-DD HH24:MI:SS')"
     )
     assert line == (
-        f"account {account} has used up its monthly budget: 0.7500 of 0.5; it goes on {month}+00, or when "
-        "accounts.monthly_budget is raised"
+        f"the budget of account {account} for this month is used up: 0.7500 of 0.5; it goes on {month}+00, "
+        f"or when the budget is raised: contentq accounts set {account} --monthly-budget AMOUNT"
     )
 
 
@@ -492,6 +492,6 @@ def test_all_reasons_are_told(queue: Queue) -> None:
 
     lines = queue.explain(task)
 
-    assert [line.split()[0] for line in lines] == ["its", "account", "account", "account", "worker", "1"]
+    assert [line.split()[0] for line in lines] == ["its", "account", "account", "the", "worker", "1"]
     assert "gate *: closed" in lines[4]
     assert f"gate {GATE}: closed" in lines[4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -248,6 +249,22 @@ def test_provider_is_used_to_its_limit_and_refuses_little(
 
     assert used >= least_used
     assert refused <= most_refused
+
+
+@pytest.mark.parametrize(
+    ("seed", "stalls"), [pytest.param(2, 0.0, id="steady"), pytest.param(0, 0.3, id="busy machine")]
+)
+def test_windows_whose_last_calls_are_all_refused_are_found_out_at_once(
+    queue: Queue, seed: int, stalls: float
+) -> None:
+    provider = Provider(rate=20, window=1, whole=True, chance=Random(seed + 100))
+
+    used, refused = used_and_refused(
+        Fleet(queue, provider, stalls=stalls, chance=Random(seed)), 20, warm_up=5, measured=12
+    )
+
+    assert used >= 0.85
+    assert refused <= 0.05
 
 
 def test_window_of_a_minute_is_used_up_and_waited_for(queue: Queue) -> None:

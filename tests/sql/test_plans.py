@@ -14,8 +14,9 @@ import pytest
 from tests.support.plans import Scans, scans
 from tests.support.queue import Queue
 
-BULK = 20_000
-"""Tasks of a backlog: far more than a call may read. With 25 times as many the same plans are chosen."""
+BULK, BULK_OF_ALL = 8_000, 20_000
+"""Tasks of a backlog, without and with --all: far more than a call may read. With 25 times as many as the
+latter, the same plans are chosen."""
 
 EARLIER = 2_000
 """Finished tasks that were there before."""
@@ -72,17 +73,17 @@ ENDED = {
 }
 
 BACKLOGS = {
-    "ready": tasks(BULK, submitted_at=IN_TURN, timeout_at=LATER),
-    "scheduled": tasks(BULK, priority="10", scheduled_at=LATER, timeout_at=LATER),
-    "finished": tasks(BULK, **ENDED),
-    "processing": tasks(
-        BULK,
+    "ready": {"submitted_at": IN_TURN, "timeout_at": LATER},
+    "scheduled": {"priority": "10", "scheduled_at": LATER, "timeout_at": LATER},
+    "finished": ENDED,
+    "processing": {
         **RUNNING,
-        worker_id=f"{CALLER} + CASE WHEN n > {3 * BESIDE} THEN 1 + mod(n, {OTHERS}) ELSE 0 END",
-        timeout_at=LATER,
-    ),
+        "worker_id": f"{CALLER} + CASE WHEN n > {3 * BESIDE} THEN 1 + mod(n, {OTHERS}) ELSE 0 END",
+        "timeout_at": LATER,
+    },
 }
-"""Half of the completed ones are older than what cleanup() keeps; the caller has some of those in process."""
+"""The columns of each. Some of the completed ones are older than what cleanup() keeps; the caller has some of
+those in process."""
 
 SUBJECTS = (
     "INSERT INTO accounts (name, paused_until) SELECT 'Paused', 'infinity' FROM generate_series(1, 20)",
@@ -124,7 +125,11 @@ CALLS = {
         "UPDATE contentq.settings SET aging = interval '1 hour'; SELECT contentq.claim({worker}, 10)"
     ),
     "claim beside a cap": "UPDATE accounts SET max_running = 1000000; SELECT contentq.claim({worker}, 10)",
-    "claim beside a budget": "UPDATE accounts SET monthly_budget = 7; SELECT contentq.claim({worker}, 10)",
+    "claim beside a budget": (
+        "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost) "
+        "SELECT id, clock_timestamp() AT TIME ZONE 'UTC', 'm', 100000, 1, 1, 1 FROM accounts; "
+        "UPDATE accounts SET monthly_budget = 7; SELECT contentq.claim({worker}, 10)"
+    ),
     "claim of named tasks": (
         "SELECT contentq.claim({worker}, 10, NULL, "
         "ARRAY(SELECT id FROM content_generation_tasks WHERE task_id = 'task-waiting')::bigint[])"
@@ -169,7 +174,7 @@ INDEXES = {
     "claim by deadlines": {"scheduled_idx", "submitted_at_idx", "ready_idx", "ready_deadline_idx", "pkey"},
     "claim with aging": {"scheduled_idx", "submitted_at_idx", "ready_idx", "pkey"},
     "claim beside a cap": {"scheduled_idx", "submitted_at_idx", "ready_idx", "running_idx", "pkey"},
-    "claim beside a budget": {"scheduled_idx", "submitted_at_idx", "ready_idx", "pkey"},
+    "claim beside a budget": {"scheduled_idx", "submitted_at_idx", "ready_idx", "running_idx", "pkey"},
     "claim of named tasks": {"pkey", "task_id_key"},
     "cleanup": {"completed_at_idx", "pkey"},
     "complete": {"pkey"},
@@ -231,7 +236,7 @@ class Readings:
 
 
 def beside(backlog: str, session: Queue) -> Readings:
-    """Builds a backlog in an empty queue, twice, and takes all readings."""
+    """Builds a backlog, by its INSERT, in an empty queue, twice, and takes all readings."""
     assert session.account
     # Ids in turn, so that the backlogs can name the workers.
     session.run("CREATE SEQUENCE turns")
@@ -246,7 +251,7 @@ def beside(backlog: str, session: Queue) -> Readings:
 
     readings.take("the table is empty", "generic")
     session.run(tasks(EARLIER, **ENDED))
-    session.run(BACKLOGS[backlog])
+    session.run(backlog)
     readings.take("planned while it was empty", "generic")
     session.run("DISCARD PLANS")
     readings.take("no statistics", "generic", "custom")
@@ -254,7 +259,7 @@ def beside(backlog: str, session: Queue) -> Readings:
     session.run("TRUNCATE content_generation_tasks")
     session.run(tasks(EARLIER, **ENDED))
     session.run("ANALYZE content_generation_tasks")
-    session.run(BACKLOGS[backlog])
+    session.run(backlog)
     readings.take("older statistics", "generic", "custom")
     session.run("ANALYZE content_generation_tasks")
     readings.take("good statistics", "generic", "custom")
@@ -262,10 +267,13 @@ def beside(backlog: str, session: Queue) -> Readings:
 
 
 @pytest.mark.parametrize("backlog", BACKLOGS)
-def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(queue: Queue, backlog: str) -> None:
-    readings = beside(backlog, queue)
+def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(
+    queue: Queue, backlog: str, is_thorough: bool
+) -> None:
+    bulk = BULK_OF_ALL if is_thorough else BULK
+    readings = beside(tasks(bulk, **BACKLOGS[backlog]), queue)
 
-    running = 2 * BESIDE + (BULK if backlog == "processing" else 0)
+    running = 2 * BESIDE + (bulk if backlog == "processing" else 0)
 
     wrong = [
         f"{call}, {situation}: {read}"
@@ -303,12 +311,14 @@ HINDERED = {
 @pytest.mark.parametrize("kind", ["custom", "generic"])
 @pytest.mark.parametrize("hindered", HINDERED)
 def test_claim_reads_little_of_a_backlog_that_may_not_start(
-    queue: Queue, worker: int, kind: str, hindered: str, order: str
+    queue: Queue, worker: int, kind: str, hindered: str, order: str, is_thorough: bool
 ) -> None:
     """It is ahead of what the claim finds, and before the last claim nothing is left but that."""
     held = queue.add_account()
     assert queue.account
-    backlog = tasks(BULK, submitted_at=IN_TURN, category="'blog'", priority="5 + mod(n, 2)")
+    backlog = tasks(
+        BULK_OF_ALL if is_thorough else BULK, submitted_at=IN_TURN, category="'blog'", priority="5 + mod(n, 2)"
+    )
     queue.run(backlog.replace("SELECT min(id) FROM accounts", f"SELECT {held}"))
     queue.run(
         tasks(3 * FEW, category="'news'", priority="5")
@@ -334,7 +344,7 @@ def test_explain_counts_the_tasks_ahead_by_the_ready_index_and_no_more_than_ten_
     queue: Queue, worker: int, kind: str
 ) -> None:
     assert queue.account
-    queue.run(tasks(BULK, submitted_at=IN_TURN))
+    queue.run(tasks(BULK_OF_ALL, submitted_at=IN_TURN))
     queue.run(tasks(1, task_id="'task-waiting'"))
     queue.run("ANALYZE content_generation_tasks")
     queue.run(f"SET plan_cache_mode = force_{kind}_plan")

@@ -55,6 +55,15 @@ def test_draft_is_kept_and_the_task_goes_back_at_once(queue: Queue) -> None:
     assert claim_again(queue, task).attempt == 2
 
 
+def test_what_the_handler_has_kept_is_forgotten(queue: Queue) -> None:
+    task = queue.running()
+    queue.set(task.id, handler_state='{"batch": 7}')
+
+    queue.revise(task)
+
+    assert queue.row(task.id)["handler_state"] is None
+
+
 @pytest.mark.parametrize("max_revisions", [0, 1, 3])
 def test_task_fails_with_its_draft_when_no_revision_is_left(queue: Queue, max_revisions: int) -> None:
     task = queue.running(max_retries=0)

@@ -212,6 +212,15 @@ def test_reports_tell_the_gate_that_was_entered(queue: Queue, worker: int) -> No
     assert queue.value("SELECT min(began_at) FROM contentq.gate_events") == entered
 
 
+def test_draft_whose_checks_failed_is_an_answer_of_its_gate(queue: Queue, worker: int) -> None:
+    (task,) = held(queue, worker)
+    queue.enter(task, A)
+
+    queue.value("SELECT contentq.revise(%s, %s, %s, 'too short')", worker, task.id, task.attempt)
+
+    assert totals(queue, A) == (1, 1, 0)
+
+
 def test_tokens_of_an_attempt_that_fails_count_at_its_gate(queue: Queue, worker: int) -> None:
     (task,) = held(queue, worker)
     queue.enter(task, A)

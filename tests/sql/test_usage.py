@@ -325,5 +325,5 @@ def test_days_are_shown_latest_first(queue: Queue) -> None:
 def test_what_was_spent_this_month_is_summed(queue: Queue) -> None:
     other = fill(queue)
 
-    assert queue.value("SELECT contentq.spent_this_month(%s)", other) == 1
-    assert queue.value("SELECT contentq.spent_this_month(4711)") == 0
+    assert queue.value("SELECT contentq.budget_spent(%s)", other) == 1
+    assert queue.value("SELECT contentq.budget_spent(4711)") == 0

@@ -97,7 +97,9 @@ class Provider:
 class Fleet:
     """Workers with one gate. slots: of each. seconds: how long the next answer takes; tokens: what it costs.
 
-    says_nothing_left: refusals say that nothing is left until the time that they name.
+    says_nothing_left: refusals say that nothing is left until the time that they name. stalls: seconds, on
+    average, for which a worker stands still about once a second, as on a busy machine; what is due meanwhile
+    happens at once then.
     """
 
     queue: Queue
@@ -108,6 +110,7 @@ class Fleet:
     seconds: Callable[[random.Random], float] = lambda chance: 1.0
     tokens: Callable[[random.Random], float] = lambda chance: 0.0
     says_nothing_left: bool = False
+    stalls: float = 0.0
     chance: random.Random = field(default_factory=lambda: random.Random(11))
     now: float = 0.0
 
@@ -116,9 +119,11 @@ class Fleet:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._rows: dict[int, list[int]] = {}
         self._wakes: dict[int, float] = {}
+        self._stalls: dict[int, tuple[float, float]] = {}
         for _ in range(self.workers):
             worker = self.queue.register(self.slots, self.key)
             self._rows[worker] = [self.queue.add() for _ in range(self.slots)]
+            self._stalls[worker] = (0.0, 0.0)
             self._wake(worker, self.chance.uniform(0, 0.05))
 
     def run(self, seconds: float) -> None:
@@ -136,6 +141,16 @@ class Fleet:
     def _later(self, seconds: float, happens: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now + seconds, next(self._order), happens))
 
+    def _late(self, worker: int, seconds: float) -> float:
+        """Seconds until a worker does what is due in so many: when it stands still then, until that is over."""
+        at = self.now + seconds
+        begin, end = self._stalls[worker]
+        while self.stalls and end < at:
+            begin = max(end, self.now) + self.chance.expovariate(1)
+            end = begin + self.chance.expovariate(1 / self.stalls)
+            self._stalls[worker] = begin, end
+        return seconds if not begin <= at <= end else end - self.now
+
     def _wake(self, worker: int, seconds: float) -> None:
         """Lets a worker claim after so long; an earlier time counts."""
         at = self.now + seconds
@@ -148,7 +163,7 @@ class Fleet:
                 del self._wakes[worker]
                 self._claim(worker)
 
-        self._later(seconds, claim)
+        self._later(self._late(worker, seconds), claim)
 
     def _claim(self, worker: int) -> None:
         free, now = self._rows[worker], self.at(self.now)
@@ -170,7 +185,8 @@ class Fleet:
             )
         for row in taken:
             # The answer of the claim, the beginning of the handler, the way to the provider.
-            self._later(0.002 + self.chance.expovariate(1 / 0.003), self._call(worker, row, self.now))
+            late = self._late(worker, 0.002 + self.chance.expovariate(1 / 0.003))
+            self._later(late, self._call(worker, row, self.now))
         if self._rows[worker]:
             waits = self.queue.values(
                 "SELECT coalesce(extract(epoch FROM next_in), 60)::float8 FROM contentq.gate_wait(%s, %s)",

@@ -50,8 +50,8 @@ class Rule:
 
     spoiled: str = "cut"
     """cut: the connection is dropped. end: the stream ends in good order. hang: nothing more comes.
-    repeat:TEXT: this line, and a blank one, come over and over. Anything else is sent as the data of an event,
-    after which the stream ends."""
+    repeat:TEXT: this line, and a blank one, come over and over. Anything else is sent as the data of an
+    event, after which the stream ends."""
 
 
 @dataclass

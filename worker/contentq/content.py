@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # Without the dots and dashes that these ranges of Unicode hold beside the characters.
-_CJK = (
+CJK = (
     r"\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     r"\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
@@ -16,8 +16,8 @@ _CJK = (
 _MARKS = r"\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
 # A run of characters is possessive (++): nothing has to be taken back. A group is not, since early releases of
 # Python 3.11 (3.11.2 of Debian 12) match wrongly then; its bound keeps the stack small that this needs.
-_LETTERS = rf"[^\W_{_CJK}]++(?:[{_MARKS}]++[^\W_{_CJK}]*+){{0,1000}}"
-_WORD = re.compile(rf"[{_CJK}]|{_LETTERS}(?:(?:['’.\-]|(?<=\d),(?=\d)){_LETTERS}){{0,1000}}")
+_LETTERS = rf"[^\W_{CJK}]++(?:[{_MARKS}]++[^\W_{CJK}]*+){{0,1000}}"
+_WORD = re.compile(rf"[{CJK}]|{_LETTERS}(?:(?:['’.\-]|(?<=\d),(?=\d)){_LETTERS}){{0,1000}}")
 # The same of a text in ASCII, three times as fast.
 _ASCII_WORD = re.compile(r"[a-zA-Z0-9]++(?:(?:['.\-]|(?<=\d),(?=\d))[a-zA-Z0-9]++){0,1000}")
 

@@ -213,6 +213,19 @@ class Snooze(HandlerError):
         self.delay = _own_delay(delay)
 
 
+class NoGateHasRoom(Snooze):
+    """None of the gates that a task may enter has room: it is put off until one may have.
+
+    why: of each gate, why it has none. Raised by context.enter_gate(); a handler need not catch it.
+    """
+
+    def __init__(
+        self, message: str = "", *, delay: float | timedelta, why: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, delay=delay)
+        self.why = dict(why or {})
+
+
 def _own_delay(delay: float | timedelta) -> timedelta:
     """A delay that is the handler's own, and kept up to LONGEST_DELAY. Raises ValueError for what is no delay."""
     if not isinstance(delay, timedelta):

@@ -24,19 +24,15 @@ def heading_of(markdown: str) -> str | None:
 
     A heading begins with up to six #, or is underlined with =. None when there is none outside of code.
     """
-    before = ""
-    for line in _outside_code(markdown):
-        heading = _heading_text(line)
-        if heading is None and before and _is_underline(line):
-            heading = before
-        title = _plain(heading) if heading else ""
-        if title:
-            return title
-        before = line.strip()
-    return None
+    return next(_headings(markdown, "="), None)
 
 
-def _outside_code(markdown: str) -> Iterator[str]:
+def headings_of(markdown: str) -> Iterator[str]:
+    """All headings, those that are underlined with - included; as plain text, as heading_of() gives them."""
+    return _headings(markdown, "=-")
+
+
+def outside_code(markdown: str) -> Iterator[str]:
     """The lines that are in no fenced block."""
     fence: str | None = None
     for line in markdown.splitlines():
@@ -48,6 +44,18 @@ def _outside_code(markdown: str) -> Iterator[str]:
             fence = opened[1]
         else:
             yield line
+
+
+def _headings(markdown: str, underlines: str) -> Iterator[str]:
+    before = ""
+    for line in outside_code(markdown):
+        heading = _heading_text(line)
+        if heading is None and before and _is_underline(line, underlines):
+            heading = before
+        title = _plain(heading) if heading else ""
+        if title:
+            yield title
+        before = line.strip()
 
 
 def _heading_text(line: str) -> str | None:
@@ -62,9 +70,10 @@ def _heading_text(line: str) -> str | None:
     return closed.rstrip() if closed[-1:] in ("", " ", "\t") else after
 
 
-def _is_underline(line: str) -> bool:
+def _is_underline(line: str, marks: str) -> bool:
     text = line.strip()
-    return bool(text) and not text.strip("=") and len(line) - len(line.lstrip(" ")) <= _MOST_INDENT
+    is_one = text[:1] in marks and not text.strip(text[:1])
+    return bool(text) and is_one and len(line) - len(line.lstrip(" ")) <= _MOST_INDENT
 
 
 def _plain(heading: str) -> str:

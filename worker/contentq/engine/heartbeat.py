@@ -204,7 +204,7 @@ class Heartbeat:
                 own.pid,
                 own.concurrency,
                 self._handler,
-                own.gate,
+                own.gates or own.gate,
                 __version__,
                 own.categories,
             )

@@ -20,6 +20,9 @@ class WorkerOptions:
     gate: str | None = None
     """Key of the gate of the provider that the handler calls; None for none."""
 
+    gates: tuple[str, ...] | None = None
+    """In place of gate: keys of the gates of which each task enters one; None when there are not several."""
+
     tells_gates: bool = True
     """Whether gates hear of refusals; without it, each puts off its own task, and nothing else."""
 

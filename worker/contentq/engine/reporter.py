@@ -79,10 +79,10 @@ class Reporter:
         apart = sum(map(len, self._apart))
         return len(self._waiting) + len(self._under_way) + len(self._aside) + apart
 
-    def add_ended(self, outcome: Outcome) -> None:
-        """An attempt has ended with this outcome."""
+    def add_ended(self, outcome: Outcome, entered: str | None = None) -> None:
+        """An attempt has ended with this outcome. entered: the gate of several that it was behind."""
         if isinstance(outcome, Snoozed) and outcome.is_refusal:
-            gate = (outcome.refused_by or self._options.gate) if self._options.tells_gates else None
+            gate = (outcome.refused_by or entered or self._options.gate) if self._options.tells_gates else None
             outcome = replace(outcome, refused_by=gate)
         self._waiting.append(outcome)
         self._arrived.set()

@@ -22,13 +22,14 @@ from contentq.errors import (
     MAX_REVISIONS,
     CheckFailed,
     HandlerError,
+    NoGateHasRoom,
     PermanentError,
     ProviderUnavailable,
     RateLimited,
     Snooze,
     as_timedelta,
 )
-from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Revised, Snoozed, Stored
+from contentq.queue.outcomes import Completed, Failed, Held, LeftGate, Outcome, Revised, Snoozed, Stored
 from contentq.storable import as_number, as_text
 
 log = logging.getLogger("contentq.worker")
@@ -137,7 +138,9 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             usage=_usage(held, error),
         )
     if isinstance(error, Snooze):
-        return Snoozed(held, text, _own_delay(error), is_refusal=False, state=state, usage=_usage(held, error))
+        # Why the gates have none is not the error of the attempt before, which the next one looks for.
+        said = "" if isinstance(error, NoGateHasRoom) else text
+        return Snoozed(held, said, _own_delay(error), is_refusal=False, state=state, usage=_usage(held, error))
     if isinstance(error, HandlerError):
         return Failed(
             held,
@@ -152,6 +155,17 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
     said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
     cut = f" ... (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
     return Failed(held, f"{said}{cut}{_place(error)}", name)
+
+
+def left_gate_of(gate: str | None, error: BaseException | None, usage: str | None) -> LeftGate:
+    """What a gate hears of a call that has ended with this error, or with an answer, while the attempt goes on."""
+    outcome = "answered"
+    if isinstance(error, RateLimited):
+        outcome = "exhausted" if getattr(error, "nothing_left", False) is True else "refused"
+    elif isinstance(error, ProviderUnavailable):
+        outcome = "unanswered"
+    message, delay = (None, None) if error is None else (error_text(error), _delay(error))
+    return LeftGate(gate, outcome, delay or None, message, usage)
 
 
 def traceback_of(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from contentq.engine.claiming_ahead import ClaimingAhead
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.context import Context, ThreadContext
 from contentq.engine.execution import Execution, Phase, Stop
+from contentq.engine.gates import AttemptGates, GateKeeper
 from contentq.engine.reporter import Reporter
 from contentq.engine.results import failure_of, judge, judge_checks, outcome_of
 from contentq.engine.threads import HandlerThreads
@@ -45,6 +46,7 @@ class Runner:
         slots: int,
         connections: HandlerConnections,
         reports: Reporter,
+        keeper: GateKeeper,
         timings: Timings,
         idle: Callable[[], None],
         *,
@@ -54,6 +56,7 @@ class Runner:
         self._slots = slots
         self._connections = connections
         self._reports = reports
+        self._keeper = keeper
         self._deadline_margin = timings.deadline_margin
         self._idle = idle
         self._ahead = ClaimingAhead(timings, partial(self._stop, reason=Stop.NOT_BEGUN), is_allowed=claim_ahead)
@@ -95,12 +98,13 @@ class Runner:
         """Runs the handler on a task that was just claimed, as soon as a slot is free."""
         held = Held(worker_id, task.id, task.attempt, task.task_id)
         progress = partial(self._reports.notes.note, held)
+        gates = AttemptGates(self._keeper, held, task.attempt - task.retry_count - 1)
         context: Context | ThreadContext
         handler = self._handlers.of(task.category)
         if handler.is_async:
-            context = Context(task, self._connections.open_async, previous, progress)
+            context = Context(task, self._connections.open_async, previous, progress, gates)
         else:
-            context = ThreadContext(task, self._connections.open, previous, progress)
+            context = ThreadContext(task, self._connections.open, previous, progress, gates)
         execution = Execution(held, handler, task, context, _text_of(task, previous))
         self._executions[task.id, task.attempt] = execution
         self._text += execution.size
@@ -251,7 +255,7 @@ class Runner:
     def _report(self, execution: Execution, outcome: Outcome | None) -> None:
         if outcome is not None and not execution.reported:
             execution.reported = True
-            self._reports.add_ended(outcome)
+            self._reports.add_ended(outcome, execution.context.gate)
 
 
 def _text_of(task: Task, previous: PreviousContent | None) -> int:

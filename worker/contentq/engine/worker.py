@@ -13,6 +13,8 @@ from contentq.engine.claimer import Claimer, Source
 from contentq.engine.connections import HandlerConnections
 from contentq.engine.database_errors import one_line
 from contentq.engine.execution import Stop
+from contentq.engine.gates import GateKeeper
+from contentq.engine.handler_calls import HandlerCalls, run_beside
 from contentq.engine.heartbeat import Heartbeat, HeartbeatListener
 from contentq.engine.held import HeldTasks
 from contentq.engine.leaving import Leaving
@@ -96,7 +98,17 @@ class Worker:
         """Works until stopped, or until nothing is left with options.until_empty."""
         self._assemble()
         self._heartbeat.start()
-        beside = {asyncio.create_task(self._reporter.run()), asyncio.create_task(self._show_life())}
+        beside = {
+            asyncio.create_task(self._reporter.run()),
+            asyncio.create_task(self._keeper.run()),
+            asyncio.create_task(self._show_life()),
+        }
+        calls = HandlerCalls(self._database, self._registration, self._timings, self._outages)
+        beside |= {
+            asyncio.create_task(run_beside(handler.beside, calls))
+            for handler in self._handlers.each()
+            if handler.beside is not None
+        }
         try:
             await self._work_until_stopped(beside)
             return await self._leave()
@@ -113,6 +125,7 @@ class Worker:
             self._runner.stop_all(Stop.LOST)  # of a worker that was cancelled: nothing is to go on without it
             self._runner.close()
             await asyncio.gather(*beside, return_exceptions=True)
+            await calls.close()
 
     async def _work(self) -> None:
         """The loop: claims tasks for free slots and starts each; the runner hands each outcome to the reporter.
@@ -203,6 +216,7 @@ class Worker:
         """The heartbeat got no answer in time."""
         self._claimer.suspect()
         self._reporter.suspect()
+        self._keeper.suspect()
 
     def _look_again_until_empty(self) -> None:
         # The last report may have come long before: a thread keeps its slot when its task was ended under it.
@@ -226,14 +240,16 @@ class Worker:
         """Makes the parts of the worker, for the event loop that runs now."""
         database, options, timings, outages = self._database, self._options, self._timings, self._outages
         self._reporter = Reporter(database, options, self._end_attempt, timings, outages)
+        self._keeper = GateKeeper(database, options, timings, outages)
         self._runner = Runner(
             self._handlers,
             options.concurrency,
             HandlerConnections(database, options.handler_connections, timings),
             self._reporter,
+            self._keeper,
             timings,
             self._look_again_until_empty,
-            claim_ahead=options.gate is None,
+            claim_ahead=options.gate is None and options.gates is None,
         )
         self._claimer = Claimer(
             database, self._source, options, self._runner, self._reporter, self._wake_up, timings, outages

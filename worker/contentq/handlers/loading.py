@@ -7,7 +7,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,9 @@ class Handlers(Protocol):
     def of(self, category: str | None, /) -> Handler:
         """The handler of tasks of this category. Raises HandlerUnusable when there is none."""
 
+    def each(self) -> Iterable[Handler]:
+        """All of them."""
+
 
 @dataclass(frozen=True)
 class Handler:
@@ -43,15 +46,27 @@ class Handler:
     gate: str | None = None
     """The gate of the provider that it calls, for a worker that was given none."""
 
+    gates: tuple[str, ...] = ()
+    """In place of gate: those of several providers, of which each of its tasks enters one (context.enter_gate)."""
+
     introduce: Callable[[], None] = _nothing_to_say
     """Logs what is worth knowing of it before it is called; for commands, once the log is set up."""
 
     categories: tuple[str, ...] | None = None
     """The categories of tasks that it is for; None for all."""
 
+    beside: Callable[[Any], Awaitable[None]] | None = None
+    """What it does beside its tasks, as long as the worker runs; called with engine.handler_calls.HandlerCalls."""
+    extensions: tuple[str, ...] = ()
+    """Extensions of PostgreSQL that the database must have."""
+
     def of(self, _category: str | None) -> Handler:
         """Itself: it is the handler of every category."""
         return self
+
+    def each(self) -> Iterable[Handler]:
+        """Itself: there is no other."""
+        return (self,)
 
 
 def load(name: str, **settings: Any) -> Handler:
@@ -64,15 +79,20 @@ def load(name: str, **settings: Any) -> Handler:
     _check(given, name)
     if name in BUILT_IN:
         return _make(name, BUILT_IN[name], given)
-    module_name, separator, attribute = name.partition(":")
-    if not (module_name and separator and attribute):
+    if not _is_path(name):
         raise HandlerUnusable(
             f"{name!r} does not name a handler; write module:function, or one of: {', '.join(BUILT_IN)}"
         )
+    module_name, _, attribute = name.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
         module = Path(module_name).stem
         raise HandlerUnusable(f"{name!r} names a file; run in its folder with --handler {module}:{attribute}")
-    return wrap(_find(name, module_name, attribute), name)
+    return wrap(find(name), name)
+
+
+def _is_path(name: str) -> bool:
+    module_name, separator, attribute = name.partition(":")
+    return bool(module_name and separator and attribute)
 
 
 def _check(given: Mapping[str, Any], name: str) -> None:
@@ -101,11 +121,21 @@ def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
         ) from None
     made = factory(**given)
     introduce = getattr(made, "introduce", _nothing_to_say)
-    return replace(wrap(made, name), gate=getattr(made, "gate", None), introduce=introduce)
+    return replace(
+        wrap(made, name),
+        gate=getattr(made, "gate", None),
+        gates=getattr(made, "gates", ()),
+        introduce=introduce,
+        beside=getattr(made, "work_beside", None),
+        extensions=getattr(made, "extensions", ()),
+    )
 
 
-def _find(name: str, module_name: str, attribute: str) -> Any:
-    """What module:attribute leads to. Raises HandlerUnusable."""
+def find(name: str, kind: str = "handler") -> Any:
+    """What module:attribute leads to. kind: what it is to be, for messages. Raises HandlerUnusable."""
+    if not _is_path(name):
+        raise HandlerUnusable(f"{name!r} names no {kind}; write module:function")
+    module_name, _, attribute = name.partition(":")
     here = os.getcwd()
     if sys.path[:1] != [here]:
         sys.path.insert(0, here)
@@ -118,21 +148,21 @@ def _find(name: str, module_name: str, attribute: str) -> Any:
             and f"{module_name}.".startswith(f"{error.name}.")
         ):
             raise HandlerUnusable(
-                f"handler {name!r}: there is no module {error.name!r} in {here} or among the installed packages"
+                f"{kind} {name!r}: there is no module {error.name!r} in {here} or among the installed packages"
             ) from None
         raise HandlerUnusable(
-            f"handler {name!r}: importing {module_name} failed: {_describe(error)}{_where(error)}"
+            f"{kind} {name!r}: importing {module_name} failed: {_describe(error)}{_where(error)}"
         ) from error
     if not isinstance(_thread.start_new_thread, BuiltinFunctionType):
         raise HandlerUnusable(
-            f"handler {name!r}: importing {module_name} has replaced Python's threads, as gevent's "
+            f"{kind} {name!r}: importing {module_name} has replaced Python's threads, as gevent's "
             "monkey.patch_all() does, and the worker's heartbeat needs a real one; leave that out: a plain "
             "function runs in a thread of its own"
         )
     for part in attribute.split("."):
         if not hasattr(found, part):
             where = getattr(sys.modules[module_name], "__file__", None) or "built in"
-            raise HandlerUnusable(f"handler {name!r}: module {module_name} ({where}) has no {attribute!r}")
+            raise HandlerUnusable(f"{kind} {name!r}: module {module_name} ({where}) has no {attribute!r}")
         found = getattr(found, part)
     return found
 

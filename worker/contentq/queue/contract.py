@@ -18,6 +18,7 @@ from contentq.queue.outcomes import (
     Completed,
     Failed,
     Held,
+    LeftGate,
     Outcome,
     Progressed,
     Released,
@@ -34,7 +35,7 @@ READY_CHANNEL = "contentq_ready"
 NOT_REGISTERED = "CQ001"
 """SQLSTATE of claim() and heartbeat() for a worker that was given up."""
 
-_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s, %s)"
+_REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s, %s, %s)"
 _DRAIN = "SELECT contentq.drain_worker(%s)"
 DEREGISTER = "SELECT contentq.deregister_worker(%s)"
 _HEARTBEAT = """
@@ -45,20 +46,15 @@ _HEARTBEAT = """
 _MAINTAIN = "SELECT extract(epoch FROM contentq.maintain())::float8"
 _CLAIM = f"""
     SELECT {CLAIMED},
-           CASE WHEN t.content_id IS NOT NULL
-                THEN (SELECT json_build_array(c.id, c.title, c.body, c.word_count, c.review_status)
-                      FROM contentq.contents AS c
-                      WHERE c.id = t.content_id
-                        AND c.account_id + 0 = t.account_id)
-           END,
+           CASE WHEN t.content_id IS NOT NULL THEN contentq.earlier_content(t.content_id, t.account_id) END,
            NULL, NULL
     FROM contentq.claim(%s, %s, task_ids => %s::bigint[]) AS t
     UNION ALL
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
            extract(epoch FROM contentq.next_claim_in(%s))::float8,
            contentq.waits_for(%s)"""
-"""The tasks, each with its earlier content, which is found by its id (+ 0: not among all of the account);
-and in the last row how long to sleep should they be too few, and what is in the way of the worker."""
+"""The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and what
+is in the way of the worker."""
 _WAITING = "SELECT contentq.anything_waits(%s, make_interval(secs => %s))"
 _COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[])"
 _STORE = """
@@ -98,6 +94,13 @@ _CHARGED = """
     )"""
 """What the attempts of a report have cost, before it: they are charged while they are held. The condition that
 there is such a row does not depend on the rows of the report, so that it is decided before any of them is."""
+_ENTER = """
+    SELECT r.id, r.attempt, e.gate, extract(epoch FROM e.next_in)::float8, e.why
+    FROM unnest(%s::bigint[], %s::integer[], %s::text[]) AS r (id, attempt, keys)
+    CROSS JOIN LATERAL contentq.enter_gate(%s, r.id, r.attempt, r.keys::text[]) AS e"""
+_LEAVE = """
+    SELECT contentq.leave_gate(%s, %s, %s, %s, %s, clock_timestamp() + %s::interval, %s, %s)"""
+_RECORD_USAGE = "SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])"
 _PROGRESS = """
     SELECT contentq.report_progress(%s, %s::bigint[], %s::integer[], %s::real[], %s::text[])"""
 _LOCKED = "SELECT id, by FROM contentq.locked_tasks(%s, %s::bigint[])"
@@ -116,6 +119,18 @@ class Beat(NamedTuple):
 
     to_stop: list[tuple[int, int]]
     at: float
+
+
+class Entered(NamedTuple):
+    """The answer to a task that wants to enter a gate.
+
+    gate: the one that it has entered; None when none has room. next_in: seconds until one may have, None when
+    nobody knows. why: why not those before it, in their order.
+    """
+
+    gate: str | None
+    next_in: float | None
+    why: list[str]
 
 
 class Claimed(NamedTuple):
@@ -137,12 +152,14 @@ async def register_worker(
     pid: int,
     slots: int,
     handler: str,
-    gate: str | None,
+    gate: str | Sequence[str] | None,
     version: str,
     categories: Sequence[str] | None,
 ) -> int:
-    """Registers a worker; returns its id."""
-    values = [hostname, pid, slots, handler, gate, version, _array(categories)]
+    """Registers a worker; returns its id. gate: its key; several of which each task enters one, or None."""
+    has_one = gate is None or isinstance(gate, str)
+    gate, gates = (gate, None) if has_one else (None, gate)
+    values = [hostname, pid, slots, handler, gate, version, _array(categories), _array(gates)]
     return int(await _value(connection, _REGISTER, values))
 
 
@@ -303,6 +320,29 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
     return await _statuses(connection, _SNOOZE, values, worker_id, outcomes)
 
 
+async def enter_gate(
+    connection: Connection, worker_id: int, asking: Sequence[tuple[Held, Sequence[str]]]
+) -> dict[Held, Entered]:
+    """Has each of these attempts enter the first of its gates that has room."""
+    ids, attempts = _integers(held.id for held, _ in asking), _integers(held.attempt for held, _ in asking)
+    keys = [_texts(keys) for _, keys in asking]
+    cursor = await connection.execute(_ENTER, [ids, attempts, keys, worker_id])
+    found = {(row[0], row[1]): Entered(row[2], row[3], row[4] or []) for row in await cursor.fetchall()}
+    return {held: found[held.id, held.attempt] for held, _ in asking}
+
+
+async def leave_gate(connection: Connection, held: Held, left: LeftGate) -> None:
+    """Reports what became of a call behind a gate; nothing when the attempt is not behind it any more."""
+    own = [held.worker_id, held.id, held.attempt]
+    await connection.execute(_LEAVE, [*own, left.gate, left.outcome, left.delay, left.message, left.usage])
+
+
+async def record_usage(connection: Connection, held: Held, usage: str | None) -> None:
+    """Adds what a call has cost while its attempt goes on. Made twice, it counts twice."""
+    ids, attempts = _integers([held.id]), _integers([held.attempt])
+    await connection.execute(_RECORD_USAGE, [held.worker_id, ids, attempts, _texts([usage])])
+
+
 async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:
     """Notes how far attempts are; those that are over are left alone."""
     ids, attempts = _names(notes)
@@ -322,8 +362,8 @@ async def release(connection: Connection, worker_id: int, outcomes: Sequence[Rel
     return await _ids(connection, _RELEASE, [worker_id, ids, attempts])
 
 
-def _array(categories: Sequence[str] | None) -> list[str] | None:
-    return list(categories) if categories else None
+def _array(texts: Sequence[str] | None) -> list[str] | None:
+    return list(texts) if texts else None
 
 
 def _names(outcomes: Sequence[Outcome | Progressed]) -> tuple[str, str]:

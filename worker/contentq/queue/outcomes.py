@@ -132,6 +132,21 @@ class Overdue(Released):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftGate:
+    """A call behind a gate has ended, and the attempt goes on. None of it ends the attempt.
+
+    gate: None when the worker has not several, and only the usage counts. outcome: answered, refused, exhausted or
+    unanswered. delay: the time that the provider has named. usage: what the call has cost, a JSON object as text.
+    """
+
+    gate: str | None
+    outcome: str
+    delay: timedelta | None = None
+    message: str | None = None
+    usage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progressed:
     """How far an attempt is: the fraction done, from 0 to 1, and a note. None of it ends the attempt."""
 

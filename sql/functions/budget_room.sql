@@ -1,0 +1,156 @@
+-- Says what a budget has left: what was spent, what is reserved for the tasks that run, and which further ones fit.
+-- Called by: admit(), under the lock of the budget's place; budget_refusals(), over_budget(), the view budget_status.
+-- account_id, category: whose tasks count against it, NULL for all; '' is no category. starting: the categories of such tasks
+-- that are about to start and are not processing yet. wanted: the categories of further ones, in order.
+-- Locks: nothing. Returns: the sums, those for starting included; for each one wanted whether it fits, each that does being
+--        reserved for as well; what one more of the last one's category is expected to cost, NULL when that is not known; and
+--        whether nothing more fits at all.
+--
+-- For each task that runs, what one of its category is expected to cost is reserved: the average of the last 7 days (of today,
+-- where that is more), or, where costs vary, the largest, up to three times the average. All of it is read from the rows, in
+-- one snapshot: a report makes of what was reserved something spent, in one transaction.
+-- So that an average of few says no more than it can, of each category one more may run than attempts are known of these days:
+-- 1, 2, 4, 8 and so on. When nothing at all is known of the budget, one task runs.
+-- While nothing runs, something may start until the budget is used up. Otherwise the last part of it could never be spent.
+CREATE OR REPLACE FUNCTION contentq.budget_room(
+    account_id bigint,
+    category text,
+    period text,
+    amount numeric,
+    starting text[] DEFAULT '{}',
+    wanted text[] DEFAULT '{}',
+    OUT spent numeric,
+    OUT reserved numeric,
+    OUT running integer,
+    OUT fits boolean[],
+    OUT expected numeric,
+    OUT is_full boolean
+)
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    today constant date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    recent constant date := today - 6;
+    began_on constant date := contentq.budget_start(budget_room.period);
+    since constant date := least(began_on, recent);
+    all_categories text[];
+    all_running integer[];
+    all_attempts bigint[];
+    all_costs numeric[];
+    highest numeric;
+    lowest numeric;
+    is_known boolean;
+    place integer;
+BEGIN
+    WITH of_tasks AS (
+        SELECT t.category
+        FROM public.content_generation_tasks AS t
+        WHERE budget_room.account_id IS NOT NULL
+          AND t.status COLLATE "C" = 'processing'
+          AND t.account_id = budget_room.account_id
+        UNION ALL
+        SELECT t.category
+        FROM public.content_generation_tasks AS t
+        WHERE budget_room.account_id IS NULL
+          AND t.status COLLATE "C" = 'processing'
+        UNION ALL
+        SELECT s.category
+        FROM unnest(budget_room.starting) AS s (category)
+    ),
+    of_usage AS (
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NOT NULL
+          AND u.account_id = budget_room.account_id
+          AND u.day >= since
+          AND (budget_room.category IS NULL OR u.category = budget_room.category)
+        UNION ALL
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NULL
+          AND budget_room.category IS NOT NULL
+          AND u.category = budget_room.category
+          AND u.day >= since
+        UNION ALL
+        SELECT u.category, u.day, u.attempts, u.cost, u.largest_cost
+        FROM contentq.usage AS u
+        WHERE budget_room.account_id IS NULL
+          AND budget_room.category IS NULL
+          AND u.day >= since
+    ),
+    by_category AS (
+        SELECT e.category, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
+               greatest(sum(e.cost) / nullif(sum(e.attempts), 0), sum(e.cost_today) / nullif(sum(e.attempts_today), 0))
+                   AS average,
+               max(e.largest) AS largest
+        FROM (
+            SELECT left(coalesce(t.category, ''), 200) AS category, count(*) AS running, 0::numeric AS spent,
+                   0::numeric AS attempts, 0::numeric AS cost, 0::numeric AS attempts_today, 0::numeric AS cost_today,
+                   NULL::numeric AS largest
+            FROM of_tasks AS t
+            WHERE budget_room.category IS NULL
+               OR left(coalesce(t.category, ''), 200) = budget_room.category
+            GROUP BY left(coalesce(t.category, ''), 200)
+            UNION ALL
+            SELECT u.category, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
+                   sum(u.attempts) FILTER (WHERE u.day >= recent), sum(u.cost) FILTER (WHERE u.day >= recent),
+                   sum(u.attempts) FILTER (WHERE u.day = today), sum(u.cost) FILTER (WHERE u.day = today),
+                   max(u.largest_cost) FILTER (WHERE u.day >= recent)
+            FROM of_usage AS u
+            GROUP BY u.category
+        ) AS e
+        GROUP BY e.category
+    )
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
+           array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
+           coalesce(sum(c.running * c.cost), 0)
+    INTO spent, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+    FROM (
+        SELECT b.category, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
+               coalesce(b.attempts, 0)::bigint AS attempts,
+               greatest(b.average, least(b.largest, 3 * b.average)) AS cost
+        FROM by_category AS b
+    ) AS c;
+    -- Of what nothing is known, the most that is known of others.
+    FOR i IN 1..coalesce(cardinality(all_categories), 0) LOOP
+        IF all_costs[i] IS NULL THEN
+            reserved := reserved + all_running[i] * coalesce(highest, 0);
+        END IF;
+    END LOOP;
+
+    fits := '{}';
+    FOR i IN 1..cardinality(wanted) LOOP
+        place := array_position(all_categories, wanted[i]);
+        IF place IS NULL THEN
+            all_categories := all_categories || wanted[i];
+            all_running := all_running || 0;
+            all_attempts := all_attempts || 0::bigint;
+            all_costs := all_costs || NULL::numeric;
+            place := cardinality(all_categories);
+        END IF;
+        expected := all_costs[place];
+        fits[i] := spent < amount
+            AND (running = 0
+                 OR is_known AND all_running[place] <= all_attempts[place]
+                    AND spent + reserved + coalesce(expected, highest) <= amount);
+        IF fits[i] THEN
+            running := running + 1;
+            all_running[place] := all_running[place] + 1;
+            reserved := reserved + coalesce(expected, highest, 0);
+        END IF;
+    END LOOP;
+    is_full := spent >= amount OR running > 0 AND (NOT is_known OR spent + reserved + lowest > amount);
+    spent := trim_scale(spent);
+    reserved := trim_scale(round(reserved, 12));
+    expected := trim_scale(round(expected, 12));
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.budget_room(bigint, text, text, numeric, text[], text[]) IS
+    'Internal: what a budget has left: what was spent, what is reserved for tasks that run, and which further ones fit.';

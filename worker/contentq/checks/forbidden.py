@@ -1,0 +1,65 @@
+"""Words that must not be in a draft."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+from contentq.checks.check import Check, Subject, quoted
+from contentq.content import CJK
+
+_CJK = re.compile(f"[{CJK}]")
+_SHOWN = 10
+"""Words that a message names."""
+
+
+class ForbiddenWords(Check):
+    """None of these words or phrases is in the draft, as whole words and in any case.
+
+    Chinese, Japanese and Korean ones are found anywhere, since nothing separates words there. Raises ValueError
+    for one that is empty.
+    """
+
+    name = "forbidden_words"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.setting = list(words)
+        forms: dict[str, str] = {}
+        for word in words:
+            if not word.split():
+                raise ValueError("a word must not be empty")
+            for form in ("NFC", "NFD"):
+                forms.setdefault(_pattern(unicodedata.normalize(form, word)), word)
+        self._words = list(forms.values())
+        # The longest first, so that it is what a message names. One pass: each alternative is a literal.
+        order = sorted(range(len(forms)), key=lambda place: -len(self._words[place]))
+        self._words = [self._words[place] for place in order]
+        patterns = list(forms)
+        self._find = re.compile("|".join(f"({patterns[place]})" for place in order) or "(?!)", re.IGNORECASE)
+
+    def problem(self, subject: Subject) -> str | None:
+        """What is wrong with the draft; None when nothing is."""
+        found: Counter[str] = Counter()
+        for match in self._find.finditer(subject.body):
+            found[self._words[(match.lastindex or 1) - 1]] += 1
+        if not found:
+            return None
+        named = quoted(sorted(found)[:_SHOWN])
+        more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        return f"it contains {named}{more}, which must not be in it; use other words"
+
+
+def _pattern(word: str) -> str:
+    """A word as a regular expression that begins and ends where a word does, however its parts are spaced."""
+    parts = word.split()
+    # No more spaces than this: what is searched may be nothing but spaces.
+    text = r"\s{1,20}".join(re.escape(part) for part in parts)
+    before = r"(?<!\w)" if _is_letter(parts[0][0]) else ""
+    after = r"(?!\w)" if _is_letter(parts[-1][-1]) else ""
+    return f"{before}{text}{after}"
+
+
+def _is_letter(character: str) -> bool:
+    return (character.isalnum() or character == "_") and not _CJK.match(character)

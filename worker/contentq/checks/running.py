@@ -1,0 +1,67 @@
+"""Checks a draft: all of its checks are made, and every failure is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from contentq.checks.check import Check, Checked, NotChecked, Subject
+from contentq.content import GeneratedContent
+from contentq.errors import MAX_REVISIONS, CheckFailed
+
+
+async def run_checks(
+    draft: GeneratedContent, checks: Iterable[Check], context: Any, *, prompt: str = ""
+) -> list[Checked]:
+    """Makes these checks of a draft; what became of each, those that cost little first.
+
+    context: of the attempt. prompt: what the model was asked, for the check no_leftovers.
+    """
+    subject = Subject(draft, context.task, context, prompt)
+    # Likeness last: it holds one of the few connections.
+    return [await _run(each, subject) for each in sorted(checks, key=lambda each: each.is_costly)]
+
+
+async def check(
+    draft: GeneratedContent,
+    checks: Iterable[Check],
+    context: Any,
+    *,
+    prompt: str = "",
+    max_revisions: int = MAX_REVISIONS,
+    keep_for_review: bool = False,
+) -> GeneratedContent:
+    """Returns a draft whose checks have passed. Raises CheckFailed, with each failure on a line of its own.
+
+    `contentq try` shows what became of each, from context.checked.
+    """
+    context.checked = await run_checks(draft, checks, context, prompt=prompt)
+    problems = [each.problem for each in context.checked if each.problem]
+    if problems:
+        raise CheckFailed(
+            "\n".join(problems), draft=draft, max_revisions=max_revisions, keep_for_review=keep_for_review
+        )
+    return draft
+
+
+def check_in_thread(
+    draft: GeneratedContent,
+    checks: Iterable[Check],
+    context: Any,
+    *,
+    prompt: str = "",
+    max_revisions: int = MAX_REVISIONS,
+    keep_for_review: bool = False,
+) -> GeneratedContent:
+    """As check(), for handlers that are plain functions."""
+    return asyncio.run(
+        check(draft, checks, context, prompt=prompt, max_revisions=max_revisions, keep_for_review=keep_for_review)
+    )
+
+
+async def _run(each: Check, subject: Subject) -> Checked:
+    try:
+        return Checked(each.name, each.setting, await each.find_problem(subject))
+    except NotChecked as reason:
+        return Checked(each.name, each.setting, skipped=str(reason))
