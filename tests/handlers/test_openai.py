@@ -215,7 +215,13 @@ def test_answer_that_is_too_large_fails_its_task_and_the_stream_is_closed(provid
 
 @pytest.mark.parametrize(
     ("text", "attempt"),
-    [(" \n", "empty"), ("# Tea\n\nHo", "cut off"), ("<think>Tea?", "empty"), ("<think>Tea?</think>", "empty")],
+    [
+        (" \n", "empty"),
+        ("# Tea\n\nHo", "cut off"),
+        ("<think>Tea?", "empty"),
+        ("<think>Tea?</think>", "empty"),
+        ("# T\n\n<think>\nHot?", "empty"),
+    ],
 )
 def test_flawed_answer_is_tried_once_more_and_not_twice(
     provider: Provider, ask: Ask, text: str, attempt: str
