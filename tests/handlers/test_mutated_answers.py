@@ -181,6 +181,8 @@ def check_pieces(loop: TimelessLoop, name: str, seed: int) -> None:
 
 
 def check_cut(loop: TimelessLoop, name: str, seed: int, end: bytes | None) -> None:
+    if name.startswith("others-end-in-each-piece"):
+        return  # cut after its first piece, it is an answer that has come to its end
     reply, chance = STREAMS[name], random.Random(seed)
     data = reply.body.encode()
     begin = data[: chance.randrange(len(data))] if data else b""

@@ -733,6 +733,14 @@ def _others() -> dict[str, Reply]:
             tokens=None,
         ),
         "a-piece-alone": Reply(json.dumps(texts()[0]), ProviderUnavailable, "before the answer did", tokens=None),
+        "end-in-each-piece": Reply(events(ROLE, *[piece({"content": text}, "stop") for text in PIECES], COUNT)),
+        "end-in-each-piece-cut": Reply(
+            events(ROLE, *[piece({"content": text}, "stop") for text in PIECES[:3]], end=""),
+            ProviderUnavailable,
+            "broke the answer off",
+            is_cut=True,
+            tokens=None,
+        ),
         "names": Reply(
             events(ROLE, *texts(), STOP, {**COUNT, "usage": {"input_tokens": 30, "output_tokens": 12}}),
         ),
