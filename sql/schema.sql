@@ -7144,6 +7144,35 @@ $$;
 
 COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its transaction; complete() and store() do it with the results by themselves.';
 
+-- Name: refuse_extras(text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_extras(extras text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    own constant text[] := '{success,content_id,word_count,failed_checks}';
+BEGIN
+    IF EXISTS (SELECT FROM unnest(refuse_extras.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
+        RAISE EXCEPTION 'extras must be JSON objects'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+    IF EXISTS (SELECT
+               FROM unnest(refuse_extras.extras) AS e (extra)
+               CROSS JOIN LATERAL json_object_keys(e.extra::json) AS k (name)
+               WHERE k.name = ANY (own))
+    THEN
+        RAISE EXCEPTION 'extras may not have these members, which contentq itself adds to the result: %',
+            array_to_string(own, ', ')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION refuse_extras(extras text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_extras(extras text[]) IS 'Internal: raises when extras are not JSON objects, or name what contentq itself says in the result of content.';
+
 -- Name: refuse_forged_task(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.refuse_forged_task() RETURNS trigger
@@ -7735,11 +7764,8 @@ BEGIN
     IF NOT contentq.is_own_worker(revise.worker_id) THEN
         RETURN NULL;
     END IF;
-    IF json_typeof(revise.extra::json) <> 'object' THEN
-        RAISE EXCEPTION 'extra must be a JSON object'
-            USING ERRCODE = 'invalid_text_representation';
-    END IF;
     IF revise.extra IS NOT NULL THEN
+        PERFORM contentq.refuse_extras(ARRAY[revise.extra]);
         PERFORM contentq.record_usage(
             revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt], ARRAY[revise.extra]
         );
@@ -8218,9 +8244,8 @@ BEGIN
     IF NOT contentq.is_own_worker(store.worker_id) THEN
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
-        RAISE EXCEPTION 'extras must be JSON objects'
-            USING ERRCODE = 'invalid_text_representation';
+    IF store.extras IS NOT NULL THEN
+        PERFORM contentq.refuse_extras(store.extras);
     END IF;
 
     -- A task that is named twice gets one content.
