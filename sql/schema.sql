@@ -469,8 +469,7 @@ BEGIN
            AND (cardinality(aged_tasks.held_keys) = 0
                 OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
-           AND NOT (aged_tasks.by_deadline
-                    AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+           AND NOT (aged_tasks.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
     FROM generate_series(1, 10) AS p (priority)
     CROSS JOIN LATERAL (
         (SELECT t.id::bigint AS id, t.account_id::bigint AS account_id, t.category, t.timeout_at, t.submitted_at, t.attempt
@@ -1491,9 +1490,7 @@ BEGIN
                              AND contentq.is_of(w.category, choose_fair.categories)
                              AND (cardinality(choose_fair.held_keys) = 0
                                   OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
-                             AND NOT (choose_fair.by_deadline
-                                      AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
-                                                   false))
+                             AND NOT (choose_fair.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
                            ORDER BY CASE WHEN choose_fair.by_deadline THEN w.timeout_at END, w.submitted_at, w.id
                        ), u.quota)
                    END AS ids
@@ -1630,7 +1627,7 @@ BEGIN
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND contentq.is_of(w.category, choose_in_order.categories)
                      AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
-                     AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
+                     AND NOT contentq.misses_deadline(w.timeout_at, w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
                (array_agg(w.submitted_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -3244,7 +3241,7 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
                     AND r.timeout_at IS NOT NULL)
            AND CASE WHEN r.timeout_at IS NULL THEN true
                     WHEN explain_before.by_deadline
-                    THEN r.timeout_at > clock_timestamp() + contentq.median_duration(r.category)
+                    THEN NOT contentq.misses_deadline(r.timeout_at, r.category)
                     ELSE r.timeout_at > clock_timestamp() END
     FROM (
         SELECT s.*, true AS is_in_order
@@ -3565,8 +3562,7 @@ BEGIN
                 ) AS w
                 WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
                   AND contentq.is_of(w.category, (worker).categories)
-                  AND NOT (by_deadline
-                           AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+                  AND NOT (by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
             );
         account_ids := account_ids[:place - 1] || account_ids[place + 1:];
         shares := shares[:place - 1] || shares[place + 1:];
@@ -5995,6 +5991,16 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 -- Name: FUNCTION median_duration(category text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
+
+-- Name: misses_deadline(timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.misses_deadline(timeout_at timestamp with time zone, category text) RETURNS boolean
+    LANGUAGE sql
+    RETURN COALESCE((timeout_at <= (clock_timestamp() + contentq.median_duration(category))), false);
+
+-- Name: FUNCTION misses_deadline(timeout_at timestamp with time zone, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.misses_deadline(timeout_at timestamp with time zone, category text) IS 'Internal: whether a waiting task cannot finish by its deadline, by the median duration of its category.';
 
 -- Name: most_alike(bigint, text, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
