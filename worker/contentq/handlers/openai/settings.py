@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from contentq.errors import HandlerUnusable
+from contentq.errors import MAX_REVISIONS, HandlerUnusable
 from contentq.handlers.categories import slug
+from contentq.handlers.openai.checks import ChecksSettings, OnFailedChecks, Revisions
 from contentq.handlers.openai.lines import line_of
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -187,6 +188,10 @@ class ModelSettings(_Table):
     leave_out: list[_Optional] | None = None
     rename: Annotated[dict[_Renamed, _Parameter], AfterValidator(_once)] | None = None
     system_role: _Role | None = None
+    max_revisions: Revisions | None = None
+    on_failed_checks: OnFailedChecks | None = None
+    checks: ChecksSettings | None = None
+    """Each of its keys takes the place of that of all."""
 
 
 class BatchSettings(_Table):
@@ -260,6 +265,15 @@ class OpenAISettings(_Table):
     chunk_timeout: _Seconds = 180.0
     """Seconds of silence: without text or thoughts, whatever else comes."""
 
+    max_revisions: Revisions = MAX_REVISIONS
+    """How often a draft goes back when its checks fail."""
+
+    on_failed_checks: OnFailedChecks = "fail"
+    """What becomes of the last draft: the task fails with it, or it waits for a review."""
+
+    checks: ChecksSettings = ChecksSettings()
+    """What a draft must be."""
+
     prices: dict[str, Price] = {}
     """By model."""
 
@@ -282,7 +296,7 @@ class OpenAISettings(_Table):
         own = self.categories.get(slug(category))
         if own is None:
             return self
-        given = own.model_dump(exclude_none=True)
+        given = own.model_dump(exclude_none=True, exclude={"checks"})
         if own.model is not None:
             given["models"] = []
         return self.model_copy(update=given)
@@ -453,6 +467,7 @@ def _explain(error: ErrorDetails) -> str:
         "model_type": "a table",
         "dict_type": "a table",
         "list_type": "a list",
+        "bool_type": "true or false",
     }
     if kind in wrong_type:
         return f"must be {wrong_type[kind]}, not {_kind_of(value, wrong_type[kind])}"
@@ -483,13 +498,14 @@ def _explain_unknown(path: tuple[int | str, ...], value: object) -> str:
     return f"there is no such setting; {hint}: {', '.join(known)}"
 
 
-def _table_at(path: list[str]) -> type[_Table]:
+def _table_at(path: list[str]) -> type[BaseModel]:
     """The model of the table at this path."""
     if not path:
         return OpenAISettings
+    if path[-1] == "checks":
+        return ChecksSettings
     tables: dict[str, type[_Table]] = {
         "prices": Price,
-        "batch": BatchSettings,
         "deployments": Price if path[-1] == "price" and len(path) > 2 else DeploymentSettings,
         "accounts": AccountSettings,
         "batch": BatchSettings,
