@@ -9,7 +9,7 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    own constant text[] := '{success,content_id,word_count,failed_checks}';
+    own constant text[] := ARRAY['success', 'content_id', 'word_count', 'failed_checks'];
 BEGIN
     IF EXISTS (SELECT FROM unnest(refuse_extras.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
         RAISE EXCEPTION 'extras must be JSON objects'
