@@ -226,7 +226,8 @@ def test_wrong_setting_stops_the_worker_before_it_starts(
     with pytest.raises(HandlerUnusable) as caught:
         load("openai", settings=settings_file)
 
-    assert f"the settings {str(settings_file)!r}: {key}: " in str(caught.value)
+    line = len(text.splitlines())
+    assert f"the settings {str(settings_file)!r}, line {line}: {key}: " in str(caught.value)
     assert why in str(caught.value)
 
 
