@@ -171,6 +171,28 @@ def test_state_is_given_and_what_would_be_kept_is_shown(attempt: Run) -> None:
     assert "it must be a JSON object" in refused.err
 
 
+def test_each_check_is_shown(attempt: Run) -> None:
+    shown = attempt("checked", "--topic", "Tea")
+
+    assert shown.code == 1
+    assert shown.out == (
+        "Tea\n2 words\n\nTwo words\n\n"
+        "check min_words 3: failed: it has 2 words; write at least 3\n"
+        "check headings Sources, Tea: failed: there is no heading 'Sources' and 'Tea'; add them\n"
+        "check no_leftovers: passed\n"
+        "check max_likeness 0.7: skipped: there is no database to compare it with\n"
+    )
+    checks = json.loads(attempt("checked", "--json").out)["checks"]
+    assert [(each["name"], each["setting"], each["outcome"]) for each in checks] == [
+        ("min_words", 3, "failed"),
+        ("headings", ["Sources", "Tea"], "failed"),
+        ("no_leftovers", True, "passed"),
+        ("max_likeness", 0.7, "skipped"),
+    ]
+    assert checks[0]["why"] == "it has 2 words; write at least 3"
+    assert checks[2]["why"] is None
+
+
 def test_json_of_an_error_says_what_it_is_and_what_it_has_cost(attempt: Run) -> None:
     shown = attempt("by_topic", "--topic", "permanent", "--json")
 

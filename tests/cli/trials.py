@@ -11,6 +11,7 @@ from functools import partial
 from contentq import (
     CheckFailed, GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, Snooze, TemporaryError
 )
+from contentq.checks import Headings, MaxLikeness, MinWords, NoLeftovers, check
 
 TOLD = ("topic", "keyword_list", "category", "requirements", "tone") + (
     "account_id", "priority", "attempt", "retry_count", "max_retries"
@@ -44,6 +45,11 @@ async def costs(task, context):
 
 async def nothing(task, context):
     pass
+
+
+async def checked(task, context):
+    checks = [MaxLikeness(0.7), MinWords(3), Headings(["Sources", "Tea"]), NoLeftovers()]
+    return await check(GeneratedContent("Tea", "Two words"), checks, context)
 
 
 def by_topic(task, context):
