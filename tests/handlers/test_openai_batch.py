@@ -264,7 +264,8 @@ def test_batch_of_which_all_tasks_have_ended_is_cancelled_at_the_provider(
     )
 
     eventually(lambda: queue.status(overdue) == "timeout")
-    eventually(lambda: one_batch(queue)["status"] == "cancelled")
+    eventually(lambda: one_batch(queue)["ended_at"] is not None)
+    assert one_batch(queue)["status"] == "cancelled"
     assert provider.cancelled == ["batch_1"]
     assert statuses(queue) == {"failed": 1, "timeout": 1}
     assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 0

@@ -236,7 +236,7 @@ class Tending:
             state = await client.batches.cancel(state.id)
         await self._note_state(batch, state)
 
-    async def _note_state(self, batch: Batch, state: ProviderBatch) -> None:
+    async def _note_state(self, batch: Batch, state: ProviderBatch, *, is_over: bool = False) -> None:
         counts, expires_at = state.request_counts, state.expires_at
         news = News(
             provider_id=state.id,
@@ -244,12 +244,13 @@ class Tending:
             completed=counts.completed if counts else None,
             failed=counts.failed if counts else None,
             expires_at=datetime.fromtimestamp(expires_at, UTC) if expires_at else None,
-            due_in=self._batch.poll_seconds,
+            due_in=None if is_over else self._batch.poll_seconds,
         )
         await self._calls(batches.note, batch, news)
 
     async def _collect(self, batch: Batch, state: ProviderBatch) -> None:
         """Stores all answers of a batch that has ended; what has none goes with another, unless that is no use."""
+        await self._note_state(batch, state, is_over=True)
         for file in filter(None, (state.output_file_id, state.error_file_id)):
             await self._collect_file(batch, file)
         why, retry_in = None, 0.0
