@@ -209,6 +209,8 @@ COMMENT ON COLUMN contentq.settings.retention IS
     'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS
     'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+COMMENT ON COLUMN contentq.settings.max_workers_per_login IS
+    'Workers that one login may have registered at a time; register_worker() refuses more.';
 COMMENT ON COLUMN contentq.settings.claim_order IS
     'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
 COMMENT ON COLUMN contentq.settings.aging IS

@@ -1190,6 +1190,7 @@ CREATE TABLE contentq.settings (
     heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
     retention interval DEFAULT '30 days'::interval,
     max_text_bytes integer DEFAULT 1000000 NOT NULL,
+    max_workers_per_login integer DEFAULT 2000 NOT NULL,
     claim_order text DEFAULT 'strict'::text NOT NULL,
     aging interval,
     deadlines boolean DEFAULT false NOT NULL,
@@ -1201,6 +1202,7 @@ CREATE TABLE contentq.settings (
     CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
     CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
     CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
+    CONSTRAINT settings_max_workers_per_login_check CHECK ((max_workers_per_login >= 1)),
     CONSTRAINT settings_only_row_check CHECK (only_row),
     CONSTRAINT settings_retention_check CHECK (((retention > '00:00:00'::interval) AND (retention <= '1000 years'::interval)))
 );
@@ -1232,6 +1234,10 @@ COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete co
 -- Name: COLUMN settings.max_text_bytes; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+
+-- Name: COLUMN settings.max_workers_per_login; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.max_workers_per_login IS 'Workers that one login may have registered at a time; register_worker() refuses more.';
 
 -- Name: COLUMN settings.claim_order; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -3380,6 +3386,7 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
             ELSE concat_ws(' ', 'contentq budgets set AMOUNT',
                            CASE WHEN r.of_account_id IS NOT NULL THEN format('--account %s', r.of_account_id) END,
                            CASE WHEN r.of_category IS NOT NULL THEN format('--category %L', r.of_category) END,
+                           CASE WHEN r.of_account_id IS NULL AND r.of_category IS NULL THEN '--all' END,
                            format('--period %s', r.period))
         END,
         round(r.reserved, 4),
@@ -5989,6 +5996,53 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 
 COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
 
+-- Name: most_alike(bigint, text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.most_alike(id bigint, body text, last integer DEFAULT 50) RETURNS TABLE(content_id bigint, title text, likeness real)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    most_characters constant integer := 100000;
+    trigrams constant text := (
+        SELECT n.nspname
+        FROM pg_extension AS e
+        JOIN pg_namespace AS n ON n.oid = e.extnamespace
+        WHERE e.extname = 'pg_trgm'
+    );
+BEGIN
+    IF trigrams IS NULL THEN
+        RAISE EXCEPTION 'the extension pg_trgm is not installed in this database'
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT l.id::bigint, l.title::text, l.likeness
+         FROM (
+             SELECT c.id, c.title, %1$I.similarity(left(c.body, $4), $2) AS likeness
+             FROM public.content_generation_tasks AS t
+             CROSS JOIN LATERAL (
+                 SELECT o.id, o.title, o.body
+                 FROM public.contents AS o
+                 WHERE o.account_id = t.account_id
+                   AND o.review_status <> ''rejected''
+                   AND o.id IS DISTINCT FROM t.content_id
+                 ORDER BY o.id DESC
+                 LIMIT $3
+             ) AS c
+             WHERE t.id = $1
+         ) AS l
+         ORDER BY l.likeness DESC, l.id DESC
+         LIMIT 1', trigrams)
+    USING most_alike.id, left(most_alike.body, most_characters), greatest(most_alike.last, 0), most_characters;
+END;
+$_$;
+
+-- Name: FUNCTION most_alike(id bigint, body text, last integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.most_alike(id bigint, body text, last integer) IS 'Which of the last contents of a task''s account a text is most like, by trigrams (extension pg_trgm), with the likeness from 0 to 1.';
+
 -- Name: next_accounts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.next_accounts(task_id bigint) RETURNS bigint[]
@@ -6825,6 +6879,38 @@ $$;
 
 COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those of which nothing more may start by a budget of theirs.';
 
+-- Name: own_wait(contentq.workers); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.own_wait(worker contentq.workers) RETURNS TABLE(next_in interval, why text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
+    WHERE worker.draining
+    UNION ALL
+    SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
+           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
+                  CASE WHEN r.is_running THEN ', and one is running'
+                       ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
+    FROM contentq.claimers AS c
+    CROSS JOIN contentq.failing_wait(worker.id) AS f (next_in)
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (SELECT
+                       FROM public.content_generation_tasks AS t
+                       WHERE t.worker_id = c.worker_id
+                         AND t.status = 'processing') AS is_running
+    ) AS r
+    WHERE c.worker_id = worker.id
+      AND (f.next_in > interval '0' OR f.next_in IS NOT NULL AND r.is_running);
+$$;
+
+-- Name: FUNCTION own_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.own_wait(worker contentq.workers) IS 'Internal: what of a worker''s own keeps it from beginning a task: for how long, and why; no row when nothing.';
+
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000) RETURNS integer
@@ -7211,6 +7297,27 @@ $$;
 
 COMMENT ON FUNCTION contentq.refuse_large_text() IS 'Trigger: raises 22001 for a text of a task that is larger than settings.max_text_bytes.';
 
+-- Name: refuse_many_workers(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_many_workers() RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    most constant integer := (SELECT s.max_workers_per_login FROM contentq.settings AS s);
+BEGIN
+    IF (SELECT count(*) FROM contentq.workers AS w WHERE w.login = session_user) >= most THEN
+        RAISE EXCEPTION '% has % workers registered, as many as one login may have', session_user, most
+            USING ERRCODE = 'configuration_limit_exceeded',
+                  HINT = 'An operator may change contentq.settings.max_workers_per_login.';
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION refuse_many_workers(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_many_workers() IS 'Internal: raises 53400 when the login has registered as many workers as settings.max_workers_per_login allows.';
+
 -- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.refuse_stale_update() RETURNS trigger
@@ -7247,7 +7354,7 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
+    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user), contentq.refuse_many_workers();
 
     WITH added AS (
         INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)
@@ -8688,9 +8795,6 @@ CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next
     SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
-    WHERE worker.draining
-    UNION ALL
     SELECT g.next_in, g.why
     FROM contentq.gate_wait('*') AS g
     UNION ALL
@@ -8702,25 +8806,57 @@ CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next
     WHERE worker.gates IS NOT NULL
       AND s.room < 1
     UNION ALL
-    SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
-           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
-                  CASE WHEN r.is_running THEN ', and one is running'
-                       ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
-    FROM contentq.claimers AS c
-    CROSS JOIN contentq.failing_wait(worker.id) AS f (next_in)
-    CROSS JOIN LATERAL (
-        SELECT EXISTS (SELECT
-                       FROM public.content_generation_tasks AS t
-                       WHERE t.worker_id = c.worker_id
-                         AND t.status = 'processing') AS is_running
-    ) AS r
-    WHERE c.worker_id = worker.id
-      AND (f.next_in > interval '0' OR f.next_in IS NOT NULL AND r.is_running);
+    SELECT o.next_in, o.why
+    FROM contentq.own_wait(worker) AS o;
 $$;
 
 -- Name: FUNCTION worker_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.worker_wait(worker contentq.workers) IS 'Internal: what keeps a worker from beginning a task: for how long (NULL: nobody knows), and why; no row when nothing.';
+
+-- Name: workers_wait(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.workers_wait() RETURNS TABLE(worker_id bigint, why text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    of_all constant text := (SELECT string_agg(g.why, '; ') FROM contentq.gate_wait('*') AS g);
+BEGIN
+    IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
+        RAISE EXCEPTION '% may not see why workers wait', session_user
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN QUERY
+    WITH at_gate AS MATERIALIZED (
+        SELECT d.gate, w.why
+        FROM (SELECT DISTINCT o.gate FROM contentq.workers AS o WHERE o.gate IS NOT NULL) AS d
+        CROSS JOIN LATERAL contentq.gate_wait(d.gate) AS w
+    ),
+    at_gates AS MATERIALIZED (
+        SELECT d.gates, s.why
+        FROM (SELECT DISTINCT o.gates FROM contentq.workers AS o WHERE o.gates IS NOT NULL) AS d
+        CROSS JOIN LATERAL contentq.gates_state(d.gates) AS s
+        WHERE s.room < 1
+    )
+    SELECT *
+    FROM (
+        SELECT w.id,
+               nullif(concat_ws('; ', of_all, g.why, s.why, (SELECT string_agg(o.why, '; ') FROM contentq.own_wait(w) AS o)), '')
+                   AS why
+        FROM contentq.workers AS w
+        LEFT JOIN at_gate AS g ON g.gate = w.gate
+        LEFT JOIN at_gates AS s ON s.gates = w.gates
+    ) AS r
+    WHERE r.why IS NOT NULL;
+END;
+$$;
+
+-- Name: FUNCTION workers_wait(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.workers_wait() IS 'Why each worker gets nothing now, in words; no row for those that may begin a task.';
 
 -- Name: account_roles; Type: TABLE; Schema: contentq; Owner: -
 
@@ -9919,7 +10055,7 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             WHEN (held.busy > 0) THEN 'working'::text
             ELSE 'idle'::text
         END AS state,
-    held.busy,
+    COALESCE(held.busy, 0) AS busy,
     w.slots,
     round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heartbeat_age_s,
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
@@ -9934,17 +10070,19 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             WHEN (NOT w.draining) THEN waiting.why
             ELSE NULL::text
         END AS waits_for,
-    held.locked
+    COALESCE(held.locked, 0) AS locked
    FROM (((contentq.workers w
      CROSS JOIN contentq.settings s)
-     CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy,
+     LEFT JOIN ( SELECT t.worker_id,
+            (count(*))::integer AS busy,
             (count(l.transactionid))::integer AS locked
            FROM (public.content_generation_tasks t
              LEFT JOIN ( SELECT DISTINCT o.transactionid
                    FROM pg_locks o
                   WHERE ((o.locktype = 'transactionid'::text) AND o.granted)) l ON ((l.transactionid = t.xmax)))
-          WHERE ((t.worker_id = w.id) AND ((t.status)::text = 'processing'::text))) held)
-     CROSS JOIN LATERAL ( SELECT contentq.waits_for(w.id) AS why) waiting)
+          WHERE (((t.status)::text = 'processing'::text) AND (t.worker_id IS NOT NULL))
+          GROUP BY t.worker_id) held ON ((held.worker_id = w.id)))
+     LEFT JOIN contentq.workers_wait() waiting(worker_id, why) ON ((waiting.worker_id = w.id)))
   ORDER BY w.started_at, w.id;
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
@@ -10263,7 +10401,7 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 
 -- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id);
+CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id, id);
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 

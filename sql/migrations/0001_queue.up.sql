@@ -160,7 +160,7 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     ('accounts', 'accounts_paused_idx', '(paused_until) WHERE paused_until IS NOT NULL', NULL),
     ('accounts', 'accounts_max_running_idx', '(max_running) WHERE max_running IS NOT NULL', NULL),
     ('accounts', 'accounts_monthly_budget_idx', '(monthly_budget) WHERE monthly_budget IS NOT NULL', NULL),
-    ('contents', 'contents_account_id_idx', '(account_id)', 'account_id'),
+    ('contents', 'contents_account_id_idx', '(account_id, id)', 'account_id'),
     -- Looked up by people and programs.
     ('content_generation_tasks', 'content_generation_tasks_status_idx', '(status)', 'status'),
     ('content_generation_tasks', 'content_generation_tasks_account_id_idx', '(account_id)', 'account_id'),
@@ -798,6 +798,7 @@ CREATE TABLE contentq.settings (
     heartbeat_timeout interval NOT NULL DEFAULT '10 seconds',
     retention interval DEFAULT '30 days',
     max_text_bytes integer NOT NULL DEFAULT 1000000,
+    max_workers_per_login integer NOT NULL DEFAULT 2000,
     claim_order text NOT NULL DEFAULT 'strict',
     aging interval,
     deadlines boolean NOT NULL DEFAULT false,
@@ -811,6 +812,7 @@ CREATE TABLE contentq.settings (
     CONSTRAINT settings_retention_check CHECK (retention > interval '0' AND retention <= interval '1000 years'),
     -- What contentq itself writes fits: an error message of 8000 characters.
     CONSTRAINT settings_max_text_bytes_check CHECK (max_text_bytes >= 100000),
+    CONSTRAINT settings_max_workers_per_login_check CHECK (max_workers_per_login >= 1),
     CONSTRAINT settings_claim_order_check CHECK (claim_order IN ('strict', 'fair')),
     CONSTRAINT settings_aging_check CHECK (aging > interval '0'),
     CONSTRAINT settings_budget_warning_check CHECK (budget_warning > 0 AND budget_warning <= 1)

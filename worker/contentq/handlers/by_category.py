@@ -48,6 +48,12 @@ class HandlersByCategory:
         """All of them."""
         yield from filter(None, (self.default, *self.by_category.values()))
 
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Extensions of PostgreSQL that the database must have."""
+        handlers = filter(None, (self.default, *self.by_category.values()))
+        return tuple(dict.fromkeys(each for handler in handlers for each in handler.extensions))
+
     def introduce(self) -> None:
         """Has each log what is worth knowing of it."""
         for handler in self.each():

@@ -57,6 +57,8 @@ class Handler:
 
     beside: Callable[[Any], Awaitable[None]] | None = None
     """What it does beside its tasks, as long as the worker runs; called with engine.handler_calls.HandlerCalls."""
+    extensions: tuple[str, ...] = ()
+    """Extensions of PostgreSQL that the database must have."""
 
     def of(self, _category: str | None) -> Handler:
         """Itself: it is the handler of every category."""
@@ -119,9 +121,14 @@ def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
         ) from None
     made = factory(**given)
     introduce = getattr(made, "introduce", _nothing_to_say)
-    gate, gates = getattr(made, "gate", None), getattr(made, "gates", ())
-    beside = getattr(made, "work_beside", None)
-    return replace(wrap(made, name), gate=gate, gates=gates, introduce=introduce, beside=beside)
+    return replace(
+        wrap(made, name),
+        gate=getattr(made, "gate", None),
+        gates=getattr(made, "gates", ()),
+        introduce=introduce,
+        beside=getattr(made, "work_beside", None),
+        extensions=getattr(made, "extensions", ()),
+    )
 
 
 def find(name: str, kind: str = "handler") -> Any:

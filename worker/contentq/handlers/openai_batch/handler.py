@@ -119,7 +119,7 @@ class OpenAIBatchHandler(OpenAIHandler):
         try:
             messages, reply = json.loads(asked.body)["messages"], json.loads(asked.answer)
             answer = caller.judge(asked.status_code, reply, messages, settings, context)
-            return await self._content(answer, task, more)
+            return await self._content(answer, messages, context, more)
         except HandlerError as error:
             error.state = {}
             raise
