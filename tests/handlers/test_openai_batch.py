@@ -428,3 +428,53 @@ def test_without_a_worker_it_asks_directly(provider: BatchProvider, tmp_path: Pa
 
     assert asyncio.run(ask()).title == "On topic-1"
     assert provider.calls == {"chat": 1}
+
+
+def test_draft_whose_checks_fail_is_asked_for_again_with_what_must_be_changed(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    asked: list[str] = []
+
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        asked.append(json.dumps(line["body"]["messages"]))
+        body = "# On tea\n\nShort.\n" if len(asked) == 1 else "# On tea\n\nAs long as the settings have it.\n"
+        return 200, completion(body)
+
+    provider.answer = answer
+    provider.at_once = True
+    id_ = queue.add(topic="Tea", max_retries=0)
+    start(full_at(1) + "[checks]\nmin_words = 8\n")
+
+    eventually(lambda: queue.status(id_) == "completed", within=20)
+
+    row = queue.row(id_)
+    assert (row["attempt"], row["revision_count"], row["retry_count"]) == (4, 1, 0)
+    assert len(asked) == len(provider.batches) == 2
+    assert "Short." in asked[1]
+    assert queue.value("SELECT cost::float8 FROM contentq.usage_by_model") == pytest.approx(0.002)
+
+
+def test_batch_goes_to_the_first_of_several_models_at_its_price(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    provider.at_once = True
+    id_, urgent = queue.add(topic="topic-1"), queue.add(topic="topic-2", priority=9)
+    settings = (
+        full_at(1).replace('model = "small-1"', 'models = ["first", "second"]')
+        + """
+[deployments.first]
+model = "large-1"
+price = {input = 100, output = 200}
+[deployments.second]
+model = "small-1"
+base_url = "http://127.0.0.1:1/v1"
+"""
+    )
+    start(settings)
+
+    eventually(lambda: queue.status(id_) == queue.status(urgent) == "completed", within=20)
+
+    assert [line["body"]["model"] for line in provider.batches["batch_1"].lines] == ["large-1"]
+    result, direct = queue.row(id_)["result"], queue.row(urgent)["result"]
+    assert (result["deployment"], result["cost"], result["batch"]) == ("first", 0.01, "batch_1")
+    assert (direct["deployment"], direct["cost"]) == ("first", 0.02)
