@@ -110,6 +110,9 @@ def test_tasks_go_as_one_batch_and_come_back_one_by_one(
         ("pending", 1, "batch_1")
     }
     assert queue.value("SELECT tasks_waiting FROM contentq.batch_status") == 30
+    [why] = queue.values("SELECT contentq.explain(%s)", rows[0]["task_id"])
+    assert why.startswith("it waits for its answer in batch batch_1 of the provider: ")
+    assert why.endswith(", 0 of 30 requests are done")
 
     provider.complete()
 
@@ -181,6 +184,10 @@ def test_full_batch_does_not_wait_for_others(provider: BatchProvider, queue: Que
         within=10,
     )
     assert len(provider.batches["batch_1"].lines) == 5
+    waiting = "SELECT task_id FROM content_generation_tasks ORDER BY id DESC LIMIT 1"
+    assert queue.values("SELECT contentq.explain(%s)", queue.value(waiting)) == [
+        "what it asks of the provider waits to go with a batch"
+    ]
 
 
 def test_batch_that_expired_is_sent_again_for_those_without_an_answer_and_nothing_is_charged(
@@ -324,8 +331,17 @@ def test_provider_that_takes_no_batches_fails_the_tasks_with_what_to_do(
     assert one_batch(queue)["status"] == "refused"
 
 
-@pytest.mark.parametrize("call", ["upload", "create", "retrieve", "content"])
-@pytest.mark.parametrize("status", [0, 429, 500])
+QUICK = (("upload", 0), ("create", 500), ("retrieve", 429), ("content", 0))
+
+
+@pytest.mark.parametrize(
+    ("call", "status"),
+    [
+        pytest.param(call, status, marks=[] if (call, status) in QUICK else [pytest.mark.thorough])
+        for call in ("upload", "create", "retrieve", "content")
+        for status in (0, 429, 500)
+    ],
+)
 def test_call_that_the_provider_did_not_answer_is_made_again_and_nothing_is_charged(
     provider: BatchProvider, queue: Queue, start: StartBatches, call: str, status: int
 ) -> None:
