@@ -368,7 +368,7 @@ def test_silence_of_the_provider_ends_the_call(provider: Provider, ask: Ask) -> 
     caught = failure(ask, "chunk_timeout = 0.2")
 
     assert type(caught) is ProviderUnavailable
-    assert str(caught).endswith(" sent nothing for 0.2 seconds (chunk_timeout in the settings)")
+    assert str(caught).endswith(" sent no text for 0.2 seconds (chunk_timeout in the settings)")
 
 
 @pytest.mark.parametrize(

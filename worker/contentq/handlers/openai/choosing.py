@@ -105,7 +105,7 @@ class Models:
             f" address={address}" if address else "",
         )
         unpriced = settings.unpriced()
-        if unpriced and len(unpriced) == len({model.settings.model for model in self._all()}):
+        if unpriced and not any(model.settings.prices for model in self._all()):
             log.warning("no model has a price in the settings: cost is not counted, and no budget sees it")
         else:
             for name in unpriced:
