@@ -494,3 +494,28 @@ base_url = "http://127.0.0.1:1/v1"
     result, direct = queue.row(id_)["result"], queue.row(urgent)["result"]
     assert (result["deployment"], result["cost"], result["batch"]) == ("first", 0.01, "batch_1")
     assert (direct["deployment"], direct["cost"]) == ("first", 0.02)
+
+
+def test_key_that_the_provider_repeats_is_in_no_row(
+    provider: BatchProvider, queue: Queue, start: StartBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-proj-Zq81mNv0Rt5Lx2Kd"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    said = {"message": f"You sent {key}", "code": None}
+    provider.answer = lambda line: (
+        (400, {"error": said}) if "kind-wrong" in json.dumps(line) else (200, completion(f"# {key}\n\n{key}\n"))
+    )
+    good, wrong = queue.add(), queue.add(topic="kind-wrong")
+    start(full_at(2))
+    eventually(lambda: are_sent(queue))
+    provider.complete()
+    eventually(lambda: (queue.status(good), queue.status(wrong)) == ("completed", "failed"))
+    queue.add()
+    queue.add()
+    eventually(lambda: len(provider.batches) == 2)
+    provider.fail({**said, "line": None})
+    eventually(lambda: statuses(queue) == {"completed": 1, "failed": 3})
+
+    for table in ("content_generation_tasks", "contents", "contentq.batch_requests", "contentq.provider_batches"):
+        assert key not in str(queue.rows(f"SELECT t::text FROM {table} AS t"))
+    assert "You sent [key hidden]" in queue.row(wrong)["error_message"]

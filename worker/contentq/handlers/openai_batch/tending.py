@@ -159,7 +159,7 @@ class Tending:
                 failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
                 if not isinstance(failure, PermanentError):
                     raise
-                await self._refuse(batch, error.status_code, failure)
+                await self._refuse(batch, error, failure)
                 return
         log.info("sent batch=%s tasks=%d model=%s", made.id, number, batch.model)
         await self._note_state(batch, made)
@@ -173,10 +173,11 @@ class Tending:
             number, last = number + len(lines), lines[-1]
         return number
 
-    async def _refuse(self, batch: Batch, status: int, failure: PermanentError) -> None:
+    async def _refuse(self, batch: Batch, error: openai.APIStatusError, failure: PermanentError) -> None:
         """The provider will never take this batch: each of its tasks gets that as its answer."""
         log.error("batch refused tasks=%d: %s", batch.requests, failure)
-        await self._answer_all(batch, status, {"error": {"message": f"of the whole batch: {failure}"}})
+        body = error.body if isinstance(error.body, dict) else {"message": str(error.body or error.message)}
+        await self._answer_all(batch, error.status_code, {"error": body})
         await self._calls(batches.close, batch, "refused", str(failure))
 
     async def _answer_all(self, batch: Batch, status: int, body: dict[str, Any]) -> None:
@@ -286,6 +287,7 @@ class Tending:
         those again that are not to blame."""
         errors = (state.errors.data if state.errors else None) or []
         said = "; ".join(f"{each.message or each.code}" for each in errors[:3]) or "it does not say why"
+        said = self._caller.scrub(said)
         if any(each.code in TOO_MANY for each in errors):
             return said, max(LONGEST_PAUSE / 2, self._batch.poll_seconds)
         blamed = {each.line: each for each in errors if each.line is not None}
@@ -316,7 +318,7 @@ class Tending:
                     reply.id,
                     reply.attempt,
                     reply.status,
-                    json.dumps(reply.body, ensure_ascii=True),
+                    self._caller.scrub(json.dumps(reply.body)),
                     None if usage is None else json.dumps(usage),
                 )
             )
