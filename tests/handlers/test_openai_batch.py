@@ -364,6 +364,26 @@ def test_call_that_the_provider_did_not_answer_is_made_again_and_nothing_is_char
     assert {queue.row(id_)["retry_count"] for id_ in ids} == {0}
 
 
+def test_file_of_answers_that_is_cut_off_is_read_again(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    cut: list[None] = []
+
+    def cut_off() -> None:
+        provider.half_way = None
+        cut.append(None)
+
+    provider.half_way = cut_off
+    provider.at_once = True
+    ids = add(queue, 20)
+    start(full_at(20))
+
+    eventually(lambda: statuses(queue) == {"completed": 20}, within=20)
+
+    assert cut
+    assert provider.done == {f"{id_}-1": 1 for id_ in ids}
+
+
 def test_batch_of_which_the_provider_lost_the_answer_to_its_making_is_found_and_not_sent_again(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 import openai
+import psycopg
 from openai.types import Batch as ProviderBatch
 
 from contentq.engine.handler_calls import HandlerCalls
@@ -120,11 +121,15 @@ class Tending:
         return True
 
     async def _try(self, step: Any, batch: Batch) -> None:
-        """Takes a step, or notes what went wrong, and when to try again. Raises LeaseLost."""
+        """Takes a step, or notes what went wrong and when to try again. Raises LeaseLost and psycopg's errors."""
         try:
             await step(batch)
-        except openai.OpenAIError as error:
+        except (LeaseLost, psycopg.Error):
+            raise
+        except Exception as error:
             failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
+            if failure is error:
+                log.error("batch failed batch=%s", batch.provider_id or batch.key, exc_info=error)
             await self._put_off(batch, failure)
 
     async def _put_off(self, batch: Batch, failure: Exception) -> None:
