@@ -80,9 +80,9 @@ PAIRS = {
 class Found:
     """What came of a pair, over the time measured unless a field says otherwise.
 
-    used: part of what both allow together. each: of each that allows something. refused: part of the calls. claims:
-    a second. charged: retries, from the beginning. cost, results_cost: of the usage, and of the results.
-    models: the models of the usage, with attempts, and of the results.
+    used: part of what both allow together. each: of each that allows something. refused: part of the calls.
+    claims: a second. charged: retries, from the beginning; put_off: attempts that were no retries. cost,
+    results_cost: of the usage, and of the results. models: the models of both, with attempts.
     """
 
     used: float
@@ -148,12 +148,11 @@ def _measure(servers: list[ProviderProcess], queue: Queue, pair: Pair) -> Found:
     before, claims = count()
     servers[-1].stats_at(pair.warm_up + pair.measured)
     after, later_claims = count()
-    charged, put_off = list(
-        queue.rows(
-            "SELECT sum(retry_count) AS a, sum(attempt - retry_count - 1) AS b FROM content_generation_tasks "
-            "WHERE attempt > 0"
-        )[0].values()
+    of_attempts = (
+        "SELECT sum(retry_count)::integer AS charged, sum(attempt - retry_count - 1)::integer AS put_off "
+        "FROM content_generation_tasks WHERE attempt > 0"
     )
+    charged, put_off = queue.rows(of_attempts)[0].values()
     _end_rest(queue)
 
     seconds = after[-1]["seconds"] - before[-1]["seconds"]
