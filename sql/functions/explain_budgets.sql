@@ -33,6 +33,7 @@ AS $$
             ELSE concat_ws(' ', 'contentq budgets set AMOUNT',
                            CASE WHEN r.of_account_id IS NOT NULL THEN format('--account %s', r.of_account_id) END,
                            CASE WHEN r.of_category IS NOT NULL THEN format('--category %L', r.of_category) END,
+                           CASE WHEN r.of_account_id IS NULL AND r.of_category IS NULL THEN '--all' END,
                            format('--period %s', r.period))
         END,
         round(r.reserved, 4),

@@ -151,7 +151,7 @@ def test_resume_tells_what_still_stands_in_the_way(contentq: Run, queue: Queue) 
 
     account = contentq("resume", "--account", "1").out.splitlines()
     assert account[0] == "account 1 goes on"
-    assert re.fullmatch(f"its monthly budget is used up: none of its tasks is claimed before {TIME}", account[1])
+    assert re.fullmatch(f"its budget is used up: none of its tasks is claimed before {TIME}", account[1])
     queue.run("UPDATE accounts SET monthly_budget = NULL")
     assert contentq("resume", "--account", "1").out.splitlines()[1:] == [
         "all workers are still paused: contentq resume --all"

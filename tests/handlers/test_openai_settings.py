@@ -77,6 +77,56 @@ def test_category_overrides_what_it_names_and_no_more(settings_file: Path) -> No
     assert settings.of_category(None) == settings.of_category("news") == settings
 
 
+def test_prices_of_a_file_are_added_and_those_of_the_settings_come_first(settings_file: Path) -> None:
+    (settings_file.parent / "prices.toml").write_text(
+        '[prices."large"]\ninput = 9\noutput = 9\n[prices."sm.all"]\ninput = 0.1\noutput = 0.4\n', encoding="utf-8"
+    )
+
+    settings = read(settings_file, 'prices_file = "prices.toml"\n' + ALL)
+
+    assert settings.prices == {"large": Price(input=0.25, output=2), "sm.all": Price(input=0.1, output=0.4)}
+
+
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("[prices", "are not TOML"),
+        ("", 'there must be tables such as [prices."gpt-5.4-mini"], and nothing else'),
+        ("[price.a]\ninput = 1", 'there must be tables such as [prices."gpt-5.4-mini"], and nothing else'),
+        ("[prices.a]\ninput = 1", "prices.a.output: is missing"),
+        ("[prices.a]\ninput = 1\noutput = -1", "prices.a.output: must be 0 or more"),
+        ('[prices.a]\ninput = 1\noutput = "2"', "prices.a.output: must be a number, not a text"),
+        ("[prices.gpt-5.4]\ninput = 1\noutput = 2", 'write a name that has dots in quotes: [prices."gpt-5.4"]'),
+    ],
+)
+def test_file_of_prices_that_is_wrong_is_named_with_its_key(
+    settings_file: Path, prices: str | None, said: str
+) -> None:
+    file = settings_file.parent / "prices.toml"
+    if prices is not None:
+        file.write_text(prices, encoding="utf-8")
+
+    with pytest.raises(HandlerUnusable) as caught:
+        read(settings_file, 'prices_file = "prices.toml"')
+
+    assert str(caught.value).startswith(f"the prices '{file}'")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("price", "tokens", "cost"),
+    [
+        ((0.1, 0.2), (3, 0), 3e-7),
+        ((0.1, 0.2), (1, 1), 3e-7),
+        ((1.1, 2.2), (1_000_000, 1_000_000), 3.3),
+        ((0.075, 0), (1, 0), 7.5e-8),
+    ],
+)
+def test_cost_is_reckoned_in_decimals(price: tuple[float, float], tokens: tuple[int, int], cost: float) -> None:
+    assert repr(Price(input=price[0], output=price[1]).cost(*tokens)) == repr(cost)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

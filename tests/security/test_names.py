@@ -55,6 +55,14 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["accounts", "set", "Ada", "--share", "2"],
         ["accounts", "set", "1", "--max-running", "none"],
     ],
+    "budgets list": [["budgets", "list"]],
+    "budgets set": [
+        ["budgets", "set", "1000", "--account", "Ada"],
+        ["budgets", "set", "1000", "--category", "blog", "--period", "day"],
+    ],
+    "budgets unset": [["budgets", "unset", "--all"]],
+    # Reads no database.
+    "prices": [],
     "stats": [["stats"], ["stats", "--json"]],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d"]],

@@ -125,7 +125,11 @@ CALLS = {
         "UPDATE contentq.settings SET aging = interval '1 hour'; SELECT contentq.claim({worker}, 10)"
     ),
     "claim beside a cap": "UPDATE accounts SET max_running = 1000000; SELECT contentq.claim({worker}, 10)",
-    "claim beside a budget": "UPDATE accounts SET monthly_budget = 7; SELECT contentq.claim({worker}, 10)",
+    "claim beside a budget": (
+        "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost) "
+        "SELECT id, clock_timestamp() AT TIME ZONE 'UTC', 'm', 100000, 1, 1, 1 FROM accounts; "
+        "UPDATE accounts SET monthly_budget = 7; SELECT contentq.claim({worker}, 10)"
+    ),
     "claim of named tasks": (
         "SELECT contentq.claim({worker}, 10, NULL, "
         "ARRAY(SELECT id FROM content_generation_tasks WHERE task_id = 'task-waiting')::bigint[])"
@@ -170,7 +174,7 @@ INDEXES = {
     "claim by deadlines": {"scheduled_idx", "submitted_at_idx", "ready_idx", "ready_deadline_idx", "pkey"},
     "claim with aging": {"scheduled_idx", "submitted_at_idx", "ready_idx", "pkey"},
     "claim beside a cap": {"scheduled_idx", "submitted_at_idx", "ready_idx", "running_idx", "pkey"},
-    "claim beside a budget": {"scheduled_idx", "submitted_at_idx", "ready_idx", "pkey"},
+    "claim beside a budget": {"scheduled_idx", "submitted_at_idx", "ready_idx", "running_idx", "pkey"},
     "claim of named tasks": {"pkey", "task_id_key"},
     "cleanup": {"completed_at_idx", "pkey"},
     "complete": {"pkey"},

@@ -121,9 +121,7 @@ def resume(options: GlobalOptions, /, as_json: bool, **named: Any) -> None:
         return
     print_line(f"{subject.name} {_describe_resumption(subject, was_paused)}")
     if over_budget_until is not None:
-        print_line(
-            f"its monthly budget is used up: none of its tasks is claimed before {format_value(over_budget_until)}"
-        )
+        print_line(f"its budget is used up: none of its tasks is claimed before {format_value(over_budget_until)}")
     elif subject.gate == EVERYONE and still_closed:
         print_line(f"still closed: {', '.join(still_closed)}")
     elif EVERYONE in still_closed:

@@ -48,6 +48,8 @@ COMMANDS = {
     "resume": "contentq.cli.gates:resume",
     "gates": "contentq.cli.gate_limits:gates",
     "accounts": "contentq.cli.accounts:accounts",
+    "budgets": "contentq.cli.budgets:budgets",
+    "prices": "contentq.cli.prices:prices",
     "stats": "contentq.cli.stats:stats",
     "maintain": "contentq.cli.operate:maintain",
     "cleanup": "contentq.cli.operate:cleanup",

@@ -144,11 +144,13 @@ async def _work(
     timings: Timings,
     show_bar: bool,
 ) -> None:
+    from contentq.database.extensions import require_extensions
     from contentq.engine.watchdog import Watchdog
     from contentq.engine.worker import Ending, Worker
 
     started = time.monotonic()
     database.check("contentq worker")
+    require_extensions(database, handler.extensions, "contentq worker")
     with _progress(database, options.categories) if show_bar else nullcontext() as observer:
         running = Worker(database, handler, options, timings=timings, observer=observer)
         watchdog = Watchdog(database, lambda: running.worker_id, timings)

@@ -35,22 +35,29 @@ class HandlersByCategory:
     @property
     def gate(self) -> str | None:
         """The gate of the provider that they call; None when there are several, or none."""
-        return None if self.gates else next((each.gate for each in self._all() if each.gate), None)
+        return None if self.gates else next((each.gate for each in self.each() if each.gate), None)
 
     @property
     def gates(self) -> tuple[str, ...]:
         """The gates of which each task enters one, when they call several providers; empty otherwise."""
-        handlers = list(self._all())
+        handlers = list(self.each())
         found = dict.fromkeys(key for each in handlers for key in (each.gates or (each.gate,)) if key is not None)
         return tuple(found) if len(found) > 1 or any(each.gates for each in handlers) else ()
 
+    def each(self) -> Iterator[Handler]:
+        """All of them."""
+        yield from filter(None, (self.default, *self.by_category.values()))
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Extensions of PostgreSQL that the database must have."""
+        handlers = filter(None, (self.default, *self.by_category.values()))
+        return tuple(dict.fromkeys(each for handler in handlers for each in handler.extensions))
+
     def introduce(self) -> None:
         """Has each log what is worth knowing of it."""
-        for handler in self._all():
+        for handler in self.each():
             handler.introduce()
-
-    def _all(self) -> Iterator[Handler]:
-        yield from filter(None, (self.default, *self.by_category.values()))
 
     def of(self, category: str | None) -> Handler:
         """The handler of tasks of this category. Raises HandlerUnusable when there is none."""

@@ -55,6 +55,9 @@ class BuiltIn:
 _TEMPLATES = Setting(
     "templates", "--templates", Kind.PATH, "Folder of Jinja2 templates that come before those that ship"
 )
+_OPENAI_SETTINGS = Setting(
+    "settings", "--settings", Kind.PATH, "File in TOML with model, prices and other settings"
+)
 
 BUILT_IN = {
     "template": BuiltIn(
@@ -85,7 +88,17 @@ BUILT_IN = {
         "asks a model",
         (
             _TEMPLATES,
-            Setting("settings", "--settings", Kind.PATH, "File in TOML with model, prices and other settings"),
+            _OPENAI_SETTINGS,
+        ),
+        extra="openai",
+        packages=("openai", "pydantic", "pydantic_core"),
+    ),
+    "openai-batch": BuiltIn(
+        "contentq.handlers.openai_batch.handler:OpenAIBatchHandler",
+        "asks a model in batches, at half the price",
+        (
+            _TEMPLATES,
+            _OPENAI_SETTINGS,
         ),
         extra="openai",
         packages=("openai", "pydantic", "pydantic_core"),

@@ -93,7 +93,7 @@ def resume_account(connection: Connection, account: int) -> bool:
 
 
 def over_budget_until(connection: Connection, account: int) -> datetime | str | None:
-    """Until when an account waits since its monthly budget is used up; None when it is not."""
+    """Until when an account waits since a budget of it is used up; None when none is."""
     return read_value(connection, _OVER_BUDGET, [account])  # type: ignore[no-any-return]
 
 

@@ -63,7 +63,7 @@ class Models:
     """All models of the settings. Raises HandlerUnusable when an address or a key of one cannot be used."""
 
     def __init__(self, settings: OpenAISettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._callers: dict[tuple[Endpoint, float, int], Caller] = {}
         self._ends: dict[tuple[str | None, str], Endpoint] = {}
         self._lists = [self._made(chosen) for chosen in settings.all_lists()]
@@ -74,17 +74,22 @@ class Models:
         return tuple(dict.fromkeys(model.gate for model in self._all()))
 
     @property
+    def first(self) -> list[Model]:
+        """The model that is asked first, of each kind of task that there is."""
+        return [models[0] for models in self._lists]
+
+    @property
     def has_choice(self) -> bool:
         """Whether any task has more than one model to choose from."""
         return any(len(models) > 1 for models in self._lists)
 
     def of(self, task: Task) -> list[Model]:
         """The models for a task, in the order in which they are asked."""
-        return self._made(self._settings.chosen(task.category, task.account_id))
+        return self._made(self.settings.chosen(task.category, task.account_id))
 
     def introduce(self) -> None:
         """Logs where each is, and which have no price."""
-        settings = self._settings
+        settings = self.settings
         for name, model in {model.chosen.deployment: model for model in self._all()}.items():
             if name is not None:
                 asked, address = model.settings.model, model.at.base_url
@@ -100,7 +105,7 @@ class Models:
             f" address={address}" if address else "",
         )
         unpriced = settings.unpriced()
-        if unpriced and len(unpriced) == len({model.settings.model for model in self._all()}):
+        if unpriced and not any(model.settings.prices for model in self._all()):
             log.warning("no model has a price in the settings: cost is not counted, and no budget sees it")
         else:
             for name in unpriced:
@@ -149,7 +154,7 @@ class Models:
     def _after(self, failed: Model, left: Iterable[Model], error: HandlerError, context: Any) -> list[Model]:
         """Those of the models left that may be asked after this error of another."""
         if isinstance(error, PermanentError):
-            return list(left) if about(error) in self._settings.fall_through else []
+            return list(left) if about(error) in self.settings.fall_through else []
         # It is of the provider: what is behind the same gate would get the same answer.
         return [] if context.has_one_gate else [each for each in left if each.gate != failed.gate]
 

@@ -80,12 +80,12 @@ def endpoint(settings: OpenAISettings, environment: Mapping[str, str] = os.envir
     return found
 
 
-def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
+def make_client(at: Endpoint, settings: OpenAISettings, largest: int | None = None) -> openai.AsyncOpenAI:
     """A client for all calls of a worker; to be called on the event loop on which it is used.
 
     It retries nothing, since the queue does, and follows no redirect, which would take the prompt to another
     server, or store what is there as an article. It opens as many connections as there are calls at once: the
-    slots of the worker are the limit. Of an answer it takes no more than limits.py says.
+    slots of the worker are the limit. Of an answer it takes no more than `largest` bytes, or what limits.py says.
     """
     timeout = openai.Timeout(settings.chunk_timeout, connect=min(CONNECT_TIMEOUT, settings.chunk_timeout))
     http = http_library()
@@ -100,7 +100,7 @@ def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
             limits=limits,
             timeout=timeout,
             follow_redirects=False,
-            event_hooks={"response": [bounding(http, stream_limit(settings))]},
+            event_hooks={"response": [bounding(http, largest or stream_limit(settings))]},
         ),
     )
 

@@ -6,16 +6,18 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from contentq.errors import HandlerUnusable
+from contentq.errors import MAX_REVISIONS, HandlerUnusable
 from contentq.handlers.categories import slug
+from contentq.handlers.openai.checks import ChecksSettings, OnFailedChecks, Revisions
 from contentq.handlers.openai.lines import line_of
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -128,6 +130,9 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+_AnyTable = TypeVar("_AnyTable", bound=_Table)
+
+
 class Price(_Table):
     """What a model costs, in the currency of your choice for a million tokens."""
 
@@ -135,8 +140,12 @@ class Price(_Table):
     output: _NotNegative
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What a call of so many tokens costs, to the tenth decimal."""
-        return round((prompt_tokens * self.input + completion_tokens * self.output) / 1_000_000, 10)
+        """What a call of so many tokens costs, to the twelfth decimal, as usage keeps it.
+
+        It is reckoned in decimals: 0.1 is a tenth.
+        """
+        cost = prompt_tokens * Decimal(repr(self.input)) + completion_tokens * Decimal(repr(self.output))
+        return float(round(cost / 1_000_000, 12))
 
 
 class DeploymentSettings(_Table):
@@ -179,6 +188,35 @@ class ModelSettings(_Table):
     leave_out: list[_Optional] | None = None
     rename: Annotated[dict[_Renamed, _Parameter], AfterValidator(_once)] | None = None
     system_role: _Role | None = None
+    max_revisions: Revisions | None = None
+    on_failed_checks: OnFailedChecks | None = None
+    checks: ChecksSettings | None = None
+    """Each of its keys takes the place of that of all."""
+
+
+class BatchSettings(_Table):
+    """What the handler `openai-batch` goes by."""
+
+    max_priority: Annotated[int, Field(ge=1, le=10)] = 4
+    """Tasks above this priority are asked for directly."""
+
+    min_time_left: _NotNegative = 90_000.0
+    """Seconds: tasks whose deadline is nearer are asked for directly; a batch may take a day."""
+
+    max_tasks: Annotated[int, Field(ge=1, le=50_000)] = 10_000
+    """The most tasks in one batch."""
+
+    gather_seconds: _NotNegative = 60.0
+    """How long the first task of a batch waits for others."""
+
+    poll_seconds: _Seconds = 60.0
+    """The interval between two looks at a batch."""
+
+    completion_window: _Text = "24h"
+    """How long the provider may take, in its own words."""
+
+    price_factor: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """What is paid of the prices."""
 
 
 class OpenAISettings(_Table):
@@ -227,8 +265,22 @@ class OpenAISettings(_Table):
     chunk_timeout: _Seconds = 180.0
     """Seconds of silence: without text or thoughts, whatever else comes."""
 
+    max_revisions: Revisions = MAX_REVISIONS
+    """How often a draft goes back when its checks fail."""
+
+    on_failed_checks: OnFailedChecks = "fail"
+    """What becomes of the last draft: the task fails with it, or it waits for a review."""
+
+    checks: ChecksSettings = ChecksSettings()
+    """What a draft must be."""
+
     prices: dict[str, Price] = {}
     """By model."""
+
+    batch: BatchSettings = BatchSettings()
+    """For the handler `openai-batch`."""
+    prices_file: _Text | None = None
+    """A file with more prices, by its path from the settings; those of the settings come first."""
 
     categories: Annotated[dict[str, ModelSettings], AfterValidator(_by_slug)] = {}
     """By category; what is None there is that of all."""
@@ -244,7 +296,7 @@ class OpenAISettings(_Table):
         own = self.categories.get(slug(category))
         if own is None:
             return self
-        given = own.model_dump(exclude_none=True)
+        given = own.model_dump(exclude_none=True, exclude={"checks"})
         if own.model is not None:
             given["models"] = []
         return self.model_copy(update=given)
@@ -306,32 +358,66 @@ def _shown(tables: Iterable[tuple[str, ModelSettings | AccountSettings]]) -> Ite
             yield name, "+".join(own.models or []) or str(own.model)
 
 
+class _Prices(_Table):
+    """A file of prices."""
+
+    prices: dict[str, Price]
+
+
 def read(file: Path | None) -> OpenAISettings:
-    """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file and key."""
+    """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file, line and key."""
     if file is None:
         return OpenAISettings()
+    name = f"the settings {str(file)!r}"
+    text, given = _load(name, file)
+    settings = _validate(OpenAISettings, name, text, given)
+    problem = _problem(settings, given)
+    if problem is not None:
+        raise _refusal(name, text, *problem)
+    if settings.prices_file is None:
+        return settings
+    return settings.model_copy(
+        update={"prices": {**read_prices(file.parent / settings.prices_file), **settings.prices}}
+    )
+
+
+def read_prices(file: Path) -> dict[str, Price]:
+    """The prices of a file, by model. Raises HandlerUnusable, naming file, line and key."""
+    name = f"the prices {str(file)!r}"
+    text, given = _load(name, file)
+    if list(given) != ["prices"]:
+        raise HandlerUnusable(f'{name}: there must be tables such as [prices."gpt-5.4-mini"], and nothing else')
+    return _validate(_Prices, name, text, given).prices
+
+
+def _load(name: str, file: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a file, and what it says."""
     try:
         text = file.read_bytes().decode()
-        given = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except OSError as error:
-        raise HandlerUnusable(f"the settings {str(file)!r} cannot be read: {error.strerror or error}") from None
+        raise HandlerUnusable(f"{name} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # of the syntax, or of the encoding
-        raise HandlerUnusable(f"the settings {str(file)!r} are not TOML: {error}") from None
+        raise HandlerUnusable(f"{name} are not TOML: {error}") from None
+
+
+def _validate(table: type[_AnyTable], name: str, text: str, given: Mapping[str, Any]) -> _AnyTable:
     try:
-        settings = OpenAISettings.model_validate(given)
+        found = table.model_validate(given)
     except ValidationError as error:
         # A key that does not exist is often why another is missing.
         errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         keys, why = _keys(errors[0]["loc"]), _explain(errors[0])
     else:
-        problem = _problem(settings, given)
-        if problem is None:
-            return settings
-        keys, why = problem
+        return found
+    # Not as the cause: the values that pydantic shows may be secrets.
+    raise _refusal(name, text, keys, why)
+
+
+def _refusal(name: str, text: str, keys: list[str], why: str) -> HandlerUnusable:
     line = line_of(text, keys)
     where = "" if line is None else f", line {line}"
-    # Not as the cause: the values that pydantic shows may be secrets.
-    raise HandlerUnusable(f"the settings {str(file)!r}{where}: {_path(keys)}: {why}")
+    return HandlerUnusable(f"{name}{where}: {_path(keys)}: {why}")
 
 
 def _problem(settings: OpenAISettings, given: Mapping[str, Any]) -> tuple[list[str], str] | None:
@@ -381,6 +467,7 @@ def _explain(error: ErrorDetails) -> str:
         "model_type": "a table",
         "dict_type": "a table",
         "list_type": "a list",
+        "bool_type": "true or false",
     }
     if kind in wrong_type:
         return f"must be {wrong_type[kind]}, not {_kind_of(value, wrong_type[kind])}"
@@ -411,14 +498,17 @@ def _explain_unknown(path: tuple[int | str, ...], value: object) -> str:
     return f"there is no such setting; {hint}: {', '.join(known)}"
 
 
-def _table_at(path: list[str]) -> type[_Table]:
+def _table_at(path: list[str]) -> type[BaseModel]:
     """The model of the table at this path."""
     if not path:
         return OpenAISettings
+    if path[-1] == "checks":
+        return ChecksSettings
     tables: dict[str, type[_Table]] = {
         "prices": Price,
         "deployments": Price if path[-1] == "price" and len(path) > 2 else DeploymentSettings,
         "accounts": AccountSettings,
+        "batch": BatchSettings,
     }
     return tables.get(path[0], ModelSettings)
 
