@@ -4926,7 +4926,7 @@ DECLARE
     waiting integer;
 BEGIN
     SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
-                    WHEN s.room < 1 AND s.next_in > early THEN 0
+                    WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
                     -- Those whose turns come meanwhile; where a number is counted, or one task tries, none.
                     WHEN j.max_running IS NULL AND NOT j.half_open
                     THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
