@@ -10,8 +10,7 @@ COMMENT ON COLUMN public.accounts.external_id IS
 COMMENT ON COLUMN public.accounts.paused_until IS
     'No task of the account is claimed before this time; infinity: until it is set to NULL.';
 COMMENT ON COLUMN public.accounts.monthly_budget IS
-    'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other '
-    'budgets are in contentq.budgets.';
+    'What attempts may cost in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.';
 COMMENT ON COLUMN public.accounts.share IS
     'Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one with 1.';
 COMMENT ON COLUMN public.accounts.max_running IS
@@ -137,6 +136,50 @@ COMMENT ON COLUMN contentq.claimers.memory IS
     'What its next claims need not find out again: places in the ready index, accounts over budget, and whose turn it is in '
     'fair order, by priority. Without it, claims only read more, and turns begin anew.';
 
+COMMENT ON TABLE contentq.provider_batches IS
+    'Batches of requests at a provider, and those that are about to be sent; the view batch_status shows them. Rows are deleted '
+    'after settings.retention, or 30 days when that is NULL.';
+COMMENT ON COLUMN contentq.provider_batches.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.provider_batches.key IS
+    'Stands in the metadata of the batch at the provider, by which it is found again after a crash.';
+COMMENT ON COLUMN contentq.provider_batches.provider IS 'The address of its API.';
+COMMENT ON COLUMN contentq.provider_batches.model IS 'The model that is asked.';
+COMMENT ON COLUMN contentq.provider_batches.status IS
+    'opening until it is known to be at the provider, then what that says; withdrawn when it never was there.';
+COMMENT ON COLUMN contentq.provider_batches.requests IS 'How many requests it was made of.';
+COMMENT ON COLUMN contentq.provider_batches.completed IS 'How many of them are done, as the provider says.';
+COMMENT ON COLUMN contentq.provider_batches.failed IS 'How many of them have failed, as the provider says.';
+COMMENT ON COLUMN contentq.provider_batches.provider_id IS 'Its id at the provider; NULL while it is not known to be there.';
+COMMENT ON COLUMN contentq.provider_batches.input_file IS 'The id of the file of requests at the provider.';
+COMMENT ON COLUMN contentq.provider_batches.opened_at IS 'When its requests were chosen.';
+COMMENT ON COLUMN contentq.provider_batches.sent_at IS 'When it was known to be at the provider.';
+COMMENT ON COLUMN contentq.provider_batches.expires_at IS 'When the provider gives up what is not done by then.';
+COMMENT ON COLUMN contentq.provider_batches.ended_at IS 'When all of its answers were stored.';
+COMMENT ON COLUMN contentq.provider_batches.error IS 'What has gone wrong with it; NULL when the last look went well.';
+COMMENT ON COLUMN contentq.provider_batches.failures IS 'How many looks in a row have gone wrong.';
+COMMENT ON COLUMN contentq.provider_batches.due_at IS 'When it is to be looked at next.';
+COMMENT ON COLUMN contentq.provider_batches.tended_by IS 'The worker that has its lease; NULL for none.';
+COMMENT ON COLUMN contentq.provider_batches.tended_until IS 'When the lease ends, unless it is kept.';
+COMMENT ON COLUMN contentq.provider_batches.tending IS 'Fencing token: +1 each time that the lease changes hands.';
+
+COMMENT ON TABLE contentq.batch_requests IS
+    'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
+COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
+COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
+COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
+COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
+COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
+COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
+COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
+COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
+COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
+COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+
 COMMENT ON TABLE contentq.dead_workers IS
     'The workers that were found dead, and the tasks that were taken from them; rows are deleted after '
     'settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
@@ -165,6 +208,8 @@ COMMENT ON COLUMN contentq.settings.retention IS
     'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS
     'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+COMMENT ON COLUMN contentq.settings.max_workers_per_login IS
+    'Workers that one login may have registered at a time; register_worker() refuses more.';
 COMMENT ON COLUMN contentq.settings.claim_order IS
     'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
 COMMENT ON COLUMN contentq.settings.aging IS

@@ -216,6 +216,7 @@ GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_
 GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage, contentq.durations TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.gate_events, contentq.gate_counts, contentq.budgets, contentq.budget_events
     TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.provider_batches, contentq.batch_requests TO contentq_definer;
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
@@ -228,9 +229,11 @@ DECLARE
     functions constant jsonb := '{
         "contentq_worker": [
             "register_worker", "heartbeat", "drain_worker", "deregister_worker", "claim", "next_claim_in", "waits_for",
-            "anything_waits", "earlier_content", "enter_gate", "leave_gate",
+            "anything_waits", "earlier_content", "most_alike", "enter_gate", "leave_gate",
             "complete", "store", "fail", "revise", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
-            "close_gate", "maintain"
+            "close_gate", "maintain",
+            "ask_batch", "batch_answer", "open_batch", "next_batch", "hold_batch", "batch_lines", "note_batch", "answer_batch",
+            "close_batch", "sweep_batches"
         ],
         "contentq_operator": [
             "cancel", "requeue", "open_gate", "close_gate", "set_gate", "set_budget", "unset_budget", "sweep_timeouts",
@@ -242,7 +245,8 @@ DECLARE
             "is_ready", "is_of", "held_accounts", "account_room", "account_fits", "open_categories", "budget_key",
             "has_budgets", "budgets_of", "budget_room", "budget_refusals", "budget_holds", "budget_spent", "budget_start",
             "budget_end", "used_up_budgets", "over_budget", "explain_budgets", "median_duration", "ready_accounts",
-            "fair_accounts", "fair_quotas", "aged_tasks", "worker_wait", "waits_for", "failing_wait", "gates_state",
+            "fair_accounts", "fair_quotas", "aged_tasks", "worker_wait", "workers_wait",
+            "own_wait", "waits_for", "failing_wait", "gates_state",
             "at_the_door", "gate_wait", "gate_state", "gate_pace",
             "gate_cycle", "gate_running", "gate_totals", "gate_closure_text", "judge_gate", "judge_unanswered",
             "judge_refusals", "judge_trial", "end_trial", "gate_used_up", "gate_outage", "gate_refused", "backoff"

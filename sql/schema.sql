@@ -51,7 +51,7 @@ COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is cla
 
 -- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.monthly_budget IS 'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other budgets are in contentq.budgets.';
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'What attempts may cost in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.';
 
 -- Name: COLUMN accounts.share; Type: COMMENT; Schema: public; Owner: -
 
@@ -515,6 +515,44 @@ $$;
 
 COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
 
+-- Name: answer_batch(bigint, bigint, integer, bigint[], integer[], integer[], text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[] DEFAULT NULL::text[]) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    answered bigint[];
+BEGIN
+    PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
+    WITH new AS (
+        UPDATE contentq.batch_requests AS r
+        SET answered_at = clock_timestamp(),
+            status_code = a.status_code,
+            answer = a.answer,
+            usage = a.usage
+        FROM unnest(answer_batch.ids, answer_batch.attempts, answer_batch.status_codes, answer_batch.answers,
+                    answer_batch.usages) AS a (id, attempt, status_code, answer, usage)
+        WHERE r.id = a.id
+          AND r.attempt = a.attempt
+          AND r.batch_id = answer_batch.batch_id
+          AND r.answered_at IS NULL
+        RETURNING r.id
+    )
+    SELECT array_agg(n.id)
+    INTO answered
+    FROM new AS n;
+    PERFORM contentq.wake_answered(answered);
+    RETURN coalesce(cardinality(answered), 0);
+END;
+$$;
+
+-- Name: FUNCTION answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[]) IS 'Stores answers to requests of a batch whose lease the worker has, and makes their tasks ready; returns how many were new.';
+
 -- Name: anything_waits(text[], interval); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.anything_waits(categories text[], idle_for interval) RETURNS boolean
@@ -571,6 +609,43 @@ $$;
 
 COMMENT ON FUNCTION contentq.are_tasks_coming() IS 'Internal: whether transactions are about to commit tasks that no one may have been notified of.';
 
+-- Name: ask_batch(bigint, bigint, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    account bigint;
+BEGIN
+    IF NOT contentq.is_own_worker(ask_batch.worker_id) THEN
+        RETURN false;
+    END IF;
+    UPDATE public.content_generation_tasks AS t
+    SET handler_state = jsonb_build_object('asked_by_attempt', t.attempt),
+        updated_at = CURRENT_TIMESTAMP
+    WHERE t.id = ask_batch.id
+      AND t.attempt = ask_batch.attempt
+      AND contentq.is_held(t.status, t.worker_id, ask_batch.worker_id)
+      AND t.cancel_requested_at IS NULL
+      AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
+    RETURNING t.account_id INTO account;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO contentq.batch_requests (id, attempt, account_id, provider, model, body)
+    VALUES (ask_batch.id, ask_batch.attempt, account, ask_batch.provider, ask_batch.model, ask_batch.body)
+    ON CONFLICT DO NOTHING;  -- a call whose answer was lost is made again
+    RETURN true;
+END;
+$$;
+
+-- Name: FUNCTION ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) IS 'Asks a provider something for a task that this worker holds, to go with its next batch; body is the request as JSON. Returns whether it counted. The task is then to be snoozed.';
+
 -- Name: at_the_door(text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.at_the_door(gates text[]) RETURNS integer
@@ -613,6 +688,73 @@ $$;
 -- Name: FUNCTION backoff(retry_count integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_max.';
+
+-- Name: batch_answer(bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer) RETURNS TABLE(model text, body text, status_code integer, answer text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    asked text;
+BEGIN
+    IF NOT contentq.is_own_worker(batch_answer.worker_id) THEN
+        RETURN;
+    END IF;
+    SELECT t.handler_state->>'asked_by_attempt'
+    INTO asked
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = batch_answer.id
+      AND t.attempt = batch_answer.attempt
+      AND contentq.is_held(t.status, t.worker_id, batch_answer.worker_id);
+    RETURN QUERY
+    UPDATE contentq.batch_requests AS r
+    SET is_taken = r.answered_at IS NOT NULL
+    WHERE r.id = batch_answer.id
+      AND r.attempt::text = asked
+    RETURNING r.model, r.body, r.status_code, r.answer;
+END;
+$$;
+
+-- Name: FUNCTION batch_answer(worker_id bigint, id bigint, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer) IS 'The answer to what an earlier attempt at a task that this worker holds has asked with ask_batch(); NULLs while there is none, no row when nothing was asked.';
+
+-- Name: batch_lines(bigint, bigint, integer, bigint, integer, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint DEFAULT 0, after_attempt integer DEFAULT 0, max_bytes bigint DEFAULT 4000000) RETURNS TABLE(id bigint, attempt integer, body text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    total bigint := 0;
+BEGIN
+    PERFORM contentq.hold_batch(batch_lines.worker_id, batch_lines.batch_id, batch_lines.tending);
+    FOR id, attempt, body IN
+        SELECT r.id, r.attempt, r.body
+        FROM contentq.batch_requests AS r
+        WHERE r.batch_id = batch_lines.batch_id
+          AND (r.id, r.attempt) > (batch_lines.after_id, batch_lines.after_attempt)
+          AND r.answered_at IS NULL
+          AND EXISTS (SELECT
+                      FROM public.content_generation_tasks AS t
+                      WHERE t.id = r.id
+                        AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt))
+        ORDER BY r.id, r.attempt
+    LOOP
+        total := total + octet_length(body);
+        RETURN NEXT;
+        EXIT WHEN total >= batch_lines.max_bytes;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint) IS 'The requests that tasks wait for of a batch whose lease the worker has, after one that it has got already.';
 
 -- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1048,6 +1190,7 @@ CREATE TABLE contentq.settings (
     heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
     retention interval DEFAULT '30 days'::interval,
     max_text_bytes integer DEFAULT 1000000 NOT NULL,
+    max_workers_per_login integer DEFAULT 2000 NOT NULL,
     claim_order text DEFAULT 'strict'::text NOT NULL,
     aging interval,
     deadlines boolean DEFAULT false NOT NULL,
@@ -1059,6 +1202,7 @@ CREATE TABLE contentq.settings (
     CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
     CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
     CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
+    CONSTRAINT settings_max_workers_per_login_check CHECK ((max_workers_per_login >= 1)),
     CONSTRAINT settings_only_row_check CHECK (only_row),
     CONSTRAINT settings_retention_check CHECK (((retention > '00:00:00'::interval) AND (retention <= '1000 years'::interval)))
 );
@@ -1090,6 +1234,10 @@ COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete co
 -- Name: COLUMN settings.max_text_bytes; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+
+-- Name: COLUMN settings.max_workers_per_login; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.max_workers_per_login IS 'Workers that one login may have registered at a time; register_worker() refuses more.';
 
 -- Name: COLUMN settings.claim_order; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2235,6 +2383,45 @@ $$;
 -- Name: FUNCTION clear_failures(worker_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.clear_failures(worker_ids bigint[]) IS 'Internal: forgets the quick failures of workers.';
+
+-- Name: close_batch(bigint, bigint, integer, text, text, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text DEFAULT NULL::text, retry_in interval DEFAULT '00:00:00'::interval) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    again integer;
+BEGIN
+    PERFORM contentq.hold_batch(close_batch.worker_id, close_batch.batch_id, close_batch.tending);
+    DELETE FROM contentq.batch_requests AS r
+    WHERE r.batch_id = close_batch.batch_id
+      AND r.answered_at IS NULL
+      AND NOT EXISTS (SELECT
+                      FROM public.content_generation_tasks AS t
+                      WHERE t.id = r.id
+                        AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt));
+    UPDATE contentq.batch_requests AS r
+    SET batch_id = NULL,
+        due_at = clock_timestamp() + close_batch.retry_in
+    WHERE r.batch_id = close_batch.batch_id
+      AND r.answered_at IS NULL;
+    GET DIAGNOSTICS again = ROW_COUNT;
+    UPDATE contentq.provider_batches AS b
+    SET status = contentq.shorten(close_batch.status, 50),
+        error = contentq.shorten(close_batch.error, 2000),
+        ended_at = clock_timestamp(),
+        tended_by = NULL
+    WHERE b.id = close_batch.batch_id;
+    RETURN again;
+END;
+$$;
+
+-- Name: FUNCTION close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text, retry_in interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text, retry_in interval) IS 'Ends a batch whose lease the worker has; what has no answer goes with another one. Returns how many these are.';
 
 -- Name: close_gate(text, timestamp with time zone, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5007,6 +5194,46 @@ $$;
 
 COMMENT ON FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) IS 'Internal: the attempts that a worker holds, with the time of their claims and whether they are to be stopped, max_rows at most.';
 
+-- Name: hold_batch(bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF contentq.is_own_worker(hold_batch.worker_id) THEN
+        UPDATE contentq.provider_batches AS b
+        SET tended_until = clock_timestamp() + interval '1 minute'
+        WHERE b.id = hold_batch.batch_id
+          AND b.tended_by = hold_batch.worker_id
+          AND b.tending = hold_batch.tending
+          AND b.ended_at IS NULL;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'worker % does not tend batch % any more', hold_batch.worker_id, hold_batch.batch_id
+        USING ERRCODE = 'CQ004',
+              HINT = 'Another has taken it over, or it has ended. Leave it alone.';
+END;
+$$;
+
+-- Name: FUNCTION hold_batch(worker_id bigint, batch_id bigint, tending integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer) IS 'Keeps the lease of a batch for another minute; raises CQ004 when the worker does not have it any more.';
+
+-- Name: is_batch_wanted(text, jsonb, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attempt integer) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN COALESCE(((status = ANY (ARRAY['pending'::text, 'processing'::text])) AND ((handler_state ->> 'asked_by_attempt'::text) = (attempt)::text)), false);
+
+-- Name: FUNCTION is_batch_wanted(status text, handler_state jsonb, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attempt integer) IS 'Internal: whether a task with this status and handler_state waits for what this attempt has asked.';
+
 -- Name: is_held(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) RETURNS boolean
@@ -5769,6 +5996,53 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 
 COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
 
+-- Name: most_alike(bigint, text, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.most_alike(id bigint, body text, last integer DEFAULT 50) RETURNS TABLE(content_id bigint, title text, likeness real)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    most_characters constant integer := 100000;
+    trigrams constant text := (
+        SELECT n.nspname
+        FROM pg_extension AS e
+        JOIN pg_namespace AS n ON n.oid = e.extnamespace
+        WHERE e.extname = 'pg_trgm'
+    );
+BEGIN
+    IF trigrams IS NULL THEN
+        RAISE EXCEPTION 'the extension pg_trgm is not installed in this database'
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT l.id::bigint, l.title::text, l.likeness
+         FROM (
+             SELECT c.id, c.title, %1$I.similarity(left(c.body, $4), $2) AS likeness
+             FROM public.content_generation_tasks AS t
+             CROSS JOIN LATERAL (
+                 SELECT o.id, o.title, o.body
+                 FROM public.contents AS o
+                 WHERE o.account_id = t.account_id
+                   AND o.review_status <> ''rejected''
+                   AND o.id IS DISTINCT FROM t.content_id
+                 ORDER BY o.id DESC
+                 LIMIT $3
+             ) AS c
+             WHERE t.id = $1
+         ) AS l
+         ORDER BY l.likeness DESC, l.id DESC
+         LIMIT 1', trigrams)
+    USING most_alike.id, left(most_alike.body, most_characters), greatest(most_alike.last, 0), most_characters;
+END;
+$_$;
+
+-- Name: FUNCTION most_alike(id bigint, body text, last integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.most_alike(id bigint, body text, last integer) IS 'Which of the last contents of a task''s account a text is most like, by trigrams (extension pg_trgm), with the likeness from 0 to 1.';
+
 -- Name: next_accounts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.next_accounts(task_id bigint) RETURNS bigint[]
@@ -5806,6 +6080,58 @@ $$;
 -- Name: FUNCTION next_accounts(task_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.next_accounts(task_id bigint) IS 'Internal: the accounts of the ready tasks that come after a task in strict order.';
+
+-- Name: next_batch(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.next_batch(worker_id bigint, provider text) RETURNS TABLE(id bigint, key uuid, model text, requests integer, status text, provider_id text, input_file text, opened_at timestamp with time zone, tending integer, failures integer, wanted bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    due bigint;
+BEGIN
+    IF NOT contentq.is_own_worker(next_batch.worker_id) THEN
+        RETURN;
+    END IF;
+    SELECT b.id
+    INTO due
+    FROM contentq.provider_batches AS b
+    WHERE b.provider = next_batch.provider
+      AND b.ended_at IS NULL
+      AND b.due_at <= now_
+      AND (b.tended_by IS NULL
+           OR b.tended_until < now_
+           OR NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = b.tended_by))
+    ORDER BY b.due_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE contentq.provider_batches AS b
+    SET tended_by = next_batch.worker_id,
+        tended_until = now_ + interval '1 minute',
+        tending = b.tending + 1
+    WHERE b.id = due;
+    RETURN QUERY
+    SELECT b.id, b.key, b.model, b.requests, b.status, b.provider_id, b.input_file, b.opened_at, b.tending, b.failures,
+           (SELECT count(*)
+            FROM contentq.batch_requests AS r
+            JOIN public.content_generation_tasks AS t ON t.id = r.id
+            WHERE r.batch_id = due
+              AND r.answered_at IS NULL
+              AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt))
+    FROM contentq.provider_batches AS b
+    WHERE b.id = due;
+END;
+$$;
+
+-- Name: FUNCTION next_batch(worker_id bigint, provider text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.next_batch(worker_id bigint, provider text) IS 'Gives the worker, for a minute, the lease of a batch of this provider that is due; with how many tasks wait for it. No row when none is.';
 
 -- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5898,6 +6224,59 @@ $$;
 -- Name: FUNCTION note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker, or those that they have entered.';
+
+-- Name: note_batch(bigint, bigint, integer, text, text, text, integer, integer, timestamp with time zone, text, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text DEFAULT NULL::text, provider_id text DEFAULT NULL::text, status text DEFAULT NULL::text, completed integer DEFAULT NULL::integer, failed integer DEFAULT NULL::integer, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, due_in interval DEFAULT NULL::interval) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    is_sent boolean;
+BEGIN
+    PERFORM contentq.hold_batch(note_batch.worker_id, note_batch.batch_id, note_batch.tending);
+    is_sent := note_batch.provider_id IS NOT NULL AND EXISTS (
+        SELECT FROM contentq.provider_batches AS b WHERE b.id = note_batch.batch_id AND b.provider_id IS NULL
+    );
+    UPDATE contentq.provider_batches AS b
+    SET input_file = coalesce(contentq.shorten(note_batch.input_file, 300), b.input_file),
+        provider_id = coalesce(note_batch.provider_id, b.provider_id),
+        sent_at = CASE WHEN is_sent THEN now_ ELSE b.sent_at END,
+        status = coalesce(contentq.shorten(note_batch.status, 50), b.status),
+        completed = coalesce(note_batch.completed, b.completed),
+        failed = coalesce(note_batch.failed, b.failed),
+        expires_at = coalesce(note_batch.expires_at, b.expires_at),
+        error = contentq.shorten(note_batch.error, 2000),
+        failures = CASE WHEN note_batch.error IS NULL THEN 0 ELSE b.failures + 1 END,
+        due_at = coalesce(now_ + note_batch.due_in, b.due_at),
+        tended_by = CASE WHEN note_batch.due_in IS NULL THEN b.tended_by END
+    WHERE b.id = note_batch.batch_id;
+    IF is_sent THEN
+        UPDATE contentq.batch_requests AS r
+        SET sendings = r.sendings + 1
+        WHERE r.batch_id = note_batch.batch_id;
+        UPDATE public.content_generation_tasks AS t
+        SET handler_state = t.handler_state || jsonb_build_object('batch', note_batch.provider_id),
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id IN (
+            SELECT w.id
+            FROM contentq.batch_requests AS r
+            JOIN public.content_generation_tasks AS w ON w.id = r.id
+            WHERE r.batch_id = note_batch.batch_id
+              AND contentq.is_batch_wanted(w.status, w.handler_state, r.attempt)
+            ORDER BY w.id
+            FOR NO KEY UPDATE OF w SKIP LOCKED
+        );
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Notes what is known of a batch whose lease the worker has; due_in gives the lease back until then.';
 
 -- Name: note_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6158,6 +6537,223 @@ $$;
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
 
+-- Name: provider_batches; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.provider_batches (
+    id bigint NOT NULL,
+    key uuid DEFAULT gen_random_uuid() NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    status text DEFAULT 'opening'::text NOT NULL,
+    requests integer NOT NULL,
+    completed integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    provider_id text,
+    input_file text,
+    opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    sent_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    error text,
+    failures integer DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    tended_by bigint,
+    tended_until timestamp with time zone,
+    tending integer DEFAULT 1 NOT NULL,
+    CONSTRAINT provider_batches_ended_at_check CHECK (isfinite(ended_at)),
+    CONSTRAINT provider_batches_expires_at_check CHECK (isfinite(expires_at)),
+    CONSTRAINT provider_batches_requests_check CHECK ((requests > 0)),
+    CONSTRAINT provider_batches_sent_at_check CHECK (isfinite(sent_at))
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE provider_batches; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.provider_batches IS 'Batches of requests at a provider, and those that are about to be sent; the view batch_status shows them. Rows are deleted after settings.retention, or 30 days when that is NULL.';
+
+-- Name: COLUMN provider_batches.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.id IS 'Identifier of the row.';
+
+-- Name: COLUMN provider_batches.key; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.key IS 'Stands in the metadata of the batch at the provider, by which it is found again after a crash.';
+
+-- Name: COLUMN provider_batches.provider; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.provider IS 'The address of its API.';
+
+-- Name: COLUMN provider_batches.model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.model IS 'The model that is asked.';
+
+-- Name: COLUMN provider_batches.status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.status IS 'opening until it is known to be at the provider, then what that says; withdrawn when it never was there.';
+
+-- Name: COLUMN provider_batches.requests; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.requests IS 'How many requests it was made of.';
+
+-- Name: COLUMN provider_batches.completed; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.completed IS 'How many of them are done, as the provider says.';
+
+-- Name: COLUMN provider_batches.failed; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.failed IS 'How many of them have failed, as the provider says.';
+
+-- Name: COLUMN provider_batches.provider_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.provider_id IS 'Its id at the provider; NULL while it is not known to be there.';
+
+-- Name: COLUMN provider_batches.input_file; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.input_file IS 'The id of the file of requests at the provider.';
+
+-- Name: COLUMN provider_batches.opened_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.opened_at IS 'When its requests were chosen.';
+
+-- Name: COLUMN provider_batches.sent_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.sent_at IS 'When it was known to be at the provider.';
+
+-- Name: COLUMN provider_batches.expires_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.expires_at IS 'When the provider gives up what is not done by then.';
+
+-- Name: COLUMN provider_batches.ended_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.ended_at IS 'When all of its answers were stored.';
+
+-- Name: COLUMN provider_batches.error; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.error IS 'What has gone wrong with it; NULL when the last look went well.';
+
+-- Name: COLUMN provider_batches.failures; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.failures IS 'How many looks in a row have gone wrong.';
+
+-- Name: COLUMN provider_batches.due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.due_at IS 'When it is to be looked at next.';
+
+-- Name: COLUMN provider_batches.tended_by; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.tended_by IS 'The worker that has its lease; NULL for none.';
+
+-- Name: COLUMN provider_batches.tended_until; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.tended_until IS 'When the lease ends, unless it is kept.';
+
+-- Name: COLUMN provider_batches.tending; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.tending IS 'Fencing token: +1 each time that the lease changes hands.';
+
+-- Name: open_batch(bigint, text, integer, bigint, interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) RETURNS SETOF contentq.provider_batches
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    oldest contentq.batch_requests;
+    chosen_ids bigint[];
+    chosen_attempts integer[];
+    is_full boolean;
+    opened contentq.provider_batches;
+BEGIN
+    IF NOT contentq.is_own_worker(open_batch.worker_id) THEN
+        RETURN;
+    END IF;
+    SELECT r.*
+    INTO oldest
+    FROM contentq.batch_requests AS r
+    WHERE r.provider = open_batch.provider
+      AND r.batch_id IS NULL
+      AND r.answered_at IS NULL
+      AND r.due_at <= now_
+    ORDER BY r.due_at, r.id, r.attempt
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM
+    FROM contentq.batch_requests AS r
+    WHERE r.id = oldest.id
+      AND r.attempt = oldest.attempt
+      AND r.batch_id IS NULL
+      AND r.answered_at IS NULL
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    DELETE FROM contentq.batch_requests AS r
+    WHERE (r.id, r.attempt) IN (
+        SELECT w.id, w.attempt
+        FROM contentq.batch_requests AS w
+        WHERE w.provider = open_batch.provider
+          AND w.batch_id IS NULL
+          AND w.answered_at IS NULL
+          AND w.due_at <= now_
+          AND NOT EXISTS (SELECT
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = w.id
+                            AND contentq.is_batch_wanted(t.status, t.handler_state, w.attempt))
+        ORDER BY w.due_at, w.id, w.attempt
+        LIMIT 50000
+        FOR UPDATE SKIP LOCKED
+    );
+
+    SELECT array_agg(f.id), array_agg(f.attempt),
+           count(*) >= open_batch.max_requests OR bool_or(f.total > open_batch.max_bytes)
+    INTO chosen_ids, chosen_attempts, is_full
+    FROM (
+        SELECT r.id, r.attempt,
+               sum(octet_length(r.body)::bigint + 200) OVER (ORDER BY r.due_at, r.id, r.attempt) AS total
+        FROM contentq.batch_requests AS r
+        WHERE r.provider = open_batch.provider
+          AND r.model = oldest.model
+          AND r.batch_id IS NULL
+          AND r.answered_at IS NULL
+          AND r.due_at <= now_
+        ORDER BY r.due_at, r.id, r.attempt
+        LIMIT open_batch.max_requests
+    ) AS f;
+    IF chosen_ids IS NULL OR NOT is_full AND oldest.due_at > now_ - open_batch.gather_for THEN
+        RETURN;
+    END IF;
+
+    INSERT INTO contentq.provider_batches (provider, model, requests, tended_by, tended_until)
+    VALUES (open_batch.provider, oldest.model, cardinality(chosen_ids), open_batch.worker_id, now_ + interval '1 minute')
+    RETURNING * INTO opened;
+    UPDATE contentq.batch_requests AS r
+    SET batch_id = opened.id
+    FROM (
+        SELECT w.id, w.attempt, sum(octet_length(b.body)::bigint + 200) OVER (ORDER BY w.place) AS total, w.place
+        FROM unnest(chosen_ids, chosen_attempts) WITH ORDINALITY AS w (id, attempt, place)
+        JOIN contentq.batch_requests AS b ON b.id = w.id AND b.attempt = w.attempt
+    ) AS c
+    WHERE r.id = c.id
+      AND r.attempt = c.attempt
+      AND (c.total <= open_batch.max_bytes OR c.place = 1);
+    GET DIAGNOSTICS opened.requests = ROW_COUNT;
+    UPDATE contentq.provider_batches AS b
+    SET requests = opened.requests
+    WHERE b.id = opened.id;
+    RETURN NEXT opened;
+END;
+$$;
+
+-- Name: FUNCTION open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) IS 'Makes a batch of what was asked of a provider with ask_batch(), when the oldest has waited for gather_for or the batch would be full; the worker has its lease for a minute. No row when it is not time.';
+
 -- Name: open_categories(text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.open_categories(categories text[], held text[]) RETURNS text[]
@@ -6282,6 +6878,38 @@ $$;
 -- Name: FUNCTION over_budget(account_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those of which nothing more may start by a budget of theirs.';
+
+-- Name: own_wait(contentq.workers); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.own_wait(worker contentq.workers) RETURNS TABLE(next_in interval, why text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
+    WHERE worker.draining
+    UNION ALL
+    SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
+           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
+                  CASE WHEN r.is_running THEN ', and one is running'
+                       ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
+    FROM contentq.claimers AS c
+    CROSS JOIN contentq.failing_wait(worker.id) AS f (next_in)
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (SELECT
+                       FROM public.content_generation_tasks AS t
+                       WHERE t.worker_id = c.worker_id
+                         AND t.status = 'processing') AS is_running
+    ) AS r
+    WHERE c.worker_id = worker.id
+      AND (f.next_in > interval '0' OR f.next_in IS NOT NULL AND r.is_running);
+$$;
+
+-- Name: FUNCTION own_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.own_wait(worker contentq.workers) IS 'Internal: what of a worker''s own keeps it from beginning a task: for how long, and why; no row when nothing.';
 
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6669,6 +7297,27 @@ $$;
 
 COMMENT ON FUNCTION contentq.refuse_large_text() IS 'Trigger: raises 22001 for a text of a task that is larger than settings.max_text_bytes.';
 
+-- Name: refuse_many_workers(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_many_workers() RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    most constant integer := (SELECT s.max_workers_per_login FROM contentq.settings AS s);
+BEGIN
+    IF (SELECT count(*) FROM contentq.workers AS w WHERE w.login = session_user) >= most THEN
+        RAISE EXCEPTION '% has % workers registered, as many as one login may have', session_user, most
+            USING ERRCODE = 'configuration_limit_exceeded',
+                  HINT = 'An operator may change contentq.settings.max_workers_per_login.';
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION refuse_many_workers(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_many_workers() IS 'Internal: raises 53400 when the login has registered as many workers as settings.max_workers_per_login allows.';
+
 -- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.refuse_stale_update() RETURNS trigger
@@ -6705,7 +7354,7 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
+    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user), contentq.refuse_many_workers();
 
     WITH added AS (
         INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)
@@ -7321,7 +7970,8 @@ BEGIN
             (5, 'contentq.dead_workers'::regclass, NULL),
             -- Remembers accounts that are over budget.
             (6, 'contentq.claimers'::regclass, NULL),
-            (7, 'contentq.account_roles'::regclass, 'role_name')
+            (7, 'contentq.account_roles'::regclass, 'role_name'),
+            (8, 'contentq.batch_requests'::regclass, 'account_id')
         ) AS t (place, rel, col)
         JOIN pg_class AS c ON c.oid = t.rel
         LEFT JOIN contentq.tables AS s
@@ -7654,6 +8304,71 @@ $$;
 
 COMMENT ON FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]) IS 'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
 
+-- Name: sweep_batches(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    over_ids bigint[];
+    unreported_ids bigint[];
+    usages text[];
+BEGIN
+    IF NOT contentq.is_own_worker(sweep_batches.worker_id) THEN
+        RETURN 0;
+    END IF;
+    PERFORM contentq.wake_answered(ARRAY(
+        SELECT r.id
+        FROM contentq.batch_requests AS r
+        WHERE r.answered_at IS NOT NULL
+          AND NOT r.is_taken
+        ORDER BY r.answered_at
+        LIMIT sweep_batches.max_rows
+    ));
+    WITH over AS (
+        DELETE FROM contentq.batch_requests AS r
+        WHERE (r.id, r.attempt) IN (
+            SELECT a.id, a.attempt
+            FROM contentq.batch_requests AS a
+            LEFT JOIN public.content_generation_tasks AS t ON t.id = a.id
+            WHERE a.answered_at IS NOT NULL
+              AND NOT contentq.is_batch_wanted(t.status, t.handler_state, a.attempt)
+            ORDER BY a.answered_at
+            LIMIT sweep_batches.max_rows
+            FOR UPDATE OF a SKIP LOCKED
+        )
+        RETURNING r.id, r.usage, r.is_taken
+    )
+    SELECT array_agg(o.id),
+           array_agg(o.id) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
+           array_agg(o.usage) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL)
+    INTO over_ids, unreported_ids, usages
+    FROM over AS o;
+    IF unreported_ids IS NOT NULL THEN
+        PERFORM contentq.add_usage(unreported_ids, usages);
+    END IF;
+    DELETE FROM contentq.provider_batches AS b
+    WHERE b.id IN (
+        SELECT e.id
+        FROM contentq.provider_batches AS e
+        WHERE e.ended_at < clock_timestamp()
+                           - coalesce((SELECT s.retention FROM contentq.settings AS s), interval '30 days')
+          AND NOT EXISTS (SELECT FROM contentq.batch_requests AS r WHERE r.batch_id = e.id)
+        ORDER BY e.ended_at
+        LIMIT 100
+        FOR UPDATE SKIP LOCKED
+    );
+    RETURN coalesce(cardinality(over_ids), 0);
+END;
+$$;
+
+-- Name: FUNCTION sweep_batches(worker_id bigint, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer) IS 'Makes tasks ready that were locked when their answer came, and forgets answers of tasks that have ended.';
+
 -- Name: sweep_hopeless(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.sweep_hopeless(max_rows integer) RETURNS integer
@@ -7888,6 +8603,46 @@ $$;
 
 COMMENT ON FUNCTION contentq.waits_for(worker_id bigint) IS 'Why a worker gets nothing now: it is draining, a gate is in the way, or it has only failed; NULL when none of these.';
 
+-- Name: wake_answered(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wake_answered(ids bigint[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    woken bigint[];
+BEGIN
+    woken := ARRAY(
+        SELECT t.id
+        FROM contentq.batch_requests AS r
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
+        WHERE r.id = ANY (wake_answered.ids)
+          AND r.answered_at IS NOT NULL
+          AND t.status = 'pending'
+          AND t.scheduled_at > clock_timestamp()
+          AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    );
+    IF cardinality(woken) > 0 THEN
+        UPDATE public.content_generation_tasks AS t
+        SET scheduled_at = NULL,
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (woken);
+    END IF;
+    RETURN cardinality(woken);
+END;
+$$;
+
+-- Name: FUNCTION wake_answered(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wake_answered(ids bigint[]) IS 'Internal: makes those of these tasks ready that wait for an answer which has come; returns how many.';
+
 -- Name: wake_half_open(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.wake_half_open(key text, last_began_at timestamp with time zone) RETURNS void
@@ -8040,9 +8795,6 @@ CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next
     SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
-    WHERE worker.draining
-    UNION ALL
     SELECT g.next_in, g.why
     FROM contentq.gate_wait('*') AS g
     UNION ALL
@@ -8054,25 +8806,57 @@ CREATE FUNCTION contentq.worker_wait(worker contentq.workers) RETURNS TABLE(next
     WHERE worker.gates IS NOT NULL
       AND s.room < 1
     UNION ALL
-    SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
-           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
-                  CASE WHEN r.is_running THEN ', and one is running'
-                       ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
-    FROM contentq.claimers AS c
-    CROSS JOIN contentq.failing_wait(worker.id) AS f (next_in)
-    CROSS JOIN LATERAL (
-        SELECT EXISTS (SELECT
-                       FROM public.content_generation_tasks AS t
-                       WHERE t.worker_id = c.worker_id
-                         AND t.status = 'processing') AS is_running
-    ) AS r
-    WHERE c.worker_id = worker.id
-      AND (f.next_in > interval '0' OR f.next_in IS NOT NULL AND r.is_running);
+    SELECT o.next_in, o.why
+    FROM contentq.own_wait(worker) AS o;
 $$;
 
 -- Name: FUNCTION worker_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.worker_wait(worker contentq.workers) IS 'Internal: what keeps a worker from beginning a task: for how long (NULL: nobody knows), and why; no row when nothing.';
+
+-- Name: workers_wait(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.workers_wait() RETURNS TABLE(worker_id bigint, why text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    of_all constant text := (SELECT string_agg(g.why, '; ') FROM contentq.gate_wait('*') AS g);
+BEGIN
+    IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
+        RAISE EXCEPTION '% may not see why workers wait', session_user
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN QUERY
+    WITH at_gate AS MATERIALIZED (
+        SELECT d.gate, w.why
+        FROM (SELECT DISTINCT o.gate FROM contentq.workers AS o WHERE o.gate IS NOT NULL) AS d
+        CROSS JOIN LATERAL contentq.gate_wait(d.gate) AS w
+    ),
+    at_gates AS MATERIALIZED (
+        SELECT d.gates, s.why
+        FROM (SELECT DISTINCT o.gates FROM contentq.workers AS o WHERE o.gates IS NOT NULL) AS d
+        CROSS JOIN LATERAL contentq.gates_state(d.gates) AS s
+        WHERE s.room < 1
+    )
+    SELECT *
+    FROM (
+        SELECT w.id,
+               nullif(concat_ws('; ', of_all, g.why, s.why, (SELECT string_agg(o.why, '; ') FROM contentq.own_wait(w) AS o)), '')
+                   AS why
+        FROM contentq.workers AS w
+        LEFT JOIN at_gate AS g ON g.gate = w.gate
+        LEFT JOIN at_gates AS s ON s.gates = w.gates
+    ) AS r
+    WHERE r.why IS NOT NULL;
+END;
+$$;
+
+-- Name: FUNCTION workers_wait(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.workers_wait() IS 'Why each worker gets nothing now, in words; no row for those that may begin a task.';
 
 -- Name: account_roles; Type: TABLE; Schema: contentq; Owner: -
 
@@ -8138,6 +8922,136 @@ CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
 -- Name: VIEW backlog_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
+
+-- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.batch_requests (
+    id bigint NOT NULL,
+    attempt integer NOT NULL,
+    account_id bigint NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    body text NOT NULL,
+    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    batch_id bigint,
+    sendings integer DEFAULT 0 NOT NULL,
+    answered_at timestamp with time zone,
+    status_code integer,
+    answer text,
+    usage text,
+    is_taken boolean DEFAULT false NOT NULL
+);
+
+-- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
+
+-- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
+
+-- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
+
+-- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+
+-- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
+
+-- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
+
+-- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+
+-- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
+
+-- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
+
+-- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
+
+-- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
+
+-- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
+
+-- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
+
+-- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
+
+-- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
+
+-- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+
+-- Name: batch_status; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.batch_status WITH (security_invoker='true') AS
+ SELECT b.provider_id AS batch,
+    b.status,
+    b.model,
+    b.requests,
+    b.completed,
+    b.failed,
+        CASE
+            WHEN (b.ended_at IS NULL) THEN waiting.tasks
+            ELSE (0)::bigint
+        END AS tasks_waiting,
+    date_trunc('second'::text, (COALESCE(b.ended_at, clock_timestamp()) - b.opened_at)) AS age,
+        CASE
+            WHEN (b.ended_at IS NULL) THEN date_trunc('second'::text, (b.expires_at - clock_timestamp()))
+            ELSE NULL::interval
+        END AS expires_in,
+    b.provider,
+    b.error
+   FROM (contentq.provider_batches b
+     CROSS JOIN LATERAL ( SELECT count(*) AS tasks
+           FROM contentq.batch_requests r
+          WHERE ((r.batch_id = b.id) AND (r.answered_at IS NULL))) waiting)
+  WHERE ((b.ended_at IS NULL) OR (b.ended_at > (clock_timestamp() - '1 day'::interval)))
+UNION ALL
+ SELECT NULL::text AS batch,
+    'gathering'::text AS status,
+    r.model,
+    count(*) AS requests,
+    0 AS completed,
+    0 AS failed,
+    count(*) AS tasks_waiting,
+    date_trunc('second'::text, (clock_timestamp() - min(r.asked_at))) AS age,
+    NULL::interval AS expires_in,
+    r.provider,
+    NULL::text AS error
+   FROM contentq.batch_requests r
+  WHERE ((r.batch_id IS NULL) AND (r.answered_at IS NULL))
+  GROUP BY r.provider, r.model
+  ORDER BY 8;
+
+-- Name: VIEW batch_status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.batch_status IS 'Batches at providers, the newest first: status as the provider says it (gathering and opening: before it is there), requests and how many of them are done, tasks that wait for it, its age, and what has gone wrong with it.';
 
 -- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -8744,6 +9658,17 @@ CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused, have used up their monthly budget, or are at their cap (max_running): until when (infinity: until someone resumes them), and how many tasks wait.';
 
+-- Name: provider_batches_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.provider_batches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.provider_batches_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: queue_overview; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.queue_overview WITH (security_invoker='true') AS
@@ -8912,6 +9837,8 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
     attempt_errors,
     progress,
     progress_note,
+    gate,
+    gate_entered_at,
     handler_state,
     revision_count,
     revision_note
@@ -9128,7 +10055,7 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             WHEN (held.busy > 0) THEN 'working'::text
             ELSE 'idle'::text
         END AS state,
-    held.busy,
+    COALESCE(held.busy, 0) AS busy,
     w.slots,
     round(EXTRACT(epoch FROM (clock_timestamp() - w.heartbeat_at)), 1) AS heartbeat_age_s,
     date_trunc('second'::text, (clock_timestamp() - w.started_at)) AS up,
@@ -9143,17 +10070,19 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
             WHEN (NOT w.draining) THEN waiting.why
             ELSE NULL::text
         END AS waits_for,
-    held.locked
+    COALESCE(held.locked, 0) AS locked
    FROM (((contentq.workers w
      CROSS JOIN contentq.settings s)
-     CROSS JOIN LATERAL ( SELECT (count(*))::integer AS busy,
+     LEFT JOIN ( SELECT t.worker_id,
+            (count(*))::integer AS busy,
             (count(l.transactionid))::integer AS locked
            FROM (public.content_generation_tasks t
              LEFT JOIN ( SELECT DISTINCT o.transactionid
                    FROM pg_locks o
                   WHERE ((o.locktype = 'transactionid'::text) AND o.granted)) l ON ((l.transactionid = t.xmax)))
-          WHERE ((t.worker_id = w.id) AND ((t.status)::text = 'processing'::text))) held)
-     CROSS JOIN LATERAL ( SELECT contentq.waits_for(w.id) AS why) waiting)
+          WHERE (((t.status)::text = 'processing'::text) AND (t.worker_id IS NOT NULL))
+          GROUP BY t.worker_id) held ON ((held.worker_id = w.id)))
+     LEFT JOIN contentq.workers_wait() waiting(worker_id, why) ON ((waiting.worker_id = w.id)))
   ORDER BY w.started_at, w.id;
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
@@ -9202,6 +10131,11 @@ ALTER TABLE ONLY contentq.account_roles
 
 ALTER TABLE ONLY contentq.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
+
+-- Name: batch_requests batch_requests_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.batch_requests
+    ADD CONSTRAINT batch_requests_pkey PRIMARY KEY (id, attempt);
 
 -- Name: budget_events budget_events_account_id_category_period_key; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -9267,6 +10201,16 @@ ALTER TABLE ONLY contentq.gates
 
 ALTER TABLE ONLY contentq.maintenance
     ADD CONSTRAINT maintenance_pkey PRIMARY KEY (only_row);
+
+-- Name: provider_batches provider_batches_key_key; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.provider_batches
+    ADD CONSTRAINT provider_batches_key_key UNIQUE (key);
+
+-- Name: provider_batches provider_batches_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.provider_batches
+    ADD CONSTRAINT provider_batches_pkey PRIMARY KEY (id);
 
 -- Name: settings settings_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -9335,6 +10279,18 @@ ALTER TABLE ONLY public.contents
 
 COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
 
+-- Name: batch_requests_answered_at_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX batch_requests_answered_at_idx ON contentq.batch_requests USING btree (answered_at) WHERE (answered_at IS NOT NULL);
+
+-- Name: batch_requests_batch_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX batch_requests_batch_id_idx ON contentq.batch_requests USING btree (batch_id, id, attempt) WHERE (batch_id IS NOT NULL);
+
+-- Name: batch_requests_waiting_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests USING btree (provider, due_at, id, attempt) WHERE ((batch_id IS NULL) AND (answered_at IS NULL));
+
 -- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
@@ -9350,6 +10306,14 @@ CREATE INDEX gate_counts_worker_id_idx ON contentq.gate_counts USING btree (work
 -- Name: gate_events_key_id_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX gate_events_key_id_idx ON contentq.gate_events USING btree (key, id);
+
+-- Name: provider_batches_due_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX provider_batches_due_idx ON contentq.provider_batches USING btree (provider, due_at) WHERE (ended_at IS NULL);
+
+-- Name: provider_batches_ended_at_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX provider_batches_ended_at_idx ON contentq.provider_batches USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 
 -- Name: usage_account_id_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
@@ -9437,7 +10401,7 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 
 -- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id);
+CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id, id);
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 
@@ -9494,6 +10458,11 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again AFTER UPDATE ON pu
 -- Name: TRIGGER content_generation_tasks_wake_again ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has made tasks ready, at its commit.';
+
+-- Name: batch_requests batch_requests_batch_id_fkey; Type: FK CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.batch_requests
+    ADD CONSTRAINT batch_requests_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES contentq.provider_batches(id);
 
 -- Name: content_generation_tasks content_generation_tasks_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 

@@ -3,6 +3,7 @@
 -- Locks: nothing that exists. Returns: the worker's id, a random number that is never used twice, also
 --        not after the database was restored to an earlier state.
 -- gate: what every claim of it passes. gates, in place of gate: what its tasks choose among; each enters one by enter_gate().
+-- Raises: 53400 when the login has registered as many as settings.max_workers_per_login allows.
 -- What a worker says of itself is shown to others, and logged by those that find it dead: it is cut to a length.
 CREATE OR REPLACE FUNCTION contentq.register_worker(
     hostname text,
@@ -20,7 +21,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
-    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user);
+    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user), contentq.refuse_many_workers();
 
     WITH added AS (
         INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)

@@ -1,5 +1,5 @@
 -- Says in words why a worker gets nothing now: draining, a gate, or that it has only failed.
--- Called by: workers, in the statement of a claim, to log it; the view worker_status. Locks: nothing.
+-- Called by: workers, in the statement of a claim, to log it. Locks: nothing. workers_wait() says it of all workers.
 -- Returns: NULL when nothing of the worker's own is in the way.
 -- Raises: CQ003 when another login has registered the worker, for logins that may not read the gates.
 CREATE OR REPLACE FUNCTION contentq.waits_for(worker_id bigint)

@@ -10,9 +10,6 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET jit = off
 AS $$
-    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
-    WHERE worker.draining
-    UNION ALL
     SELECT g.next_in, g.why
     FROM contentq.gate_wait('*') AS g
     UNION ALL
@@ -24,20 +21,8 @@ AS $$
     WHERE worker.gates IS NOT NULL
       AND s.room < 1
     UNION ALL
-    SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
-           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
-                  CASE WHEN r.is_running THEN ', and one is running'
-                       ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
-    FROM contentq.claimers AS c
-    CROSS JOIN contentq.failing_wait(worker.id) AS f (next_in)
-    CROSS JOIN LATERAL (
-        SELECT EXISTS (SELECT
-                       FROM public.content_generation_tasks AS t
-                       WHERE t.worker_id = c.worker_id
-                         AND t.status = 'processing') AS is_running
-    ) AS r
-    WHERE c.worker_id = worker.id
-      AND (f.next_in > interval '0' OR f.next_in IS NOT NULL AND r.is_running);
+    SELECT o.next_in, o.why
+    FROM contentq.own_wait(worker) AS o;
 $$;
 
 COMMENT ON FUNCTION contentq.worker_wait(contentq.workers) IS

@@ -160,7 +160,7 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     ('accounts', 'accounts_paused_idx', '(paused_until) WHERE paused_until IS NOT NULL', NULL),
     ('accounts', 'accounts_max_running_idx', '(max_running) WHERE max_running IS NOT NULL', NULL),
     ('accounts', 'accounts_monthly_budget_idx', '(monthly_budget) WHERE monthly_budget IS NOT NULL', NULL),
-    ('contents', 'contents_account_id_idx', '(account_id)', 'account_id'),
+    ('contents', 'contents_account_id_idx', '(account_id, id)', 'account_id'),
     -- Looked up by people and programs.
     ('content_generation_tasks', 'content_generation_tasks_status_idx', '(status)', 'status'),
     ('content_generation_tasks', 'content_generation_tasks_account_id_idx', '(account_id)', 'account_id'),
@@ -798,6 +798,7 @@ CREATE TABLE contentq.settings (
     heartbeat_timeout interval NOT NULL DEFAULT '10 seconds',
     retention interval DEFAULT '30 days',
     max_text_bytes integer NOT NULL DEFAULT 1000000,
+    max_workers_per_login integer NOT NULL DEFAULT 2000,
     claim_order text NOT NULL DEFAULT 'strict',
     aging interval,
     deadlines boolean NOT NULL DEFAULT false,
@@ -811,6 +812,7 @@ CREATE TABLE contentq.settings (
     CONSTRAINT settings_retention_check CHECK (retention > interval '0' AND retention <= interval '1000 years'),
     -- What contentq itself writes fits: an error message of 8000 characters.
     CONSTRAINT settings_max_text_bytes_check CHECK (max_text_bytes >= 100000),
+    CONSTRAINT settings_max_workers_per_login_check CHECK (max_workers_per_login >= 1),
     CONSTRAINT settings_claim_order_check CHECK (claim_order IN ('strict', 'fair')),
     CONSTRAINT settings_aging_check CHECK (aging > interval '0'),
     CONSTRAINT settings_budget_warning_check CHECK (budget_warning > 0 AND budget_warning <= 1)
@@ -932,6 +934,66 @@ CREATE TABLE contentq.cap_locks (
 );
 
 INSERT INTO contentq.cap_locks (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
+
+-- What handlers have sent, or will send, to a provider as one batch. Whoever tends one has its lease: tended_by, as long as
+-- tending is what it was when the lease was taken.
+CREATE TABLE contentq.provider_batches (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    key uuid NOT NULL DEFAULT gen_random_uuid(),
+    provider text NOT NULL,
+    model text NOT NULL,
+    status text NOT NULL DEFAULT 'opening',
+    requests integer NOT NULL,
+    completed integer NOT NULL DEFAULT 0,
+    failed integer NOT NULL DEFAULT 0,
+    provider_id text,
+    input_file text,
+    opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    sent_at timestamptz,
+    expires_at timestamptz,
+    ended_at timestamptz,
+    error text,
+    failures integer NOT NULL DEFAULT 0,
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    tended_by bigint,
+    tended_until timestamptz,
+    tending integer NOT NULL DEFAULT 1,
+    CONSTRAINT provider_batches_pkey PRIMARY KEY (id),
+    CONSTRAINT provider_batches_key_key UNIQUE (key),
+    CONSTRAINT provider_batches_requests_check CHECK (requests > 0),
+    CONSTRAINT provider_batches_sent_at_check CHECK (isfinite(sent_at)),
+    CONSTRAINT provider_batches_expires_at_check CHECK (isfinite(expires_at)),
+    CONSTRAINT provider_batches_ended_at_check CHECK (isfinite(ended_at))
+) WITH (fillfactor = 50);
+
+CREATE INDEX provider_batches_due_idx ON contentq.provider_batches (provider, due_at) WHERE ended_at IS NULL;
+CREATE INDEX provider_batches_ended_at_idx ON contentq.provider_batches (ended_at) WHERE ended_at IS NOT NULL;
+
+-- What an attempt at a task has asked a provider, to go with a batch; and the answer, until the task has ended.
+CREATE TABLE contentq.batch_requests (
+    id bigint NOT NULL,
+    attempt integer NOT NULL,
+    account_id bigint NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    body text NOT NULL,
+    asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    batch_id bigint,
+    sendings integer NOT NULL DEFAULT 0,
+    answered_at timestamptz,
+    status_code integer,
+    answer text,
+    usage text,
+    is_taken boolean NOT NULL DEFAULT false,
+    CONSTRAINT batch_requests_pkey PRIMARY KEY (id, attempt),
+    CONSTRAINT batch_requests_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES contentq.provider_batches (id)
+);
+
+CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests (provider, due_at, id, attempt)
+    WHERE batch_id IS NULL AND answered_at IS NULL;
+CREATE INDEX batch_requests_batch_id_idx ON contentq.batch_requests (batch_id, id, attempt) WHERE batch_id IS NOT NULL;
+CREATE INDEX batch_requests_answered_at_idx ON contentq.batch_requests (answered_at) WHERE answered_at IS NOT NULL;
 
 -- How long tasks of a category take, measured now and then from those that were completed last.
 CREATE TABLE contentq.durations (

@@ -13,7 +13,7 @@ SELECT
         WHEN held.busy > 0 THEN 'working'
         ELSE 'idle'
     END AS state,
-    held.busy,
+    coalesce(held.busy, 0) AS busy,
     w.slots,
     round(extract(epoch FROM clock_timestamp() - w.heartbeat_at)::numeric, 1) AS heartbeat_age_s,
     date_trunc('second', clock_timestamp() - w.started_at) AS up,
@@ -22,11 +22,13 @@ SELECT
     coalesce(w.gate, array_to_string(w.gates, ', ')) AS gate,
     w.categories,
     CASE WHEN NOT w.draining THEN waiting.why END AS waits_for,
-    held.locked
+    coalesce(held.locked, 0) AS locked
 FROM contentq.workers AS w
 CROSS JOIN contentq.settings AS s
-CROSS JOIN LATERAL (
-    SELECT count(*)::integer AS busy,
+-- Counted once for all workers.
+LEFT JOIN (
+    SELECT t.worker_id,
+           count(*)::integer AS busy,
            count(l.transactionid)::integer AS locked
     FROM public.content_generation_tasks AS t
     LEFT JOIN (
@@ -35,10 +37,11 @@ CROSS JOIN LATERAL (
         WHERE o.locktype = 'transactionid'
           AND o.granted
     ) AS l ON l.transactionid = t.xmax
-    WHERE t.worker_id = w.id
-      AND t.status = 'processing'
-) AS held
-CROSS JOIN LATERAL (SELECT contentq.waits_for(w.id) AS why) AS waiting
+    WHERE t.status = 'processing'
+      AND t.worker_id IS NOT NULL
+    GROUP BY t.worker_id
+) AS held ON held.worker_id = w.id
+LEFT JOIN contentq.workers_wait() AS waiting ON waiting.worker_id = w.id
 ORDER BY w.started_at, w.id;
 
 COMMENT ON VIEW contentq.worker_status IS

@@ -16,7 +16,7 @@ from contentq.database import database as databases
 from contentq.engine.options import WorkerOptions
 from contentq.engine.timings import Timings
 from contentq.engine.worker import Ending, Worker
-from contentq.handlers.loading import wrap
+from contentq.handlers.loading import Handler, wrap
 from psycopg.rows import TupleRow
 
 Database = psycopg.Connection[TupleRow]
@@ -54,12 +54,13 @@ class RunningWorker:
         self._thread.join(20)
         assert not self._thread.is_alive()
 
+    def _handlers(self) -> Handler:
+        return self._handler if isinstance(self._handler, Handler) else wrap(self._handler, "tests:handler")
+
     def _run(self) -> None:
         async def main() -> Ending:
             self._loop = asyncio.get_running_loop()
-            self.worker = Worker(
-                self._database, wrap(self._handler, "tests:handler"), self._options, timings=self._timings
-            )
+            self.worker = Worker(self._database, self._handlers(), self._options, timings=self._timings)
             self._ready.set()
             return await self.worker.run()
 

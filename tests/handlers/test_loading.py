@@ -48,10 +48,8 @@ def refusal(name: str) -> str:
 def test_name_without_both_its_parts_is_refused_with_the_form_to_write(write: Write, name: str) -> None:
     write("ours.py", "def write(task, context): ...")
 
-    assert (
-        refusal(name)
-        == f"{name!r} does not name a handler; write module:function, or one of: template, command, openai"
-    )
+    known = "template, command, openai, openai-batch"
+    assert refusal(name) == f"{name!r} does not name a handler; write module:function, or one of: {known}"
 
 
 def test_module_that_is_not_there_is_named_with_where_it_was_looked_for(write: Write) -> None:
@@ -239,11 +237,19 @@ def test_built_in_handler_takes_the_folder_of_templates(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "name", "said"),
     [
-        ({"settings": Path("x")}, "template", "--settings is for the handler openai"),
-        ({"settings": Path("x")}, "command", "--settings is for the handler openai"),
-        ({"settings": Path("x")}, "ours:write", "--settings is for the handler openai"),
-        ({"templates": Path("x")}, "command", "--templates is for the handlers template and openai"),
-        ({"templates": Path("x")}, "ours:write", "--templates is for the handlers template and openai"),
+        ({"settings": Path("x")}, "template", "--settings is for the handlers openai and openai-batch"),
+        ({"settings": Path("x")}, "command", "--settings is for the handlers openai and openai-batch"),
+        ({"settings": Path("x")}, "ours:write", "--settings is for the handlers openai and openai-batch"),
+        (
+            {"templates": Path("x")},
+            "command",
+            "--templates is for the handlers template and openai and openai-batch",
+        ),
+        (
+            {"templates": Path("x")},
+            "ours:write",
+            "--templates is for the handlers template and openai and openai-batch",
+        ),
         ({"command": ("x",)}, "openai", "--command is for the handler command"),
         ({"environment": ("x",)}, "template", "--env is for the handler command"),
     ],
@@ -254,5 +260,8 @@ def test_option_of_another_handler_is_refused_with_whose_it_is(
     with pytest.raises(HandlerUnusable) as caught:
         load(name, **options)
 
-    whose = " or ".join(f"--handler {taker}" for taker in ("template", "openai", "command") if f" {taker}" in said)
+    words = said.split()
+    whose = " or ".join(
+        f"--handler {taker}" for taker in ("template", "openai", "openai-batch", "command") if taker in words
+    )
     assert str(caught.value) == f"{said}, not for {name!r}: add {whose}"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from contentq import PermanentError, RateLimited, TemporaryError
 from contentq.errors import HandlerError, ProviderUnavailable
+from contentq.handlers.openai import calling
 
 from tests.handlers.conftest import KEY, Ask
 from tests.support import provider as providers
@@ -367,7 +368,45 @@ def test_silence_of_the_provider_ends_the_call(provider: Provider, ask: Ask) -> 
     caught = failure(ask, "chunk_timeout = 0.2")
 
     assert type(caught) is ProviderUnavailable
-    assert str(caught).endswith(" sent nothing for 0.2 seconds (chunk_timeout in the settings)")
+    assert str(caught).endswith(" sent no text for 0.2 seconds (chunk_timeout in the settings)")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ": keep-alive",
+        "data:",
+        "data: : processing",
+        'data: {"choices": []}',
+        'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}]}',
+        'data: {"choices": [{"delta": {"content": []}}], "usage": null}',
+        "event: ping",
+    ],
+)
+def test_what_keeps_the_line_open_is_silence(provider: Provider, ask: Ask, line: str) -> None:
+    provider.answer(Rule(text="Tea", spoiled_after=1, pieces=1, spoiled=f"repeat:{line}"))
+
+    caught = failure(ask, "chunk_timeout = 1")
+
+    assert type(caught) is ProviderUnavailable
+    assert str(caught).endswith(" sent no text for 1 seconds (chunk_timeout in the settings)")
+    assert caught.usage is not None
+    assert caught.usage["estimated_tokens"] is True
+
+
+def test_answer_is_not_silent_while_it_comes_in(provider: Provider, ask: Ask) -> None:
+    provider.answer(Rule(text="a" * 20, pieces=20, seconds=4))
+
+    assert ask("chunk_timeout = 2").body == "a" * 20 + "\n"
+
+
+def test_answer_at_its_end_does_not_wait_for_what_keeps_the_line_open(
+    provider: Provider, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "COUNT_TIMEOUT", 0.3)
+    provider.answer(Rule(text="Tea", spoiled="repeat:: alive", spoiled_count=True))
+
+    assert ask().body == "Tea\n"
 
 
 def test_answer_that_goes_on_for_too_long_ends_the_call(provider: Provider, ask: Ask) -> None:

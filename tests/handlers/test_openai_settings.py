@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def test_cost_is_reckoned_in_decimals(price: tuple[float, float], tokens: tuple[
     [
         (
             "modle = 'x'",
-            "modle: there is no such setting; did you mean model? There are: model, base_url",
+            "modle: there is no such setting; did you mean model? There are: model, models",
         ),
         ("model = 3", "model: must be a text, not a number"),
         ("model = ' '", "model: must be a text, not an empty one"),
@@ -178,13 +179,124 @@ def test_cost_is_reckoned_in_decimals(price: tuple[float, float], tokens: tuple[
         ("[categories.blog]\ntimeout = 3", "categories.blog.timeout: there is no such setting; there are: model,"),
         ("categories.blog = 'small'", "categories.blog: must be a table, not a text"),
         ("[categories.blog]\n[categories.Blog]", "categories: 'Blog' is there twice"),
+        ("models = ['a']", "models: 'a' has no table [deployments.a]; there is none yet"),
+        (
+            "models = ['b.1']\n[deployments.a]\n[deployments.c]",
+            "models: 'b.1' has no table [deployments.\"b.1\"]; there are: a, c",
+        ),
+        ("models = []\n[deployments.a]", "models: must name one deployment at least"),
+        ("models = ['a', 'a']\n[deployments.a]", "models: 'a' is there twice"),
+        ("models = 'a'", "models: must be a list, not a text"),
+        ("models = [3]", "models.0: must be a text, not a number"),
+        ("model = 'x'\nmodels = ['a']\n[deployments.a]", "model: models is set as well; leave one of them out"),
+        ("[deployments.a]\nbase_url = 'a.example'", "deployments.a.base_url: must be an address such as "),
+        ("[deployments.a]\napi_key = 'sk-1'", "deployments.a.api_key: keys do not belong into a file"),
+        ("[deployments.a]\nbase = 'x'", "deployments.a.base: there is no such setting; did you mean base_url?"),
+        ("[deployments.a]\nkey_variable = 'A KEY'", "deployments.a.key_variable: must be the name of a variable"),
+        ("[deployments.a]\ngate = '*'", "deployments.a.gate: must be a key of up to 300 characters, and not *"),
+        ("[deployments.a]\nprice = {input = 1}", "deployments.a.price.output: is missing; a price has input and"),
+        ("[deployments.a]\nprice = {inputs = 1}", "deployments.a.price.inputs: there is no such setting; did you"),
+        ("fall_through = ['x']", "fall_through.0: must be one of: unknown, context, filtered"),
+        ("[accounts.Ada]\nmodel = 'x'", "accounts.Ada: must be the id of an account, a number"),
+        ("[accounts.7]\nmax_tokens = 5", "accounts.7.max_tokens: there is no such setting; there are: model, mo"),
+        ("[accounts.7]\nmodels = ['a']", "accounts.7.models: 'a' has no table [deployments.a]"),
+        ("[categories.x]\nmodels = ['a']", "categories.x.models: 'a' has no table [deployments.a]"),
     ],
 )
 def test_wrong_setting_is_named_with_its_file(settings_file: Path, text: str, said: str) -> None:
     with pytest.raises(HandlerUnusable) as caught:
         read(settings_file, text)
 
-    assert str(caught.value).startswith(f"the settings {str(settings_file)!r}: {said}")
+    where, _, why = str(caught.value).partition(": ")
+    assert re.fullmatch(re.escape(f"the settings {str(settings_file)!r}") + r"(, line \d+)?", where)
+    assert why.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\n# temperature\nmodle = 'x'", 3),
+        ("[categories.blog]\n\ntemperature = -1", 3),
+        ("model = 'x'\n[prices.'gpt-5.4']  # a price\ninput = 1\noutput = -1", 4),
+        ("model = 'x'\n[prices.'gpt-5.4']  # a price\ninput = 1", 2),
+        ("leave_out = [\n  'stream',\n  'n',\n]", 1),
+        ("[categories]\nblog = {timeout = 3}", 2),
+        ("timeout = 5\ncategories.blog.timeout = 3", 2),
+    ],
+)
+def test_wrong_setting_is_named_with_its_line(settings_file: Path, text: str, line: int) -> None:
+    with pytest.raises(HandlerUnusable) as caught:
+        read(settings_file, text)
+
+    assert str(caught.value).startswith(f"the settings {str(settings_file)!r}, line {line}: ")
+
+
+SEVERAL = """
+models = ["large", "spare"]
+max_tokens = 500
+key_variable = "MAIN_KEY"
+fall_through = ["unknown"]
+
+[prices]
+"gpt-large" = {input = 1, output = 2}
+
+[deployments.large]
+model = "gpt-large"
+
+[deployments.spare]
+base_url = "https://spare.example/v1"
+key_variable = "SPARE_KEY"
+gate = "spare"
+price = {input = 3, output = 4}
+max_tokens = 100
+leave_out = ["stream_options"]
+
+[categories.blog]
+models = ["spare", "large"]
+temperature = 0
+
+[categories.note]
+model = "small"
+
+[accounts.7]
+models = ["spare"]
+
+[accounts.8]
+model = "own"
+"""
+
+
+@pytest.mark.parametrize(
+    ("category", "account", "found"),
+    [
+        (None, 1, [("large", "gpt-large"), ("spare", "spare")]),
+        ("Blog", 1, [("spare", "spare"), ("large", "gpt-large")]),
+        ("note", 1, [(None, "small")]),
+        ("blog", 7, [("spare", "spare")]),
+        ("note", 8, [(None, "own")]),
+    ],
+)
+def test_models_of_a_task_are_those_of_its_account_its_category_or_all(
+    settings_file: Path, category: str | None, account: int, found: list[tuple[str | None, str]]
+) -> None:
+    chosen = read(settings_file, SEVERAL).chosen(category, account)
+
+    assert [(each.deployment, each.settings.model) for each in chosen] == found
+
+
+def test_deployment_has_what_it_names_and_else_what_the_file_and_the_category_have(settings_file: Path) -> None:
+    spare, large = read(settings_file, SEVERAL).chosen("blog", None)
+
+    assert (spare.gate, spare.settings.base_url, spare.settings.key_variable) == (
+        "spare",
+        "https://spare.example/v1",
+        "SPARE_KEY",
+    )
+    assert (spare.settings.max_tokens, spare.settings.temperature) == (100, 0)
+    assert spare.settings.prices["spare"] == Price(input=3, output=4)
+    assert spare.settings.leave_out == ["stream_options"]
+    assert (large.gate, large.settings.key_variable, large.settings.max_tokens) == (None, "MAIN_KEY", 500)
+    assert read(settings_file, SEVERAL).unpriced() == ["small", "own"]
 
 
 @pytest.mark.parametrize("key", ["api_key", "API-KEY", "OPENAI_API_KEY", "token"])
@@ -192,8 +304,8 @@ def test_key_in_the_file_is_refused_and_not_repeated(settings_file: Path, key: s
     with pytest.raises(HandlerUnusable) as caught:
         read(settings_file, f"{key} = 'sk-secret'")
 
-    said = f"{key}: keys do not belong into a file; set OPENAI_API_KEY instead"
-    assert str(caught.value) == f"the settings {str(settings_file)!r}: {said}"
+    said = f"{key}: keys do not belong into a file; set OPENAI_API_KEY instead, or key_variable"
+    assert str(caught.value) == f"the settings {str(settings_file)!r}, line 1: {said}"
 
 
 @pytest.mark.parametrize(

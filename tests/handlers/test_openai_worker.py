@@ -119,7 +119,9 @@ def test_command_line_takes_the_settings_and_says_what_is_wrong_with_them(
 
     refused = CONTENTQ.run(*command)
     assert refused.returncode == 2
-    assert refused.stderr.startswith(f"Error: the settings '{settings_file}': modle: there is no such setting; ")
+    assert refused.stderr.startswith(
+        f"Error: the settings '{settings_file}', line 1: modle: there is no such setting; "
+    )
 
     settings_file.write_text("model = 'large'\n[categories.blog]\nmodel = 'small'")
     done = CONTENTQ.run(*command)

@@ -6,7 +6,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from contentq.handlers.openai.retry_after import duration, nothing_left, retry_after
+from contentq.handlers.openai.retry_after import duration, hinted_wait, nothing_left, retry_after
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 UNIX_DATE = 1_792_567_680
@@ -154,3 +154,50 @@ def test_date_without_a_date_of_the_answer_is_compared_with_the_clock() -> None:
 )
 def test_durations(text: str | None, seconds: float | None) -> None:
     assert duration(text) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Limit reached. Please try again in 6.5s. Visit us.", 6.5),
+        ("Limit reached. Please try again in 20ms.", 0.02),
+        ("Please try again in 7m12.48s.", 432.48),
+        ("Please try again in 59m3s.", 3543),
+        ("Please retry after 26 seconds.", 26),
+        ("Please retry in 36.183059241s.", 36.183059241),
+        ("Try again in about 2 minutes", 120),
+        ("Retrying in 5 s", 5),
+        ("wait 1m 20s before the next call", 80),
+        ("Quota resets in 3 hours", 3600),
+        ("wait 5 requests", None),
+        ("try again later", None),
+        ("try again in 5", None),
+        ("try again in 1.2.3s", None),
+        ("try again in 0s", None),
+        ("the model waits 5 seconds", None),
+        ("", None),
+    ],
+)
+def test_message_names_a_time_or_none(message: str, seconds: float | None) -> None:
+    assert hinted_wait(None, message) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        ({"details": [{"retryDelay": "36s"}]}, 36),
+        ([{"error": {"details": [{"retryDelay": "0.5s"}]}}], 0.5),
+        ({"message": '{"details": [{"retryDelay": "7s"}]}'}, 7),
+        ({"retry_after": 3}, 3),
+        ({"error": {"retry_after_ms": 1500}}, 1.5),
+        ({"metadata": {"retry_after_seconds": 2.5}}, 2.5),
+        ({"retry_after": float("inf")}, None),
+        ({"retry_after": -3}, None),
+        ({"retry_after": "soon"}, None),
+        ({"retryDelay": "1e9s"}, None),
+        ({"retryDelay": "99999s"}, 3600),
+        (3, None),
+    ],
+)
+def test_body_names_a_time_or_none(body: object, seconds: float | None) -> None:
+    assert hinted_wait(body, "") == seconds

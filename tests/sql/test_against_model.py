@@ -38,6 +38,7 @@ class Modelled:
     retries: int = 0
     revisions: int = 0
     drafts: int = 0
+    is_rejected: bool = False
     worker: int | None = HELD_BY_NOBODY
     cancelled: bool = False
     overdue: bool = False
@@ -87,6 +88,7 @@ class Modelled:
             self.leave("pending")
         else:
             self.leave("completed" if for_review else "failed")
+        self.is_rejected = self.status != "completed"
         return self.status
 
 
@@ -185,6 +187,7 @@ class Contract(RuleBasedStateMachine):
                 task = self.model[id_]
                 if task.held_by(worker, attempt) and not task.overtaken():
                     task.leave("completed")
+                    task.is_rejected = task.is_rejected and not with_content
                     expected.add(id_)
             assert counted == expected
 
@@ -283,7 +286,7 @@ class Contract(RuleBasedStateMachine):
         id_ = self.task(which)
         status = self.value("SELECT contentq.requeue(task_id) FROM content_generation_tasks WHERE id = %s", id_)
         task = self.model[id_]
-        if task.status in ("failed", "timeout"):
+        if task.status in ("failed", "timeout") or (task.status == "completed" and task.is_rejected):
             task.status, task.retries, task.revisions = "pending", 0, 0
             task.cancelled = task.later = task.overdue = False
             assert status == "pending"

@@ -64,7 +64,9 @@ def test_each_function_sets_its_search_path(database: Connection) -> None:
 def test_function_without_a_search_path_was_parsed_when_it_was_created(database: Connection) -> None:
     query = "SELECT proname FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace AND prosqlbody IS NOT NULL"
 
-    assert sorted(database.execute(query).fetchall()) == [("is_held",), ("is_ready",), ("median_duration",)]
+    assert sorted(database.execute(query).fetchall()) == [
+        *(("is_batch_wanted",), ("is_held",), ("is_ready",), ("median_duration",))
+    ]
 
 
 @pytest.mark.parametrize(

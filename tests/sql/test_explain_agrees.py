@@ -397,13 +397,13 @@ def check_remedies(here: Arranged, task: int) -> None:
                 assert any(task in here.claim(worker, 1000) for worker in here.free()), here.queue.explain(task)
 
 
-def test_explain_says_what_claims_do(database: Connection) -> None:
+def test_explain_says_what_claims_do(database: Connection, is_thorough: bool) -> None:
     """Ready exactly when the next claim takes it; else what keeps it from starting, or how many come first."""
     queue = Queue(database)
     seeds = (seed_by_which(queue, "<"), seed_by_which(queue, ">="))
 
     @settings(
-        max_examples=150,
+        max_examples=150 if is_thorough else 60,
         deadline=None,
         derandomize=True,
         database=None,

@@ -32,7 +32,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.support.provider_rules import Limiter, Limits, Rule, asked_to_wait
-from tests.support.provider_stream import Chunks, head
+from tests.support.provider_stream import REPEAT, Chunks, head, repeat
 
 LARGEST_REQUEST = 10_000_000
 """Bytes."""
@@ -385,8 +385,8 @@ async def _send_raw(writer: asyncio.StreamWriter, rule: Rule) -> None:
     body = rule.raw.encode()
     writer.write(head(200, headers) + (b"%x\r\n%s\r\n" % (len(body), body) if body else b""))
     await writer.drain()
-    if rule.spoiled_after is not None and rule.spoiled == "hang":
-        await asyncio.Event().wait()
+    if rule.spoiled_after is not None and rule.spoiled.startswith(REPEAT):
+        await repeat(writer, rule.spoiled)
     if rule.spoiled_after is not None:
         raise ConnectionAbortedError
     writer.write(b"0\r\n\r\n")

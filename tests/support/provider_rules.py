@@ -49,8 +49,9 @@ class Rule:
     """Whether it comes after finish_reason, in place of the tokens and the end."""
 
     spoiled: str = "cut"
-    """cut: the connection is dropped. end: the stream ends in good order. hang: nothing more comes. Anything else
-    is sent as the data of an event, after which the stream ends."""
+    """cut: the connection is dropped. end: the stream ends in good order. hang: nothing more comes.
+    repeat:TEXT: this line, and a blank one, come over and over. Anything else is sent as the data of an
+    event, after which the stream ends."""
 
 
 @dataclass

@@ -8,6 +8,12 @@ import time
 from email.utils import formatdate
 from typing import Any
 
+REPEAT = "repeat:"
+"""How Rule.spoiled begins when a line is to come over and over."""
+
+REPEAT_INTERVAL = 0.05
+"""Seconds from one to the next."""
+
 
 class Chunks:
     """Writes the chunks of one answer."""
@@ -44,6 +50,8 @@ class Chunks:
             raise ConnectionAbortedError
         if how == "hang":
             await asyncio.Event().wait()
+        if how.startswith(REPEAT):
+            await repeat(self._writer, how)
         if how != "end":
             self._data(how)
         self._writer.write(b"0\r\n\r\n")
@@ -62,6 +70,15 @@ class Chunks:
     def _data(self, text: str) -> None:
         event = f"data: {text}\n\n".encode()
         self._writer.write(b"%x\r\n%s\r\n" % (len(event), event))
+
+
+async def repeat(writer: asyncio.StreamWriter, how: str) -> None:
+    """Sends the line until the caller goes away."""
+    line = f"{how.removeprefix(REPEAT)}\n\n".encode()
+    while True:
+        writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+        await writer.drain()
+        await asyncio.sleep(REPEAT_INTERVAL)
 
 
 def head(status: int, headers: dict[str, str]) -> bytes:

@@ -54,6 +54,8 @@ class Check:
     """A check. name: the key of its setting; setting: what it was set to."""
 
     name: ClassVar[str]
+    is_costly: ClassVar[bool] = False
+    """Whether it comes after the others."""
     setting: Any
 
     def problem(self, subject: Subject) -> str | None:

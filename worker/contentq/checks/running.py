@@ -14,12 +14,13 @@ from contentq.errors import MAX_REVISIONS, CheckFailed
 async def run_checks(
     draft: GeneratedContent, checks: Iterable[Check], context: Any, *, prompt: str = ""
 ) -> list[Checked]:
-    """Makes these checks of a draft; what became of each, in their order.
+    """Makes these checks of a draft; what became of each, those that cost little first.
 
     context: of the attempt. prompt: what the model was asked, for the check no_leftovers.
     """
     subject = Subject(draft, context.task, context, prompt)
-    return [await _run(check, subject) for check in checks]
+    # Likeness last: it holds one of the few connections.
+    return [await _run(each, subject) for each in sorted(checks, key=lambda each: each.is_costly)]
 
 
 async def check(

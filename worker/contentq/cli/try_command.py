@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from contentq.content import PreviousContent
     from contentq.handlers.loading import Handler
     from contentq.task import Task
-    from contentq.testing.trial import Trial
+    from contentq.testing.fakes import FakeContext, FakeThreadContext
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,6 +122,7 @@ def _try(
     given: dict[str, Any],
 ) -> int:
     from contentq.testing.fakes import make_task, previous_content_of
+    from contentq.testing.trial import run_trial
 
     previous = None if previous_file is None else previous_content_of(_text_of(previous_file))
     if previous is not None:
@@ -132,9 +133,10 @@ def _try(
     progress = _ProgressLines()
 
     async def attempt() -> int:
-        trial = await _run_trial(handler, task, previous, progress)
+        context = _context(handler, task, previous, progress)
+        trial = await run_trial(handler, context)
         progress.flush()
-        verdict = Verdict(task, trial)
+        verdict = Verdict(task, trial, context.checked)
         with stdout.ours():
             if as_json:
                 verdict.print_as_json()
@@ -155,14 +157,13 @@ def _text_of(file: Path) -> str:
         raise click.UsageError(f"{file} is not UTF-8") from None
 
 
-async def _run_trial(
+def _context(
     handler: Handler, task: Task, previous: PreviousContent | None, progress: _ProgressLines
-) -> Trial:
+) -> FakeContext | FakeThreadContext:
     from contentq.testing.fakes import FakeContext, FakeThreadContext
-    from contentq.testing.trial import run_trial
 
     kind = FakeContext if handler.is_async else FakeThreadContext
-    return await run_trial(handler, kind(task, previous, progress=progress))
+    return kind(task, previous, progress=progress)
 
 
 def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:

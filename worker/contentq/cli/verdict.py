@@ -9,6 +9,9 @@ from contentq.cli.output import count_of, print_json, print_line, print_message,
 from contentq.cli.usage import counted_usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from contentq.checks.check import Checked
     from contentq.queue.outcomes import Failed, Revised, Stored
     from contentq.task import Task
     from contentq.testing.trial import Trial
@@ -17,11 +20,12 @@ if TYPE_CHECKING:
 class Verdict:
     """What would become of a task after a trial."""
 
-    def __init__(self, task: Task, trial: Trial) -> None:
+    def __init__(self, task: Task, trial: Trial, checked: Sequence[Checked] = ()) -> None:
         from contentq.errors import HandlerError
         from contentq.queue.outcomes import Completed, Failed, Revised, Snoozed, Stored
 
         self._trial = trial
+        self._checked = checked
         self._content: dict[str, Any] | None = None
         self._result: Any = None
         self._retry_after: float | None = None
@@ -92,6 +96,8 @@ class Verdict:
         if self._content is not None:
             print_prose(self._content["title"])
             print_prose(f"{count_of(self._content['word_count'], 'word')}\n\n{self._content['body'].strip()}\n")
+        for each in self._checked:
+            print_prose(_describe(each))
         if not self.is_completed:
             self._print_what_went_wrong()
         elif self._content is None or self._result.keys() - self._usage.keys():
@@ -112,7 +118,17 @@ class Verdict:
             }
             if self._state is not None:
                 what["state"] = self._state
-        print_json({"outcome": self._word, **what, "seconds": round(self._trial.seconds, 3)})
+        checks = [
+            {
+                "name": each.name,
+                "setting": each.setting,
+                "outcome": each.outcome,
+                "why": each.problem or each.skipped,
+            }
+            for each in self._checked
+        ]
+        seconds = round(self._trial.seconds, 3)
+        print_json({"outcome": self._word, **what, **({"checks": checks} if checks else {}), "seconds": seconds})
 
     def _print_what_went_wrong(self) -> None:
         self._print_traceback()
@@ -144,6 +160,14 @@ class Verdict:
         if "cost" in usage:
             parts.append(f"cost {_plain(usage['cost'])}")
         return ", ".join(parts)
+
+
+def _describe(checked: Checked) -> str:
+    """What became of a check, on one line: min_words 300: passed."""
+    values = checked.setting if isinstance(checked.setting, list) else [checked.setting]
+    setting = "" if checked.setting is True else f" {', '.join(map(str, values))}"
+    why = checked.problem or checked.skipped
+    return f"check {checked.name}{setting}: {checked.outcome}" + (f": {why}" if why else "")
 
 
 def _content_of(stored: Stored) -> dict[str, Any]:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     "--gate",
     metavar="KEY",
     help="The gate of the provider that the handler calls: all workers that have it keep to one pace. "
-    "Handlers that ship with contentq may have one of their own.",
+    "Handlers that ship with contentq may have one of their own, or several, in place of which it comes.",
 )
 @click.option("--no-gate", is_flag=True, help="Have no gate.")
 @click.option("--until-empty", is_flag=True, help="Stop when nothing waits any more.")
@@ -116,16 +116,18 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     for category in categories or ():
         handler.of(category)
     gate: str | None = given.pop("gate")
+    gates: tuple[str, ...] = ()
     if given.pop("no_gate"):
         if gate is not None:
             raise click.UsageError("give --gate or --no-gate, not both")
     elif gate in ("", "*"):
         raise click.UsageError("--gate needs the key of a provider; the gate * is every worker's anyhow")
-    else:
-        gate = gate or handler.gate
+    elif gate is None:
+        gate, gates = handler.gate, handler.gates
     options = WorkerOptions(
         categories=categories,
         gate=gate,
+        gates=gates or None,
         **given,
     )
     show_bar = progress if progress is not None else options.until_empty and sys.stderr.isatty()
@@ -142,11 +144,13 @@ async def _work(
     timings: Timings,
     show_bar: bool,
 ) -> None:
+    from contentq.database.extensions import require_extensions
     from contentq.engine.watchdog import Watchdog
     from contentq.engine.worker import Ending, Worker
 
     started = time.monotonic()
     database.check("contentq worker")
+    require_extensions(database, handler.extensions, "contentq worker")
     with _progress(database, options.categories) if show_bar else nullcontext() as observer:
         running = Worker(database, handler, options, timings=timings, observer=observer)
         watchdog = Watchdog(database, lambda: running.worker_id, timings)

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -15,6 +15,9 @@ from contentq.content import PreviousContent
 from contentq.engine.gates import AttemptGates
 from contentq.task import Task
 
+if TYPE_CHECKING:
+    from contentq.checks.check import Checked
+
 Progress = Callable[[float | None, str | None], None]
 """Told how far an attempt is: the fraction done, from 0 to 1, and a note."""
 
@@ -22,7 +25,16 @@ Progress = Callable[[float | None, str | None], None]
 class _Attempt:
     """The attempt under way: its deadline, and whether it should stop."""
 
-    __slots__ = ("_ends_at", "_gates", "_progress", "_stopped", "passed_over", "previous_content", "task")
+    __slots__ = (
+        "_ends_at",
+        "_gates",
+        "_progress",
+        "_stopped",
+        "checked",
+        "passed_over",
+        "previous_content",
+        "task",
+    )
 
     def __init__(
         self,
@@ -36,6 +48,8 @@ class _Attempt:
         self.passed_over: dict[str, str] = {}
         """Why enter_gate() has passed over gates, by their keys."""
         self.previous_content = previous_content
+        self.checked: list[Checked] = []
+        """What became of the checks of its draft; `contentq try` shows it."""
         self._progress = progress
         self._stopped = False
         self._ends_at = None if task.seconds_left is None else time.monotonic() + task.seconds_left

@@ -14,6 +14,7 @@ from contentq.engine.connections import HandlerConnections
 from contentq.engine.database_errors import one_line
 from contentq.engine.execution import Stop
 from contentq.engine.gates import GateKeeper
+from contentq.engine.handler_calls import HandlerCalls, run_beside
 from contentq.engine.heartbeat import Heartbeat, HeartbeatListener
 from contentq.engine.held import HeldTasks
 from contentq.engine.leaving import Leaving
@@ -102,6 +103,12 @@ class Worker:
             asyncio.create_task(self._keeper.run()),
             asyncio.create_task(self._show_life()),
         }
+        calls = HandlerCalls(self._database, self._registration, self._timings, self._outages)
+        beside |= {
+            asyncio.create_task(run_beside(handler.beside, calls))
+            for handler in self._handlers.each()
+            if handler.beside is not None
+        }
         try:
             await self._work_until_stopped(beside)
             return await self._leave()
@@ -118,6 +125,7 @@ class Worker:
             self._runner.stop_all(Stop.LOST)  # of a worker that was cancelled: nothing is to go on without it
             self._runner.close()
             await asyncio.gather(*beside, return_exceptions=True)
+            await calls.close()
 
     async def _work(self) -> None:
         """The loop: claims tasks for free slots and starts each; the runner hands each outcome to the reporter.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,22 +34,29 @@ class HandlersByCategory:
 
     @property
     def gate(self) -> str | None:
-        """The gate of the provider that they call. Raises HandlerUnusable when they call several."""
-        handlers = {f"categories.{name}": handler for name, handler in self.by_category.items()}
-        if self.default is not None:
-            handlers["default"] = self.default
-        gates = {handler.gate: key for key, handler in handlers.items() if handler.gate is not None}
-        if len(gates) > 1:
-            calls = " and ".join(f"{key} calls {gate}" for gate, key in gates.items())
-            raise HandlerUnusable(
-                f"the handlers {str(self.file)!r}: {calls}, and a worker has one gate: run one worker for each, "
-                "or say with --gate or --no-gate which it has"
-            )
-        return next(iter(gates), None)
+        """The gate of the provider that they call; None when there are several, or none."""
+        return None if self.gates else next((each.gate for each in self.each() if each.gate), None)
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The gates of which each task enters one, when they call several providers; empty otherwise."""
+        handlers = list(self.each())
+        found = dict.fromkeys(key for each in handlers for key in (each.gates or (each.gate,)) if key is not None)
+        return tuple(found) if len(found) > 1 or any(each.gates for each in handlers) else ()
+
+    def each(self) -> Iterator[Handler]:
+        """All of them."""
+        yield from filter(None, (self.default, *self.by_category.values()))
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Extensions of PostgreSQL that the database must have."""
+        handlers = filter(None, (self.default, *self.by_category.values()))
+        return tuple(dict.fromkeys(each for handler in handlers for each in handler.extensions))
 
     def introduce(self) -> None:
         """Has each log what is worth knowing of it."""
-        for handler in filter(None, (self.default, *self.by_category.values())):
+        for handler in self.each():
             handler.introduce()
 
     def of(self, category: str | None) -> Handler:

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,9 @@ class Handlers(Protocol):
     def of(self, category: str | None, /) -> Handler:
         """The handler of tasks of this category. Raises HandlerUnusable when there is none."""
 
+    def each(self) -> Iterable[Handler]:
+        """All of them."""
+
 
 @dataclass(frozen=True)
 class Handler:
@@ -43,15 +46,27 @@ class Handler:
     gate: str | None = None
     """The gate of the provider that it calls, for a worker that was given none."""
 
+    gates: tuple[str, ...] = ()
+    """In place of gate: those of several providers, of which each of its tasks enters one (context.enter_gate)."""
+
     introduce: Callable[[], None] = _nothing_to_say
     """Logs what is worth knowing of it before it is called; for commands, once the log is set up."""
 
     categories: tuple[str, ...] | None = None
     """The categories of tasks that it is for; None for all."""
 
+    beside: Callable[[Any], Awaitable[None]] | None = None
+    """What it does beside its tasks, as long as the worker runs; called with engine.handler_calls.HandlerCalls."""
+    extensions: tuple[str, ...] = ()
+    """Extensions of PostgreSQL that the database must have."""
+
     def of(self, _category: str | None) -> Handler:
         """Itself: it is the handler of every category."""
         return self
+
+    def each(self) -> Iterable[Handler]:
+        """Itself: there is no other."""
+        return (self,)
 
 
 def load(name: str, **settings: Any) -> Handler:
@@ -106,7 +121,14 @@ def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
         ) from None
     made = factory(**given)
     introduce = getattr(made, "introduce", _nothing_to_say)
-    return replace(wrap(made, name), gate=getattr(made, "gate", None), introduce=introduce)
+    return replace(
+        wrap(made, name),
+        gate=getattr(made, "gate", None),
+        gates=getattr(made, "gates", ()),
+        introduce=introduce,
+        beside=getattr(made, "work_beside", None),
+        extensions=getattr(made, "extensions", ()),
+    )
 
 
 def find(name: str, kind: str = "handler") -> Any:

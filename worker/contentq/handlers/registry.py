@@ -40,7 +40,8 @@ class BuiltIn:
     """A handler that ships.
 
     factory: module:callable that makes it from its settings. What it makes may have a gate, the key of that of the
-    provider that it calls, and introduce(), which logs what is worth knowing before it is called.
+    provider that it calls, or gates, those of several of which each task enters one; and introduce(), which logs
+    what is worth knowing before it is called.
     extra: the extra of contentq that installs what it imports; packages: what that is.
     """
 
@@ -53,6 +54,9 @@ class BuiltIn:
 
 _TEMPLATES = Setting(
     "templates", "--templates", Kind.PATH, "Folder of Jinja2 templates that come before those that ship"
+)
+_OPENAI_SETTINGS = Setting(
+    "settings", "--settings", Kind.PATH, "File in TOML with model, prices and other settings"
 )
 
 BUILT_IN = {
@@ -84,7 +88,17 @@ BUILT_IN = {
         "asks a model",
         (
             _TEMPLATES,
-            Setting("settings", "--settings", Kind.PATH, "File in TOML with model, prices and other settings"),
+            _OPENAI_SETTINGS,
+        ),
+        extra="openai",
+        packages=("openai", "pydantic", "pydantic_core"),
+    ),
+    "openai-batch": BuiltIn(
+        "contentq.handlers.openai_batch.handler:OpenAIBatchHandler",
+        "asks a model in batches, at half the price",
+        (
+            _TEMPLATES,
+            _OPENAI_SETTINGS,
         ),
         extra="openai",
         packages=("openai", "pydantic", "pydantic_core"),

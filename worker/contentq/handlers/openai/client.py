@@ -15,7 +15,7 @@ import openai
 from contentq.errors import HandlerUnusable
 from contentq.handlers.openai.limits import bounding, stream_limit
 from contentq.handlers.openai.proxies import PROXIES
-from contentq.handlers.openai.settings import OpenAISettings, without_secrets
+from contentq.handlers.openai.settings import KEY_VARIABLE, OpenAISettings, without_secrets
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -35,7 +35,10 @@ class Endpoint:
 
     base_url: str
     key: str | None = field(repr=False)
-    """None when OPENAI_API_KEY is not set."""
+    """None when the variable is not set."""
+
+    key_variable: str = KEY_VARIABLE
+    """The variable of the environment that holds the key."""
 
     @property
     def host(self) -> str:
@@ -55,31 +58,34 @@ class Endpoint:
 
 
 def endpoint(settings: OpenAISettings, environment: Mapping[str, str] = os.environ) -> Endpoint:
-    """The API of the settings, else of OPENAI_BASE_URL, else OpenAI; the key of OPENAI_API_KEY.
+    """The API of the settings, else of OPENAI_BASE_URL, else OpenAI; the key of key_variable.
 
     Raises HandlerUnusable when the address is none, or when a key is needed and missing, or no key at all.
     """
     address = settings.base_url or environment.get("OPENAI_BASE_URL", "").strip() or OPENAI
     try:
-        found = Endpoint(without_secrets(address), environment.get("OPENAI_API_KEY", "").strip() or None)
+        key = environment.get(settings.key_variable, "").strip() or None
+        found = Endpoint(without_secrets(address), key, settings.key_variable)
     except ValueError as error:
         raise HandlerUnusable(f"OPENAI_BASE_URL {error}") from None
     if found.key is None and found.is_openai:
         raise HandlerUnusable(
-            f"{found.host} needs a key: set OPENAI_API_KEY in the environment of the worker; for another server, "
-            "set OPENAI_BASE_URL, or base_url in the file given with --settings"
+            f"{found.host} needs a key: set {found.key_variable} in the environment of the worker; for another "
+            "server, set OPENAI_BASE_URL, or base_url in the file given with --settings"
         )
     if found.key is not None and not (found.key.isascii() and found.key.isprintable() and " " not in found.key):
-        raise HandlerUnusable("OPENAI_API_KEY holds characters that no key has, such as a space or a line break")
+        raise HandlerUnusable(
+            f"{found.key_variable} holds characters that no key has, such as a space or a line break"
+        )
     return found
 
 
-def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
+def make_client(at: Endpoint, settings: OpenAISettings, largest: int | None = None) -> openai.AsyncOpenAI:
     """A client for all calls of a worker; to be called on the event loop on which it is used.
 
     It retries nothing, since the queue does, and follows no redirect, which would take the prompt to another
     server, or store what is there as an article. It opens as many connections as there are calls at once: the
-    slots of the worker are the limit. Of an answer it takes no more than limits.py says.
+    slots of the worker are the limit. Of an answer it takes no more than `largest` bytes, or what limits.py says.
     """
     timeout = openai.Timeout(settings.chunk_timeout, connect=min(CONNECT_TIMEOUT, settings.chunk_timeout))
     http = http_library()
@@ -94,7 +100,7 @@ def make_client(at: Endpoint, settings: OpenAISettings) -> openai.AsyncOpenAI:
             limits=limits,
             timeout=timeout,
             follow_redirects=False,
-            event_hooks={"response": [bounding(http, stream_limit(settings))]},
+            event_hooks={"response": [bounding(http, largest or stream_limit(settings))]},
         ),
     )
 

@@ -177,11 +177,11 @@ class Failures:
         """What to do about an error that trying again does not mend."""
         status = refusal.status
         if status == 401 and self._at.key is None:
-            return "set OPENAI_API_KEY in the environment of the worker"
+            return f"set {self._at.key_variable} in the environment of the worker"
         if status == 401:
-            return "check OPENAI_API_KEY in the environment of the worker"
+            return f"check {self._at.key_variable} in the environment of the worker"
         if status == 403:
-            return f"check whether the key in OPENAI_API_KEY may use the model {settings.model!r}"
+            return f"check whether the key in {self._at.key_variable} may use the model {settings.model!r}"
         if status == 404:
             return (
                 "check model and base_url in the settings, or OPENAI_BASE_URL: the model is "

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent
-from contentq.handlers.openai.calling import LARGE, Caller
-from contentq.handlers.openai.client import check_environment, endpoint
-from contentq.handlers.openai.prompt import Prompt
+from contentq.handlers.openai.calling import LARGE, Answer
+from contentq.handlers.openai.checks import DraftChecks
+from contentq.handlers.openai.choosing import Models
+from contentq.handlers.openai.client import check_environment
+from contentq.handlers.openai.prompt import Message, Prompt
 from contentq.handlers.openai.settings import read as read_settings
 from contentq.task import Task
 from contentq.titles import title_of
@@ -26,50 +28,61 @@ class OpenAIHandler:
     """Asks a model for an article. Raises HandlerUnusable when its settings or a proxy are at fault."""
 
     def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
-        self._settings = read_settings(settings)
-        at = endpoint(self._settings)
+        self._models = Models(read_settings(settings))
         check_environment()
         self._prompt = Prompt(templates)
-        self._caller = Caller(at, self._settings)
+        of_all = self._models.settings
+        own = {category: own.checks for category, own in of_all.categories.items()}
+        self._checks = DraftChecks(of_all.checks, own, settings)
 
     @property
-    def gate(self) -> str:
-        """The gate that it shares with all who call the same provider: the host of the base URL."""
-        return self._caller.host
+    def gate(self) -> str | None:
+        """The gate that it shares with all who call the same provider; None when there are several models."""
+        return None if self.gates else self._models.gates[0]
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The gates of which each task enters one, where there are several models; empty for one."""
+        gates = self._models.gates
+        return gates if len(gates) > 1 or self._models.has_choice else ()
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extensions of PostgreSQL that the database must have."""
+        return self._checks.extensions
 
     def introduce(self) -> None:
-        """Logs where it calls, which models, and which of them have no price."""
-        own = ",".join(f"{name}:{own.model}" for name, own in self._settings.categories.items() if own.model)
-        categories = f" categories={own}" if own else ""
-        log.info("model=%s%s address=%s", self._settings.model, categories, self._caller.base_url)
-        unpriced = self._settings.unpriced()
-        if unpriced and not self._settings.prices:
-            log.warning("no model has a price in the settings: cost is not counted, and no budget sees it")
-        else:
-            for model in unpriced:
-                log.warning(
-                    "model %s has no price in the settings: its cost is not counted, and no budget sees it", model
-                )
+        """Logs where it calls, which models, which of them have no price, and what is checked."""
+        self._models.introduce()
+        if names := self._checks.names():
+            log.info("checks=%s max_revisions=%d", ",".join(names), self._models.settings.max_revisions)
 
     async def __call__(self, task: Task, context: Any) -> GeneratedContent:
-        """Asks, and returns what the model has written. Raises as Caller.ask() does."""
-        settings = self._settings.of_category(task.category)
+        """Asks, and returns what a model has written. Raises as Models.ask() does, and CheckFailed."""
         messages = await self._prompt.messages(task, context)
         began = time.monotonic()
-        answer = await self._caller.ask(messages, settings, task, context)
-        if len(answer.body) > LARGE:
-            title = await asyncio.to_thread(title_of, answer.body, task.topic)
+        written = await self._models.ask(messages, task, context)
+        more = {**written.result, "seconds": round(time.monotonic() - began, 3)}
+        return await self._content(written.answer, messages, context, more)
+
+    async def _content(
+        self, answer: Answer, messages: list[Message], context: Any, more: dict[str, Any]
+    ) -> GeneratedContent:
+        """The content that an answer is; more: further members of the result. Raises CheckFailed."""
+        task: Task = context.task
+        settings = self._models.settings.of_category(task.category)
+        body = self._checks.body_of(answer.body, task.category)
+        if len(body) > LARGE:
+            title = await asyncio.to_thread(title_of, body, task.topic)
         else:
-            title = title_of(answer.body, task.topic)
-        result = {
-            **answer.usage,
-            "finish_reason": answer.finish_reason,
-            "seconds": round(time.monotonic() - began, 3),
-        }
+            title = title_of(body, task.topic)
+        result = {**answer.usage, "finish_reason": answer.finish_reason, **more}
         if answer.reasoning:
             result["reasoning"] = answer.reasoning
-        return GeneratedContent(title=title, body=answer.body, result=result)
+        draft = GeneratedContent(title=title, body=body, result=result)
+        prompt = "\n".join(message["content"] for message in messages)
+        return await self._checks.check(draft, context, prompt, settings.max_revisions, settings.on_failed_checks)
 
     async def close(self) -> None:
         """Closes the connections that wait for another call."""
-        await self._caller.close()
+        await self._models.close()

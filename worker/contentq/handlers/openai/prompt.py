@@ -82,6 +82,7 @@ def _values(task: Task, context: Any) -> dict[str, Any]:
         "account_id": task.account_id,
         "previous_error": context.previous_error,
         "previous_content": context.previous_content,
+        "revision_note": (task.revision_note or "").strip(),
     }
 
 

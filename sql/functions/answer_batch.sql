@@ -1,0 +1,51 @@
+-- Stores answers to requests of a batch, and makes their tasks ready.
+-- Called by: handlers of batches, for some lines of what a provider has answered at a time. Locks: the batch's row, the
+--            requests, and the tasks as wake_answered().
+-- An answer that is there already stays. usages: JSON objects as text, of what the answers have cost; it is added to the usage
+-- of their accounts here when no task waits for the answer any more, since no attempt will report it.
+-- Returns: how many were new. Raises: CQ004, as hold_batch().
+CREATE OR REPLACE FUNCTION contentq.answer_batch(
+    worker_id bigint,
+    batch_id bigint,
+    tending integer,
+    ids bigint[],
+    attempts integer[],
+    status_codes integer[],
+    answers text[],
+    usages text[] DEFAULT NULL
+)
+RETURNS integer
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
+AS $$
+#variable_conflict use_column
+DECLARE
+    answered bigint[];
+BEGIN
+    PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
+    WITH new AS (
+        UPDATE contentq.batch_requests AS r
+        SET answered_at = clock_timestamp(),
+            status_code = a.status_code,
+            answer = a.answer,
+            usage = a.usage
+        FROM unnest(answer_batch.ids, answer_batch.attempts, answer_batch.status_codes, answer_batch.answers,
+                    answer_batch.usages) AS a (id, attempt, status_code, answer, usage)
+        WHERE r.id = a.id
+          AND r.attempt = a.attempt
+          AND r.batch_id = answer_batch.batch_id
+          AND r.answered_at IS NULL
+        RETURNING r.id
+    )
+    SELECT array_agg(n.id)
+    INTO answered
+    FROM new AS n;
+    PERFORM contentq.wake_answered(answered);
+    RETURN coalesce(cardinality(answered), 0);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.answer_batch(bigint, bigint, integer, bigint[], integer[], integer[], text[], text[]) IS
+    'Stores answers to requests of a batch whose lease the worker has, and makes their tasks ready; returns how many were new.';

@@ -1,0 +1,114 @@
+-- Makes a batch of what was asked of a provider, when it is time: of one model, the oldest first. Nothing was sent yet.
+-- Called by: handlers of batches, now and then. Locks: the oldest request, which others that come meanwhile do not wait for,
+--            and then those of the batch.
+-- It is time when the oldest has waited for gather_for, or when there are as many, or as large, as a batch may be. What no
+-- task waits for any more is forgotten.
+-- Returns: the batch, whose lease the worker has for a minute (see hold_batch()); no row when it is not time.
+CREATE OR REPLACE FUNCTION contentq.open_batch(
+    worker_id bigint,
+    provider text,
+    max_requests integer,
+    max_bytes bigint,
+    gather_for interval
+)
+RETURNS SETOF contentq.provider_batches
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
+AS $$
+#variable_conflict use_column
+DECLARE
+    now_ constant timestamptz := clock_timestamp();
+    oldest contentq.batch_requests;
+    chosen_ids bigint[];
+    chosen_attempts integer[];
+    is_full boolean;
+    opened contentq.provider_batches;
+BEGIN
+    IF NOT contentq.is_own_worker(open_batch.worker_id) THEN
+        RETURN;
+    END IF;
+    SELECT r.*
+    INTO oldest
+    FROM contentq.batch_requests AS r
+    WHERE r.provider = open_batch.provider
+      AND r.batch_id IS NULL
+      AND r.answered_at IS NULL
+      AND r.due_at <= now_
+    ORDER BY r.due_at, r.id, r.attempt
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM
+    FROM contentq.batch_requests AS r
+    WHERE r.id = oldest.id
+      AND r.attempt = oldest.attempt
+      AND r.batch_id IS NULL
+      AND r.answered_at IS NULL
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    DELETE FROM contentq.batch_requests AS r
+    WHERE (r.id, r.attempt) IN (
+        SELECT w.id, w.attempt
+        FROM contentq.batch_requests AS w
+        WHERE w.provider = open_batch.provider
+          AND w.batch_id IS NULL
+          AND w.answered_at IS NULL
+          AND w.due_at <= now_
+          AND NOT EXISTS (SELECT
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = w.id
+                            AND contentq.is_batch_wanted(t.status, t.handler_state, w.attempt))
+        ORDER BY w.due_at, w.id, w.attempt
+        LIMIT 50000
+        FOR UPDATE SKIP LOCKED
+    );
+
+    SELECT array_agg(f.id), array_agg(f.attempt),
+           count(*) >= open_batch.max_requests OR bool_or(f.total > open_batch.max_bytes)
+    INTO chosen_ids, chosen_attempts, is_full
+    FROM (
+        SELECT r.id, r.attempt,
+               sum(octet_length(r.body)::bigint + 200) OVER (ORDER BY r.due_at, r.id, r.attempt) AS total
+        FROM contentq.batch_requests AS r
+        WHERE r.provider = open_batch.provider
+          AND r.model = oldest.model
+          AND r.batch_id IS NULL
+          AND r.answered_at IS NULL
+          AND r.due_at <= now_
+        ORDER BY r.due_at, r.id, r.attempt
+        LIMIT open_batch.max_requests
+    ) AS f;
+    IF chosen_ids IS NULL OR NOT is_full AND oldest.due_at > now_ - open_batch.gather_for THEN
+        RETURN;
+    END IF;
+
+    INSERT INTO contentq.provider_batches (provider, model, requests, tended_by, tended_until)
+    VALUES (open_batch.provider, oldest.model, cardinality(chosen_ids), open_batch.worker_id, now_ + interval '1 minute')
+    RETURNING * INTO opened;
+    UPDATE contentq.batch_requests AS r
+    SET batch_id = opened.id
+    FROM (
+        SELECT w.id, w.attempt, sum(octet_length(b.body)::bigint + 200) OVER (ORDER BY w.place) AS total, w.place
+        FROM unnest(chosen_ids, chosen_attempts) WITH ORDINALITY AS w (id, attempt, place)
+        JOIN contentq.batch_requests AS b ON b.id = w.id AND b.attempt = w.attempt
+    ) AS c
+    WHERE r.id = c.id
+      AND r.attempt = c.attempt
+      AND (c.total <= open_batch.max_bytes OR c.place = 1);
+    GET DIAGNOSTICS opened.requests = ROW_COUNT;
+    UPDATE contentq.provider_batches AS b
+    SET requests = opened.requests
+    WHERE b.id = opened.id;
+    RETURN NEXT opened;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.open_batch(bigint, text, integer, bigint, interval) IS
+    'Makes a batch of what was asked of a provider with ask_batch(), when the oldest has waited for gather_for or the batch '
+    'would be full; the worker has its lease for a minute. No row when it is not time.';

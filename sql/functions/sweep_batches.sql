@@ -1,0 +1,68 @@
+-- Makes tasks ready that were locked when their answer came, and forgets what is over.
+-- Called by: handlers of batches, every few seconds. Locks: requests and tasks, skipping those that others hold.
+-- Answers of tasks that have ended are deleted; what no attempt has reported of their cost is added to the usage of their
+-- accounts. Batches are deleted after settings.retention, or 30 days when that is NULL.
+-- Returns: how many requests it deleted.
+CREATE OR REPLACE FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
+AS $$
+#variable_conflict use_column
+DECLARE
+    over_ids bigint[];
+    unreported_ids bigint[];
+    usages text[];
+BEGIN
+    IF NOT contentq.is_own_worker(sweep_batches.worker_id) THEN
+        RETURN 0;
+    END IF;
+    PERFORM contentq.wake_answered(ARRAY(
+        SELECT r.id
+        FROM contentq.batch_requests AS r
+        WHERE r.answered_at IS NOT NULL
+          AND NOT r.is_taken
+        ORDER BY r.answered_at
+        LIMIT sweep_batches.max_rows
+    ));
+    WITH over AS (
+        DELETE FROM contentq.batch_requests AS r
+        WHERE (r.id, r.attempt) IN (
+            SELECT a.id, a.attempt
+            FROM contentq.batch_requests AS a
+            LEFT JOIN public.content_generation_tasks AS t ON t.id = a.id
+            WHERE a.answered_at IS NOT NULL
+              AND NOT contentq.is_batch_wanted(t.status, t.handler_state, a.attempt)
+            ORDER BY a.answered_at
+            LIMIT sweep_batches.max_rows
+            FOR UPDATE OF a SKIP LOCKED
+        )
+        RETURNING r.id, r.usage, r.is_taken
+    )
+    SELECT array_agg(o.id),
+           array_agg(o.id) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
+           array_agg(o.usage) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL)
+    INTO over_ids, unreported_ids, usages
+    FROM over AS o;
+    IF unreported_ids IS NOT NULL THEN
+        PERFORM contentq.add_usage(unreported_ids, usages);
+    END IF;
+    DELETE FROM contentq.provider_batches AS b
+    WHERE b.id IN (
+        SELECT e.id
+        FROM contentq.provider_batches AS e
+        WHERE e.ended_at < clock_timestamp()
+                           - coalesce((SELECT s.retention FROM contentq.settings AS s), interval '30 days')
+          AND NOT EXISTS (SELECT FROM contentq.batch_requests AS r WHERE r.batch_id = e.id)
+        ORDER BY e.ended_at
+        LIMIT 100
+        FOR UPDATE SKIP LOCKED
+    );
+    RETURN coalesce(cardinality(over_ids), 0);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.sweep_batches(bigint, integer) IS
+    'Makes tasks ready that were locked when their answer came, and forgets answers of tasks that have ended.';

@@ -1,0 +1,18 @@
+"""Drafts to check, as the handler of a task would have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contentq.checks import Check, Subject
+from contentq.content import GeneratedContent, PreviousContent
+
+from tests.support.tasks import context, task
+
+
+def problem(
+    check: Check, body: str, *, prompt: str = "", previous: PreviousContent | None = None, **columns: Any
+) -> str | None:
+    """What a check says of a draft with this body."""
+    given = task(**columns)
+    return check.problem(Subject(GeneratedContent("Title", body), given, context(given, previous), prompt))

@@ -1,0 +1,116 @@
+"""A draft that must be JSON: what a model is told of one that is not, or does not fit its schema."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contentq.checks.settings import make_checks
+from contentq.errors import HandlerUnusable, PermanentError
+
+from tests.checks.conftest import problem
+
+pytest.importorskip("jsonschema")
+
+SCHEMA = {
+    "type": "object",
+    "required": ["title", "steps"],
+    "properties": {
+        "title": {"type": "string", "minLength": 3},
+        "steps": {"type": "array", "items": {"$ref": "#/$defs/step"}, "minItems": 1},
+    },
+    "$defs": {"step": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "recipe.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"title": "Soup", "steps": [{"text": "Boil."}]}', None),
+        ('{"title": "So"}', "$: 'steps' is a required property"),
+        ('{"title": "So", "steps": [{"text": 1}, {}]}', "$.title: 'So' is too short"),
+        ('{"title": "Soup", "steps": [{"text": 1}]}', "$.steps[0].text: 1 is not of type 'string'"),
+        ("# Soup", "it is not JSON: Expecting value at line 1, column 1; answer with JSON alone"),
+        ('{"title": "Soup"', "it is not JSON: Expecting ',' delimiter at line 1, column 17"),
+        ('{"title": NaN}', "it is not JSON: NaN is no number of JSON"),
+        ("[" * 100_000, "it is not JSON: it is nested too deeply"),
+        ("9" * 10_000, "it is not JSON: "),
+        ("[1, 2]", "$: [1, 2] is not of type 'object'"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_model_is_told_what_does_not_fit(folder: Path, body: str, said: str | None) -> None:
+    (check,) = make_checks({"json_schema": "recipe.json"}, folder)
+
+    found = problem(check, body)
+
+    if said is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert said in found
+        assert "\n" not in found
+        assert len(found) < 1500
+
+
+def test_many_problems_are_told_in_part(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"items": {"type": "string"}}', encoding="utf-8")
+    (check,) = make_checks({"json_schema": "s.json"}, tmp_path)
+
+    found = problem(check, json.dumps(list(range(100))))
+
+    assert found is not None
+    assert found.endswith("$[4]: 4 is not of type 'string'; and more")
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "a schema is a JSON object"),
+        ('{"type": "text"}', "it is no JSON schema: $.type: 'text' is not valid"),
+        ('{"$ref": "https://example.com/s.json"}', "nothing is fetched"),
+    ],
+)
+def test_file_that_is_no_schema_is_refused(tmp_path: Path, schema: str, message: str) -> None:
+    (tmp_path / "s.json").write_text(schema, encoding="utf-8")
+
+    with pytest.raises(HandlerUnusable, match=r"^json_schema: the file '.*s\.json'") as caught:
+        make_checks({"json_schema": "s.json"}, tmp_path)
+
+    assert message in str(caught.value)
+
+
+def test_reference_to_what_is_not_there_fails_the_task(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"$ref": "#/$defs/missing"}', encoding="utf-8")
+    (check,) = make_checks({"json_schema": "s.json"}, tmp_path)
+
+    with pytest.raises(PermanentError, match=r"the schema s\.json refers to what is not in it"):
+        problem(check, "{}")
+
+
+def test_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    importing = builtins.__import__
+
+    def without(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "contentq.checks.json_schema":
+            raise ModuleNotFoundError("No module named 'jsonschema'", name="jsonschema")
+        return importing(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+
+    with pytest.raises(HandlerUnusable) as caught:
+        make_checks({"json_schema": "recipe.json"}, folder)
+
+    assert "it needs the package jsonschema, which is not installed: pip install 'contentq[schema]'" in str(
+        caught.value
+    )

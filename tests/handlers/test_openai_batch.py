@@ -1,0 +1,429 @@
+"""`contentq worker --handler openai-batch`: tasks of low priority go as batches, and come back one by one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contentq.handlers.loading import load
+
+from tests.engine.conftest import RunningWorker
+from tests.support import provider_batches
+from tests.support.databases import Connection
+from tests.support.provider_batches import BatchProvider, Refused, completion
+from tests.support.queue import Queue
+from tests.support.waiting import eventually
+
+SETTINGS = """
+model = "small-1"
+[prices.small-1]
+input = 10
+output = 20
+[batch]
+max_priority = 5
+max_tasks = 100
+gather_seconds = 0.1
+poll_seconds = 0.1
+"""
+
+USAGE = (
+    "SELECT attempts::int, prompt_tokens::int, completion_tokens::int, cost::float8 FROM contentq.usage_by_model"
+)
+
+
+def full_at(number: int, gather: float = 3.0) -> str:
+    """Settings with which so many tasks are a full batch; what is less waits for a few seconds."""
+    settings = SETTINGS.replace("max_tasks = 100", f"max_tasks = {number}")
+    return settings.replace("gather_seconds = 0.1", f"gather_seconds = {gather}")
+
+
+StartBatches = Callable[..., RunningWorker]
+
+
+@pytest.fixture
+def queue(database: Connection) -> Queue:
+    return Queue(database)
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchProvider]:
+    for name in list(os.environ):
+        if name.startswith("OPENAI_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    with provider_batches.running() as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+        yield running
+
+
+@pytest.fixture
+def start(dsn: str, tmp_path: Path) -> Iterator[StartBatches]:
+    """Starts workers of the handler, which are stopped at the end of the test."""
+    started: list[RunningWorker] = []
+    file = tmp_path / "openai.toml"
+
+    def begin(settings: str = SETTINGS, **options: Any) -> RunningWorker:
+        file.write_text(settings)
+        handler = load("openai-batch", settings=file)
+        started.append(RunningWorker(dsn, handler, **{"gates": handler.gates, "grace": 0.5, **options}))
+        return started[-1]
+
+    yield begin
+    for worker in started:
+        worker.leave()
+
+
+def add(queue: Queue, number: int, **columns: Any) -> list[int]:
+    return [queue.add(**{"topic": f"topic-{n}", **columns}) for n in range(number)]
+
+
+def statuses(queue: Queue) -> dict[str, int]:
+    found = queue.rows("SELECT status, count(*)::int AS n FROM content_generation_tasks GROUP BY 1")
+    return {row["status"]: row["n"] for row in found}
+
+
+def one_batch(queue: Queue) -> dict[str, Any]:
+    [batch] = queue.rows("SELECT * FROM contentq.provider_batches")
+    return batch
+
+
+def are_sent(queue: Queue) -> bool:
+    """Whether everything that was asked is at the provider, and no task runs."""
+    waiting = "SELECT count(*) FROM contentq.batch_requests AS r LEFT JOIN contentq.provider_batches AS b "
+    waiting += "ON b.id = r.batch_id WHERE b.provider_id IS NULL"
+    asked = queue.value("SELECT count(*) FROM contentq.batch_requests")
+    return bool(asked) and not queue.value(waiting) and not statuses(queue).get("processing")
+
+
+def test_tasks_go_as_one_batch_and_come_back_one_by_one(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    ids = add(queue, 30)
+    start(full_at(30), concurrency=4)
+    eventually(lambda: are_sent(queue))
+    rows = [queue.row(id_) for id_ in ids]
+    assert {(row["status"], row["attempt"], row["handler_state"]["batch"]) for row in rows} == {
+        ("pending", 1, "batch_1")
+    }
+    assert queue.value("SELECT tasks_waiting FROM contentq.batch_status") == 30
+
+    provider.complete()
+
+    eventually(lambda: statuses(queue) == {"completed": 30})
+    assert len(provider.batches) == 1
+    assert provider.done == provider.sent == {f"{id_}-1": 1 for id_ in ids}
+    assert provider.calls["chat"] == 0
+    rows = [queue.row(id_) for id_ in ids]
+    assert {(row["attempt"], row["retry_count"], row["handler_state"]) for row in rows} == {(2, 0, None)}
+    bodies = [queue.value("SELECT body FROM contents WHERE id = %s", row["content_id"]) for row in rows]
+    assert [body.splitlines()[0] for body in bodies] == [f"# On topic-{n}" for n in range(30)]
+    assert rows[0]["result"] == {
+        "success": True,
+        "content_id": rows[0]["content_id"],
+        "word_count": 5,
+        "model": "small-1",
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "cost": 0.001,
+        "finish_reason": "stop",
+        "batch": "batch_1",
+    }
+    assert queue.value("SELECT (attempts, cost) = (30, 0.03) FROM contentq.usage_by_model")
+    assert one_batch(queue)["status"] == "completed"
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.batch_requests") == 0, within=15)
+
+
+def test_urgent_tasks_and_those_with_little_time_are_asked_for_directly(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    urgent, soon = queue.add(priority=6), queue.add(timeout_at="2000-01-01")
+    queue.run("UPDATE content_generation_tasks SET timeout_at = now() + interval '1 hour' WHERE id = %s", soon)
+    later = queue.add()
+    start()
+
+    eventually(lambda: queue.status(urgent) == queue.status(soon) == "completed")
+
+    eventually(lambda: are_sent(queue))
+    assert provider.sent == {f"{later}-1": 1}
+    assert provider.calls["chat"] == 2
+    assert queue.row(urgent)["result"]["cost"] == 0.002
+
+
+def test_batch_is_as_large_as_the_setting_allows_and_of_one_model(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    add(queue, 12)
+    add(queue, 3, category="news")
+    provider.at_once = True
+    start(full_at(5, 0.1) + '[categories.news]\nmodel = "large-1"\n')
+
+    eventually(lambda: statuses(queue) == {"completed": 15})
+
+    assert sum(len(made.lines) for made in provider.batches.values()) == 15
+    assert all(len(made.lines) <= 5 for made in provider.batches.values())
+    assert {line["body"]["model"] for made in provider.batches.values() for line in made.lines} == {
+        *("small-1", "large-1")
+    }
+    assert set(provider.done.values()) == {1}
+
+
+def test_full_batch_does_not_wait_for_others(provider: BatchProvider, queue: Queue, start: StartBatches) -> None:
+    start(full_at(5, 3600))
+    add(queue, 7)
+
+    shown = [{"status": "gathering", "requests": 2}, {"status": "in_progress", "requests": 5}]
+    eventually(
+        lambda: queue.rows("SELECT status, requests FROM contentq.batch_status ORDER BY status") == shown,
+        within=10,
+    )
+    assert len(provider.batches["batch_1"].lines) == 5
+
+
+def test_batch_that_expired_is_sent_again_for_those_without_an_answer_and_nothing_is_charged(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    ids = add(queue, 10)
+    start(full_at(10, 1.0))
+    eventually(lambda: are_sent(queue))
+
+    provider.complete("expired", share=0.4)
+
+    eventually(lambda: statuses(queue) == {"completed": 4, "pending": 6})
+    eventually(lambda: len(provider.batches) == 2)
+    provider.complete()
+    eventually(lambda: statuses(queue) == {"completed": 10})
+    assert provider.done == {f"{id_}-1": 1 for id_ in ids}
+    assert {(queue.row(id_)["attempt"], queue.row(id_)["retry_count"]) for id_ in ids} == {(2, 0)}
+    assert queue.values("SELECT status FROM contentq.provider_batches ORDER BY id") == ["expired", "completed"]
+
+
+ERRORS: dict[str, tuple[int, dict[str, Any]]] = {
+    "limited": (429, {"error": {"message": "Slow down", "type": "requests", "code": "rate_limit_exceeded"}}),
+    "wrong": (400, {"error": {"message": "Not this", "type": "invalid_request_error", "code": None}}),
+    "filter": (400, {"error": {"message": "No", "type": None, "code": "content_policy_violation"}}),
+    "filtered": (200, completion("", "content_filter")),
+    "refusal": (200, completion(None, "stop", refusal="I will not")),
+    "cut": (200, completion("# Half", "length")),
+    "empty": (200, completion("")),
+    "down": (503, {"error": {"message": "Overloaded"}}),
+    "strange": (200, {"choices": []}),
+    "text": (200, {"choices": [{"message": "text", "finish_reason": "stop"}]}),
+}
+
+
+def test_errors_of_lines_become_what_the_ordinary_handler_makes_of_them(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    asked: dict[str, int] = {}
+
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        text = json.dumps(line["body"]["messages"])
+        kind = next((name for name in ERRORS if f"kind-{name}." in text), None)
+        asked[str(kind)] = asked.get(str(kind), 0) + 1
+        return ERRORS[kind] if kind and asked[kind] == 1 else provider_batches.article(line)
+
+    provider.answer = answer
+    ids = {name: queue.add(topic=f"kind-{name}.", max_retries=1) for name in ERRORS}
+    start(full_at(len(ERRORS), 0.5))
+    eventually(lambda: are_sent(queue))
+    provider.complete()
+    provider.at_once = True
+
+    permanent = ("wrong", "filter", "filtered", "refusal")
+    eventually(lambda: statuses(queue) == {"completed": 6, "failed": 4}, within=60)
+
+    rows = {name: queue.row(id_) for name, id_ in ids.items()}
+    assert {name for name, row in rows.items() if row["status"] == "failed"} == set(permanent)
+    assert "said 400: Not this" in rows["wrong"]["error_message"]
+    assert "content filter" in rows["filter"]["error_message"]
+    assert "the model refuses: I will not" in rows["refusal"]["error_message"]
+    retries = {name: row["retry_count"] for name, row in rows.items() if name not in permanent}
+    assert retries == {"limited": 0, "cut": 1, "empty": 1, "down": 1, "strange": 1, "text": 1}
+    # What was paid is counted once, for good answers and for bad ones.
+    paid = 6 + len(("filtered", "refusal", "cut", "empty"))
+    assert queue.value("SELECT cost::float8 FROM contentq.usage_by_model") == pytest.approx(paid * 0.001)
+
+
+def test_batch_of_which_all_tasks_have_ended_is_cancelled_at_the_provider(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    cancelled, overdue = queue.add(), queue.add()
+    start(full_at(2).replace("[batch]", "[batch]\nmin_time_left = 0"))
+    eventually(lambda: are_sent(queue))
+    queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", cancelled)
+    calls = provider.calls["retrieve"]
+    eventually(lambda: provider.calls["retrieve"] > calls + 2)
+    assert provider.cancelled == []
+
+    queue.run(
+        "UPDATE content_generation_tasks SET timeout_at = now() - interval '1 second' WHERE id = %s", overdue
+    )
+
+    eventually(lambda: queue.status(overdue) == "timeout")
+    eventually(lambda: one_batch(queue)["status"] == "cancelled")
+    assert provider.cancelled == ["batch_1"]
+    assert statuses(queue) == {"failed": 1, "timeout": 1}
+    assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 0
+
+
+def test_task_that_ends_before_its_batch_is_sent_is_not_sent(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    ids = add(queue, 2)
+    start(full_at(3, 1.0))
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.batch_requests") == 2)
+    queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", ids[0])
+
+    eventually(lambda: are_sent(queue), within=10)
+
+    assert provider.sent == {f"{ids[1]}-1": 1}
+
+
+def test_answer_to_a_task_that_has_ended_is_paid_for_and_not_used(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    first, second = add(queue, 2)
+    start(full_at(2, 0.5))
+    eventually(lambda: are_sent(queue))
+    queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", first)
+    queue.run("SELECT contentq.requeue(task_id) FROM content_generation_tasks WHERE id = %s", first)
+    eventually(lambda: len(provider.batches) == 2)
+
+    provider.complete()
+
+    eventually(lambda: statuses(queue) == {"completed": 2}, within=10)
+    assert provider.done == {f"{first}-1": 1, f"{first}-2": 1, f"{second}-1": 1}
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.batch_requests") == 0, within=15)
+    assert queue.value("SELECT cost::float8 FROM contentq.usage_by_model") == pytest.approx(0.003)
+    assert queue.value("SELECT count(*) FROM contents") == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "said"),
+    [(404, "no route", "check model and base_url"), (401, "bad key", "check OPENAI_API_KEY")],
+)
+def test_provider_that_takes_no_batches_fails_the_tasks_with_what_to_do(
+    provider: BatchProvider, queue: Queue, start: StartBatches, status: int, message: str, said: str
+) -> None:
+    def refuse() -> None:
+        raise Refused(status, message)
+
+    provider.before["upload"] = refuse
+    ids = add(queue, 3)
+    start(full_at(3))
+
+    eventually(lambda: statuses(queue) == {"failed": 3})
+
+    assert said in queue.row(ids[0])["error_message"]
+    assert message in queue.row(ids[0])["error_message"]
+    assert one_batch(queue)["status"] == "refused"
+
+
+@pytest.mark.parametrize("call", ["upload", "create", "retrieve", "content"])
+@pytest.mark.parametrize("status", [0, 429, 500])
+def test_call_that_the_provider_did_not_answer_is_made_again_and_nothing_is_charged(
+    provider: BatchProvider, queue: Queue, start: StartBatches, call: str, status: int
+) -> None:
+    failed: list[int] = []
+
+    def fail() -> None:
+        if len(failed) < 2:
+            failed.append(status)
+            raise Refused(status, "busy", "rate_limit_exceeded" if status == 429 else None)
+
+    provider.before[call] = fail
+    provider.at_once = True
+    ids = add(queue, 3)
+    start(full_at(3, 1.0))
+
+    eventually(lambda: statuses(queue) == {"completed": 3}, within=30)
+
+    assert failed == [status] * 2
+    assert provider.done == provider.sent == {f"{id_}-1": 1 for id_ in ids}
+    assert {queue.row(id_)["retry_count"] for id_ in ids} == {0}
+
+
+def test_batch_of_which_the_provider_lost_the_answer_to_its_making_is_found_and_not_sent_again(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    def lose() -> None:
+        provider.after.pop("create")
+        raise Refused(0, "")
+
+    provider.after["create"] = lose
+    ids = add(queue, 3)
+    start(full_at(3, 1.0))
+    eventually(lambda: are_sent(queue))
+    provider.complete()
+
+    eventually(lambda: statuses(queue) == {"completed": 3})
+
+    assert provider.sent == {f"{id_}-1": 1 for id_ in ids}
+    assert provider.calls["create"] == 1
+
+
+def test_batch_that_failed_for_its_lines_fails_these_tasks_and_sends_the_others_again(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    ids = add(queue, 3)
+    start(full_at(3, 1.0))
+    eventually(lambda: are_sent(queue))
+
+    provider.fail({"code": "invalid_request", "message": "This is wrong", "line": 2, "param": None})
+
+    eventually(lambda: statuses(queue) == {"failed": 1, "pending": 2})
+    assert "This is wrong" in queue.row(ids[1])["error_message"]
+    eventually(lambda: len(provider.batches) == 2)
+    provider.complete()
+    eventually(lambda: statuses(queue) == {"failed": 1, "completed": 2})
+
+
+def test_batch_that_is_one_too_many_waits_and_nothing_is_charged(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    ids = add(queue, 2)
+    start(full_at(2))
+    eventually(lambda: are_sent(queue))
+
+    provider.fail({"code": "token_limit_exceeded", "message": "Enqueued token limit reached", "line": None})
+
+    eventually(lambda: one_batch(queue)["ended_at"] is not None)
+    assert one_batch(queue)["error"] == "Enqueued token limit reached"
+    assert {queue.row(id_)["retry_count"] for id_ in ids} == {0}
+    assert queue.value("SELECT min(due_at) > now() + interval '4 minutes' FROM contentq.batch_requests")
+
+
+def test_request_without_an_answer_in_a_completed_batch_is_charged(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    ids = add(queue, 2, max_retries=0)
+    start(full_at(2))
+    eventually(lambda: are_sent(queue))
+
+    provider.complete(leave_out=0.5)
+
+    eventually(lambda: statuses(queue) == {"completed": 1, "failed": 1})
+    assert "without an answer to this request" in queue.row(ids[0])["error_message"]
+
+
+def test_without_a_worker_it_asks_directly(provider: BatchProvider, tmp_path: Path) -> None:
+    import asyncio
+
+    from contentq.testing import make_context, make_task
+
+    file = tmp_path / "openai.toml"
+    file.write_text(SETTINGS)
+    handler = load("openai-batch", settings=file)
+    task = make_task("topic-1")
+
+    async def ask() -> Any:
+        content = await handler.call(task, make_context(task))
+        await handler.call.close()  # type: ignore[attr-defined]
+        return content
+
+    assert asyncio.run(ask()).title == "On topic-1"
+    assert provider.calls == {"chat": 1}

@@ -1,0 +1,87 @@
+"""What a login registers, however much, hinders neither views nor other logins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.support.databases import Connection
+from tests.support.logins import Logins, made_logins
+from tests.support.queue import Queue
+from tests.support.roles import applied_roles
+from tests.support.servers import Server
+
+REGISTER = "SELECT contentq.register_worker('host', s, 1, 'template', 'gate') FROM generate_series(1, %s) AS s"
+
+CALLS = """
+    SELECT coalesce(sum(calls), 0)::integer FROM pg_stat_xact_user_functions
+    WHERE funcname IN ('gate_state', 'gate_running', 'gate_totals', 'judge_gate')"""
+"""How often something has looked through all workers in this transaction, or one of the last."""
+
+
+@pytest.fixture
+def owner(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
+    """The owner of the tables; the roles of sql/roles.sql are applied."""
+    queue = Queue(database)
+    with applied_roles(queue, server, dsn):
+        yield queue
+
+
+@pytest.fixture
+def logins(owner: Queue, dsn: str) -> Iterator[Logins]:
+    with made_logins(owner, dsn) as made:
+        yield made
+
+
+def test_login_registers_as_many_workers_as_the_settings_allow(owner: Queue, logins: Logins) -> None:
+    one, other = (logins.add_open(name, "contentq_worker") for name in ("one", "other"))
+    owner.run("UPDATE contentq.settings SET max_workers_per_login = 3")
+    first, *_ = [one.register() for _ in range(3)]
+
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="has 3 workers registered, as many as"):
+        one.register()
+
+    other.register()
+    one.run("SELECT contentq.deregister_worker(%s)", first)
+    one.register()
+
+
+@pytest.mark.parametrize("view", ["worker_status", "gate_status"])
+def test_view_looks_at_each_gate_once_however_many_workers_have_it(
+    owner: Queue, logins: Logins, view: str
+) -> None:
+    evil = logins.add_open("evil", "contentq_worker")
+    owner.run("SET track_functions = 'all'")
+    owner.run("SELECT contentq.set_gate(key, max_running => 1) FROM unnest('{*,gate}'::text[]) AS k (key)")
+    looks = []
+    for number in (2, 200):
+        evil.run(REGISTER, number)
+        with owner.connection.transaction():
+            before = owner.value(CALLS)
+            assert owner.value(f"SELECT count(*) FROM contentq.{view}")
+            looks.append(owner.value(CALLS) - before)
+
+    assert 0 < looks[0] == looks[1]
+
+
+def test_worker_status_says_what_waits_for_says(owner: Queue) -> None:
+    for gate in ("a", "b"):
+        owner.run("SELECT contentq.set_gate(%s, max_running => 1)", gate)
+    workers = [owner.register(gate=gate) for gate in ("a", "b", None)]
+    workers += [owner.value("SELECT contentq.register_worker('h', 1, 1, 'x', gates => '{a,b}')")]
+    owner.running(workers[0])
+    owner.run(
+        "UPDATE contentq.claimers SET quick_failures = 9, failed_at = 'infinity' WHERE worker_id = %s", workers[2]
+    )
+
+    shown = owner.rows("SELECT id, waits_for, contentq.waits_for(id) AS said FROM contentq.worker_status")
+
+    assert {row["id"]: row["waits_for"] for row in shown} == {row["id"]: row["said"] for row in shown}
+    assert [row["waits_for"] is None for row in sorted(shown, key=lambda row: workers.index(row["id"]))] == [
+        False,
+        True,
+        False,
+        True,
+    ]

@@ -1,0 +1,56 @@
+"""In which line of a file in TOML a key is."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+
+
+def line_of(text: str, path: Sequence[str]) -> int | None:
+    """The line of the key with this path, counted from 1; of the table that it should be in when it is not there.
+
+    None when neither is found. A key that goes over several lines is where it begins.
+    """
+    table: tuple[str, ...] = ()
+    best, best_line = 0, None
+    for number, line in enumerate(text.splitlines(), 1):
+        said = line.strip()
+        if said.startswith("["):
+            found = _keys(said)
+            if found is None:
+                continue  # a line of a list
+            table = found
+        elif "=" in said and not said.startswith("#"):
+            found = _keys(f"{said.partition('=')[0]}= 0")
+            if found is None:
+                continue
+            found = (*table, *found)
+        else:
+            continue
+        common = _common(found, path)
+        if common == len(found) and common > best:
+            best, best_line = common, number
+    return best_line
+
+
+def _keys(line: str) -> tuple[str, ...] | None:
+    """The keys of a line, from the outermost; None when it is not by itself TOML."""
+    try:
+        value: object = tomllib.loads(line)
+    except ValueError:
+        return None
+    keys = []
+    while isinstance(value, dict) and len(value) == 1:
+        ((key, value),) = value.items()
+        keys.append(key)
+    return tuple(keys) or None
+
+
+def _common(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many keys both begin with."""
+    number = 0
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            break
+        number += 1
+    return number

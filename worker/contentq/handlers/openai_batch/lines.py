@@ -1,0 +1,76 @@
+"""The lines of the files that a batch is made of: requests, and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from contentq.handlers.openai_batch.caller import MISSING
+from contentq.queue.batches import Line
+
+ENDPOINT: Final = "/v1/chat/completions"
+"""What every request of a batch is for."""
+
+NOT_DONE = frozenset({"batch_expired", "batch_cancelled"})
+"""Codes of lines that say of a request that it was not done: it goes with another batch."""
+
+LARGEST_LINE = 16_000_000
+"""Bytes of a line that are taken in."""
+
+
+class Reply(NamedTuple):
+    """A line of an answer: the task and the attempt that asked, the status, and the body."""
+
+    id: int
+    attempt: int
+    status: int
+    body: Mapping[str, Any]
+
+
+def request_line(line: Line) -> bytes:
+    """A request, as the file that is uploaded has it."""
+    head = json.dumps({"custom_id": f"{line.id}-{line.attempt}", "method": "POST", "url": ENDPOINT})
+    return f'{head[:-1]}, "body": {line.body}}}\n'.encode("utf-8", "replace")
+
+
+def names_of(line: bytes) -> tuple[int, int] | None:
+    """The task and the attempt that a line is about; None when it is none of ours."""
+    try:
+        id_, _, attempt = str(json.loads(line)["custom_id"]).partition("-")
+        return int(id_), int(attempt)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def reply_of(line: bytes) -> Reply | None:
+    """The answer that a line is; None when it is none, or says that the request was not done."""
+    names = names_of(line)
+    if names is None:
+        return None
+    found = json.loads(line)
+    response, error = found.get("response"), found.get("error")
+    if isinstance(response, dict):
+        status, body = response.get("status_code"), response.get("body")
+        if type(status) is int and isinstance(body, dict):
+            return Reply(*names, status, body)
+    if isinstance(error, dict) and error.get("code") in NOT_DONE:
+        return None
+    return Reply(*names, MISSING, {"error": error or "neither an answer nor an error"})
+
+
+async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The lines of a file that comes in pieces; those that are too large are left out."""
+    rest, is_too_large = bytearray(), False
+    async for chunk in chunks:
+        *ended, last = chunk.split(b"\n")
+        for piece in ended:
+            rest += piece
+            if rest.strip() and not is_too_large and len(rest) <= LARGEST_LINE:
+                yield bytes(rest)
+            rest, is_too_large = bytearray(), False
+        rest += last
+        if len(rest) > LARGEST_LINE:
+            rest, is_too_large = bytearray(), True
+    if rest.strip() and not is_too_large:
+        yield bytes(rest)

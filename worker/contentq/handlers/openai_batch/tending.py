@@ -1,0 +1,339 @@
+"""What is done beside the tasks: batches are sent, looked at and collected, also those of workers that have died.
+
+Nothing is sent twice. What a batch is made of is in the database before anything is sent. Before it is made at the
+provider, its file is noted; the key of the batch goes into its metadata. A worker that takes over a batch of which
+it is not known whether it was made looks for the key; when there is none, it deletes the file, so that no batch
+can be made of it any more, and looks once more. Every step is fenced by the lease (contentq.hold_batch()).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import openai
+from openai.types import Batch as ProviderBatch
+
+from contentq.engine.handler_calls import HandlerCalls
+from contentq.errors import PermanentError, RateLimited, TemporaryError
+from contentq.handlers.openai.settings import OpenAISettings
+from contentq.handlers.openai_batch.caller import MISSING, BatchCaller, at_batch_price
+from contentq.handlers.openai_batch.lines import ENDPOINT, Reply, lines_of, names_of, reply_of, request_line
+from contentq.queue import batches
+from contentq.queue.batches import Answered, Batch, LeaseLost, Line, News
+
+log = logging.getLogger("contentq.handlers.openai")
+
+LARGEST_INPUT = 190_000_000
+"""Bytes of a file of requests; the provider takes 200 MB."""
+
+KEPT_IN_MEMORY = 8_000_000
+"""Bytes of such a file that are not written to the disk."""
+
+KEY = "contentq"
+"""The key of the metadata of a batch under which contentq finds it again."""
+
+RENEWAL = 15.0
+"""Seconds between two renewals of a lease, which lasts for a minute."""
+
+LOOK = 5.0
+"""Seconds, at most, between two looks for batches to send or to tend."""
+
+SWEEP = 10.0
+"""Seconds between two looks for what is over."""
+
+LONGEST_PAUSE = 600.0
+"""Seconds, at most, until something that the provider did not do is tried again."""
+
+ANSWERS, ANSWER_BYTES = 200, 2_000_000
+"""How many answers are stored at a time, and about how large they are together."""
+
+LONGEST_SEARCH = 100
+"""Pages of batches of the provider that are searched for one; a page has 100."""
+
+SEARCH_MARGIN = 3600.0
+"""Seconds by which the provider's clock may be behind that of the database."""
+
+ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
+
+TOO_MANY = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "batch_limit_exceeded", "quota_exceeded"})
+"""Codes of a batch that the provider refuses since there are too many already."""
+
+
+class Tending:
+    """Tends the batches of one provider. It shares them with every worker that has the same address of the API."""
+
+    def __init__(self, calls: HandlerCalls, caller: BatchCaller, settings: OpenAISettings) -> None:
+        self._calls = calls
+        self._caller = caller
+        self._settings = settings
+        self._batch = settings.batch
+        self._asked = 0
+        self._enough = asyncio.Event()
+        self._swept_at = float("-inf")
+
+    def add_asked(self) -> None:
+        """A task of this worker has asked something."""
+        self._asked += 1
+        if self._asked >= self._batch.max_tasks:
+            self._enough.set()
+
+    async def run(self) -> None:
+        """Goes on for ever. Raises what psycopg raises when the database cannot be reached."""
+        look = min(LOOK, self._batch.poll_seconds / 2, max(self._batch.gather_seconds / 2, 0.05))
+        while True:
+            if time.monotonic() - self._swept_at >= min(SWEEP, 2 * look):
+                self._swept_at = time.monotonic()
+                await self._calls(batches.sweep)
+            while await self.tend_one():
+                pass
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._enough.wait(), look * random.uniform(0.8, 1.2))
+            self._enough.clear()
+            self._asked = 0
+
+    async def tend_one(self) -> bool:
+        """Sends, or looks at, one batch; whether there was one."""
+        provider = self._caller.base_url
+        batch = await self._calls(
+            batches.open_batch, provider, self._batch.max_tasks, LARGEST_INPUT, self._batch.gather_seconds
+        )
+        step = self._send
+        if batch is None:
+            batch = await self._calls(batches.next_batch, provider)
+            if batch is None:
+                return False
+            step = self._resume if batch.provider_id is None else self._look_at
+        try:
+            async with self._holding(batch):
+                await self._try(step, batch)
+        except LeaseLost as lost:
+            log.warning("left alone batch=%s: %s", batch.provider_id or batch.key, lost)
+        return True
+
+    async def _try(self, step: Any, batch: Batch) -> None:
+        """Takes a step, or notes what went wrong, and when to try again. Raises LeaseLost."""
+        try:
+            await step(batch)
+        except openai.OpenAIError as error:
+            failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
+            await self._put_off(batch, failure)
+
+    async def _put_off(self, batch: Batch, failure: Exception) -> None:
+        wait = min(self._batch.poll_seconds * 2 ** min(batch.failures, 10), LONGEST_PAUSE)
+        if isinstance(failure, TemporaryError | RateLimited) and failure.retry_after is not None:
+            wait = max(wait, failure.retry_after.total_seconds())
+        log.warning("batch put off batch=%s for=%.0fs: %s", batch.provider_id or batch.key, wait, failure)
+        await self._calls(batches.note, batch, News(error=str(failure), due_in=wait))
+
+    # Sending
+
+    async def _send(self, batch: Batch) -> None:
+        """Uploads the requests of a batch, and has the provider make it."""
+        client = self._caller.client()
+        with tempfile.SpooledTemporaryFile(max_size=KEPT_IN_MEMORY) as file:
+            number = await self._write_requests(batch, file)
+            if not number:
+                await self._calls(batches.close, batch, "withdrawn", "no task waits for it any more")
+                return
+            file.seek(0)
+            try:
+                name = f"contentq-{batch.key}.jsonl"
+                uploaded = await client.files.create(file=(name, file), purpose="batch")
+                await self._calls(batches.note, batch, News(input_file=uploaded.id))
+                made = await client.batches.create(
+                    input_file_id=uploaded.id,
+                    endpoint=ENDPOINT,
+                    completion_window=self._batch.completion_window,  # type: ignore[arg-type]  # as others have it
+                    metadata={KEY: batch.key},
+                )
+            except openai.APIStatusError as error:
+                failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
+                if not isinstance(failure, PermanentError):
+                    raise
+                await self._refuse(batch, error.status_code, failure)
+                return
+        log.info("sent batch=%s tasks=%d model=%s", made.id, number, batch.model)
+        await self._note_state(batch, made)
+
+    async def _write_requests(self, batch: Batch, file: IO[bytes]) -> int:
+        """Writes the requests that tasks still wait for; returns how many."""
+        number, last = 0, None
+        while lines := await self._calls(batches.lines, batch, last):
+            for line in lines:
+                file.write(request_line(line))
+            number, last = number + len(lines), lines[-1]
+        return number
+
+    async def _refuse(self, batch: Batch, status: int, failure: PermanentError) -> None:
+        """The provider will never take this batch: each of its tasks gets that as its answer."""
+        log.error("batch refused tasks=%d: %s", batch.requests, failure)
+        await self._answer_all(batch, status, {"error": {"message": f"of the whole batch: {failure}"}})
+        await self._calls(batches.close, batch, "refused", str(failure))
+
+    async def _answer_all(self, batch: Batch, status: int, body: dict[str, Any]) -> None:
+        """Gives all requests that have no answer the same one."""
+        last: Line | None = None
+        while lines := await self._calls(batches.lines, batch, last):
+            last = lines[-1]
+            await self._store(batch, [Reply(line.id, line.attempt, status, body) for line in lines])
+
+    async def _resume(self, batch: Batch) -> None:
+        """Sends a batch unless it was made: a worker has left it behind, or the provider gave no answer."""
+        made = await self._find(batch)
+        if made is None and batch.input_file is not None:
+            with suppress(openai.NotFoundError):
+                await self._caller.client().files.delete(batch.input_file)
+            made = await self._find(batch)
+        if made is None:
+            await self._send(batch)
+        else:
+            log.info("found batch=%s, which was sent by a worker that is gone", made.id)
+            await self._note_state(batch, made)
+
+    async def _find(self, batch: Batch) -> ProviderBatch | None:
+        """The batch that was made of this one, if any."""
+        if batch.input_file is None:
+            return None  # which is noted before it is made
+        page = await self._caller.client().batches.list(limit=100)
+        for _ in range(LONGEST_SEARCH):
+            for each in page.data:
+                if (each.metadata or {}).get(KEY) == batch.key or each.input_file_id == batch.input_file:
+                    return each
+            if not page.data or page.data[-1].created_at < time.time() - batch.age - SEARCH_MARGIN:
+                break
+            if not page.has_next_page():
+                break
+            page = await page.get_next_page()
+        return None
+
+    # Looking, and collecting
+
+    async def _look_at(self, batch: Batch) -> None:
+        client = self._caller.client()
+        assert batch.provider_id is not None
+        try:
+            state = await client.batches.retrieve(batch.provider_id)
+        except openai.NotFoundError as error:
+            again = await self._calls(
+                batches.close, batch, "lost", f"the provider does not know it any more: {error}"
+            )
+            log.error("lost batch=%s: the provider does not know it any more; again=%d", batch.provider_id, again)
+            return
+        if state.status in ENDED:
+            await self._collect(batch, state)
+            return
+        if not batch.wanted and state.status != "cancelling":
+            log.info("cancelling batch=%s: no task waits for it any more", state.id)
+            state = await client.batches.cancel(state.id)
+        await self._note_state(batch, state)
+
+    async def _note_state(self, batch: Batch, state: ProviderBatch) -> None:
+        counts, expires_at = state.request_counts, state.expires_at
+        news = News(
+            provider_id=state.id,
+            status=state.status,
+            completed=counts.completed if counts else None,
+            failed=counts.failed if counts else None,
+            expires_at=datetime.fromtimestamp(expires_at, UTC) if expires_at else None,
+            due_in=self._batch.poll_seconds,
+        )
+        await self._calls(batches.note, batch, news)
+
+    async def _collect(self, batch: Batch, state: ProviderBatch) -> None:
+        """Stores all answers of a batch that has ended; what has none goes with another, unless that is no use."""
+        for file in filter(None, (state.output_file_id, state.error_file_id)):
+            await self._collect_file(batch, file)
+        why, retry_in = None, 0.0
+        if state.status == "completed":
+            await self._answer_all(batch, MISSING, {})
+        elif state.status == "failed":
+            why, retry_in = await self._collect_errors(batch, state)
+        again = await self._calls(batches.close, batch, state.status, why, retry_in)
+        log.info("collected batch=%s status=%s again=%d", state.id, state.status, again)
+
+    async def _collect_file(self, batch: Batch, file: str) -> None:
+        replies: list[Reply] = []
+        size = 0
+        async for line in self._lines(file):
+            reply = reply_of(line)
+            if reply is None:
+                continue
+            replies.append(reply)
+            size += len(line)
+            if len(replies) >= ANSWERS or size >= ANSWER_BYTES:
+                await self._store(batch, replies)
+                replies, size = [], 0
+        if replies:
+            await self._store(batch, replies)
+
+    async def _lines(self, file: str) -> AsyncIterator[bytes]:
+        async with self._caller.client().files.with_streaming_response.content(file) as response:
+            async for line in lines_of(response.iter_bytes()):
+                yield line
+
+    async def _collect_errors(self, batch: Batch, state: ProviderBatch) -> tuple[str, float]:
+        """Of a batch that the provider did not begin: gives its tasks the errors; what was wrong, and when to send
+        those again that are not to blame."""
+        errors = (state.errors.data if state.errors else None) or []
+        said = "; ".join(f"{each.message or each.code}" for each in errors[:3]) or "it does not say why"
+        if any(each.code in TOO_MANY for each in errors):
+            return said, max(LONGEST_PAUSE / 2, self._batch.poll_seconds)
+        blamed = {each.line: each for each in errors if each.line is not None}
+        if errors and len(blamed) == len(errors):
+            number, replies = 0, []
+            async for line in self._lines(state.input_file_id):
+                number += 1
+                names = names_of(line) if number in blamed else None
+                if names is not None:
+                    body = {"message": blamed[number].message, "code": blamed[number].code}
+                    replies.append(Reply(*names, 400, {"error": body}))
+            if replies:
+                await self._store(batch, replies)
+                return said, 0.0
+        code = errors[0].code if errors else None
+        await self._answer_all(batch, 400, {"error": {"message": f"the batch failed: {said}", "code": code}})
+        return said, 0.0
+
+    async def _store(self, batch: Batch, replies: list[Reply]) -> None:
+        settings = at_batch_price(self._settings, batch.model)
+        answers = []
+        for reply in replies:
+            usage = None
+            if reply.status == 200:
+                usage = self._caller.usage(reply.body, settings)
+            answers.append(
+                Answered(
+                    reply.id,
+                    reply.attempt,
+                    reply.status,
+                    json.dumps(reply.body, ensure_ascii=True),
+                    None if usage is None else json.dumps(usage),
+                )
+            )
+        await self._calls(batches.store, batch, answers)
+
+    @asynccontextmanager
+    async def _holding(self, batch: Batch) -> AsyncIterator[None]:
+        """Keeps the lease of a batch while it is being tended."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(RENEWAL)
+                with suppress(LeaseLost):  # whoever tends it finds out
+                    await self._calls(batches.hold, batch)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)

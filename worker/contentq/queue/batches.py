@@ -1,0 +1,194 @@
+"""The functions of the SQL contract for batches of requests at a provider, for HandlerCalls of a worker.
+
+Each is one statement, on an asyncio connection in autocommit mode. Errors are psycopg's, but for LeaseLost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.rows import class_row
+
+from contentq.errors import ContentQueueError
+from contentq.queue.contract import Connection
+
+LEASE_LOST = "CQ004"
+"""SQLSTATE of the functions that tend a batch, for a worker that does not have its lease any more."""
+
+_FIELDS = """b.id, b.key::text, b.model, b.requests, b.status, b.provider_id, b.input_file, b.tending, b.failures,
+           extract(epoch FROM clock_timestamp() - b.opened_at)::float8 AS age"""
+_ASK = "SELECT contentq.ask_batch(%s, %s, %s, %s, %s, %s)"
+_ANSWER = "SELECT model, body, status_code, answer FROM contentq.batch_answer(%s, %s, %s)"
+_OPEN = f"""
+    SELECT {_FIELDS}, b.requests AS wanted
+    FROM contentq.open_batch(%s, %s, %s, %s, make_interval(secs => %s)) AS b"""
+_NEXT = f"""
+    SELECT {_FIELDS}, b.wanted
+    FROM contentq.next_batch(%s, %s) AS b"""
+_HOLD = "SELECT contentq.hold_batch(%s, %s, %s)"
+_LINES = "SELECT id, attempt, body FROM contentq.batch_lines(%s, %s, %s, %s, %s)"
+_NOTE = "SELECT contentq.note_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_STORE = """
+    SELECT contentq.answer_batch(%s, %s, %s, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::text[])"""
+_CLOSE = "SELECT contentq.close_batch(%s, %s, %s, %s, %s, %s)"
+_SWEEP = "SELECT contentq.sweep_batches(%s)"
+
+
+class LeaseLost(ContentQueueError):
+    """Another worker tends this batch now, or it has ended."""
+
+
+class Asked(NamedTuple):
+    """What an earlier attempt has asked, and the answer; both of its parts are None while there is none."""
+
+    model: str
+    body: str
+    status_code: int | None
+    answer: str | None
+
+
+class Batch(NamedTuple):
+    """A batch whose lease the worker has. age: seconds since its requests were chosen. wanted: tasks that wait."""
+
+    id: int
+    key: str
+    model: str
+    requests: int
+    status: str
+    provider_id: str | None
+    input_file: str | None
+    tending: int
+    failures: int
+    age: float
+    wanted: int
+
+
+class News(NamedTuple):
+    """What has become known of a batch; what is None stays as it is, but for error: None says that all is well.
+
+    due_in: seconds until it is to be looked at again, with which the lease ends.
+    """
+
+    input_file: str | None = None
+    provider_id: str | None = None
+    status: str | None = None
+    completed: int | None = None
+    failed: int | None = None
+    expires_at: datetime | None = None
+    error: str | None = None
+    due_in: float | None = None
+
+
+class Line(NamedTuple):
+    """A request of a batch."""
+
+    id: int
+    attempt: int
+    body: str
+
+
+class Answered(NamedTuple):
+    """An answer to a request. usage: what it has cost, a JSON object as text."""
+
+    id: int
+    attempt: int
+    status_code: int
+    answer: str
+    usage: str | None
+
+
+async def ask(
+    connection: Connection, worker_id: int, id_: int, attempt: int, provider: str, model: str, body: str
+) -> bool:
+    """Asks a provider something for a task, to go with its next batch; whether it counted."""
+    return bool(await _value(connection, _ASK, [worker_id, id_, attempt, provider, model, body]))
+
+
+async def answer(connection: Connection, worker_id: int, id_: int, attempt: int) -> Asked | None:
+    """What has become of what was asked for a task; None when nothing was."""
+    cursor = await connection.execute(_ANSWER, [worker_id, id_, attempt])
+    row = await cursor.fetchone()
+    return None if row is None else Asked._make(row)
+
+
+async def open_batch(
+    connection: Connection, worker_id: int, provider: str, max_requests: int, max_bytes: int, gather: float
+) -> Batch | None:
+    """A new batch of what was asked, when it is time; gather: seconds that the first of it waits for others."""
+    return await _batch(connection, _OPEN, [worker_id, provider, max_requests, max_bytes, gather])
+
+
+async def next_batch(connection: Connection, worker_id: int, provider: str) -> Batch | None:
+    """A batch that is to be tended; None when none is."""
+    return await _batch(connection, _NEXT, [worker_id, provider])
+
+
+async def hold(connection: Connection, worker_id: int, batch: Batch) -> None:
+    """Keeps the lease of a batch for another minute. Raises LeaseLost."""
+    await _tend(connection, _HOLD, [worker_id, batch.id, batch.tending])
+
+
+async def lines(connection: Connection, worker_id: int, batch: Batch, after: Line | None) -> list[Line]:
+    """Some requests of a batch, after this one. Raises LeaseLost."""
+    id_, attempt = (0, 0) if after is None else (after.id, after.attempt)
+    rows = await _tend(connection, _LINES, [worker_id, batch.id, batch.tending, id_, attempt])
+    return [Line._make(row) for row in rows]
+
+
+async def note(connection: Connection, worker_id: int, batch: Batch, news: News) -> None:
+    """Notes what is known of a batch. Raises LeaseLost."""
+    due_in = None if news.due_in is None else timedelta(seconds=news.due_in)
+    await _tend(connection, _NOTE, [worker_id, batch.id, batch.tending, *news[:-1], due_in])
+
+
+async def store(connection: Connection, worker_id: int, batch: Batch, answers: Sequence[Answered]) -> int:
+    """Stores answers, and makes their tasks ready; how many were new. Raises LeaseLost."""
+    columns = [list(column) for column in zip(*answers, strict=True)]
+    rows = await _tend(connection, _STORE, [worker_id, batch.id, batch.tending, *columns])
+    return int(rows[0][0])
+
+
+async def close(
+    connection: Connection,
+    worker_id: int,
+    batch: Batch,
+    status: str,
+    error: str | None = None,
+    retry_in: float = 0.0,
+) -> int:
+    """Ends a batch; how many of its requests have no answer, and go with another one in so many seconds.
+
+    Raises LeaseLost.
+    """
+    values = [worker_id, batch.id, batch.tending, status, error, timedelta(seconds=retry_in)]
+    return int((await _tend(connection, _CLOSE, values))[0][0])
+
+
+async def sweep(connection: Connection, worker_id: int) -> int:
+    """Forgets what is over; how many requests it forgot."""
+    return int(await _value(connection, _SWEEP, [worker_id]))
+
+
+async def _batch(connection: Connection, query: str, values: Sequence[Any]) -> Batch | None:
+    async with connection.cursor(row_factory=class_row(Batch)) as cursor:
+        await cursor.execute(query.encode(), values)
+        return await cursor.fetchone()
+
+
+async def _tend(connection: Connection, query: str, values: Any) -> list[Any]:
+    try:
+        cursor = await connection.execute(query.encode(), values)
+        return await cursor.fetchall()
+    except psycopg.Error as error:
+        if error.sqlstate == LEASE_LOST:
+            raise LeaseLost(str(error).partition("\n")[0]) from None
+        raise
+
+
+async def _value(connection: Connection, query: str, values: Sequence[Any]) -> Any:
+    cursor = await connection.execute(query.encode(), values)
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
