@@ -167,6 +167,7 @@ COMMENT ON TABLE contentq.batch_requests IS
 COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
 COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
 COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+COMMENT ON COLUMN contentq.batch_requests.category IS 'The category of the task, up to 200 characters; empty for none.';
 COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
 COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
 COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
