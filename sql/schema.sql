@@ -51,7 +51,7 @@ COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is cla
 
 -- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.monthly_budget IS 'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other budgets are in contentq.budgets.';
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'What attempts may cost in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.';
 
 -- Name: COLUMN accounts.share; Type: COMMENT; Schema: public; Owner: -
 
@@ -304,6 +304,7 @@ DECLARE
     categories text[];
     starting_accounts bigint[];
     starting_categories text[];
+    has_asked boolean[];
     is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
@@ -319,11 +320,13 @@ BEGIN
     all_held := false;
     contended := false;
     -- LIMIT: each is looked up; a join could be turned round.
-    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place)
-    INTO accounts, categories
+    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
+           array_agg(o.has_asked ORDER BY u.place)
+    INTO accounts, categories, has_asked
     FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
     CROSS JOIN LATERAL (
-        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category,
+               coalesce(t.handler_state ? 'asked_by_attempt', false) AS has_asked
         FROM public.content_generation_tasks AS t
         WHERE t.id = u.id
         LIMIT 1
@@ -403,6 +406,12 @@ BEGIN
             END IF;
         END IF;
 
+        places := ARRAY(
+            SELECT p.place
+            FROM unnest(places) WITH ORDINALITY AS p (place, number)
+            WHERE NOT has_asked[p.place]
+            ORDER BY p.number
+        );
         IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN
             SELECT r.*
             INTO budget
@@ -567,12 +576,12 @@ CREATE FUNCTION contentq.anything_waits(categories text[], idle_for interval) RE
         WHERE t.status = 'pending'
           AND (t.scheduled_at IS NULL OR t.attempt > 0)
           AND t.account_id <> ALL (ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > clock_timestamp()))
-          AND NOT EXISTS (
+          AND (t.handler_state ? 'asked_by_attempt' OR NOT EXISTS (
               SELECT
               FROM used_up AS u
               WHERE (u.account_id IS NULL OR u.account_id = t.account_id)
                 AND (u.category IS NULL OR u.category = left(t.category, 200))
-          )
+          ))
           AND (anything_waits.categories IS NULL OR t.category = ANY (anything_waits.categories))
     ) OR EXISTS (
         SELECT
@@ -618,6 +627,7 @@ CREATE FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer,
 #variable_conflict use_column
 DECLARE
     account bigint;
+    category text;
 BEGIN
     IF NOT contentq.is_own_worker(ask_batch.worker_id) THEN
         RETURN false;
@@ -630,12 +640,12 @@ BEGIN
       AND contentq.is_held(t.status, t.worker_id, ask_batch.worker_id)
       AND t.cancel_requested_at IS NULL
       AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-    RETURNING t.account_id INTO account;
+    RETURNING t.account_id, left(coalesce(t.category, ''), 200) INTO account, category;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO contentq.batch_requests (id, attempt, account_id, provider, model, body)
-    VALUES (ask_batch.id, ask_batch.attempt, account, ask_batch.provider, ask_batch.model, ask_batch.body)
+    INSERT INTO contentq.batch_requests (id, attempt, account_id, category, provider, model, body)
+    VALUES (ask_batch.id, ask_batch.attempt, account, category, ask_batch.provider, ask_batch.model, ask_batch.body)
     ON CONFLICT DO NOTHING;  -- a call whose answer was lost is made again
     RETURN true;
 END;
@@ -776,7 +786,9 @@ CREATE FUNCTION contentq.budget_holds(account_id bigint, category text) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    IF EXISTS (
+    IF contentq.has_answers(budget_holds.account_id) THEN
+        RETURN false;
+    ELSIF EXISTS (
         SELECT
         FROM contentq.budgets_of(budget_holds.account_id, budget_holds.category) AS b
         WHERE contentq.budget_spent(b.of_account_id, b.of_category, b.period) >= b.amount
@@ -841,6 +853,8 @@ DECLARE
     highest numeric;
     lowest numeric;
     is_known boolean;
+    -- Whose requests go with batches.
+    asked bigint;
     place integer;
 BEGIN
     WITH of_tasks AS (
@@ -879,13 +893,30 @@ BEGIN
           AND budget_room.category IS NULL
           AND u.day >= since
     ),
+    of_batches AS (
+        SELECT r.category, count(*) AS asked
+        FROM contentq.batch_requests AS r
+        WHERE NOT r.is_taken
+          AND budget_room.account_id IS NOT NULL
+          AND r.account_id = budget_room.account_id
+          AND (budget_room.category IS NULL OR r.category = budget_room.category)
+        GROUP BY r.category
+        UNION ALL
+        SELECT r.category, count(*)
+        FROM contentq.batch_requests AS r
+        WHERE NOT r.is_taken
+          AND budget_room.account_id IS NULL
+          AND (budget_room.category IS NULL OR r.category = budget_room.category)
+        GROUP BY r.category
+    ),
     by_category AS (
-        SELECT e.category, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
+        SELECT e.category, sum(e.asked) AS asked, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
                greatest(sum(e.cost) / nullif(sum(e.attempts), 0), sum(e.cost_today) / nullif(sum(e.attempts_today), 0))
                    AS average,
                max(e.largest) AS largest
         FROM (
-            SELECT left(coalesce(t.category, ''), 200) AS category, count(*) AS running, 0::numeric AS spent,
+            SELECT left(coalesce(t.category, ''), 200) AS category, 0::bigint AS asked, count(*) AS running,
+                   0::numeric AS spent,
                    0::numeric AS attempts, 0::numeric AS cost, 0::numeric AS attempts_today, 0::numeric AS cost_today,
                    NULL::numeric AS largest
             FROM of_tasks AS t
@@ -893,7 +924,10 @@ BEGIN
                OR left(coalesce(t.category, ''), 200) = budget_room.category
             GROUP BY left(coalesce(t.category, ''), 200)
             UNION ALL
-            SELECT u.category, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
+            SELECT b.category, b.asked, 0, 0, 0, 0, 0, 0, NULL
+            FROM of_batches AS b
+            UNION ALL
+            SELECT u.category, 0, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
                    sum(u.attempts) FILTER (WHERE u.day >= recent), sum(u.cost) FILTER (WHERE u.day >= recent),
                    sum(u.attempts) FILTER (WHERE u.day = today), sum(u.cost) FILTER (WHERE u.day = today),
                    max(u.largest_cost) FILTER (WHERE u.day >= recent)
@@ -902,12 +936,12 @@ BEGIN
         ) AS e
         GROUP BY e.category
     )
-    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.asked), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
            array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
-           coalesce(sum(c.running * c.cost), 0)
-    INTO spent, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+           coalesce(sum((c.running + c.asked) * c.cost), 0)
+    INTO spent, asked, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
     FROM (
-        SELECT b.category, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
+        SELECT b.category, b.asked, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
                coalesce(b.attempts, 0)::bigint AS attempts,
                greatest(b.average, least(b.largest, 3 * b.average)) AS cost
         FROM by_category AS b
@@ -931,7 +965,7 @@ BEGIN
         END IF;
         expected := all_costs[place];
         fits[i] := spent < amount
-            AND (running = 0
+            AND (running = 0 AND (asked = 0 OR NOT is_known)
                  OR is_known AND all_running[place] <= all_attempts[place]
                     AND spent + reserved + coalesce(expected, highest) <= amount);
         IF fits[i] THEN
@@ -940,7 +974,8 @@ BEGIN
             reserved := reserved + coalesce(expected, highest, 0);
         END IF;
     END LOOP;
-    is_full := spent >= amount OR running > 0 AND (NOT is_known OR spent + reserved + lowest > amount);
+    is_full := spent >= amount OR (running > 0 AND NOT is_known
+               OR (running > 0 OR asked > 0) AND spent + reserved + lowest > amount);
     spent := trim_scale(spent);
     reserved := trim_scale(round(reserved, 12));
     expected := trim_scale(round(expected, 12));
@@ -3052,9 +3087,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason, by the same conditions as claim(): not due, paused, at a cap, budget used up, no worker that claims its category, a gate, all full, what is ahead of it; or what became of it.';
 
--- Name: explain_account(public.accounts, bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: explain_account(public.accounts, bigint[], text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) RETURNS SETOF text
+CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_asked boolean) RETURNS SETOF text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -3082,13 +3117,16 @@ BEGIN
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
+    IF has_asked THEN
+        RETURN;
+    END IF;
     RETURN QUERY SELECT b.line FROM contentq.explain_budgets(account_id, category) AS b (line);
 END;
 $$;
 
--- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text, has_asked boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_asked boolean) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
 
 -- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3907,7 +3945,8 @@ BEGIN
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
         || ARRAY(SELECT o.line FROM contentq.explain_account(
-            account, held, left(coalesce((task).category, ''), 200)) AS o (line))
+            account, held, left(coalesce((task).category, ''), 200),
+            coalesce((task).handler_state ? 'asked_by_attempt', false)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
@@ -4977,6 +5016,105 @@ $$;
 -- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
+
+-- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.batch_requests (
+    id bigint NOT NULL,
+    attempt integer NOT NULL,
+    account_id bigint NOT NULL,
+    category text DEFAULT ''::text NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    body text NOT NULL,
+    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    batch_id bigint,
+    sendings integer DEFAULT 0 NOT NULL,
+    answered_at timestamp with time zone,
+    status_code integer,
+    answer text,
+    usage text,
+    is_taken boolean DEFAULT false NOT NULL
+);
+
+-- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
+
+-- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
+
+-- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
+
+-- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+
+-- Name: COLUMN batch_requests.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.category IS 'The category of the task, up to 200 characters; empty for none.';
+
+-- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
+
+-- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
+
+-- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+
+-- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
+
+-- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
+
+-- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
+
+-- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
+
+-- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
+
+-- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
+
+-- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
+
+-- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
+
+-- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+
+-- Name: has_answers(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.has_answers(account_id bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM contentq.batch_requests r WHERE ((r.answered_at IS NOT NULL) AND (NOT r.is_taken) AND ((has_answers.account_id IS NULL) OR (r.account_id = has_answers.account_id)))));
+
+-- Name: FUNCTION has_answers(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.has_answers(account_id bigint) IS 'Internal: whether answers of batches wait for tasks of an account, or of any, that collect them.';
 
 -- Name: budgets; Type: TABLE; Schema: contentq; Owner: -
 
@@ -6883,7 +7021,8 @@ BEGIN
     RETURN ARRAY(
         SELECT u.id
         FROM unnest(over_budget.account_ids) AS u (id)
-        WHERE EXISTS (
+        WHERE NOT contentq.has_answers(u.id)
+          AND EXISTS (
             SELECT
             FROM (
                 SELECT 'month' AS period, a.monthly_budget AS amount
@@ -8976,90 +9115,6 @@ CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
 
--- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.batch_requests (
-    id bigint NOT NULL,
-    attempt integer NOT NULL,
-    account_id bigint NOT NULL,
-    provider text NOT NULL,
-    model text NOT NULL,
-    body text NOT NULL,
-    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    batch_id bigint,
-    sendings integer DEFAULT 0 NOT NULL,
-    answered_at timestamp with time zone,
-    status_code integer,
-    answer text,
-    usage text,
-    is_taken boolean DEFAULT false NOT NULL
-);
-
--- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
-
--- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
-
--- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
-
--- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
-
--- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
-
--- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
-
--- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
-
--- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
-
--- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
-
--- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
-
--- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
-
--- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
-
--- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
-
--- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
-
--- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
-
--- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
-
 -- Name: batch_status; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.batch_status WITH (security_invoker='true') AS
@@ -10331,6 +10386,10 @@ ALTER TABLE ONLY public.contents
 -- Name: CONSTRAINT contents_pkey ON contents; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
+
+-- Name: batch_requests_account_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX batch_requests_account_id_idx ON contentq.batch_requests USING btree (account_id, category) WHERE (NOT is_taken);
 
 -- Name: batch_requests_answered_at_idx; Type: INDEX; Schema: contentq; Owner: -
 
