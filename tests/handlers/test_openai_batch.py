@@ -234,6 +234,7 @@ def test_errors_of_lines_become_what_the_ordinary_handler_makes_of_them(
         return ERRORS[kind] if kind and asked[kind] == 1 else provider_batches.article(line)
 
     provider.answer = answer
+    queue.run("UPDATE contentq.settings SET backoff_base = '10 milliseconds'")
     ids = {name: queue.add(topic=f"kind-{name}.", max_retries=1) for name in ERRORS}
     start(full_at(len(ERRORS), 0.5))
     eventually(lambda: are_sent(queue))
@@ -269,8 +270,8 @@ def test_batch_of_which_all_tasks_have_ended_is_cancelled_at_the_provider(
     queue.run(
         "UPDATE content_generation_tasks SET timeout_at = now() - interval '1 second' WHERE id = %s", overdue
     )
+    queue.run("SELECT contentq.sweep_timeouts()")
 
-    eventually(lambda: queue.status(overdue) == "timeout")
     eventually(lambda: one_batch(queue)["ended_at"] is not None)
     assert one_batch(queue)["status"] == "cancelled"
     assert provider.cancelled == ["batch_1"]
