@@ -741,6 +741,11 @@ def _others() -> dict[str, Reply]:
             is_cut=True,
             tokens=None,
         ),
+        "filter-of-the-whole": Reply(
+            in_stream(error("A guardrail has found something.", code="400"), ROLE, *texts(), STOP, COUNT),
+            PermanentError,
+            "broke the answer off: A guardrail",
+        ),
         "names": Reply(
             events(ROLE, *texts(), STOP, {**COUNT, "usage": {"input_tokens": 30, "output_tokens": 12}}),
         ),

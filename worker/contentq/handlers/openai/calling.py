@@ -185,7 +185,8 @@ class Caller:
 
 
 def _is_enough(received: Received, error: Exception) -> bool:
-    """Whether the answer was at its end, so that what went wrong after that spoils nothing."""
-    if not received.is_complete or is_fault(received) or isinstance(error, AnswerTooLarge):
-        return False
-    return received.characters > 0 or not isinstance(error, ErrorInAnswer)
+    """Whether the answer was at its end, so that what went wrong after that spoils nothing.
+
+    But an error counts that the provider has sent, such as that of a filter which sees the whole.
+    """
+    return received.is_complete and not (is_fault(received) or isinstance(error, AnswerTooLarge | ErrorInAnswer))
