@@ -10,8 +10,7 @@ COMMENT ON COLUMN public.accounts.external_id IS
 COMMENT ON COLUMN public.accounts.paused_until IS
     'No task of the account is claimed before this time; infinity: until it is set to NULL.';
 COMMENT ON COLUMN public.accounts.monthly_budget IS
-    'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other '
-    'budgets are in contentq.budgets.';
+    'What attempts may cost in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.';
 COMMENT ON COLUMN public.accounts.share IS
     'Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one with 1.';
 COMMENT ON COLUMN public.accounts.max_running IS
@@ -168,6 +167,7 @@ COMMENT ON TABLE contentq.batch_requests IS
 COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
 COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
 COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+COMMENT ON COLUMN contentq.batch_requests.category IS 'The category of the task, up to 200 characters; empty for none.';
 COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
 COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
 COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';

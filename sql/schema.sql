@@ -51,7 +51,7 @@ COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is cla
 
 -- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.monthly_budget IS 'What the account''s attempts may cost in a month (UTC), in the currency of the handler''s prices; NULL: no limit. Other budgets are in contentq.budgets.';
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'What attempts may cost in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.';
 
 -- Name: COLUMN accounts.share; Type: COMMENT; Schema: public; Owner: -
 
@@ -304,6 +304,7 @@ DECLARE
     categories text[];
     starting_accounts bigint[];
     starting_categories text[];
+    has_asked boolean[];
     is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
@@ -319,11 +320,13 @@ BEGIN
     all_held := false;
     contended := false;
     -- LIMIT: each is looked up; a join could be turned round.
-    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place)
-    INTO accounts, categories
+    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
+           array_agg(o.has_asked ORDER BY u.place)
+    INTO accounts, categories, has_asked
     FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
     CROSS JOIN LATERAL (
-        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category,
+               coalesce(t.handler_state ? 'asked_by_attempt', false) AS has_asked
         FROM public.content_generation_tasks AS t
         WHERE t.id = u.id
         LIMIT 1
@@ -403,6 +406,12 @@ BEGIN
             END IF;
         END IF;
 
+        places := ARRAY(
+            SELECT p.place
+            FROM unnest(places) WITH ORDINALITY AS p (place, number)
+            WHERE NOT has_asked[p.place]
+            ORDER BY p.number
+        );
         IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN
             SELECT r.*
             INTO budget
@@ -469,8 +478,7 @@ BEGIN
            AND (cardinality(aged_tasks.held_keys) = 0
                 OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
-           AND NOT (aged_tasks.by_deadline
-                    AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+           AND NOT (aged_tasks.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
     FROM generate_series(1, 10) AS p (priority)
     CROSS JOIN LATERAL (
         (SELECT t.id::bigint AS id, t.account_id::bigint AS account_id, t.category, t.timeout_at, t.submitted_at, t.attempt
@@ -568,12 +576,12 @@ CREATE FUNCTION contentq.anything_waits(categories text[], idle_for interval) RE
         WHERE t.status = 'pending'
           AND (t.scheduled_at IS NULL OR t.attempt > 0)
           AND t.account_id <> ALL (ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > clock_timestamp()))
-          AND NOT EXISTS (
+          AND (t.handler_state ? 'asked_by_attempt' OR NOT EXISTS (
               SELECT
               FROM used_up AS u
               WHERE (u.account_id IS NULL OR u.account_id = t.account_id)
                 AND (u.category IS NULL OR u.category = left(t.category, 200))
-          )
+          ))
           AND (anything_waits.categories IS NULL OR t.category = ANY (anything_waits.categories))
     ) OR EXISTS (
         SELECT
@@ -619,6 +627,7 @@ CREATE FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer,
 #variable_conflict use_column
 DECLARE
     account bigint;
+    category text;
 BEGIN
     IF NOT contentq.is_own_worker(ask_batch.worker_id) THEN
         RETURN false;
@@ -631,12 +640,12 @@ BEGIN
       AND contentq.is_held(t.status, t.worker_id, ask_batch.worker_id)
       AND t.cancel_requested_at IS NULL
       AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-    RETURNING t.account_id INTO account;
+    RETURNING t.account_id, left(coalesce(t.category, ''), 200) INTO account, category;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO contentq.batch_requests (id, attempt, account_id, provider, model, body)
-    VALUES (ask_batch.id, ask_batch.attempt, account, ask_batch.provider, ask_batch.model, ask_batch.body)
+    INSERT INTO contentq.batch_requests (id, attempt, account_id, category, provider, model, body)
+    VALUES (ask_batch.id, ask_batch.attempt, account, category, ask_batch.provider, ask_batch.model, ask_batch.body)
     ON CONFLICT DO NOTHING;  -- a call whose answer was lost is made again
     RETURN true;
 END;
@@ -777,7 +786,9 @@ CREATE FUNCTION contentq.budget_holds(account_id bigint, category text) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    IF EXISTS (
+    IF contentq.has_answers(budget_holds.account_id) THEN
+        RETURN false;
+    ELSIF EXISTS (
         SELECT
         FROM contentq.budgets_of(budget_holds.account_id, budget_holds.category) AS b
         WHERE contentq.budget_spent(b.of_account_id, b.of_category, b.period) >= b.amount
@@ -842,6 +853,8 @@ DECLARE
     highest numeric;
     lowest numeric;
     is_known boolean;
+    -- Whose requests go with batches.
+    asked bigint;
     place integer;
 BEGIN
     WITH of_tasks AS (
@@ -880,13 +893,30 @@ BEGIN
           AND budget_room.category IS NULL
           AND u.day >= since
     ),
+    of_batches AS (
+        SELECT r.category, count(*) AS asked
+        FROM contentq.batch_requests AS r
+        WHERE NOT r.is_taken
+          AND budget_room.account_id IS NOT NULL
+          AND r.account_id = budget_room.account_id
+          AND (budget_room.category IS NULL OR r.category = budget_room.category)
+        GROUP BY r.category
+        UNION ALL
+        SELECT r.category, count(*)
+        FROM contentq.batch_requests AS r
+        WHERE NOT r.is_taken
+          AND budget_room.account_id IS NULL
+          AND (budget_room.category IS NULL OR r.category = budget_room.category)
+        GROUP BY r.category
+    ),
     by_category AS (
-        SELECT e.category, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
+        SELECT e.category, sum(e.asked) AS asked, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
                greatest(sum(e.cost) / nullif(sum(e.attempts), 0), sum(e.cost_today) / nullif(sum(e.attempts_today), 0))
                    AS average,
                max(e.largest) AS largest
         FROM (
-            SELECT left(coalesce(t.category, ''), 200) AS category, count(*) AS running, 0::numeric AS spent,
+            SELECT left(coalesce(t.category, ''), 200) AS category, 0::bigint AS asked, count(*) AS running,
+                   0::numeric AS spent,
                    0::numeric AS attempts, 0::numeric AS cost, 0::numeric AS attempts_today, 0::numeric AS cost_today,
                    NULL::numeric AS largest
             FROM of_tasks AS t
@@ -894,7 +924,10 @@ BEGIN
                OR left(coalesce(t.category, ''), 200) = budget_room.category
             GROUP BY left(coalesce(t.category, ''), 200)
             UNION ALL
-            SELECT u.category, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
+            SELECT b.category, b.asked, 0, 0, 0, 0, 0, 0, NULL
+            FROM of_batches AS b
+            UNION ALL
+            SELECT u.category, 0, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
                    sum(u.attempts) FILTER (WHERE u.day >= recent), sum(u.cost) FILTER (WHERE u.day >= recent),
                    sum(u.attempts) FILTER (WHERE u.day = today), sum(u.cost) FILTER (WHERE u.day = today),
                    max(u.largest_cost) FILTER (WHERE u.day >= recent)
@@ -903,12 +936,12 @@ BEGIN
         ) AS e
         GROUP BY e.category
     )
-    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.asked), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
            array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
-           coalesce(sum(c.running * c.cost), 0)
-    INTO spent, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+           coalesce(sum((c.running + c.asked) * c.cost), 0)
+    INTO spent, asked, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
     FROM (
-        SELECT b.category, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
+        SELECT b.category, b.asked, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
                coalesce(b.attempts, 0)::bigint AS attempts,
                greatest(b.average, least(b.largest, 3 * b.average)) AS cost
         FROM by_category AS b
@@ -932,7 +965,7 @@ BEGIN
         END IF;
         expected := all_costs[place];
         fits[i] := spent < amount
-            AND (running = 0
+            AND (running = 0 AND (asked = 0 OR NOT is_known)
                  OR is_known AND all_running[place] <= all_attempts[place]
                     AND spent + reserved + coalesce(expected, highest) <= amount);
         IF fits[i] THEN
@@ -941,7 +974,8 @@ BEGIN
             reserved := reserved + coalesce(expected, highest, 0);
         END IF;
     END LOOP;
-    is_full := spent >= amount OR running > 0 AND (NOT is_known OR spent + reserved + lowest > amount);
+    is_full := spent >= amount OR (running > 0 AND NOT is_known
+               OR (running > 0 OR asked > 0) AND spent + reserved + lowest > amount);
     spent := trim_scale(spent);
     reserved := trim_scale(round(reserved, 12));
     expected := trim_scale(round(expected, 12));
@@ -1491,9 +1525,7 @@ BEGIN
                              AND contentq.is_of(w.category, choose_fair.categories)
                              AND (cardinality(choose_fair.held_keys) = 0
                                   OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
-                             AND NOT (choose_fair.by_deadline
-                                      AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
-                                                   false))
+                             AND NOT (choose_fair.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
                            ORDER BY CASE WHEN choose_fair.by_deadline THEN w.timeout_at END, w.submitted_at, w.id
                        ), u.quota)
                    END AS ids
@@ -1630,7 +1662,7 @@ BEGIN
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND contentq.is_of(w.category, choose_in_order.categories)
                      AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
-                     AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
+                     AND NOT contentq.misses_deadline(w.timeout_at, w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
                (array_agg(w.submitted_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -3055,9 +3087,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason, by the same conditions as claim(): not due, paused, at a cap, budget used up, no worker that claims its category, a gate, all full, what is ahead of it; or what became of it.';
 
--- Name: explain_account(public.accounts, bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: explain_account(public.accounts, bigint[], text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) RETURNS SETOF text
+CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_asked boolean) RETURNS SETOF text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -3085,13 +3117,16 @@ BEGIN
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
+    IF has_asked THEN
+        RETURN;
+    END IF;
     RETURN QUERY SELECT b.line FROM contentq.explain_budgets(account_id, category) AS b (line);
 END;
 $$;
 
--- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text, has_asked boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_asked boolean) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
 
 -- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3244,7 +3279,7 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
                     AND r.timeout_at IS NOT NULL)
            AND CASE WHEN r.timeout_at IS NULL THEN true
                     WHEN explain_before.by_deadline
-                    THEN r.timeout_at > clock_timestamp() + contentq.median_duration(r.category)
+                    THEN NOT contentq.misses_deadline(r.timeout_at, r.category)
                     ELSE r.timeout_at > clock_timestamp() END
     FROM (
         SELECT s.*, true AS is_in_order
@@ -3565,8 +3600,7 @@ BEGIN
                 ) AS w
                 WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
                   AND contentq.is_of(w.category, (worker).categories)
-                  AND NOT (by_deadline
-                           AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+                  AND NOT (by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
             );
         account_ids := account_ids[:place - 1] || account_ids[place + 1:];
         shares := shares[:place - 1] || shares[place + 1:];
@@ -3810,6 +3844,8 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     median constant interval := contentq.median_duration((task).category);
     blocker integer;
+    batch contentq.provider_batches;
+    is_asked boolean := false;
 BEGIN
     IF (task).timeout_at <= now_ THEN
         RETURN NEXT format('its deadline has passed (%s): it is about to become timeout',
@@ -3823,8 +3859,25 @@ BEGIN
                            round(extract(epoch FROM median)::numeric, 1));
     END IF;
 
+    IF (task).scheduled_at > now_ AND (task).handler_state ? 'asked_by_attempt' THEN
+        SELECT b.*
+        INTO batch
+        FROM contentq.batch_requests AS r
+        LEFT JOIN contentq.provider_batches AS b ON b.id = r.batch_id
+        WHERE r.id = (task).id
+          AND r.attempt::text = (task).handler_state->>'asked_by_attempt'
+          AND r.answered_at IS NULL;
+        is_asked := FOUND;
+    END IF;
     IF (task).scheduled_at = 'infinity' THEN
         RETURN NEXT 'it is not due: scheduled_at is infinity; to make it ready, set scheduled_at to NULL';
+    ELSIF is_asked THEN
+        RETURN NEXT CASE
+            WHEN batch.id IS NULL THEN 'what it asks of the provider waits to go with a batch'
+            ELSE format('it waits for its answer in batch %s of the provider: %s, %s of %s requests are done%s',
+                        coalesce(batch.provider_id, batch.key::text), batch.status, batch.completed, batch.requests,
+                        '; ' || batch.error)
+        END;
     ELSIF (task).scheduled_at > now_ THEN
         RETURN NEXT format('it is not due for %s: scheduled_at is %s%s',
                            date_trunc('second', (task).scheduled_at - now_),
@@ -3892,7 +3945,8 @@ BEGIN
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
         || ARRAY(SELECT o.line FROM contentq.explain_account(
-            account, held, left(coalesce((task).category, ''), 200)) AS o (line))
+            account, held, left(coalesce((task).category, ''), 200),
+            coalesce((task).handler_state ? 'asked_by_attempt', false)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
@@ -4920,23 +4974,25 @@ CREATE FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone
 #variable_conflict use_column
 DECLARE
     unlimited constant bigint := 2147483647;
-    early constant interval := interval '50 milliseconds';
-    soonest constant interval := interval '10 milliseconds';
+    early constant interval := interval '100 milliseconds';
+    soonest constant interval := interval '20 milliseconds';
     found_ record;
     waiting integer;
 BEGIN
     SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
-                    WHEN s.room > 0 THEN s.room
-                    WHEN s.next_in <= early THEN 1
-                    ELSE 0 END) AS room,
+                    WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
+                    -- Those whose turns come meanwhile; where a number is counted, or one task tries, none.
+                    WHEN j.max_running IS NULL AND NOT j.half_open
+                    THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
+                    ELSE greatest(s.room, 1) END) AS room,
            min(s.next_in) FILTER (WHERE s.room < 1) AS next_in,
            string_agg(format('gate %s: %s', g.key, s.why), '; ' ORDER BY k.place) FILTER (WHERE s.room < 1) AS why
     INTO found_
     FROM unnest(gates_state.gates) WITH ORDINALITY AS k (key, place)
     LEFT JOIN contentq.gates AS g ON g.key = k.key
     -- As the next one to enter finds it: what was reported since the last one counts.
-    LEFT JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gates_state.now_), gates_state.now_) AS s
-        ON g.key IS NOT NULL;
+    LEFT JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j ON g.key IS NOT NULL
+    LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_) AS s ON g.key IS NOT NULL;
 
     IF found_.room >= unlimited THEN
         room := unlimited;
@@ -4950,7 +5006,8 @@ BEGIN
     waiting := contentq.at_the_door(gates_state.gates);
     room := greatest(0, found_.room - waiting);
     IF room < 1 THEN
-        next_in := greatest(coalesce(found_.next_in, soonest), soonest);
+        -- The next one may be claimed when those at the door have had their turns.
+        next_in := coalesce(found_.next_in, interval '0') + soonest;
         why := format('gates %s: %s about to enter', array_to_string(gates_state.gates, ', '), waiting);
     END IF;
 END;
@@ -4959,6 +5016,105 @@ $$;
 -- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
+
+-- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.batch_requests (
+    id bigint NOT NULL,
+    attempt integer NOT NULL,
+    account_id bigint NOT NULL,
+    category text DEFAULT ''::text NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    body text NOT NULL,
+    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    batch_id bigint,
+    sendings integer DEFAULT 0 NOT NULL,
+    answered_at timestamp with time zone,
+    status_code integer,
+    answer text,
+    usage text,
+    is_taken boolean DEFAULT false NOT NULL
+);
+
+-- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
+
+-- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
+
+-- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
+
+-- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+
+-- Name: COLUMN batch_requests.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.category IS 'The category of the task, up to 200 characters; empty for none.';
+
+-- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
+
+-- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
+
+-- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+
+-- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
+
+-- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
+
+-- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
+
+-- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
+
+-- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
+
+-- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
+
+-- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
+
+-- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
+
+-- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+
+-- Name: has_answers(bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.has_answers(account_id bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM contentq.batch_requests r WHERE ((r.answered_at IS NOT NULL) AND (NOT r.is_taken) AND ((has_answers.account_id IS NULL) OR (r.account_id = has_answers.account_id)))));
+
+-- Name: FUNCTION has_answers(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.has_answers(account_id bigint) IS 'Internal: whether answers of batches wait for tasks of an account, or of any, that collect them.';
 
 -- Name: budgets; Type: TABLE; Schema: contentq; Owner: -
 
@@ -5996,6 +6152,16 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 
 COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
 
+-- Name: misses_deadline(timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.misses_deadline(timeout_at timestamp with time zone, category text) RETURNS boolean
+    LANGUAGE sql
+    RETURN COALESCE((timeout_at <= (clock_timestamp() + contentq.median_duration(category))), false);
+
+-- Name: FUNCTION misses_deadline(timeout_at timestamp with time zone, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.misses_deadline(timeout_at timestamp with time zone, category text) IS 'Internal: whether a waiting task cannot finish by its deadline, by the median duration of its category.';
+
 -- Name: most_alike(bigint, text, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.most_alike(id bigint, body text, last integer DEFAULT 50) RETURNS TABLE(content_id bigint, title text, likeness real)
@@ -6855,7 +7021,8 @@ BEGIN
     RETURN ARRAY(
         SELECT u.id
         FROM unnest(over_budget.account_ids) AS u (id)
-        WHERE EXISTS (
+        WHERE NOT contentq.has_answers(u.id)
+          AND EXISTS (
             SELECT
             FROM (
                 SELECT 'month' AS period, a.monthly_budget AS amount
@@ -7143,6 +7310,35 @@ $$;
 -- Name: FUNCTION record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its transaction; complete() and store() do it with the results by themselves.';
+
+-- Name: refuse_extras(text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_extras(extras text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    own constant text[] := ARRAY['success', 'content_id', 'word_count', 'failed_checks'];
+BEGIN
+    IF EXISTS (SELECT FROM unnest(refuse_extras.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
+        RAISE EXCEPTION 'extras must be JSON objects'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+    IF EXISTS (SELECT
+               FROM unnest(refuse_extras.extras) AS e (extra)
+               CROSS JOIN LATERAL json_object_keys(e.extra::json) AS k (name)
+               WHERE k.name = ANY (own))
+    THEN
+        RAISE EXCEPTION 'extras may not have these members, which contentq itself adds to the result: %',
+            array_to_string(own, ', ')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION refuse_extras(extras text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_extras(extras text[]) IS 'Internal: raises when extras are not JSON objects, or name what contentq itself says in the result of content.';
 
 -- Name: refuse_forged_task(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7735,11 +7931,8 @@ BEGIN
     IF NOT contentq.is_own_worker(revise.worker_id) THEN
         RETURN NULL;
     END IF;
-    IF json_typeof(revise.extra::json) <> 'object' THEN
-        RAISE EXCEPTION 'extra must be a JSON object'
-            USING ERRCODE = 'invalid_text_representation';
-    END IF;
     IF revise.extra IS NOT NULL THEN
+        PERFORM contentq.refuse_extras(ARRAY[revise.extra]);
         PERFORM contentq.record_usage(
             revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt], ARRAY[revise.extra]
         );
@@ -8218,9 +8411,8 @@ BEGIN
     IF NOT contentq.is_own_worker(store.worker_id) THEN
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
-        RAISE EXCEPTION 'extras must be JSON objects'
-            USING ERRCODE = 'invalid_text_representation';
+    IF store.extras IS NOT NULL THEN
+        PERFORM contentq.refuse_extras(store.extras);
     END IF;
 
     -- A task that is named twice gets one content.
@@ -8922,90 +9114,6 @@ CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
 -- Name: VIEW backlog_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
-
--- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.batch_requests (
-    id bigint NOT NULL,
-    attempt integer NOT NULL,
-    account_id bigint NOT NULL,
-    provider text NOT NULL,
-    model text NOT NULL,
-    body text NOT NULL,
-    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    batch_id bigint,
-    sendings integer DEFAULT 0 NOT NULL,
-    answered_at timestamp with time zone,
-    status_code integer,
-    answer text,
-    usage text,
-    is_taken boolean DEFAULT false NOT NULL
-);
-
--- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
-
--- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
-
--- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
-
--- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
-
--- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
-
--- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
-
--- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
-
--- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
-
--- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
-
--- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
-
--- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
-
--- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
-
--- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
-
--- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
-
--- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
-
--- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
 
 -- Name: batch_status; Type: VIEW; Schema: contentq; Owner: -
 
@@ -10278,6 +10386,10 @@ ALTER TABLE ONLY public.contents
 -- Name: CONSTRAINT contents_pkey ON contents; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
+
+-- Name: batch_requests_account_id_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX batch_requests_account_id_idx ON contentq.batch_requests USING btree (account_id, category) WHERE (NOT is_taken);
 
 -- Name: batch_requests_answered_at_idx; Type: INDEX; Schema: contentq; Owner: -
 

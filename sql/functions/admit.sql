@@ -8,6 +8,7 @@
 --          budgets hold; the categories, and the accounts with a category (see budget_key()), of which a budget lets nothing
 --          more start; whether a budget holds everything; and whether a place was held by another claim, so that it is worth
 --          looking again.
+-- A task that collects what it has asked with a batch is kept by no budget: that was paid for, or is reserved.
 -- The place is updated, not only locked: in a transaction with an older snapshot PostgreSQL then refuses to count.
 CREATE OR REPLACE FUNCTION contentq.admit(
     ids bigint[],
@@ -32,6 +33,7 @@ DECLARE
     categories text[];
     starting_accounts bigint[];
     starting_categories text[];
+    has_asked boolean[];
     is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
@@ -47,11 +49,13 @@ BEGIN
     all_held := false;
     contended := false;
     -- LIMIT: each is looked up; a join could be turned round.
-    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place)
-    INTO accounts, categories
+    SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
+           array_agg(o.has_asked ORDER BY u.place)
+    INTO accounts, categories, has_asked
     FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
     CROSS JOIN LATERAL (
-        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category
+        SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category,
+               coalesce(t.handler_state ? 'asked_by_attempt', false) AS has_asked
         FROM public.content_generation_tasks AS t
         WHERE t.id = u.id
         LIMIT 1
@@ -131,6 +135,12 @@ BEGIN
             END IF;
         END IF;
 
+        places := ARRAY(
+            SELECT p.place
+            FROM unnest(places) WITH ORDINALITY AS p (place, number)
+            WHERE NOT has_asked[p.place]
+            ORDER BY p.number
+        );
         IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN
             SELECT r.*
             INTO budget

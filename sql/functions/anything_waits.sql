@@ -20,12 +20,12 @@ AS $$
         WHERE t.status = 'pending'
           AND (t.scheduled_at IS NULL OR t.attempt > 0)
           AND t.account_id <> ALL (ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > clock_timestamp()))
-          AND NOT EXISTS (
+          AND (t.handler_state ? 'asked_by_attempt' OR NOT EXISTS (
               SELECT
               FROM used_up AS u
               WHERE (u.account_id IS NULL OR u.account_id = t.account_id)
                 AND (u.category IS NULL OR u.category = left(t.category, 200))
-          )
+          ))
           AND (anything_waits.categories IS NULL OR t.category = ANY (anything_waits.categories))
     ) OR EXISTS (
         SELECT

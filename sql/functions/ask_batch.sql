@@ -21,6 +21,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     account bigint;
+    category text;
 BEGIN
     IF NOT contentq.is_own_worker(ask_batch.worker_id) THEN
         RETURN false;
@@ -33,12 +34,12 @@ BEGIN
       AND contentq.is_held(t.status, t.worker_id, ask_batch.worker_id)
       AND t.cancel_requested_at IS NULL
       AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
-    RETURNING t.account_id INTO account;
+    RETURNING t.account_id, left(coalesce(t.category, ''), 200) INTO account, category;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO contentq.batch_requests (id, attempt, account_id, provider, model, body)
-    VALUES (ask_batch.id, ask_batch.attempt, account, ask_batch.provider, ask_batch.model, ask_batch.body)
+    INSERT INTO contentq.batch_requests (id, attempt, account_id, category, provider, model, body)
+    VALUES (ask_batch.id, ask_batch.attempt, account, category, ask_batch.provider, ask_batch.model, ask_batch.body)
     ON CONFLICT DO NOTHING;  -- a call whose answer was lost is made again
     RETURN true;
 END;

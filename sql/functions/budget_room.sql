@@ -6,12 +6,14 @@
 --        reserved for as well; what one more of the last one's category is expected to cost, NULL when that is not known; and
 --        whether nothing more fits at all.
 --
--- For each task that runs, what one of its category is expected to cost is reserved: the average of the last 7 days (of today,
+-- For each task that runs, and each whose request goes with a batch of a provider, what one of its category is expected to
+-- cost is reserved: the average of the last 7 days (of today,
 -- where that is more), or, where costs vary, the largest, up to three times the average. All of it is read from the rows, in
 -- one snapshot: a report makes of what was reserved something spent, in one transaction.
 -- So that an average of few says no more than it can, of each category one more may run than attempts are known of these days:
 -- 1, 2, 4, 8 and so on. When nothing at all is known of the budget, one task runs.
 -- While nothing runs, something may start until the budget is used up. Otherwise the last part of it could never be spent.
+-- What goes with batches is not counted among what runs: the first batch may be a day under way until it is known what it costs.
 CREATE OR REPLACE FUNCTION contentq.budget_room(
     account_id bigint,
     category text,
@@ -46,6 +48,8 @@ DECLARE
     highest numeric;
     lowest numeric;
     is_known boolean;
+    -- Whose requests go with batches.
+    asked bigint;
     place integer;
 BEGIN
     WITH of_tasks AS (
@@ -84,13 +88,30 @@ BEGIN
           AND budget_room.category IS NULL
           AND u.day >= since
     ),
+    of_batches AS (
+        SELECT r.category, count(*) AS asked
+        FROM contentq.batch_requests AS r
+        WHERE NOT r.is_taken
+          AND budget_room.account_id IS NOT NULL
+          AND r.account_id = budget_room.account_id
+          AND (budget_room.category IS NULL OR r.category = budget_room.category)
+        GROUP BY r.category
+        UNION ALL
+        SELECT r.category, count(*)
+        FROM contentq.batch_requests AS r
+        WHERE NOT r.is_taken
+          AND budget_room.account_id IS NULL
+          AND (budget_room.category IS NULL OR r.category = budget_room.category)
+        GROUP BY r.category
+    ),
     by_category AS (
-        SELECT e.category, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
+        SELECT e.category, sum(e.asked) AS asked, sum(e.running) AS running, sum(e.spent) AS spent, sum(e.attempts) AS attempts,
                greatest(sum(e.cost) / nullif(sum(e.attempts), 0), sum(e.cost_today) / nullif(sum(e.attempts_today), 0))
                    AS average,
                max(e.largest) AS largest
         FROM (
-            SELECT left(coalesce(t.category, ''), 200) AS category, count(*) AS running, 0::numeric AS spent,
+            SELECT left(coalesce(t.category, ''), 200) AS category, 0::bigint AS asked, count(*) AS running,
+                   0::numeric AS spent,
                    0::numeric AS attempts, 0::numeric AS cost, 0::numeric AS attempts_today, 0::numeric AS cost_today,
                    NULL::numeric AS largest
             FROM of_tasks AS t
@@ -98,7 +119,10 @@ BEGIN
                OR left(coalesce(t.category, ''), 200) = budget_room.category
             GROUP BY left(coalesce(t.category, ''), 200)
             UNION ALL
-            SELECT u.category, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
+            SELECT b.category, b.asked, 0, 0, 0, 0, 0, 0, NULL
+            FROM of_batches AS b
+            UNION ALL
+            SELECT u.category, 0, 0, sum(u.cost) FILTER (WHERE u.day >= began_on),
                    sum(u.attempts) FILTER (WHERE u.day >= recent), sum(u.cost) FILTER (WHERE u.day >= recent),
                    sum(u.attempts) FILTER (WHERE u.day = today), sum(u.cost) FILTER (WHERE u.day = today),
                    max(u.largest_cost) FILTER (WHERE u.day >= recent)
@@ -107,12 +131,12 @@ BEGIN
         ) AS e
         GROUP BY e.category
     )
-    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.asked), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
            array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
-           coalesce(sum(c.running * c.cost), 0)
-    INTO spent, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+           coalesce(sum((c.running + c.asked) * c.cost), 0)
+    INTO spent, asked, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
     FROM (
-        SELECT b.category, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
+        SELECT b.category, b.asked, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
                coalesce(b.attempts, 0)::bigint AS attempts,
                greatest(b.average, least(b.largest, 3 * b.average)) AS cost
         FROM by_category AS b
@@ -136,7 +160,7 @@ BEGIN
         END IF;
         expected := all_costs[place];
         fits[i] := spent < amount
-            AND (running = 0
+            AND (running = 0 AND (asked = 0 OR NOT is_known)
                  OR is_known AND all_running[place] <= all_attempts[place]
                     AND spent + reserved + coalesce(expected, highest) <= amount);
         IF fits[i] THEN
@@ -145,7 +169,8 @@ BEGIN
             reserved := reserved + coalesce(expected, highest, 0);
         END IF;
     END LOOP;
-    is_full := spent >= amount OR running > 0 AND (NOT is_known OR spent + reserved + lowest > amount);
+    is_full := spent >= amount OR (running > 0 AND NOT is_known
+               OR (running > 0 OR asked > 0) AND spent + reserved + lowest > amount);
     spent := trim_scale(spent);
     reserved := trim_scale(round(reserved, 12));
     expected := trim_scale(round(expected, 12));

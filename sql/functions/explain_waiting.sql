@@ -38,7 +38,8 @@ BEGIN
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
         || ARRAY(SELECT o.line FROM contentq.explain_account(
-            account, held, left(coalesce((task).category, ''), 200)) AS o (line))
+            account, held, left(coalesce((task).category, ''), 200),
+            coalesce((task).handler_state ? 'asked_by_attempt', false)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN

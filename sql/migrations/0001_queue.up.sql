@@ -974,6 +974,7 @@ CREATE TABLE contentq.batch_requests (
     id bigint NOT NULL,
     attempt integer NOT NULL,
     account_id bigint NOT NULL,
+    category text NOT NULL DEFAULT '',
     provider text NOT NULL,
     model text NOT NULL,
     body text NOT NULL,
@@ -993,6 +994,8 @@ CREATE TABLE contentq.batch_requests (
 CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests (provider, due_at, id, attempt)
     WHERE batch_id IS NULL AND answered_at IS NULL;
 CREATE INDEX batch_requests_batch_id_idx ON contentq.batch_requests (batch_id, id, attempt) WHERE batch_id IS NOT NULL;
+-- What budgets reserve for.
+CREATE INDEX batch_requests_account_id_idx ON contentq.batch_requests (account_id, category) WHERE NOT is_taken;
 CREATE INDEX batch_requests_answered_at_idx ON contentq.batch_requests (answered_at) WHERE answered_at IS NOT NULL;
 
 -- How long tasks of a category take, measured now and then from those that were completed last.

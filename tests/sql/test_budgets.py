@@ -293,6 +293,65 @@ class TestReservation:
         assert len(claimed(queue, worker)) == 2
 
 
+class TestBatches:
+    """Tasks that have asked a provider's batch wait without a slot, for hours; what they cost comes at the end."""
+
+    def ask(self, queue: Queue, task: Held) -> None:
+        queue.run("SELECT contentq.ask_batch(%s, %s, %s, 'p', 'm', '{}')", task.worker, task.id, task.attempt)
+        queue.run("SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + interval '1 day')", *vars(task).values())
+
+    def answer(self, queue: Queue) -> None:
+        queue.run("UPDATE contentq.batch_requests SET answered_at = clock_timestamp()")
+        queue.run("SELECT contentq.wake_answered(ARRAY(SELECT id FROM contentq.batch_requests))")
+
+    def test_what_goes_with_a_batch_is_reserved_for(self, queue: Queue, worker: int) -> None:
+        know(queue, 1)
+        submit(queue, 50)
+        set_budget(queue, 10, account_id=1, period="day")
+        for _ in range(4):
+            for task in claimed(queue, worker):
+                self.ask(queue, task)
+
+        assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 10
+        assert (status(queue)[0]["reserved"], status(queue)[0]["running"]) == (10, 0)
+
+    def test_answers_are_collected_though_the_budget_is_used_up(self, queue: Queue, worker: int) -> None:
+        know(queue, 1)
+        submit(queue, 50)
+        set_budget(queue, 10, account_id=1, period="day")
+        asked = claimed(queue, worker)
+        for task in asked:
+            self.ask(queue, task)
+        assert claimed(queue, worker) == []
+        know(queue, 1, 20, days_ago=0)
+        self.answer(queue)
+
+        collected = claimed(queue, worker)
+        assert [task.id for task in collected] == [task.id for task in asked]
+        queue.complete(worker, collected, [cost(1)] * 10)
+        queue.run("DELETE FROM contentq.batch_requests")
+        assert claimed(queue, worker) == []
+
+    def test_first_batch_is_not_held_up_until_it_is_known_what_it_costs(self, queue: Queue, worker: int) -> None:
+        submit(queue, 5)
+        set_budget(queue, 10, account_id=1)
+        for _ in range(5):
+            (task,) = claimed(queue, worker)
+            self.ask(queue, task)
+
+    def test_explanation_and_a_worker_that_waits_for_all_know_of_answers(self, queue: Queue) -> None:
+        worker = queue.register(SLOTS)
+        know(queue, 1)
+        submit(queue, 1)
+        set_budget(queue, 10, account_id=1, period="day")
+        (task,) = claimed(queue, worker)
+        self.ask(queue, task)
+        know(queue, 1, 20, days_ago=0)
+        self.answer(queue)
+        assert queue.explain(task.id) == [f"ready: the next claim of worker {worker} takes it"]
+        assert queue.value("SELECT contentq.anything_waits(NULL, '1 minute')")
+
+
 HELD_BY: dict[str, dict[str, Any]] = {
     "category": {"category": "blog", "period": "day"},
     "account and category": {"account_id": 1, "category": "blog", "period": "day"},

@@ -39,7 +39,7 @@ BESIDE = NAMED + 50
 CHANGES_NONE = {"locked_tasks", "record_usage"}
 """Calls that find and lock the tasks that they are given, and read them once more."""
 
-COUNTS_RUNNING = {"claim in fair order": 1, "claim beside a cap": 2}
+COUNTS_RUNNING = {"claim in fair order": 1, "claim beside a cap": 2, "claim beside a budget": 1}
 """Calls that count what runs of the accounts in question, and how many times."""
 
 AGED = 1_000

@@ -41,7 +41,7 @@ class AccountMixin(Row):
             "monthly_budget >= 0 AND monthly_budget <> 'NaN'", name=conv("accounts_monthly_budget_check")
         ),
         sort_order=1,
-        comment="Cost from which on no further task of the account is claimed in a month (UTC); NULL: no limit.",
+        comment="What attempts may cost in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.",
     )
     share: Mapped[int] = mapped_column(
         CheckConstraint("share BETWEEN 1 AND 1000000", name=conv("accounts_share_check")),

@@ -316,7 +316,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             "category",
             "submitted_at",
             "id",
-            postgresql_where=text("status = 'pending' AND scheduled_at IS NULL AND category IS NOT NULL"),
+            postgresql_where=text("status = 'pending' AND scheduled_at IS NULL"),
         ),
         Index(
             conv("content_generation_tasks_ready_deadline_idx"),
