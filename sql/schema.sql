@@ -478,8 +478,7 @@ BEGIN
            AND (cardinality(aged_tasks.held_keys) = 0
                 OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
-           AND NOT (aged_tasks.by_deadline
-                    AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+           AND NOT (aged_tasks.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
     FROM generate_series(1, 10) AS p (priority)
     CROSS JOIN LATERAL (
         (SELECT t.id::bigint AS id, t.account_id::bigint AS account_id, t.category, t.timeout_at, t.submitted_at, t.attempt
@@ -1526,9 +1525,7 @@ BEGIN
                              AND contentq.is_of(w.category, choose_fair.categories)
                              AND (cardinality(choose_fair.held_keys) = 0
                                   OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
-                             AND NOT (choose_fair.by_deadline
-                                      AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
-                                                   false))
+                             AND NOT (choose_fair.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
                            ORDER BY CASE WHEN choose_fair.by_deadline THEN w.timeout_at END, w.submitted_at, w.id
                        ), u.quota)
                    END AS ids
@@ -1665,7 +1662,7 @@ BEGIN
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND contentq.is_of(w.category, choose_in_order.categories)
                      AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
-                     AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
+                     AND NOT contentq.misses_deadline(w.timeout_at, w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
                (array_agg(w.submitted_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
@@ -3285,7 +3282,7 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
                     AND r.timeout_at IS NOT NULL)
            AND CASE WHEN r.timeout_at IS NULL THEN true
                     WHEN explain_before.by_deadline
-                    THEN r.timeout_at > clock_timestamp() + contentq.median_duration(r.category)
+                    THEN NOT contentq.misses_deadline(r.timeout_at, r.category)
                     ELSE r.timeout_at > clock_timestamp() END
     FROM (
         SELECT s.*, true AS is_in_order
@@ -3606,8 +3603,7 @@ BEGIN
                 ) AS w
                 WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
                   AND contentq.is_of(w.category, (worker).categories)
-                  AND NOT (by_deadline
-                           AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+                  AND NOT (by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
             );
         account_ids := account_ids[:place - 1] || account_ids[place + 1:];
         shares := shares[:place - 1] || shares[place + 1:];
@@ -3851,6 +3847,8 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     median constant interval := contentq.median_duration((task).category);
     blocker integer;
+    batch contentq.provider_batches;
+    is_asked boolean := false;
 BEGIN
     IF (task).timeout_at <= now_ THEN
         RETURN NEXT format('its deadline has passed (%s): it is about to become timeout',
@@ -3864,8 +3862,25 @@ BEGIN
                            round(extract(epoch FROM median)::numeric, 1));
     END IF;
 
+    IF (task).scheduled_at > now_ AND (task).handler_state ? 'asked_by_attempt' THEN
+        SELECT b.*
+        INTO batch
+        FROM contentq.batch_requests AS r
+        LEFT JOIN contentq.provider_batches AS b ON b.id = r.batch_id
+        WHERE r.id = (task).id
+          AND r.attempt::text = (task).handler_state->>'asked_by_attempt'
+          AND r.answered_at IS NULL;
+        is_asked := FOUND;
+    END IF;
     IF (task).scheduled_at = 'infinity' THEN
         RETURN NEXT 'it is not due: scheduled_at is infinity; to make it ready, set scheduled_at to NULL';
+    ELSIF is_asked THEN
+        RETURN NEXT CASE
+            WHEN batch.id IS NULL THEN 'what it asks of the provider waits to go with a batch'
+            ELSE format('it waits for its answer in batch %s of the provider: %s, %s of %s requests are done%s',
+                        coalesce(batch.provider_id, batch.key::text), batch.status, batch.completed, batch.requests,
+                        '; ' || batch.error)
+        END;
     ELSIF (task).scheduled_at > now_ THEN
         RETURN NEXT format('it is not due for %s: scheduled_at is %s%s',
                            date_trunc('second', (task).scheduled_at - now_),
@@ -4962,23 +4977,25 @@ CREATE FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone
 #variable_conflict use_column
 DECLARE
     unlimited constant bigint := 2147483647;
-    early constant interval := interval '50 milliseconds';
-    soonest constant interval := interval '10 milliseconds';
+    early constant interval := interval '100 milliseconds';
+    soonest constant interval := interval '20 milliseconds';
     found_ record;
     waiting integer;
 BEGIN
     SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
-                    WHEN s.room > 0 THEN s.room
-                    WHEN s.next_in <= early THEN 1
-                    ELSE 0 END) AS room,
+                    WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
+                    -- Those whose turns come meanwhile; where a number is counted, or one task tries, none.
+                    WHEN j.max_running IS NULL AND NOT j.half_open
+                    THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
+                    ELSE greatest(s.room, 1) END) AS room,
            min(s.next_in) FILTER (WHERE s.room < 1) AS next_in,
            string_agg(format('gate %s: %s', g.key, s.why), '; ' ORDER BY k.place) FILTER (WHERE s.room < 1) AS why
     INTO found_
     FROM unnest(gates_state.gates) WITH ORDINALITY AS k (key, place)
     LEFT JOIN contentq.gates AS g ON g.key = k.key
     -- As the next one to enter finds it: what was reported since the last one counts.
-    LEFT JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gates_state.now_), gates_state.now_) AS s
-        ON g.key IS NOT NULL;
+    LEFT JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j ON g.key IS NOT NULL
+    LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_) AS s ON g.key IS NOT NULL;
 
     IF found_.room >= unlimited THEN
         room := unlimited;
@@ -4992,7 +5009,8 @@ BEGIN
     waiting := contentq.at_the_door(gates_state.gates);
     room := greatest(0, found_.room - waiting);
     IF room < 1 THEN
-        next_in := greatest(coalesce(found_.next_in, soonest), soonest);
+        -- The next one may be claimed when those at the door have had their turns.
+        next_in := coalesce(found_.next_in, interval '0') + soonest;
         why := format('gates %s: %s about to enter', array_to_string(gates_state.gates, ', '), waiting);
     END IF;
 END;
@@ -6136,6 +6154,16 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 -- Name: FUNCTION median_duration(category text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
+
+-- Name: misses_deadline(timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.misses_deadline(timeout_at timestamp with time zone, category text) RETURNS boolean
+    LANGUAGE sql
+    RETURN COALESCE((timeout_at <= (clock_timestamp() + contentq.median_duration(category))), false);
+
+-- Name: FUNCTION misses_deadline(timeout_at timestamp with time zone, category text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.misses_deadline(timeout_at timestamp with time zone, category text) IS 'Internal: whether a waiting task cannot finish by its deadline, by the median duration of its category.';
 
 -- Name: most_alike(bigint, text, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7286,6 +7314,35 @@ $$;
 
 COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its transaction; complete() and store() do it with the results by themselves.';
 
+-- Name: refuse_extras(text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.refuse_extras(extras text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    own constant text[] := ARRAY['success', 'content_id', 'word_count', 'failed_checks'];
+BEGIN
+    IF EXISTS (SELECT FROM unnest(refuse_extras.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
+        RAISE EXCEPTION 'extras must be JSON objects'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+    IF EXISTS (SELECT
+               FROM unnest(refuse_extras.extras) AS e (extra)
+               CROSS JOIN LATERAL json_object_keys(e.extra::json) AS k (name)
+               WHERE k.name = ANY (own))
+    THEN
+        RAISE EXCEPTION 'extras may not have these members, which contentq itself adds to the result: %',
+            array_to_string(own, ', ')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION refuse_extras(extras text[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.refuse_extras(extras text[]) IS 'Internal: raises when extras are not JSON objects, or name what contentq itself says in the result of content.';
+
 -- Name: refuse_forged_task(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.refuse_forged_task() RETURNS trigger
@@ -7877,11 +7934,8 @@ BEGIN
     IF NOT contentq.is_own_worker(revise.worker_id) THEN
         RETURN NULL;
     END IF;
-    IF json_typeof(revise.extra::json) <> 'object' THEN
-        RAISE EXCEPTION 'extra must be a JSON object'
-            USING ERRCODE = 'invalid_text_representation';
-    END IF;
     IF revise.extra IS NOT NULL THEN
+        PERFORM contentq.refuse_extras(ARRAY[revise.extra]);
         PERFORM contentq.record_usage(
             revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt], ARRAY[revise.extra]
         );
@@ -8360,9 +8414,8 @@ BEGIN
     IF NOT contentq.is_own_worker(store.worker_id) THEN
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM unnest(store.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
-        RAISE EXCEPTION 'extras must be JSON objects'
-            USING ERRCODE = 'invalid_text_representation';
+    IF store.extras IS NOT NULL THEN
+        PERFORM contentq.refuse_extras(store.extras);
     END IF;
 
     -- A task that is named twice gets one content.

@@ -29,8 +29,7 @@ BEGIN
            AND (cardinality(aged_tasks.held_keys) = 0
                 OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
-           AND NOT (aged_tasks.by_deadline
-                    AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+           AND NOT (aged_tasks.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
     FROM generate_series(1, 10) AS p (priority)
     CROSS JOIN LATERAL (
         (SELECT t.id::bigint AS id, t.account_id::bigint AS account_id, t.category, t.timeout_at, t.submitted_at, t.attempt

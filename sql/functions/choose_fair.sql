@@ -129,9 +129,7 @@ BEGIN
                              AND contentq.is_of(w.category, choose_fair.categories)
                              AND (cardinality(choose_fair.held_keys) = 0
                                   OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
-                             AND NOT (choose_fair.by_deadline
-                                      AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category),
-                                                   false))
+                             AND NOT (choose_fair.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
                            ORDER BY CASE WHEN choose_fair.by_deadline THEN w.timeout_at END, w.submitted_at, w.id
                        ), u.quota)
                    END AS ids

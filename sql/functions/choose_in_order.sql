@@ -50,7 +50,7 @@ BEGIN
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND contentq.is_of(w.category, choose_in_order.categories)
                      AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
-                     AND w.timeout_at > clock_timestamp() + contentq.median_duration(w.category)
+                     AND NOT contentq.misses_deadline(w.timeout_at, w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
                (array_agg(w.submitted_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS submitted_at,

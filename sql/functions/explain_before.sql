@@ -43,7 +43,7 @@ AS $$
                     AND r.timeout_at IS NOT NULL)
            AND CASE WHEN r.timeout_at IS NULL THEN true
                     WHEN explain_before.by_deadline
-                    THEN r.timeout_at > clock_timestamp() + contentq.median_duration(r.category)
+                    THEN NOT contentq.misses_deadline(r.timeout_at, r.category)
                     ELSE r.timeout_at > clock_timestamp() END
     FROM (
         SELECT s.*, true AS is_in_order

@@ -86,8 +86,7 @@ BEGIN
                 ) AS w
                 WHERE contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
                   AND contentq.is_of(w.category, (worker).categories)
-                  AND NOT (by_deadline
-                           AND coalesce(w.timeout_at <= clock_timestamp() + contentq.median_duration(w.category), false))
+                  AND NOT (by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
             );
         account_ids := account_ids[:place - 1] || account_ids[place + 1:];
         shares := shares[:place - 1] || shares[place + 1:];

@@ -9,6 +9,8 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     median constant interval := contentq.median_duration((task).category);
     blocker integer;
+    batch contentq.provider_batches;
+    is_asked boolean := false;
 BEGIN
     IF (task).timeout_at <= now_ THEN
         RETURN NEXT format('its deadline has passed (%s): it is about to become timeout',
@@ -22,8 +24,25 @@ BEGIN
                            round(extract(epoch FROM median)::numeric, 1));
     END IF;
 
+    IF (task).scheduled_at > now_ AND (task).handler_state ? 'asked_by_attempt' THEN
+        SELECT b.*
+        INTO batch
+        FROM contentq.batch_requests AS r
+        LEFT JOIN contentq.provider_batches AS b ON b.id = r.batch_id
+        WHERE r.id = (task).id
+          AND r.attempt::text = (task).handler_state->>'asked_by_attempt'
+          AND r.answered_at IS NULL;
+        is_asked := FOUND;
+    END IF;
     IF (task).scheduled_at = 'infinity' THEN
         RETURN NEXT 'it is not due: scheduled_at is infinity; to make it ready, set scheduled_at to NULL';
+    ELSIF is_asked THEN
+        RETURN NEXT CASE
+            WHEN batch.id IS NULL THEN 'what it asks of the provider waits to go with a batch'
+            ELSE format('it waits for its answer in batch %s of the provider: %s, %s of %s requests are done%s',
+                        coalesce(batch.provider_id, batch.key::text), batch.status, batch.completed, batch.requests,
+                        '; ' || batch.error)
+        END;
     ELSIF (task).scheduled_at > now_ THEN
         RETURN NEXT format('it is not due for %s: scheduled_at is %s%s',
                            date_trunc('second', (task).scheduled_at - now_),

@@ -1,5 +1,5 @@
 -- Says how long tasks of a category take, by the median of those that were completed lately.
--- Called by: the functions that choose, sweep_hopeless(), explain(), with the setting deadlines.
+-- Called by: misses_deadline(), sweep_hopeless(), explain(), with the setting deadlines.
 -- Locks: nothing. Returns: the time; 0 when none was measured. See measure_durations().
 -- Like is_held() without a search_path of its own, so that its body becomes part of the query.
 CREATE OR REPLACE FUNCTION contentq.median_duration(category text)

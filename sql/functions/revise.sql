@@ -11,7 +11,8 @@
 -- What the handler has kept (handler_state) is forgotten: a revision is new work.
 -- extra: a JSON object as text, as in store(): its model, tokens and cost are added to the usage of the task's account,
 -- whatever becomes of the task; its members belong to the result of a task that is completed.
--- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when extra is not a JSON object.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when extra is not a JSON object; 22023 when it names what
+--         contentq itself says in the result.
 CREATE OR REPLACE FUNCTION contentq.revise(
     worker_id bigint,
     id bigint,
@@ -50,11 +51,8 @@ BEGIN
     IF NOT contentq.is_own_worker(revise.worker_id) THEN
         RETURN NULL;
     END IF;
-    IF json_typeof(revise.extra::json) <> 'object' THEN
-        RAISE EXCEPTION 'extra must be a JSON object'
-            USING ERRCODE = 'invalid_text_representation';
-    END IF;
     IF revise.extra IS NOT NULL THEN
+        PERFORM contentq.refuse_extras(ARRAY[revise.extra]);
         PERFORM contentq.record_usage(
             revise.worker_id, ARRAY[revise.id], ARRAY[revise.attempt], ARRAY[revise.extra]
         );

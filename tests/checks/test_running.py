@@ -22,7 +22,7 @@ from contentq.checks import (
 )
 from contentq.checks.settings import make_checks
 from contentq.content import GeneratedContent
-from contentq.errors import CheckFailed, HandlerUnusable
+from contentq.errors import CheckFailed, HandlerError, HandlerUnusable, PermanentError, TemporaryError
 from contentq.testing import make_context, make_task, make_thread_context
 
 DRAFT = GeneratedContent("Tea", "# Tea\n\nTwo words")
@@ -92,8 +92,34 @@ def test_function_says_what_is_wrong(function: Callable[..., Any], said: str | N
 
 
 def test_function_that_returns_something_else_is_the_users_mistake() -> None:
-    with pytest.raises(TypeError, match="returned a bool; it must return a text or None"):
+    with pytest.raises(TemporaryError, match="returned a bool; it must return a text or None"):
         asyncio.run(run_checks(DRAFT, [Function(lambda *_: False)], make_context(make_task())))
+
+
+def broken(_draft: Any, _task: Any) -> str | None:
+    raise KeyError("choices")
+
+
+def forbidden(_draft: Any, _task: Any) -> str | None:
+    raise PermanentError("no such house style")
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "said"),
+    [
+        (broken, TemporaryError, r"the check function .*:broken raised KeyError: 'choices'"),
+        (forbidden, PermanentError, "no such house style"),
+    ],
+)
+def test_check_that_raises_does_not_cost_what_was_paid(
+    function: Callable[..., Any], kind: type[HandlerError], said: str
+) -> None:
+    draft = GeneratedContent("Tea", "Tea", result={"model": "m", "cost": 0.5, "seconds": 3})
+
+    with pytest.raises(kind, match=said) as caught:
+        asyncio.run(check(draft, [Function(function)], make_context(make_task())))
+
+    assert caught.value.usage == {"model": "m", "cost": 0.5}
 
 
 def test_function_that_cannot_be_called_is_refused() -> None:

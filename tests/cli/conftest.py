@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import pytest
 from contentq.cli.main import execute
 
+from tests.cli.trials import HANDLERS
 from tests.support.databases import Connection
 from tests.support.forked import CONTENTQ
 from tests.support.queue import Queue
@@ -129,3 +131,31 @@ def written(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def trial_folder(tmp_path: Path) -> Path:
+    """A trial_folder with handlers."""
+    (tmp_path / "handlers.py").write_text(HANDLERS)
+    return tmp_path
+
+
+@pytest.fixture
+def attempt(
+    trial_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Run]:
+    """Runs contentq try in this process, in this folder, with a handler of it; there is no database."""
+    monkeypatch.chdir(trial_folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+
+    def run(*arguments: str, stdin: str | bytes = b"") -> Outcome:
+        assert not stdin, "a trial reads nothing"
+        handler, *options = arguments
+        capsys.readouterr()
+        code = execute(["try", "--handler", f"handlers:{handler}", *options])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    yield run
+    sys.modules.pop("handlers", None)

@@ -9,6 +9,7 @@ from contentq.cli.main import execute
 from psycopg.conninfo import make_conninfo
 
 from tests.support.databases import Connection
+from tests.support.forked import CONTENTQ
 from tests.support.logins import Logins, made_logins
 from tests.support.queue import Queue
 from tests.support.roles import applied_roles
@@ -74,6 +75,6 @@ def test_login_of_a_worker_may_go_both_ways(owner: Queue, logins: Logins) -> Non
     worker = logins.add("worker", "contentq_worker")
     id_ = owner.add(topic="Tea")
 
-    assert execute(["--dsn", worker, "worker", "--until-empty", "--listen-dsn", worker]) == 0
+    assert CONTENTQ.run("--dsn", worker, "worker", "--until-empty", "--listen-dsn", worker).returncode == 0
 
     assert owner.status(id_) == "completed"

@@ -3,237 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from contentq.cli.main import execute
 
-from tests.cli.conftest import Outcome, Run, Start
-from tests.cli.terminal import on_terminal
-
-HANDLERS = '''
-import asyncio
-import sys
-import time
-from functools import partial
-
-from contentq import (
-    CheckFailed, GeneratedContent, PermanentError, ProviderUnavailable, RateLimited, Snooze, TemporaryError
-)
-
-TOLD = ("topic", "keyword_list", "category", "requirements", "tone") + (
-    "account_id", "priority", "attempt", "retry_count", "max_retries"
-)
-print_now = partial(print, flush=True)
-USAGE = {"model": "small-1", "prompt_tokens": 12, "completion_tokens": 480, "cost": 0.0031}
-
-
-async def write(task, context):
-    return GeneratedContent(task.topic, f"# {task.topic}\\n\\nOne two three.\\n", result={**USAGE, "style": "dry"})
-
-
-def plain(task, context):
-    return {"topic": task.topic, **USAGE}
-
-
-async def told(task, context):
-    """All that it was told."""
-    old = context.previous_content
-    return {
-        **{name: getattr(task, name) for name in TOLD},
-        "has_deadline": context.deadline is not None and context.seconds_left() > 50,
-        "error": context.previous_error,
-        "content": old and [old.title, old.word_count],
-    }
-
-
-async def costs(task, context):
-    return {"cost": {"small": 0.00001, "whole": 3, "round": 2.0}[task.topic]}
-
-
-async def nothing(task, context):
-    pass
-
-
-def by_topic(task, context):
-    raise {
-        "permanent": PermanentError("no such subject", usage=USAGE),
-        "temporary": TemporaryError("busy"),
-        "later": TemporaryError("busy", retry_after=90),
-        "provider": ProviderUnavailable("503"),
-        "limited": RateLimited("429", retry_after=20),
-        "snoozed": Snooze("its source is not ready", delay=7200),
-        "unexpected": KeyError("choices"),
-        "leaves": SystemExit(3),
-        "checked": CheckFailed(
-            "it has 2 words\\nwrite 300", draft=GeneratedContent("Tea", "Two words", result=USAGE)
-        ),
-        "last": CheckFailed("too short", max_revisions=0),
-        "review": CheckFailed(
-            "too short", draft=GeneratedContent("Tea", "Two words"), max_revisions=0, keep_for_review=True
-        ),
-    }[task.topic]
-
-
-async def keeps(task, context):
-    raise Snooze("next page", delay=60, state={"page": context.state.get("page", 0) + 1})
-
-
-async def unstorable(task, context):
-    return {"set": {1}, "cost": 0.5}
-
-
-async def a_list(task, context):
-    return [1]
-
-
-def connects(task, context):
-    context.connection()
-
-
-async def connects_async(task, context):
-    await context.connection()
-
-
-async def progresses(task, context):
-    for each in range(1, 11):
-        context.progress(each / 10, "writing")
-    context.progress(note="done")
-
-
-def mumbles(task, context):
-    """Says what is no fraction and no text."""
-    said = {"word": ["half"], "number as note": [0.5, 7], "percent": [50, "x"], "object": [None, object]}
-    context.progress(*said[task.topic])
-
-
-async def boasts(task, context):
-    """Says of its cost what the database does not count."""
-    usage = {"model": 7, "prompt_tokens": "many", "completion_tokens": -1, "cost": "abc"}
-    if task.topic == "error":
-        raise TemporaryError("busy", usage=usage)
-    if task.topic == "set":
-        raise TemporaryError("busy", usage={"cost": 1, "set": {1}})
-    if task.topic == "large":
-        return {"prompt_tokens": 12.7, "cost": 1e13}
-    return usage
-
-
-STEERS = "\\x1b]0;pwn\\x07\\x1b[31m\\x9b31m"
-
-
-def steers(task, context):
-    context.progress(0.5, f"note {STEERS}")
-    if task.topic == "error":
-        raise TemporaryError(f"error {STEERS}", usage={"model": f"model {STEERS}", "cost": 1})
-    if task.topic == "result":
-        return {"text": f"result {STEERS}", "model": f"model {STEERS}"}
-    return GeneratedContent(
-        f"title {STEERS}", f"body {STEERS}", result={"text": f"result {STEERS}", "model": f"model {STEERS}"}
-    )
-
-
-def prints(task, context):
-    import os
-    import subprocess
-
-    print("from print")
-    sys.__stdout__.write("from __stdout__\\n")
-    os.write(1, b"from the descriptor\\n")
-    subprocess.run(["echo", "from a program"], check=True)
-    if task.topic == "error":
-        raise TemporaryError("busy")
-    return {"success": True}
-
-
-def forks(task, context):
-    import os
-
-    if os.fork():
-        os.wait()
-    return {"forked": True}
-
-
-async def sleeps(task, context):
-    try:
-        print_now("sleeps")
-        await asyncio.sleep(60)
-    finally:
-        print_now("cleaned up")
-
-
-def blocks(task, context):
-    print_now("blocks")
-    time.sleep(60)
-
-
-def asks(task, context):
-    while not context.should_stop():
-        time.sleep(0.01)
-    print_now("stopped")
-
-
-async def blocks_the_loop(task, context):
-    print_now("blocks the loop")
-    time.sleep(60)
-
-
-async def blocks_a_thread(task, context):
-    print_now("blocks a thread")
-    await asyncio.to_thread(time.sleep, 60)
-
-
-async def clings(task, context):
-    asyncio.get_running_loop().call_later(0.05, print_now, "clings")
-    while True:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            print_now("clings still")
-
-
-async def late(task, context):
-    time.sleep(0.3)
-    return {"late": True}
-'''
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with handlers."""
-    (tmp_path / "handlers.py").write_text(HANDLERS)
-    return tmp_path
-
-
-@pytest.fixture
-def attempt(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs contentq try in this process, in this folder, with a handler of it; there is no database."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
-
-    def run(*arguments: str, stdin: str | bytes = b"") -> Outcome:
-        assert not stdin, "a trial reads nothing"
-        handler, *options = arguments
-        capsys.readouterr()
-        code = execute(["try", "--handler", f"handlers:{handler}", *options])
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    yield run
-    sys.modules.pop("handlers", None)
-
-
-def without_time(text: str) -> str:
-    """What was shown, but for the line of the time, which must be there."""
-    lines = text.splitlines()
-    assert lines[-1].startswith("took "), text
-    return "\n".join(lines[:-1])
+from tests.cli.conftest import Run
+from tests.cli.trials import without_time
 
 
 def test_content_is_shown_with_its_words_and_its_cost(attempt: Run) -> None:
@@ -268,8 +46,10 @@ def test_handler_that_ships_is_tried_as_well(
     assert capsys.readouterr().out.startswith("Tea\n")
 
 
-def test_handler_of_the_category_is_tried(attempt: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "handlers.toml").write_text(
+def test_handler_of_the_category_is_tried(
+    attempt: Run, trial_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (trial_folder / "handlers.toml").write_text(
         '[default]\nhandler = "template"\n[categories.x]\nhandler = "handlers:plain"'
     )
 
@@ -281,8 +61,8 @@ def test_handler_of_the_category_is_tried(attempt: Run, folder: Path, capsys: py
     assert shown == [(0, "{\n  "), (0, "Tea\n"), (0, "Tea\n")]
 
 
-def test_task_is_as_the_options_say(attempt: Run, folder: Path) -> None:
-    (folder / "draft.md").write_text("# Old tea\n\nTwo words.\n")
+def test_task_is_as_the_options_say(attempt: Run, trial_folder: Path) -> None:
+    (trial_folder / "draft.md").write_text("# Old tea\n\nTwo words.\n")
     shown = attempt(
         *("told", "--json", "--topic", "Tea", "--keywords", "leaf, water", "--category", "blog", "--tone", "dry"),
         *("--requirements", "short", "--account", "7", "--priority", "9", "--timeout", "1m", "--attempt", "3"),
@@ -391,6 +171,28 @@ def test_state_is_given_and_what_would_be_kept_is_shown(attempt: Run) -> None:
     assert "it must be a JSON object" in refused.err
 
 
+def test_each_check_is_shown(attempt: Run) -> None:
+    shown = attempt("checked", "--topic", "Tea")
+
+    assert shown.code == 1
+    assert shown.out == (
+        "Tea\n2 words\n\nTwo words\n\n"
+        "check min_words 3: failed: it has 2 words; write at least 3\n"
+        "check headings Sources, Tea: failed: there is no heading 'Sources' and 'Tea'; add them\n"
+        "check no_leftovers: passed\n"
+        "check max_likeness 0.7: skipped: there is no database to compare it with\n"
+    )
+    checks = json.loads(attempt("checked", "--json").out)["checks"]
+    assert [(each["name"], each["setting"], each["outcome"]) for each in checks] == [
+        ("min_words", 3, "failed"),
+        ("headings", ["Sources", "Tea"], "failed"),
+        ("no_leftovers", True, "passed"),
+        ("max_likeness", 0.7, "skipped"),
+    ]
+    assert checks[0]["why"] == "it has 2 words; write at least 3"
+    assert checks[2]["why"] is None
+
+
 def test_json_of_an_error_says_what_it_is_and_what_it_has_cost(attempt: Run) -> None:
     shown = attempt("by_topic", "--topic", "permanent", "--json")
 
@@ -486,105 +288,6 @@ def test_cost_is_what_the_database_would_count(attempt: Run, topic: str, cost: s
         assert json.loads(attempt("boasts", "--topic", topic, "--json").out)["usage"] == counted
 
 
-@pytest.mark.parametrize("handler", ["sleeps", "asks", "late"])
-def test_deadline_ends_it_as_a_worker_would(attempt: Run, handler: str) -> None:
-    shown = attempt(handler, "--timeout", "0.2s")
-
-    assert shown.code == 1
-    printed = {"sleeps": ["sleeps", "cleaned up"], "asks": ["stopped"], "late": []}[handler]
-    assert without_time(shown.err).splitlines() == [
-        *printed,
-        "The task would be ended by its deadline, as timeout: Task execution timeout",
-    ]
-    assert shown.out == ""
-
-
-@pytest.mark.parametrize("handler", ["blocks", "clings", "blocks_a_thread"])
-def test_handler_that_does_not_end_at_its_deadline_is_left_behind(
-    start: Start, folder: Path, handler: str
-) -> None:
-    began = time.monotonic()
-    process = start("try", "--handler", f"handlers:{handler}", "--timeout", "0.2s", cwd=folder)
-    _, err = process.communicate(timeout=30)
-
-    assert process.returncode == 1
-    assert b"as timeout: Task execution timeout" in err
-    assert (b"The handler is still running" in err) == (handler != "blocks_a_thread")
-    assert time.monotonic() - began < 20
-
-
-@pytest.mark.parametrize("handler", ["sleeps", "blocks", "blocks_the_loop", "blocks_a_thread", "clings"])
-def test_ctrl_c_ends_it_whatever_it_does(start: Start, folder: Path, handler: str) -> None:
-    process = start("try", "--handler", f"handlers:{handler}", cwd=folder)
-    assert process.stderr is not None
-    assert process.stderr.readline().decode().strip() == handler.replace("_", " ")
-
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-
-    printed = {"sleeps": ["cleaned up"], "clings": ["clings still"]}.get(handler, [])
-    assert (process.returncode, out) == (130, b"")
-    assert [line for line in err.decode().splitlines() if line] == [*printed, "interrupted"]
-
-
-def test_second_ctrl_c_ends_it_at_once(start: Start, folder: Path) -> None:
-    process = start("try", "--handler", "handlers:clings", cwd=folder)
-    assert process.stderr is not None
-    process.stderr.readline()
-
-    process.send_signal(signal.SIGINT)
-    assert process.stderr.readline() == b"clings still\n"
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-
-    assert process.wait(20) == 130
-    assert time.monotonic() - began < 1.5
-
-
-def test_child_of_a_handler_that_forks_shows_nothing(start: Start, folder: Path) -> None:
-    process = start("try", "--handler", "handlers:forks", "--json", cwd=folder)
-    out, _ = process.communicate(timeout=30)
-
-    assert process.returncode == 0
-    assert json.loads(out)["result"] == {"forked": True}
-
-
-@pytest.mark.parametrize(
-    ("topic", "shown"),
-    [
-        ("content", ["note", "title", "body", "model"]),
-        ("result", ["note", "model"]),
-        ("error", ["note", "error", "model"]),
-    ],
-)
-def test_terminal_is_not_steered_by_what_a_handler_says(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, topic: str, shown: list[str]
-) -> None:
-    monkeypatch.chdir(folder)
-    code, screen = on_terminal("try", "--handler", "handlers:steers", "--topic", topic)
-
-    assert code == (1 if topic == "error" else 0)
-    for each in shown:
-        assert f"{each} \\x1b]0;pwn\\x07\\x1b[31m\\x9b31m" in screen
-    if topic != "error":
-        assert r'"text": "result \u001b]0;pwn\u0007\u001b[31m\u009b31m"' in screen
-    assert not {*"\x1b\x07\x9b"} & {*screen}
-
-
-@pytest.mark.parametrize(("topic", "outcome"), [("good", "completed"), ("error", "retried")])
-def test_what_a_handler_prints_goes_to_standard_error(
-    start: Start, folder: Path, topic: str, outcome: str
-) -> None:
-    (folder / "chatty.py").write_text("from handlers import prints\nprint('from the module')\n")
-    process = start("try", "--handler", "chatty:prints", "--topic", topic, "--json", cwd=folder)
-    out, err = process.communicate(timeout=30)
-
-    assert process.returncode == (0 if topic == "good" else 1)
-    assert json.loads(out)["outcome"] == outcome
-    sources = ["__stdout__", "a program", "print", "the descriptor", "the module"]
-    assert sorted(err.decode().splitlines()) == [f"from {source}" for source in sources]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -595,8 +298,8 @@ def test_what_a_handler_prints_goes_to_standard_error(
         (["--previous-content", "binary.md"], "binary.md is not UTF-8"),
     ],
 )
-def test_wrong_option_ends_with_2(attempt: Run, folder: Path, options: list[str], message: str) -> None:
-    (folder / "binary.md").write_bytes(b"\xff\xfe")
+def test_wrong_option_ends_with_2(attempt: Run, trial_folder: Path, options: list[str], message: str) -> None:
+    (trial_folder / "binary.md").write_bytes(b"\xff\xfe")
     shown = attempt("nothing", *options)
 
     assert (shown.code, shown.out) == (2, "")
@@ -610,12 +313,12 @@ def test_handler_that_cannot_be_loaded_ends_with_2(attempt: Run) -> None:
     assert "has no 'no_such'" in shown.error
 
 
-def test_it_is_quick(folder: Path) -> None:
+def test_it_is_quick(trial_folder: Path) -> None:
     """It loads neither alembic nor SQLAlchemy."""
     code = (
         "import sys; from contentq.cli.main import execute; execute(['try', '--topic', 'Tea']); "
         "sys.exit(any(name in sys.modules for name in ('alembic', 'sqlalchemy')))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=trial_folder, capture_output=True, check=False)
 
     assert done.returncode == 0

@@ -15,7 +15,7 @@ import pytest
 from tests.docs.markdown import Section
 from tests.docs.running import INSTALL_TIMEOUT, TIMEOUT, Run
 from tests.packaging.building import environment_to_install_into
-from tests.support import pooler, programs, provider
+from tests.support import pooler, programs, provider, provider_batches
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
 
@@ -70,6 +70,8 @@ def run(
             environment |= _database(request)
         if "provider" in section.options:
             environment |= _provider(request)
+        if "batches" in section.options:
+            environment |= _batches(request)
         running = Run(folder, environment, node_modules, INSTALL_TIMEOUT if section.installs else TIMEOUT)
         started.append(running)
         if "pooler" in section.options:
@@ -97,6 +99,15 @@ def _provider(request: pytest.FixtureRequest) -> dict[str, str]:
     running = provider.running(models=MODELS)
     started = running.__enter__()
     request.addfinalizer(lambda: running.__exit__(None, None, None))
+    return {"OPENAI_BASE_URL": started.url, "OPENAI_API_KEY": "sk-proj-of-the-tests"}
+
+
+def _batches(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The same, of one that takes batches."""
+    running = provider_batches.running(provider_batches.titled)
+    started = running.__enter__()
+    request.addfinalizer(lambda: running.__exit__(None, None, None))
+    started.at_once = True
     return {"OPENAI_BASE_URL": started.url, "OPENAI_API_KEY": "sk-proj-of-the-tests"}
 
 

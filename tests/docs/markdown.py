@@ -5,6 +5,7 @@ A comment before a block says how it is run:
     <!-- worker -->              a worker with the handler `template` runs beside the blocks of this section
     <!-- pooler -->              POOLER_URL leads to the database of this section through PgBouncer
     <!-- provider -->            OPENAI_BASE_URL leads to a server that behaves like OpenAI's, and a key is set
+    <!-- batches -->             the same, of a server that takes batches, and answers one when it is looked at
     <!-- pip -->                 the section runs in an empty environment, without a database
     <!-- background -->          the last line of this block goes on running
     <!-- file: handlers.py -->   the block is a file that later blocks of the section use
@@ -23,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-SECTION_OPTIONS = {"worker", "pooler", "pip", "provider"}
+SECTION_OPTIONS = {"worker", "pooler", "pip", "provider", "batches"}
 BLOCK_OPTIONS = {"background", "file", "needs", "not run"}
 
 INSTALLS = {"javascript", "go"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from contentq.errors import MAX_REVISIONS
 from psycopg.rows import namedtuple_row
 
 RECORD = """
@@ -93,14 +94,15 @@ class Audit:
         with psycopg.connect(self.dsn, row_factory=namedtuple_row) as connection:
             tasks = _by_id(connection.execute("SELECT * FROM content_generation_tasks").fetchall())
             changes = connection.execute("SELECT * FROM audit.changes ORDER BY n").fetchall()
-            contents = connection.execute("SELECT * FROM contents").fetchall()
+            contents: list[Any] = connection.execute("SELECT * FROM contents").fetchall()
             workers = _by_id(connection.execute("SELECT * FROM audit.workers").fetchall())
         events = read_journal(self.journal)
         return [
             *self._lost(tasks),
             *_unlawful(changes),
             *_unfenced(tasks, events),
-            *_torn(tasks, contents),
+            *_torn(tasks, [content for content in contents if content.review_status != "rejected"]),
+            *_drafts_lost_or_doubled(tasks, contents, events),
             *_started_twice(tasks, events),
             *_wrongly_charged(tasks, changes, events),
             *self._wrongly_rescued(tasks, {id_: worker.pid for id_, worker in workers.items()}),
@@ -147,7 +149,8 @@ def _unlawful(changes: list[Any]) -> Iterator[str]:
 
 
 def _unfenced(tasks: dict[int, Any], events: list[dict[str, Any]]) -> Iterator[str]:
-    ended = {(event["id"], event["attempt"], event["pid"]) for event in events if event["event"] == "end"}
+    ends = ("end", "check")
+    ended = {(event["id"], event["attempt"], event["pid"]) for event in events if event["event"] in ends}
     for task in tasks.values():
         if task.status != "completed":
             if task.result is not None:
@@ -159,9 +162,11 @@ def _unfenced(tasks: dict[int, Any], events: list[dict[str, Any]]) -> Iterator[s
 
 
 def _torn(tasks: dict[int, Any], contents: list[Any]) -> Iterator[str]:
+    """contents: without drafts that were rejected."""
     owners = defaultdict(list)
+    accepted = {content.id for content in contents}
     for task in tasks.values():
-        if task.content_id is not None:
+        if task.content_id in accepted:
             owners[task.content_id].append(task)
             if task.status != "completed":
                 yield f"task {task.id}: {task.status}, and yet it has content"
@@ -171,8 +176,29 @@ def _torn(tasks: dict[int, Any], contents: list[Any]) -> Iterator[str]:
         of = owners[content.id]
         if len(of) != 1:
             yield f"content {content.id}: belongs to {len(of)} tasks"
-        elif content.body != f"Attempt {of[0].attempt}":
+        elif content.body != f"{'Draft' if content.review_status == 'pending' else 'Attempt'} {of[0].attempt}":
             yield f"content {content.id}: is of another attempt than its task {of[0].id} ended with"
+
+
+def _drafts_lost_or_doubled(
+    tasks: dict[int, Any], contents: list[Any], events: list[dict[str, Any]]
+) -> Iterator[str]:
+    """Each report of failed checks has kept its draft, once; and there is no draft without one."""
+    made = {(f"Task {event['id']}", f"Draft {event['attempt']}") for event in events if event["event"] == "check"}
+    kept = Counter((content.title, content.body) for content in contents if content.body.startswith("Draft"))
+    for (title, body), times in kept.items():
+        if times > 1 or (title, body) not in made:
+            yield f"{title}: {body} was stored {times} times"
+    for task in tasks.values():
+        reported = {f"Draft {error['attempt']}" for error in task.attempt_errors if _is_of_checks(error)}
+        for body in reported - {body for title, body in kept if title == f"Task {task.id}"}:
+            yield f"task {task.id}: {body} was reported, and is gone"
+        if task.revision_count > MAX_REVISIONS:
+            yield f"task {task.id}: {task.revision_count} revisions of {MAX_REVISIONS}"
+
+
+def _is_of_checks(error: dict[str, Any]) -> bool:
+    return bool(error["error_class"] == "CheckFailed")
 
 
 def _started_twice(tasks: dict[int, Any], events: list[dict[str, Any]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import os
 import time
 from typing import Any
 
-from contentq import Context, GeneratedContent, PermanentError, RateLimited, Task, TemporaryError
+from contentq import CheckFailed, Context, GeneratedContent, PermanentError, RateLimited, Task, TemporaryError
 
 
 def write(event: str, task: Task) -> None:
@@ -44,8 +44,12 @@ async def act(task: Task, context: Context) -> Any:
     if plan.get("permanent"):
         write("permanent", task)
         raise PermanentError("as planned")
-    write("end", task)
     result = {"attempt": task.attempt, "pid": os.getpid()}
+    if task.revision_count < plan.get("check", 0):
+        write("check", task)
+        draft = GeneratedContent(f"Task {task.id}", f"Draft {task.attempt}", result=result)
+        raise CheckFailed("as planned", draft=draft, keep_for_review=plan.get("content", False))
+    write("end", task)
     if plan.get("content"):
         return GeneratedContent(f"Task {task.id}", f"Attempt {task.attempt}", result=result)
     return result

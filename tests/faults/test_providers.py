@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.faults.figures import FIGURES
 from tests.faults.provider_fleet import SCENARIOS, Findings, Fleet, Job, named, running
+from tests.faults.two_providers import PAIRS
+from tests.faults.two_providers import run as run_pair
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
 from tests.support.programs import Programs
@@ -125,3 +128,27 @@ def test_fleet_uses_what_its_provider_allows_and_is_seldom_refused(names: str, f
             assert found.claims <= 2 * GATE.workers * found.calls + GATE.workers, found
             # What was paid for is counted once, although many calls were made by another attempt than the first.
             assert round(found.cost, 6) == round(found.results_cost, 6) > 0, found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.long] * (each != "set")) for each in PAIRS]
+)
+def test_fleet_uses_what_both_providers_allow_and_counts_each_model(
+    name: str, programs: Programs, tmp_path: Path
+) -> None:
+    with (
+        Cluster(programs.folder, settings={"track_functions": "pl"}, tcp=True) as cluster,
+        closing(Databases(cluster.dsn(host="127.0.0.1"))) as databases,
+        databases.migrated() as dsn,
+    ):
+        found = run_pair(dsn, tmp_path, PAIRS[name], GATE)
+
+    FIGURES.found(f"two providers {name}", found.line())
+    assert found.used >= 0.9, found
+    assert found.refused <= 0.08, found
+    # Charged are those that were running when the outage began, and those that tried.
+    assert found.charged <= (GATE.workers * GATE.slots + 20 if PAIRS[name].killed else 0), found
+    assert found.claims <= 2 * GATE.workers * found.calls + GATE.workers, found
+    usage, results = found.models
+    assert usage == results, "what was paid for is of the model that has written it"
+    assert round(found.cost, 6) == round(found.results_cost, 6) > 0, found

@@ -20,7 +20,7 @@ SHORT = 15
 ROUND = 100
 """Faults in one round of the long form."""
 
-FENCED = ("complete", "store", "fail", "snooze", "release", "end_cancelled_or_overdue")
+FENCED = ("complete", "store", "fail", "revise", "snooze", "release", "end_cancelled_or_overdue")
 """The functions whose fence is taken down to see whether the auditor notices."""
 
 

@@ -393,6 +393,8 @@ def _plan(chance: random.Random) -> dict[str, object]:
         plan["snooze"] = chance.randrange(1, 3)
     elif kind < 0.28:
         plan["permanent"] = True
+    elif kind < 0.4:
+        plan["check"] = chance.randrange(1, 4)
     if chance.random() < 0.5:
         plan["content"] = True
     return plan

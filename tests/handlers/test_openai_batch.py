@@ -110,6 +110,9 @@ def test_tasks_go_as_one_batch_and_come_back_one_by_one(
         ("pending", 1, "batch_1")
     }
     assert queue.value("SELECT tasks_waiting FROM contentq.batch_status") == 30
+    [why] = queue.values("SELECT contentq.explain(%s)", rows[0]["task_id"])
+    assert why.startswith("it waits for its answer in batch batch_1 of the provider: ")
+    assert why.endswith(", 0 of 30 requests are done")
 
     provider.complete()
 
@@ -181,6 +184,10 @@ def test_full_batch_does_not_wait_for_others(provider: BatchProvider, queue: Que
         within=10,
     )
     assert len(provider.batches["batch_1"].lines) == 5
+    waiting = "SELECT task_id FROM content_generation_tasks ORDER BY id DESC LIMIT 1"
+    assert queue.values("SELECT contentq.explain(%s)", queue.value(waiting)) == [
+        "what it asks of the provider waits to go with a batch"
+    ]
 
 
 def test_batch_that_expired_is_sent_again_for_those_without_an_answer_and_nothing_is_charged(
@@ -227,6 +234,7 @@ def test_errors_of_lines_become_what_the_ordinary_handler_makes_of_them(
         return ERRORS[kind] if kind and asked[kind] == 1 else provider_batches.article(line)
 
     provider.answer = answer
+    queue.run("UPDATE contentq.settings SET backoff_base = '10 milliseconds'")
     ids = {name: queue.add(topic=f"kind-{name}.", max_retries=1) for name in ERRORS}
     start(full_at(len(ERRORS), 0.5))
     eventually(lambda: are_sent(queue))
@@ -262,9 +270,10 @@ def test_batch_of_which_all_tasks_have_ended_is_cancelled_at_the_provider(
     queue.run(
         "UPDATE content_generation_tasks SET timeout_at = now() - interval '1 second' WHERE id = %s", overdue
     )
+    queue.run("SELECT contentq.sweep_timeouts()")
 
-    eventually(lambda: queue.status(overdue) == "timeout")
-    eventually(lambda: one_batch(queue)["status"] == "cancelled")
+    eventually(lambda: one_batch(queue)["ended_at"] is not None)
+    assert one_batch(queue)["status"] == "cancelled"
     assert provider.cancelled == ["batch_1"]
     assert statuses(queue) == {"failed": 1, "timeout": 1}
     assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 0
@@ -323,8 +332,17 @@ def test_provider_that_takes_no_batches_fails_the_tasks_with_what_to_do(
     assert one_batch(queue)["status"] == "refused"
 
 
-@pytest.mark.parametrize("call", ["upload", "create", "retrieve", "content"])
-@pytest.mark.parametrize("status", [0, 429, 500])
+QUICK = (("upload", 0), ("create", 500), ("retrieve", 429), ("content", 0))
+
+
+@pytest.mark.parametrize(
+    ("call", "status"),
+    [
+        pytest.param(call, status, marks=[] if (call, status) in QUICK else [pytest.mark.thorough])
+        for call in ("upload", "create", "retrieve", "content")
+        for status in (0, 429, 500)
+    ],
+)
 def test_call_that_the_provider_did_not_answer_is_made_again_and_nothing_is_charged(
     provider: BatchProvider, queue: Queue, start: StartBatches, call: str, status: int
 ) -> None:
@@ -345,6 +363,26 @@ def test_call_that_the_provider_did_not_answer_is_made_again_and_nothing_is_char
     assert failed == [status] * 2
     assert provider.done == provider.sent == {f"{id_}-1": 1 for id_ in ids}
     assert {queue.row(id_)["retry_count"] for id_ in ids} == {0}
+
+
+def test_file_of_answers_that_is_cut_off_is_read_again(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    cut: list[None] = []
+
+    def cut_off() -> None:
+        provider.half_way = None
+        cut.append(None)
+
+    provider.half_way = cut_off
+    provider.at_once = True
+    ids = add(queue, 20)
+    start(full_at(20))
+
+    eventually(lambda: statuses(queue) == {"completed": 20}, within=20)
+
+    assert cut
+    assert provider.done == {f"{id_}-1": 1 for id_ in ids}
 
 
 def test_batch_of_which_the_provider_lost_the_answer_to_its_making_is_found_and_not_sent_again(
@@ -427,3 +465,78 @@ def test_without_a_worker_it_asks_directly(provider: BatchProvider, tmp_path: Pa
 
     assert asyncio.run(ask()).title == "On topic-1"
     assert provider.calls == {"chat": 1}
+
+
+def test_draft_whose_checks_fail_is_asked_for_again_with_what_must_be_changed(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    asked: list[str] = []
+
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        asked.append(json.dumps(line["body"]["messages"]))
+        body = "# On tea\n\nShort.\n" if len(asked) == 1 else "# On tea\n\nAs long as the settings have it.\n"
+        return 200, completion(body)
+
+    provider.answer = answer
+    provider.at_once = True
+    id_ = queue.add(topic="Tea", max_retries=0)
+    start(full_at(1) + "[checks]\nmin_words = 8\n")
+
+    eventually(lambda: queue.status(id_) == "completed", within=20)
+
+    row = queue.row(id_)
+    assert (row["attempt"], row["revision_count"], row["retry_count"]) == (4, 1, 0)
+    assert len(asked) == len(provider.batches) == 2
+    assert "Short." in asked[1]
+    assert queue.value("SELECT cost::float8 FROM contentq.usage_by_model") == pytest.approx(0.002)
+
+
+def test_batch_goes_to_the_first_of_several_models_at_its_price(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    provider.at_once = True
+    id_, urgent = queue.add(topic="topic-1"), queue.add(topic="topic-2", priority=9)
+    settings = (
+        full_at(1).replace('model = "small-1"', 'models = ["first", "second"]')
+        + """
+[deployments.first]
+model = "large-1"
+price = {input = 100, output = 200}
+[deployments.second]
+model = "small-1"
+base_url = "http://127.0.0.1:1/v1"
+"""
+    )
+    start(settings)
+
+    eventually(lambda: queue.status(id_) == queue.status(urgent) == "completed", within=20)
+
+    assert [line["body"]["model"] for line in provider.batches["batch_1"].lines] == ["large-1"]
+    result, direct = queue.row(id_)["result"], queue.row(urgent)["result"]
+    assert (result["deployment"], result["cost"], result["batch"]) == ("first", 0.01, "batch_1")
+    assert (direct["deployment"], direct["cost"]) == ("first", 0.02)
+
+
+def test_key_that_the_provider_repeats_is_in_no_row(
+    provider: BatchProvider, queue: Queue, start: StartBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-proj-Zq81mNv0Rt5Lx2Kd"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    said = {"message": f"You sent {key}", "code": None}
+    provider.answer = lambda line: (
+        (400, {"error": said}) if "kind-wrong" in json.dumps(line) else (200, completion(f"# {key}\n\n{key}\n"))
+    )
+    good, wrong = queue.add(), queue.add(topic="kind-wrong")
+    start(full_at(2))
+    eventually(lambda: are_sent(queue))
+    provider.complete()
+    eventually(lambda: (queue.status(good), queue.status(wrong)) == ("completed", "failed"))
+    queue.add()
+    queue.add()
+    eventually(lambda: len(provider.batches) == 2)
+    provider.fail({**said, "line": None})
+    eventually(lambda: statuses(queue) == {"completed": 1, "failed": 3})
+
+    for table in ("content_generation_tasks", "contents", "contentq.batch_requests", "contentq.provider_batches"):
+        assert key not in str(queue.rows(f"SELECT t::text FROM {table} AS t"))
+    assert "You sent [key hidden]" in queue.row(wrong)["error_message"]

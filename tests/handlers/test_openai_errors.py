@@ -142,6 +142,9 @@ def test_unknown_model_is_told_with_the_setting_to_check(provider: Provider, ask
         ({"detail": [{"loc": ["body", "n"], "msg": "extra"}]}, "[{'loc': ['body', 'n'], 'msg': 'extra'}]"),
         ("<html><head><title>502 Bad\n Gateway</title></head></html>", "502 Bad Gateway"),
         ("out of order", "out of order"),
+        ("", "Error code: 500"),
+        ({"error": {}}, "Error code: 500"),
+        ({"error": {"message": None, "code": 5}}, "{'message': None, 'code': 5}"),
         (["x"], "['x']"),
         (said("long " * 1000), f"{'long ' * 100}…"),
         (

@@ -26,10 +26,10 @@ def queue(database: Connection) -> Queue:
     return Queue(database)
 
 
-def work_off(dsn: str, settings: Path | None = None) -> None:
+def work_off(dsn: str, settings: Path | None = None, gate: str | None = None) -> None:
     async def work() -> None:
         handler = load("openai", settings=settings)
-        await Worker(Database(dsn), handler, WorkerOptions(concurrency=10, until_empty=True)).run()
+        await Worker(Database(dsn), handler, WorkerOptions(concurrency=10, until_empty=True, gate=gate)).run()
         await handler.call.close()  # type: ignore[attr-defined]
 
     asyncio.run(work())
@@ -67,6 +67,68 @@ def test_each_kind_of_failure_ends_as_the_queue_should_have_it(provider: Provide
     assert (down["status"], down["attempt"], down["retry_count"]) == ("completed", 2, 1)
     assert (refused["status"], refused["attempt"]) == ("failed", 1)
     assert " said 400: Not this.; check the settings for the model" in refused["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "unanswered"),
+    [
+        (Rule(raw="<html>Sign in</html>", headers={"content-type": "text/html"}), 0),
+        (Rule(raw='data: {"error": {"message": "No."}}\n\n'), 0),
+        (Rule(raw='{"error": {"message": "No."}}', headers={"content-type": "application/json"}), 0),
+        (Rule(raw="data: nonsense\n\n"), 0),
+        (Rule(status=503, body={}), 3),
+        (Rule(spoiled="cut", spoiled_after=2), 3),
+    ],
+)
+def test_only_an_outage_is_told_to_the_gate(
+    provider: Provider, dsn: str, queue: Queue, rule: Rule, unanswered: int
+) -> None:
+    provider.answer(rule)
+    for number in range(3):
+        queue.add(topic=f"Tea {number}", max_retries=0)
+
+    work_off(dsn, gate="llm.example.com")
+
+    gates = queue.rows("SELECT unanswered, state FROM contentq.gate_status WHERE key = 'llm.example.com'")
+    assert sum(gate["unanswered"] for gate in gates) == unanswered
+    assert [gate["state"] for gate in gates if gate["state"] != "open"] == ["closed"] * (unanswered // 3)
+
+
+def test_what_a_provider_does_not_count_is_estimated_and_charged(
+    provider: Provider, dsn: str, queue: Queue, settings_file: Path
+) -> None:
+    settings_file.write_text("model = 'large'\n[prices.large]\ninput = 1\noutput = 2\n")
+    provider.answer(
+        Rule(contains="Topic: whole", counts_tokens=False),
+        Rule(contains="Topic: cut", text="a" * 4000, spoiled="cut", spoiled_after=4),
+    )
+    whole, cut = (queue.add(topic=topic, max_retries=0) for topic in ("whole", "cut"))
+
+    work_off(dsn, settings_file)
+
+    result = queue.row(whole)["result"]
+    assert result["estimated_tokens"] is True
+    assert queue.row(cut)["status"] == "failed"
+    used = queue.rows("SELECT attempts, completion_tokens, cost FROM contentq.usage_by_model")[0]
+    assert (used["attempts"], used["completion_tokens"]) == (2, result["completion_tokens"] + 500)
+    assert float(used["cost"]) > result["cost"] > 0
+
+
+def test_thoughts_are_kept_whatever_is_in_them(
+    provider: Provider, dsn: str, queue: Queue, settings_file: Path
+) -> None:
+    settings_file.write_text("keep_reasoning = 20\n")
+    thought = json.dumps({"choices": [{"delta": {"reasoning": "\0 \ud800 \x1b hm " * 10}}]})
+    end = json.dumps({"choices": [{"delta": {"content": "# Tea"}, "finish_reason": "stop"}]})
+    provider.answer(Rule(raw=f"data: {thought}\n\ndata: {end}\n\n"))
+    id_ = queue.add(topic="Tea")
+
+    work_off(dsn, settings_file)
+
+    row = queue.row(id_)
+    assert row["status"] == "completed"
+    assert row["result"]["reasoning"].startswith("\\x00 ")
+    assert "hm" in row["result"]["reasoning"]
 
 
 def test_key_is_in_no_row_result_log_or_message(

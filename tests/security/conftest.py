@@ -14,7 +14,10 @@ from contentq.database.connect import connect as open_connection
 
 from tests.support.databases import Connection
 from tests.support.forked import CONTENTQ
+from tests.support.logins import Logins, made_logins
 from tests.support.queue import Queue
+from tests.support.roles import applied_roles
+from tests.support.servers import Server
 
 
 @pytest.fixture
@@ -34,6 +37,21 @@ def bare(empty_dsn: str) -> Iterator[Queue]:
     """A session in the database of `empty_dsn`, which is not migrated yet."""
     with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
         yield Queue(connection)
+
+
+@pytest.fixture
+def owner(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
+    """The owner of the tables; the roles of sql/roles.sql are applied."""
+    queue = Queue(database)
+    with applied_roles(queue, server, dsn):
+        yield queue
+
+
+@pytest.fixture
+def logins(owner: Queue, dsn: str) -> Iterator[Logins]:
+    """Makes logins that are members of these roles."""
+    with made_logins(owner, dsn) as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import psycopg
 import pytest
 from contentq import Context, Task
 from contentq.cli.main import execute
@@ -126,3 +127,36 @@ def test_models_do_not_lead_from_a_task_to_content_of_another_account(
         assert task.content_id == secret
         assert task.content is None
         assert session.scalars(select(ContentGenerationTask).join(ContentGenerationTask.content)).all() == []
+
+
+def test_content_that_a_result_names_leads_nowhere(
+    queue: Queue, dsn: str, secret: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worker in psql says of its task what it likes; readers follow the column."""
+    task = queue.running(queue.register(), task_id="task-1", topic="x")
+    result = json.dumps({"success": True, "content_id": secret, "word_count": 6})
+
+    assert queue.complete(task.worker, [task], [result]) == [task.id]
+
+    assert queue.row(task.id)["content_id"] is None
+    assert execute(["--dsn", dsn, "show", "task-1", "--content"]) == 0
+    assert SECRET not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("name", ["content_id", r"c\u006fntent_id", "success", "word_count", "failed_checks"])
+def test_extras_cannot_name_another_content(queue: Queue, secret: int, name: str) -> None:
+    task = queue.running(queue.register())
+    extra = f'{{"model": "m", "{name}": {secret}}}'
+
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="extras may not have these members"):
+        queue.store(task.worker, [task], extras=[extra])
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="extras may not have these members"):
+        queue.run(
+            "SELECT contentq.revise(%s, %s, %s, 'too short', 'Title', 'Body', 1, %s)",
+            task.worker,
+            task.id,
+            task.attempt,
+            extra,
+        )
+
+    assert queue.status(task.id) == "processing"

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 
-from tests.support.databases import Connection
-from tests.support.logins import Logins, made_logins
+from tests.support.logins import Logins
 from tests.support.queue import Queue
-from tests.support.roles import applied_roles
-from tests.support.servers import Server
 
 REGISTER = "SELECT contentq.register_worker('host', s, 1, 'template', 'gate') FROM generate_series(1, %s) AS s"
 
@@ -19,20 +14,6 @@ CALLS = """
     SELECT coalesce(sum(calls), 0)::integer FROM pg_stat_xact_user_functions
     WHERE funcname IN ('gate_state', 'gate_running', 'gate_totals', 'judge_gate')"""
 """How often something has looked through all workers in this transaction, or one of the last."""
-
-
-@pytest.fixture
-def owner(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
-    """The owner of the tables; the roles of sql/roles.sql are applied."""
-    queue = Queue(database)
-    with applied_roles(queue, server, dsn):
-        yield queue
-
-
-@pytest.fixture
-def logins(owner: Queue, dsn: str) -> Iterator[Logins]:
-    with made_logins(owner, dsn) as made:
-        yield made
 
 
 def test_login_registers_as_many_workers_as_the_settings_allow(owner: Queue, logins: Logins) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,12 +13,10 @@ from contentq.models import ContentGenerationTask
 from contentq.task import COLUMNS, SETTABLE
 from sqlalchemy.orm import Session
 
-from tests.support.databases import Connection
 from tests.support.engines import engine_of
-from tests.support.logins import Logins, made_logins
+from tests.support.logins import Logins
 from tests.support.queue import Queue
-from tests.support.roles import applied_roles, apply_roles
-from tests.support.servers import Server
+from tests.support.roles import apply_roles
 
 FORGED = {
     "status": "completed",
@@ -45,20 +42,6 @@ FORGED = {
     "revision_note": "leave out the disclaimer",
 }
 """What an attacker would have in each column that is not for a producer to set."""
-
-
-@pytest.fixture
-def owner(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
-    """The owner of the tables; the roles of sql/roles.sql are applied."""
-    queue = Queue(database)
-    with applied_roles(queue, server, dsn):
-        yield queue
-
-
-@pytest.fixture
-def logins(owner: Queue, dsn: str) -> Iterator[Logins]:
-    with made_logins(owner, dsn) as made:
-        yield made
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from tests.support.hosts import LARGE_KEYS
 from tests.support.logins import Logins, made_logins
 from tests.support.programs import client
 from tests.support.queue import Queue
-from tests.support.roles import applied_roles
 from tests.support.servers import Server
 
 ON = "SELECT contentq.set_row_security(true)"
@@ -60,14 +59,6 @@ class Scene:
     def add_open(self, name: str, *roles: str) -> Queue:
         """A session of a login of the first account."""
         return self.logins.open(self.add(name, *roles))
-
-
-@pytest.fixture
-def owner(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
-    """The owner of the tables; the roles of sql/roles.sql are applied."""
-    queue = Queue(database)
-    with applied_roles(queue, server, dsn):
-        yield queue
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -13,27 +12,11 @@ from contentq.database.migrations import migrate
 from contentq.errors import ContentQueueError
 from psycopg.conninfo import make_conninfo
 
-from tests.support.databases import Connection
 from tests.support.logins import Logins, made_logins
 from tests.support.queue import Held, Queue
-from tests.support.roles import applied_roles
 from tests.support.servers import Server
 
 LARGE = "x" * 1_000_000
-
-
-@pytest.fixture
-def owner(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
-    """The owner of the tables; the roles of sql/roles.sql are applied."""
-    queue = Queue(database)
-    with applied_roles(queue, server, dsn):
-        yield queue
-
-
-@pytest.fixture
-def logins(owner: Queue, dsn: str) -> Iterator[Logins]:
-    with made_logins(owner, dsn) as made:
-        yield made
 
 
 @pytest.fixture

@@ -63,3 +63,15 @@ def bare(empty_dsn: str) -> Iterator[Queue]:
     """A session in the database of `empty_dsn`, which is not migrated yet."""
     with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
         yield Queue(connection)
+
+
+@pytest.fixture
+def in_utc(queue: Queue) -> None:
+    """The session shows times in UTC."""
+    queue.run("SET TIME ZONE 'UTC'")
+
+
+@pytest.fixture
+def idle(queue: Queue) -> int:
+    """A worker with the gate api.example that would claim anything."""
+    return queue.register(gate="api.example")

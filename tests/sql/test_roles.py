@@ -86,6 +86,25 @@ def test_worker_does_everything_that_a_worker_does(administrator: Queue, dsn: st
     assert administrator.blocked_accounts() == [administrator.account]
 
 
+def test_worker_asks_for_revisions_and_finds_the_draft(administrator: Queue, dsn: str) -> None:
+    task = administrator.add()
+    with made_logins(administrator, dsn) as logins:
+        queue = logins.add_open("worker", "contentq_worker")
+        worker = queue.register()
+        (row,) = queue.claim(worker)
+        assert queue.revise(Held(worker, task, row["attempt"]), extra='{"cost": 1}', max_revisions=1) == "pending"
+        (row,) = queue.claim(worker)
+        draft = queue.value("SELECT contentq.earlier_content(%s, %s)", row["content_id"], row["account_id"])
+        assert draft[2:] == ["two words", 2, "rejected"]
+        with pytest.raises(psycopg.errors.FeatureNotSupported):  # and not of its rights
+            queue.value("SELECT contentq.most_alike(%s, 'text')", task)
+        assert (
+            queue.revise(Held(worker, task, row["attempt"]), max_revisions=1, keep_for_review=True) == "completed"
+        )
+
+    assert administrator.values("SELECT review_status FROM contents ORDER BY id") == ["rejected", "pending"]
+
+
 def test_operator_does_everything_that_an_operator_does(administrator: Queue) -> None:
     queue = administrator
     waiting, overdue = queue.add(), queue.add(timeout_at="2001-01-01")

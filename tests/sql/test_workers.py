@@ -129,7 +129,9 @@ def test_worker_that_row_security_keeps_from_rows_is_warned(queue: Queue) -> Non
         queue.run(f"GRANT ALL ON contentq.workers, contentq.claimers TO {name}")
         queue.run(f"GRANT USAGE ON SCHEMA contentq, {queue.schema} TO {name}")
         queue.run("ALTER TABLE content_generation_tasks ENABLE ROW LEVEL SECURITY")
-        queue.run(f"GRANT EXECUTE ON FUNCTION contentq.warn_of_row_security, contentq.shorten TO {name}")
+        queue.run(f"GRANT SELECT ON contentq.settings TO {name}")
+        called = "contentq.warn_of_row_security, contentq.shorten, contentq.refuse_many_workers"
+        queue.run(f"GRANT EXECUTE ON FUNCTION {called} TO {name}")
         queue.run(f"ALTER FUNCTION contentq.register_worker OWNER TO {name}")
         queue.register()
     finally:

@@ -53,3 +53,43 @@ def adopt(dsn: str, tables: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(tables.encode())
     migrate(dsn)
+
+
+ACCOUNTS = "CREATE TABLE accounts (id bigint PRIMARY KEY, name text, plan text NOT NULL)"
+CONTENTS = """
+    CREATE TABLE contents (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account_id bigint, title text, body text,
+        word_count bigint, review_status text, language text DEFAULT 'en'
+    )"""
+HOST = """
+    CREATE TABLE accounts (
+        id serial PRIMARY KEY, username varchar(50) NOT NULL, platform_id int, name varchar(100)
+    );
+    CREATE TABLE contents (
+        id serial PRIMARY KEY, account_id int NOT NULL REFERENCES accounts, title varchar(200), body text,
+        word_count int, review_status varchar(50) DEFAULT 'pending', publish_status varchar(50)
+    );
+    INSERT INTO accounts (username, name) VALUES ('ada', 'Ada'), ('grace', 'Grace')"""
+"""Tables as an application may have them that has never heard of contentq."""
+
+TASKS = """
+    CREATE TABLE content_generation_tasks (
+        id serial PRIMARY KEY,
+        task_id varchar(100) NOT NULL UNIQUE,
+        content_id int REFERENCES contents,
+        account_id int NOT NULL REFERENCES accounts,
+        topic varchar(500), keywords varchar(500), category varchar(100), requirements text, tone varchar(50),
+        status varchar(50), priority int, retry_count int, max_retries int,
+        submitted_at timestamptz, started_at timestamptz, completed_at timestamptz, timeout_at timestamptz,
+        result json, error_message text, auto_approve boolean,
+        created_at timestamptz, updated_at timestamptz,
+        source varchar(20)
+    );
+    CREATE INDEX ix_content_generation_tasks_status ON content_generation_tasks (status);
+    CREATE INDEX ix_content_generation_tasks_account_id ON content_generation_tasks (account_id);
+    INSERT INTO content_generation_tasks (task_id, account_id, topic, status, priority, completed_at, source)
+    VALUES
+        ('task-1', 1, 'Tea', 'pending', 7, NULL, 'web'),
+        ('task-2', 2, 'Coffee', 'completed', 5, now(), 'api'),
+        ('task-3', 2, 'Water', 'failed', NULL, NULL, NULL)"""
+"""The table of the specification, made by an ORM whose defaults are its own."""

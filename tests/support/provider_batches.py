@@ -35,6 +35,13 @@ def article(line: Line) -> tuple[int, dict[str, Any]]:
     return 200, completion(f"# On {topic}\n\nThree words here.\n")
 
 
+def titled(line: Line) -> tuple[int, dict[str, Any]]:
+    """An article with the topic that the prompts that ship name as its title."""
+    asked = "\n".join(str(message["content"]) for message in line["body"]["messages"])
+    topic = next(part.partition(":")[2].strip() for part in asked.splitlines() if part.startswith("Topic:"))
+    return 200, completion(f"# {topic}\n\nThree words here.\n")
+
+
 def completion(text: str | None, reason: str = "stop", **message: Any) -> dict[str, Any]:
     """A chat completion with this text."""
     return {

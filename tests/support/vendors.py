@@ -721,6 +721,18 @@ def _others() -> dict[str, Reply]:
         "xai": Reply(
             events(ROLE, *texts(), STOP, {**COUNT, "usage": {**USAGE, "completion_tokens": 2}}),
         ),
+        "thoughts-in-between": Reply(
+            events(ROLE, *texts(), piece({"content": f"\n<think>\n{THOUGHT}"}), STOP, COUNT),
+            TemporaryError,
+            "the answer was empty: the model thought, and did not come to an end",
+        ),
+        "lines-without-an-end": Reply(
+            "\n".join(json.dumps(each) for each in texts()),
+            ProviderUnavailable,
+            "before the answer did",
+            tokens=None,
+        ),
+        "a-piece-alone": Reply(json.dumps(texts()[0]), ProviderUnavailable, "before the answer did", tokens=None),
         "names": Reply(
             events(ROLE, *texts(), STOP, {**COUNT, "usage": {"input_tokens": 30, "output_tokens": 12}}),
         ),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 from contentq.checks.check import Check, Checked, NotChecked, Subject
 from contentq.content import GeneratedContent
-from contentq.errors import MAX_REVISIONS, CheckFailed
+from contentq.errors import MAX_REVISIONS, CheckFailed, HandlerError, TemporaryError
+from contentq.usage import MEMBERS
+
+log = logging.getLogger("contentq.checks")
 
 
 async def run_checks(
@@ -16,7 +20,8 @@ async def run_checks(
 ) -> list[Checked]:
     """Makes these checks of a draft; what became of each, those that cost little first.
 
-    context: of the attempt. prompt: what the model was asked, for the check no_leftovers.
+    context: of the attempt. prompt: what the model was asked, for the check no_leftovers. Raises TemporaryError
+    for a check that raises something itself.
     """
     subject = Subject(draft, context.task, context, prompt)
     # Likeness last: it holds one of the few connections.
@@ -61,7 +66,21 @@ def check_in_thread(
 
 
 async def _run(each: Check, subject: Subject) -> Checked:
+    """What became of a check. One that cannot be made fails the attempt, whose cost counts all the same."""
     try:
         return Checked(each.name, each.setting, await each.find_problem(subject))
     except NotChecked as reason:
         return Checked(each.name, each.setting, skipped=str(reason))
+    except HandlerError as error:
+        error.usage = error.usage or _cost_of(subject)
+        raise
+    except Exception as error:
+        log.warning("check raised task=%s check=%s", subject.task.task_id, each.name, exc_info=error)
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        message = f"the check {each.name} {each.setting} raised {said}"
+        raise TemporaryError(message, usage=_cost_of(subject)) from error
+
+
+def _cost_of(subject: Subject) -> dict[str, Any] | None:
+    """What the draft says that it has cost."""
+    return {name: subject.draft.result[name] for name in MEMBERS if name in subject.draft.result} or None

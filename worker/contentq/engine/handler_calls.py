@@ -30,7 +30,7 @@ class HandlerCalls:
     def __init__(
         self, database: Database, registration: Registration, timings: Timings, outages: OutageLog
     ) -> None:
-        self._link = ReconnectingConnection(database, "handler", timings, outages)
+        self._link = ReconnectingConnection(database, "handler", timings, outages, prepare=True)
         self._registration = registration
         self._one_at_a_time = asyncio.Lock()
 

@@ -10,6 +10,7 @@ from contentq.handlers.openai.errors import of_model
 from contentq.handlers.openai.scrubbing import Scrubber
 from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai.stream import ENDED, Received
+from contentq.storable import as_text
 
 FAULTS = frozenset({"error", "network_error", "internal_error", "engine_error", "insufficient_system_resource"})
 """The finish reasons of an answer that the provider, not the model, has ended."""
@@ -66,7 +67,7 @@ def accept(received: Received, settings: OpenAISettings, earlier: list[str], scr
         found = body_of(received.text)
         if found.answer and not found.is_unfinished:
             thoughts = "\n\n".join(filter(None, (received.thoughts, found.thoughts)))
-            return Accepted(found.answer, thoughts[: settings.keep_reasoning])
+            return Accepted(found.answer, as_text(thoughts[: settings.keep_reasoning]))
         thought = found.is_unfinished or received.thought_characters or found.thoughts
         without = ": the model thought, and " if thought else ""
         what = "did not come to an end" if found.is_unfinished else "wrote nothing" if thought else ""

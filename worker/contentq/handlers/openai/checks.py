@@ -16,6 +16,7 @@ from contentq.checks.settings import make_checks
 from contentq.content import GeneratedContent
 from contentq.errors import HandlerUnusable
 from contentq.handlers.categories import slug
+from contentq.handlers.openai.lines import line_of
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Texts = list[_Text]
@@ -60,9 +61,9 @@ class DraftChecks:
         self, everywhere: ChecksSettings, own: Mapping[str, ChecksSettings | None], file: Path | None
     ) -> None:
         base = _as_dict(everywhere)
-        self._everywhere = _made(base, "checks", file)
+        self._everywhere = _made(base, ["checks"], file)
         self._by_category = {
-            category: _made({**base, **_as_dict(settings)}, f"categories.{category}.checks", file)
+            category: _made({**base, **_as_dict(settings)}, ["categories", category, "checks"], file)
             for category, settings in own.items()
             if settings is not None
         }
@@ -110,8 +111,11 @@ def _as_dict(settings: ChecksSettings) -> dict[str, Any]:
     return settings.model_dump(exclude_none=True)
 
 
-def _made(settings: dict[str, Any], table: str, file: Path | None) -> list[Check]:
+def _made(settings: dict[str, Any], table: list[str], file: Path | None) -> list[Check]:
     try:
         return make_checks(settings, Path() if file is None else file.parent)
     except HandlerUnusable as error:
-        raise HandlerUnusable(f"the settings {str(file)!r}: {table}.{error}") from None
+        key, _, why = str(error).partition(": ")
+        line = None if file is None else line_of(file.read_text(encoding="utf-8"), [*table, key])
+        where = "" if line is None else f", line {line}"
+        raise HandlerUnusable(f"the settings {str(file)!r}{where}: {'.'.join([*table, key])}: {why}") from None

@@ -75,8 +75,7 @@ class Failures:
         if isinstance(error, ErrorInAnswer):
             return self._refused(refusal_of(error.said), settings, spent, "broke the answer off")
         if isinstance(error, openai.APIStatusError):
-            body = error.body if error.body is not None else error.message
-            refusal = refusal_of(body, error.response.headers, error.status_code)
+            refusal = refusal_of(error.body or error.message, error.response.headers, error.status_code)
             return self._refused(refusal, settings, spent, f"said {error.status_code}")
         return self._malformed(error, settings, received)
 

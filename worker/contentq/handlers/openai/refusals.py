@@ -189,7 +189,7 @@ def _of(said: Any, name: str) -> Any:
 def _message(errors: list[Mapping[str, Any]], body: Any) -> str:
     """What it says, out of the forms in which servers say it; of a page in HTML, its text."""
     found = next((error[name] for error in errors for name in _MESSAGES if error.get(name)), body)
-    text = text_of(found if found or not errors else "it does not say why")[:READ_LENGTH]
+    text = text_of(found)[:READ_LENGTH] if found or isinstance(found, int) else "it does not say why"
     raw = next((said for each in errors if isinstance(said := _of(_of(each, "metadata"), "raw"), str)), "")
     if raw:
         text = f"{text}: {raw[:READ_LENGTH]}"

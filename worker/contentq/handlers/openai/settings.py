@@ -476,7 +476,7 @@ def _explain(error: ErrorDetails) -> str:
     if kind == "greater_than_equal":
         return f"must be {context['ge']:g} or more"
     if kind == "less_than_equal":
-        return f"must be {context['le']:,} or less"
+        return f"must be {int(context['le']):,} or less"
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(context["pattern"], "must be the name of a parameter: letters, digits and _")
     if kind == "greater_than":

@@ -42,6 +42,10 @@ class BatchCaller(Caller):
         body = body_of_call(messages, settings, self._at)
         return json.dumps({name: body[name] for name in body if name not in _STREAMED}, ensure_ascii=False)
 
+    def scrub(self, text: str) -> str:
+        """A text without the key."""
+        return self._scrub.text(text)
+
     def judge(
         self, status: int, reply: Any, messages: list[Message], settings: OpenAISettings, context: Any
     ) -> Answer:

@@ -72,11 +72,13 @@ class OpenAIBatchHandler(OpenAIHandler):
         work = [asyncio.ensure_future(tending.run()) for tending in self._tending.values()]
         try:
             await asyncio.gather(*work)
+        except asyncio.CancelledError:
+            await self.close()  # the worker has ended
+            raise
         finally:
             for each in work:
                 each.cancel()
             await asyncio.gather(*work, return_exceptions=True)
-            await self.close()
 
     async def __call__(self, task: Task, context: Any) -> GeneratedContent:
         """Asks, or makes content of the answer to what was asked. Without a worker, asks directly.

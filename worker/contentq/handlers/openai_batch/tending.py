@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 import openai
+import psycopg
 from openai.types import Batch as ProviderBatch
 
 from contentq.engine.handler_calls import HandlerCalls
@@ -120,11 +121,15 @@ class Tending:
         return True
 
     async def _try(self, step: Any, batch: Batch) -> None:
-        """Takes a step, or notes what went wrong, and when to try again. Raises LeaseLost."""
+        """Takes a step, or notes what went wrong and when to try again. Raises LeaseLost and psycopg's errors."""
         try:
             await step(batch)
-        except openai.OpenAIError as error:
+        except (LeaseLost, psycopg.Error):
+            raise
+        except Exception as error:
             failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
+            if failure is error:
+                log.error("batch failed batch=%s", batch.provider_id or batch.key, exc_info=error)
             await self._put_off(batch, failure)
 
     async def _put_off(self, batch: Batch, failure: Exception) -> None:
@@ -159,7 +164,7 @@ class Tending:
                 failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
                 if not isinstance(failure, PermanentError):
                     raise
-                await self._refuse(batch, error.status_code, failure)
+                await self._refuse(batch, error, failure)
                 return
         log.info("sent batch=%s tasks=%d model=%s", made.id, number, batch.model)
         await self._note_state(batch, made)
@@ -173,10 +178,11 @@ class Tending:
             number, last = number + len(lines), lines[-1]
         return number
 
-    async def _refuse(self, batch: Batch, status: int, failure: PermanentError) -> None:
+    async def _refuse(self, batch: Batch, error: openai.APIStatusError, failure: PermanentError) -> None:
         """The provider will never take this batch: each of its tasks gets that as its answer."""
         log.error("batch refused tasks=%d: %s", batch.requests, failure)
-        await self._answer_all(batch, status, {"error": {"message": f"of the whole batch: {failure}"}})
+        body = error.body if isinstance(error.body, dict) else {"message": str(error.body or error.message)}
+        await self._answer_all(batch, error.status_code, {"error": body})
         await self._calls(batches.close, batch, "refused", str(failure))
 
     async def _answer_all(self, batch: Batch, status: int, body: dict[str, Any]) -> None:
@@ -236,7 +242,7 @@ class Tending:
             state = await client.batches.cancel(state.id)
         await self._note_state(batch, state)
 
-    async def _note_state(self, batch: Batch, state: ProviderBatch) -> None:
+    async def _note_state(self, batch: Batch, state: ProviderBatch, *, is_over: bool = False) -> None:
         counts, expires_at = state.request_counts, state.expires_at
         news = News(
             provider_id=state.id,
@@ -244,12 +250,13 @@ class Tending:
             completed=counts.completed if counts else None,
             failed=counts.failed if counts else None,
             expires_at=datetime.fromtimestamp(expires_at, UTC) if expires_at else None,
-            due_in=self._batch.poll_seconds,
+            due_in=None if is_over else self._batch.poll_seconds,
         )
         await self._calls(batches.note, batch, news)
 
     async def _collect(self, batch: Batch, state: ProviderBatch) -> None:
         """Stores all answers of a batch that has ended; what has none goes with another, unless that is no use."""
+        await self._note_state(batch, state, is_over=True)
         for file in filter(None, (state.output_file_id, state.error_file_id)):
             await self._collect_file(batch, file)
         why, retry_in = None, 0.0
@@ -285,6 +292,7 @@ class Tending:
         those again that are not to blame."""
         errors = (state.errors.data if state.errors else None) or []
         said = "; ".join(f"{each.message or each.code}" for each in errors[:3]) or "it does not say why"
+        said = self._caller.scrub(said)
         if any(each.code in TOO_MANY for each in errors):
             return said, max(LONGEST_PAUSE / 2, self._batch.poll_seconds)
         blamed = {each.line: each for each in errors if each.line is not None}
@@ -315,7 +323,7 @@ class Tending:
                     reply.id,
                     reply.attempt,
                     reply.status,
-                    json.dumps(reply.body, ensure_ascii=True),
+                    self._caller.scrub(json.dumps(reply.body)),
                     None if usage is None else json.dumps(usage),
                 )
             )

@@ -1,0 +1,31 @@
+-- Refuses what is to be added to the result of content when it is not JSON objects, or names what contentq itself says
+-- there: of members of one name ->> takes the last, so that a result would lead to the content of another account.
+-- Called by: store(), revise(). Locks: nothing. Returns: nothing.
+-- Raises: 22P02, 22P05, 54001 or 22023.
+CREATE OR REPLACE FUNCTION contentq.refuse_extras(extras text[])
+RETURNS void
+LANGUAGE plpgsql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own constant text[] := ARRAY['success', 'content_id', 'word_count', 'failed_checks'];
+BEGIN
+    IF EXISTS (SELECT FROM unnest(refuse_extras.extras) AS e (extra) WHERE json_typeof(e.extra::json) <> 'object') THEN
+        RAISE EXCEPTION 'extras must be JSON objects'
+            USING ERRCODE = 'invalid_text_representation';
+    END IF;
+    IF EXISTS (SELECT
+               FROM unnest(refuse_extras.extras) AS e (extra)
+               CROSS JOIN LATERAL json_object_keys(e.extra::json) AS k (name)
+               WHERE k.name = ANY (own))
+    THEN
+        RAISE EXCEPTION 'extras may not have these members, which contentq itself adds to the result: %',
+            array_to_string(own, ', ')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.refuse_extras(text[]) IS
+    'Internal: raises when extras are not JSON objects, or name what contentq itself says in the result of content.';

@@ -1,0 +1,207 @@
+"""Batches of a provider in plain SQL: what is asked, sent, answered and taken, and who may do it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support.queue import Held, Queue
+
+PROVIDER = "https://api.example.com/v1"
+
+
+def ask(queue: Queue, task: Held, model: str = "small", body: str = '{"model": "small"}') -> bool:
+    query = "SELECT contentq.ask_batch(%s, %s, %s, %s, %s, %s)"
+    return bool(queue.value(query, task.worker, task.id, task.attempt, PROVIDER, model, body))
+
+
+def snooze(queue: Queue, task: Held) -> None:
+    assert queue.snooze(task, "1 day")
+
+
+def asked(queue: Queue, worker: int, number: int = 1, **columns: Any) -> list[Held]:
+    """Tasks that have asked, and wait."""
+    tasks = []
+    for _ in range(number):
+        task = queue.running(worker, **columns)
+        assert ask(queue, task)
+        snooze(queue, task)
+        tasks.append(task)
+    return tasks
+
+
+def open_batch(queue: Queue, worker: int, most: int = 100, gather: str = "0", largest: int = 1_000_000) -> Any:
+    query = "SELECT * FROM contentq.open_batch(%s, %s, %s, %s, %s::interval)"
+    rows = queue.rows(query, worker, PROVIDER, most, largest, gather)
+    return rows[0] if rows else None
+
+
+def next_batch(queue: Queue, worker: int) -> Any:
+    rows = queue.rows("SELECT * FROM contentq.next_batch(%s, %s)", worker, PROVIDER)
+    return rows[0] if rows else None
+
+
+def answer(queue: Queue, worker: int, batch: Any, tasks: list[Held], usage: str | None = None) -> int:
+    query = "SELECT contentq.answer_batch(%s, %s, %s, %s, %s, %s, %s, %s)"
+    ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
+    number = len(tasks)
+    return int(
+        queue.value(
+            query,
+            worker,
+            batch["id"],
+            batch["tending"],
+            ids,
+            attempts,
+            number * [200],
+            number * ["{}"],
+            number * [usage],
+        )
+    )
+
+
+def test_task_asks_waits_and_takes_its_answer(queue: Queue) -> None:
+    worker = queue.register()
+    [task] = asked(queue, worker)
+    batch = open_batch(queue, worker)
+    note = (
+        "SELECT contentq.note_batch(%s, %s, %s, provider_id => 'batch_1', status => 'in_progress', due_in => '0')"
+    )
+    queue.run(note, worker, batch["id"], batch["tending"])
+    assert queue.row(task.id)["handler_state"] == {"asked_by_attempt": 1, "batch": "batch_1"}
+    due = next_batch(queue, worker)
+    assert (due["provider_id"], due["wanted"], due["tending"]) == ("batch_1", 1, 2)
+
+    assert answer(queue, worker, due, [task]) == 1
+
+    [row] = queue.claim(worker)
+    assert (row["id"], row["attempt"]) == (task.id, 2)
+    take = "SELECT model, body, status_code, answer FROM contentq.batch_answer(%s, %s, %s)"
+    taken = {"model": "small", "body": '{"model": "small"}', "status_code": 200, "answer": "{}"}
+    assert queue.rows(take, worker, task.id, 2) == [taken]
+    assert queue.rows(take, worker, task.id, 1) == []
+    # Once more, for an attempt after one whose worker has died.
+    assert queue.release(worker, [Held(worker, task.id, 2)]) == [task.id]
+    queue.claim(worker)
+    assert queue.rows(take, worker, task.id, 3) == [taken]
+    queue.complete(worker, [Held(worker, task.id, 3)])
+    assert queue.value("SELECT contentq.sweep_batches(%s)", worker) == 1
+
+
+def test_stale_attempt_cannot_ask(queue: Queue) -> None:
+    task = queue.running()
+
+    assert not ask(queue, Held(task.worker, task.id, task.attempt + 1))
+    queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks")
+    assert not ask(queue, task)
+
+    assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 0
+
+
+def test_answer_is_lost_to_an_attempt_that_was_judged(queue: Queue) -> None:
+    worker = queue.register()
+    [task] = asked(queue, worker)
+    answer(queue, worker, open_batch(queue, worker), [task])
+    queue.claim(worker)
+
+    queue.run("SELECT contentq.fail(%s, %s, 2, 'empty', retry_after => '0', state => '{}')", worker, task.id)
+
+    queue.claim(worker)
+    assert queue.rows("SELECT * FROM contentq.batch_answer(%s, %s, 3)", worker, task.id) == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "contentq.hold_batch({0})",
+        "contentq.note_batch({0}, status => 'x')",
+        "contentq.close_batch({0}, 'completed')",
+        "contentq.answer_batch({0}, '{{}}', '{{}}', '{{}}', '{{}}')",
+        "count(*) FROM contentq.batch_lines({0})",
+    ],
+)
+def test_lease_that_another_has_taken_over_is_of_no_use(queue: Queue, call: str) -> None:
+    worker, other = queue.register(), queue.register()
+    asked(queue, worker)
+    batch = open_batch(queue, worker)
+    assert next_batch(queue, other) is None
+    queue.run("UPDATE contentq.provider_batches SET tended_until = now() - interval '1 second'")
+    taken = next_batch(queue, other)
+    assert taken["id"] == batch["id"]
+
+    for stale in ((worker, batch["tending"]), (other, batch["tending"]), (worker, taken["tending"])):
+        with pytest.raises(psycopg.Error) as error:
+            queue.run("SELECT " + call.format(f"{stale[0]}, {batch['id']}, {stale[1]}"))
+        assert error.value.sqlstate == "CQ004"
+    queue.run("SELECT " + call.format(f"{other}, {batch['id']}, {taken['tending']}"))
+
+
+def test_batch_of_a_worker_that_has_gone_is_taken_over_at_once(queue: Queue) -> None:
+    worker, other = queue.register(), queue.register()
+    asked(queue, worker)
+    batch = open_batch(queue, worker)
+
+    queue.run("SELECT contentq.deregister_worker(%s)", worker)
+
+    assert next_batch(queue, other)["id"] == batch["id"]
+
+
+def test_batch_is_opened_when_it_is_full_or_its_time_has_come_and_is_of_one_model(queue: Queue) -> None:
+    worker = queue.register()
+    asked(queue, worker, 3)
+    other = queue.running(worker)
+    assert ask(queue, other, "large", "x" * 5000)
+    snooze(queue, other)
+
+    assert open_batch(queue, worker, gather="1 hour") is None
+    assert open_batch(queue, worker, most=3, gather="1 hour")["requests"] == 3
+    assert open_batch(queue, worker, most=3, gather="1 hour") is None
+    assert open_batch(queue, worker, gather="1 hour", largest=100)["model"] == "large"
+    assert open_batch(queue, worker) is None
+
+
+def test_what_a_batch_has_not_answered_waits_for_another_and_what_no_task_wants_is_forgotten(queue: Queue) -> None:
+    worker = queue.register()
+    first, second, third = asked(queue, worker, 3)
+    batch = open_batch(queue, worker)
+    answer(queue, worker, batch, [first])
+    queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", second.id)
+
+    close = "SELECT contentq.close_batch(%s, %s, %s, 'expired')"
+    assert queue.value(close, worker, batch["id"], batch["tending"]) == 1
+
+    assert queue.rows("SELECT id, batch_id FROM contentq.batch_requests ORDER BY id") == [
+        {"id": first.id, "batch_id": batch["id"]},
+        {"id": third.id, "batch_id": None},
+    ]
+    assert (queue.row(third.id)["retry_count"], queue.row(third.id)["status"]) == (0, "pending")
+    assert open_batch(queue, worker)["requests"] == 1
+
+
+def test_answer_that_no_attempt_reports_is_counted_with_its_account(queue: Queue) -> None:
+    worker = queue.register()
+    [task] = asked(queue, worker)
+    batch = open_batch(queue, worker)
+    queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks")
+
+    assert answer(queue, worker, batch, [task], '{"model": "small", "cost": 0.5}') == 1
+
+    queue.run("SELECT contentq.sweep_batches(%s)", worker)
+    assert queue.value("SELECT cost::float8 FROM contentq.usage") == 0.5
+    assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 0
+
+
+def test_answer_whose_task_someone_has_locked_is_found_by_the_next_sweep(queue: Queue, connect_queue: Any) -> None:
+    worker, other = queue.register(), connect_queue()
+    [task] = asked(queue, worker)
+    batch = open_batch(queue, worker)
+    with other.connection.transaction():
+        other.run("SELECT FROM content_generation_tasks FOR UPDATE")
+        assert answer(queue, worker, batch, [task]) == 1
+        assert queue.row(task.id)["scheduled_at"] is not None
+
+    queue.run("SELECT contentq.sweep_batches(%s)", worker)
+
+    assert queue.row(task.id)["scheduled_at"] is None
