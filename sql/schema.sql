@@ -1813,7 +1813,8 @@ DECLARE
     due_at timestamptz;
     due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
-                                   OR contentq.has_budgets();
+                                   OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                                   OR EXISTS (SELECT FROM contentq.budgets AS b);
     over_budget bigint[] := '{}'::bigint[];
     -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
     -- them again.
@@ -2585,7 +2586,9 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
-        OR cardinality(completed) > 0 AND contentq.has_budgets()
+        OR cardinality(completed) > 0
+           AND (EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                OR EXISTS (SELECT FROM contentq.budgets AS b))
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;
@@ -8483,7 +8486,9 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
-        OR cardinality(held_ids) > 0 AND contentq.has_budgets()
+        OR cardinality(held_ids) > 0
+           AND (EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                OR EXISTS (SELECT FROM contentq.budgets AS b))
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
