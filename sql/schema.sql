@@ -664,20 +664,23 @@ CREATE FUNCTION contentq.at_the_door(gates text[]) RETURNS integer
     SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET enable_sort TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT coalesce(sum(r.waiting), 0)::integer
+    SELECT count(*)::integer
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
-        -- A range, which only the index on the holders of tasks serves; = would make any index do.
-        SELECT count(*) AS waiting
+        -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+        SELECT t.gate, t.started_at
         FROM public.content_generation_tasks AS t
         WHERE t.worker_id BETWEEN w.id AND w.id
           AND t.status = 'processing'
-          AND t.gate IS NULL
-          AND t.started_at > clock_timestamp() - interval '1 second'
+        ORDER BY t.worker_id
+        OFFSET 0
     ) AS r
-    WHERE w.gates && at_the_door.gates;
+    WHERE w.gates && at_the_door.gates
+      AND r.gate IS NULL
+      AND r.started_at > clock_timestamp() - interval '1 second';
 $$;
 
 -- Name: FUNCTION at_the_door(gates text[]); Type: COMMENT; Schema: contentq; Owner: -
@@ -1810,13 +1813,14 @@ DECLARE
     due_at timestamptz;
     due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
-                                   OR contentq.has_budgets();
+                                   OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                                   OR EXISTS (SELECT FROM contentq.budgets AS b);
     over_budget bigint[] := '{}'::bigint[];
     -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
     -- them again.
     held_categories text[] := '{}'::text[];
     held_keys text[] := '{}'::text[];
-    spent jsonb := '[]';
+    spent jsonb := '[]'::jsonb;
     part bigint[];
     first record;
     by_priority record;
@@ -2582,7 +2586,9 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
-        OR cardinality(completed) > 0 AND contentq.has_budgets()
+        OR cardinality(completed) > 0
+           AND (EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                OR EXISTS (SELECT FROM contentq.budgets AS b))
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;
@@ -4582,7 +4588,7 @@ CREATE FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) RETU
         SELECT count(*), min(t.gate_entered_at)
         FROM public.content_generation_tasks AS t
         WHERE t.gate = gate_rate.key
-          AND t.status COLLATE "C" = 'processing'
+          AND t.status || '' = 'processing'
           AND t.gate_entered_at < gate_rate.now_ - interval '1 second'
     ) AS a;
 $$;
@@ -4675,7 +4681,7 @@ CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone D
         SELECT count(*)::integer
         FROM public.content_generation_tasks AS t
         WHERE t.gate = gate_running.key
-          AND t.status COLLATE "C" = 'processing'
+          AND t.status || '' = 'processing'
           AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
     )
     FROM contentq.workers AS w
@@ -6183,7 +6189,7 @@ BEGIN
             USING ERRCODE = 'feature_not_supported',
                   HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
     END IF;
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'SELECT l.id::bigint, l.title::text, l.likeness
          FROM (
              SELECT c.id, c.title, %1$I.similarity(left(c.body, $4), $2) AS likeness
@@ -6201,7 +6207,11 @@ BEGIN
          ) AS l
          ORDER BY l.likeness DESC, l.id DESC
          LIMIT 1', trigrams)
+    INTO content_id, title, likeness
     USING most_alike.id, left(most_alike.body, most_characters), greatest(most_alike.last, 0), most_characters;
+    IF content_id IS NOT NULL THEN
+        RETURN NEXT;
+    END IF;
 END;
 $_$;
 
@@ -8480,7 +8490,9 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
-        OR cardinality(held_ids) > 0 AND contentq.has_budgets()
+        OR cardinality(held_ids) > 0
+           AND (EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                OR EXISTS (SELECT FROM contentq.budgets AS b))
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;
@@ -9048,7 +9060,7 @@ $$;
 
 -- Name: FUNCTION workers_wait(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.workers_wait() IS 'Why each worker gets nothing now, in words; no row for those that may begin a task.';
+COMMENT ON FUNCTION contentq.workers_wait() IS 'Internal: why each worker gets nothing now, in words; no row for those that may begin a task.';
 
 -- Name: account_roles; Type: TABLE; Schema: contentq; Owner: -
 
@@ -9669,7 +9681,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
      LEFT JOIN ( SELECT r.gate,
             count(*) AS running
            FROM public.content_generation_tasks r
-          WHERE ((((r.status)::text COLLATE "C") = 'processing'::text) AND (r.gate IS NOT NULL))
+          WHERE ((((r.status)::text || ''::text) = 'processing'::text) AND (r.gate IS NOT NULL))
           GROUP BY r.gate) i ON ((i.gate = k.key)))
      LEFT JOIN ( SELECT n.key,
             count(*) FILTER (WHERE (n.kind <> 'unanswered'::text)) AS refused,
@@ -10469,7 +10481,7 @@ CREATE INDEX content_generation_tasks_deadline_idx ON public.content_generation_
 
 -- Name: content_generation_tasks_gate_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_gate_idx ON public.content_generation_tasks USING btree (gate) WHERE ((((status)::text COLLATE "C") = 'processing'::text) AND (gate IS NOT NULL));
+CREATE INDEX content_generation_tasks_gate_idx ON public.content_generation_tasks USING btree (gate) WHERE ((((status)::text || ''::text) = 'processing'::text) AND (gate IS NOT NULL));
 
 -- Name: content_generation_tasks_held_idx; Type: INDEX; Schema: public; Owner: -
 

@@ -39,13 +39,14 @@ DECLARE
     due_at timestamptz;
     due bigint[];
     is_limited constant boolean := EXISTS (SELECT FROM public.accounts AS a WHERE a.max_running IS NOT NULL)
-                                   OR contentq.has_budgets();
+                                   OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                                   OR EXISTS (SELECT FROM contentq.budgets AS b);
     over_budget bigint[] := '{}'::bigint[];
     -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
     -- them again.
     held_categories text[] := '{}'::text[];
     held_keys text[] := '{}'::text[];
-    spent jsonb := '[]';
+    spent jsonb := '[]'::jsonb;
     part bigint[];
     first record;
     by_priority record;

@@ -85,7 +85,9 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
-        OR cardinality(completed) > 0 AND contentq.has_budgets()
+        OR cardinality(completed) > 0
+           AND (EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                OR EXISTS (SELECT FROM contentq.budgets AS b))
     THEN
         tokens := contentq.add_usage(completed, completed_results);
     END IF;

@@ -1,6 +1,6 @@
 -- Says whether there is any budget at all.
--- Called by: choose_ready(), complete(), store(), maintain(). Locks: nothing. Returns: true or false.
--- Like is_held() without a search_path of its own: where there is none, it costs a look into two indexes that are empty.
+-- Called by: add_usage(), maintain(), explain(). Locks: nothing. Returns: true or false.
+-- choose_ready(), complete() and store() ask the same in words of their own: a call in each of them is what a drain notices.
 CREATE OR REPLACE FUNCTION contentq.has_budgets()
 RETURNS boolean
 LANGUAGE sql

@@ -117,7 +117,9 @@ BEGIN
     IF EXISTS (SELECT
                FROM unnest(held_extras) AS e (extra)
                WHERE strpos(e.extra, '_tokens"') > 0 OR strpos(e.extra, '"cost"') > 0)
-        OR cardinality(held_ids) > 0 AND contentq.has_budgets()
+        OR cardinality(held_ids) > 0
+           AND (EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+                OR EXISTS (SELECT FROM contentq.budgets AS b))
     THEN
         tokens := contentq.add_usage(held_ids, held_extras);
     END IF;

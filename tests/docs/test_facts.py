@@ -103,7 +103,7 @@ def test_exit_codes_in_the_readme_are_those_of_the_command_line(readme: str) -> 
 
 def test_operating_lists_every_setting_with_its_default(operating: str, database: Connection) -> None:
     part = operating.partition("| setting | default |")[2].partition("\n\n")[0]
-    listed = dict(re.findall(r"^\| `(\w+)` \| ([\w ]+?) \|", part, re.MULTILINE))
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([\w .]+?) \|", part, re.MULTILINE))
     for name, default in listed.items():
         row = database.execute(
             f"SELECT {name} IS NOT DISTINCT FROM %s FROM contentq.settings".encode(),
