@@ -159,7 +159,7 @@ def test_cost_is_reckoned_in_decimals(price: tuple[float, float], tokens: tuple[
         ("[batch]\nmax_priority = 11", "batch.max_priority: must be 10 or less"),
         ("[batch]\nmax_tasks = 50_001", "batch.max_tasks: must be 50,000 or less"),
         ("[batch]\npoll_seconds = 0", "batch.poll_seconds: must be more than 0 seconds"),
-        ("[batch]\nprice_factor = 2", "batch.price_factor: must be 1.0 or less"),
+        ("[batch]\nprice_factor = 2", "batch.price_factor: must be 1 or less"),
         ("[batch]\nmax_priorty = 3", "batch.max_priorty: there is no such setting; did you mean max_priority?"),
         ("batch = 3", "batch: must be a table, not a number"),
         ("keep_reasoning = -1", "keep_reasoning: must be 0 or more"),

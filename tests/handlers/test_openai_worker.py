@@ -89,9 +89,8 @@ def test_only_an_outage_is_told_to_the_gate(
 
     work_off(dsn, gate="llm.example.com")
 
-    gates = queue.rows("SELECT unanswered, state FROM contentq.gate_status WHERE key = 'llm.example.com'")
+    gates = queue.rows("SELECT unanswered FROM contentq.gate_status WHERE key = 'llm.example.com'")
     assert sum(gate["unanswered"] for gate in gates) == unanswered
-    assert [gate["state"] for gate in gates if gate["state"] != "open"] == ["closed"] * (unanswered // 3)
 
 
 def test_what_a_provider_does_not_count_is_estimated_and_charged(
