@@ -664,20 +664,23 @@ CREATE FUNCTION contentq.at_the_door(gates text[]) RETURNS integer
     SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET enable_sort TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT coalesce(sum(r.waiting), 0)::integer
+    SELECT count(*)::integer
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
-        -- A range, which only the index on the holders of tasks serves; = would make any index do.
-        SELECT count(*) AS waiting
+        -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+        SELECT t.gate, t.started_at
         FROM public.content_generation_tasks AS t
         WHERE t.worker_id BETWEEN w.id AND w.id
           AND t.status = 'processing'
-          AND t.gate IS NULL
-          AND t.started_at > clock_timestamp() - interval '1 second'
+        ORDER BY t.worker_id
+        OFFSET 0
     ) AS r
-    WHERE w.gates && at_the_door.gates;
+    WHERE w.gates && at_the_door.gates
+      AND r.gate IS NULL
+      AND r.started_at > clock_timestamp() - interval '1 second';
 $$;
 
 -- Name: FUNCTION at_the_door(gates text[]); Type: COMMENT; Schema: contentq; Owner: -
@@ -4585,7 +4588,7 @@ CREATE FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) RETU
         SELECT count(*), min(t.gate_entered_at)
         FROM public.content_generation_tasks AS t
         WHERE t.gate = gate_rate.key
-          AND t.status COLLATE "C" = 'processing'
+          AND t.status || '' = 'processing'
           AND t.gate_entered_at < gate_rate.now_ - interval '1 second'
     ) AS a;
 $$;
@@ -4678,7 +4681,7 @@ CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone D
         SELECT count(*)::integer
         FROM public.content_generation_tasks AS t
         WHERE t.gate = gate_running.key
-          AND t.status COLLATE "C" = 'processing'
+          AND t.status || '' = 'processing'
           AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
     )
     FROM contentq.workers AS w
@@ -9674,7 +9677,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
      LEFT JOIN ( SELECT r.gate,
             count(*) AS running
            FROM public.content_generation_tasks r
-          WHERE ((((r.status)::text COLLATE "C") = 'processing'::text) AND (r.gate IS NOT NULL))
+          WHERE ((((r.status)::text || ''::text) = 'processing'::text) AND (r.gate IS NOT NULL))
           GROUP BY r.gate) i ON ((i.gate = k.key)))
      LEFT JOIN ( SELECT n.key,
             count(*) FILTER (WHERE (n.kind <> 'unanswered'::text)) AS refused,
@@ -10474,7 +10477,7 @@ CREATE INDEX content_generation_tasks_deadline_idx ON public.content_generation_
 
 -- Name: content_generation_tasks_gate_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_gate_idx ON public.content_generation_tasks USING btree (gate) WHERE ((((status)::text COLLATE "C") = 'processing'::text) AND (gate IS NOT NULL));
+CREATE INDEX content_generation_tasks_gate_idx ON public.content_generation_tasks USING btree (gate) WHERE ((((status)::text || ''::text) = 'processing'::text) AND (gate IS NOT NULL));
 
 -- Name: content_generation_tasks_held_idx; Type: INDEX; Schema: public; Owner: -
 

@@ -31,7 +31,7 @@ AS $$
         SELECT count(*), min(t.gate_entered_at)
         FROM public.content_generation_tasks AS t
         WHERE t.gate = gate_rate.key
-          AND t.status COLLATE "C" = 'processing'
+          AND t.status || '' = 'processing'
           AND t.gate_entered_at < gate_rate.now_ - interval '1 second'
     ) AS a;
 $$;

@@ -21,7 +21,7 @@ AS $$
         SELECT count(*)::integer
         FROM public.content_generation_tasks AS t
         WHERE t.gate = gate_running.key
-          AND t.status COLLATE "C" = 'processing'
+          AND t.status || '' = 'processing'
           AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
     )
     FROM contentq.workers AS w

@@ -194,10 +194,10 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     -- What rescue_dead_workers() reads.
     ('content_generation_tasks', 'content_generation_tasks_held_idx',
      '(worker_id) WHERE status = ''processing'' AND worker_id IS NOT NULL', NULL),
-    -- What runs of tasks that have entered a gate themselves, by gate: empty where each worker has one gate. The collation is
-    -- as above.
+    -- What runs of tasks that have entered a gate themselves, by gate: empty where each worker has one gate. Its condition is
+    -- written so that no plan takes status_idx or running_idx in its place.
     ('content_generation_tasks', 'content_generation_tasks_gate_idx',
-     '(gate) WHERE status COLLATE "C" = ''processing'' AND gate IS NOT NULL', NULL),
+     '(gate) WHERE status || '''' = ''processing'' AND gate IS NOT NULL', NULL),
     -- What heartbeat() reads: nearly always empty.
     ('content_generation_tasks', 'content_generation_tasks_revoked_idx',
      '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),

@@ -64,7 +64,7 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT r.gate, count(*) AS running
     FROM public.content_generation_tasks AS r
-    WHERE r.status COLLATE "C" = 'processing'
+    WHERE r.status || '' = 'processing'
       AND r.gate IS NOT NULL
     GROUP BY r.gate
 ) AS i ON i.gate = k.key

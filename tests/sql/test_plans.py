@@ -42,6 +42,9 @@ CHANGES_NONE = {"locked_tasks", "record_usage"}
 COUNTS_RUNNING = {"claim in fair order": 1, "claim beside a cap": 2, "claim beside a budget": 1}
 """Calls that count what runs of the accounts in question, and how many times."""
 
+HELD_BY_CALLER = 3 * BESIDE
+"""Tasks that the caller holds, at most: a claim with several gates looks which are about to enter one."""
+
 AGED = 1_000
 """Tasks of a priority that a claim looks at when they have waited for longer than the setting aging."""
 
@@ -78,7 +81,7 @@ BACKLOGS = {
     "finished": ENDED,
     "processing": {
         **RUNNING,
-        "worker_id": f"{CALLER} + CASE WHEN n > {3 * BESIDE} THEN 1 + mod(n, {OTHERS}) ELSE 0 END",
+        "worker_id": f"{CALLER} + CASE WHEN n > {HELD_BY_CALLER} THEN 1 + mod(n, {OTHERS}) ELSE 0 END",
         "timeout_at": LATER,
     },
 }
@@ -112,6 +115,10 @@ REMEMBER = """
         'until', clock_timestamp() + interval '0.9 seconds', 'heads', jsonb_build_object()))"""
 """Makes claim() believe that its worker walked over many dead entries a moment ago, and no account is held."""
 
+SEVERAL_GATES = """
+    UPDATE contentq.workers SET gates = '{{a,b}}' WHERE id = {worker};
+    INSERT INTO contentq.gates (key, max_running) VALUES ('a', 1000000), ('b', 1000000)"""
+
 CALLS = {
     "cancel": "SELECT contentq.cancel('task-waiting')",
     "claim": "SELECT contentq.claim({worker}, 10)",
@@ -134,11 +141,17 @@ CALLS = {
         "SELECT contentq.claim({worker}, 10, NULL, "
         "ARRAY(SELECT id FROM content_generation_tasks WHERE task_id = 'task-waiting')::bigint[])"
     ),
+    "claim with several gates": f"{SEVERAL_GATES}; SELECT contentq.claim({{worker}}, 10)",
     "cleanup": "SELECT contentq.cleanup('30 days', 10)",
     "complete": "SELECT contentq.complete({worker}, {ids}, {attempts})",
     "complete with usage": "SELECT contentq.complete({worker}, {ids}, {attempts}, {usages})",
     "complete with content": "SELECT contentq.complete({worker}, {ids}, {attempts}, NULL, {contents})",
     "deregister_worker": "SELECT contentq.deregister_worker({worker})",
+    "enter_gate": f"{SEVERAL_GATES}; SELECT contentq.enter_gate({{worker}}, ({{ids}})[1], 1, '{{{{a,b}}}}')",
+    "leave_gate": (
+        f"{SEVERAL_GATES}; UPDATE content_generation_tasks SET gate = 'a', gate_entered_at = now() "
+        "WHERE id = ({ids})[1]; SELECT contentq.leave_gate({worker}, ({ids})[1], 1, 'a')"
+    ),
     "fail": "SELECT contentq.fail({worker}, ({ids})[1], 1, 'It broke')",
     "heartbeat": "SELECT contentq.heartbeat({worker})",
     "heartbeat with a list": "SELECT contentq.heartbeat({worker}, 95, ({ids})[6:], ({attempts})[6:], 'infinity')",
@@ -176,11 +189,21 @@ INDEXES = {
     "claim beside a cap": {"scheduled_idx", "submitted_at_idx", "ready_idx", "running_idx", "pkey"},
     "claim beside a budget": {"scheduled_idx", "submitted_at_idx", "ready_idx", "running_idx", "pkey"},
     "claim of named tasks": {"pkey", "task_id_key"},
+    "claim with several gates": {
+        "scheduled_idx",
+        "submitted_at_idx",
+        "ready_idx",
+        "gate_idx",
+        "held_idx",
+        "pkey",
+    },
     "cleanup": {"completed_at_idx", "pkey"},
     "complete": {"pkey"},
     "complete with usage": {"pkey"},
     "complete with content": {"pkey", "contents_pkey", "content_id_idx"},
     "deregister_worker": {"held_idx", "revoked_idx", "pkey"},
+    "enter_gate": {"pkey", "gate_idx"},
+    "leave_gate": {"pkey"},
     "fail": {"pkey"},
     "heartbeat": {"revoked_idx", "pkey"},
     "heartbeat with a list": {"revoked_idx", "held_idx", "pkey"},
@@ -286,6 +309,7 @@ def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(
         + (NAMED if call in CHANGES_NONE else 0)
         + COUNTS_RUNNING.get(call, 0) * running
         + (AGED if call == "claim with aging" else 0)
+        + (HELD_BY_CALLER if call == "claim with several gates" else 0)
         or sum(read.entries.values()) > EACH * read.changed + DEAD + COUNTS_RUNNING.get(call, 0) * running
         or not read.used <= INDEXES[call]
     ]

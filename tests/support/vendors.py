@@ -733,6 +733,19 @@ def _others() -> dict[str, Reply]:
             tokens=None,
         ),
         "a-piece-alone": Reply(json.dumps(texts()[0]), ProviderUnavailable, "before the answer did", tokens=None),
+        "end-in-each-piece": Reply(events(ROLE, *[piece({"content": text}, "stop") for text in PIECES], COUNT)),
+        "end-in-each-piece-cut": Reply(
+            events(ROLE, *[piece({"content": text}, "stop") for text in PIECES[:3]], end=""),
+            ProviderUnavailable,
+            "broke the answer off",
+            is_cut=True,
+            tokens=None,
+        ),
+        "filter-of-the-whole": Reply(
+            in_stream(error("A guardrail has found something.", code="400"), ROLE, *texts(), STOP, COUNT),
+            PermanentError,
+            "broke the answer off: A guardrail",
+        ),
         "names": Reply(
             events(ROLE, *texts(), STOP, {**COUNT, "usage": {"input_tokens": 30, "output_tokens": 12}}),
         ),

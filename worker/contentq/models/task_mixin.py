@@ -352,7 +352,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         Index(
             conv("content_generation_tasks_gate_idx"),
             "gate",
-            postgresql_where=text("status COLLATE \"C\" = 'processing' AND gate IS NOT NULL"),
+            postgresql_where=text("status || '' = 'processing' AND gate IS NOT NULL"),
         ),
         Index(
             conv("content_generation_tasks_revoked_idx"),

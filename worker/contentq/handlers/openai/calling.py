@@ -147,15 +147,12 @@ class Caller:
         """Reads a body until it ends, so that its connection can be used again."""
         reader, told, seen = Reader(settings, received), 0.0, 0
         now = asyncio.get_running_loop().time
-        is_complete = False
+        is_ending = False
         async for piece in response.iter_bytes():
             reader.feed(piece)
-            if received.is_complete and not is_complete:
-                is_complete = True
-                silence.reschedule(now() + COUNT_TIMEOUT)
-            elif not is_complete and received.progress > seen:
-                seen = received.progress
-                silence.reschedule(now() + settings.chunk_timeout)
+            if received.is_complete != is_ending or (received.progress > seen and not is_ending):
+                is_ending, seen = received.is_complete, received.progress
+                silence.reschedule(now() + (COUNT_TIMEOUT if is_ending else settings.chunk_timeout))
             if received.characters and time.monotonic() - told >= PROGRESS_INTERVAL:
                 told = time.monotonic()
                 context.progress(None, f"{received.characters:,} characters")
@@ -188,7 +185,8 @@ class Caller:
 
 
 def _is_enough(received: Received, error: Exception) -> bool:
-    """Whether the answer was at its end, so that what went wrong after that spoils nothing."""
-    if not received.is_complete or is_fault(received) or isinstance(error, AnswerTooLarge):
-        return False
-    return received.characters > 0 or not isinstance(error, ErrorInAnswer)
+    """Whether the answer was at its end, so that what went wrong after that spoils nothing.
+
+    But an error counts that the provider has sent, such as that of a filter which sees the whole.
+    """
+    return received.is_complete and not (is_fault(received) or isinstance(error, AnswerTooLarge | ErrorInAnswer))

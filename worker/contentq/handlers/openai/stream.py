@@ -67,13 +67,17 @@ class Received:
         self.refusal = ""
         self.error: Any = None
         self.finish_reason: str | None = None
+        self._was_early = False
         self.is_at_end = False
         """Whether the server has said that nothing more is to come."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether the model has said why it stopped, or the server that this is all."""
-        return self.finish_reason is not None or self.is_at_end
+        """Whether the model has said why it stopped, or the server that this is all.
+
+        Some say it in each piece, which says nothing: then only the latter counts.
+        """
+        return (self.finish_reason is not None and not self._was_early) or self.is_at_end
 
     @property
     def reason(self) -> str:
@@ -178,6 +182,7 @@ class Received:
             self.finish_reason = reason
 
     def _add(self, text: str, is_thought: bool) -> None:
+        self._was_early = self._was_early or (bool(text) and self.finish_reason is not None)
         self._estimates["completion_tokens"] += estimate(text)
         if is_thought:
             room = self._settings.keep_reasoning - self._thoughts.tell()
