@@ -1820,7 +1820,7 @@ DECLARE
     -- them again.
     held_categories text[] := '{}'::text[];
     held_keys text[] := '{}'::text[];
-    spent jsonb := '[]';
+    spent jsonb := '[]'::jsonb;
     part bigint[];
     first record;
     by_priority record;
@@ -6086,7 +6086,7 @@ BEGIN
             USING ERRCODE = 'feature_not_supported',
                   HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
     END IF;
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'SELECT l.id::bigint, l.title::text, l.likeness
          FROM (
              SELECT c.id, c.title, %1$I.similarity(left(c.body, $4), $2) AS likeness
@@ -6104,7 +6104,11 @@ BEGIN
          ) AS l
          ORDER BY l.likeness DESC, l.id DESC
          LIMIT 1', trigrams)
+    INTO content_id, title, likeness
     USING most_alike.id, left(most_alike.body, most_characters), greatest(most_alike.last, 0), most_characters;
+    IF content_id IS NOT NULL THEN
+        RETURN NEXT;
+    END IF;
 END;
 $_$;
 
@@ -8953,7 +8957,7 @@ $$;
 
 -- Name: FUNCTION workers_wait(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.workers_wait() IS 'Why each worker gets nothing now, in words; no row for those that may begin a task.';
+COMMENT ON FUNCTION contentq.workers_wait() IS 'Internal: why each worker gets nothing now, in words; no row for those that may begin a task.';
 
 -- Name: account_roles; Type: TABLE; Schema: contentq; Owner: -
 

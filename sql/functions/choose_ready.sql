@@ -46,7 +46,7 @@ DECLARE
     -- them again.
     held_categories text[] := '{}'::text[];
     held_keys text[] := '{}'::text[];
-    spent jsonb := '[]';
+    spent jsonb := '[]'::jsonb;
     part bigint[];
     first record;
     by_priority record;

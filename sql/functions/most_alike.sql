@@ -26,7 +26,7 @@ BEGIN
             USING ERRCODE = 'feature_not_supported',
                   HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
     END IF;
-    RETURN QUERY EXECUTE format(
+    EXECUTE format(
         'SELECT l.id::bigint, l.title::text, l.likeness
          FROM (
              SELECT c.id, c.title, %1$I.similarity(left(c.body, $4), $2) AS likeness
@@ -44,7 +44,11 @@ BEGIN
          ) AS l
          ORDER BY l.likeness DESC, l.id DESC
          LIMIT 1', trigrams)
+    INTO content_id, title, likeness
     USING most_alike.id, left(most_alike.body, most_characters), greatest(most_alike.last, 0), most_characters;
+    IF content_id IS NOT NULL THEN
+        RETURN NEXT;
+    END IF;
 END;
 $$;
 

@@ -45,4 +45,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.workers_wait() IS
-    'Why each worker gets nothing now, in words; no row for those that may begin a task.';
+    'Internal: why each worker gets nothing now, in words; no row for those that may begin a task.';
