@@ -5023,148 +5023,45 @@ $$;
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
 
--- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.batch_requests (
-    id bigint NOT NULL,
-    attempt integer NOT NULL,
-    account_id bigint NOT NULL,
-    category text DEFAULT ''::text NOT NULL,
-    provider text NOT NULL,
-    model text NOT NULL,
-    body text NOT NULL,
-    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    batch_id bigint,
-    sendings integer DEFAULT 0 NOT NULL,
-    answered_at timestamp with time zone,
-    status_code integer,
-    answer text,
-    usage text,
-    is_taken boolean DEFAULT false NOT NULL
-);
-
--- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
-
--- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
-
--- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
-
--- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
-
--- Name: COLUMN batch_requests.category; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.category IS 'The category of the task, up to 200 characters; empty for none.';
-
--- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
-
--- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
-
--- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
-
--- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
-
--- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
-
--- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
-
--- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
-
--- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
-
--- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
-
--- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
-
--- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
-
--- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
-
 -- Name: has_answers(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.has_answers(account_id bigint) RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN (EXISTS (SELECT FROM contentq.batch_requests r WHERE ((r.answered_at IS NOT NULL) AND (NOT r.is_taken) AND ((has_answers.account_id IS NULL) OR (r.account_id = has_answers.account_id)))));
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF has_answers.account_id IS NOT NULL THEN
+        RETURN EXISTS (
+            SELECT
+            FROM contentq.batch_requests AS r
+            WHERE r.account_id = has_answers.account_id
+              AND r.answered_at IS NOT NULL
+              AND NOT r.is_taken
+        );
+    END IF;
+    RETURN EXISTS (SELECT FROM contentq.batch_requests AS r WHERE r.answered_at IS NOT NULL AND NOT r.is_taken);
+END;
+$$;
 
 -- Name: FUNCTION has_answers(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.has_answers(account_id bigint) IS 'Internal: whether answers of batches wait for tasks of an account, or of any, that collect them.';
 
--- Name: budgets; Type: TABLE; Schema: contentq; Owner: -
-
-CREATE TABLE contentq.budgets (
-    id bigint NOT NULL,
-    account_id bigint,
-    category text,
-    period text NOT NULL,
-    amount numeric NOT NULL,
-    CONSTRAINT budgets_amount_check CHECK (((amount >= (0)::numeric) AND (amount < 'Infinity'::numeric))),
-    CONSTRAINT budgets_category_check CHECK (((length(category) >= 1) AND (length(category) <= 200))),
-    CONSTRAINT budgets_monthly_budget_check CHECK (((account_id IS NULL) OR (category IS NOT NULL) OR (period <> 'month'::text))),
-    CONSTRAINT budgets_period_check CHECK ((period = ANY (ARRAY['day'::text, 'month'::text])))
-);
-
--- Name: TABLE budgets; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON TABLE contentq.budgets IS 'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an account for a month, whatever the category, is accounts.monthly_budget.';
-
--- Name: COLUMN budgets.id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
-
--- Name: COLUMN budgets.account_id; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
-
--- Name: COLUMN budgets.category; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.budgets.category IS 'The category whose tasks count; NULL: all tasks.';
-
--- Name: COLUMN budgets.period; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnight UTC.';
-
--- Name: COLUMN budgets.amount; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
-
 -- Name: has_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.has_budgets() RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN ((EXISTS (SELECT FROM public.accounts a WHERE (a.monthly_budget IS NOT NULL))) OR (EXISTS (SELECT FROM contentq.budgets b)));
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+           OR EXISTS (SELECT FROM contentq.budgets AS b);
+END;
+$$;
 
 -- Name: FUNCTION has_budgets(); Type: COMMENT; Schema: contentq; Owner: -
 
@@ -9127,6 +9024,95 @@ CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
 
+-- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.batch_requests (
+    id bigint NOT NULL,
+    attempt integer NOT NULL,
+    account_id bigint NOT NULL,
+    category text DEFAULT ''::text NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    body text NOT NULL,
+    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    batch_id bigint,
+    sendings integer DEFAULT 0 NOT NULL,
+    answered_at timestamp with time zone,
+    status_code integer,
+    answer text,
+    usage text,
+    is_taken boolean DEFAULT false NOT NULL
+);
+
+-- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
+
+-- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
+
+-- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
+
+-- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
+
+-- Name: COLUMN batch_requests.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.category IS 'The category of the task, up to 200 characters; empty for none.';
+
+-- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
+
+-- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
+
+-- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+
+-- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
+
+-- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
+
+-- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
+
+-- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
+
+-- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was stored.';
+
+-- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
+
+-- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
+
+-- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
+
+-- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+
 -- Name: batch_status; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.batch_status WITH (security_invoker='true') AS
@@ -9253,6 +9239,44 @@ ALTER TABLE contentq.budget_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENT
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: budgets; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.budgets (
+    id bigint NOT NULL,
+    account_id bigint,
+    category text,
+    period text NOT NULL,
+    amount numeric NOT NULL,
+    CONSTRAINT budgets_amount_check CHECK (((amount >= (0)::numeric) AND (amount < 'Infinity'::numeric))),
+    CONSTRAINT budgets_category_check CHECK (((length(category) >= 1) AND (length(category) <= 200))),
+    CONSTRAINT budgets_monthly_budget_check CHECK (((account_id IS NULL) OR (category IS NOT NULL) OR (period <> 'month'::text))),
+    CONSTRAINT budgets_period_check CHECK ((period = ANY (ARRAY['day'::text, 'month'::text])))
+);
+
+-- Name: TABLE budgets; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.budgets IS 'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an account for a month, whatever the category, is accounts.monthly_budget.';
+
+-- Name: COLUMN budgets.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
+
+-- Name: COLUMN budgets.account_id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
+
+-- Name: COLUMN budgets.category; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.category IS 'The category whose tasks count; NULL: all tasks.';
+
+-- Name: COLUMN budgets.period; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnight UTC.';
+
+-- Name: COLUMN budgets.amount; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
 
 -- Name: budget_status; Type: VIEW; Schema: contentq; Owner: -
 

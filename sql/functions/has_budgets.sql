@@ -3,10 +3,16 @@
 -- choose_ready(), complete() and store() ask the same in words of their own: a call in each of them is what a drain notices.
 CREATE OR REPLACE FUNCTION contentq.has_budgets()
 RETURNS boolean
-LANGUAGE sql
-STABLE
-RETURN EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
-       OR EXISTS (SELECT FROM contentq.budgets AS b);
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
+           OR EXISTS (SELECT FROM contentq.budgets AS b);
+END;
+$$;
 
 COMMENT ON FUNCTION contentq.has_budgets() IS
     'Internal: whether any account, or any category, has a budget.';

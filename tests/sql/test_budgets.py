@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.queue import Held, Queue
 
+pytestmark = pytest.mark.newest
+
 CLAIMERS = 8
 SLOTS = 100
 

@@ -67,7 +67,6 @@ def test_function_without_a_search_path_was_parsed_when_it_was_created(database:
     assert sorted(name for (name,) in database.execute(query)) == [
         "budget_key",
         "budget_start",
-        "has_budgets",
         "is_batch_wanted",
         "is_held",
         "is_of",
