@@ -36,4 +36,5 @@ def test_fleet_whose_workers_are_killed_all_the_time_loses_nothing_and_sends_not
         fleet[victim] = program(settings)
 
     eventually(lambda: statuses(queue) == {"completed": 400}, within=90)
+    assert provider.calls["chat"] == 0
     check_all_is_done_once(queue, provider, ids)

@@ -29,7 +29,8 @@ def program(dsn: str, provider: BatchProvider, tmp_path: Path) -> Iterator[Start
     file = tmp_path / "openai.toml"
 
     def begin(settings: str, *options: str) -> subprocess.Popen[bytes]:
-        file.write_text(settings)
+        if not file.exists():  # one that starts meanwhile would read half of it
+            file.write_text(settings)
         with (tmp_path / f"log-{len(started)}").open("wb") as log:
             process = CONTENTQ.start(
                 *("--dsn", dsn, "worker", "--handler", "openai-batch", "--settings", str(file), *options),
