@@ -13,7 +13,7 @@ import click
 import pytest
 from contentq.cli.main import execute
 from contentq.handlers.openai import price_list
-from contentq.handlers.openai.settings import read, read_prices
+from contentq.handlers.openai.settings_file import read, read_prices
 
 
 def run(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from contentq.errors import HandlerUnusable
 from contentq.handlers.loading import load
-from contentq.handlers.openai import settings as openai_settings
+from contentq.handlers.openai import settings_file as openai_settings
 from contentq.handlers.openai.client import endpoint
 from contentq.handlers.openai.settings import ModelSettings, OpenAISettings, Price
 

@@ -17,7 +17,7 @@ from contentq.handlers.openai.checks import DraftChecks
 from contentq.handlers.openai.choosing import Models
 from contentq.handlers.openai.client import check_environment
 from contentq.handlers.openai.prompt import Message, Prompt
-from contentq.handlers.openai.settings import read as read_settings
+from contentq.handlers.openai.settings_file import read as read_settings
 from contentq.task import Task
 from contentq.titles import title_of
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from contentq.errors import MAX_REVISIONS, HandlerUnusable
+from contentq.errors import MAX_REVISIONS
 from contentq.handlers.categories import slug
 from contentq.handlers.openai.checks import ChecksSettings, OnFailedChecks, Revisions
-from contentq.handlers.openai.lines import line_of
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 """The variable that holds the key, unless another is set."""
@@ -27,11 +21,6 @@ LONGEST_KEY = 300
 """Characters of the key of a gate."""
 
 _NO_ADDRESS = "must be an address such as https://api.openai.com/v1"
-
-_SECRETS = ("api_key", "apikey", "key", "token", "secret", "password", "openai_api_key", "authorization")
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-"""A key that TOML takes without quotes."""
 
 
 def without_secrets(url: str) -> str:
@@ -93,7 +82,7 @@ def _once(given: dict[str, str]) -> dict[str, str]:
 
 
 _VARIABLE, _ACCOUNT_ID = r"^[A-Za-z_]+[A-Za-z0-9_]*$", r"^[1-9][0-9]{0,18}$"
-_PATTERNS = {
+PATTERNS = {
     _VARIABLE: "must be the name of a variable of the environment: letters, digits and _",
     _ACCOUNT_ID: "must be the id of an account, a number",
 }
@@ -111,7 +100,7 @@ def _own_gate(key: str) -> str:
     return key
 
 
-def _each_once(names: list[str]) -> list[str]:
+def each_once(names: list[str]) -> list[str]:
     """Names of deployments. Raises ValueError when there is none, or one twice."""
     if not names:
         raise ValueError("must name one deployment at least")
@@ -121,19 +110,16 @@ def _each_once(names: list[str]) -> list[str]:
     return names
 
 
-_Names = Annotated[list[_Text], AfterValidator(_each_once)]
+_Names = Annotated[list[_Text], AfterValidator(each_once)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
     """A table of the file: no key but those that it has, and no value of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-_AnyTable = TypeVar("_AnyTable", bound=_Table)
-
-
-class Price(_Table):
+class Price(Table):
     """What a model costs, in the currency of your choice for a million tokens."""
 
     input: _NotNegative
@@ -148,7 +134,7 @@ class Price(_Table):
         return float(round(cost / 1_000_000, 12))
 
 
-class DeploymentSettings(_Table):
+class DeploymentSettings(Table):
     """A model at a provider: what it has of its own. What is None is that of the file, or of the category."""
 
     model: _Text | None = None
@@ -171,14 +157,14 @@ class DeploymentSettings(_Table):
     chunk_timeout: _Seconds | None = None
 
 
-class AccountSettings(_Table):
+class AccountSettings(Table):
     """What an account may have of its own; it comes before what a category has."""
 
     model: _Text | None = None
     models: _Names | None = None
 
 
-class ModelSettings(_Table):
+class ModelSettings(Table):
     """What a category may have of its own."""
 
     model: _Text | None = None
@@ -194,7 +180,7 @@ class ModelSettings(_Table):
     """Each of its keys takes the place of that of all."""
 
 
-class BatchSettings(_Table):
+class BatchSettings(Table):
     """What the handler `openai-batch` goes by."""
 
     max_priority: Annotated[int, Field(ge=1, le=10)] = 4
@@ -219,7 +205,7 @@ class BatchSettings(_Table):
     """What is paid of the prices."""
 
 
-class OpenAISettings(_Table):
+class OpenAISettings(Table):
     """What can be set; the attributes are the keys of the file."""
 
     model: _Text = "gpt-5.4-mini"
@@ -356,177 +342,3 @@ def _shown(tables: Iterable[tuple[str, ModelSettings | AccountSettings]]) -> Ite
     for name, own in tables:
         if own.models or own.model:
             yield name, "+".join(own.models or []) or str(own.model)
-
-
-class _Prices(_Table):
-    """A file of prices."""
-
-    prices: dict[str, Price]
-
-
-def read(file: Path | None) -> OpenAISettings:
-    """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file, line and key."""
-    if file is None:
-        return OpenAISettings()
-    name = f"the settings {str(file)!r}"
-    text, given = _load(name, file)
-    settings = _validate(OpenAISettings, name, text, given)
-    problem = _problem(settings, given)
-    if problem is not None:
-        raise _refusal(name, text, *problem)
-    if settings.prices_file is None:
-        return settings
-    return settings.model_copy(
-        update={"prices": {**read_prices(file.parent / settings.prices_file), **settings.prices}}
-    )
-
-
-def read_prices(file: Path) -> dict[str, Price]:
-    """The prices of a file, by model. Raises HandlerUnusable, naming file, line and key."""
-    name = f"the prices {str(file)!r}"
-    text, given = _load(name, file)
-    if list(given) != ["prices"]:
-        raise HandlerUnusable(f'{name}: there must be tables such as [prices."gpt-5.4-mini"], and nothing else')
-    return _validate(_Prices, name, text, given).prices
-
-
-def _load(name: str, file: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a file, and what it says."""
-    try:
-        text = file.read_bytes().decode()
-        return text, tomllib.loads(text)
-    except OSError as error:
-        raise HandlerUnusable(f"{name} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # of the syntax, or of the encoding
-        raise HandlerUnusable(f"{name} are not TOML: {error}") from None
-
-
-def _validate(table: type[_AnyTable], name: str, text: str, given: Mapping[str, Any]) -> _AnyTable:
-    try:
-        found = table.model_validate(given)
-    except ValidationError as error:
-        # A key that does not exist is often why another is missing.
-        errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        keys, why = _keys(errors[0]["loc"]), _explain(errors[0])
-    else:
-        return found
-    # Not as the cause: the values that pydantic shows may be secrets.
-    raise _refusal(name, text, keys, why)
-
-
-def _refusal(name: str, text: str, keys: list[str], why: str) -> HandlerUnusable:
-    line = line_of(text, keys)
-    where = "" if line is None else f", line {line}"
-    return HandlerUnusable(f"{name}{where}: {_path(keys)}: {why}")
-
-
-def _problem(settings: OpenAISettings, given: Mapping[str, Any]) -> tuple[list[str], str] | None:
-    """What is wrong between settings that are right each by itself: the path of the key, and why."""
-    tables: list[tuple[list[str], Mapping[str, Any]]] = [([], given)]
-    for kind in ("categories", "accounts"):
-        tables += [([kind, name], own) for name, own in given.get(kind, {}).items()]
-    there_are = f"there are: {', '.join(settings.deployments)}" if settings.deployments else "there is none yet"
-    for path, table in tables:
-        names = table.get("models")
-        if names is None:
-            continue
-        if "model" in table:
-            return [*path, "model"], "models is set as well; leave one of them out"
-        try:
-            _each_once([name.strip() for name in names])
-        except ValueError as error:
-            return [*path, "models"], str(error)
-        for name in names:
-            if name.strip() not in settings.deployments:
-                return [*path, "models"], f"{name!r} has no table [deployments.{_path([name])}]; {there_are}"
-    return None
-
-
-def _keys(parts: Iterable[int | str]) -> list[str]:
-    """The path of a key, as pydantic has it."""
-    return [str(part) for part in parts if part != "[key]"]
-
-
-def _path(keys: Iterable[str]) -> str:
-    """A key as TOML writes it."""
-    return ".".join(key if _BARE_KEY.fullmatch(key) else f'"{key}"' for key in keys)
-
-
-def _explain(error: ErrorDetails) -> str:
-    """What is wrong with a value and what is allowed, without the value itself."""
-    kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        return _explain_unknown(error["loc"], value)
-    if kind == "missing":
-        return "is missing; a price has input and output, each for a million tokens"
-    wrong_type = {
-        "string_type": "a text",
-        "string_too_short": "a text",
-        "float_type": "a number",
-        "int_type": "a whole number",
-        "model_type": "a table",
-        "dict_type": "a table",
-        "list_type": "a list",
-        "bool_type": "true or false",
-    }
-    if kind in wrong_type:
-        return f"must be {wrong_type[kind]}, not {_kind_of(value, wrong_type[kind])}"
-    if kind == "finite_number":
-        return "must be a finite number"
-    if kind == "greater_than_equal":
-        return f"must be {context['ge']:g} or more"
-    if kind == "less_than_equal":
-        return f"must be {int(context['le']):,} or less"
-    if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(context["pattern"], "must be the name of a parameter: letters, digits and _")
-    if kind == "greater_than":
-        return f"must be more than {context['gt']:g} seconds"
-    if kind == "literal_error":
-        return f"must be one of: {context['expected'].replace(chr(39), '').replace(' or ', ', ')}"
-    return str(context.get("error", error["msg"]))
-
-
-def _explain_unknown(path: tuple[int | str, ...], value: object) -> str:
-    *table, key = map(str, path)
-    known = list(_table_at(table).model_fields)
-    if key.lower().replace("-", "_") in _SECRETS:
-        return f"keys do not belong into a file; set {KEY_VARIABLE} instead, or key_variable"
-    if table and isinstance(value, dict):
-        return f"write a name that has dots in quotes: {_quote_name(table, key, value)}"
-    close = get_close_matches(key.lower().replace("-", "_"), known, 1)
-    hint = f"did you mean {close[0]}? There are" if close else "there are"
-    return f"there is no such setting; {hint}: {', '.join(known)}"
-
-
-def _table_at(path: list[str]) -> type[BaseModel]:
-    """The model of the table at this path."""
-    if not path:
-        return OpenAISettings
-    if path[-1] == "checks":
-        return ChecksSettings
-    tables: dict[str, type[_Table]] = {
-        "prices": Price,
-        "deployments": Price if path[-1] == "price" and len(path) > 2 else DeploymentSettings,
-        "accounts": AccountSettings,
-        "batch": BatchSettings,
-    }
-    return tables.get(path[0], ModelSettings)
-
-
-def _quote_name(table: list[str], key: str, value: Mapping[str, Any]) -> str:
-    """The head of a table that TOML has taken for several, since the name in it has dots and no quotes."""
-    parts = [*table[1:], key]
-    while len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
-        parts.append(next(iter(value)))
-        value = inner
-    return f'[{table[0]}."{".".join(parts)}"]'
-
-
-def _kind_of(value: object, wanted: str) -> str:
-    """The kind of a value, not the value itself, which may be anything."""
-    if isinstance(value, str):
-        return "a text" if value.strip() else "an empty one"
-    if isinstance(value, float) and wanted == "a whole number":
-        return "a fraction"
-    kinds = {bool: "true or false", int: "a number", float: "a number", dict: "a table", list: "a list"}
-    return next((shown for kind, shown in kinds.items() if isinstance(value, kind)), f"a {type(value).__name__}")
