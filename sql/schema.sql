@@ -10577,7 +10577,7 @@ COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_t
 
 -- Name: content_generation_tasks content_generation_tasks_state; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER content_generation_tasks_state BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN (((new.handler_state IS NOT NULL) AND ((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])))) EXECUTE FUNCTION contentq.forget_handler_state();
+CREATE TRIGGER content_generation_tasks_state BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN (((new.handler_state IS NOT NULL) AND ((new.status)::text <> 'pending'::text) AND ((new.status)::text <> 'processing'::text))) EXECUTE FUNCTION contentq.forget_handler_state();
 
 -- Name: TRIGGER content_generation_tasks_state ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 

@@ -40,7 +40,7 @@ COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_t
 CREATE TRIGGER content_generation_tasks_state
     BEFORE UPDATE ON public.content_generation_tasks
     FOR EACH ROW
-    WHEN (NEW.handler_state IS NOT NULL AND NEW.status NOT IN ('pending', 'processing'))
+    WHEN (NEW.handler_state IS NOT NULL AND NEW.status <> 'pending' AND NEW.status <> 'processing')
     EXECUTE FUNCTION contentq.forget_handler_state();
 
 COMMENT ON TRIGGER content_generation_tasks_state ON public.content_generation_tasks IS

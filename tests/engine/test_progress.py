@@ -79,7 +79,7 @@ def test_last_value_wins_and_it_is_written_once_a_second(
     eventually(lambda: row(id_).status == "completed")
     assert 3 <= len(written.at) <= 5
     apart = [later - earlier for earlier, later in pairwise(written.at)]
-    assert min(apart) >= Timings().progress * 0.95
+    assert min(apart) >= Timings().progress * 0.7  # a write may be late, and the next one not
 
 
 def test_progress_of_a_plain_function_is_written_too(start_worker: StartWorker, insert: Insert, row: Row) -> None:

@@ -126,8 +126,9 @@ def test_row_that_someone_has_locked_stops_no_report(
 ) -> None:
     account = queue.add_account(monthly_budget=1, paused_until="infinity")
     queue.run("UPDATE accounts SET paused_until = NULL")
-    first, second = queue.running(account_id=account), queue.running(account_id=account)
+    first = queue.running(account_id=account)
     queue.complete(first.worker, [first], [COST])
+    second = queue.running(account_id=account)
     forgotten = connect_queue()
     with forgotten.connection.transaction():
         forgotten.run(lock)

@@ -30,6 +30,7 @@ def test_producer_needs_to_name_only_the_account(queue: Queue) -> None:
         "updated_at": now,
         "attempt": 0,
         "attempt_errors": [],
+        "revision_count": 0,
     }
 
 

@@ -15,10 +15,11 @@ from contentq.cli.output import json_option, print_json, print_text
 @click.option("--batch", is_flag=True, help="The prices of the provider's batch API, where it has any.")
 @json_option
 def prices(provider: str | None, models: str | None, batch: bool, as_json: bool) -> None:
-    """Print what models cost, as a file that prices_file in the settings of the handler openai names.
+    """Print what models cost, as a file of prices in TOML.
 
-    The prices are those of the package genai-prices that is installed (pip install 'contentq[prices]'): to renew
-    them, upgrade it. Nothing is looked up in the network. Check them against the list of your provider.
+    The settings of the handler openai name it as prices_file. The prices are those of the package genai-prices
+    that is installed (pip install 'contentq[prices]'): to renew them, upgrade it. Nothing is looked up in the
+    network. Check them against the list of your provider.
     """
     from contentq.handlers.openai import price_list
 
