@@ -144,8 +144,8 @@ def test_fleet_uses_what_both_providers_allow_and_counts_each_model(
         found = run_pair(dsn, tmp_path, PAIRS[name], GATE)
 
     FIGURES.found(f"two providers {name}", found.line())
-    assert found.used >= 0.9, found
-    assert found.refused <= 0.08, found
+    assert found.used >= 0.85, found
+    assert found.refused <= 0.1, found
     # Charged are those that were running when the outage began, and those that tried.
     assert found.charged <= (GATE.workers * GATE.slots + 20 if PAIRS[name].killed else 0), found
     assert found.claims <= 2 * GATE.workers * found.calls + GATE.workers, found
