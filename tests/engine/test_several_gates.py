@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +16,9 @@ from tests.support.waiting import eventually
 A, B = "a.example", "b.example"
 EVENTS = "SELECT key, kind, message FROM contentq.gate_events ORDER BY id"
 TOTALS = "SELECT calls, answered FROM contentq.gate_totals(%s)"
+WAITING = """
+    SELECT FROM pg_stat_activity
+    WHERE application_name = 'contentq gates' AND wait_event_type = 'Lock' AND datname = current_database()"""
 USAGE = "SELECT model, prompt_tokens, cost::float8 FROM contentq.usage ORDER BY model"
 
 
@@ -150,6 +156,35 @@ def test_attempt_goes_on_behind_another_gate_and_the_first_hears_of_the_call(
     assert database.execute(EVENTS).fetchall() == [(A, "exhausted", "used up")]
     assert database.execute(USAGE).fetchall() == [("large", 7, 2.0), ("small", 3, 1.0)]
     assert [database.execute(TOTALS, [key]).fetchone() for key in (A, B)] == [(1, 0), (1, 1)]
+
+
+def test_report_that_meets_a_locked_task_holds_up_no_other(
+    start_worker: StartWorker, insert: Insert, row: Row, database: Database, connect: Callable[[], Database]
+) -> None:
+    entered, locked = threading.Event(), threading.Event()
+
+    async def handler(task: Task, context: Context) -> None:
+        await context.enter_gate([A, B])
+        if task.topic == "locked":
+            entered.set()
+            await asyncio.to_thread(locked.wait, 30)
+            await context.leave_gate(RateLimited("no"))
+
+    start_worker(handler, gates=(A, B))
+    first = insert(topic="locked")
+    eventually(entered.is_set)
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [first])
+        locked.set()
+        eventually(lambda: database.execute(WAITING).fetchone() is not None)
+
+        second = insert()
+
+        eventually(lambda: row(second).status == "completed")
+        assert row(first).status == "processing"
+    eventually(lambda: row(first).status == "completed")
+    assert database.execute(EVENTS).fetchall() == [(A, "refused", "no")]
 
 
 def test_what_a_call_has_cost_counts_without_gates_too(

@@ -384,3 +384,16 @@ def test_task_goes_back_when_no_model_has_room_and_comes_when_one_has(
     row = queue.row(id_)
     assert (row["status"], row["attempt"], row["retry_count"]) == ("completed", 2, 0)
     eventually(lambda: queue.values("SELECT id FROM contentq.workers") == [])
+
+
+def test_task_whose_first_model_will_not_do_waits_for_room_at_the_next(
+    provider: Provider, spare: Provider, dsn: str, queue: Queue, settings_file: Path
+) -> None:
+    provider.answer(FILTERED)
+    queue.close_gate(host_of(spare), "2 seconds")
+    id_ = queue.add(topic="Tea", max_retries=0)
+
+    work_off(dsn, write(settings_file, spare, 'fall_through = ["filtered"]'))
+
+    row = queue.row(id_)
+    assert (row["status"], row["retry_count"], row["result"]["model"]) == ("completed", 0, "small")

@@ -26,6 +26,9 @@ from contentq.queue.outcomes import Held, LeftGate
 GROUP = 20
 """Most tasks that enter in one statement: a gate's row is locked until all of them have."""
 
+LOCKED_PAUSE = 2.0
+"""Seconds until a report is tried again that met a task's row which another session has locked."""
+
 SHORT_WAIT = 0.25
 """Seconds: a turn that comes so soon is waited for in the slot; for a later one the task is put off."""
 
@@ -89,8 +92,7 @@ class GateKeeper:
             await self._link.close()
 
     async def _ask(self, request: _Request) -> Any:
-        self._waiting.append(request)
-        self._arrived.set()
+        self._ask_again(request)
         return await request.answer
 
     async def _deal_with(self, group: list[_Request]) -> None:
@@ -106,6 +108,9 @@ class GateKeeper:
                         await self._deal_with([each])
                 elif is_locked and group[0].keys is not None:
                     _settle(group[0], contract.Entered(None, 1.0, ["another session has locked the task's row"]))
+                elif is_locked:
+                    self.loop.call_later(LOCKED_PAUSE, self._ask_again, group[0])
+                    return
                 elif is_outage(error):
                     await self._link.back_off(error)
                 else:
@@ -113,6 +118,10 @@ class GateKeeper:
             else:
                 for each, answer in zip(group, answers, strict=True):
                     _settle(each, answer)
+
+    def _ask_again(self, request: _Request) -> None:
+        self._waiting.append(request)
+        self._arrived.set()
 
 
 class AttemptGates:
@@ -184,6 +193,7 @@ async def _call(connection: contract.Connection, group: list[_Request]) -> list[
                 await contract.record_usage(connection, each.held, each.left.usage)
             else:
                 await contract.leave_gate(connection, each.held, each.left)
+            _settle(each, None)  # it counts, whatever becomes of the others
         return [None] * len(group)
     found: dict[Held, contract.Entered] = {}
     for worker_id in worker_ids:

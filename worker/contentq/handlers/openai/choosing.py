@@ -126,9 +126,9 @@ class Models:
             try:
                 gate = await context.enter_gate(list(dict.fromkeys(model.gate for model in left)))
             except NoGateHasRoom:
-                if failed:
-                    raise _what_to_raise(failed) from None
-                raise
+                if all(isinstance(error, PermanentError) for _, error in failed):
+                    raise  # what is left may take it
+                raise _what_to_raise(failed) from None
             place = next(place for place, model in enumerate(left) if model.gate == gate)
             passed += [_passed(each, context.passed_over.get(each.gate, "")) for each in left[:place]]
             model, left = left[place], left[place + 1 :]
