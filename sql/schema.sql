@@ -326,7 +326,13 @@ BEGIN
     FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
     CROSS JOIN LATERAL (
         SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category,
-               coalesce(t.handler_state ? 'asked_by_attempt', false) AS has_asked
+               t.handler_state IS NOT NULL AND EXISTS (
+                   SELECT
+                   FROM contentq.batch_requests AS r
+                   WHERE r.id = t.id
+                     AND r.answered_at IS NOT NULL
+                     AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
+               ) AS has_asked
         FROM public.content_generation_tasks AS t
         WHERE t.id = u.id
         LIMIT 1
@@ -357,7 +363,12 @@ BEGIN
         SELECT b.account_id, b.category, b.period, b.amount, NULL, m.places
         FROM mine AS m
         CROSS JOIN LATERAL (
-            SELECT g.* FROM contentq.budgets AS g WHERE g.account_id = m.account_id ORDER BY g.account_id LIMIT 1000
+            SELECT g.*
+            FROM contentq.budgets AS g
+            WHERE g.account_id = m.account_id
+              AND (g.category IS NULL OR g.category = ANY (categories))
+            ORDER BY g.account_id
+            LIMIT 1000
         ) AS b
         UNION ALL
         SELECT NULL, b.category, b.period, b.amount, NULL, ARRAY(SELECT generate_series(1, cardinality(admit.ids)))
@@ -535,6 +546,8 @@ DECLARE
     answered bigint[];
 BEGIN
     PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
+    -- What jsonb cannot hold would fail each sweep.
+    PERFORM count(u.usage::jsonb) FROM unnest(answer_batch.usages) AS u (usage);
     WITH new AS (
         UPDATE contentq.batch_requests AS r
         SET answered_at = clock_timestamp(),
@@ -789,9 +802,7 @@ CREATE FUNCTION contentq.budget_holds(account_id bigint, category text) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    IF contentq.has_answers(budget_holds.account_id) THEN
-        RETURN false;
-    ELSIF EXISTS (
+    IF EXISTS (
         SELECT
         FROM contentq.budgets_of(budget_holds.account_id, budget_holds.category) AS b
         WHERE contentq.budget_spent(b.of_account_id, b.of_category, b.period) >= b.amount
@@ -851,6 +862,7 @@ DECLARE
     since constant date := least(began_on, recent);
     all_categories text[];
     all_running integer[];
+    all_asked bigint[];
     all_attempts bigint[];
     all_costs numeric[];
     highest numeric;
@@ -939,10 +951,11 @@ BEGIN
         ) AS e
         GROUP BY e.category
     )
-    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.asked), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
-           array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.asked), 0), coalesce(sum(c.running), 0), array_agg(c.category),
+           array_agg(c.running), array_agg(c.asked), array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
            coalesce(sum((c.running + c.asked) * c.cost), 0)
-    INTO spent, asked, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+    INTO spent, asked, running, all_categories, all_running, all_asked, all_attempts, all_costs,
+         highest, lowest, is_known, reserved
     FROM (
         SELECT b.category, b.asked, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
                coalesce(b.attempts, 0)::bigint AS attempts,
@@ -952,7 +965,7 @@ BEGIN
     -- Of what nothing is known, the most that is known of others.
     FOR i IN 1..coalesce(cardinality(all_categories), 0) LOOP
         IF all_costs[i] IS NULL THEN
-            reserved := reserved + all_running[i] * coalesce(highest, 0);
+            reserved := reserved + (all_running[i] + all_asked[i]) * coalesce(highest, 0);
         END IF;
     END LOOP;
 
@@ -1131,6 +1144,40 @@ $$;
 -- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
+
+-- Name: choose_answered(integer, text[], bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN ARRAY(
+        SELECT t.id::bigint
+        FROM contentq.batch_requests AS r
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
+        WHERE r.answered_at IS NOT NULL
+          AND r.account_id <> ALL (choose_answered.held)
+          AND contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
+          AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
+          AND contentq.is_of(t.category, choose_answered.categories)
+          AND t.id <> ALL (choose_answered.taken)
+        ORDER BY r.answered_at
+        LIMIT choose_answered.max_tasks
+        FOR UPDATE OF t SKIP LOCKED
+    );
+END;
+$$;
+
+-- Name: FUNCTION choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]) IS 'Internal: chooses and locks tasks whose answer of a batch waits to be collected; returns their ids.';
 
 -- Name: choose_by_account(integer, integer, bigint[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1868,6 +1915,12 @@ BEGIN
     look_again := false;
     -- The budget of all.
     IF spent->0 = '[null, null]' THEN
+        SELECT a.admitted
+        INTO chosen
+        FROM contentq.admit(
+            contentq.choose_answered(
+                choose_ready.max_tasks, only_categories, contentq.held_accounts(), '{}'::bigint[]),
+            '{}'::bigint[]) AS a;
         RETURN;
     END IF;
 
@@ -1994,12 +2047,22 @@ BEGIN
         part := NULL;
     END LOOP;
 
+    -- Behind what budgets hold there may be answers of batches, which are paid for.
+    IF is_limited AND cardinality(chosen) < choose_ready.max_tasks THEN
+        part := contentq.choose_answered(
+            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.held_accounts(), chosen);
+        IF cardinality(part) > 0 THEN
+            SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
+            chosen := chosen || kept.admitted;
+            look_again := look_again OR kept.contended;
+        END IF;
+    END IF;
+
     -- As choose_first() does, which says why.
     IF has_places THEN
         remembered := remembered - 'places';
         took := clock_timestamp() - began;
-        IF cardinality(chosen) > 0
-            AND cardinality(held) <= 1000
+        IF cardinality(held) <= 1000
             AND (heads IS NOT NULL
                  OR took > interval '5 milliseconds' + choose_ready.max_tasks * interval '20 microseconds')
         THEN
@@ -3952,7 +4015,13 @@ BEGIN
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
         || ARRAY(SELECT o.line FROM contentq.explain_account(
             account, held, left(coalesce((task).category, ''), 200),
-            coalesce((task).handler_state ? 'asked_by_attempt', false)) AS o (line))
+            (task).handler_state IS NOT NULL AND EXISTS (
+                SELECT
+                FROM contentq.batch_requests AS r
+                WHERE r.id = (task).id
+                  AND r.answered_at IS NOT NULL
+                  AND contentq.is_batch_wanted((task).status, (task).handler_state, r.attempt)
+            )) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
@@ -4414,6 +4483,42 @@ $$;
 -- Name: FUNCTION forget_handler_state(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.forget_handler_state() IS 'Trigger: a task that has ended keeps nothing for a next attempt.';
+
+-- Name: forget_requests(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.forget_requests(max_rows integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    deleted integer;
+BEGIN
+    DELETE FROM contentq.batch_requests AS r
+    WHERE (r.id, r.attempt) IN (
+        SELECT w.id, w.attempt
+        FROM contentq.batch_requests AS w
+        LEFT JOIN contentq.provider_batches AS b ON b.id = w.batch_id
+        WHERE w.answered_at IS NULL
+          AND (b.id IS NULL OR coalesce(b.expires_at, b.opened_at + interval '1 day') < clock_timestamp() - interval '1 day')
+          AND NOT EXISTS (SELECT
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = w.id
+                            AND contentq.is_batch_wanted(t.status, t.handler_state, w.attempt))
+        LIMIT forget_requests.max_rows
+        FOR UPDATE OF w SKIP LOCKED
+    );
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted;
+END;
+$$;
+
+-- Name: FUNCTION forget_requests(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.forget_requests(max_rows integer) IS 'Internal: forgets requests for batches that no task waits for; returns how many.';
 
 -- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5022,33 +5127,6 @@ $$;
 -- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
-
--- Name: has_answers(bigint); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.has_answers(account_id bigint) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
-    AS $$
-#variable_conflict use_column
-BEGIN
-    IF has_answers.account_id IS NOT NULL THEN
-        RETURN EXISTS (
-            SELECT
-            FROM contentq.batch_requests AS r
-            WHERE r.account_id = has_answers.account_id
-              AND r.answered_at IS NOT NULL
-              AND NOT r.is_taken
-        );
-    END IF;
-    RETURN EXISTS (SELECT FROM contentq.batch_requests AS r WHERE r.answered_at IS NOT NULL AND NOT r.is_taken);
-END;
-$$;
-
--- Name: FUNCTION has_answers(account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.has_answers(account_id bigint) IS 'Internal: whether answers of batches wait for tasks of an account, or of any, that collect them.';
 
 -- Name: has_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5922,7 +6000,7 @@ BEGIN
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
-                done := greatest(done, contentq.forget_gate_events(batch));
+                done := greatest(done, contentq.forget_gate_events(batch), contentq.forget_requests(batch));
                 DELETE FROM contentq.claimers
                 WHERE worker_id = ANY (ARRAY(
                     SELECT c.worker_id
@@ -6097,7 +6175,7 @@ BEGIN
                  WHERE o.account_id = t.account_id
                    AND o.review_status <> ''rejected''
                    AND o.id IS DISTINCT FROM t.content_id
-                 ORDER BY o.id DESC
+                 ORDER BY o.account_id DESC, (o.id + 0) DESC
                  LIMIT $3
              ) AS c
              WHERE t.id = $1
@@ -6814,8 +6892,15 @@ BEGIN
     ) AS c
     WHERE r.id = c.id
       AND r.attempt = c.attempt
+      AND r.batch_id IS NULL
+      AND r.answered_at IS NULL
       AND (c.total <= open_batch.max_bytes OR c.place = 1);
     GET DIAGNOSTICS opened.requests = ROW_COUNT;
+    -- All of them may be in a batch of another worker since they were chosen.
+    IF opened.requests = 0 THEN
+        DELETE FROM contentq.provider_batches AS b WHERE b.id = opened.id;
+        RETURN;
+    END IF;
     UPDATE contentq.provider_batches AS b
     SET requests = opened.requests
     WHERE b.id = opened.id;
@@ -6928,8 +7013,7 @@ BEGIN
     RETURN ARRAY(
         SELECT u.id
         FROM unnest(over_budget.account_ids) AS u (id)
-        WHERE NOT contentq.has_answers(u.id)
-          AND EXISTS (
+        WHERE EXISTS (
             SELECT
             FROM (
                 SELECT 'month' AS period, a.monthly_budget AS amount
@@ -7503,6 +7587,15 @@ BEGIN
         RETURN;
     END IF;
     PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
+    -- An answer of a batch that the attempt has taken is another's to take.
+    UPDATE contentq.batch_requests AS r
+    SET is_taken = false
+    FROM public.content_generation_tasks AS t
+    WHERE r.id = ANY (release.ids)
+      AND r.answered_at IS NOT NULL
+      AND r.is_taken
+      AND t.id = ANY (ARRAY[r.id])
+      AND contentq.is_held(t.status, t.worker_id, release.worker_id);
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (
@@ -7779,6 +7872,12 @@ BEGIN
             taken_attempts := taken_attempts || task.attempt;
         END LOOP;
         rescued := rescued + cardinality(taken_ids);
+        -- An answer of a batch that a dead attempt has taken is another's to take, or its cost is still to be counted.
+        UPDATE contentq.batch_requests AS r
+        SET is_taken = false
+        WHERE r.id = ANY (taken_ids)
+          AND r.answered_at IS NOT NULL
+          AND r.is_taken;
         IF holder.id IS NOT NULL OR cardinality(taken_ids) > 0 THEN
             INSERT INTO contentq.dead_workers
                 (worker_id, hostname, pid, handler, version, started_at, heartbeat_at, draining, ids, attempts)
@@ -8424,8 +8523,11 @@ BEGIN
     PERFORM contentq.wake_answered(ARRAY(
         SELECT r.id
         FROM contentq.batch_requests AS r
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.answered_at IS NOT NULL
           AND NOT r.is_taken
+          AND t.status = 'pending'
+          AND t.scheduled_at > clock_timestamp()
         ORDER BY r.answered_at
         LIMIT sweep_batches.max_rows
     ));
@@ -10549,7 +10651,7 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 
 -- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id, id);
+CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id, ((id + 0)));
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 

@@ -55,7 +55,13 @@ BEGIN
     FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
     CROSS JOIN LATERAL (
         SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category,
-               coalesce(t.handler_state ? 'asked_by_attempt', false) AS has_asked
+               t.handler_state IS NOT NULL AND EXISTS (
+                   SELECT
+                   FROM contentq.batch_requests AS r
+                   WHERE r.id = t.id
+                     AND r.answered_at IS NOT NULL
+                     AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
+               ) AS has_asked
         FROM public.content_generation_tasks AS t
         WHERE t.id = u.id
         LIMIT 1
@@ -86,7 +92,12 @@ BEGIN
         SELECT b.account_id, b.category, b.period, b.amount, NULL, m.places
         FROM mine AS m
         CROSS JOIN LATERAL (
-            SELECT g.* FROM contentq.budgets AS g WHERE g.account_id = m.account_id ORDER BY g.account_id LIMIT 1000
+            SELECT g.*
+            FROM contentq.budgets AS g
+            WHERE g.account_id = m.account_id
+              AND (g.category IS NULL OR g.category = ANY (categories))
+            ORDER BY g.account_id
+            LIMIT 1000
         ) AS b
         UNION ALL
         SELECT NULL, b.category, b.period, b.amount, NULL, ARRAY(SELECT generate_series(1, cardinality(admit.ids)))

@@ -25,6 +25,8 @@ DECLARE
     answered bigint[];
 BEGIN
     PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
+    -- What jsonb cannot hold would fail each sweep.
+    PERFORM count(u.usage::jsonb) FROM unnest(answer_batch.usages) AS u (usage);
     WITH new AS (
         UPDATE contentq.batch_requests AS r
         SET answered_at = clock_timestamp(),

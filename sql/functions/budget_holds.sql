@@ -1,6 +1,6 @@
 -- Says whether a budget lets no further task of an account and a category start now.
 -- Called by: choose_ready(), for what it remembers; explain(). account_id, category: as in budget_refusals().
--- Locks: nothing. Returns: true or false; false while answers of batches wait to be collected. When one is used up, which is usual here, nothing that runs is counted.
+-- Locks: nothing. Returns: true or false. When one is used up, which is usual here, nothing that runs is counted.
 CREATE OR REPLACE FUNCTION contentq.budget_holds(account_id bigint, category text)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -8,9 +8,7 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF contentq.has_answers(budget_holds.account_id) THEN
-        RETURN false;
-    ELSIF EXISTS (
+    IF EXISTS (
         SELECT
         FROM contentq.budgets_of(budget_holds.account_id, budget_holds.category) AS b
         WHERE contentq.budget_spent(b.of_account_id, b.of_category, b.period) >= b.amount

@@ -43,6 +43,7 @@ DECLARE
     since constant date := least(began_on, recent);
     all_categories text[];
     all_running integer[];
+    all_asked bigint[];
     all_attempts bigint[];
     all_costs numeric[];
     highest numeric;
@@ -131,10 +132,11 @@ BEGIN
         ) AS e
         GROUP BY e.category
     )
-    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.asked), 0), coalesce(sum(c.running), 0), array_agg(c.category), array_agg(c.running),
-           array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
+    SELECT coalesce(sum(c.spent), 0), coalesce(sum(c.asked), 0), coalesce(sum(c.running), 0), array_agg(c.category),
+           array_agg(c.running), array_agg(c.asked), array_agg(c.attempts), array_agg(c.cost), max(c.cost), min(c.cost), coalesce(bool_or(c.cost IS NOT NULL), false),
            coalesce(sum((c.running + c.asked) * c.cost), 0)
-    INTO spent, asked, running, all_categories, all_running, all_attempts, all_costs, highest, lowest, is_known, reserved
+    INTO spent, asked, running, all_categories, all_running, all_asked, all_attempts, all_costs,
+         highest, lowest, is_known, reserved
     FROM (
         SELECT b.category, b.asked, b.running::integer AS running, coalesce(b.spent, 0) AS spent,
                coalesce(b.attempts, 0)::bigint AS attempts,
@@ -144,7 +146,7 @@ BEGIN
     -- Of what nothing is known, the most that is known of others.
     FOR i IN 1..coalesce(cardinality(all_categories), 0) LOOP
         IF all_costs[i] IS NULL THEN
-            reserved := reserved + all_running[i] * coalesce(highest, 0);
+            reserved := reserved + (all_running[i] + all_asked[i]) * coalesce(highest, 0);
         END IF;
     END LOOP;
 

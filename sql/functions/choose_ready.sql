@@ -94,6 +94,12 @@ BEGIN
     look_again := false;
     -- The budget of all.
     IF spent->0 = '[null, null]' THEN
+        SELECT a.admitted
+        INTO chosen
+        FROM contentq.admit(
+            contentq.choose_answered(
+                choose_ready.max_tasks, only_categories, contentq.held_accounts(), '{}'::bigint[]),
+            '{}'::bigint[]) AS a;
         RETURN;
     END IF;
 
@@ -220,12 +226,22 @@ BEGIN
         part := NULL;
     END LOOP;
 
+    -- Behind what budgets hold there may be answers of batches, which are paid for.
+    IF is_limited AND cardinality(chosen) < choose_ready.max_tasks THEN
+        part := contentq.choose_answered(
+            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.held_accounts(), chosen);
+        IF cardinality(part) > 0 THEN
+            SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
+            chosen := chosen || kept.admitted;
+            look_again := look_again OR kept.contended;
+        END IF;
+    END IF;
+
     -- As choose_first() does, which says why.
     IF has_places THEN
         remembered := remembered - 'places';
         took := clock_timestamp() - began;
-        IF cardinality(chosen) > 0
-            AND cardinality(held) <= 1000
+        IF cardinality(held) <= 1000
             AND (heads IS NOT NULL
                  OR took > interval '5 milliseconds' + choose_ready.max_tasks * interval '20 microseconds')
         THEN

@@ -99,7 +99,7 @@ BEGIN
                 ));
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 done := greatest(done, deleted);
-                done := greatest(done, contentq.forget_gate_events(batch));
+                done := greatest(done, contentq.forget_gate_events(batch), contentq.forget_requests(batch));
                 DELETE FROM contentq.claimers
                 WHERE worker_id = ANY (ARRAY(
                     SELECT c.worker_id

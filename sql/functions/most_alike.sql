@@ -37,7 +37,7 @@ BEGIN
                  WHERE o.account_id = t.account_id
                    AND o.review_status <> ''rejected''
                    AND o.id IS DISTINCT FROM t.content_id
-                 ORDER BY o.id DESC
+                 ORDER BY o.account_id DESC, (o.id + 0) DESC
                  LIMIT $3
              ) AS c
              WHERE t.id = $1

@@ -100,8 +100,15 @@ BEGIN
     ) AS c
     WHERE r.id = c.id
       AND r.attempt = c.attempt
+      AND r.batch_id IS NULL
+      AND r.answered_at IS NULL
       AND (c.total <= open_batch.max_bytes OR c.place = 1);
     GET DIAGNOSTICS opened.requests = ROW_COUNT;
+    -- All of them may be in a batch of another worker since they were chosen.
+    IF opened.requests = 0 THEN
+        DELETE FROM contentq.provider_batches AS b WHERE b.id = opened.id;
+        RETURN;
+    END IF;
     UPDATE contentq.provider_batches AS b
     SET requests = opened.requests
     WHERE b.id = opened.id;

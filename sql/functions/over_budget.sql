@@ -1,6 +1,6 @@
 -- Picks of some accounts those of which nothing more may start by a budget: it is used up, or what is left is reserved.
 -- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids. Each account is looked up, and what it has spent is
--- summed. One with answers of batches that wait to be collected is none of them. Budgets that are of a category, or not of one account, are looked at elsewhere.
+-- summed. Budgets that are of a category, or not of one account, are looked at elsewhere.
 CREATE OR REPLACE FUNCTION contentq.over_budget(account_ids bigint[])
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -14,8 +14,7 @@ BEGIN
     RETURN ARRAY(
         SELECT u.id
         FROM unnest(over_budget.account_ids) AS u (id)
-        WHERE NOT contentq.has_answers(u.id)
-          AND EXISTS (
+        WHERE EXISTS (
             SELECT
             FROM (
                 SELECT 'month' AS period, a.monthly_budget AS amount

@@ -21,6 +21,15 @@ BEGIN
         RETURN;
     END IF;
     PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
+    -- An answer of a batch that the attempt has taken is another's to take.
+    UPDATE contentq.batch_requests AS r
+    SET is_taken = false
+    FROM public.content_generation_tasks AS t
+    WHERE r.id = ANY (release.ids)
+      AND r.answered_at IS NOT NULL
+      AND r.is_taken
+      AND t.id = ANY (ARRAY[r.id])
+      AND contentq.is_held(t.status, t.worker_id, release.worker_id);
 
     RETURN QUERY
     WITH reported AS MATERIALIZED (

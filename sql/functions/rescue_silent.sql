@@ -103,6 +103,12 @@ BEGIN
             taken_attempts := taken_attempts || task.attempt;
         END LOOP;
         rescued := rescued + cardinality(taken_ids);
+        -- An answer of a batch that a dead attempt has taken is another's to take, or its cost is still to be counted.
+        UPDATE contentq.batch_requests AS r
+        SET is_taken = false
+        WHERE r.id = ANY (taken_ids)
+          AND r.answered_at IS NOT NULL
+          AND r.is_taken;
         IF holder.id IS NOT NULL OR cardinality(taken_ids) > 0 THEN
             INSERT INTO contentq.dead_workers
                 (worker_id, hostname, pid, handler, version, started_at, heartbeat_at, draining, ids, attempts)

@@ -22,8 +22,11 @@ BEGIN
     PERFORM contentq.wake_answered(ARRAY(
         SELECT r.id
         FROM contentq.batch_requests AS r
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.answered_at IS NOT NULL
           AND NOT r.is_taken
+          AND t.status = 'pending'
+          AND t.scheduled_at > clock_timestamp()
         ORDER BY r.answered_at
         LIMIT sweep_batches.max_rows
     ));

@@ -160,7 +160,8 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     ('accounts', 'accounts_paused_idx', '(paused_until) WHERE paused_until IS NOT NULL', NULL),
     ('accounts', 'accounts_max_running_idx', '(max_running) WHERE max_running IS NOT NULL', NULL),
     ('accounts', 'accounts_monthly_budget_idx', '(monthly_budget) WHERE monthly_budget IS NOT NULL', NULL),
-    ('contents', 'contents_account_id_idx', '(account_id, id)', 'account_id'),
+    -- id + 0: for the last contents of an account; as a plain column it would be taken to find a content by its id.
+    ('contents', 'contents_account_id_idx', '(account_id, (id + 0))', 'account_id'),
     -- Looked up by people and programs.
     ('content_generation_tasks', 'content_generation_tasks_status_idx', '(status)', 'status'),
     ('content_generation_tasks', 'content_generation_tasks_account_id_idx', '(account_id)', 'account_id'),

@@ -84,7 +84,7 @@ class Content(ContentMixin, Base):
         CheckConstraint(
             "review_status IN ('pending', 'approved', 'rejected')", name=conv("contents_review_status_check")
         ),
-        Index(conv("contents_account_id_idx"), "account_id", "id"),
+        Index(conv("contents_account_id_idx"), "account_id", text("(id + 0)")),
         {"comment": "What completed tasks produced: one row a piece of content.", "info": {MODEL: True}},
     )
 

@@ -1,0 +1,35 @@
+-- Chooses and locks tasks whose answer of a batch waits to be collected, whatever a budget says: that was paid for.
+-- Called by: choose_ready(). categories: as in choose_in_order(). held: accounts of which nothing may start for another reason.
+-- taken: tasks that the same claim has chosen before. Locks: the tasks that it chooses, skipping those that others are taking.
+-- Returns: their ids, the oldest answer first.
+CREATE OR REPLACE FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[])
+RETURNS bigint[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN ARRAY(
+        SELECT t.id::bigint
+        FROM contentq.batch_requests AS r
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
+        WHERE r.answered_at IS NOT NULL
+          AND r.account_id <> ALL (choose_answered.held)
+          AND contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
+          AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
+          AND contentq.is_of(t.category, choose_answered.categories)
+          AND t.id <> ALL (choose_answered.taken)
+        ORDER BY r.answered_at
+        LIMIT choose_answered.max_tasks
+        FOR UPDATE OF t SKIP LOCKED
+    );
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.choose_answered(integer, text[], bigint[], bigint[]) IS
+    'Internal: chooses and locks tasks whose answer of a batch waits to be collected; returns their ids.';
