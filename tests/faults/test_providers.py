@@ -89,6 +89,7 @@ def futures(
         for item in request.session.items
         if isinstance(item, pytest.Function)
         and item.module is request.module
+        and "names" in item.callspec.params
         and item.get_closest_marker("skip") is None
     ]
     jobs = [(each, GATE) for each in names]
