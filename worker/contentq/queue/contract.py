@@ -324,6 +324,7 @@ async def enter_gate(
     connection: Connection, worker_id: int, asking: Sequence[tuple[Held, Sequence[str]]]
 ) -> dict[Held, Entered]:
     """Has each of these attempts enter the first of its gates that has room."""
+    asking = sorted(asking, key=lambda each: each[0].id)  # as all lock the rows of tasks
     ids, attempts = _integers(held.id for held, _ in asking), _integers(held.attempt for held, _ in asking)
     keys = [_texts(keys) for _, keys in asking]
     cursor = await connection.execute(_ENTER, [ids, attempts, keys, worker_id])
