@@ -420,6 +420,38 @@ def test_batch_that_failed_for_its_lines_fails_these_tasks_and_sends_the_others_
     eventually(lambda: statuses(queue) == {"failed": 1, "completed": 2})
 
 
+@pytest.mark.parametrize("errors", [[{"code": "internal_error", "message": "Oh", "line": None}], []])
+def test_batch_that_failed_for_no_request_is_a_temporary_error_of_all(
+    provider: BatchProvider, queue: Queue, start: StartBatches, errors: list[dict[str, Any]]
+) -> None:
+    queue.run("UPDATE contentq.settings SET backoff_base = '10 milliseconds'")
+    ids = add(queue, 2)
+    start(full_at(2, 0.5))
+    eventually(lambda: are_sent(queue))
+
+    provider.fail(*errors)
+
+    eventually(lambda: {queue.row(id_)["retry_count"] for id_ in ids} == {1})
+    provider.at_once = True
+    eventually(lambda: statuses(queue) == {"completed": 2}, within=20)
+
+
+def test_batch_that_failed_for_its_lines_and_more_fails_these_tasks_only(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    ids = add(queue, 3)
+    start(full_at(3, 0.5))
+    eventually(lambda: are_sent(queue))
+    provider.at_once = True
+
+    wrong = {"code": "invalid_request", "message": "This is wrong", "line": 2}
+    provider.fail({"code": "internal_error", "message": "Oh", "line": None}, wrong)
+
+    eventually(lambda: statuses(queue) == {"failed": 1, "completed": 2}, within=20)
+    assert "This is wrong" in queue.row(ids[1])["error_message"]
+    assert {queue.row(id_)["retry_count"] for id_ in (ids[0], ids[2])} == {0}
+
+
 def test_batch_that_is_one_too_many_waits_and_nothing_is_charged(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -534,7 +566,7 @@ def test_key_that_the_provider_repeats_is_in_no_row(
     queue.add()
     queue.add()
     eventually(lambda: len(provider.batches) == 2)
-    provider.fail({**said, "line": None})
+    provider.fail({**said, "code": "model_not_found", "line": None})
     eventually(lambda: statuses(queue) == {"completed": 1, "failed": 3})
 
     for table in ("content_generation_tasks", "contents", "contentq.batch_requests", "contentq.provider_batches"):

@@ -289,14 +289,15 @@ class Tending:
 
     async def _collect_errors(self, batch: Batch, state: ProviderBatch) -> tuple[str, float]:
         """Of a batch that the provider did not begin: gives its tasks the errors; what was wrong, and when to send
-        those again that are not to blame."""
+        those again that are not to blame. When it blames no request, the code of its error says what becomes of
+        all of them: sent again for nothing, they would come back for ever."""
         errors = (state.errors.data if state.errors else None) or []
         said = "; ".join(f"{each.message or each.code}" for each in errors[:3]) or "it does not say why"
         said = self._caller.scrub(said)
         if any(each.code in TOO_MANY for each in errors):
             return said, max(LONGEST_PAUSE / 2, self._batch.poll_seconds)
-        blamed = {each.line: each for each in errors if each.line is not None}
-        if errors and len(blamed) == len(errors):
+        blamed = {each.line: each for each in errors if isinstance(each.line, int)}
+        if blamed:
             number, replies = 0, []
             async for line in self._lines(state.input_file_id):
                 number += 1
@@ -308,7 +309,7 @@ class Tending:
                 await self._store(batch, replies)
                 return said, 0.0
         code = errors[0].code if errors else None
-        await self._answer_all(batch, 400, {"error": {"message": f"the batch failed: {said}", "code": code}})
+        await self._answer_all(batch, MISSING, {"error": {"message": f"the batch failed: {said}", "code": code}})
         return said, 0.0
 
     async def _store(self, batch: Batch, replies: list[Reply]) -> None:
