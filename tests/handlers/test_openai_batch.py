@@ -467,6 +467,88 @@ def test_batch_that_is_one_too_many_waits_and_nothing_is_charged(
     assert queue.value("SELECT min(due_at) > now() + interval '4 minutes' FROM contentq.batch_requests")
 
 
+def test_values_that_the_database_cannot_hold_stop_no_batch(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return (99999999999, {}) if "topic-1" in json.dumps(line) else provider_batches.article(line)
+
+    def add_lines() -> None:
+        for name in ("99999999999999999999999-1", f"{ids[0]}-99999999999", "-1-1", "0-0"):
+            line = {"custom_id": name, "response": {"status_code": 200, "body": completion("# No")}}
+            provider.files[str(provider.batches["batch_1"].output)] += json.dumps(line).encode() + b"\n"
+        del provider.before["content"]
+
+    provider.answer = answer
+    provider.before["content"] = add_lines
+    provider.strange = {
+        "request_counts": {"total": 2, "completed": 0.5, "failed": 10**12},
+        "expires_at": 1_796_000_000_000,
+    }
+    ids = add(queue, 2, max_retries=0)
+    start(full_at(2))
+    eventually(lambda: are_sent(queue))
+    provider.complete()
+
+    eventually(lambda: [queue.status(id_) for id_ in ids] == ["completed", "failed"])
+    assert "without an answer to this request" in queue.row(ids[1])["error_message"]
+    eventually(lambda: one_batch(queue)["status"] == "completed")
+    assert (one_batch(queue)["completed"], one_batch(queue)["expires_at"]) == (0, None)
+
+    add(queue, 2)
+    eventually(lambda: len(provider.batches) == 2)
+    provider.fail({"code": "token_limit_exceeded", "message": "Too\0many", "line": None})
+    eventually(lambda: "Too\\x00many" in queue.values("SELECT error FROM contentq.provider_batches"))
+
+
+def test_batch_that_the_database_refuses_is_put_off_and_holds_up_no_other(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    queue.run("ALTER TABLE contentq.provider_batches ADD CONSTRAINT refused CHECK (provider_id <> 'batch_1')")
+    provider.at_once = True
+    add(queue, 2)
+    start(full_at(1))
+
+    eventually(lambda: statuses(queue) == {"completed": 1, "pending": 1})
+    error = "SELECT error FROM contentq.provider_batches WHERE ended_at IS NULL AND failures > 1"
+    eventually(lambda: queue.value(error))
+    assert queue.value(error).startswith("CheckViolation: ")
+    queue.run("ALTER TABLE contentq.provider_batches DROP CONSTRAINT refused")
+
+    eventually(lambda: statuses(queue) == {"completed": 2}, within=20)
+    assert set(provider.sent.values()) == {1}
+
+
+def test_provider_whose_batches_cannot_be_tended_does_not_hold_up_those_of_another(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    settings = full_at(1).replace('model = "small-1"', 'models = ["first"]')
+    with provider_batches.running() as spare:
+        queue.run(
+            "ALTER TABLE contentq.provider_batches ADD CONSTRAINT refused "
+            f"CHECK (position('{provider.url}' IN provider) = 0)"
+        )
+        spare.at_once = True
+        add(queue, 2)
+        others = add(queue, 2, category="news")
+        start(
+            settings
+            + f"""
+[categories.news]
+models = ["spare"]
+[deployments.first]
+model = "small-1"
+[deployments.spare]
+model = "small-1"
+base_url = "{spare.url}"
+"""
+        )
+
+        eventually(lambda: {queue.status(id_) for id_ in others} == {"completed"}, within=15)
+
+        assert provider.calls["upload"] == 0
+
+
 def test_request_without_an_answer_in_a_completed_batch_is_charged(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:

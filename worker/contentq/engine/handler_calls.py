@@ -57,11 +57,11 @@ class HandlerCalls:
         await self._link.close()
 
 
-async def run_beside(work: Callable[[HandlerCalls], Awaitable[None]], calls: HandlerCalls) -> None:
+async def run_beside(work: Callable[[], Awaitable[None]], calls: HandlerCalls) -> None:
     """Does what a handler has to do beside its tasks, for ever: what goes wrong there ends no worker."""
     while True:
         try:
-            await work(calls)
+            await work()
         except Exception as error:
             if is_outage(error):
                 await calls.back_off(error)

@@ -7,6 +7,7 @@ import enum
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 
 from contentq.database.database import Database
 from contentq.engine.claimer import Claimer, Source
@@ -105,7 +106,7 @@ class Worker:
         }
         calls = HandlerCalls(self._database, self._registration, self._timings, self._outages)
         beside |= {
-            asyncio.create_task(run_beside(handler.beside, calls))
+            asyncio.create_task(run_beside(partial(handler.beside, calls), calls))
             for handler in self._handlers.each()
             if handler.beside is not None
         }

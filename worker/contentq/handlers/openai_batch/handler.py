@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent
-from contentq.engine.handler_calls import HandlerCalls
+from contentq.engine.handler_calls import HandlerCalls, run_beside
 from contentq.errors import HandlerError, Snooze
 from contentq.handlers.openai.choosing import Model
 from contentq.handlers.openai.client import Endpoint
@@ -66,10 +66,13 @@ class OpenAIBatchHandler(OpenAIHandler):
         )
 
     async def work_beside(self, calls: HandlerCalls) -> None:
-        """Tends batches, also those of workers that have died, for as long as the worker runs."""
+        """Tends batches, also those of workers that have died, for as long as the worker runs.
+
+        What goes wrong with those of one provider does not keep it from those of others.
+        """
         self._calls = calls
         self._tending = {at: Tending(calls, caller, self._prices(at)) for at, caller in self._callers.items()}
-        work = [asyncio.ensure_future(tending.run()) for tending in self._tending.values()]
+        work = [asyncio.ensure_future(run_beside(tending.run, calls)) for tending in self._tending.values()]
         try:
             await asyncio.gather(*work)
         except asyncio.CancelledError:

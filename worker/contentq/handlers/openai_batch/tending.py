@@ -23,13 +23,15 @@ import openai
 import psycopg
 from openai.types import Batch as ProviderBatch
 
+from contentq.engine.database_errors import is_outage, one_line
 from contentq.engine.handler_calls import HandlerCalls
-from contentq.errors import PermanentError, RateLimited, TemporaryError
+from contentq.errors import DatabaseUnreachable, PermanentError, RateLimited, TemporaryError
 from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai_batch.caller import MISSING, BatchCaller, at_batch_price
 from contentq.handlers.openai_batch.lines import ENDPOINT, Reply, lines_of, names_of, reply_of, request_line
 from contentq.queue import batches
 from contentq.queue.batches import Answered, Batch, LeaseLost, Line, News
+from contentq.storable import as_text
 
 log = logging.getLogger("contentq.handlers.openai")
 
@@ -121,12 +123,17 @@ class Tending:
         return True
 
     async def _try(self, step: Any, batch: Batch) -> None:
-        """Takes a step, or notes what went wrong and when to try again. Raises LeaseLost and psycopg's errors."""
+        """Takes a step, or notes what went wrong and when to try again.
+
+        Raises LeaseLost, and what psycopg raises when the database cannot be reached.
+        """
         try:
             await step(batch)
-        except (LeaseLost, psycopg.Error):
+        except LeaseLost:
             raise
         except Exception as error:
+            if is_outage(error) and isinstance(error, psycopg.Error | DatabaseUnreachable):
+                raise
             failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
             if failure is error:
                 log.error("batch failed batch=%s", batch.provider_id or batch.key, exc_info=error)
@@ -136,8 +143,13 @@ class Tending:
         wait = min(self._batch.poll_seconds * 2 ** min(batch.failures, 10), LONGEST_PAUSE)
         if isinstance(failure, TemporaryError | RateLimited) and failure.retry_after is not None:
             wait = max(wait, failure.retry_after.total_seconds())
-        log.warning("batch put off batch=%s for=%.0fs: %s", batch.provider_id or batch.key, wait, failure)
-        await self._calls(batches.note, batch, News(error=str(failure), due_in=wait))
+        why = self._storable(one_line(failure) if isinstance(failure, psycopg.Error) else str(failure))
+        log.warning("batch put off batch=%s for=%.0fs: %s", batch.provider_id or batch.key, wait, why)
+        await self._calls(batches.note, batch, News(error=why, due_in=wait))
+
+    def _storable(self, said: str) -> str:
+        """What a provider has said, without the key and what PostgreSQL cannot store."""
+        return as_text(self._caller.scrub(said))
 
     # Sending
 
@@ -243,13 +255,13 @@ class Tending:
         await self._note_state(batch, state)
 
     async def _note_state(self, batch: Batch, state: ProviderBatch, *, is_over: bool = False) -> None:
-        counts, expires_at = state.request_counts, state.expires_at
+        counts = state.request_counts
         news = News(
             provider_id=state.id,
             status=state.status,
-            completed=counts.completed if counts else None,
-            failed=counts.failed if counts else None,
-            expires_at=datetime.fromtimestamp(expires_at, UTC) if expires_at else None,
+            completed=_count(counts.completed) if counts else None,
+            failed=_count(counts.failed) if counts else None,
+            expires_at=_time(state.expires_at),
             due_in=None if is_over else self._batch.poll_seconds,
         )
         await self._calls(batches.note, batch, news)
@@ -293,7 +305,7 @@ class Tending:
         all of them: sent again for nothing, they would come back for ever."""
         errors = (state.errors.data if state.errors else None) or []
         said = "; ".join(f"{each.message or each.code}" for each in errors[:3]) or "it does not say why"
-        said = self._caller.scrub(said)
+        said = self._storable(said)
         if any(each.code in TOO_MANY for each in errors):
             return said, max(LONGEST_PAUSE / 2, self._batch.poll_seconds)
         blamed = {each.line: each for each in errors if isinstance(each.line, int)}
@@ -346,3 +358,16 @@ class Tending:
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
+
+
+def _count(said: Any) -> int | None:
+    """A number of requests as a provider has said it; None for what is none."""
+    return said if type(said) is int and 0 <= said < 2**31 else None
+
+
+def _time(said: Any) -> datetime | None:
+    """Seconds since 1970 as a provider has said them; None for what is no time."""
+    try:
+        return datetime.fromtimestamp(said, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
