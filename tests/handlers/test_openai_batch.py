@@ -549,6 +549,50 @@ base_url = "{spare.url}"
         assert provider.calls["upload"] == 0
 
 
+def test_call_that_the_database_does_not_answer_costs_a_task_neither_a_retry_nor_what_it_asked(
+    provider: BatchProvider, queue: Queue, start: StartBatches, connect: Callable[[], Connection]
+) -> None:
+    def is_put_off(attempt: int) -> bool:
+        row = queue.row(id_)
+        return bool(row["attempt"] >= attempt and row["status"] == "pending" and row["scheduled_at"])
+
+    start(poll=0.1)
+    other = connect()
+    with other.transaction():
+        other.execute("LOCK TABLE contentq.batch_requests IN SHARE MODE")
+        id_ = queue.add()
+        eventually(lambda: is_put_off(1))
+        assert queue.row(id_)["retry_count"] == 0
+    eventually(lambda: are_sent(queue))
+    asked, attempt = queue.row(id_)["handler_state"], queue.row(id_)["attempt"]
+    with other.transaction():
+        other.execute("LOCK TABLE contentq.batch_requests IN SHARE MODE")
+        queue.run("UPDATE content_generation_tasks SET scheduled_at = NULL WHERE id = %s", id_)
+        eventually(lambda: is_put_off(attempt + 1))
+        assert (queue.row(id_)["retry_count"], queue.row(id_)["handler_state"]) == (0, asked)
+
+    provider.complete()
+
+    eventually(lambda: queue.status(id_) == "completed")
+    assert provider.sent == {f"{id_}-{attempt}": 1}
+
+
+def test_connection_for_batches_is_replaced_as_soon_as_another_got_no_answer(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    def idle_backend() -> int | None:
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
+        query += "AND application_name = 'contentq handler' AND query LIKE '%%next_batch%%'"
+        return queue.value(query)  # type: ignore[no-any-return]
+
+    running = start(SETTINGS.replace("0.1", "1"))
+    before = eventually(idle_backend)
+
+    running._loop.call_soon_threadsafe(running.worker._suspect_connections)
+
+    eventually(lambda: idle_backend() not in (None, before))
+
+
 def test_request_without_an_answer_in_a_completed_batch_is_charged(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:

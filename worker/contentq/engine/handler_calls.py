@@ -48,6 +48,10 @@ class HandlerCalls:
         async with self._one_at_a_time, self._link.calling() as connection:
             return await function(connection, worker_id, *arguments, **named)
 
+    def suspect(self) -> None:
+        """The connection may be dead: another one got no answer."""
+        self._link.suspect()
+
     async def back_off(self, error: Exception) -> None:
         """Waits a moment after a call that failed."""
         await self._link.back_off(error)
