@@ -680,10 +680,15 @@ def test_key_that_the_provider_repeats_is_in_no_row(
 ) -> None:
     key = "sk-proj-Zq81mNv0Rt5Lx2Kd"
     monkeypatch.setenv("OPENAI_API_KEY", key)
-    said = {"message": f"You sent {key}", "code": None}
+    said: dict[str, Any] = {"message": f"You sent {key}", "code": None}
     provider.answer = lambda line: (
         (400, {"error": said}) if "kind-wrong" in json.dumps(line) else (200, completion(f"# {key}\n\n{key}\n"))
     )
+
+    def lose() -> None:
+        del provider.before["retrieve"]
+        raise Refused(404, said["message"])
+
     good, wrong = queue.add(), queue.add(topic="kind-wrong")
     start(full_at(2))
     eventually(lambda: are_sent(queue))
@@ -692,6 +697,10 @@ def test_key_that_the_provider_repeats_is_in_no_row(
     queue.add()
     queue.add()
     eventually(lambda: len(provider.batches) == 2)
+    provider.before["retrieve"] = lose
+    eventually(lambda: len(provider.batches) == 3)
+    lost = "SELECT error FROM contentq.provider_batches WHERE status = 'lost'"
+    assert "You sent [key hidden]" in queue.value(lost)
     provider.fail({**said, "code": "model_not_found", "line": None})
     eventually(lambda: statuses(queue) == {"completed": 1, "failed": 3})
 

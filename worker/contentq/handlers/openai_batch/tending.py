@@ -195,7 +195,7 @@ class Tending:
         log.error("batch refused tasks=%d: %s", batch.requests, failure)
         body = error.body if isinstance(error.body, dict) else {"message": str(error.body or error.message)}
         await self._answer_all(batch, error.status_code, {"error": body})
-        await self._calls(batches.close, batch, "refused", str(failure))
+        await self._calls(batches.close, batch, "refused", self._storable(str(failure)))
 
     async def _answer_all(self, batch: Batch, status: int, body: dict[str, Any]) -> None:
         """Gives all requests that have no answer the same one."""
@@ -241,9 +241,8 @@ class Tending:
         try:
             state = await client.batches.retrieve(batch.provider_id)
         except openai.NotFoundError as error:
-            again = await self._calls(
-                batches.close, batch, "lost", f"the provider does not know it any more: {error}"
-            )
+            why = self._storable(f"the provider does not know it any more: {error}")
+            again = await self._calls(batches.close, batch, "lost", why)
             log.error("lost batch=%s: the provider does not know it any more; again=%d", batch.provider_id, again)
             return
         if state.status in ENDED:
