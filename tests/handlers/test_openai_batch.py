@@ -311,6 +311,34 @@ def test_answer_to_a_task_that_has_ended_is_paid_for_and_not_used(
     assert queue.value("SELECT count(*) FROM contents") == 2
 
 
+def test_prompt_of_an_answer_that_no_task_takes_is_counted_as_of_any_other(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        status, body = provider_batches.article(line)
+        if "topic-1" in json.dumps(line):
+            body["usage"]["prompt_tokens"] = 10_200  # a few more than a provider may add to any prompt
+        elif "topic-2" in json.dumps(line):
+            del body["usage"]
+        return status, body
+
+    provider.answer = answer
+    ids = add(queue, 3)
+    start(full_at(3))
+    eventually(lambda: are_sent(queue))
+    lines = {line["custom_id"]: line for line in provider.batches["batch_1"].lines}
+    size = len(json.dumps(lines[f"{ids[2]}-1"]["body"], ensure_ascii=False).encode())
+    for id_ in ids[1:]:
+        queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", id_)
+
+    provider.complete()
+
+    eventually(lambda: queue.status(ids[0]) == "completed")
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.batch_requests") == 0, within=15)
+    prompts = queue.value("SELECT prompt_tokens::int FROM contentq.usage_by_model")
+    assert prompts - 100 - 10_200 == pytest.approx(size / 4, abs=10)
+
+
 @pytest.mark.parametrize(
     ("status", "message", "said"),
     [(404, "no route", "check model and base_url"), (401, "bad key", "check OPENAI_API_KEY")],

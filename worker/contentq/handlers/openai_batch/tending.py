@@ -325,11 +325,13 @@ class Tending:
 
     async def _store(self, batch: Batch, replies: list[Reply]) -> None:
         settings = at_batch_price(self._settings, batch.model)
+        paid = [(reply.id, reply.attempt) for reply in replies if reply.status == 200]
+        sizes = await self._calls(batches.sizes, batch, paid) if paid else {}
         answers = []
         for reply in replies:
             usage = None
             if reply.status == 200:
-                usage = self._caller.usage(reply.body, settings)
+                usage = self._caller.usage(reply.body, settings, sizes.get((reply.id, reply.attempt), 0))
             answers.append(
                 Answered(
                     reply.id,
