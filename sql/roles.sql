@@ -232,8 +232,8 @@ DECLARE
             "anything_waits", "earlier_content", "most_alike", "enter_gate", "leave_gate",
             "complete", "store", "fail", "revise", "snooze", "release", "record_usage", "report_progress", "locked_tasks",
             "close_gate", "maintain",
-            "ask_batch", "batch_answer", "open_batch", "next_batch", "hold_batch", "batch_lines", "note_batch", "answer_batch",
-            "close_batch", "sweep_batches"
+            "ask_batch", "batch_answer", "open_batch", "next_batch", "hold_batch", "batch_lines", "batch_sizes", "note_batch",
+            "answer_batch", "close_batch", "sweep_batches"
         ],
         "contentq_operator": [
             "cancel", "requeue", "open_gate", "close_gate", "set_gate", "set_budget", "unset_budget", "sweep_timeouts",

@@ -781,6 +781,27 @@ $$;
 
 COMMENT ON FUNCTION contentq.batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint) IS 'The requests that tasks wait for of a batch whose lease the worker has, after one that it has got already.';
 
+-- Name: batch_sizes(bigint, bigint, integer, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]) RETURNS TABLE(id bigint, attempt integer, bytes integer)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM contentq.hold_batch(batch_sizes.worker_id, batch_sizes.batch_id, batch_sizes.tending);
+    RETURN QUERY
+    SELECT r.id, r.attempt, octet_length(r.body)
+    FROM contentq.batch_requests AS r
+    WHERE (r.id, r.attempt) IN (SELECT a.id, a.attempt FROM unnest(batch_sizes.ids, batch_sizes.attempts) AS a (id, attempt))
+      AND r.batch_id = batch_sizes.batch_id;
+END;
+$$;
+
+-- Name: FUNCTION batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]) IS 'The bytes of these requests of a batch whose lease the worker has, also of those that no task waits for any more.';
+
 -- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.budget_end(period text) RETURNS timestamp with time zone

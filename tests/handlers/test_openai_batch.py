@@ -311,6 +311,34 @@ def test_answer_to_a_task_that_has_ended_is_paid_for_and_not_used(
     assert queue.value("SELECT count(*) FROM contents") == 2
 
 
+def test_prompt_of_an_answer_that_no_task_takes_is_counted_as_of_any_other(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        status, body = provider_batches.article(line)
+        if "topic-1" in json.dumps(line):
+            body["usage"]["prompt_tokens"] = 10_200  # a few more than a provider may add to any prompt
+        elif "topic-2" in json.dumps(line):
+            del body["usage"]
+        return status, body
+
+    provider.answer = answer
+    ids = add(queue, 3)
+    start(full_at(3))
+    eventually(lambda: are_sent(queue))
+    lines = {line["custom_id"]: line for line in provider.batches["batch_1"].lines}
+    size = len(json.dumps(lines[f"{ids[2]}-1"]["body"], ensure_ascii=False).encode())
+    for id_ in ids[1:]:
+        queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", id_)
+
+    provider.complete()
+
+    eventually(lambda: queue.status(ids[0]) == "completed")
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.batch_requests") == 0, within=15)
+    prompts = queue.value("SELECT prompt_tokens::int FROM contentq.usage_by_model")
+    assert prompts - 100 - 10_200 == pytest.approx(size / 4, abs=10)
+
+
 @pytest.mark.parametrize(
     ("status", "message", "said"),
     [(404, "no route", "check model and base_url"), (401, "bad key", "check OPENAI_API_KEY")],
@@ -420,6 +448,38 @@ def test_batch_that_failed_for_its_lines_fails_these_tasks_and_sends_the_others_
     eventually(lambda: statuses(queue) == {"failed": 1, "completed": 2})
 
 
+@pytest.mark.parametrize("errors", [[{"code": "internal_error", "message": "Oh", "line": None}], []])
+def test_batch_that_failed_for_no_request_is_a_temporary_error_of_all(
+    provider: BatchProvider, queue: Queue, start: StartBatches, errors: list[dict[str, Any]]
+) -> None:
+    queue.run("UPDATE contentq.settings SET backoff_base = '10 milliseconds'")
+    ids = add(queue, 2)
+    start(full_at(2, 0.5))
+    eventually(lambda: are_sent(queue))
+
+    provider.fail(*errors)
+
+    eventually(lambda: {queue.row(id_)["retry_count"] for id_ in ids} == {1})
+    provider.at_once = True
+    eventually(lambda: statuses(queue) == {"completed": 2}, within=20)
+
+
+def test_batch_that_failed_for_its_lines_and_more_fails_these_tasks_only(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    ids = add(queue, 3)
+    start(full_at(3, 0.5))
+    eventually(lambda: are_sent(queue))
+    provider.at_once = True
+
+    wrong = {"code": "invalid_request", "message": "This is wrong", "line": 2}
+    provider.fail({"code": "internal_error", "message": "Oh", "line": None}, wrong)
+
+    eventually(lambda: statuses(queue) == {"failed": 1, "completed": 2}, within=20)
+    assert "This is wrong" in queue.row(ids[1])["error_message"]
+    assert {queue.row(id_)["retry_count"] for id_ in (ids[0], ids[2])} == {0}
+
+
 def test_batch_that_is_one_too_many_waits_and_nothing_is_charged(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -433,6 +493,132 @@ def test_batch_that_is_one_too_many_waits_and_nothing_is_charged(
     assert one_batch(queue)["error"] == "Enqueued token limit reached"
     assert {queue.row(id_)["retry_count"] for id_ in ids} == {0}
     assert queue.value("SELECT min(due_at) > now() + interval '4 minutes' FROM contentq.batch_requests")
+
+
+def test_values_that_the_database_cannot_hold_stop_no_batch(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return (99999999999, {}) if "topic-1" in json.dumps(line) else provider_batches.article(line)
+
+    def add_lines() -> None:
+        for name in ("99999999999999999999999-1", f"{ids[0]}-99999999999", "-1-1", "0-0"):
+            line = {"custom_id": name, "response": {"status_code": 200, "body": completion("# No")}}
+            provider.files[str(provider.batches["batch_1"].output)] += json.dumps(line).encode() + b"\n"
+        del provider.before["content"]
+
+    provider.answer = answer
+    provider.before["content"] = add_lines
+    provider.strange = {
+        "request_counts": {"total": 2, "completed": 0.5, "failed": 10**12},
+        "expires_at": 1_796_000_000_000,
+    }
+    ids = add(queue, 2, max_retries=0)
+    start(full_at(2))
+    eventually(lambda: are_sent(queue))
+    provider.complete()
+
+    eventually(lambda: [queue.status(id_) for id_ in ids] == ["completed", "failed"])
+    assert "without an answer to this request" in queue.row(ids[1])["error_message"]
+    eventually(lambda: one_batch(queue)["status"] == "completed")
+    assert (one_batch(queue)["completed"], one_batch(queue)["expires_at"]) == (0, None)
+
+    add(queue, 2)
+    eventually(lambda: len(provider.batches) == 2)
+    provider.fail({"code": "token_limit_exceeded", "message": "Too\0many", "line": None})
+    eventually(lambda: "Too\\x00many" in queue.values("SELECT error FROM contentq.provider_batches"))
+
+
+def test_batch_that_the_database_refuses_is_put_off_and_holds_up_no_other(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    queue.run("ALTER TABLE contentq.provider_batches ADD CONSTRAINT refused CHECK (provider_id <> 'batch_1')")
+    provider.at_once = True
+    add(queue, 2)
+    start(full_at(1))
+
+    eventually(lambda: statuses(queue) == {"completed": 1, "pending": 1})
+    error = "SELECT error FROM contentq.provider_batches WHERE ended_at IS NULL AND failures > 1"
+    eventually(lambda: queue.value(error))
+    assert queue.value(error).startswith("CheckViolation: ")
+    queue.run("ALTER TABLE contentq.provider_batches DROP CONSTRAINT refused")
+
+    eventually(lambda: statuses(queue) == {"completed": 2}, within=20)
+    assert set(provider.sent.values()) == {1}
+
+
+def test_provider_whose_batches_cannot_be_tended_does_not_hold_up_those_of_another(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    settings = full_at(1).replace('model = "small-1"', 'models = ["first"]')
+    with provider_batches.running() as spare:
+        queue.run(
+            "ALTER TABLE contentq.provider_batches ADD CONSTRAINT refused "
+            f"CHECK (position('{provider.url}' IN provider) = 0)"
+        )
+        spare.at_once = True
+        add(queue, 2)
+        others = add(queue, 2, category="news")
+        start(
+            settings
+            + f"""
+[categories.news]
+models = ["spare"]
+[deployments.first]
+model = "small-1"
+[deployments.spare]
+model = "small-1"
+base_url = "{spare.url}"
+"""
+        )
+
+        eventually(lambda: {queue.status(id_) for id_ in others} == {"completed"}, within=15)
+
+        assert provider.calls["upload"] == 0
+
+
+def test_call_that_the_database_does_not_answer_costs_a_task_neither_a_retry_nor_what_it_asked(
+    provider: BatchProvider, queue: Queue, start: StartBatches, connect: Callable[[], Connection]
+) -> None:
+    def is_put_off(attempt: int) -> bool:
+        row = queue.row(id_)
+        return bool(row["attempt"] >= attempt and row["status"] == "pending" and row["scheduled_at"])
+
+    start(poll=0.1)
+    other = connect()
+    with other.transaction():
+        other.execute("LOCK TABLE contentq.batch_requests IN SHARE MODE")
+        id_ = queue.add()
+        eventually(lambda: is_put_off(1))
+        assert queue.row(id_)["retry_count"] == 0
+    eventually(lambda: are_sent(queue))
+    asked, attempt = queue.row(id_)["handler_state"], queue.row(id_)["attempt"]
+    with other.transaction():
+        other.execute("LOCK TABLE contentq.batch_requests IN SHARE MODE")
+        queue.run("UPDATE content_generation_tasks SET scheduled_at = NULL WHERE id = %s", id_)
+        eventually(lambda: is_put_off(attempt + 1))
+        assert (queue.row(id_)["retry_count"], queue.row(id_)["handler_state"]) == (0, asked)
+
+    provider.complete()
+
+    eventually(lambda: queue.status(id_) == "completed")
+    assert provider.sent == {f"{id_}-{attempt}": 1}
+
+
+def test_connection_for_batches_is_replaced_as_soon_as_another_got_no_answer(
+    provider: BatchProvider, queue: Queue, start: StartBatches
+) -> None:
+    def idle_backend() -> int | None:
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
+        query += "AND application_name = 'contentq handler' AND query LIKE '%%next_batch%%'"
+        return queue.value(query)  # type: ignore[no-any-return]
+
+    running = start(SETTINGS.replace("0.1", "1"))
+    before = eventually(idle_backend)
+
+    running._loop.call_soon_threadsafe(running.worker._suspect_connections)
+
+    eventually(lambda: idle_backend() not in (None, before))
 
 
 def test_request_without_an_answer_in_a_completed_batch_is_charged(
@@ -522,10 +708,15 @@ def test_key_that_the_provider_repeats_is_in_no_row(
 ) -> None:
     key = "sk-proj-Zq81mNv0Rt5Lx2Kd"
     monkeypatch.setenv("OPENAI_API_KEY", key)
-    said = {"message": f"You sent {key}", "code": None}
+    said: dict[str, Any] = {"message": f"You sent {key}", "code": None}
     provider.answer = lambda line: (
         (400, {"error": said}) if "kind-wrong" in json.dumps(line) else (200, completion(f"# {key}\n\n{key}\n"))
     )
+
+    def lose() -> None:
+        del provider.before["retrieve"]
+        raise Refused(404, said["message"])
+
     good, wrong = queue.add(), queue.add(topic="kind-wrong")
     start(full_at(2))
     eventually(lambda: are_sent(queue))
@@ -534,7 +725,11 @@ def test_key_that_the_provider_repeats_is_in_no_row(
     queue.add()
     queue.add()
     eventually(lambda: len(provider.batches) == 2)
-    provider.fail({**said, "line": None})
+    provider.before["retrieve"] = lose
+    eventually(lambda: len(provider.batches) == 3)
+    lost = "SELECT error FROM contentq.provider_batches WHERE status = 'lost'"
+    assert "You sent [key hidden]" in queue.value(lost)
+    provider.fail({**said, "code": "model_not_found", "line": None})
     eventually(lambda: statuses(queue) == {"completed": 1, "failed": 3})
 
     for table in ("content_generation_tasks", "contents", "contentq.batch_requests", "contentq.provider_batches"):

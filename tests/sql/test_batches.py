@@ -120,6 +120,7 @@ def test_answer_is_lost_to_an_attempt_that_was_judged(queue: Queue) -> None:
         "contentq.close_batch({0}, 'completed')",
         "contentq.answer_batch({0}, '{{}}', '{{}}', '{{}}', '{{}}')",
         "count(*) FROM contentq.batch_lines({0})",
+        "count(*) FROM contentq.batch_sizes({0}, '{{}}', '{{}}')",
     ],
 )
 def test_lease_that_another_has_taken_over_is_of_no_use(queue: Queue, call: str) -> None:

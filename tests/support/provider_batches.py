@@ -70,6 +70,7 @@ class Made:
     done: int = 0
     failed: int = 0
     created_at: int = field(default_factory=lambda: int(time.time()))
+    strange: dict[str, Any] = field(default_factory=dict)
 
     @property
     def json(self) -> dict[str, Any]:
@@ -88,6 +89,7 @@ class Made:
             "expires_at": self.created_at + 86400,
             "metadata": self.metadata,
             "request_counts": {"total": len(self.lines), "completed": self.done, "failed": self.failed},
+            **self.strange,
         }
 
 
@@ -106,6 +108,7 @@ class BatchProvider:
     at_once: batches are completed as soon as they are looked at. answer: how it answers. before and after: told of
     each call of these names (upload, create, list, retrieve, cancel, content, delete, chat), before and after it
     took effect; what they raise is answered, and Refused with status 0 ends the connection without an answer.
+    strange: what it says of its new batches in place of what is so.
     half_way: called when half of a file was sent, after which the connection ends.
     """
 
@@ -114,6 +117,7 @@ class BatchProvider:
         self.at_once = False
         self.before: dict[str, Callable[[], None]] = {}
         self.after: dict[str, Callable[[], None]] = {}
+        self.strange: dict[str, Any] = {}
         self.half_way: Callable[[], None] | None = None
         self.calls: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
@@ -259,6 +263,7 @@ class BatchProvider:
         assert len({line["body"]["model"] for line in lines}) == 1, "a batch is for one model"
         assert all(line["url"] == given["endpoint"] and line["method"] == "POST" for line in lines)
         made = Made(f"batch_{len(self.batches) + 1}", given["input_file_id"], given.get("metadata") or {}, lines)
+        made.strange = self.strange
         self.batches[made.id] = made
         return _json(made.json)
 

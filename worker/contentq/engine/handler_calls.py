@@ -48,6 +48,10 @@ class HandlerCalls:
         async with self._one_at_a_time, self._link.calling() as connection:
             return await function(connection, worker_id, *arguments, **named)
 
+    def suspect(self) -> None:
+        """The connection may be dead: another one got no answer."""
+        self._link.suspect()
+
     async def back_off(self, error: Exception) -> None:
         """Waits a moment after a call that failed."""
         await self._link.back_off(error)
@@ -57,11 +61,11 @@ class HandlerCalls:
         await self._link.close()
 
 
-async def run_beside(work: Callable[[HandlerCalls], Awaitable[None]], calls: HandlerCalls) -> None:
+async def run_beside(work: Callable[[], Awaitable[None]], calls: HandlerCalls) -> None:
     """Does what a handler has to do beside its tasks, for ever: what goes wrong there ends no worker."""
     while True:
         try:
-            await work(calls)
+            await work()
         except Exception as error:
             if is_outage(error):
                 await calls.back_off(error)

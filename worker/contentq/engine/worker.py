@@ -7,6 +7,7 @@ import enum
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 
 from contentq.database.database import Database
 from contentq.engine.claimer import Claimer, Source
@@ -103,9 +104,8 @@ class Worker:
             asyncio.create_task(self._keeper.run()),
             asyncio.create_task(self._show_life()),
         }
-        calls = HandlerCalls(self._database, self._registration, self._timings, self._outages)
         beside |= {
-            asyncio.create_task(run_beside(handler.beside, calls))
+            asyncio.create_task(run_beside(partial(handler.beside, self._handler_calls), self._handler_calls))
             for handler in self._handlers.each()
             if handler.beside is not None
         }
@@ -125,7 +125,7 @@ class Worker:
             self._runner.stop_all(Stop.LOST)  # of a worker that was cancelled: nothing is to go on without it
             self._runner.close()
             await asyncio.gather(*beside, return_exceptions=True)
-            await calls.close()
+            await self._handler_calls.close()
 
     async def _work(self) -> None:
         """The loop: claims tasks for free slots and starts each; the runner hands each outcome to the reporter.
@@ -217,6 +217,7 @@ class Worker:
         self._claimer.suspect()
         self._reporter.suspect()
         self._keeper.suspect()
+        self._handler_calls.suspect()
 
     def _look_again_until_empty(self) -> None:
         # The last report may have come long before: a thread keeps its slot when its task was ended under it.
@@ -241,6 +242,7 @@ class Worker:
         database, options, timings, outages = self._database, self._options, self._timings, self._outages
         self._reporter = Reporter(database, options, self._end_attempt, timings, outages)
         self._keeper = GateKeeper(database, options, timings, outages)
+        self._handler_calls = HandlerCalls(database, self._registration, timings, outages)
         self._runner = Runner(
             self._handlers,
             options.concurrency,

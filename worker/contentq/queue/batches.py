@@ -30,6 +30,7 @@ _NEXT = f"""
     FROM contentq.next_batch(%s, %s) AS b"""
 _HOLD = "SELECT contentq.hold_batch(%s, %s, %s)"
 _LINES = "SELECT id, attempt, body FROM contentq.batch_lines(%s, %s, %s, %s, %s)"
+_SIZES = "SELECT id, attempt, bytes FROM contentq.batch_sizes(%s, %s, %s, %s::bigint[], %s::integer[])"
 _NOTE = "SELECT contentq.note_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _STORE = """
     SELECT contentq.answer_batch(%s, %s, %s, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::text[])"""
@@ -136,6 +137,15 @@ async def lines(connection: Connection, worker_id: int, batch: Batch, after: Lin
     id_, attempt = (0, 0) if after is None else (after.id, after.attempt)
     rows = await _tend(connection, _LINES, [worker_id, batch.id, batch.tending, id_, attempt])
     return [Line._make(row) for row in rows]
+
+
+async def sizes(
+    connection: Connection, worker_id: int, batch: Batch, names: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], int]:
+    """The bytes of requests of a batch, by id and attempt, for those that are in it. Raises LeaseLost."""
+    ids, attempts = [id_ for id_, _ in names], [attempt for _, attempt in names]
+    rows = await _tend(connection, _SIZES, [worker_id, batch.id, batch.tending, ids, attempts])
+    return {(id_, attempt): size for id_, attempt, size in rows}
 
 
 async def note(connection: Connection, worker_id: int, batch: Batch, news: News) -> None:

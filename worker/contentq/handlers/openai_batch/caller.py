@@ -60,9 +60,12 @@ class BatchCaller(Caller):
             error.args = (remembering(str(error), flaws_in(context.previous_error)),)
             raise
 
-    def usage(self, reply: Any, settings: OpenAISettings) -> Mapping[str, Any] | None:
-        """What an answer has cost; None when it does not say."""
-        received = Received(settings)
+    def usage(self, reply: Any, settings: OpenAISettings, size: int) -> Mapping[str, Any] | None:
+        """What an answer to a request of so many bytes has cost; None when nothing shows that the model has begun.
+
+        The bytes stand for the prompt: tokens that are said are held against them, others are estimated by them.
+        """
+        received = Received(settings, [{"content": " " * size}])
         try:
             Reader(settings, received).take_whole(reply)
         except Exception:

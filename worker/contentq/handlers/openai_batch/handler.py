@@ -10,11 +10,14 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from contentq.content import GeneratedContent
-from contentq.engine.handler_calls import HandlerCalls
+from contentq.engine.database_errors import is_outage, one_line
+from contentq.engine.handler_calls import HandlerCalls, run_beside
 from contentq.errors import HandlerError, Snooze
 from contentq.handlers.openai.choosing import Model
 from contentq.handlers.openai.client import Endpoint
@@ -66,10 +69,13 @@ class OpenAIBatchHandler(OpenAIHandler):
         )
 
     async def work_beside(self, calls: HandlerCalls) -> None:
-        """Tends batches, also those of workers that have died, for as long as the worker runs."""
+        """Tends batches, also those of workers that have died, for as long as the worker runs.
+
+        What goes wrong with those of one provider does not keep it from those of others.
+        """
         self._calls = calls
         self._tending = {at: Tending(calls, caller, self._prices(at)) for at, caller in self._callers.items()}
-        work = [asyncio.ensure_future(tending.run()) for tending in self._tending.values()]
+        work = [asyncio.ensure_future(run_beside(tending.run, calls)) for tending in self._tending.values()]
         try:
             await asyncio.gather(*work)
         except asyncio.CancelledError:
@@ -88,7 +94,8 @@ class OpenAIBatchHandler(OpenAIHandler):
         if self._calls is None:
             return await super().__call__(task, context)
         if ASKED in context.state:
-            asked = await self._calls(batches.answer, task.id, task.attempt)
+            with _outage_as_snooze():
+                asked = await self._calls(batches.answer, task.id, task.attempt)
             if asked is not None:
                 return await self._take(asked, task, context)
         if task.priority > self._batch.max_priority or not self._has_time(context):
@@ -105,7 +112,8 @@ class OpenAIBatchHandler(OpenAIHandler):
     async def _ask(self, calls: HandlerCalls, task: Task, context: Any) -> None:
         model, caller = self._first(task)
         body = caller.request(await self._prompt.messages(task, context), model.settings)
-        await calls(batches.ask, task.id, task.attempt, caller.base_url, model.settings.model, body)
+        with _outage_as_snooze():
+            await calls(batches.ask, task.id, task.attempt, caller.base_url, model.settings.model, body)
         if model.at in self._tending:
             self._tending[model.at].add_asked()
 
@@ -146,6 +154,20 @@ class OpenAIBatchHandler(OpenAIHandler):
     def _longest(self) -> float:
         """Seconds in which an answer must have come, and with it the end of the snooze."""
         return self._batch.gather_seconds + _seconds_of(self._batch.completion_window) + LOOK_AGAIN
+
+
+@contextmanager
+def _outage_as_snooze() -> Iterator[None]:
+    """Puts a task off whose call the database did not answer, or could not get a lock for: no retry is charged.
+
+    A call that took effect all the same is found by the next attempt, or is of an answer that stays.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_outage(error):
+            raise Snooze(f"no answer of the database: {one_line(error)}", delay=0) from None
+        raise
 
 
 def _seconds_of(window: str) -> float:

@@ -37,10 +37,11 @@ def request_line(line: Line) -> bytes:
 def names_of(line: bytes) -> tuple[int, int] | None:
     """The task and the attempt that a line is about; None when it is none of ours."""
     try:
-        id_, _, attempt = str(json.loads(line)["custom_id"]).partition("-")
-        return int(id_), int(attempt)
+        before, _, after = str(json.loads(line)["custom_id"]).partition("-")
+        id_, attempt = int(before), int(after)
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
+    return (id_, attempt) if 0 < id_ < 2**63 and 0 < attempt < 2**31 else None
 
 
 def reply_of(line: bytes) -> Reply | None:
@@ -53,7 +54,7 @@ def reply_of(line: bytes) -> Reply | None:
     if isinstance(response, dict):
         status, body = response.get("status_code"), response.get("body")
         if type(status) is int and isinstance(body, dict):
-            return Reply(*names, status, body)
+            return Reply(*names, status if 100 <= status <= 599 else MISSING, body)
     if isinstance(error, dict) and error.get("code") in NOT_DONE:
         return None
     return Reply(*names, MISSING, {"error": error or "neither an answer nor an error"})

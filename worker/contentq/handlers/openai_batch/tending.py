@@ -23,13 +23,15 @@ import openai
 import psycopg
 from openai.types import Batch as ProviderBatch
 
+from contentq.engine.database_errors import is_outage, one_line
 from contentq.engine.handler_calls import HandlerCalls
-from contentq.errors import PermanentError, RateLimited, TemporaryError
+from contentq.errors import DatabaseUnreachable, PermanentError, RateLimited, TemporaryError
 from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai_batch.caller import MISSING, BatchCaller, at_batch_price
 from contentq.handlers.openai_batch.lines import ENDPOINT, Reply, lines_of, names_of, reply_of, request_line
 from contentq.queue import batches
 from contentq.queue.batches import Answered, Batch, LeaseLost, Line, News
+from contentq.storable import as_text
 
 log = logging.getLogger("contentq.handlers.openai")
 
@@ -121,12 +123,17 @@ class Tending:
         return True
 
     async def _try(self, step: Any, batch: Batch) -> None:
-        """Takes a step, or notes what went wrong and when to try again. Raises LeaseLost and psycopg's errors."""
+        """Takes a step, or notes what went wrong and when to try again.
+
+        Raises LeaseLost, and what psycopg raises when the database cannot be reached.
+        """
         try:
             await step(batch)
-        except (LeaseLost, psycopg.Error):
+        except LeaseLost:
             raise
         except Exception as error:
+            if is_outage(error) and isinstance(error, psycopg.Error | DatabaseUnreachable):
+                raise
             failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
             if failure is error:
                 log.error("batch failed batch=%s", batch.provider_id or batch.key, exc_info=error)
@@ -136,8 +143,13 @@ class Tending:
         wait = min(self._batch.poll_seconds * 2 ** min(batch.failures, 10), LONGEST_PAUSE)
         if isinstance(failure, TemporaryError | RateLimited) and failure.retry_after is not None:
             wait = max(wait, failure.retry_after.total_seconds())
-        log.warning("batch put off batch=%s for=%.0fs: %s", batch.provider_id or batch.key, wait, failure)
-        await self._calls(batches.note, batch, News(error=str(failure), due_in=wait))
+        why = self._storable(one_line(failure) if isinstance(failure, psycopg.Error) else str(failure))
+        log.warning("batch put off batch=%s for=%.0fs: %s", batch.provider_id or batch.key, wait, why)
+        await self._calls(batches.note, batch, News(error=why, due_in=wait))
+
+    def _storable(self, said: str) -> str:
+        """What a provider has said, without the key and what PostgreSQL cannot store."""
+        return as_text(self._caller.scrub(said))
 
     # Sending
 
@@ -183,7 +195,7 @@ class Tending:
         log.error("batch refused tasks=%d: %s", batch.requests, failure)
         body = error.body if isinstance(error.body, dict) else {"message": str(error.body or error.message)}
         await self._answer_all(batch, error.status_code, {"error": body})
-        await self._calls(batches.close, batch, "refused", str(failure))
+        await self._calls(batches.close, batch, "refused", self._storable(str(failure)))
 
     async def _answer_all(self, batch: Batch, status: int, body: dict[str, Any]) -> None:
         """Gives all requests that have no answer the same one."""
@@ -229,9 +241,8 @@ class Tending:
         try:
             state = await client.batches.retrieve(batch.provider_id)
         except openai.NotFoundError as error:
-            again = await self._calls(
-                batches.close, batch, "lost", f"the provider does not know it any more: {error}"
-            )
+            why = self._storable(f"the provider does not know it any more: {error}")
+            again = await self._calls(batches.close, batch, "lost", why)
             log.error("lost batch=%s: the provider does not know it any more; again=%d", batch.provider_id, again)
             return
         if state.status in ENDED:
@@ -243,13 +254,13 @@ class Tending:
         await self._note_state(batch, state)
 
     async def _note_state(self, batch: Batch, state: ProviderBatch, *, is_over: bool = False) -> None:
-        counts, expires_at = state.request_counts, state.expires_at
+        counts = state.request_counts
         news = News(
             provider_id=state.id,
             status=state.status,
-            completed=counts.completed if counts else None,
-            failed=counts.failed if counts else None,
-            expires_at=datetime.fromtimestamp(expires_at, UTC) if expires_at else None,
+            completed=_count(counts.completed) if counts else None,
+            failed=_count(counts.failed) if counts else None,
+            expires_at=_time(state.expires_at),
             due_in=None if is_over else self._batch.poll_seconds,
         )
         await self._calls(batches.note, batch, news)
@@ -289,14 +300,15 @@ class Tending:
 
     async def _collect_errors(self, batch: Batch, state: ProviderBatch) -> tuple[str, float]:
         """Of a batch that the provider did not begin: gives its tasks the errors; what was wrong, and when to send
-        those again that are not to blame."""
+        those again that are not to blame. When it blames no request, the code of its error says what becomes of
+        all of them: sent again for nothing, they would come back for ever."""
         errors = (state.errors.data if state.errors else None) or []
         said = "; ".join(f"{each.message or each.code}" for each in errors[:3]) or "it does not say why"
-        said = self._caller.scrub(said)
+        said = self._storable(said)
         if any(each.code in TOO_MANY for each in errors):
             return said, max(LONGEST_PAUSE / 2, self._batch.poll_seconds)
-        blamed = {each.line: each for each in errors if each.line is not None}
-        if errors and len(blamed) == len(errors):
+        blamed = {each.line: each for each in errors if isinstance(each.line, int)}
+        if blamed:
             number, replies = 0, []
             async for line in self._lines(state.input_file_id):
                 number += 1
@@ -308,16 +320,18 @@ class Tending:
                 await self._store(batch, replies)
                 return said, 0.0
         code = errors[0].code if errors else None
-        await self._answer_all(batch, 400, {"error": {"message": f"the batch failed: {said}", "code": code}})
+        await self._answer_all(batch, MISSING, {"error": {"message": f"the batch failed: {said}", "code": code}})
         return said, 0.0
 
     async def _store(self, batch: Batch, replies: list[Reply]) -> None:
         settings = at_batch_price(self._settings, batch.model)
+        paid = [(reply.id, reply.attempt) for reply in replies if reply.status == 200]
+        sizes = await self._calls(batches.sizes, batch, paid) if paid else {}
         answers = []
         for reply in replies:
             usage = None
             if reply.status == 200:
-                usage = self._caller.usage(reply.body, settings)
+                usage = self._caller.usage(reply.body, settings, sizes.get((reply.id, reply.attempt), 0))
             answers.append(
                 Answered(
                     reply.id,
@@ -345,3 +359,16 @@ class Tending:
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
+
+
+def _count(said: Any) -> int | None:
+    """A number of requests as a provider has said it; None for what is none."""
+    return said if type(said) is int and 0 <= said < 2**31 else None
+
+
+def _time(said: Any) -> datetime | None:
+    """Seconds since 1970 as a provider has said them; None for what is no time."""
+    try:
+        return datetime.fromtimestamp(said, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
