@@ -227,6 +227,7 @@ HOSTILE = {
     "links": "https://example.com/prices" * 4_000,
     "addresses": "https://" + "x" * 100_000,
     "numbers": "## " + "1." * 50_000,
+    "digits": "## " + "1" * 100_000,
     "underlines": "a\n-\n" * 25_000,
     "apostrophes": "a'" * 50_000,
     "as an": "as an " * 16_000,
