@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from contentq.checks.settings import make_checks
-from contentq.errors import HandlerUnusable, PermanentError
+from contentq.errors import HandlerUnusable
 
 from tests.checks.conftest import problem
 
 pytest.importorskip("jsonschema")
+
+from contentq.checks.json_schema import JsonSchema
 
 SCHEMA = {
     "type": "object",
@@ -90,12 +92,51 @@ def test_file_that_is_no_schema_is_refused(tmp_path: Path, schema: str, message:
     assert message in str(caught.value)
 
 
-def test_reference_to_what_is_not_there_fails_the_task(tmp_path: Path) -> None:
-    (tmp_path / "s.json").write_text('{"$ref": "#/$defs/missing"}', encoding="utf-8")
-    (check,) = make_checks({"json_schema": "s.json"}, tmp_path)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"items": {"$ref": "#/definitions/typo"}}}},
+        {"$ref": "#typo"},
+        {"$dynamicRef": "#typo"},
+        {"$ref": "#/allOf/first", "allOf": [True]},
+        {"$ref": "#/title/0/x", "title": "T"},
+        {"$ref": "#/parts/a", "parts": {"a": {"$ref": "#/parts/typo"}}},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "items": {"$ref": "#/definitions/typo"}},
+        {"$defs": {"a": {"$id": "https://example.com/a", "$ref": "#/$defs/b"}, "b": {}}, "$ref": "#/$defs/a"},
+    ],
+    ids=lambda schema: json.dumps(schema)[:40],
+)
+def test_reference_to_what_is_not_there_is_refused_before_a_draft_is_paid(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^it refers to '#.*', which is not in it$"):
+        JsonSchema(schema)
 
-    with pytest.raises(PermanentError, match=r"the schema s\.json refers to what is not in it"):
-        problem(check, "{}")
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$defs": {"a": {"properties": {"b": {"$ref": "#"}}}}, "$ref": "#/$defs/a"},
+        {"$defs": {"a": {"$anchor": "x"}}, "$ref": "#x"},
+        {"$defs": {"a": {"$id": "https://example.com/a", "$ref": "#/$defs/b", "$defs": {"b": {}}}}},
+        {"properties": {"$ref": {"type": "string"}}, "const": {"$ref": "#/typo"}},
+        {"parts": {"a/b c": {}}, "$ref": "#/parts/a~1b%20c"},
+        True,
+    ],
+    ids=lambda schema: json.dumps(schema)[:40],
+)
+def test_reference_to_what_is_there_is_followed(schema: Any) -> None:
+    assert problem(JsonSchema(schema), "{}") in (
+        None,
+        "the JSON does not fit its schema: $: {'$ref': '#/typo'} was expected",
+    )
+
+
+def test_schema_that_is_nested_too_deeply_is_refused() -> None:
+    schema: Any = {}
+    for _ in range(5_000):
+        schema = {"not": schema}
+
+    with pytest.raises(ValueError, match="it is nested too deeply"):
+        JsonSchema(schema)
 
 
 def test_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

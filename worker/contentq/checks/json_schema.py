@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 import jsonschema
 import referencing
+from referencing.jsonschema import specification_with
 
 from contentq.checks.check import Check, Subject
-from contentq.errors import PermanentError
 
 _SHOWN = 5
 """Problems that a message names."""
@@ -23,7 +23,8 @@ _LONGEST = 200
 class JsonSchema(Check):
     """The draft is one JSON value that fits this schema. file: its name, for `contentq try`.
 
-    Nothing that the schema refers to is fetched. Raises ValueError when it is no schema.
+    Nothing that the schema refers to is fetched. Raises ValueError when it is no schema, or refers
+    to what is not in it.
     """
 
     name = "json_schema"
@@ -35,13 +36,11 @@ class JsonSchema(Check):
         kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
         try:
             kind.check_schema(schema)
+            _check_references(schema, specification_with(str(kind.META_SCHEMA["$schema"])))
         except jsonschema.SchemaError as error:
             raise ValueError(f"it is no JSON schema: {error.json_path}: {_short(error.message)}") from None
-        for reference in _references(schema):
-            if not reference.startswith("#"):
-                raise ValueError(
-                    f"it refers to {_short(reference)!r}; nothing is fetched, so put it into this file"
-                )
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         self._validator = kind(schema, registry=referencing.Registry())
 
     def problem(self, subject: Subject) -> str | None:
@@ -57,8 +56,6 @@ class JsonSchema(Check):
             return f"it is not JSON: {_short(said)}; answer with JSON alone"
         try:
             problems = list(islice(self._validator.iter_errors(value), _SHOWN + 1))
-        except referencing.exceptions.Unresolvable as error:
-            raise PermanentError(f"the schema {self.setting} refers to what is not in it: {error.ref}") from None
         except RecursionError:
             return "the JSON is nested too deeply for its schema"
         if not problems:
@@ -67,17 +64,30 @@ class JsonSchema(Check):
         return f"the JSON does not fit its schema: {shown}" + ("; and more" if len(problems) > _SHOWN else "")
 
 
-def _references(schema: Any) -> Iterator[str]:
-    """What a schema refers to."""
-    waiting = [schema]
+def _check_references(schema: Any, specification: referencing.Specification[Any]) -> None:
+    """Follows each reference that a validator may follow. Raises ValueError for one to what is not there."""
+    whole = specification.create_resource(schema)
+    waiting = [(schema, referencing.Registry().resolver_with_root(whole))]
+    seen: set[int] = set()
     while waiting:
-        part = waiting.pop()
-        if isinstance(part, Mapping):
-            if isinstance(reference := part.get("$ref"), str):
-                yield reference
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
+        part, resolver = waiting.pop()
+        if not isinstance(part, Mapping) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        if part is not schema:
+            resolver = resolver.in_subresource(specification.create_resource(part))
+        waiting += [(inner, resolver) for inner in specification.subresources_of(part)]
+        for reference in (part.get("$ref"), part.get("$dynamicRef")):
+            if not isinstance(reference, str):
+                continue
+            named = repr(_short(reference))
+            if not reference.startswith("#"):
+                raise ValueError(f"it refers to {named}; nothing is fetched, so put it into this file")
+            try:
+                found = resolver.lookup(reference)
+            except (referencing.exceptions.Unresolvable, TypeError, ValueError):
+                raise ValueError(f"it refers to {named}, which is not in it") from None
+            waiting.append((found.contents, found.resolver))
 
 
 def _refuse(constant: str) -> Any:
