@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from contentq.checks import Subject
 from contentq.checks.settings import make_checks
+from contentq.content import GeneratedContent
 from contentq.errors import HandlerUnusable
 
 from tests.checks.conftest import problem
+from tests.support.tasks import context, task
 
 pytest.importorskip("jsonschema")
 
@@ -137,6 +143,44 @@ def test_schema_that_is_nested_too_deeply_is_refused() -> None:
 
     with pytest.raises(ValueError, match="it is nested too deeply"):
         JsonSchema(schema)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_unique"),
+    [
+        ('[{"a": 1, "b": 2}, {"b": 2.0, "a": 1}]', False),
+        ('[[1, {"a": -0.0}], [1, {"a": 0}]]', False),
+        ('[1, true, 0, false, null, "1", "true", [], {}]', True),
+        ('[{"a": 1}, {"a": true}]', True),
+        ("[1e400, 2.5, 10000000000000000000000001, 10000000000000000000000000]", True),
+        ('{"a": 1}', True),
+    ],
+)
+def test_equal_items_are_found_as_json_has_them(body: str, is_unique: bool) -> None:
+    found = problem(JsonSchema({"uniqueItems": True}), body)
+
+    assert (found is None) is is_unique
+    assert is_unique or found == f"the JSON does not fit its schema: $: {json.loads(body)} has non-unique elements"
+
+
+def test_many_objects_are_compared_in_time_that_grows_with_their_number() -> None:
+    body = json.dumps([{"n": n} for n in range(30_000)])
+
+    began = time.process_time()
+    assert problem(JsonSchema({"uniqueItems": True}), body) is None
+
+    assert time.process_time() - began < 5  # a twentieth of this; each with each would be minutes
+
+
+def test_draft_is_compared_with_a_schema_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    check, threads = JsonSchema({}), list[int]()
+    monkeypatch.setattr(check, "problem", lambda _subject: threads.append(threading.get_ident()))
+
+    given = task()
+    asyncio.run(check.find_problem(Subject(GeneratedContent("Title", "{}"), given, context(given))))
+
+    assert threads != [threading.get_ident()]
+    assert len(threads) == 1
 
 
 def test_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

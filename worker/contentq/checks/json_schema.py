@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -41,7 +42,12 @@ class JsonSchema(Check):
             raise ValueError(f"it is no JSON schema: {error.json_path}: {_short(error.message)}") from None
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
-        self._validator = kind(schema, registry=referencing.Registry())
+        own = jsonschema.validators.extend(kind, {"uniqueItems": _unique_items})
+        self._validator = own(schema, registry=referencing.Registry())
+
+    async def find_problem(self, subject: Subject) -> str | None:
+        """What is wrong with the draft, in a thread: how long that takes is up to the schema."""
+        return await asyncio.to_thread(self.problem, subject)
 
     def problem(self, subject: Subject) -> str | None:
         """What is wrong with the draft; None when nothing is."""
@@ -88,6 +94,23 @@ def _check_references(schema: Any, specification: referencing.Specification[Any]
             except (referencing.exceptions.Unresolvable, TypeError, ValueError):
                 raise ValueError(f"it refers to {named}, which is not in it") from None
             waiting.append((found.contents, found.resolver))
+
+
+def _unique_items(validator: Any, unique: Any, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """The keyword uniqueItems, in time proportional to the length: the package compares each with each."""
+    if unique and validator.is_type(value, "array"):
+        texts = {json.dumps(_with_whole_numbers(item), sort_keys=True) for item in value}
+        if len(texts) < len(value):
+            yield jsonschema.ValidationError(f"{value!r} has non-unique elements")
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """The same value of JSON, with 1 for 1.0, which are one number there."""
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _refuse(constant: str) -> Any:
