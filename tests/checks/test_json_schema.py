@@ -172,6 +172,14 @@ def test_many_objects_are_compared_in_time_that_grows_with_their_number() -> Non
     assert time.process_time() - began < 5  # a twentieth of this; each with each would be minutes
 
 
+@pytest.mark.parametrize("number", ["1e400", "1" + 400 * "0"])
+def test_number_that_is_too_large_to_be_compared_is_for_a_revision(number: str) -> None:
+    said = problem(JsonSchema({"items": {"multipleOf": 0.1}}), f"[{number}]")
+
+    assert said is not None
+    assert said.startswith("the JSON has a number that is too large for its schema")
+
+
 def test_draft_is_compared_with_a_schema_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     check, threads = JsonSchema({}), list[int]()
     monkeypatch.setattr(check, "problem", lambda _subject: threads.append(threading.get_ident()))

@@ -64,6 +64,8 @@ class JsonSchema(Check):
             problems = list(islice(self._validator.iter_errors(value), _SHOWN + 1))
         except RecursionError:
             return "the JSON is nested too deeply for its schema"
+        except OverflowError:  # as 1e400 divided by multipleOf
+            return "the JSON has a number that is too large for its schema; write a smaller one"
         if not problems:
             return None
         shown = "; ".join(f"{problem.json_path}: {_short(problem.message)}" for problem in problems[:_SHOWN])
