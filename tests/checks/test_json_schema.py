@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from contentq.checks import Subject
 from contentq.checks.settings import make_checks
-from contentq.errors import HandlerUnusable, PermanentError
+from contentq.content import GeneratedContent
+from contentq.errors import HandlerUnusable
 
 from tests.checks.conftest import problem
+from tests.support.tasks import context, task
 
 pytest.importorskip("jsonschema")
+
+from contentq.checks.json_schema import JsonSchema
 
 SCHEMA = {
     "type": "object",
@@ -90,12 +98,97 @@ def test_file_that_is_no_schema_is_refused(tmp_path: Path, schema: str, message:
     assert message in str(caught.value)
 
 
-def test_reference_to_what_is_not_there_fails_the_task(tmp_path: Path) -> None:
-    (tmp_path / "s.json").write_text('{"$ref": "#/$defs/missing"}', encoding="utf-8")
-    (check,) = make_checks({"json_schema": "s.json"}, tmp_path)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"items": {"$ref": "#/definitions/typo"}}}},
+        {"$ref": "#typo"},
+        {"$dynamicRef": "#typo"},
+        {"$ref": "#/allOf/first", "allOf": [True]},
+        {"$ref": "#/title/0/x", "title": "T"},
+        {"$ref": "#/parts/a", "parts": {"a": {"$ref": "#/parts/typo"}}},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "items": {"$ref": "#/definitions/typo"}},
+        {"$defs": {"a": {"$id": "https://example.com/a", "$ref": "#/$defs/b"}, "b": {}}, "$ref": "#/$defs/a"},
+    ],
+    ids=lambda schema: json.dumps(schema)[:40],
+)
+def test_reference_to_what_is_not_there_is_refused_before_a_draft_is_paid(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^it refers to '#.*', which is not in it$"):
+        JsonSchema(schema)
 
-    with pytest.raises(PermanentError, match=r"the schema s\.json refers to what is not in it"):
-        problem(check, "{}")
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$defs": {"a": {"properties": {"b": {"$ref": "#"}}}}, "$ref": "#/$defs/a"},
+        {"$defs": {"a": {"$anchor": "x"}}, "$ref": "#x"},
+        {"$defs": {"a": {"$id": "https://example.com/a", "$ref": "#/$defs/b", "$defs": {"b": {}}}}},
+        {"properties": {"$ref": {"type": "string"}}, "const": {"$ref": "#/typo"}},
+        {"parts": {"a/b c": {}}, "$ref": "#/parts/a~1b%20c"},
+        True,
+    ],
+    ids=lambda schema: json.dumps(schema)[:40],
+)
+def test_reference_to_what_is_there_is_followed(schema: Any) -> None:
+    assert problem(JsonSchema(schema), "{}") in (
+        None,
+        "the JSON does not fit its schema: $: {'$ref': '#/typo'} was expected",
+    )
+
+
+def test_schema_that_is_nested_too_deeply_is_refused() -> None:
+    schema: Any = {}
+    for _ in range(5_000):
+        schema = {"not": schema}
+
+    with pytest.raises(ValueError, match="it is nested too deeply"):
+        JsonSchema(schema)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_unique"),
+    [
+        ('[{"a": 1, "b": 2}, {"b": 2.0, "a": 1}]', False),
+        ('[[1, {"a": -0.0}], [1, {"a": 0}]]', False),
+        ('[1, true, 0, false, null, "1", "true", [], {}]', True),
+        ('[{"a": 1}, {"a": true}]', True),
+        ("[1e400, 2.5, 10000000000000000000000001, 10000000000000000000000000]", True),
+        ('{"a": 1}', True),
+    ],
+)
+def test_equal_items_are_found_as_json_has_them(body: str, is_unique: bool) -> None:
+    found = problem(JsonSchema({"uniqueItems": True}), body)
+
+    assert (found is None) is is_unique
+    assert is_unique or found == f"the JSON does not fit its schema: $: {json.loads(body)} has non-unique elements"
+
+
+def test_many_objects_are_compared_in_time_that_grows_with_their_number() -> None:
+    body = json.dumps([{"n": n} for n in range(30_000)])
+
+    began = time.process_time()
+    assert problem(JsonSchema({"uniqueItems": True}), body) is None
+
+    assert time.process_time() - began < 5  # a twentieth of this; each with each would be minutes
+
+
+@pytest.mark.parametrize("number", ["1e400", "1" + 400 * "0"])
+def test_number_that_is_too_large_to_be_compared_is_for_a_revision(number: str) -> None:
+    said = problem(JsonSchema({"items": {"multipleOf": 0.1}}), f"[{number}]")
+
+    assert said is not None
+    assert said.startswith("the JSON has a number that is too large for its schema")
+
+
+def test_draft_is_compared_with_a_schema_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    check, threads = JsonSchema({}), list[int]()
+    monkeypatch.setattr(check, "problem", lambda _subject: threads.append(threading.get_ident()))
+
+    given = task()
+    asyncio.run(check.find_problem(Subject(GeneratedContent("Title", "{}"), given, context(given))))
+
+    assert threads != [threading.get_ident()]
+    assert len(threads) == 1
 
 
 def test_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

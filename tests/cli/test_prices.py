@@ -99,6 +99,18 @@ class TestWithThePackage:
         assert execute(["prices", *arguments]) == 1
         assert said in capsys.readouterr().err
 
+    @pytest.mark.parametrize("more", [[], ["--batch"], ["--json"]])
+    def test_provider_without_a_price_is_an_error_and_no_empty_file(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, more: list[str]
+    ) -> None:
+        monkeypatch.setattr(price_list, "_models_of", lambda _provider: [])
+
+        assert execute(["prices", "--provider", "voyageai", *more]) == 1
+
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "genai-prices knows no price for text of the provider 'voyageai'" in printed.err
+
 
 def test_name_of_a_model_is_quoted() -> None:
     odd = 'a"b\\c\nd.e'

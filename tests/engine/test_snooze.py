@@ -156,12 +156,13 @@ def test_any_error_may_replace_what_was_kept(
     ("state", "said"),
     [
         ({"text": 8192 * "x"}, "Snooze cannot be reported: its state has 8,204 bytes; at most 8,192 are kept"),
+        ({"a": [1e300] * 200}, "Snooze cannot be reported: its state has 60,607 bytes; at most 8,192 are kept"),
         ({"set": {1}}, "Snooze cannot be reported: its state cannot be kept as JSON"),
         ({"text": "a\x00b"}, "Snooze cannot be reported: its state cannot be kept as JSON"),
         ([1, 2], "Snooze cannot be reported: its state cannot be kept as JSON"),
         ({"number": 10**5000}, "Snooze cannot be reported: its state cannot be kept as JSON"),
     ],
-    ids=["large", "no JSON", "no text", "no object", "huge number"],
+    ids=["large", "large in jsonb", "no JSON", "no text", "no object", "huge number"],
 )
 def test_state_that_cannot_be_kept_fails_its_task_and_no_other(
     work_off: WorkOff, insert: Insert, row: Row, state: Any, said: str
@@ -176,6 +177,46 @@ def test_state_that_cannot_be_kept_fails_its_task_and_no_other(
 
     assert (row(bad).status, row(good).status) == ("failed", "completed")
     assert row(bad).error_message.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("state", "size"),
+    [
+        ({"a": [1e300] * 26, "b": 298 * "x"}, 8192),
+        ({"a": [1.5e-300] * 26}, 7937),
+        ({"1e300": 8_169 * "x", "n": 0.5}, 8192),
+        ({"a": [*100 * [True], *100 * [0.1], *100 * [1e16], *100 * [1e-5], '\\"\n\x7f\u2028é\x01']}, 3929),
+    ],
+    ids=["large numbers", "small numbers", "text", "others"],
+)
+def test_state_is_as_large_as_postgresql_writes_it(
+    start_worker: StartWorker, insert: Insert, database: Database, state: dict[str, Any], size: int
+) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
+        raise Snooze(delay=3600, state=state)
+
+    insert()
+
+    start_worker(handler)
+
+    stored = "SELECT octet_length(handler_state::text) FROM content_generation_tasks WHERE attempt = 1"
+    eventually(lambda: (found := database.execute(stored).fetchone()) and found[0])
+    assert database.execute(stored).fetchone() == (size,)
+
+
+def test_attempt_whose_state_is_too_large_costs_what_it_costs(
+    work_off: WorkOff, insert: Insert, row: Row, database: Database
+) -> None:
+    async def handler(_task: Task, _context: Context) -> None:
+        raise TemporaryError("busy", state={"a": [1e300] * 200}, usage={"model": "m", "cost": 0.5})
+
+    id_ = insert()
+
+    work_off(handler)
+
+    assert row(id_).status == "failed"
+    assert row(id_).error_message.endswith("; its message: busy")
+    assert database.execute("SELECT model, cost::float8 FROM contentq.usage").fetchone() == ("m", 0.5)
 
 
 def test_state_that_python_cannot_read_fails_its_own_attempt_and_no_other(

@@ -67,16 +67,27 @@ def test_body_is_the_markdown_alone(text: str, body: str) -> None:
         ("Tea?\n</think>\n# Tea", "Tea?", False),
         ("<think>a</think><think>b</think># Tea", "a\n\nb", False),
         ("# Tea", "", False),
+        ("<think>a<think>b</think>c</think># Tea", "a<think>b</think>c", False),
+        ("<think>a<think>b<think>c</think></think>d</think># Tea", "a<think>b<think>c</think></think>d", False),
+        ("[THINK]a[THINK]b[/THINK]c[/THINK]# Tea", "a[THINK]b[/THINK]c", False),
+        ("<think>a<thinking>b</think># Tea", "a<thinking>b", False),
+        ("<think>Is it <think> or not?</think># Tea", "Is it <think> or not?", False),
+        ("<think>No `<think>`.</think># Tea\n\n<think>\nHot?\n</think>\n", "No `<think>`.\n\nHot?", False),
+        ("<think>`<think>` and `</think>`?</think># Tea", "`<think>` and `</think>`?", False),
+        ("<think>a<think>b</think># Tea\n\n<think>\nHot?\n</think>\n", "a<think>b\n\nHot?", False),
     ],
 )
 def test_thoughts_are_told_apart(text: str, thoughts: str, is_unfinished: bool) -> None:
     found = body_of(text)
 
     assert (found.thoughts, found.is_unfinished) == (thoughts, is_unfinished)
+    assert is_unfinished or found.answer.strip() == "# Tea"
 
 
 LONG = {
     "many": "<think>" * 150_000,
+    "in each other": "<think>" * 60_000 + "</think>" * 60_000,
+    "quoted": "<think><think>" + "`</think>`" * 100_000,
     "spaces": "<think>" + " " * 1_000_000,
     "pairs": "<think></think>" * 60_000,
     "closings": "</think>" * 120_000,

@@ -207,7 +207,33 @@ def test_cost_is_reckoned_in_decimals(price: tuple[float, float], tokens: tuple[
         ("[accounts.7]\nmax_tokens = 5", "accounts.7.max_tokens: there is no such setting; there are: model, mo"),
         ("[accounts.7]\nmodels = ['a']", "accounts.7.models: 'a' has no table [deployments.a]"),
         ("[categories.x]\nmodels = ['a']", "categories.x.models: 'a' has no table [deployments.a]"),
+        (
+            "[deployments.a]\ntimeout = 5",
+            'deployments.a: no models names it; write models = ["a"], or leave it out',
+        ),
+        (
+            "models = ['a']\n[deployments.a]\n[deployments.'b.1']",
+            'deployments."b.1": no models names it; write mo',
+        ),
+        ("fall_through = ['context']", "fall_through: it needs models, of which the next one is asked"),
+        ("[checks]\nlikeness_last = 5", "checks.likeness_last: it needs max_likeness, which is not set"),
+        (
+            "[checks]\nmin_words = 5\n[categories.Blog.checks]\nlikeness_last = 5\n"
+            "[categories.news.checks]\nmax_likeness = 0.5",
+            "categories.Blog.checks.likeness_last: it needs max_likeness, which is not set",
+        ),
+        (
+            "[deployments.a]\nchecks = {min_words = 5}",
+            "deployments.a.checks: there is no such setting; there are: ",
+        ),
+        (
+            "[deployments.a.batch]\nmax_tasks = 5",
+            "deployments.a.batch: there is no such setting; there are: model",
+        ),
+        ("[checks.blog]\nmin_words = 5", "checks.blog: there is no such setting; there are: min_words"),
+        ("[categories.a.checks.b]\nmin_words = 5", "categories.a.checks.b: there is no such setting; there are: "),
     ],
+    ids=lambda value: str(value)[:60],
 )
 def test_wrong_setting_is_named_with_its_file(settings_file: Path, text: str, said: str) -> None:
     with pytest.raises(HandlerUnusable) as caught:
@@ -235,6 +261,25 @@ def test_wrong_setting_is_named_with_its_line(settings_file: Path, text: str, li
         read(settings_file, text)
 
     assert str(caught.value).startswith(f"the settings {str(settings_file)!r}, line {line}: ")
+
+
+@pytest.mark.parametrize("text", [f"models = {5_000 * '['}{5_000 * ']'}", f"a = {3_000 * '{a='}1{3_000 * '}'}"])
+def test_settings_that_are_nested_too_deeply_are_refused(settings_file: Path, text: str) -> None:
+    with pytest.raises(HandlerUnusable, match=r"^the settings '.*' are (nested too deeply|not TOML)"):
+        read(settings_file, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[checks]\nlikeness_last = 5\n[categories.blog.checks]\nmax_likeness = 0.0",
+        "[checks]\nmax_likeness = 0.5\n[categories.blog.checks]\nlikeness_last = 5",
+        "fall_through = ['context']\n[accounts.7]\nmodels = ['a']\n[deployments.a]",
+        "[categories.blog]\nmodels = [' a ']\n[deployments.a]",
+    ],
+)
+def test_setting_that_has_an_effect_somewhere_is_taken(settings_file: Path, text: str) -> None:
+    read(settings_file, text)
 
 
 SEVERAL = """

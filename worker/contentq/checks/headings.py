@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contentq.checks.check import Check, Subject, quoted
 from contentq.titles import headings_of
 
-_NUMBER = re.compile(r"(?:\d{1,3}[.)]?)+\s+")
+_NUMBER = re.compile(r"\d[\d.)]*\s+")
 _MARKS = " \t.:!?…。：！？"
 _LONGEST = 500
 """Characters of a heading that are looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -9,9 +10,9 @@ from typing import Any
 
 import jsonschema
 import referencing
+from referencing.jsonschema import specification_with
 
 from contentq.checks.check import Check, Subject
-from contentq.errors import PermanentError
 
 _SHOWN = 5
 """Problems that a message names."""
@@ -23,7 +24,8 @@ _LONGEST = 200
 class JsonSchema(Check):
     """The draft is one JSON value that fits this schema. file: its name, for `contentq try`.
 
-    Nothing that the schema refers to is fetched. Raises ValueError when it is no schema.
+    Nothing that the schema refers to is fetched. Raises ValueError when it is no schema, or refers
+    to what is not in it.
     """
 
     name = "json_schema"
@@ -35,14 +37,17 @@ class JsonSchema(Check):
         kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
         try:
             kind.check_schema(schema)
+            _check_references(schema, specification_with(str(kind.META_SCHEMA["$schema"])))
         except jsonschema.SchemaError as error:
             raise ValueError(f"it is no JSON schema: {error.json_path}: {_short(error.message)}") from None
-        for reference in _references(schema):
-            if not reference.startswith("#"):
-                raise ValueError(
-                    f"it refers to {_short(reference)!r}; nothing is fetched, so put it into this file"
-                )
-        self._validator = kind(schema, registry=referencing.Registry())
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        own = jsonschema.validators.extend(kind, {"uniqueItems": _unique_items})
+        self._validator = own(schema, registry=referencing.Registry())
+
+    async def find_problem(self, subject: Subject) -> str | None:
+        """What is wrong with the draft, in a thread: how long that takes is up to the schema."""
+        return await asyncio.to_thread(self.problem, subject)
 
     def problem(self, subject: Subject) -> str | None:
         """What is wrong with the draft; None when nothing is."""
@@ -57,27 +62,57 @@ class JsonSchema(Check):
             return f"it is not JSON: {_short(said)}; answer with JSON alone"
         try:
             problems = list(islice(self._validator.iter_errors(value), _SHOWN + 1))
-        except referencing.exceptions.Unresolvable as error:
-            raise PermanentError(f"the schema {self.setting} refers to what is not in it: {error.ref}") from None
         except RecursionError:
             return "the JSON is nested too deeply for its schema"
+        except OverflowError:  # as 1e400 divided by multipleOf
+            return "the JSON has a number that is too large for its schema; write a smaller one"
         if not problems:
             return None
         shown = "; ".join(f"{problem.json_path}: {_short(problem.message)}" for problem in problems[:_SHOWN])
         return f"the JSON does not fit its schema: {shown}" + ("; and more" if len(problems) > _SHOWN else "")
 
 
-def _references(schema: Any) -> Iterator[str]:
-    """What a schema refers to."""
-    waiting = [schema]
+def _check_references(schema: Any, specification: referencing.Specification[Any]) -> None:
+    """Follows each reference that a validator may follow. Raises ValueError for one to what is not there."""
+    whole = specification.create_resource(schema)
+    waiting = [(schema, referencing.Registry().resolver_with_root(whole))]
+    seen: set[int] = set()
     while waiting:
-        part = waiting.pop()
-        if isinstance(part, Mapping):
-            if isinstance(reference := part.get("$ref"), str):
-                yield reference
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
+        part, resolver = waiting.pop()
+        if not isinstance(part, Mapping) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        if part is not schema:
+            resolver = resolver.in_subresource(specification.create_resource(part))
+        waiting += [(inner, resolver) for inner in specification.subresources_of(part)]
+        for reference in (part.get("$ref"), part.get("$dynamicRef")):
+            if not isinstance(reference, str):
+                continue
+            named = repr(_short(reference))
+            if not reference.startswith("#"):
+                raise ValueError(f"it refers to {named}; nothing is fetched, so put it into this file")
+            try:
+                found = resolver.lookup(reference)
+            except (referencing.exceptions.Unresolvable, TypeError, ValueError):
+                raise ValueError(f"it refers to {named}, which is not in it") from None
+            waiting.append((found.contents, found.resolver))
+
+
+def _unique_items(validator: Any, unique: Any, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """The keyword uniqueItems, in time proportional to the length: the package compares each with each."""
+    if unique and validator.is_type(value, "array"):
+        texts = {json.dumps(_with_whole_numbers(item), sort_keys=True) for item in value}
+        if len(texts) < len(value):
+            yield jsonschema.ValidationError(f"{value!r} has non-unique elements")
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """The same value of JSON, with 1 for 1.0, which are one number there."""
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _refuse(constant: str) -> Any:

@@ -24,7 +24,7 @@ REMARKS = re.compile(
 
 OPENINGS = re.compile(
     r"\W{0,10}(?:"
-    r"(?:sure|certainly|of course|absolutely|gladly)(?:[!:.]|[ ,!.]{1,3}here\b)|"
+    r"(?:sure|certainly|of course|absolutely|gladly)(?:[!:]|[ ,!.]{1,3}here\b)|"
     r"(?:here(?:'s| is| are)|below is)(?: [\w'-]{1,20}){0,6} (?:article|post|draft|text|version|revision|essay)\b|"
     r"(?:当然|好的|没问题)[,，!！。:：]|以下是|"
     r"(?:natürlich|gerne)[!.:]|hier ist (?:der|dein|ihr|die)\b|"
@@ -36,7 +36,8 @@ OPENINGS = re.compile(
 """How a remark before the article begins."""
 
 CLOSINGS = re.compile(
-    r"\b(?:let me know if|i hope this helps|feel free to ask|would you like me to|do you want me to|"
+    r"\b(?:let me know if|i hope this helps|would you like me to|do you want me to|"
+    r"feel free to ask(?= me\b| any| further\b| (?:if|should) you\b|[!.]|$)|"
     r"if you(?:'d| would) like, i can)\b|希望(?:这)?对[你您]有(?:所)?帮助|如果[你您]需要"
 )
 """What a remark after the article says."""
@@ -51,7 +52,10 @@ _FIELDS = re.compile(
     re.IGNORECASE,
 )
 _INLINE_CODE = re.compile(r"`[^`\n]{1,200}`")
-_BEGINS = ("your ", "your_", "insert ", "insert_", "enter ", "fill in", "placeholder", "todo", "tbd", "add your ")
+_BEGINS = ("your ", "your_", "insert ", "insert_", "enter ", "fill in", "placeholder", "add your ")
+_TO_DO = re.compile(r"(?:TODO|TBD)\b|(?i:todo|tbd)(?:$|\W{0,3}[:：–-])")
+"""In lower case it may be a word: todo is Spanish for all."""
+
 _BEGINS_CJK = ("您的", "你的", "插入", "请输入", "在此", "此处")
 _WHOLE = frozenset(
     (
@@ -113,8 +117,10 @@ def _remarks(body: str) -> Iterator[str]:
 def _placeholders(body: str) -> Iterator[str]:
     text = _INLINE_CODE.sub("", "\n".join(outside_code(body)))
     for match in _BRACKETS.finditer(text):
-        inside = (match[1] or match[2] or "").strip().lower()
-        if inside.startswith(_BEGINS + _BEGINS_CJK) or (match[1] and inside in _WHOLE):
+        said = (match[1] or match[2] or "").strip()
+        inside = said.lower()
+        is_to_fill = inside.startswith(_BEGINS + _BEGINS_CJK) or _TO_DO.match(said) is not None
+        if is_to_fill or (match[1] and inside in _WHOLE):
             yield _describe_placeholder(match[0])
             return
     field = _FIELDS.search(text)

@@ -34,15 +34,19 @@ def find_prices(provider: str | None, models: Iterable[str], *, batch: bool = Fa
     """The prices of these models; without any, of all models of the provider that have a price for text.
 
     batch: those of the provider's batch API, where they are known; else the usual ones.
-    Raises ContentQueueError when the package is not installed, or does not know the provider or one of the models.
+    Raises ContentQueueError when the package is not installed, does not know the provider or one of the models, or
+    has no price of them.
     """
     package = _load(PACKAGE)
     context = BATCH if batch else None
     named = list(dict.fromkeys(models))
     if not named:
         known = [(model.id, model.get_prices(datetime.now(UTC), context)) for model in _models_of(provider)]
-        priced = [_listed(model, str(provider), price) for model, price in known]
-        return [price for price in priced if price is not None]
+        listed = [_listed(model, str(provider), price) for model, price in known]
+        priced = [price for price in listed if price is not None]
+        if not priced:
+            raise ContentQueueError(f"genai-prices knows no price for text of the provider {provider!r}")
+        return priced
     found = []
     for model in named:
         try:

@@ -85,7 +85,8 @@ def _hints(body: Any, message: str) -> Iterator[float | None]:
     for error in (body, body.get("error"), body.get("metadata")) if isinstance(body, Mapping) else ():
         for name, unit in _DELAYS.items():
             said = error.get(name) if isinstance(error, Mapping) else None
-            yield said * unit if isinstance(said, int | float) and math.isfinite(said) else None
+            if isinstance(said, int | float) and 0 < said < math.inf:
+                yield min(said, LONGEST_WAIT / unit) * unit  # an int may be larger than any float
     hint = _HINTED.search(message[:READ_LENGTH])
     yield _in_words(hint[1] + hint[2] + hint[3]) if hint else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -77,6 +78,8 @@ def _load(name: str, file: Path) -> tuple[str, dict[str, Any]]:
         raise HandlerUnusable(f"{name} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # of the syntax, or of the encoding
         raise HandlerUnusable(f"{name} are not TOML: {error}") from None
+    except RecursionError:
+        raise HandlerUnusable(f"{name} are nested too deeply") from None
 
 
 def _validate(table: type[_AnyTable], name: str, text: str, given: Mapping[str, Any]) -> _AnyTable:
@@ -103,6 +106,7 @@ def _problem(settings: OpenAISettings, given: Mapping[str, Any]) -> tuple[list[s
     tables: list[tuple[list[str], Mapping[str, Any]]] = [([], given)]
     for kind in ("categories", "accounts"):
         tables += [([kind, name], own) for name, own in given.get(kind, {}).items()]
+    named: set[str] = set()
     there_are = f"there are: {', '.join(settings.deployments)}" if settings.deployments else "there is none yet"
     for path, table in tables:
         names = table.get("models")
@@ -117,6 +121,25 @@ def _problem(settings: OpenAISettings, given: Mapping[str, Any]) -> tuple[list[s
         for name in names:
             if name.strip() not in settings.deployments:
                 return [*path, "models"], f"{name!r} has no table [deployments.{_path([name])}]; {there_are}"
+            named.add(name.strip())
+    return _without_effect(given, named)
+
+
+def _without_effect(given: Mapping[str, Any], named: set[str]) -> tuple[list[str], str] | None:
+    """A setting that changes nothing, as of a misunderstanding. named: the deployments that models name."""
+    for name in given.get("deployments", {}):
+        if name not in named:
+            why = f"no models names it; write models = [{json.dumps(name)}], or leave it out"
+            return ["deployments", name], why
+    if given.get("fall_through") and not named:
+        return ["fall_through"], "it needs models, of which the next one is asked; there is only one model"
+    everywhere = given.get("checks", {})
+    own = {name: table["checks"] for name, table in given.get("categories", {}).items() if "checks" in table}
+    if "likeness_last" in everywhere and not any("max_likeness" in each for each in (everywhere, *own.values())):
+        return ["checks", "likeness_last"], "it needs max_likeness, which is not set"
+    for name, checks in own.items():
+        if "likeness_last" in checks and "max_likeness" not in {**everywhere, **checks}:
+            return ["categories", name, "checks", "likeness_last"], "it needs max_likeness, which is not set"
     return None
 
 
@@ -169,7 +192,8 @@ def _explain_unknown(path: tuple[int | str, ...], value: object) -> str:
     known = list(_table_at(table).model_fields)
     if key.lower().replace("-", "_") in _SECRETS:
         return f"keys do not belong into a file; set {KEY_VARIABLE} instead, or key_variable"
-    if table and isinstance(value, dict):
+    is_part_of_name = len(table) == 2 and key not in OpenAISettings.model_fields
+    if is_part_of_name and isinstance(value, dict):
         return f"write a name that has dots in quotes: {_quote_name(table, key, value)}"
     close = get_close_matches(key.lower().replace("-", "_"), known, 1)
     hint = f"did you mean {close[0]}? There are" if close else "there are"

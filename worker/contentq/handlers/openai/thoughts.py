@@ -22,6 +22,9 @@ _CLOSING_OF = {
 }
 """The marks around thoughts, in lower case."""
 
+_CHANNEL_MARK = "<|channel|>analysis<|message|>"
+"""Several of these have one end."""
+
 _BRACKETS = ("[think]", "[/think]")
 _ALL = [mark for both in _CLOSING_OF.items() for mark in both if mark not in _BRACKETS]
 # The last is in upper case alone, and no link, which `[Think](…)` is in Markdown.
@@ -49,20 +52,22 @@ class Separated:
 def separate(text: str) -> Separated:
     """Takes the thoughts out of a text, in time proportional to its length.
 
-    A mark counts where an answer may begin, and at the beginning of a line that is not in a code block. A closing
-    mark that nothing has opened makes thoughts of all that is before it. Marks in quotes or backticks are text.
+    A mark counts where an answer may begin, and at the beginning of a line that is not in a code block.
+    Thoughts in thoughts are part of them. A closing mark that nothing has opened makes thoughts of all that is
+    before it. Marks in quotes or backticks are text.
     """
     if _MARK.search(text) is None:
         return Separated(text, "", is_unfinished=False)
     kept: list[str] = []
     thoughts: list[str] = []
     fence, begin, first = _Fence(text), 0, _first_of(text, 0)
-    opened: tuple[str, int] | None = None
+    opened: tuple[str, int, int | None] | None = None
+    ends = _ends(text)
     skipped: dict[str, tuple[int, bool]] = {}  # the closings of marks that were text: where those were
     for found in _MARK.finditer(text):
         mark, start, end = found[0].lower(), found.start(), found.end()
         if opened is not None:
-            if mark == opened[0]:
+            if mark == opened[0] and opened[2] in (None, start):
                 thoughts.append(text[opened[1] : start])
                 fence.restart(end)
                 opened, begin, first = None, end, _first_of(text, end)
@@ -71,7 +76,7 @@ def separate(text: str) -> Separated:
         if closing is not None:
             if start <= first or (_begins_line(text, start) and not fence.holds(start)):
                 kept.append(text[begin:start])
-                opened = (closing, end)
+                opened = (closing, end, ends.get(start))
             else:
                 skipped[closing] = start, fence.holds(start)
         elif _closes(text, start, end, mark, skipped, fence, is_known=bool(thoughts)):
@@ -89,6 +94,29 @@ def separate(text: str) -> Separated:
     return Separated(answer, thought, opened is not None)
 
 
+def _ends(text: str) -> dict[int, int]:
+    """By the place of a mark that opens, that of its own closing mark.
+
+    One that has none is not here: a model that thinks of `<think>` does not begin to think once more.
+    """
+    ends: dict[int, int] = {}
+    waiting: dict[str, list[int]] = {}
+    for found in _MARK.finditer(text):
+        mark, start = found[0].lower(), found.start()
+        closing = _CLOSING_OF.get(mark)
+        begun = waiting.setdefault(closing or mark, [])
+        is_inside = bool(begun) and _is_quoted(text, start, found.end())
+        if closing is not None and mark != _CHANNEL_MARK and not is_inside:
+            begun.append(start)
+        elif closing is None and begun and not is_inside:
+            ends[begun.pop()] = start
+    return ends
+
+
+def _is_quoted(text: str, start: int, end: int) -> bool:
+    return start > 0 and bool(_QUOTED.match(text, start - 1)) and text[end : end + 1] in tuple("`'\"”’")
+
+
 def _closes(
     text: str,
     start: int,
@@ -100,7 +128,7 @@ def _closes(
     is_known: bool,
 ) -> bool:
     """Whether a closing mark that nothing has opened ends thoughts. is_known: there were thoughts before it."""
-    if start and _QUOTED.match(text, start - 1) and text[end : end + 1] in tuple("`'\"”’"):
+    if _is_quoted(text, start, end):
         return False
     begins, ends = _begins_line(text, start), _ends_line(text, end)
     if is_known:
