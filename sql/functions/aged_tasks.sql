@@ -1,7 +1,7 @@
 -- Lists the first ready tasks of each priority that have waited for longer than settings.aging.
 -- Called by: choose_aged(), explain_aging().
--- submitted_before: those that count. categories, held, held_keys: as in choose_in_order(). by_deadline: not those that cannot finish by
--- their deadline. number: so many of each priority; with categories, of each of these in it.
+-- submitted_before: those that count. categories, held, held_keys: as in choose_in_order(). by_deadline: not those that
+-- cannot finish by their deadline. number: so many of each priority; with categories, of each of these in it.
 -- Locks: nothing. Returns: the tasks, in no order, and whether they may start.
 CREATE OR REPLACE FUNCTION contentq.aged_tasks(
     submitted_before timestamptz,

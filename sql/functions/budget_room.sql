@@ -13,7 +13,8 @@
 -- So that an average of few says no more than it can, of each category one more may run than attempts are known of these days:
 -- 1, 2, 4, 8 and so on. When nothing at all is known of the budget, one task runs.
 -- While nothing runs, something may start until the budget is used up. Otherwise the last part of it could never be spent.
--- What goes with batches is not counted among what runs: the first batch may be a day under way until it is known what it costs.
+-- What goes with batches is not counted among what runs: the first batch may be a day under way until it is known what it
+-- costs.
 CREATE OR REPLACE FUNCTION contentq.budget_room(
     account_id bigint,
     category text,

@@ -1,5 +1,6 @@
 -- Chooses and locks ready tasks that have waited for longer than settings.aging, whatever their priority.
--- Called by: choose_by_priority(). categories, held, taken, held_keys: as in choose_in_order(). submitted_before: those that count.
+-- Called by: choose_by_priority(). categories, held, taken, held_keys: as in choose_in_order(). submitted_before: those that
+--            count.
 -- by_deadline: not those that cannot finish by their deadline.
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
 -- Returns: their ids, the longest waiting first.

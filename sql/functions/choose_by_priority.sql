@@ -1,7 +1,8 @@
 -- Chooses and locks ready tasks, from the highest priority down, in the order that the settings say.
 -- Called by: choose_ready(), whenever it is not the plain order of choose_first().
--- categories: only these, NULL for all. held, held_keys: accounts, and accounts with a category, of which nothing may start. taken: tasks that the same claim has
--- chosen before. heads: by priority, the place in strict order from which on there may be something, NULL when unknown.
+-- categories: only these, NULL for all. held, held_keys: accounts, and accounts with a category, of which nothing may start.
+-- taken: tasks that the same claim has chosen before. heads: by priority, the place in strict order from which on there may
+-- be something, NULL when unknown.
 -- turns: by priority, whose turn it is in fair order (see choose_fair()).
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
 -- Returns: their ids; and the turns that follow.

@@ -1,7 +1,7 @@
 -- Chooses and locks ready tasks of one priority so that what runs is shared out between accounts.
 -- Called by: choose_ready(), with claim_order fair.
--- categories, held, taken, by_deadline, held_keys: as in choose_in_order(). turn: what the last call of this worker for this priority
--- returned, NULL for nothing.
+-- categories, held, taken, by_deadline, held_keys: as in choose_in_order(). turn: what the last call of this worker for this
+-- priority returned, NULL for nothing.
 -- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
 -- Returns: their ids; and whose turn it is: the id of the account, and how many tasks it has started in this turn.
 --

@@ -1,6 +1,7 @@
 -- Closes a gate: until opens_at no worker that was registered with it claims anything. What runs goes on.
--- Called by: operators, and workers that want it closed at once: what they report closes it as well. Logins that may not update gates
---            themselves, such as those of workers, close gates of their own workers only, and for an hour at most.
+-- Called by: operators, and workers that want it closed at once: what they report closes it as well. Logins that may not
+--            update gates themselves, such as those of workers, close gates of their own workers only, and for an hour at
+--            most.
 -- Locks: the gate's row. Returns: the time until which the gate is closed now.
 -- A gate that is closed for longer already stays so: a short refusal ends no pause of an operator's.
 -- The gate * is every worker's, also of those that have none of their own. opens_at may be infinity.

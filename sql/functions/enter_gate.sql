@@ -2,9 +2,9 @@
 -- Called by: workers that were registered with several gates, before a task calls a provider.
 -- Locks: the task's row; the row of a gate that limits something, for which it waits 50 milliseconds at most, and not while it
 --        has that of another gate.
--- Returns: gate: the gate that was entered; NULL when none has room, or the attempt is not to go on. next_in: the time until one
---          may have room (NULL: not known). why: of each gate that was passed over, in their order, why; when the attempt is not to
---          go on, why.
+-- Returns: gate: the gate that was entered; NULL when none has room, or the attempt is not to go on. next_in: the time until
+--          one may have room (NULL: not known). why: of each gate that was passed over, in their order, why; when the
+--          attempt is not to go on, why.
 -- Closed, at its pace, at its cap, or in an outage with one task to try: as claim() judges it for workers with one gate. Each
 -- gate is counted once: when one of these keys was entered already and not left, that is the answer.
 -- Raises: CQ003 when a key is none of the gates that the worker was registered with; 22004 without a key.

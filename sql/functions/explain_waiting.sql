@@ -2,9 +2,10 @@
 -- Called by: explain(). Locks: nothing. Returns: one line for each reason; "ready: ..." alone when the next claim takes it.
 --
 -- Each condition is a function that claim() calls, too: is_ready(), held_accounts(), account_room(), budget_room(),
--- open_categories(), worker_wait() and what it calls, median_duration(), ready_accounts(), fair_accounts(), fair_quotas(), aged_tasks(). What is ahead depends on the
--- categories of the worker that claims: it is counted for each list of categories of live workers, five at most, and told for
--- the one of which the least is ahead. 10,000 tasks are read at most. What whoever asks may not see does not count.
+-- open_categories(), worker_wait() and what it calls, median_duration(), ready_accounts(), fair_accounts(), fair_quotas(),
+-- aged_tasks(). What is ahead depends on the categories of the worker that claims: it is counted for each list of categories
+-- of live workers, five at most, and told for the one of which the least is ahead. 10,000 tasks are read at most. What
+-- whoever asks may not see does not count.
 CREATE OR REPLACE FUNCTION contentq.explain_waiting(task public.content_generation_tasks)
 RETURNS SETOF text
 LANGUAGE plpgsql

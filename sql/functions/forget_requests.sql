@@ -1,5 +1,5 @@
--- Forgets what was asked of a provider for a batch, and no task waits for: of such as no batch was made of, or whose batch is long
--- over. A handler of batches does so as well (see sweep_batches()); this is for when there is none any more.
+-- Forgets what was asked of a provider for a batch, and no task waits for: of such as no batch was made of, or whose batch
+-- is long over. A handler of batches does so as well (see sweep_batches()); this is for when there is none any more.
 -- Called by: maintain(). Locks: the requests, skipping those that others hold. Returns: how many it deleted, max_rows at most.
 CREATE OR REPLACE FUNCTION contentq.forget_requests(max_rows integer)
 RETURNS integer

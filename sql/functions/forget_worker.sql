@@ -1,7 +1,8 @@
 -- Removes a worker's row, and its mark on tasks that were taken from it: there is no one left to tell.
 -- Called by: deregister_worker() and rescue_dead_workers(), after its running tasks were dealt with.
 -- Locks: up to 1000 of those tasks in id order, skipping what others hold, and the worker's rows. A mark that stays is
---        only a leftover number; a row of claimers or gate_counts that someone has locked is left to maintain(). Returns: nothing.
+--        only a leftover number; a row of claimers or gate_counts that someone has locked is left to maintain().
+--        Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.forget_worker(worker_id bigint)
 RETURNS void
 LANGUAGE plpgsql

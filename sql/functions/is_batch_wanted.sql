@@ -1,5 +1,6 @@
 -- Says whether a task still waits for what an attempt of it has asked of a provider.
--- Called by: open_batch(), next_batch(), batch_lines(), note_batch(), answer_batch(), close_batch(), wake_answered() and sweep_batches().
+-- Called by: open_batch(), next_batch(), batch_lines(), note_batch(), answer_batch(), close_batch(), wake_answered() and
+--            sweep_batches().
 -- Locks: nothing. Returns: true or false, never NULL.
 -- Like is_held() without a search_path of its own, so that its body becomes part of the query.
 -- A task that was requeued, or has asked again, waits for no earlier answer.

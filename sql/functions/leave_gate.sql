@@ -2,8 +2,8 @@
 -- Called by: workers with several gates. Locks: the task's row. Returns: whether it counted; false when the attempt does not
 -- hold any more, or is not behind this gate: so a report that is repeated counts once.
 -- outcome: answered, refused, exhausted (nothing is left until resume_at) or unanswered, as complete(), snooze() and fail()
--- report it of the end of an attempt. resume_at: the time that the provider named. usage: what the call has cost all the same, as
--- for record_usage().
+-- report it of the end of an attempt. resume_at: the time that the provider named. usage: what the call has cost all the
+-- same, as for record_usage().
 -- Raises: 22023 when the outcome is none of these.
 CREATE OR REPLACE FUNCTION contentq.leave_gate(
     worker_id bigint,

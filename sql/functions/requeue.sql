@@ -1,5 +1,5 @@
--- Puts a task that ended without success back to pending, with all its retries and revisions; or one whose content a reviewer has
--- rejected, for a revision.
+-- Puts a task that ended without success back to pending, with all its retries and revisions; or one whose content a
+-- reviewer has rejected, for a revision.
 -- Called by: operators. Locks: the task's row.
 -- Returns: pending; NULL when there is no such task, or it is neither failed nor timeout nor completed with rejected
 --          content.

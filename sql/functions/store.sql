@@ -7,7 +7,8 @@
 -- model, tokens and cost is added to the usage of the task's account (see add_usage()).
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
--- A title is cut to what the table holds. Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of extras is not a JSON object;
+-- A title is cut to what the table holds. Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of
+-- extras is not a JSON object;
 -- 22023 when it names what contentq itself says in the result.
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,

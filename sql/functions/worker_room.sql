@@ -1,6 +1,6 @@
 -- Says how many tasks a worker may begin now, by what it is, by its gate and by the gate of all.
--- Called by: claim(). Locks: as gate_room() and gates_room(). Returns: from 0 to wanted, and -1 as gate_room(). worker_wait() says the
--- same in words.
+-- Called by: claim(). Locks: as gate_room() and gates_room(). Returns: from 0 to wanted, and -1 as gate_room().
+-- worker_wait() says the same in words.
 CREATE OR REPLACE FUNCTION contentq.worker_room(worker contentq.workers, wanted integer)
 RETURNS integer
 LANGUAGE plpgsql

@@ -173,8 +173,8 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     ('content_generation_tasks', 'content_generation_tasks_ready_idx',
      '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
     -- The same by account, for fair order and for going past accounts that are held; by category (also those without one,
-    -- for going past categories that are held); and by deadline, for the setting deadlines. Their first column is written so that no plan takes ready_idx in their place, which would
-    -- walk over the tasks of all others.
+    -- for going past categories that are held); and by deadline, for the setting deadlines. Their first column is written
+    -- so that no plan takes ready_idx in their place, which would walk over the tasks of all others.
     ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
      '((10 - priority), account_id, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
     ('content_generation_tasks', 'content_generation_tasks_ready_category_idx',

@@ -23,7 +23,7 @@ import openai
 import psycopg
 from openai.types import Batch as ProviderBatch
 
-from contentq.engine.database_errors import is_outage, one_line
+from contentq.engine.database_errors import is_outage
 from contentq.engine.handler_calls import HandlerCalls
 from contentq.errors import DatabaseUnreachable, PermanentError, RateLimited, TemporaryError
 from contentq.handlers.openai.settings import OpenAISettings
@@ -143,7 +143,11 @@ class Tending:
         wait = min(self._batch.poll_seconds * 2 ** min(batch.failures, 10), LONGEST_PAUSE)
         if isinstance(failure, TemporaryError | RateLimited) and failure.retry_after is not None:
             wait = max(wait, failure.retry_after.total_seconds())
-        why = self._storable(one_line(failure) if isinstance(failure, psycopg.Error) else str(failure))
+        if isinstance(failure, psycopg.Error):
+            # Not the details, which are values of rows that not everybody may see.
+            why = f"the database refuses: {failure.diag.message_primary}"
+        else:
+            why = self._storable(str(failure))
         log.warning("batch put off batch=%s for=%.0fs: %s", batch.provider_id or batch.key, wait, why)
         await self._calls(batches.note, batch, News(error=why, due_in=wait))
 
