@@ -294,13 +294,15 @@ def test_templates_come_from_the_folder_named(start: Start, dsn: str, queue: Que
 
 
 def test_listening_can_go_another_way(start: Start, dsn: str, queue: Queue) -> None:
-    query = (
+    listens = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'direct'"
     )
 
     process = start("worker", "--listen-dsn", make_conninfo(dsn, application_name="direct"), DATABASE_URL=dsn)
 
-    eventually(lambda: queue.value(query) == 1)
+    # Before it is registered, it has looked whether this way can be gone, and a signal ends it at once.
+    eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1)
+    eventually(lambda: queue.value(listens) == 1)
     process.terminate()
     assert _ended(process).code == 0
 
