@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.handlers.test_openai_batch import add, full_at, provider, queue, statuses
+from tests.handlers.batches import add, full_at, provider, queue, statuses
 from tests.handlers.test_openai_batch_kills import StartProgram, check_all_is_done_once, program
 from tests.support.provider_batches import BatchProvider
 from tests.support.queue import Queue

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from contentq.handlers.openai_batch import tending
 
-from tests.handlers.test_openai_batch import StartBatches, add, are_sent, full_at, provider, queue, start, statuses
+from tests.handlers.batches import StartBatches, add, are_sent, full_at, provider, queue, start, statuses
 from tests.support.forked import CONTENTQ
 from tests.support.provider_batches import BatchProvider, Refused
 from tests.support.queue import Queue

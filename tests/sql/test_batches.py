@@ -7,59 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.sql.batches import answer, ask, asked, next_batch, open_batch, snooze
 from tests.support.queue import Held, Queue
-
-PROVIDER = "https://api.example.com/v1"
-
-
-def ask(queue: Queue, task: Held, model: str = "small", body: str = '{"model": "small"}') -> bool:
-    query = "SELECT contentq.ask_batch(%s, %s, %s, %s, %s, %s)"
-    return bool(queue.value(query, task.worker, task.id, task.attempt, PROVIDER, model, body))
-
-
-def snooze(queue: Queue, task: Held) -> None:
-    assert queue.snooze(task, "1 day")
-
-
-def asked(queue: Queue, worker: int, number: int = 1, **columns: Any) -> list[Held]:
-    """Tasks that have asked, and wait."""
-    tasks = []
-    for _ in range(number):
-        task = queue.running(worker, **columns)
-        assert ask(queue, task)
-        snooze(queue, task)
-        tasks.append(task)
-    return tasks
-
-
-def open_batch(queue: Queue, worker: int, most: int = 100, gather: str = "0", largest: int = 1_000_000) -> Any:
-    query = "SELECT * FROM contentq.open_batch(%s, %s, %s, %s, %s::interval)"
-    rows = queue.rows(query, worker, PROVIDER, most, largest, gather)
-    return rows[0] if rows else None
-
-
-def next_batch(queue: Queue, worker: int) -> Any:
-    rows = queue.rows("SELECT * FROM contentq.next_batch(%s, %s)", worker, PROVIDER)
-    return rows[0] if rows else None
-
-
-def answer(queue: Queue, worker: int, batch: Any, tasks: list[Held], usage: str | None = None) -> int:
-    query = "SELECT contentq.answer_batch(%s, %s, %s, %s, %s, %s, %s, %s)"
-    ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
-    number = len(tasks)
-    return int(
-        queue.value(
-            query,
-            worker,
-            batch["id"],
-            batch["tending"],
-            ids,
-            attempts,
-            number * [200],
-            number * ["{}"],
-            number * [usage],
-        )
-    )
 
 
 def test_task_asks_waits_and_takes_its_answer(queue: Queue) -> None:
@@ -88,6 +37,17 @@ def test_task_asks_waits_and_takes_its_answer(queue: Queue) -> None:
     assert queue.rows(take, worker, task.id, 3) == [taken]
     queue.complete(worker, [Held(worker, task.id, 3)])
     assert queue.value("SELECT contentq.sweep_batches(%s)", worker) == 1
+
+
+def test_answer_that_came_is_not_replaced_by_another(queue: Queue) -> None:
+    worker = queue.register()
+    [task] = asked(queue, worker)
+    batch = open_batch(queue, worker)
+    assert answer(queue, worker, batch, [task], '{"cost": 1}') == 1
+
+    assert answer(queue, worker, batch, [task], '{"cost": 2}') == 0
+
+    assert queue.values("SELECT usage FROM contentq.batch_requests") == ['{"cost": 1}']
 
 
 def test_stale_attempt_cannot_ask(queue: Queue) -> None:

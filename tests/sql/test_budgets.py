@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -13,68 +12,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.sql.budgets import OF, SLOTS, claimed, cost, first_account, know, set_budget, status, submit
 from tests.support.queue import Held, Queue
+
+__all__ = ["first_account"]
 
 pytestmark = pytest.mark.newest
 
+
 CLAIMERS = 8
-SLOTS = 100
-
-
-@pytest.fixture(autouse=True)
-def first_account(queue: Queue) -> None:
-    """Account 1 is there."""
-    assert queue.account == 1
-
-
-def submit(queue: Queue, number: int, account: int | None = None, category: str | None = None) -> None:
-    queue.run(
-        "INSERT INTO content_generation_tasks (account_id, category) SELECT %s, %s FROM generate_series(1, %s)",
-        account or queue.account,
-        category,
-        number,
-    )
-
-
-def know(
-    queue: Queue,
-    cost: float,
-    attempts: int = 1000,
-    *,
-    account: int | None = None,
-    category: str = "",
-    largest: float = 0,
-    days_ago: int = 1,
-) -> None:
-    """Lets attempts have cost so much each, some days ago."""
-    queue.run(
-        "INSERT INTO contentq.usage (account_id, day, model, category, attempts, prompt_tokens, "
-        "completion_tokens, cost, largest_cost) "
-        "VALUES (%s, (clock_timestamp() AT TIME ZONE 'UTC')::date - %s::integer, 'm', %s, %s, 1, 1, %s, %s)",
-        account or queue.account,
-        days_ago,
-        category,
-        attempts,
-        Decimal(str(cost)) * attempts,
-        largest or cost,
-    )
-
-
-def set_budget(queue: Queue, amount: float | Decimal | None, **of: Any) -> None:
-    names = ", ".join(f"{name} => %s" for name in of)
-    queue.run(f"SELECT contentq.set_budget(%s::numeric{', ' * bool(of)}{names})", amount, *of.values())
-
-
-def status(queue: Queue) -> list[dict[str, Any]]:
-    return queue.rows("SELECT * FROM contentq.budget_status")
-
-
-def claimed(queue: Queue, worker: int, number: int = SLOTS) -> list[Held]:
-    return [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, number)]
-
-
-def cost(amount: float) -> str:
-    return json.dumps({"model": "m", "cost": amount})
 
 
 def work_off(
@@ -111,15 +57,6 @@ def is_over(queue: Queue) -> bool:
             "WHERE status = 'processing') FROM contentq.budget_status"
         )
     )
-
-
-OF: dict[str, dict[str, Any]] = {
-    "account, month": {"account_id": 1},
-    "account, day": {"account_id": 1, "period": "day"},
-    "category, day": {"category": "blog", "period": "day"},
-    "account and category, month": {"account_id": 1, "category": "blog"},
-    "all, day": {"period": "day"},
-}
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "cold"])
@@ -295,65 +232,6 @@ class TestReservation:
         assert len(claimed(queue, worker)) == 2
 
 
-class TestBatches:
-    """Tasks that have asked a provider's batch wait without a slot, for hours; what they cost comes at the end."""
-
-    def ask(self, queue: Queue, task: Held) -> None:
-        queue.run("SELECT contentq.ask_batch(%s, %s, %s, 'p', 'm', '{}')", task.worker, task.id, task.attempt)
-        queue.run("SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + interval '1 day')", *vars(task).values())
-
-    def answer(self, queue: Queue) -> None:
-        queue.run("UPDATE contentq.batch_requests SET answered_at = clock_timestamp()")
-        queue.run("SELECT contentq.wake_answered(ARRAY(SELECT id FROM contentq.batch_requests))")
-
-    def test_what_goes_with_a_batch_is_reserved_for(self, queue: Queue, worker: int) -> None:
-        know(queue, 1)
-        submit(queue, 50)
-        set_budget(queue, 10, account_id=1, period="day")
-        for _ in range(4):
-            for task in claimed(queue, worker):
-                self.ask(queue, task)
-
-        assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 10
-        assert (status(queue)[0]["reserved"], status(queue)[0]["running"]) == (10, 0)
-
-    def test_answers_are_collected_though_the_budget_is_used_up(self, queue: Queue, worker: int) -> None:
-        know(queue, 1)
-        submit(queue, 50)
-        set_budget(queue, 10, account_id=1, period="day")
-        asked = claimed(queue, worker)
-        for task in asked:
-            self.ask(queue, task)
-        assert claimed(queue, worker) == []
-        know(queue, 1, 20, days_ago=0)
-        self.answer(queue)
-
-        collected = claimed(queue, worker)
-        assert [task.id for task in collected] == [task.id for task in asked]
-        queue.complete(worker, collected, [cost(1)] * 10)
-        queue.run("DELETE FROM contentq.batch_requests")
-        assert claimed(queue, worker) == []
-
-    def test_first_batch_is_not_held_up_until_it_is_known_what_it_costs(self, queue: Queue, worker: int) -> None:
-        submit(queue, 5)
-        set_budget(queue, 10, account_id=1)
-        for _ in range(5):
-            (task,) = claimed(queue, worker)
-            self.ask(queue, task)
-
-    def test_explanation_and_a_worker_that_waits_for_all_know_of_answers(self, queue: Queue) -> None:
-        worker = queue.register(SLOTS)
-        know(queue, 1)
-        submit(queue, 1)
-        set_budget(queue, 10, account_id=1, period="day")
-        (task,) = claimed(queue, worker)
-        self.ask(queue, task)
-        know(queue, 1, 20, days_ago=0)
-        self.answer(queue)
-        assert queue.explain(task.id) == [f"ready: the next claim of worker {worker} takes it"]
-        assert queue.value("SELECT contentq.anything_waits(NULL, '1 minute')")
-
-
 HELD_BY: dict[str, dict[str, Any]] = {
     "category": {"category": "blog", "period": "day"},
     "account and category": {"account_id": 1, "category": "blog", "period": "day"},
@@ -464,129 +342,6 @@ def test_budget_that_is_used_up_ends_with_its_period(queue: Queue, worker: int, 
     assert claimed(queue, worker)
 
 
-class TestStatus:
-    def test_view_shows_what_was_spent_reserved_and_left(self, queue: Queue, worker: int) -> None:
-        know(queue, 1, 17, days_ago=0, category="blog")
-        set_budget(queue, 20, category="blog", period="day")
-        set_budget(queue, 100, account_id=1)
-        queue.run("SELECT contentq.set_budget(17, 1, 'blog', 'day')")
-        submit(queue, 3, category="blog")
-        assert claimed(queue, worker) == []
-        queue.run("SELECT contentq.unset_budget(1, 'blog', 'day')")
-        assert len(claimed(queue, worker, 2)) == 2
-
-        near, ok = status(queue)
-        assert near == {
-            "account_id": None,
-            "category": "blog",
-            "period": "day",
-            "amount": 20,
-            "spent": 17,
-            "reserved": 2,
-            "running": 2,
-            "percent": 85,
-            "state": "near",
-            "since": None,
-            "ends_at": queue.value(
-                "SELECT (date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 day') "
-                "AT TIME ZONE 'UTC'"
-            ),
-        }
-        assert (ok["account_id"], ok["category"], ok["state"], ok["percent"]) == (1, None, "ok", 17)
-
-    def test_budget_of_nothing_is_used_up(self, queue: Queue) -> None:
-        set_budget(queue, 0)
-        assert [(row["state"], row["percent"]) for row in status(queue)] == [("used_up", None)]
-
-    def test_category_is_summed_over_accounts_and_models(self, queue: Queue) -> None:
-        tasks = [queue.running(category=c, account_id=queue.add_account()) for c in ("blog", "blog", None)]
-        for task, model in zip(tasks, ("a", "b", "a"), strict=True):
-            queue.complete(task.worker, [task], [json.dumps({"cost": 1.5, "model": model})])
-        spent = {
-            row["category"]: (row["attempts"], row["cost"])
-            for row in queue.rows("SELECT * FROM contentq.usage_by_category")
-        }
-        assert spent == {"blog": (2, Decimal(3)), None: (1, Decimal("1.5"))}
-        assert queue.value("SELECT contentq.budget_spent(NULL, 'blog')") == 3
-        assert queue.value("SELECT contentq.budget_spent(NULL)") == Decimal("4.5")
-
-
-class TestEvents:
-    @pytest.fixture
-    def heard(self, queue: Queue, connect_queue: Callable[[], Queue]) -> Callable[[], list[str]]:
-        listener = connect_queue()
-        listener.run("LISTEN contentq_budgets")
-
-        def hear() -> list[str]:
-            queue.run("UPDATE contentq.maintenance SET budgets_due_at = '-infinity'")
-            queue.run("SELECT contentq.maintain()")
-            return [each.payload for each in listener.connection.notifies(timeout=0.2)]
-
-        return hear
-
-    def test_each_budget_is_told_of_once_near_its_end_and_once_used_up(
-        self, queue: Queue, heard: Callable[[], list[str]]
-    ) -> None:
-        set_budget(queue, 10, account_id=1, period="day")
-        set_budget(queue, 10, account_id=1)
-        know(queue, 1, 7, days_ago=0)
-        assert heard() == []
-        know(queue, 1, 1, days_ago=0)
-        assert heard() == [""]
-        assert heard() == []
-        since = {row["since"] for row in status(queue)}
-        assert None not in since
-        know(queue, 1, 2, days_ago=0)
-        assert heard() == [""]
-        assert heard() == []
-        assert {row["since"] for row in status(queue)}.isdisjoint(since | {None})
-
-    def test_changed_budget_and_another_period_are_watched_anew(
-        self, queue: Queue, heard: Callable[[], list[str]]
-    ) -> None:
-        know(queue, 1, 10, days_ago=0)
-        set_budget(queue, 10, account_id=1, period="day")
-        assert heard() == [""]
-        set_budget(queue, 20, account_id=1, period="day")
-        assert heard() == []
-        assert status(queue)[0]["since"] is None
-        set_budget(queue, 12, account_id=1, period="day")
-        assert heard() == [""]
-        queue.run("UPDATE contentq.budget_events SET began_on = began_on - 1")
-        assert status(queue)[0]["since"] is None
-        assert heard() == [""]
-
-    @pytest.mark.parametrize(("warning", "expected"), [("0.5", [""]), ("1", []), (None, [])])
-    def test_part_from_which_on_it_warns_is_a_setting(
-        self, queue: Queue, heard: Callable[[], list[str]], warning: str | None, expected: list[str]
-    ) -> None:
-        queue.run("UPDATE contentq.settings SET budget_warning = %s::numeric", warning)
-        set_budget(queue, 10)
-        know(queue, 1, 5, days_ago=0)
-        assert heard() == expected
-        know(queue, 1, 5, days_ago=0)
-        assert heard() == [""]
-
-    def test_maintenance_says_it_in_words(self, queue: Queue, heard: Callable[[], list[str]]) -> None:
-        said: list[str] = []
-        queue.connection.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
-        set_budget(queue, 10, category="it's", period="day")
-        know(queue, 1.5, 6, days_ago=0, category="it's")
-        heard()
-        know(queue, 1.5, 6, days_ago=0, category="it's")
-        heard()
-        assert said == [
-            "the budget of all accounts for category 'it''s' for this day has passed 80 %: 9.0000 of 10",
-            "the budget of all accounts for category 'it''s' for this day is used up: 18.0000 of 10",
-        ]
-
-    def test_many_budgets_are_looked_at_so_seldom_that_it_costs_little(self, queue: Queue) -> None:
-        set_budget(queue, 10)
-        queue.run("SELECT contentq.maintain()")
-        due = queue.value("SELECT budgets_due_at > ran_at FROM contentq.maintenance")
-        assert due
-
-
 class TestExplanation:
     def test_budget_without_room_is_named_with_its_numbers(self, queue: Queue) -> None:
         worker = queue.register(SLOTS)
@@ -625,48 +380,3 @@ class TestExplanation:
         task = queue.add()
         assert queue.explain(task) == [f"ready: the next claim of worker {worker} takes it"]
         assert [row["id"] for row in queue.claim(worker)] == [task]
-
-
-class TestSetting:
-    def test_budget_of_an_account_for_a_month_is_its_column(self, queue: Queue) -> None:
-        set_budget(queue, 5, account_id=1)
-        assert queue.value("SELECT monthly_budget FROM accounts") == 5
-        assert queue.value("SELECT count(*) FROM contentq.budgets") == 0
-        assert queue.value("SELECT contentq.unset_budget(1)")
-        assert not queue.value("SELECT contentq.unset_budget(1)")
-        assert status(queue) == []
-
-    def test_budget_that_is_set_again_is_changed(self, queue: Queue) -> None:
-        for amount in (5, 6):
-            set_budget(queue, amount, category="blog")
-        assert [row["amount"] for row in status(queue)] == [6]
-        set_budget(queue, None, category="blog")
-        assert status(queue) == []
-
-    @pytest.mark.parametrize(
-        ("of", "error"),
-        [
-            ({"account_id": 4711}, psycopg.errors.ForeignKeyViolation),
-            ({"account_id": 4711, "period": "day"}, psycopg.errors.ForeignKeyViolation),
-            ({"category": ""}, psycopg.errors.CheckViolation),
-            ({"category": "c" * 201}, psycopg.errors.CheckViolation),
-            ({"period": "week"}, psycopg.errors.CheckViolation),
-            ({"period": "day", "amount": -1}, psycopg.errors.CheckViolation),
-            ({"period": "day", "amount": "NaN"}, psycopg.errors.CheckViolation),
-            ({"account_id": 1, "amount": "NaN"}, psycopg.errors.CheckViolation),
-        ],
-        ids=str,
-    )
-    def test_what_is_no_budget_is_refused(self, queue: Queue, of: dict[str, Any], error: type[Exception]) -> None:
-        amount = Decimal(of.pop("amount", 1))
-        with pytest.raises(error):
-            set_budget(queue, amount, **of)
-
-    def test_worker_that_ends_when_nothing_is_left_does_not_wait_for_a_budget(self, queue: Queue) -> None:
-        submit(queue, 1, category="blog")
-        waits = "SELECT contentq.anything_waits(NULL, '1 minute')"
-        for of in OF.values():
-            assert queue.value(waits)
-            set_budget(queue, 0, **of)
-            assert not queue.value(waits)
-            set_budget(queue, None, **of)
