@@ -242,7 +242,8 @@ DECLARE
         "contentq_operator, contentq_reader": [
             "explain", "explain_waiting", "explain_own", "explain_account", "explain_workers", "explain_fleet",
             "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
-            "is_ready", "is_of", "held_accounts", "account_room", "account_fits", "open_categories", "budget_key",
+            "is_ready", "is_of", "is_batch_wanted", "has_answer", "held_accounts", "account_room", "account_fits",
+            "open_categories", "budget_key",
             "has_budgets", "budgets_of", "budget_room", "budget_refusals", "budget_holds", "budget_spent",
             "budget_start", "budget_end", "used_up_budgets", "over_budget", "explain_budgets", "median_duration", "misses_deadline",
             "ready_accounts", "fair_accounts", "fair_quotas", "aged_tasks", "worker_wait", "workers_wait",

@@ -304,7 +304,7 @@ DECLARE
     categories text[];
     starting_accounts bigint[];
     starting_categories text[];
-    has_asked boolean[];
+    has_answer boolean[];
     is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
@@ -321,18 +321,12 @@ BEGIN
     contended := false;
     -- LIMIT: each is looked up; a join could be turned round.
     SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
-           array_agg(o.has_asked ORDER BY u.place)
-    INTO accounts, categories, has_asked
+           array_agg(o.has_answer ORDER BY u.place)
+    INTO accounts, categories, has_answer
     FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
     CROSS JOIN LATERAL (
         SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category,
-               t.handler_state IS NOT NULL AND EXISTS (
-                   SELECT
-                   FROM contentq.batch_requests AS r
-                   WHERE r.id = t.id
-                     AND r.answered_at IS NOT NULL
-                     AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
-               ) AS has_asked
+               t.handler_state IS NOT NULL AND contentq.has_answer(t.id::bigint, t.status, t.handler_state) AS has_answer
         FROM public.content_generation_tasks AS t
         WHERE t.id = u.id
         LIMIT 1
@@ -420,7 +414,7 @@ BEGIN
         places := ARRAY(
             SELECT p.place
             FROM unnest(places) WITH ORDINALITY AS p (place, number)
-            WHERE NOT has_asked[p.place]
+            WHERE NOT has_answer[p.place]
             ORDER BY p.number
         );
         IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN
@@ -3179,7 +3173,7 @@ COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running
 
 -- Name: explain_account(public.accounts, bigint[], text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_asked boolean) RETURNS SETOF text
+CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean) RETURNS SETOF text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -3207,16 +3201,16 @@ BEGIN
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
-    IF has_asked THEN
+    IF has_answer THEN
         RETURN;
     END IF;
     RETURN QUERY SELECT b.line FROM contentq.explain_budgets(account_id, category) AS b (line);
 END;
 $$;
 
--- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text, has_asked boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text, has_answer boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_asked boolean) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
 
 -- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4036,13 +4030,8 @@ BEGIN
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
         || ARRAY(SELECT o.line FROM contentq.explain_account(
             account, held, left(coalesce((task).category, ''), 200),
-            (task).handler_state IS NOT NULL AND EXISTS (
-                SELECT
-                FROM contentq.batch_requests AS r
-                WHERE r.id = (task).id
-                  AND r.answered_at IS NOT NULL
-                  AND contentq.is_batch_wanted((task).status, (task).handler_state, r.attempt)
-            )) AS o (line))
+            (task).handler_state IS NOT NULL
+            AND contentq.has_answer((task).id::bigint, (task).status, (task).handler_state)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN
@@ -5148,6 +5137,25 @@ $$;
 -- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
+
+-- Name: has_answer(bigint, text, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.has_answer(task_id bigint, status text, handler_state jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT EXISTS (
+        SELECT
+        FROM contentq.batch_requests AS r
+        WHERE r.id = has_answer.task_id
+          AND r.answered_at IS NOT NULL
+          AND contentq.is_batch_wanted(has_answer.status, has_answer.handler_state, r.attempt)
+    );
+$$;
+
+-- Name: FUNCTION has_answer(task_id bigint, status text, handler_state jsonb); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.has_answer(task_id bigint, status text, handler_state jsonb) IS 'Internal: whether the answer of a batch waits for a task with this id, status and handler_state.';
 
 -- Name: has_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 

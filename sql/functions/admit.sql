@@ -33,7 +33,7 @@ DECLARE
     categories text[];
     starting_accounts bigint[];
     starting_categories text[];
-    has_asked boolean[];
+    has_answer boolean[];
     is_refused boolean[] := array_fill(false, ARRAY[cardinality(admit.ids)]);
     each record;
     lock_place integer;
@@ -50,18 +50,12 @@ BEGIN
     contended := false;
     -- LIMIT: each is looked up; a join could be turned round.
     SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
-           array_agg(o.has_asked ORDER BY u.place)
-    INTO accounts, categories, has_asked
+           array_agg(o.has_answer ORDER BY u.place)
+    INTO accounts, categories, has_answer
     FROM unnest(admit.ids) WITH ORDINALITY AS u (id, place)
     CROSS JOIN LATERAL (
         SELECT t.account_id::bigint AS account_id, left(coalesce(t.category, ''), 200) AS category,
-               t.handler_state IS NOT NULL AND EXISTS (
-                   SELECT
-                   FROM contentq.batch_requests AS r
-                   WHERE r.id = t.id
-                     AND r.answered_at IS NOT NULL
-                     AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
-               ) AS has_asked
+               t.handler_state IS NOT NULL AND contentq.has_answer(t.id::bigint, t.status, t.handler_state) AS has_answer
         FROM public.content_generation_tasks AS t
         WHERE t.id = u.id
         LIMIT 1
@@ -149,7 +143,7 @@ BEGIN
         places := ARRAY(
             SELECT p.place
             FROM unnest(places) WITH ORDINALITY AS p (place, number)
-            WHERE NOT has_asked[p.place]
+            WHERE NOT has_answer[p.place]
             ORDER BY p.number
         );
         IF each.amount IS NOT NULL AND cardinality(places) > 0 THEN

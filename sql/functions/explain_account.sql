@@ -1,8 +1,8 @@
 -- Tells why no task of an account and a category may start.
 -- Called by: explain_waiting(). held: what held_accounts() returns. category: '' for none.
--- has_asked: whether the task has asked a batch, which budgets do not keep from collecting the answer.
+-- has_answer: whether the answer of a batch waits for the task, which budgets do not keep from collecting it.
 -- Locks: nothing. Returns: a line for each reason; none when one may.
-CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_asked boolean)
+CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean)
 RETURNS SETOF text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -31,7 +31,7 @@ BEGIN
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
-    IF has_asked THEN
+    IF has_answer THEN
         RETURN;
     END IF;
     RETURN QUERY SELECT b.line FROM contentq.explain_budgets(account_id, category) AS b (line);

@@ -40,13 +40,8 @@ BEGIN
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
         || ARRAY(SELECT o.line FROM contentq.explain_account(
             account, held, left(coalesce((task).category, ''), 200),
-            (task).handler_state IS NOT NULL AND EXISTS (
-                SELECT
-                FROM contentq.batch_requests AS r
-                WHERE r.id = (task).id
-                  AND r.answered_at IS NOT NULL
-                  AND contentq.is_batch_wanted((task).status, (task).handler_state, r.attempt)
-            )) AS o (line))
+            (task).handler_state IS NOT NULL
+            AND contentq.has_answer((task).id::bigint, (task).status, (task).handler_state)) AS o (line))
         || fleet.lines;
 
     IF coalesce((task).scheduled_at <= clock_timestamp(), true) THEN

@@ -10,6 +10,7 @@ import pytest
 from contentq.database.locations import SQL
 from psycopg.conninfo import make_conninfo
 
+from tests.sql.batches import answer, asked, open_batch
 from tests.support.logins import made_logins
 from tests.support.programs import client
 from tests.support.queue import Held, Queue
@@ -309,6 +310,17 @@ def test_operator_and_reader_are_told_why_a_task_waits(administrator: Queue, rol
         assert administrator.explain(late)[0].startswith("ready")
         assert administrator.value("SELECT count(*) FROM contentq.worker_status WHERE waits_for IS NULL") > 0
         administrator.run("RESET ROLE")
+
+
+@pytest.mark.parametrize("role", ["contentq_operator", "contentq_reader"])
+def test_operator_and_reader_are_told_of_a_task_whose_answer_has_come(administrator: Queue, role: str) -> None:
+    worker = administrator.register()
+    [task] = asked(administrator, worker)
+    answer(administrator, worker, open_batch(administrator, worker), [task])
+
+    administrator.run(f"SET ROLE {role}")
+
+    assert administrator.explain(task.id) == [f"ready: the next claim of worker {worker} takes it"]
 
 
 @pytest.mark.in_public  # where everyone may look
