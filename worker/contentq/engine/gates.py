@@ -22,6 +22,7 @@ from contentq.engine.usage import usage_of
 from contentq.errors import HandlerError, NoGateHasRoom
 from contentq.queue import contract
 from contentq.queue.outcomes import Held, LeftGate
+from contentq.queue.several_gates import Entered, enter_gate, leave_gate
 
 GROUP = 20
 """Most tasks that enter in one statement: a gate's row is locked until all of them have."""
@@ -64,10 +65,10 @@ class GateKeeper:
         self._waiting: list[_Request] = []
         self._arrived = asyncio.Event()
 
-    async def enter(self, held: Held, keys: Sequence[str]) -> contract.Entered:
+    async def enter(self, held: Held, keys: Sequence[str]) -> Entered:
         """Has an attempt enter the first of these gates that has room now."""
         entered = await self._ask(_Request(held, keys, None, asyncio.get_running_loop().create_future()))
-        assert isinstance(entered, contract.Entered)
+        assert isinstance(entered, Entered)
         return entered
 
     async def leave(self, held: Held, left: LeftGate) -> None:
@@ -107,7 +108,7 @@ class GateKeeper:
                     for each in group:
                         await self._deal_with([each])
                 elif is_locked and group[0].keys is not None:
-                    _settle(group[0], contract.Entered(None, 1.0, ["another session has locked the task's row"]))
+                    _settle(group[0], Entered(None, 1.0, ["another session has locked the task's row"]))
                 elif is_locked:
                     self.loop.call_later(LOCKED_PAUSE, self._ask_again, group[0])
                     return
@@ -176,7 +177,7 @@ class AttemptGates:
         asyncio.run_coroutine_threadsafe(self.leave(error), self._keeper.loop).result()
 
 
-def _no_room(entered: contract.Entered, why: dict[str, str], times_put_off: int) -> NoGateHasRoom:
+def _no_room(entered: Entered, why: dict[str, str], times_put_off: int) -> NoGateHasRoom:
     """The error that puts a task off: until a gate may have room, and longer each time that it was in vain."""
     seconds = min(2.0 ** min(times_put_off, 10), LONGEST_PUT_OFF)
     seconds = LONGEST_PUT_OFF if entered.next_in is None else max(entered.next_in, seconds)
@@ -192,13 +193,13 @@ async def _call(connection: contract.Connection, group: list[_Request]) -> list[
             if each.left.gate is None:
                 await contract.record_usage(connection, each.held, each.left.usage)
             else:
-                await contract.leave_gate(connection, each.held, each.left)
+                await leave_gate(connection, each.held, each.left)
             _settle(each, None)  # it counts, whatever becomes of the others
         return [None] * len(group)
-    found: dict[Held, contract.Entered] = {}
+    found: dict[Held, Entered] = {}
     for worker_id in worker_ids:
         own = [(each.held, each.keys or ()) for each in group if each.held.worker_id == worker_id]
-        found.update(await contract.enter_gate(connection, worker_id, own))
+        found.update(await enter_gate(connection, worker_id, own))
     return [found[each.held] for each in group]
 
 

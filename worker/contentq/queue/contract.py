@@ -5,7 +5,7 @@ Each is one statement. Errors are psycopg's, but for NotRegistered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -13,12 +13,12 @@ from psycopg.rows import TupleRow
 
 from contentq.content import PreviousContent
 from contentq.errors import ContentQueueError
+from contentq.queue.arrays import integers, texts
 from contentq.queue.claimed import CLAIMED, task_of
 from contentq.queue.outcomes import (
     Completed,
     Failed,
     Held,
-    LeftGate,
     Outcome,
     Progressed,
     Released,
@@ -94,12 +94,6 @@ _CHARGED = """
     )"""
 """What the attempts of a report have cost, before it: they are charged while they are held. The condition that
 there is such a row does not depend on the rows of the report, so that it is decided before any of them is."""
-_ENTER = """
-    SELECT r.id, r.attempt, e.gate, extract(epoch FROM e.next_in)::float8, e.why
-    FROM unnest(%s::bigint[], %s::integer[], %s::text[]) AS r (id, attempt, keys)
-    CROSS JOIN LATERAL contentq.enter_gate(%s, r.id, r.attempt, r.keys::text[]) AS e"""
-_LEAVE = """
-    SELECT contentq.leave_gate(%s, %s, %s, %s, %s, clock_timestamp() + %s::interval, %s, %s)"""
 _RECORD_USAGE = "SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])"
 _PROGRESS = """
     SELECT contentq.report_progress(%s, %s::bigint[], %s::integer[], %s::real[], %s::text[])"""
@@ -119,18 +113,6 @@ class Beat(NamedTuple):
 
     to_stop: list[tuple[int, int]]
     at: float
-
-
-class Entered(NamedTuple):
-    """The answer to a task that wants to enter a gate.
-
-    gate: the one that it has entered; None when none has room. next_in: seconds until one may have, None when
-    nobody knows. why: why not those before it, in their order.
-    """
-
-    gate: str | None
-    next_in: float | None
-    why: list[str]
 
 
 class Claimed(NamedTuple):
@@ -181,7 +163,7 @@ async def heartbeat(
     held: (id, attempt) of each task that the worker holds. complete_until: the time of an earlier heartbeat up to
     which held is complete: whatever else was claimed for the worker until then is released; None for nothing.
     """
-    ids, attempts = _integers(id_ for id_, _ in held), _integers(attempt for _, attempt in held)
+    ids, attempts = integers(id_ for id_, _ in held), integers(attempt for _, attempt in held)
     try:
         cursor = await connection.execute(_HEARTBEAT, [worker_id, len(held), ids, attempts, complete_until])
     except psycopg.Error as error:
@@ -212,7 +194,7 @@ async def claim(
 
     task_ids: only these, whatever they wait for.
     """
-    named = None if task_ids is None else _integers(task_ids)
+    named = None if task_ids is None else integers(task_ids)
     try:
         cursor = await connection.execute(_CLAIM, [worker_id, max_tasks, named, worker_id, worker_id])
     except psycopg.Error as error:
@@ -251,7 +233,7 @@ def completion_call(outcome: Completed | Stored) -> tuple[str, list[Any]]:
 
 def _complete_call(worker_id: int, outcomes: Sequence[Completed]) -> tuple[str, list[Any]]:
     ids, attempts = _names(outcomes)
-    return _COMPLETE, [worker_id, ids, attempts, _texts(o.result for o in outcomes)]
+    return _COMPLETE, [worker_id, ids, attempts, texts(o.result for o in outcomes)]
 
 
 def _store_call(worker_id: int, outcomes: Sequence[Stored]) -> tuple[str, list[Any]]:
@@ -260,10 +242,10 @@ def _store_call(worker_id: int, outcomes: Sequence[Stored]) -> tuple[str, list[A
         worker_id,
         ids,
         attempts,
-        _texts(o.title for o in outcomes),
-        _texts(o.body for o in outcomes),
-        _integers(o.word_count for o in outcomes),
-        _texts(o.extra for o in outcomes),
+        texts(o.title for o in outcomes),
+        texts(o.body for o in outcomes),
+        integers(o.word_count for o in outcomes),
+        texts(o.extra for o in outcomes),
     ]
 
 
@@ -279,7 +261,7 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
         [o.retry_after for o in outcomes],
         [o.error_class for o in outcomes],
         [o.unanswered for o in outcomes],
-        _texts(o.state for o in outcomes),
+        texts(o.state for o in outcomes),
     ]
     return await _statuses(connection, _FAIL, values, worker_id, outcomes)
 
@@ -292,12 +274,12 @@ async def revise(connection: Connection, worker_id: int, outcomes: Sequence[Revi
         worker_id,
         ids,
         attempts,
-        _texts(o.message for o in outcomes),
-        _texts(None if draft is None else draft.title for draft in drafts),
-        _texts(None if draft is None else draft.body for draft in drafts),
+        texts(o.message for o in outcomes),
+        texts(None if draft is None else draft.title for draft in drafts),
+        texts(None if draft is None else draft.body for draft in drafts),
         [None if draft is None else draft.word_count for draft in drafts],
-        _texts(o.extra for o in outcomes),
-        _integers(o.max_revisions for o in outcomes),
+        texts(o.extra for o in outcomes),
+        integers(o.max_revisions for o in outcomes),
         [o.keep_for_review for o in outcomes],
     ]
     cursor = await connection.execute(_REVISE, values)
@@ -314,46 +296,28 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
         [o.message or None for o in outcomes],
         [o.refused_by for o in outcomes],
         [o.nothing_left for o in outcomes],
-        _texts(o.state for o in outcomes),
+        texts(o.state for o in outcomes),
         worker_id,
     ]
     return await _statuses(connection, _SNOOZE, values, worker_id, outcomes)
 
 
-async def enter_gate(
-    connection: Connection, worker_id: int, asking: Sequence[tuple[Held, Sequence[str]]]
-) -> dict[Held, Entered]:
-    """Has each of these attempts enter the first of its gates that has room."""
-    asking = sorted(asking, key=lambda each: each[0].id)  # as all lock the rows of tasks
-    ids, attempts = _integers(held.id for held, _ in asking), _integers(held.attempt for held, _ in asking)
-    keys = [_texts(keys) for _, keys in asking]
-    cursor = await connection.execute(_ENTER, [ids, attempts, keys, worker_id])
-    found = {(row[0], row[1]): Entered(row[2], row[3], row[4] or []) for row in await cursor.fetchall()}
-    return {held: found[held.id, held.attempt] for held, _ in asking}
-
-
-async def leave_gate(connection: Connection, held: Held, left: LeftGate) -> None:
-    """Reports what became of a call behind a gate; nothing when the attempt is not behind it any more."""
-    own = [held.worker_id, held.id, held.attempt]
-    await connection.execute(_LEAVE, [*own, left.gate, left.outcome, left.delay, left.message, left.usage])
-
-
 async def record_usage(connection: Connection, held: Held, usage: str | None) -> None:
     """Adds what a call has cost while its attempt goes on. Made twice, it counts twice."""
-    ids, attempts = _integers([held.id]), _integers([held.attempt])
-    await connection.execute(_RECORD_USAGE, [held.worker_id, ids, attempts, _texts([usage])])
+    ids, attempts = integers([held.id]), integers([held.attempt])
+    await connection.execute(_RECORD_USAGE, [held.worker_id, ids, attempts, texts([usage])])
 
 
 async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:
     """Notes how far attempts are; those that are over are left alone."""
     ids, attempts = _names(notes)
-    values = [worker_id, ids, attempts, [n.fraction for n in notes], _texts(n.note for n in notes)]
+    values = [worker_id, ids, attempts, [n.fraction for n in notes], texts(n.note for n in notes)]
     await connection.execute(_PROGRESS, values)
 
 
 async def locked_tasks(connection: Connection, worker_id: int, ids: Sequence[int]) -> dict[int, str]:
     """Those of these tasks that cannot be reported since another session has locked something; what, and who."""
-    cursor = await connection.execute(_LOCKED, [worker_id, _integers(ids)])
+    cursor = await connection.execute(_LOCKED, [worker_id, integers(ids)])
     return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
@@ -370,24 +334,7 @@ def _array(texts: Sequence[str] | None) -> list[str] | None:
 def _names(outcomes: Sequence[Outcome | Progressed]) -> tuple[str, str]:
     """The ids and the attempts, as arrays."""
     held: list[Held] = [o.held for o in outcomes]
-    return _integers(h.id for h in held), _integers(h.attempt for h in held)
-
-
-# Arrays are written here, since psycopg dumps them element by element, which costs more than all else in a report.
-# https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
-
-
-def _integers(values: Iterable[int]) -> str:
-    return f"{{{','.join(map(str, values))}}}"
-
-
-def _texts(values: Iterable[str | None]) -> str:
-    return f"{{{','.join('NULL' if value is None else _quoted(value) for value in values)}}}"
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return integers(h.id for h in held), integers(h.attempt for h in held)
 
 
 def _registered_or(error: psycopg.Error) -> Exception:
@@ -410,7 +357,7 @@ async def _statuses(
     """Makes a report that gives (id, attempt, new status), and with it what these have cost; the new statuses."""
     if any(o.usage is not None for o in outcomes):
         report = _CHARGED + report.format(first="EXISTS (SELECT FROM charged)")
-        values = [worker_id, *_names(outcomes), _texts(o.usage for o in outcomes), *values]
+        values = [worker_id, *_names(outcomes), texts(o.usage for o in outcomes), *values]
     else:
         report = report.format(first="true")
     cursor = await connection.execute(report, values)
