@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from contentq.checks import Check, Subject
@@ -15,4 +16,5 @@ def problem(
 ) -> str | None:
     """What a check says of a draft with this body."""
     given = task(**columns)
-    return check.problem(Subject(GeneratedContent("Title", body), given, context(given, previous), prompt))
+    subject = Subject(GeneratedContent("Title", body), given, context(given, previous), prompt)
+    return asyncio.run(check.find_problem(subject))

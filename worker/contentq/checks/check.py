@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,7 +51,7 @@ class NotChecked(Exception):
     """A check cannot be made here; its text says why."""
 
 
-class Check:
+class Check(ABC):
     """A check. name: the key of its setting; setting: what it was set to."""
 
     name: ClassVar[str]
@@ -58,9 +59,17 @@ class Check:
     """Whether it comes after the others."""
     setting: Any
 
+    @abstractmethod
+    async def find_problem(self, subject: Subject) -> str | None:
+        """What is wrong with the draft, on one line; None when nothing is. Raises NotChecked."""
+
+
+class CheckOfText(Check):
+    """A check that looks at the draft, and at nothing around it."""
+
+    @abstractmethod
     def problem(self, subject: Subject) -> str | None:
         """What is wrong with the draft, on one line; None when nothing is."""
-        raise NotImplementedError
 
     async def find_problem(self, subject: Subject) -> str | None:
         """The same, in a thread where that takes long."""

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from contentq.checks.check import Check, Subject, quoted
+from contentq.checks.check import CheckOfText, Subject, quoted
 from contentq.content import CJK
 
 _CJK = re.compile(f"[{CJK}]")
@@ -15,7 +15,7 @@ _SHOWN = 10
 """Words that a message names."""
 
 
-class ForbiddenWords(Check):
+class ForbiddenWords(CheckOfText):
     """None of these words or phrases is in the draft, as whole words and in any case.
 
     Chinese, Japanese and Korean ones are found anywhere, since nothing separates words there. Raises ValueError

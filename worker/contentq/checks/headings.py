@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from contentq.checks.check import Check, Subject, quoted
+from contentq.checks.check import CheckOfText, Subject, quoted
 from contentq.titles import headings_of
 
 _NUMBER = re.compile(r"\d[\d.)]*\s+")
@@ -14,7 +14,7 @@ _LONGEST = 500
 """Characters of a heading that are looked at."""
 
 
-class Headings(Check):
+class Headings(CheckOfText):
     """The draft has each of these headings; case, a number before and punctuation after make no difference.
 
     Raises ValueError for one that is empty.

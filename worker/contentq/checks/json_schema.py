@@ -12,7 +12,7 @@ import jsonschema
 import referencing
 from referencing.jsonschema import specification_with
 
-from contentq.checks.check import Check, Subject
+from contentq.checks.check import CheckOfText, Subject
 
 _SHOWN = 5
 """Problems that a message names."""
@@ -21,7 +21,7 @@ _LONGEST = 200
 """Characters of each of them."""
 
 
-class JsonSchema(Check):
+class JsonSchema(CheckOfText):
     """The draft is one JSON value that fits this schema. file: its name, for `contentq try`.
 
     Nothing that the schema refers to is fetched. Raises ValueError when it is no schema, or refers

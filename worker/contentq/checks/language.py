@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from functools import cache
 
-from contentq.checks.check import Check, Subject
+from contentq.checks.check import CheckOfText, Subject
 from contentq.checks.stop_words import ARABIC, CYRILLIC, LATIN, NAMES
 
 LEAST_WORDS = 20
@@ -47,7 +47,7 @@ _RUNS = {script: re.compile(f"[{letters}]+") for script, letters in _SCRIPTS.ite
 _SHARING = {"latin": LATIN, "cyrillic": CYRILLIC, "arabic": ARABIC}
 
 
-class Language(Check):
+class Language(CheckOfText):
     """The draft is in this language: a code such as en, de or zh; a region (pt-BR) is ignored.
 
     Raises ValueError for a language that cannot be told.

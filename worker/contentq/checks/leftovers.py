@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from contentq.checks.check import Check, Subject
+from contentq.checks.check import CheckOfText, Subject
 from contentq.content import count_words
 from contentq.titles import outside_code
 
@@ -84,7 +84,7 @@ _SHOWN = 80
 """Characters of what was found that a message shows."""
 
 
-class NoLeftovers(Check):
+class NoLeftovers(CheckOfText):
     """Nothing in the draft is a remark of an assistant, a placeholder or a sentence of the prompt.
 
     Code is not looked at for placeholders. Sentences that the task itself asks for, or that were in the draft that

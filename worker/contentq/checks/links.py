@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from contentq.checks.check import Check, Subject, quoted
+from contentq.checks.check import CheckOfText, Subject, quoted
 
 _GOES_ON = re.compile(r"[\w%~&=+#?@-]|[./](?=[\w%~?#])")
 """What stands behind an address that is only the beginning of a longer one."""
 
 
-class Links(Check):
+class Links(CheckOfText):
     """Each of these addresses is in the draft. Raises ValueError for one that does not begin with http:// or
     https://."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contentq.checks.check import Check, Subject
+from contentq.checks.check import CheckOfText, Subject
 from contentq.content import count_words
 
 
-class MinWords(Check):
+class MinWords(CheckOfText):
     """The draft has at least so many words."""
 
     name = "min_words"
@@ -20,7 +20,7 @@ class MinWords(Check):
         return None if words >= self.setting else f"it has {_shown(words)}; write at least {self.setting:,}"
 
 
-class MaxWords(Check):
+class MaxWords(CheckOfText):
     """The draft has at most so many words."""
 
     name = "max_words"
