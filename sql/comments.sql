@@ -25,6 +25,12 @@ COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK charac
 COMMENT ON COLUMN public.contents.review_status IS
     'pending, approved or rejected; approved at once when the task has auto_approve.';
 COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
+COMMENT ON COLUMN public.contents.generation_task_id IS
+    'Id of the task that produced it: all versions of what a task produced have the same, the newest has the largest id. The '
+    'task may have been deleted since.';
+COMMENT ON COLUMN public.contents.reviewed_by IS 'Who approved or rejected it last; NULL: nobody has.';
+COMMENT ON COLUMN public.contents.reviewed_at IS 'When that was.';
+COMMENT ON COLUMN public.contents.review_note IS 'What the reviewer said of it.';
 
 COMMENT ON TABLE public.content_generation_tasks IS
     'The queue: one row follows one piece of content from its submission to its end. '
@@ -82,6 +88,13 @@ COMMENT ON COLUMN public.content_generation_tasks.revision_note IS
     'once completed.';
 COMMENT ON COLUMN public.content_generation_tasks.handler_state IS
     'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
+COMMENT ON COLUMN public.content_generation_tasks.batch IS
+    'What was submitted together, up to 100 characters: any name that the producer chooses. See the view batches.';
+COMMENT ON COLUMN public.content_generation_tasks.traceparent IS
+    'Trace context of whoever submitted it (W3C): attempts are spans of that trace.';
+COMMENT ON COLUMN public.content_generation_tasks.ready_at IS
+    'When the task became ready for its latest attempt, other than by its submission: at its scheduled time, after a retry, '
+    'put back by an operator. NULL: at its submission.';
 
 COMMENT ON TABLE contentq.tables IS
     'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped '
@@ -137,7 +150,7 @@ COMMENT ON COLUMN contentq.claimers.memory IS
     'fair order, by priority. Without it, claims only read more, and turns begin anew.';
 
 COMMENT ON TABLE contentq.provider_batches IS
-    'Batches of requests at a provider, and those that are about to be sent; the view batch_status shows them. Rows are deleted '
+    'Batches of requests at a provider, and those that are about to be sent; the view provider_batch_status shows them. Rows are deleted '
     'after settings.retention, or 30 days when that is NULL.';
 COMMENT ON COLUMN contentq.provider_batches.id IS 'Identifier of the row.';
 COMMENT ON COLUMN contentq.provider_batches.key IS
@@ -207,6 +220,10 @@ COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS
     'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
 COMMENT ON COLUMN contentq.settings.retention IS
     'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
+COMMENT ON COLUMN contentq.settings.failed_retention IS
+    'Age at which maintain() deletes tasks that ended failed or timeout; NULL: never.';
+COMMENT ON COLUMN contentq.settings.notify_reviewers IS
+    'Whether sessions that LISTEN contentq_review are notified of content that waits for its review.';
 COMMENT ON COLUMN contentq.settings.max_text_bytes IS
     'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
 COMMENT ON COLUMN contentq.settings.max_workers_per_login IS
@@ -235,6 +252,11 @@ COMMENT ON TABLE contentq.account_roles IS
 COMMENT ON COLUMN contentq.account_roles.role_name IS 'A login, or a group of logins.';
 COMMENT ON COLUMN contentq.account_roles.account_id IS 'An account that it may see, and insert tasks for.';
 
+COMMENT ON TABLE contentq.awaited IS
+    'Internal: tasks and batches whose end somebody waits for (wait_channel); a row goes when it has ended.';
+COMMENT ON COLUMN contentq.awaited.kind IS 'task or batch.';
+COMMENT ON COLUMN contentq.awaited.name IS 'Its task_id, or the name of the batch.';
+COMMENT ON COLUMN contentq.awaited.since IS 'When somebody first asked; maintain() forgets it after a day.';
 COMMENT ON TABLE contentq.wakeups IS
     'A row for each twentieth of a second, again and again: of the transactions that submit tasks and commit at the same '
     'time, the one that has locked it notifies the workers for all.';

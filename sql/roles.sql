@@ -180,7 +180,7 @@ GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON contentq.acco
 -- every column needs INSERT on the whole table: the trigger content_generation_tasks_forged refuses what is forged.
 GRANT INSERT (
     task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve, max_retries,
-    submitted_at, scheduled_at, timeout_at
+    submitted_at, scheduled_at, timeout_at, batch, traceparent
 ) ON content_generation_tasks, contentq.tasks TO contentq_producer;
 
 -- What contentq worker reads itself. It writes to no table.
@@ -203,12 +203,13 @@ GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_rea
 GRANT SELECT, DELETE, UPDATE (
     status, started_at, completed_at, timeout_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
     result, content_id, error_message, attempt_errors, progress, progress_note, gate, gate_entered_at,
-    handler_state, revision_count, revision_note, updated_at
+    handler_state, revision_count, revision_note, ready_at, updated_at
 ) ON content_generation_tasks TO contentq_definer;
 -- paused_until: to see whose rows are locked.
 GRANT SELECT, UPDATE (paused_until, monthly_budget) ON accounts TO contentq_definer;
-GRANT SELECT, INSERT (account_id, title, body, word_count, review_status), UPDATE (review_status)
-    ON contents TO contentq_definer;
+GRANT SELECT, INSERT (account_id, title, body, word_count, review_status, generation_task_id),
+    UPDATE (review_status, reviewed_by, reviewed_at, review_note) ON contents TO contentq_definer;
+GRANT SELECT, INSERT, DELETE, UPDATE ON contentq.awaited TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers, contentq.claimers TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_definer;
 GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;

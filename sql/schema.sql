@@ -1288,6 +1288,8 @@ CREATE TABLE contentq.settings (
     backoff_max interval DEFAULT '00:10:00'::interval NOT NULL,
     heartbeat_timeout interval DEFAULT '00:00:10'::interval NOT NULL,
     retention interval DEFAULT '30 days'::interval,
+    failed_retention interval,
+    notify_reviewers boolean DEFAULT false NOT NULL,
     max_text_bytes integer DEFAULT 1000000 NOT NULL,
     max_workers_per_login integer DEFAULT 2000 NOT NULL,
     claim_order text DEFAULT 'strict'::text NOT NULL,
@@ -1299,6 +1301,7 @@ CREATE TABLE contentq.settings (
     CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
     CONSTRAINT settings_budget_warning_check CHECK (((budget_warning > (0)::numeric) AND (budget_warning <= (1)::numeric))),
     CONSTRAINT settings_claim_order_check CHECK ((claim_order = ANY (ARRAY['strict'::text, 'fair'::text]))),
+    CONSTRAINT settings_failed_retention_check CHECK (((failed_retention > '00:00:00'::interval) AND (failed_retention <= '1000 years'::interval))),
     CONSTRAINT settings_heartbeat_timeout_check CHECK (((heartbeat_timeout >= '00:00:05'::interval) AND (heartbeat_timeout <= '1 day'::interval))),
     CONSTRAINT settings_max_text_bytes_check CHECK ((max_text_bytes >= 100000)),
     CONSTRAINT settings_max_workers_per_login_check CHECK ((max_workers_per_login >= 1)),
@@ -1329,6 +1332,14 @@ COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'How long a worker may 
 -- Name: COLUMN settings.retention; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
+
+-- Name: COLUMN settings.failed_retention; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.failed_retention IS 'Age at which maintain() deletes tasks that ended failed or timeout; NULL: never.';
+
+-- Name: COLUMN settings.notify_reviewers; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.settings.notify_reviewers IS 'Whether sessions that LISTEN contentq_review are notified of content that waits for its review.';
 
 -- Name: COLUMN settings.max_text_bytes; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2145,6 +2156,9 @@ CREATE TABLE public.content_generation_tasks (
     gate text,
     gate_entered_at timestamp with time zone,
     handler_state jsonb,
+    batch character varying(100),
+    traceparent character varying(55),
+    ready_at timestamp with time zone,
     CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT content_generation_tasks_attempt_errors_check CHECK (((jsonb_typeof(attempt_errors) = 'array'::text) AND (NOT (attempt_errors @? '$[*]?(@.type() != "object")'::jsonpath)))),
     CONSTRAINT content_generation_tasks_cancel_requested_at_check CHECK (isfinite(cancel_requested_at)),
@@ -2304,6 +2318,18 @@ COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it en
 -- Name: COLUMN content_generation_tasks.handler_state; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON COLUMN public.content_generation_tasks.handler_state IS 'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
+
+-- Name: COLUMN content_generation_tasks.batch; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.batch IS 'What was submitted together, up to 100 characters: any name that the producer chooses. See the view batches.';
+
+-- Name: COLUMN content_generation_tasks.traceparent; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.traceparent IS 'Trace context of whoever submitted it (W3C): attempts are spans of that trace.';
+
+-- Name: COLUMN content_generation_tasks.ready_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.content_generation_tasks.ready_at IS 'When the task became ready for its latest attempt, other than by its submission: at its scheduled time, after a retry, put back by an operator. NULL: at its submission.';
 
 -- Name: claim(bigint, integer, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6749,7 +6775,7 @@ WITH (fillfactor='50');
 
 -- Name: TABLE provider_batches; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.provider_batches IS 'Batches of requests at a provider, and those that are about to be sent; the view batch_status shows them. Rows are deleted after settings.retention, or 30 days when that is NULL.';
+COMMENT ON TABLE contentq.provider_batches IS 'Batches of requests at a provider, and those that are about to be sent; the view provider_batch_status shows them. Rows are deleted after settings.retention, or 30 days when that is NULL.';
 
 -- Name: COLUMN provider_batches.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7380,7 +7406,7 @@ BEGIN
         OR num_nonnulls(
             NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
             NEW.progress, NEW.progress_note, NEW.gate, NEW.gate_entered_at, NEW.handler_state,
-            NEW.error_message, NEW.result, NEW.revision_note
+            NEW.error_message, NEW.result, NEW.revision_note, NEW.ready_at
         ) > 0
         OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
         OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
@@ -7407,7 +7433,8 @@ BEGIN
                 CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
                 CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END,
                 CASE WHEN NEW.revision_count <> 0 THEN 'revision_count' END,
-                CASE WHEN NEW.revision_note IS NOT NULL THEN 'revision_note' END
+                CASE WHEN NEW.revision_note IS NOT NULL THEN 'revision_note' END,
+                CASE WHEN NEW.ready_at IS NOT NULL THEN 'ready_at' END
             ],
             NULL
         );
@@ -7417,8 +7444,8 @@ BEGIN
                   TABLE = TG_TABLE_NAME,
                   COLUMN = coalesce(forged[1], ''),
                   HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
-                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at '
-                         'and timeout_at; submitted_at, created_at and updated_at must be within 5 minutes of the present. '
+                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, '
+                         'scheduled_at, timeout_at, batch and traceparent; submitted_at, created_at and updated_at must be within 5 minutes of the present. '
                          'A role that may UPDATE status may insert anything.';
     END IF;
 
@@ -9132,6 +9159,32 @@ CREATE TABLE contentq.alembic_version (
     version_num character varying(32) NOT NULL
 );
 
+-- Name: awaited; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.awaited (
+    kind text NOT NULL,
+    name text NOT NULL,
+    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT awaited_kind_check CHECK ((kind = ANY (ARRAY['task'::text, 'batch'::text]))),
+    CONSTRAINT awaited_since_check CHECK (isfinite(since))
+);
+
+-- Name: TABLE awaited; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.awaited IS 'Internal: tasks and batches whose end somebody waits for (wait_channel); a row goes when it has ended.';
+
+-- Name: COLUMN awaited.kind; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.awaited.kind IS 'task or batch.';
+
+-- Name: COLUMN awaited.name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.awaited.name IS 'Its task_id, or the name of the batch.';
+
+-- Name: COLUMN awaited.since; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.awaited.since IS 'When somebody first asked; maintain() forgets it after a day.';
+
 -- Name: backlog_by_account; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
@@ -9243,52 +9296,6 @@ COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as
 -- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
-
--- Name: batch_status; Type: VIEW; Schema: contentq; Owner: -
-
-CREATE VIEW contentq.batch_status WITH (security_invoker='true') AS
- SELECT b.provider_id AS batch,
-    b.status,
-    b.model,
-    b.requests,
-    b.completed,
-    b.failed,
-        CASE
-            WHEN (b.ended_at IS NULL) THEN waiting.tasks
-            ELSE (0)::bigint
-        END AS tasks_waiting,
-    date_trunc('second'::text, (COALESCE(b.ended_at, clock_timestamp()) - b.opened_at)) AS age,
-        CASE
-            WHEN (b.ended_at IS NULL) THEN date_trunc('second'::text, (b.expires_at - clock_timestamp()))
-            ELSE NULL::interval
-        END AS expires_in,
-    b.provider,
-    b.error
-   FROM (contentq.provider_batches b
-     CROSS JOIN LATERAL ( SELECT count(*) AS tasks
-           FROM contentq.batch_requests r
-          WHERE ((r.batch_id = b.id) AND (r.answered_at IS NULL))) waiting)
-  WHERE ((b.ended_at IS NULL) OR (b.ended_at > (clock_timestamp() - '1 day'::interval)))
-UNION ALL
- SELECT NULL::text AS batch,
-    'gathering'::text AS status,
-    r.model,
-    count(*) AS requests,
-    0 AS completed,
-    0 AS failed,
-    count(*) AS tasks_waiting,
-    date_trunc('second'::text, (clock_timestamp() - min(r.asked_at))) AS age,
-    NULL::interval AS expires_in,
-    r.provider,
-    NULL::text AS error
-   FROM contentq.batch_requests r
-  WHERE ((r.batch_id IS NULL) AND (r.answered_at IS NULL))
-  GROUP BY r.provider, r.model
-  ORDER BY 8;
-
--- Name: VIEW batch_status; Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON VIEW contentq.batch_status IS 'Batches at providers, the newest first: status as the provider says it (gathering and opening: before it is there), requests and how many of them are done, tasks that wait for it, its age, and what has gone wrong with it.';
 
 -- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -9539,6 +9546,10 @@ CREATE TABLE public.contents (
     word_count integer DEFAULT 0 NOT NULL,
     review_status character varying(20) DEFAULT 'pending'::character varying NOT NULL,
     created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    generation_task_id bigint,
+    reviewed_by text,
+    reviewed_at timestamp with time zone,
+    review_note text,
     CONSTRAINT contents_review_status_check CHECK (((review_status)::text = ANY ((ARRAY['pending'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[]))),
     CONSTRAINT contents_word_count_check CHECK ((word_count >= 0))
 );
@@ -9575,6 +9586,22 @@ COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejecte
 
 COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
 
+-- Name: COLUMN contents.generation_task_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.generation_task_id IS 'Id of the task that produced it: all versions of what a task produced have the same, the newest has the largest id. The task may have been deleted since.';
+
+-- Name: COLUMN contents.reviewed_by; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.reviewed_by IS 'Who approved or rejected it last; NULL: nobody has.';
+
+-- Name: COLUMN contents.reviewed_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.reviewed_at IS 'When that was.';
+
+-- Name: COLUMN contents.review_note; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.review_note IS 'What the reviewer said of it.';
+
 -- Name: contents; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.contents WITH (security_invoker='true') AS
@@ -9584,7 +9611,11 @@ CREATE VIEW contentq.contents WITH (security_invoker='true') AS
     body,
     word_count,
     review_status,
-    created_at
+    created_at,
+    generation_task_id,
+    reviewed_by,
+    reviewed_at,
+    review_note
    FROM public.contents c;
 
 -- Name: VIEW contents; Type: COMMENT; Schema: contentq; Owner: -
@@ -9933,6 +9964,52 @@ CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused, have used up their monthly budget, or are at their cap (max_running): until when (infinity: until someone resumes them), and how many tasks wait.';
 
+-- Name: provider_batch_status; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.provider_batch_status WITH (security_invoker='true') AS
+ SELECT b.provider_id AS batch,
+    b.status,
+    b.model,
+    b.requests,
+    b.completed,
+    b.failed,
+        CASE
+            WHEN (b.ended_at IS NULL) THEN waiting.tasks
+            ELSE (0)::bigint
+        END AS tasks_waiting,
+    date_trunc('second'::text, (COALESCE(b.ended_at, clock_timestamp()) - b.opened_at)) AS age,
+        CASE
+            WHEN (b.ended_at IS NULL) THEN date_trunc('second'::text, (b.expires_at - clock_timestamp()))
+            ELSE NULL::interval
+        END AS expires_in,
+    b.provider,
+    b.error
+   FROM (contentq.provider_batches b
+     CROSS JOIN LATERAL ( SELECT count(*) AS tasks
+           FROM contentq.batch_requests r
+          WHERE ((r.batch_id = b.id) AND (r.answered_at IS NULL))) waiting)
+  WHERE ((b.ended_at IS NULL) OR (b.ended_at > (clock_timestamp() - '1 day'::interval)))
+UNION ALL
+ SELECT NULL::text AS batch,
+    'gathering'::text AS status,
+    r.model,
+    count(*) AS requests,
+    0 AS completed,
+    0 AS failed,
+    count(*) AS tasks_waiting,
+    date_trunc('second'::text, (clock_timestamp() - min(r.asked_at))) AS age,
+    NULL::interval AS expires_in,
+    r.provider,
+    NULL::text AS error
+   FROM contentq.batch_requests r
+  WHERE ((r.batch_id IS NULL) AND (r.answered_at IS NULL))
+  GROUP BY r.provider, r.model
+  ORDER BY 8;
+
+-- Name: VIEW provider_batch_status; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.provider_batch_status IS 'Batches at providers, the newest first: status as the provider says it (gathering and opening: before it is there), requests and how many of them are done, tasks that wait for it, its age, and what has gone wrong with it.';
+
 -- Name: provider_batches_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
 ALTER TABLE contentq.provider_batches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -10116,7 +10193,10 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
     gate_entered_at,
     handler_state,
     revision_count,
-    revision_note
+    revision_note,
+    batch,
+    traceparent,
+    ready_at
    FROM public.content_generation_tasks t;
 
 -- Name: VIEW tasks; Type: COMMENT; Schema: contentq; Owner: -
@@ -10407,6 +10487,11 @@ ALTER TABLE ONLY contentq.account_roles
 ALTER TABLE ONLY contentq.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
+-- Name: awaited awaited_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.awaited
+    ADD CONSTRAINT awaited_pkey PRIMARY KEY (kind, name);
+
 -- Name: batch_requests batch_requests_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.batch_requests
@@ -10622,6 +10707,10 @@ CREATE INDEX accounts_paused_idx ON public.accounts USING btree (paused_until) W
 
 CREATE INDEX content_generation_tasks_account_id_idx ON public.content_generation_tasks USING btree (account_id);
 
+-- Name: content_generation_tasks_batch_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch) WHERE (batch IS NOT NULL);
+
 -- Name: content_generation_tasks_completed_at_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_completed_at_idx ON public.content_generation_tasks USING btree (completed_at) WHERE ((status)::text = 'completed'::text);
@@ -10681,6 +10770,14 @@ CREATE INDEX content_generation_tasks_submitted_at_idx ON public.content_generat
 -- Name: contents_account_id_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX contents_account_id_idx ON public.contents USING btree (account_id, ((id + 0)));
+
+-- Name: contents_generation_task_id_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX contents_generation_task_id_idx ON public.contents USING btree (generation_task_id) WHERE (generation_task_id IS NOT NULL);
+
+-- Name: contents_review_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX contents_review_idx ON public.contents USING btree (((id + 0))) WHERE ((review_status)::text = 'pending'::text);
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 

@@ -25,7 +25,7 @@ BEGIN
         OR num_nonnulls(
             NEW.content_id, NEW.worker_id, NEW.started_at, NEW.completed_at, NEW.cancel_requested_at,
             NEW.progress, NEW.progress_note, NEW.gate, NEW.gate_entered_at, NEW.handler_state,
-            NEW.error_message, NEW.result, NEW.revision_note
+            NEW.error_message, NEW.result, NEW.revision_note, NEW.ready_at
         ) > 0
         OR least(NEW.submitted_at, NEW.created_at, NEW.updated_at) < earliest
         OR greatest(NEW.submitted_at, NEW.created_at, NEW.updated_at) > latest
@@ -52,7 +52,8 @@ BEGIN
                 CASE WHEN NEW.result IS NOT NULL THEN 'result' END,
                 CASE WHEN NEW.attempt_errors <> '[]' THEN 'attempt_errors' END,
                 CASE WHEN NEW.revision_count <> 0 THEN 'revision_count' END,
-                CASE WHEN NEW.revision_note IS NOT NULL THEN 'revision_note' END
+                CASE WHEN NEW.revision_note IS NOT NULL THEN 'revision_note' END,
+                CASE WHEN NEW.ready_at IS NOT NULL THEN 'ready_at' END
             ],
             NULL
         );
@@ -62,8 +63,8 @@ BEGIN
                   TABLE = TG_TABLE_NAME,
                   COLUMN = coalesce(forged[1], ''),
                   HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
-                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at '
-                         'and timeout_at; submitted_at, created_at and updated_at must be within 5 minutes of the present. '
+                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, '
+                         'scheduled_at, timeout_at, batch and traceparent; submitted_at, created_at and updated_at must be within 5 minutes of the present. '
                          'A role that may UPDATE status may insert anything.';
     END IF;
 

@@ -5,7 +5,8 @@ SELECT
     t.status, t.priority, t.retry_count, t.max_retries,
     t.submitted_at, t.started_at, t.completed_at, t.timeout_at, t.result, t.error_message, t.auto_approve,
     t.created_at, t.updated_at, t.scheduled_at, t.attempt, t.worker_id, t.cancel_requested_at, t.attempt_errors,
-    t.progress, t.progress_note, t.gate, t.gate_entered_at, t.handler_state, t.revision_count, t.revision_note
+    t.progress, t.progress_note, t.gate, t.gate_entered_at, t.handler_state, t.revision_count, t.revision_note,
+    t.batch, t.traceparent, t.ready_at
 FROM public.content_generation_tasks AS t;
 
 COMMENT ON VIEW contentq.tasks IS

@@ -39,7 +39,7 @@ def test_tasks_go_as_one_batch_and_come_back_one_by_one(
     assert {(row["status"], row["attempt"], row["handler_state"]["batch"]) for row in rows} == {
         ("pending", 1, "batch_1")
     }
-    assert queue.value("SELECT tasks_waiting FROM contentq.batch_status") == 30
+    assert queue.value("SELECT tasks_waiting FROM contentq.provider_batch_status") == 30
     [why] = queue.values("SELECT contentq.explain(%s)", rows[0]["task_id"])
     assert why.startswith("it waits for its answer in batch batch_1 of the provider: ")
     assert why.endswith(", 0 of 30 requests are done")
@@ -110,7 +110,7 @@ def test_full_batch_does_not_wait_for_others(provider: BatchProvider, queue: Que
 
     shown = [{"status": "gathering", "requests": 2}, {"status": "in_progress", "requests": 5}]
     eventually(
-        lambda: queue.rows("SELECT status, requests FROM contentq.batch_status ORDER BY status") == shown,
+        lambda: queue.rows("SELECT status, requests FROM contentq.provider_batch_status ORDER BY status") == shown,
         within=10,
     )
     assert len(provider.batches["batch_1"].lines) == 5

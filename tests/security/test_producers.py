@@ -40,6 +40,7 @@ FORGED = {
     "attempt_errors": '[{"message": "no"}]',
     "revision_count": 2,
     "revision_note": "leave out the disclaimer",
+    "ready_at": "2001-01-01",
 }
 """What an attacker would have in each column that is not for a producer to set."""
 

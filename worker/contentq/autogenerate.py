@@ -18,9 +18,12 @@ QUEUE = "content_generation_tasks"
 
 ADDED: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"external_id", "max_running", "monthly_budget", "paused_until", "share"}),
-    "contents": frozenset(),
+    "contents": frozenset({"generation_task_id", "reviewed_by", "reviewed_at", "review_note"}),
 }
 """By table of a host: columns that `contentq migrate` adds, with their constraints and indexes."""
+
+ADDED_INDEXES = frozenset({"contents_review_idx"})
+"""Indexes that it adds on columns of the host."""
 
 NEEDED: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"id", "name", "created_at"}),
@@ -72,7 +75,9 @@ def _is_contentqs(item: Any, object_: _Object, schema: str | None) -> bool:
     if object_.type == "column":
         added, needed = object_.name in ADDED[table.name], object_.name in NEEDED[table.name]
         return added or (needed and object_.only_in_database)
-    return any(column.name in ADDED[table.name] for column in getattr(item, "columns", ()))
+    return object_.name in ADDED_INDEXES or any(
+        column.name in ADDED[table.name] for column in getattr(item, "columns", ())
+    )
 
 
 def _is_in(schema: str | None, wanted: str | None) -> bool:

@@ -81,6 +81,8 @@ class NewTask(TypedDict, total=False):
     timeout_at: datetime | timedelta | None
     task_id: str | None
     auto_approve: bool | None
+    batch: str | None
+    traceparent: str | None
 
 
 NOT_COLUMNS = ("seconds_left",)
@@ -204,6 +206,13 @@ COLUMNS: tuple[Column, ...] = (
         _SETTABLE,
         Option("--tone", "Such as friendly or dry, up to 50 characters; for the handler."),
     ),
+    Column(
+        "batch",
+        "character varying(100)",
+        _SETTABLE,
+        Option("--batch", "Name for what is submitted together, up to 100 characters."),
+        when_empty="leave it out",
+    ),
     Column("auto_approve", "boolean", _SETTABLE, Option("--no-auto-approve", "The content is to be reviewed.")),
     Column("retry_count", "integer"),
     Column(
@@ -227,6 +236,7 @@ COLUMNS: tuple[Column, ...] = (
             "--schedule-at", "Not before this time.", "TIME", Option("--delay", "Not before this long from now.")
         ),
     ),
+    Column("ready_at", _TIME, is_listed=False),
     Column("started_at", _TIME),
     Column("completed_at", _TIME),
     Column(
@@ -248,6 +258,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("gate", "text"),
     Column("gate_entered_at", _TIME, is_listed=False),
     Column("handler_state", "jsonb", is_listed=False),
+    Column("traceparent", "character varying(55)", _SETTABLE, is_listed=False),
     Column("error_message", "text"),
     Column("revision_note", "text"),
     Column("result", "json", is_listed=False),

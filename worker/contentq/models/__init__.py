@@ -85,6 +85,12 @@ class Content(ContentMixin, Base):
             "review_status IN ('pending', 'approved', 'rejected')", name=conv("contents_review_status_check")
         ),
         Index(conv("contents_account_id_idx"), "account_id", text("(id + 0)")),
+        Index(
+            conv("contents_generation_task_id_idx"),
+            "generation_task_id",
+            postgresql_where=text("generation_task_id IS NOT NULL"),
+        ),
+        Index(conv("contents_review_idx"), text("(id + 0)"), postgresql_where=text("review_status = 'pending'")),
         {"comment": "What completed tasks produced: one row a piece of content.", "info": {MODEL: True}},
     )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CheckConstraint, Numeric, Text, and_, text
+from sqlalchemy import BigInteger, CheckConstraint, Numeric, Text, and_, text
 from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship
 from sqlalchemy.sql.elements import conv
 
@@ -86,6 +86,20 @@ class ContentMixin(Row):
 
     _role = "content"
     _shown = ("id", "title", "review_status")
+
+    generation_task_id: Mapped[int | None] = mapped_column(
+        BigInteger,
+        sort_order=1,
+        comment=(
+            "Id of the task that produced it: all versions of what a task produced have the same, the newest has "
+            "the largest id. The task may have been deleted since."
+        ),
+    )
+    reviewed_by: Mapped[str | None] = mapped_column(
+        Text, sort_order=1, comment="Who approved or rejected it last; NULL: nobody has."
+    )
+    reviewed_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=1, comment="When that was.")
+    review_note: Mapped[str | None] = mapped_column(Text, sort_order=1, comment="What the reviewer said of it.")
 
     if TYPE_CHECKING:
         id: Any

@@ -241,6 +241,28 @@ class TaskMixin(Row):
         ),
     )
 
+    batch: Mapped[str | None] = mapped_column(
+        String(100),
+        sort_order=5,
+        comment=(
+            "What was submitted together, up to 100 characters: any name that the producer chooses. See the view "
+            "batches."
+        ),
+    )
+    traceparent: Mapped[str | None] = mapped_column(
+        String(55),
+        sort_order=5,
+        comment="Trace context of whoever submitted it (W3C): attempts are spans of that trace.",
+    )
+    ready_at: Mapped[datetime | None] = mapped_column(
+        WHEN,
+        sort_order=5,
+        comment=(
+            "When the task became ready for its latest attempt, other than by its submission: at its scheduled "
+            "time, after a retry, put back by an operator. NULL: at its submission."
+        ),
+    )
+
     @validates("result", "attempt_errors", "handler_state")
     def _freeze(self, _name: str, value: Any) -> Any:
         return frozen(value)
@@ -295,6 +317,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             "content_id",
             postgresql_where=text("content_id IS NOT NULL"),
         ),
+        Index(conv("content_generation_tasks_batch_idx"), "batch", postgresql_where=text("batch IS NOT NULL")),
         Index(
             conv("content_generation_tasks_ready_idx"),
             text("priority DESC"),

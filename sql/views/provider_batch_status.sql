@@ -1,5 +1,5 @@
 -- Batches at providers: those that gather, those that are there, and those that ended within the last day.
-CREATE OR REPLACE VIEW contentq.batch_status WITH (security_invoker = true) AS
+CREATE OR REPLACE VIEW contentq.provider_batch_status WITH (security_invoker = true) AS
 SELECT
     b.provider_id AS batch,
     b.status,
@@ -40,6 +40,6 @@ WHERE r.batch_id IS NULL
 GROUP BY r.provider, r.model
 ORDER BY age;
 
-COMMENT ON VIEW contentq.batch_status IS
+COMMENT ON VIEW contentq.provider_batch_status IS
     'Batches at providers, the newest first: status as the provider says it (gathering and opening: before it is there), requests '
     'and how many of them are done, tasks that wait for it, its age, and what has gone wrong with it.';
