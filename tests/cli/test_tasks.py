@@ -94,7 +94,10 @@ def test_list_in_json_has_every_column_but_what_is_large_or_machinery(
     columns = queue.values(
         "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'content_generation_tasks'"
     )
-    left_out = {"result", "attempt_errors", "created_at", "updated_at", "gate_entered_at", "handler_state"}
+    left_out = {
+        *("result", "attempt_errors", "created_at", "updated_at", "ready_at"),
+        *("gate_entered_at", "handler_state", "traceparent"),
+    }
     assert {*columns} - {*task} == left_out
     assert (task["task_id"], task["topic"], task["priority"], task["timeout_at"]) == (drafted, "A\nB", 5, None)
     assert queue.value("SELECT submitted_at = %s FROM content_generation_tasks", task["submitted_at"])

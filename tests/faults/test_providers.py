@@ -76,13 +76,29 @@ TOGETHER = "bucket+in_flight"
 
 GATE, NO_GATE = Fleet(), Fleet(gate=False)
 
-Futures = dict[Job, Future[list[Findings]]]
+
+@dataclass(frozen=True)
+class Runs:
+    """Scenarios that run side by side, and where one is run again."""
+
+    futures: dict[Job, Future[list[Findings]]]
+    databases: Databases
+    folders: pytest.TempPathFactory
+
+    def first(self, names: str, having: Fleet) -> list[Findings]:
+        """What was found when all ran side by side."""
+        return self.futures[names, having].result()
+
+    def alone(self, names: str) -> list[Findings]:
+        """What is found with nothing beside it."""
+        with running(self.databases, self.folders.mktemp("again"), [(names, GATE)], 1) as futures:
+            return futures[names, GATE].result()
 
 
 @pytest.fixture(scope="module")
-def futures(
+def runs(
     request: pytest.FixtureRequest, programs: Programs, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Futures]:
+) -> Iterator[Runs]:
     """All that the selected tests of this module need, run side by side."""
     names: list[str] = [
         str(item.callspec.params["names"])
@@ -99,28 +115,50 @@ def futures(
         closing(Databases(cluster.dsn(host="127.0.0.1"))) as databases,
         running(databases, tmp_path_factory.mktemp("fleets"), jobs, AT_ONCE) as made,
     ):
-        yield made
+        yield Runs(made, databases, tmp_path_factory)
 
 
 @pytest.mark.parametrize(
     "names",
     [pytest.param(each, marks=[pytest.mark.long] * (each not in SHORT)) for each in (*SCENARIOS, TOGETHER)],
 )
-def test_fleet_uses_what_its_provider_allows_and_is_seldom_refused(names: str, futures: Futures) -> None:
-    for scenario, found in zip(named(names), futures[names, GATE].result(), strict=True):
+def test_fleet_uses_what_its_provider_allows_and_is_seldom_refused(names: str, runs: Runs) -> None:
+    found = runs.first(names, GATE)
+    check_counts(names, found)
+    lines = missed(names, found, runs)
+    if lines:
+        # A machine that stalls makes calls late or bunched, and figures only worse. What a gate misses for a
+        # reason of its own it misses again.
+        found = runs.alone(names)
+        check_counts(names, found)
+        lines = missed(names, found, runs)
+    assert not lines, lines
+
+
+def missed(names: str, findings: list[Findings], runs: Runs) -> list[str]:
+    """The targets that were missed, as figures of the report."""
+    lines = []
+    for scenario, found in zip(named(names), findings, strict=True):
         FIGURES.found(f"provider {scenario.name}", found.line())
         target = REACHED.get(scenario.name, TARGETS[scenario.name])
+        is_missed = found.refused > target.refused
         if found.used is not None:
-            assert found.used >= target.used, found
-            assert target.overused is None or found.used <= target.overused, found
-        assert found.refused <= target.refused, found
+            is_missed |= not target.used <= found.used <= (target.overused or found.used)
         if target.settled is not None:
-            assert found.settled is not None, found
-            assert found.settled <= target.settled, found
+            is_missed |= found.settled is None or found.settled > target.settled
         if target.of_no_gate is not None:
-            [without] = futures[names, NO_GATE].result()
+            [without] = runs.first(names, NO_GATE)
             FIGURES.found(f"provider {scenario.name} without a gate", without.line())
-            assert found.calls >= target.of_no_gate * without.calls, (found, without)
+            is_missed |= found.calls < target.of_no_gate * without.calls
+        if is_missed:
+            lines.append(f"{scenario.name}: {found.line()} for {target}")
+            FIGURES.found("missed", lines[-1])
+    return lines
+
+
+def check_counts(names: str, findings: list[Findings]) -> None:
+    """What no noise may change. Raises AssertionError."""
+    for found in findings:
         # A refusal is charged to nobody, and an outage to the tasks that it has struck and to those that probe.
         assert found.charged <= found.held + found.probe_calls, found
         assert found.probes <= 1, found
