@@ -171,7 +171,7 @@ CALLS = {
 }
 
 INDEXES = {
-    "cancel": {"task_id_key"},
+    "cancel": {"task_id_key", "pkey"},
     # The planner looks up the first and the last time of an index when it has one to compare them with.
     "claim": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
     "claim beside an old snapshot": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
@@ -214,7 +214,7 @@ INDEXES = {
     "record_usage": {"pkey"},
     "report_progress": {"pkey"},
     "release": {"pkey"},
-    "requeue": {"task_id_key"},
+    "requeue": {"task_id_key", "pkey"},
     "rescue_dead_workers": {"held_idx", "revoked_idx", "pkey"},
     "snooze": {"pkey"},
     "store": {"pkey", "contents_pkey"},
