@@ -238,7 +238,8 @@ DECLARE
         ],
         "contentq_operator": [
             "cancel", "requeue", "cancel_matching", "requeue_matching", "delete_matching", "open_gate", "close_gate", "set_gate",
-            "set_budget", "unset_budget", "sweep_timeouts", "rescue_dead_workers", "promote_scheduled", "cleanup", "maintain"
+            "set_budget", "unset_budget", "sweep_timeouts", "rescue_dead_workers", "promote_scheduled", "cleanup",
+            "cleanup_failed", "maintain"
         ],
         "contentq_producer, contentq_worker, contentq_operator, contentq_reader": [
             "matching_tasks", "count_matching", "select_tasks", "selected_statuses", "error_group"

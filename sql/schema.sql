@@ -2586,6 +2586,41 @@ $$;
 
 COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS 'Deletes up to max_rows completed tasks that ended longer ago than older_than; returns how many.';
 
+-- Name: cleanup_failed(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cleanup_failed(older_than interval, max_rows integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    before constant timestamptz := clock_timestamp() - cleanup_failed.older_than;
+    old bigint[];
+BEGIN
+    old := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('failed', 'timeout')
+          AND t.updated_at < before
+        ORDER BY t.id
+        LIMIT cleanup_failed.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(old) > 0 THEN
+        DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
+    END IF;
+    RETURN cardinality(old);
+END;
+$$;
+
+-- Name: FUNCTION cleanup_failed(older_than interval, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cleanup_failed(older_than interval, max_rows integer) IS 'Deletes up to max_rows tasks that failed or timed out longer ago than older_than; returns how many.';
+
 -- Name: clear_failures(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.clear_failures(worker_ids bigint[]) RETURNS void
@@ -6315,6 +6350,9 @@ BEGIN
                 IF settings.retention IS NOT NULL THEN
                     done := contentq.cleanup(settings.retention, batch);
                 END IF;
+                IF settings.failed_retention IS NOT NULL THEN
+                    done := greatest(done, contentq.cleanup_failed(settings.failed_retention, batch));
+                END IF;
                 DELETE FROM contentq.dead_workers
                 WHERE id = ANY (ARRAY(
                     SELECT d.id
@@ -6390,7 +6428,7 @@ $$;
 
 -- Name: FUNCTION maintain(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention, notes budgets that are near their end. Returns how long to wait before the next call.';
+COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention and failed_retention, notes budgets that are near their end. Returns how long to wait before the next call.';
 
 -- Name: matching_tasks(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11170,6 +11208,10 @@ CREATE INDEX content_generation_tasks_content_id_idx ON public.content_generatio
 -- Name: content_generation_tasks_deadline_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_deadline_idx ON public.content_generation_tasks USING btree (timeout_at) WHERE ((timeout_at IS NOT NULL) AND ((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])));
+
+-- Name: content_generation_tasks_failed_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_failed_idx ON public.content_generation_tasks USING btree (id) WHERE ((status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[]));
 
 -- Name: content_generation_tasks_gate_idx; Type: INDEX; Schema: public; Owner: -
 

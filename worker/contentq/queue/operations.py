@@ -47,6 +47,11 @@ def cleanup(connection: Connection, older_than: timedelta) -> int:
     return _until_done(connection, "SELECT contentq.cleanup(%s, %s)", [older_than, BATCH])
 
 
+def cleanup_failed(connection: Connection, older_than: timedelta) -> int:
+    """Deletes every task that failed or timed out longer ago than this; how many."""
+    return _until_done(connection, "SELECT contentq.cleanup_failed(%s, %s)", [older_than, BATCH])
+
+
 def _text(connection: Connection, query: str, *values: str | None) -> str | None:
     found: str | None = read_value(connection, query, values)
     return found
