@@ -51,6 +51,13 @@ class Moment(_MomentType):
 MOMENT = Moment()
 
 
+def time_of(connection: Connection, moment: datetime | timedelta | None) -> datetime | None:
+    """The time that is meant, by the database's clock."""
+    from contentq.queue.inspection import now
+
+    return now(connection) - moment if isinstance(moment, timedelta) else moment
+
+
 @dataclass(frozen=True)
 class GivenSelector:
     """The options as they were given: accounts by any name, times also as durations."""
@@ -72,19 +79,15 @@ class GivenSelector:
     def resolve(self, connection: Connection) -> Selector:
         """The selector, its times by the database's clock. Raises ContentQueueError for an unknown account."""
         from contentq.queue.accounts import find_account
-        from contentq.queue.inspection import now
         from contentq.queue.selectors import Selector
-
-        def as_time(moment: datetime | timedelta | None) -> datetime | None:
-            return now(connection) - moment if isinstance(moment, timedelta) else moment
 
         return Selector(
             status=self.status,
             account_id=None if self.account is None else find_account(connection, self.account),
             category=self.category,
             batch=self.batch,
-            since=as_time(self.since),
-            until=as_time(self.until),
+            since=time_of(connection, self.since),
+            until=time_of(connection, self.until),
             error=self.error,
             worker_id=self.worker,
         )

@@ -108,7 +108,7 @@ class Tally:
         self._observer.reported(outcome, status)
 
     def _log_first(self, kind: str, message: str, outcome: Outcome) -> None:
-        """Names the first of a kind, and counts those that follow: someone may have cancelled thousands at once."""
+        """Names the first of a kind, and counts those that follow: thousands may have been cancelled at once."""
         if kind in self._further:
             self._further[kind] += 1
             return

@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+import psycopg
+
+from contentq.errors import ContentQueueError
 from contentq.queue.operations import BATCH
-from contentq.queue.reading import Connection, read_row, read_rows
+from contentq.queue.reading import Connection, read_row, read_rows, read_value
 
 Operation: TypeAlias = Literal["requeue", "cancel", "delete"]
 
@@ -64,6 +67,8 @@ _TYPES = {
 
 _GIVEN = ", ".join(f"{name} => %({name})s::{kind}" for name, kind in _TYPES.items())
 
+_STATUSES = "SELECT contentq.selected_statuses(%(operation)s, %(status)s)"
+
 _COUNT = f"SELECT task_status, tasks FROM contentq.count_matching({_GIVEN}, operation => %(operation)s)"
 
 SELECTED = f"""contentq.select_tasks(
@@ -90,6 +95,14 @@ _STEP = {
 def values_of(selector: Selector, operation: Operation | None = None) -> dict[str, Any]:
     """What stands for a selector in statements."""
     return {**asdict(selector), "operation": operation}
+
+
+def check(connection: Connection, operation: Operation, selector: Selector) -> None:
+    """Raises ContentQueueError for a status to whose tasks the operation cannot be done."""
+    try:
+        read_value(connection, _STATUSES, values_of(selector, operation))
+    except psycopg.errors.InvalidParameterValue as error:
+        raise ContentQueueError(error.diag.message_primary or str(error)) from error
 
 
 def count(connection: Connection, selector: Selector, operation: Operation | None = None) -> dict[str, int]:
