@@ -237,10 +237,15 @@ DECLARE
             "answer_batch", "close_batch", "sweep_batches"
         ],
         "contentq_operator": [
-            "cancel", "requeue", "open_gate", "close_gate", "set_gate", "set_budget", "unset_budget", "sweep_timeouts",
-            "rescue_dead_workers", "promote_scheduled", "cleanup", "maintain"
+            "cancel", "requeue", "cancel_matching", "requeue_matching", "delete_matching", "open_gate", "close_gate", "set_gate",
+            "set_budget", "unset_budget", "sweep_timeouts", "rescue_dead_workers", "promote_scheduled", "cleanup",
+            "cleanup_failed", "maintain"
+        ],
+        "contentq_producer, contentq_worker, contentq_operator, contentq_reader": [
+            "matching_tasks", "count_matching", "select_tasks", "selected_statuses", "error_group"
         ],
         "contentq_operator, contentq_reader": [
+            "group_errors",
             "explain", "explain_waiting", "explain_own", "explain_account", "explain_workers", "explain_fleet",
             "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
             "is_ready", "is_of", "is_batch_wanted", "has_answer", "held_accounts", "account_room", "account_fits",

@@ -9,16 +9,10 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
-    UPDATE public.content_generation_tasks AS t
-    SET status = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'failed' ELSE t.status END,
-        error_message = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'Task cancelled'
-                             ELSE t.error_message END,
-        cancel_requested_at = coalesce(t.cancel_requested_at, clock_timestamp()),
-        scheduled_at = NULL,
-        updated_at = CURRENT_TIMESTAMP
-    WHERE t.task_id = cancel.task_id
-      AND t.status IN ('pending', 'processing')
-    RETURNING t.status;
+    SELECT c.status
+    FROM public.content_generation_tasks AS t
+    CROSS JOIN LATERAL contentq.cancel_tasks(ARRAY[t.id]::bigint[]) AS c (status)
+    WHERE t.task_id = cancel.task_id;
 $$;
 
 COMMENT ON FUNCTION contentq.cancel(text) IS

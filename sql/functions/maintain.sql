@@ -88,6 +88,9 @@ BEGIN
                 IF settings.retention IS NOT NULL THEN
                     done := contentq.cleanup(settings.retention, batch);
                 END IF;
+                IF settings.failed_retention IS NOT NULL THEN
+                    done := greatest(done, contentq.cleanup_failed(settings.failed_retention, batch));
+                END IF;
                 DELETE FROM contentq.dead_workers
                 WHERE id = ANY (ARRAY(
                     SELECT d.id
@@ -163,4 +166,4 @@ $$;
 
 COMMENT ON FUNCTION contentq.maintain() IS
     'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes '
-    'scheduled tasks ready, deletes what is older than settings.retention, notes budgets that are near their end. Returns how long to wait before the next call.';
+    'scheduled tasks ready, deletes what is older than settings.retention and failed_retention, notes budgets that are near their end. Returns how long to wait before the next call.';

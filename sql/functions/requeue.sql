@@ -12,31 +12,13 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
-#variable_conflict use_column
 DECLARE
-    new_status text;
+    id_ constant bigint := (SELECT t.id FROM public.content_generation_tasks AS t WHERE t.task_id = requeue.task_id);
 BEGIN
-    UPDATE public.content_generation_tasks AS t
-    SET status = 'pending',
-        retry_count = 0,
-        revision_count = 0,
-        scheduled_at = NULL,
-        completed_at = NULL,
-        timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
-        cancel_requested_at = NULL,
-        error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
-        revision_note = coalesce(contentq.shorten(requeue.note, 8000), t.revision_note),
-        updated_at = CURRENT_TIMESTAMP
-    WHERE t.task_id = requeue.task_id
-      AND (t.status IN ('failed', 'timeout')
-           OR t.status = 'completed'
-              AND EXISTS (SELECT
-                          FROM public.contents AS c
-                          WHERE c.id = t.content_id
-                            AND c.account_id + 0 = t.account_id
-                            AND c.review_status = 'rejected'))
-    RETURNING t.status INTO new_status;
-    RETURN new_status;
+    IF id_ = ANY (contentq.requeue_tasks(ARRAY[id_], requeue.note)) THEN
+        RETURN 'pending';
+    END IF;
+    RETURN NULL;
 END;
 $$;
 

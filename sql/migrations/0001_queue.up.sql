@@ -217,7 +217,10 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
      '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),
     -- What cleanup() reads.
     ('content_generation_tasks', 'content_generation_tasks_completed_at_idx',
-     '(completed_at) WHERE status = ''completed''', NULL);
+     '(completed_at) WHERE status = ''completed''', NULL),
+    -- What requeue_matching() and cleanup_failed() read, in order.
+    ('content_generation_tasks', 'content_generation_tasks_failed_idx', '(id) WHERE status IN (''failed'', ''timeout'')',
+     NULL);
 
 -- What stands in the way, all of it.
 DO $$

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from contentq.queue import inspection
+from contentq.queue.selectors import Selector
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -205,7 +206,7 @@ def look_everywhere(queue: Queue) -> None:
     for view in queue.values("SELECT viewname FROM pg_views WHERE schemaname = 'contentq'"):
         # As text, so that nothing but PostgreSQL has to read it.
         queue.values(f"SELECT v::text FROM contentq.{view} AS v")
-    for found in inspection.tasks(queue.connection, None, None, None, 1000):
+    for found in inspection.tasks(queue.connection, Selector(), limit=1000):
         task_id = found["task_id"]
         assert inspection.explain(queue.connection, task_id)
         assert inspection.task(queue.connection, task_id)

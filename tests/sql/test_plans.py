@@ -143,6 +143,7 @@ CALLS = {
     ),
     "claim with several gates": f"{SEVERAL_GATES}; SELECT contentq.claim({{worker}}, 10)",
     "cleanup": "SELECT contentq.cleanup('30 days', 10)",
+    "cleanup_failed": "SELECT contentq.cleanup_failed('-1 minute', 10)",
     "complete": "SELECT contentq.complete({worker}, {ids}, {attempts})",
     "complete with usage": "SELECT contentq.complete({worker}, {ids}, {attempts}, {usages})",
     "complete with content": "SELECT contentq.complete({worker}, {ids}, {attempts}, NULL, {contents})",
@@ -171,7 +172,7 @@ CALLS = {
 }
 
 INDEXES = {
-    "cancel": {"task_id_key"},
+    "cancel": {"task_id_key", "pkey"},
     # The planner looks up the first and the last time of an index when it has one to compare them with.
     "claim": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
     "claim beside an old snapshot": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
@@ -198,6 +199,7 @@ INDEXES = {
         "pkey",
     },
     "cleanup": {"completed_at_idx", "pkey"},
+    "cleanup_failed": {"failed_idx", "pkey"},
     "complete": {"pkey"},
     "complete with usage": {"pkey"},
     "complete with content": {"pkey", "contents_pkey", "content_id_idx"},
@@ -214,7 +216,7 @@ INDEXES = {
     "record_usage": {"pkey"},
     "report_progress": {"pkey"},
     "release": {"pkey"},
-    "requeue": {"task_id_key"},
+    "requeue": {"task_id_key", "pkey"},
     "rescue_dead_workers": {"held_idx", "revoked_idx", "pkey"},
     "snooze": {"pkey"},
     "store": {"pkey", "contents_pkey"},

@@ -1,4 +1,4 @@
-"""`contentq requeue`, `cancel`, `maintain` and `cleanup`: changing tasks that exist."""
+"""`contentq requeue`, `cancel`, `delete`, `maintain` and `cleanup`: changing tasks that exist."""
 
 from __future__ import annotations
 
@@ -10,28 +10,33 @@ import click
 
 from contentq.cli.durations import DURATION
 from contentq.cli.output import count_of, json_option, print_json, print_line, print_message
+from contentq.cli.selected import Given, change_selected, task_arguments
 from contentq.cli.session import open_session
 from contentq.cli.unknown import hint_at_id
+from contentq.task import STATUSES
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
 
 
 @click.command()
-@click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
 @click.option("--note", metavar="TEXT", help="For the handler, which reads it as the error of the last attempt.")
-@json_option
+@task_arguments
 @click.pass_context
-def requeue(ctx: click.Context, /, task_ids: tuple[str, ...], note: str | None, as_json: bool) -> None:
+def requeue(ctx: click.Context, /, given: Given, note: str | None, as_json: bool) -> None:
     """Put tasks back into the queue, with all their retries. Also: contentq retry.
 
-    This works for tasks that failed or timed out, and for completed tasks whose content was rejected.
+    This works for tasks that failed or timed out, and for completed tasks whose content was rejected; of several
+    that options select, for the latter with --status completed.
     """
     from contentq.queue import operations
 
+    if given.is_selection:
+        change_selected(ctx, "requeue", given, as_json, note)
+        return
     outcomes = _change_each(
         ctx,
-        task_ids,
+        given.task_ids,
         lambda connection, task_id: operations.requeue(connection, task_id, note),
         "only failed and timeout tasks are put back, and completed ones whose content was rejected",
     )
@@ -39,20 +44,40 @@ def requeue(ctx: click.Context, /, task_ids: tuple[str, ...], note: str | None, 
 
 
 @click.command()
-@click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
-@json_option
+@task_arguments
 @click.pass_context
-def cancel(ctx: click.Context, /, task_ids: tuple[str, ...], as_json: bool) -> None:
+def cancel(ctx: click.Context, /, given: Given, as_json: bool) -> None:
     """Cancel tasks that are pending or processing.
 
     Pending tasks end at once, running tasks within seconds.
     """
     from contentq.queue import operations
 
+    if given.is_selection:
+        change_selected(ctx, "cancel", given, as_json)
+        return
     rule = "only pending and processing tasks are cancelled"
-    outcomes = _change_each(ctx, task_ids, operations.cancel, rule)
+    outcomes = _change_each(ctx, given.task_ids, operations.cancel, rule)
     words = {"failed": "is cancelled", "processing": "is being stopped by its worker"}
     _print_outcomes(ctx, outcomes, as_json, words)
+
+
+@click.command()
+@task_arguments
+@click.pass_context
+def delete(ctx: click.Context, /, given: Given, as_json: bool) -> None:
+    """Delete tasks that are not processing, for good.
+
+    The content that they produced stays.
+    """
+    from contentq.queue import operations
+
+    if given.is_selection:
+        change_selected(ctx, "delete", given, as_json)
+        return
+    rule = "cancel it first, and delete it when it has ended"
+    outcomes = _change_each(ctx, given.task_ids, operations.delete, rule)
+    _print_outcomes(ctx, outcomes, as_json, dict.fromkeys(STATUSES, "is deleted"))
 
 
 @click.command()
@@ -75,18 +100,27 @@ def maintain(options: GlobalOptions, /, as_json: bool) -> None:
 
 @click.command()
 @click.option("--older-than", type=DURATION, default="30d", show_default=True, help="Since they were completed.")
+@click.option(
+    "--failed-older-than", type=DURATION, help="Delete failed and timed-out tasks, too, so long after they ended."
+)
 @json_option
 @click.pass_obj
-def cleanup(options: GlobalOptions, /, older_than: timedelta, as_json: bool) -> None:
+def cleanup(
+    options: GlobalOptions, /, older_than: timedelta, failed_older_than: timedelta | None, as_json: bool
+) -> None:
     """Delete completed tasks that are old; their content stays."""
     from contentq.queue import operations
 
     with open_session(options) as connection:
-        deleted = operations.cleanup(connection, older_than)
+        deleted = {"deleted": operations.cleanup(connection, older_than)}
+        if failed_older_than is not None:
+            deleted["failed_deleted"] = operations.cleanup_failed(connection, failed_older_than)
     if as_json:
-        print_json({"deleted": deleted})
-    else:
-        print_line(f"{count_of(deleted, 'completed task')} deleted")
+        print_json(deleted)
+        return
+    print_line(f"{count_of(deleted['deleted'], 'completed task')} deleted")
+    if failed_older_than is not None:
+        print_line(f"{count_of(deleted['failed_deleted'], 'failed or timed-out task')} deleted")
 
 
 def _change_each(

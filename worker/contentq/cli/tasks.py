@@ -19,10 +19,10 @@ from contentq.cli.output import (
     print_prose,
     print_table,
 )
+from contentq.cli.selectors import GivenSelector, selector_options
 from contentq.cli.session import open_session
 from contentq.cli.unknown import unknown_task
 from contentq.cli.usage import usage_in_words
-from contentq.task import STATUSES
 from contentq.titles import heading_of
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ T = TypeVar("T")
 
 
 @click.command("list")
-@click.option("--status", type=click.Choice(STATUSES), help="Only tasks of this status.")
-@click.option(
-    "--account", metavar="ACCOUNT", help="Only tasks of this account: its id, external:VALUE, or its name."
-)
+@selector_options()
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
 @click.option("--before", type=int, metavar="ID", help="Only tasks with a smaller id: the next page.")
 @json_option
@@ -48,8 +45,7 @@ T = TypeVar("T")
 def list_tasks(
     options: GlobalOptions,
     /,
-    status: str | None,
-    account: str | None,
+    selector: GivenSelector,
     limit: int,
     before: int | None,
     as_json: bool,
@@ -59,11 +55,9 @@ def list_tasks(
     age is the time since a task was submitted.
     """
     from contentq.queue import inspection
-    from contentq.queue.accounts import find_account
 
     with open_session(options) as connection:
-        account_id = None if account is None else find_account(connection, account)
-        rows = inspection.tasks(connection, status, account_id, before, limit)
+        rows = inspection.tasks(connection, selector.resolve(connection), before, limit)
         now = inspection.now(connection)
     if as_json:
         print_json(rows)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from contentq.queue.outcomes import (
+    CANCELLED,
     Completed,
     Failed,
     Outcome,
@@ -26,7 +27,13 @@ LOGGED_MESSAGE = 300
 """Characters of an error that go to the log; the row has the whole of it."""
 
 GATHERING = 1.0
-"""Seconds in which outcomes that were refused, after a first one, are counted for a line in the log."""
+"""Seconds in which outcomes of one kind, after a first one, are counted for a line in the log."""
+
+FURTHER = {
+    "refused": "outcomes refused tasks=%d: no longer held by this worker in these attempts",
+    "cancelled": "attempts cancelled tasks=%d",
+}
+"""What is said of those that were counted, by kind: of these there may be thousands at once."""
 
 
 def _ignore(*_values: object) -> None:
@@ -69,7 +76,8 @@ class Tally:
     def __init__(self, observer: Observer) -> None:
         self.counts = Counts()
         self._observer = observer
-        self._refused: int | None = None
+        self._further: dict[str, int] = {}
+        """By kind, those that came after a first one that was logged just now."""
 
     def add_claimed(self, tasks: list[Task]) -> None:
         """These tasks were claimed."""
@@ -81,7 +89,9 @@ class Tally:
         counter = _counter(outcome, status)
         if counter is not None:
             setattr(self.counts, counter, getattr(self.counts, counter) + 1)
-        if isinstance(outcome, Failed | Revised) and status is not None:
+        if isinstance(outcome, Failed) and outcome.error_class == CANCELLED and status == "failed":
+            self._log_first("cancelled", "attempt cancelled task=%s attempt=%d", outcome)
+        elif isinstance(outcome, Failed | Revised) and status is not None:
             log.log(
                 logging.INFO if status == "pending" else logging.WARNING,
                 "checks failed task=%s attempt=%d status=%s error=%s"
@@ -93,26 +103,23 @@ class Tally:
                 " ".join(outcome.message[:LOGGED_MESSAGE].split()),
             )
         elif counter == "refused" and isinstance(outcome, Completed | Stored):
-            self._log_refused(outcome)
+            message = "outcome refused task=%s attempt=%d: no longer held by this worker in this attempt"
+            self._log_first("refused", message, outcome)
         self._observer.reported(outcome, status)
 
-    def _log_refused(self, outcome: Completed | Stored) -> None:
-        """Names the first, and counts those that follow: someone may have cancelled thousands at once."""
-        if self._refused is not None:
-            self._refused += 1
+    def _log_first(self, kind: str, message: str, outcome: Outcome) -> None:
+        """Names the first of a kind, and counts those that follow: thousands may have been cancelled at once."""
+        if kind in self._further:
+            self._further[kind] += 1
             return
-        self._refused = 0
-        log.warning(
-            "outcome refused task=%s attempt=%d: no longer held by this worker in this attempt",
-            outcome.held.task_id,
-            outcome.held.attempt,
-        )
-        asyncio.get_running_loop().call_later(GATHERING, self._log_further_refused)
+        self._further[kind] = 0
+        log.warning(message, outcome.held.task_id, outcome.held.attempt)
+        asyncio.get_running_loop().call_later(GATHERING, self._log_further, kind)
 
-    def _log_further_refused(self) -> None:
-        further, self._refused = self._refused, None
+    def _log_further(self, kind: str) -> None:
+        further = self._further.pop(kind)
         if further:
-            log.warning("outcomes refused tasks=%d: no longer held by this worker in these attempts", further)
+            log.warning(FURTHER[kind], further)
 
 
 def _counter(outcome: Outcome, status: str | None) -> str | None:

@@ -389,6 +389,11 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             "completed_at",
             postgresql_where=text("status = 'completed'"),
         ),
+        Index(
+            conv("content_generation_tasks_failed_idx"),
+            "id",
+            postgresql_where=text("status IN ('failed', 'timeout')"),
+        ),
         {
             "comment": (
                 "The queue: one row follows one piece of content from its submission to its end. "

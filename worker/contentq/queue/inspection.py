@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
+from contentq.queue.selectors import SELECTED, Selector, values_of
 from contentq.task import COLUMNS, Column
 
 VIEWS = (
@@ -37,11 +38,8 @@ def _select_list(columns: Iterable[Column]) -> str:
 _LIST = f"""
     SELECT {_select_list(column for column in COLUMNS if column.is_listed)}
     FROM contentq.tasks
-    WHERE (%(status)s::text IS NULL OR status = %(status)s)
-      AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
-      AND (%(before)s::bigint IS NULL OR id < %(before)s)
-    ORDER BY id DESC
-    LIMIT %(limit)s"""
+    WHERE id = ANY (ARRAY(SELECT s.id FROM {SELECTED} AS s (id)))
+    ORDER BY id DESC"""
 
 _SHOW = f"""
     SELECT {_select_list(COLUMNS)}
@@ -79,14 +77,17 @@ _SHOW_JSON_WITH_CONTENT = """
         WHERE t.task_id = %s
     ) AS r"""
 
+_ERRORS = "SELECT * FROM contentq.group_errors(%s) LIMIT %s"
+
 _VIEW = sql.SQL("SELECT * FROM contentq.{} LIMIT {}")
 
 
 def tasks(
-    connection: Connection, status: str | None, account: int | None, before: int | None, limit: int
+    connection: Connection, selector: Selector, before: int | None = None, limit: int = 20
 ) -> list[dict[str, Any]]:
     """Tasks, newest first, without their results; before: only ids below this one, to page on."""
-    return read_rows(connection, _LIST, {"status": status, "account": account, "before": before, "limit": limit})
+    page = {"newest_first": True, "beyond": before, "limit": limit}
+    return read_rows(connection, _LIST, {**values_of(selector), **page})
 
 
 def task(connection: Connection, task_id: str) -> dict[str, Any] | None:
@@ -119,6 +120,11 @@ def task_as_json(connection: Connection, task_id: str, with_content: bool) -> st
     """A task as PostgreSQL writes it in JSON, its result as it was stored, to the last digit of its numbers."""
     found: str | None = read_value(connection, _SHOW_JSON_WITH_CONTENT if with_content else _SHOW_JSON, [task_id])
     return found
+
+
+def error_groups(connection: Connection, since: datetime | None, limit: int) -> list[dict[str, Any]]:
+    """What tasks failed of, since a time, by kind, most tasks first."""
+    return read_rows(connection, _ERRORS, [since, limit])
 
 
 def now(connection: Connection) -> datetime:

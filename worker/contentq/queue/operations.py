@@ -9,6 +9,8 @@ from contentq.queue.reading import Connection, read_value
 BATCH = 1000
 """Rows in one call; each is a transaction of its own, so that no lock is held for long."""
 
+_DELETE = "DELETE FROM contentq.tasks WHERE task_id = %s AND status <> 'processing' RETURNING status"
+
 _STATUS = "SELECT status FROM contentq.tasks WHERE task_id = %s"
 
 
@@ -23,6 +25,11 @@ def requeue(connection: Connection, task_id: str, note: str | None = None) -> st
     note: what the handler finds as the error of the attempt before.
     """
     return _text(connection, "SELECT contentq.requeue(%s, %s)", task_id, note)
+
+
+def delete(connection: Connection, task_id: str) -> str | None:
+    """Deletes a task that is not processing; its last status, None when that is refused. Its content stays."""
+    return _text(connection, _DELETE, task_id)
 
 
 def status_of(connection: Connection, task_id: str) -> str | None:
@@ -45,6 +52,11 @@ def rescue_dead_workers(connection: Connection) -> int:
 def cleanup(connection: Connection, older_than: timedelta) -> int:
     """Deletes every completed task that ended longer ago than this; how many."""
     return _until_done(connection, "SELECT contentq.cleanup(%s, %s)", [older_than, BATCH])
+
+
+def cleanup_failed(connection: Connection, older_than: timedelta) -> int:
+    """Deletes every task that failed or timed out longer ago than this; how many."""
+    return _until_done(connection, "SELECT contentq.cleanup_failed(%s, %s)", [older_than, BATCH])
 
 
 def _text(connection: Connection, query: str, *values: str | None) -> str | None:

@@ -1,0 +1,50 @@
+-- Locks tasks that an operation by selectors is about to change, and looks once more whether it applies to them.
+-- Called by: choose_matching(). statuses: of which a task must be still.
+-- Locks: the tasks that it returns, in order of their id. It waits for each a second at most: when somebody holds one for
+--        longer, those that are held then are left out.
+-- Returns: the ids; locked: how many were left out.
+CREATE OR REPLACE FUNCTION contentq.lock_selected(
+    wanted bigint[],
+    statuses text[],
+    OUT ids bigint[],
+    OUT locked bigint
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+AS $$
+BEGIN
+    locked := 0;
+    -- IS TRUE: so that no plan takes status_idx, as one would that was made while the table was empty.
+    ids := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (lock_selected.wanted)
+          AND (t.status = ANY (lock_selected.statuses)) IS TRUE
+        ORDER BY t.id
+        FOR UPDATE
+    );
+EXCEPTION
+    WHEN lock_not_available THEN
+        ids := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (lock_selected.wanted)
+              AND (t.status = ANY (lock_selected.statuses)) IS TRUE
+            ORDER BY t.id
+            FOR UPDATE SKIP LOCKED
+        );
+        locked := (SELECT count(*)
+                   FROM public.content_generation_tasks AS t
+                   WHERE t.id = ANY (lock_selected.wanted)
+                     AND t.id <> ALL (ids)
+                     AND (t.status = ANY (lock_selected.statuses)) IS TRUE);
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.lock_selected(bigint[], text[]) IS
+    'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many others '
+    'hold.';

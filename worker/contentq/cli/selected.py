@@ -1,0 +1,145 @@
+"""Operations on all tasks that options select: what they would do, and doing it, step by step."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from contentq.cli.output import console, count_of, json_option, print_json, print_line, print_table
+from contentq.cli.selectors import GivenSelector, selector_options
+from contentq.cli.session import open_session
+
+if TYPE_CHECKING:
+    from contentq.queue.reading import Connection
+    from contentq.queue.selectors import Operation, Selector
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DONE: dict[Operation, tuple[str, str]] = {
+    "requeue": ("is pending again", "are pending again"),
+    "cancel": ("is cancelled, or being stopped by its worker", "are cancelled, or being stopped by their workers"),
+    "delete": ("is deleted", "are deleted"),
+}
+"""What has become of one task, and of several."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a command is about: the tasks named, or those that the options select. everything: --all."""
+
+    task_ids: tuple[str, ...]
+    selector: GivenSelector
+    everything: bool
+    dry_run: bool
+
+    @property
+    def is_selection(self) -> bool:
+        """Whether options select the tasks. Raises UsageError unless it is clear which tasks are meant."""
+        selects = self.everything or not self.selector.is_empty
+        if self.everything and not self.selector.is_empty:
+            raise click.UsageError("--all excludes the options that select tasks")
+        if self.task_ids and (selects or self.dry_run):
+            raise click.UsageError("name tasks, or select them with options, but not both")
+        if not self.task_ids and not selects:
+            raise click.UsageError("say which tasks: TASK_ID..., options that select them, or --all")
+        return selects
+
+
+def task_arguments(command: F) -> F:
+    """Adds TASK_ID... and the options that select tasks instead; the command gets them as given, and as_json."""
+
+    @functools.wraps(command)
+    def collected(*arguments: Any, **options: Any) -> Any:
+        given = Given(*(options.pop(name) for name in ("task_ids", "selector", "everything", "dry_run")))
+        return command(*arguments, given=given, **options)
+
+    decorated: Any = json_option(collected)
+    decorated = click.option("--dry-run", is_flag=True, help="Only show which tasks it would be.")(decorated)
+    decorated = click.option("--all", "everything", is_flag=True, help="All tasks that this can be done to.")(
+        decorated
+    )
+    decorated = selector_options()(decorated)
+    return click.argument("task_ids", nargs=-1, metavar="[TASK_ID]...")(decorated)  # type: ignore[no-any-return]
+
+
+def change_selected(
+    ctx: click.Context, operation: Operation, given: Given, as_json: bool, note: str | None = None
+) -> None:
+    """Changes all tasks that are selected, or shows which ones; exit code 1 when others have locked some of them.
+
+    note: for requeue.
+    """
+    from contentq.queue import selectors
+
+    with open_session(ctx.obj) as connection:
+        selector = selectors.EVERYTHING if given.everything else given.selector.resolve(connection)
+        selectors.check(connection, operation, selector)
+        if given.dry_run:
+            _show(connection, operation, selector, as_json)
+            return
+        changed = locked = 0
+        try:
+            with _progress(connection, operation, selector) as advance:
+                for step in selectors.change(connection, operation, selector, note):
+                    changed += step.tasks
+                    locked += step.locked
+                    advance(changed)
+        except BaseException:
+            if changed:
+                print_line(f"{_told(operation, changed)}, so far", err=True)
+            raise
+    if as_json:
+        print_json({"changed": changed, "locked": locked})
+    else:
+        print_line(_told(operation, changed))
+    if locked:
+        if not as_json:
+            left = f"{count_of(locked, 'task')} locked by another session"
+            print_line(f"Error: {left} and left as before; run this again when it has ended", err=True)
+        ctx.exit(1)
+
+
+def _show(connection: Connection, operation: Operation, selector: Selector, as_json: bool) -> None:
+    from contentq.queue import selectors
+
+    counts = selectors.count(connection, selector, operation)
+    examples = selectors.examples(connection, selector, operation)
+    if as_json:
+        print_json({"would_change": sum(counts.values()), "by_status": counts, "examples": examples})
+        return
+    print_line(f"{operation} would change {count_of(sum(counts.values()), 'task')}")
+    if counts:
+        print_line()
+        print_table(None, [{"status": status, "tasks": tasks} for status, tasks in counts.items()], "")
+        print_line()
+        rows = [
+            {name: row[name] for name in ("task_id", "account_id", "status", "topic", "error")} for row in examples
+        ]
+        print_table("such as", rows, "", give_way=["topic", "error"])
+
+
+def _told(operation: Operation, tasks: int) -> str:
+    return f"{count_of(tasks, 'task')} {_DONE[operation][tasks != 1]}"
+
+
+@contextmanager
+def _progress(connection: Connection, operation: Operation, selector: Selector) -> Iterator[Callable[[int], None]]:
+    """A bar over the tasks that there were at the beginning, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _changed: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from contentq.queue import selectors
+
+    total = sum(selectors.count(connection, selector, operation).values())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(err=True), transient=True) as progress:
+        bar = progress.add_task(operation, total=total)
+        yield lambda changed: progress.update(bar, completed=changed, total=max(total, changed))

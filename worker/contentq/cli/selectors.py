@@ -1,0 +1,147 @@
+"""The options that say which tasks a command is about, and the times that some of them take."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from contentq.cli.durations import DURATION
+from contentq.task import LARGEST_ID, STATUSES
+
+if TYPE_CHECKING:
+    from contentq.queue.reading import Connection
+    from contentq.queue.selectors import Selector
+
+    _MomentType = click.ParamType[datetime | timedelta]
+else:
+    _MomentType = click.ParamType
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Moment(_MomentType):
+    """A click parameter type: a time, or a duration, which means so long ago. A time without a zone is local."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | timedelta:
+        """Parses the text."""
+        if isinstance(value, datetime | timedelta):
+            return value
+        if value[-1:] in {"s", "m", "h", "d"}:
+            return DURATION.convert(value, param, ctx)
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is neither a time nor a duration; write for instance 2030-01-31, "
+                "2030-01-31T12:00:00+00:00, or 2h for two hours ago",
+                param,
+                ctx,
+            )
+
+
+MOMENT = Moment()
+
+
+def time_of(connection: Connection, moment: datetime | timedelta | None) -> datetime | None:
+    """The time that is meant, by the database's clock."""
+    from contentq.queue.inspection import now
+
+    return now(connection) - moment if isinstance(moment, timedelta) else moment
+
+
+@dataclass(frozen=True)
+class GivenSelector:
+    """The options as they were given: accounts by any name, times also as durations."""
+
+    status: str | None = None
+    account: str | None = None
+    category: str | None = None
+    batch: str | None = None
+    since: datetime | timedelta | None = None
+    until: datetime | timedelta | None = None
+    error: str | None = None
+    worker: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether none was given."""
+        return self == GivenSelector()
+
+    def resolve(self, connection: Connection) -> Selector:
+        """The selector, its times by the database's clock. Raises ContentQueueError for an unknown account."""
+        from contentq.queue.accounts import find_account
+        from contentq.queue.selectors import Selector
+
+        return Selector(
+            status=self.status,
+            account_id=None if self.account is None else find_account(connection, self.account),
+            category=self.category,
+            batch=self.batch,
+            since=time_of(connection, self.since),
+            until=time_of(connection, self.until),
+            error=self.error,
+            worker_id=self.worker,
+        )
+
+
+def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuses what comes of a variable that is not set."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("the value is empty; is the environment variable set?", ctx, param)
+    return value
+
+
+_OPTIONS: dict[str, Callable[[F], F]] = {
+    "status": click.option("--status", type=click.Choice(STATUSES), help="Only tasks of this status."),
+    "account": click.option(
+        "--account",
+        metavar="ACCOUNT",
+        callback=_not_empty,
+        help="Only tasks of this account: its id, external:VALUE, or its name.",
+    ),
+    "category": click.option("--category", callback=_not_empty, help="Only tasks of this category."),
+    "batch": click.option("--batch", callback=_not_empty, help="Only tasks of this batch."),
+    "since": click.option(
+        "--since", type=MOMENT, help="Only tasks submitted since then; 2h means since two hours ago."
+    ),
+    "until": click.option("--until", type=MOMENT, help="Only tasks submitted before then."),
+    "error": click.option(
+        "--error",
+        callback=_not_empty,
+        help="Only tasks whose error has this text in it, or is of this kind (contentq errors).",
+    ),
+    "worker": click.option(
+        "--worker",
+        type=click.IntRange(1, LARGEST_ID),
+        metavar="ID",
+        help="Only tasks that this worker runs; of those that failed, those that it ran last.",
+    ),
+}
+
+
+def selector_options(*names: str) -> Callable[[F], F]:
+    """Adds the options that select tasks, all or those named; the command gets a GivenSelector named selector."""
+
+    def decorate(command: F) -> F:
+        chosen = {name: _OPTIONS[name] for name in names or _OPTIONS}
+
+        @functools.wraps(command)
+        def with_selector(*arguments: Any, **options: Any) -> Any:
+            given = {name: options.pop(name) for name in chosen}
+            return command(*arguments, selector=GivenSelector(**given), **options)
+
+        decorated: Any = with_selector
+        for add in reversed(chosen.values()):
+            decorated = add(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
