@@ -99,7 +99,11 @@ class ContentMixin(Row):
         Text, sort_order=1, comment="Who approved or rejected it last; NULL: nobody has."
     )
     reviewed_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=1, comment="When that was.")
-    review_note: Mapped[str | None] = mapped_column(Text, sort_order=1, comment="What the reviewer said of it.")
+    review_note: Mapped[str | None] = mapped_column(
+        Text,
+        sort_order=1,
+        comment="What the reviewer said of it; of a draft whose checks failed, these.",
+    )
 
     if TYPE_CHECKING:
         id: Any
