@@ -3,7 +3,7 @@
 -- Returns: one row: how many were approved; last_id, which the next call takes as after_id, is NULL when there are no more.
 -- At most max_contents a call, so that no lock is held for long. Selectors are those of matching_contents(); one is required:
 -- since => '-infinity' says all. What another decides meanwhile is left as it is.
--- Raises: 22004 without a selector.
+-- Raises: 22023 without a selector.
 CREATE OR REPLACE FUNCTION contentq.approve_matching(
     account_id bigint DEFAULT NULL,
     category text DEFAULT NULL,

@@ -2,7 +2,7 @@
 -- Called by: approve_matching() and reject_matching(), with the rights of their owner.
 -- Locks: the contents, then, with revise, their tasks, each in id order.
 -- Returns: how many; last_id, NULL when there are no more.
--- Raises: 22004 without a selector.
+-- Raises: 22023 without a selector.
 CREATE OR REPLACE FUNCTION contentq.mark_matching(
     verdict text,
     account_id bigint,
@@ -29,7 +29,7 @@ BEGIN
     IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
                     mark_matching.until) = 0 THEN
         RAISE EXCEPTION 'no content is selected'
-            USING ERRCODE = 'null_value_not_allowed',
+            USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Give account_id, category, batch, since or until; since => ''-infinity'' selects all that waits.';
     END IF;
     ids := ARRAY(
@@ -39,6 +39,11 @@ BEGIN
             mark_matching.until, mark_matching.after_id, mark_matching.max_contents, contentq.seen_accounts()
         ) AS m (id)
     );
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(ids) = 0 THEN
+        RETURN QUERY SELECT 0::bigint, NULL::bigint;
+        RETURN;
+    END IF;
     WITH locked AS MATERIALIZED (
         SELECT c.id, c.generation_task_id, c.account_id
         FROM public.contents AS c
@@ -66,7 +71,7 @@ BEGIN
     )
     SELECT coalesce(array_agg(c.id), '{}') INTO marked FROM changed AS c;
 
-    IF is_revised THEN
+    IF is_revised AND cardinality(marked) > 0 THEN
         PERFORM contentq.requeue(t.task_id, mark_matching.note)
         FROM (
             SELECT o.task_id

@@ -4,7 +4,7 @@
 -- At most max_contents a call, so that no lock is held for long. Selectors are those of matching_contents(); one is required:
 -- since => '-infinity' says all. What another decides meanwhile is left as it is; with revise, so is
 -- content whose task is gone or runs again, or has produced a later version.
--- Raises: 22004 without a selector.
+-- Raises: 22023 without a selector.
 CREATE OR REPLACE FUNCTION contentq.reject_matching(
     account_id bigint DEFAULT NULL,
     category text DEFAULT NULL,

@@ -383,7 +383,7 @@ def test_selected_content_is_sent_back_but_that_of_tasks_that_run_again(queue: Q
 def test_nothing_selected_is_not_everything(queue: Queue, name: str) -> None:
     _, id_ = produced(queue)
 
-    with pytest.raises(psycopg.errors.NullValueNotAllowed, match="no content is selected"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no content is selected"):
         queue.run(f"SELECT contentq.{name}(note => 'oh')")
     assert verdict(queue, id_)[0] == "pending"
 

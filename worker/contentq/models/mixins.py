@@ -110,6 +110,7 @@ class ContentMixin(Row):
         account_id: Any
         account: Mapped[Any]
         generation_tasks: Mapped[list[Any]]
+        task: Mapped[Any]
     else:
 
         @declared_attr
@@ -133,4 +134,16 @@ class ContentMixin(Row):
                 ),
                 back_populates="content",
                 passive_deletes=True,
+            )
+
+        @declared_attr
+        def task(cls):
+            """The task of its account that produced it, also when a later version has taken its place; or None."""
+            task = class_beside(cls, "task")
+            return relationship(
+                task,
+                primaryjoin=lambda: and_(
+                    foreign(cls.generation_task_id) == task().id, cls.account_id == task().account_id
+                ),
+                viewonly=True,
             )
