@@ -6196,7 +6196,7 @@ BEGIN
     IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
                     mark_matching.until) = 0 THEN
         RAISE EXCEPTION 'no content is selected'
-            USING ERRCODE = 'null_value_not_allowed',
+            USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Give account_id, category, batch, since or until; since => ''-infinity'' selects all that waits.';
     END IF;
     ids := ARRAY(
@@ -6206,6 +6206,11 @@ BEGIN
             mark_matching.until, mark_matching.after_id, mark_matching.max_contents, contentq.seen_accounts()
         ) AS m (id)
     );
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(ids) = 0 THEN
+        RETURN QUERY SELECT 0::bigint, NULL::bigint;
+        RETURN;
+    END IF;
     WITH locked AS MATERIALIZED (
         SELECT c.id, c.generation_task_id, c.account_id
         FROM public.contents AS c
@@ -6233,7 +6238,7 @@ BEGIN
     )
     SELECT coalesce(array_agg(c.id), '{}') INTO marked FROM changed AS c;
 
-    IF is_revised THEN
+    IF is_revised AND cardinality(marked) > 0 THEN
         PERFORM contentq.requeue(t.task_id, mark_matching.note)
         FROM (
             SELECT o.task_id
@@ -9985,9 +9990,9 @@ CREATE VIEW contentq.content_versions WITH (security_invoker='true') AS
     ( SELECT count(*) AS count
            FROM public.contents v
           WHERE ((v.generation_task_id = c.generation_task_id) AND ((v.id + 0) <= c.id))) AS version,
-    (c.id)::bigint AS content_id,
-    (c.account_id)::bigint AS account_id,
-    (c.title)::text AS title,
+    c.id AS content_id,
+    c.account_id,
+    c.title,
     c.word_count,
     c.review_status,
     c.reviewed_by,
@@ -10498,13 +10503,13 @@ COMMENT ON VIEW contentq.rescued_tasks IS 'Tasks that were taken from dead worke
 -- Name: review_queue; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.review_queue WITH (security_invoker='true') AS
- SELECT (c.id)::bigint AS content_id,
+ SELECT c.id AS content_id,
     t.task_id,
-    (c.account_id)::bigint AS account_id,
-    ( SELECT (a.name)::text AS name
+    c.account_id,
+    ( SELECT a.name
            FROM public.accounts a
           WHERE (a.id = c.account_id)) AS account,
-    (c.title)::text AS title,
+    c.title,
     c.word_count,
     t.attempt,
     c.created_at AS waiting_since,

@@ -8,15 +8,15 @@ SELECT
      FROM public.contents AS v
      WHERE v.generation_task_id = c.generation_task_id
        AND v.id + 0 <= c.id) AS version,
-    c.id::bigint AS content_id,
-    c.account_id::bigint AS account_id,
-    c.title::text AS title,
+    c.id AS content_id,
+    c.account_id,
+    c.title,
     c.word_count,
     c.review_status,
     c.reviewed_by,
     c.reviewed_at,
     c.review_note AS note,
-    c.created_at::timestamptz AS created_at
+    c.created_at
 FROM public.content_generation_tasks AS t
 JOIN public.contents AS c ON c.generation_task_id = t.id AND c.account_id + 0 = t.account_id
 UNION ALL

@@ -3,14 +3,14 @@
 -- the order is that of contents_review_idx, and the version before is found among those of the task.
 CREATE OR REPLACE VIEW contentq.review_queue WITH (security_invoker = true) AS
 SELECT
-    c.id::bigint AS content_id,
+    c.id AS content_id,
     t.task_id,
-    c.account_id::bigint AS account_id,
-    (SELECT a.name::text FROM public.accounts AS a WHERE a.id = c.account_id) AS account,
-    c.title::text AS title,
+    c.account_id,
+    (SELECT a.name FROM public.accounts AS a WHERE a.id = c.account_id) AS account,
+    c.title,
     c.word_count,
     t.attempt,
-    c.created_at::timestamptz AS waiting_since,
+    c.created_at AS waiting_since,
     t.category,
     t.batch,
     t.submitted_at,

@@ -25,8 +25,7 @@ def test_what_was_done_is_said(contentq: Run, dsn: str, queue: Queue, server: Se
 
     rights = (
         "gave contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, "
-        "contentq_definer the rights "
-        "that sql/roles.sql lists, and no others"
+        "contentq_definer the rights that sql/roles.sql lists, and no others"
     )
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.splitlines() == [

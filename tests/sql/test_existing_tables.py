@@ -19,7 +19,7 @@ def test_accounts_and_contents_that_fit_are_used(empty_dsn: str, bare: Queue) ->
 
     assert migrate(empty_dsn).changes == [
         "took over table accounts, which was there (additions: 13)",
-        "took over table contents, which was there (additions: 1)",
+        "took over table contents, which was there (additions: 7)",
     ]
 
     task = bare.running(account_id=7)

@@ -1,4 +1,4 @@
-"""The queue from asyncio: what contentq.submit, cancel, requeue, approve, reject, explain and migrate do, to be awaited.
+"""The queue from asyncio: what the functions of contentq itself do, to be awaited.
 
 Each is a statement in the transaction of the caller, who commits it.
 """
@@ -72,8 +72,8 @@ async def approve(
     """Approves content that waits for its review; returns approved.
 
     reviewer: who decides; the login of the connection, unless it is said. review_status: what the content must be
-    now: to approve what was rejected, say "rejected". Raises ReviewRefused, after which the caller rolls back, when
-    another reviewer has decided, or there is no such content.
+    now: to approve what was rejected, say "rejected". Raises ReviewRefused, after which the caller rolls back,
+    when another reviewer has decided, or there is no such content.
     """
     return cast(
         "ReviewStatus", (await _rows(connection, calls.approve(content_id, reviewer, note, review_status)))[0][0]

@@ -1,4 +1,4 @@
-"""The queue from Python: submit, cancel, requeue, approve, reject and explain on a connection or session that the caller has.
+"""The queue from Python, on a connection or session that the caller has.
 
 Each is a statement in the transaction of the caller, who commits it. contentq.aio has the same for asyncio.
 """
@@ -69,8 +69,8 @@ def approve(
     """Approves content that waits for its review; returns approved.
 
     reviewer: who decides; the login of the connection, unless it is said. review_status: what the content must be
-    now: to approve what was rejected, say "rejected". Raises ReviewRefused, after which the caller rolls back, when
-    another reviewer has decided, or there is no such content.
+    now: to approve what was rejected, say "rejected". Raises ReviewRefused, after which the caller rolls back,
+    when another reviewer has decided, or there is no such content.
     """
     return cast("ReviewStatus", _rows(connection, calls.approve(content_id, reviewer, note, review_status))[0][0])
 

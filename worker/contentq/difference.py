@@ -1,7 +1,7 @@
 """What has changed from one version of a text to the next, word by word.
 
-Articles have a paragraph on each line: a difference by lines would show two long paragraphs for one word. So lines are
-compared first, and in those that were replaced, words.
+Articles have a paragraph on each line: a difference by lines would show two long paragraphs for one word. So lines
+are compared first, and in those that were replaced, words.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from contentq.content import CJK
 Kind: TypeAlias = Literal["same", "removed", "added"]
 
 MOST_LINES = 2000
-"""Lines of either text that are compared, apart from those that both begin and end with: the time grows with the square."""
+"""Lines of either text that are compared, beside those that both begin and end with: time grows by the square."""
 
 MOST_WORDS = 2000
-"""Words of either side of a change that are compared."""
+"""Words of either side of one change that are compared."""
+
+MOST_WORDS_OF_ALL = 40_000
+"""Words of all changes that are compared; later ones are shown as they were and as they are."""
 
 _WORDS = re.compile(rf"\s+|[{CJK}]|[^\W{CJK}]+|\W")
 
@@ -34,13 +37,16 @@ class Piece:
 
 
 def difference(before: str, after: str) -> list[Piece]:
-    """The pieces in order: those that are not added make up the earlier text, those that are not removed the later."""
+    """The pieces in order: what is not added makes up the earlier text, what is not removed the later."""
     pieces: list[Piece] = []
+    left = MOST_WORDS_OF_ALL
     for removed, added in _changes(before.splitlines(keepends=True), after.splitlines(keepends=True), MOST_LINES):
         if removed == added:
             pieces.append(Piece("same", "".join(added)))
             continue
-        for was, is_ in _changes(_words(removed), _words(added), MOST_WORDS):
+        old, new = _words(removed), _words(added)
+        left -= len(old) + len(new)
+        for was, is_ in _changes(old, new, MOST_WORDS if left > 0 else 0):
             kinds: list[tuple[Kind, Sequence[str]]] = [("removed", was), ("added", is_)]
             if was == is_:
                 kinds = [("same", is_)]

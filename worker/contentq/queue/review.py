@@ -13,27 +13,31 @@ from contentq.queue.operations import BATCH
 from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
 from contentq.task import ReviewStatus
 
-SELECTORS = ("account_id", "category", "batch", "since", "until")
+SELECTORS = {
+    "account_id": "bigint",
+    "category": "text",
+    "batch": "text",
+    "since": "timestamptz",
+    "until": "timestamptz",
+}
 """What selects content that waits: its account, and of its task category, batch and time of submission."""
 
-_WAITING = """
+_SELECTED = ", ".join(f"%({name})s::{kind}" for name, kind in SELECTORS.items())
+
+_WAITING = f"""
     SELECT r.*
     FROM contentq.review_queue AS r
     WHERE r.content_id = ANY (ARRAY(
-        SELECT contentq.matching_contents(
-            %(account_id)s::bigint, %(category)s::text, %(batch)s::text, %(since)s::timestamptz, %(until)s::timestamptz,
-            %(after_id)s::bigint, %(limit)s::integer)))"""
+        SELECT contentq.matching_contents({_SELECTED}, %(after_id)s::bigint, %(limit)s::integer)))"""
 
-_COUNT = """
+_COUNT = f"""
     SELECT count(*)
-    FROM contentq.matching_contents(
-        %(account_id)s::bigint, %(category)s::text, %(batch)s::text, %(since)s::timestamptz, %(until)s::timestamptz,
-        0, %(limit)s::integer)"""
+    FROM contentq.matching_contents({_SELECTED}, 0, %(limit)s::integer)"""
 
 _SHOW = """
     SELECT c.id AS content_id, v.task_id, v.version, c.account_id, a.name AS account, c.title, c.word_count,
-           c.review_status, c.reviewed_by, c.reviewed_at, c.review_note, c.created_at, t.attempt, t.category, t.batch,
-           t.topic, t.keywords, t.tone, t.requirements, c.body
+           c.review_status, c.reviewed_by, c.reviewed_at, c.review_note, c.created_at, t.attempt, t.category,
+           t.batch, t.topic, t.keywords, t.tone, t.requirements, c.body
     FROM contentq.contents AS c
     JOIN contentq.accounts AS a ON a.id = c.account_id
     LEFT JOIN contentq.content_versions AS v ON v.content_id = c.id
@@ -55,9 +59,9 @@ _STEP = {
     name: f"""
     SELECT contents, last_id
     FROM contentq.{name}_matching(
-        %(account_id)s::bigint, %(category)s::text, %(batch)s::text, %(since)s::timestamptz, %(until)s::timestamptz,
-        %(reviewer)s::text, %(note)s::text, {revise}after_id => %(after_id)s, max_contents => %(limit)s)"""
-    for name, revise in (("approve", ""), ("reject", "%(revise)s, "))
+        {_SELECTED}, %(reviewer)s::text, %(note)s::text, {revise}
+        after_id => %(after_id)s, max_contents => %(limit)s)"""
+    for name, revise in (("approve", ""), ("reject", "%(revise)s,"))
 }
 
 EVERYTHING: Mapping[str, Any] = {"since": "-infinity"}
@@ -125,8 +129,8 @@ def decide_matching(
 ) -> Iterator[int]:
     """Decides about all that waits and is selected, oldest first; yields how many after each transaction.
 
-    verdict: approve or reject. What others decide meanwhile stays as it is, and so does, with revise, content whose
-    task cannot go back.
+    verdict: approve or reject. What others decide meanwhile stays as it is, and so does, with revise, content
+    whose task cannot go back.
     """
     after_id: int | None = 0
     while after_id is not None:
