@@ -44,6 +44,7 @@ COMMANDS = {
     "explain": "contentq.cli.explain:explain",
     "requeue": "contentq.cli.operate:requeue",
     "cancel": "contentq.cli.operate:cancel",
+    "review": "contentq.cli.review:review",
     "pause": "contentq.cli.gates:pause",
     "resume": "contentq.cli.gates:resume",
     "gates": "contentq.cli.gate_limits:gates",
