@@ -1163,6 +1163,54 @@ CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
+    SELECT c.status
+    FROM public.content_generation_tasks AS t
+    CROSS JOIN LATERAL contentq.cancel_tasks(ARRAY[t.id]::bigint[]) AS c (status)
+    WHERE t.task_id = cancel.task_id;
+$$;
+
+-- Name: FUNCTION cancel(task_id text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
+
+-- Name: cancel_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cancel_matching(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS TABLE(tasks bigint, last_id bigint, locked bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    chosen record;
+    changed bigint := 0;
+BEGIN
+    SELECT c.*
+    INTO chosen
+    FROM contentq.choose_matching(
+        'cancel', cancel_matching.status, cancel_matching.account_id, cancel_matching.category, cancel_matching.batch,
+        cancel_matching.since, cancel_matching.until, cancel_matching.error, cancel_matching.worker_id,
+        cancel_matching.after_id, cancel_matching.max_tasks) AS c;
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(chosen.ids) > 0 THEN
+        changed := (SELECT count(*) FROM contentq.cancel_tasks(chosen.ids));
+    END IF;
+    RETURN QUERY SELECT changed, chosen.last_id, chosen.locked;
+END;
+$$;
+
+-- Name: FUNCTION cancel_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cancel_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'Cancels up to max_tasks tasks above after_id that fit all selectors, as cancel() does; returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+
+-- Name: cancel_tasks(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cancel_tasks(ids bigint[]) RETURNS SETOF text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
     UPDATE public.content_generation_tasks AS t
     SET status = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'failed' ELSE t.status END,
         error_message = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'Task cancelled'
@@ -1170,14 +1218,15 @@ CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
         cancel_requested_at = coalesce(t.cancel_requested_at, clock_timestamp()),
         scheduled_at = NULL,
         updated_at = CURRENT_TIMESTAMP
-    WHERE t.task_id = cancel.task_id
-      AND t.status IN ('pending', 'processing')
+    WHERE t.id = ANY (cancel_tasks.ids)
+      -- Written so that no plan takes status_idx: one that was made while the table was empty would.
+      AND (t.status IN ('pending', 'processing')) IS TRUE
     RETURNING t.status;
 $$;
 
--- Name: FUNCTION cancel(task_id text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION cancel_tasks(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
+COMMENT ON FUNCTION contentq.cancel_tasks(ids bigint[]) IS 'Internal: cancels tasks that have not ended; returns the new status of each.';
 
 -- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1916,6 +1965,47 @@ $$;
 -- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
+
+-- Name: choose_matching(text, text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    wanted constant integer := least(greatest(coalesce(choose_matching.max_tasks, 1000), 1), 10000);
+    statuses constant text[] := contentq.selected_statuses(choose_matching.operation, choose_matching.status);
+    found bigint[];
+BEGIN
+    IF num_nonnulls(
+        choose_matching.status, choose_matching.account_id, choose_matching.category, choose_matching.batch,
+        choose_matching.since, choose_matching.until, choose_matching.error, choose_matching.worker_id) = 0
+    THEN
+        RAISE EXCEPTION 'no selector: say which tasks to %', choose_matching.operation
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'For all of them: since => ''-infinity''.';
+    END IF;
+    found := ARRAY(
+        SELECT contentq.select_tasks(
+            statuses, choose_matching.account_id, choose_matching.category, choose_matching.batch, choose_matching.since,
+            choose_matching.until, choose_matching.error, choose_matching.worker_id,
+            only_rejected => choose_matching.operation = 'requeue', beyond_id => choose_matching.after_id,
+            max_tasks => wanted)
+    );
+    last_id := CASE WHEN cardinality(found) = wanted THEN found[wanted] END;
+    locked := 0;
+    ids := '{}';
+    IF cardinality(found) = 0 THEN
+        RETURN;
+    END IF;
+    SELECT l.ids, l.locked INTO ids, locked FROM contentq.lock_selected(found, statuses) AS l;
+END;
+$$;
+
+-- Name: FUNCTION choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint) IS 'Internal: chooses and locks the next tasks that an operation by selectors changes; returns their ids, after which id to go on, and how many others hold.';
 
 -- Name: choose_ready(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2821,6 +2911,61 @@ $$;
 
 COMMENT ON FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) IS 'Internal: adds to what a worker with several gates has counted at one of them.';
 
+-- Name: count_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.count_matching(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, operation text DEFAULT NULL::text) RETURNS TABLE(task_status text, tasks bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT t.status::text, count(*)
+    FROM contentq.select_tasks(
+        contentq.selected_statuses(count_matching.operation, count_matching.status), count_matching.account_id,
+        count_matching.category, count_matching.batch, count_matching.since, count_matching.until, count_matching.error,
+        count_matching.worker_id, coalesce(count_matching.operation = 'requeue', false)) AS s (id)
+    JOIN public.content_generation_tasks AS t ON t.id = s.id
+    GROUP BY t.status
+    ORDER BY array_position('{pending,processing,completed,failed,timeout}', t.status::text);
+END;
+$$;
+
+-- Name: FUNCTION count_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, operation text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.count_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, operation text) IS 'How many tasks fit all selectors given, by status; with an operation (requeue, cancel, delete), how many it would change.';
+
+-- Name: delete_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.delete_matching(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS TABLE(tasks bigint, last_id bigint, locked bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    chosen record;
+    changed bigint := 0;
+BEGIN
+    SELECT c.*
+    INTO chosen
+    FROM contentq.choose_matching(
+        'delete', delete_matching.status, delete_matching.account_id, delete_matching.category, delete_matching.batch,
+        delete_matching.since, delete_matching.until, delete_matching.error, delete_matching.worker_id,
+        delete_matching.after_id, delete_matching.max_tasks) AS c;
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(chosen.ids) > 0 THEN
+        DELETE FROM public.content_generation_tasks WHERE id = ANY (chosen.ids);
+        GET DIAGNOSTICS changed = ROW_COUNT;
+    END IF;
+    RETURN QUERY SELECT changed, chosen.last_id, chosen.locked;
+END;
+$$;
+
+-- Name: FUNCTION delete_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.delete_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'Deletes up to max_tasks tasks above after_id that fit all selectors and are not processing; their content stays. Returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+
 -- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.deregister_worker(worker_id bigint) RETURNS SETOF bigint
@@ -3183,6 +3328,28 @@ $$;
 -- Name: FUNCTION enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]) IS 'Lets a running task of a worker with several gates pass the first of these that has room, and counts it there; returns the gate, or NULL, when one may have room, and why not those before it. A gate that was entered and not left lets it pass again, and is counted once.';
+
+-- Name: error_group(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.error_group(message text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT btrim(left(regexp_replace(regexp_replace(regexp_replace(
+        left(error_group.message, 500),
+        -- A part of a uuid may have no digit.
+        '\m[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\M|\w*[0-9]\w*([.:,/-]\w*[0-9]\w*)*',
+        '#', 'g'),
+        -- With ', not an apostrophe.
+        '"[^"]*"|`[^`]*`|(?<!\w)''[^'']*''(?!\w)|\u201c[^\u201d]*\u201d|\u2018[^\u2019]*\u2019|\u300c[^\u300d]*\u300d'
+        '|\u300e[^\u300f]*\u300f|\u300a[^\u300b]*\u300b|\u00ab[^\u00bb]*\u00bb',
+        '<text>', 'g'),
+        '[\x01-\x1f]+ *|  +', ' ', 'g'), 200));
+$$;
+
+-- Name: FUNCTION error_group(message text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.error_group(message text) IS 'An error message without what differs from task to task: quoted text, numbers and ids are taken out, so that messages of one kind are equal.';
 
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5224,6 +5391,67 @@ $$;
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
 
+-- Name: group_errors(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.group_errors(since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(error text, tasks bigint, failed bigint, timeout bigint, retrying bigint, accounts bigint, first_at timestamp with time zone, last_at timestamp with time zone, example text, example_message text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH failures AS (
+        SELECT t.id, t.status, t.account_id, t.updated_at, left(t.error_message, 500) AS message
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('failed', 'timeout')
+          AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
+        UNION ALL
+        SELECT t.id, t.status, t.account_id, t.updated_at, left(t.error_message, 500)
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.retry_count > 0
+          AND t.error_message IS NOT NULL
+          AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
+    ),
+    -- Many messages are equal to the last letter, and to normalise one takes as long as to read many.
+    messages AS (
+        SELECT f.message,
+               f.account_id,
+               count(*) FILTER (WHERE f.status = 'failed') AS failed,
+               count(*) FILTER (WHERE f.status = 'timeout') AS timeout,
+               count(*) FILTER (WHERE f.status = 'pending') AS retrying,
+               min(f.updated_at) AS first_at,
+               max(f.updated_at) AS last_at,
+               max(f.id) AS newest
+        FROM failures AS f
+        GROUP BY f.message, f.account_id
+    ),
+    kinds AS (
+        SELECT contentq.error_group(m.message) AS error,
+               sum(m.failed)::bigint AS failed,
+               sum(m.timeout)::bigint AS timeout,
+               sum(m.retrying)::bigint AS retrying,
+               count(DISTINCT m.account_id) AS accounts,
+               min(m.first_at) AS first_at,
+               max(m.last_at) AS last_at,
+               max(m.newest) AS newest
+        FROM messages AS m
+        GROUP BY contentq.error_group(m.message)
+    )
+    SELECT k.error, k.failed + k.timeout + k.retrying, k.failed, k.timeout, k.retrying, k.accounts,
+           date_trunc('second', k.first_at), date_trunc('second', k.last_at),
+           t.task_id::text, contentq.shorten(t.error_message, 1000)
+    FROM kinds AS k
+    JOIN public.content_generation_tasks AS t ON t.id = k.newest
+    ORDER BY 2 DESC, k.last_at DESC, k.error;
+END;
+$$;
+
+-- Name: FUNCTION group_errors(since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.group_errors(since timestamp with time zone) IS 'The errors of tasks that failed, timed out or wait to be tried again (since a time), by kind: messages are equal without numbers, ids and quoted text.';
+
 -- Name: has_answer(bigint, text, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.has_answer(task_id bigint, status text, handler_state jsonb) RETURNS boolean
@@ -5942,6 +6170,49 @@ $$;
 
 COMMENT ON FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) IS 'Internal: locks the first so many of these tasks that are ready and free; returns their ids in order.';
 
+-- Name: lock_selected(bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    locked := 0;
+    -- IS TRUE: so that no plan takes status_idx, as one would that was made while the table was empty.
+    ids := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (lock_selected.wanted)
+          AND (t.status = ANY (lock_selected.statuses)) IS TRUE
+        ORDER BY t.id
+        FOR UPDATE
+    );
+EXCEPTION
+    WHEN lock_not_available THEN
+        ids := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (lock_selected.wanted)
+              AND (t.status = ANY (lock_selected.statuses)) IS TRUE
+            ORDER BY t.id
+            FOR UPDATE SKIP LOCKED
+        );
+        locked := (SELECT count(*)
+                   FROM public.content_generation_tasks AS t
+                   WHERE t.id = ANY (lock_selected.wanted)
+                     AND t.id <> ALL (ids)
+                     AND (t.status = ANY (lock_selected.statuses)) IS TRUE);
+END;
+$$;
+
+-- Name: FUNCTION lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint) IS 'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many others hold.';
+
 -- Name: locked_tasks(bigint, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) RETURNS TABLE(id bigint, by text)
@@ -6408,6 +6679,26 @@ $_$;
 -- Name: FUNCTION matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]) IS 'Content that waits for its review, by account, and by category, batch and submission of its task: up to max_contents ids after after_id.';
+
+-- Name: matching_tasks(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.matching_tasks(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT s.id
+    FROM contentq.select_tasks(
+        contentq.selected_statuses(NULL, matching_tasks.status), matching_tasks.account_id, matching_tasks.category,
+        matching_tasks.batch, matching_tasks.since, matching_tasks.until, matching_tasks.error, matching_tasks.worker_id,
+        beyond_id => matching_tasks.after_id, max_tasks => matching_tasks.max_tasks) AS s (id);
+END;
+$$;
+
+-- Name: FUNCTION matching_tasks(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.matching_tasks(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'The ids of up to max_tasks tasks above after_id that fit all selectors given: status, account_id, category, batch, submitted since and until, error (a part of the message, or what error_group() makes of it), worker_id.';
 
 -- Name: measure_durations(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8159,37 +8450,94 @@ CREATE FUNCTION contentq.requeue(task_id text, note text DEFAULT NULL::text) RET
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-#variable_conflict use_column
 DECLARE
-    new_status text;
+    id_ constant bigint := (SELECT t.id FROM public.content_generation_tasks AS t WHERE t.task_id = requeue.task_id);
 BEGIN
-    UPDATE public.content_generation_tasks AS t
-    SET status = 'pending',
-        retry_count = 0,
-        revision_count = 0,
-        scheduled_at = NULL,
-        completed_at = NULL,
-        timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
-        cancel_requested_at = NULL,
-        error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
-        revision_note = coalesce(contentq.shorten(requeue.note, 8000), t.revision_note),
-        updated_at = CURRENT_TIMESTAMP
-    WHERE t.task_id = requeue.task_id
-      AND (t.status IN ('failed', 'timeout')
-           OR t.status = 'completed'
-              AND EXISTS (SELECT
-                          FROM public.contents AS c
-                          WHERE c.id = t.content_id
-                            AND c.account_id + 0 = t.account_id
-                            AND c.review_status = 'rejected'))
-    RETURNING t.status INTO new_status;
-    RETURN new_status;
+    IF id_ = ANY (contentq.requeue_tasks(ARRAY[id_], requeue.note)) THEN
+        RETURN 'pending';
+    END IF;
+    RETURN NULL;
 END;
 $$;
 
 -- Name: FUNCTION requeue(task_id text, note text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.requeue(task_id text, note text) IS 'Puts a task back to pending with all its retries when it is failed or timeout, or completed with content that was rejected; note is what the handler finds as the previous error. Returns pending, NULL when it is none of these.';
+
+-- Name: requeue_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, text, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.requeue_matching(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, note text DEFAULT NULL::text, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS TABLE(tasks bigint, last_id bigint, locked bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    chosen record;
+    changed bigint := 0;
+BEGIN
+    SELECT c.*
+    INTO chosen
+    FROM contentq.choose_matching(
+        'requeue', requeue_matching.status, requeue_matching.account_id, requeue_matching.category,
+        requeue_matching.batch, requeue_matching.since, requeue_matching.until, requeue_matching.error,
+        requeue_matching.worker_id, requeue_matching.after_id, requeue_matching.max_tasks) AS c;
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(chosen.ids) > 0 THEN
+        changed := cardinality(contentq.requeue_tasks(chosen.ids, requeue_matching.note));
+    END IF;
+    RETURN QUERY SELECT changed, chosen.last_id, chosen.locked;
+END;
+$$;
+
+-- Name: FUNCTION requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer) IS 'Puts up to max_tasks tasks above after_id that fit all selectors back to pending, as requeue() does; returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+
+-- Name: requeue_tasks(bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.requeue_tasks(ids bigint[], note text) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+DECLARE
+    error constant text := contentq.shorten(requeue_tasks.note, 8000);
+    requeued bigint[];
+BEGIN
+    WITH changed AS (
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'pending',
+            retry_count = 0,
+            revision_count = 0,
+            scheduled_at = NULL,
+            completed_at = NULL,
+            timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
+            cancel_requested_at = NULL,
+            error_message = coalesce(error, t.error_message),
+            revision_note = coalesce(error, t.revision_note),
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (requeue_tasks.ids)
+          AND (t.status IN ('failed', 'timeout')
+               OR t.status = 'completed'
+                  AND EXISTS (SELECT
+                              FROM public.contents AS c
+                              WHERE c.id = t.content_id
+                                AND c.account_id + 0 = t.account_id
+                                AND c.review_status = 'rejected'))
+        RETURNING t.id
+    )
+    SELECT coalesce(array_agg(c.id), '{}')
+    INTO requeued
+    FROM changed AS c;
+    RETURN requeued;
+END;
+$$;
+
+-- Name: FUNCTION requeue_tasks(ids bigint[], note text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.requeue_tasks(ids bigint[], note text) IS 'Internal: puts tasks back to pending that failed, timed out or have rejected content; returns the ids of these.';
 
 -- Name: rescue_dead_workers(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8526,6 +8874,87 @@ $$;
 -- Name: FUNCTION seen_accounts(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.seen_accounts() IS 'Internal: the accounts that the caller sees where row level security is on; NULL for all.';
+
+-- Name: select_tasks(text[], bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, boolean, boolean, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean DEFAULT false, newest_first boolean DEFAULT false, beyond_id bigint DEFAULT NULL::bigint, max_tasks bigint DEFAULT NULL::bigint) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+BEGIN
+    RETURN QUERY EXECUTE format(
+        $query$
+        SELECT t.id::bigint
+        FROM public.content_generation_tasks AS t
+        WHERE ($1 IS NULL OR t.status = ANY ($1))
+          AND ($2 IS NULL OR t.account_id = $2)
+          AND ($3 IS NULL OR t.category = $3)
+          AND ($4 IS NULL OR t.batch = $4)
+          AND ($5 IS NULL OR t.submitted_at >= $5)
+          AND ($6 IS NULL OR t.submitted_at < $6)
+          AND ($7 IS NULL
+               OR strpos(lower(t.error_message), lower($7)) > 0
+               OR contentq.error_group(t.error_message) = $7)
+          AND ($8 IS NULL
+               OR t.status = 'processing' AND t.worker_id = $8
+               OR t.status IN ('failed', 'timeout') AND t.attempt_errors -> -1 -> 'worker_id' = to_jsonb($8))
+          AND (NOT $9
+               OR t.status <> 'completed'
+               OR EXISTS (SELECT
+                          FROM public.contents AS c
+                          WHERE c.id = t.content_id
+                            AND c.account_id + 0 = t.account_id
+                            AND c.review_status = 'rejected'))
+          AND ($10 IS NULL OR t.id %1$s $10)
+        ORDER BY t.id %2$s
+        LIMIT $11
+        $query$,
+        CASE WHEN select_tasks.newest_first THEN '<' ELSE '>' END,
+        CASE WHEN select_tasks.newest_first THEN 'DESC' ELSE 'ASC' END
+    )
+    USING select_tasks.statuses, select_tasks.account_id, select_tasks.category, select_tasks.batch, select_tasks.since,
+        select_tasks.until, select_tasks.error, select_tasks.worker_id, select_tasks.only_rejected, select_tasks.beyond_id,
+        select_tasks.max_tasks;
+END;
+$_$;
+
+-- Name: FUNCTION select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint) IS 'Internal: the ids of the tasks that selectors are about, in their order.';
+
+-- Name: selected_statuses(text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.selected_statuses(operation text, status text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    possible constant text[] := CASE selected_statuses.operation
+        -- Content that was rejected is for a revision when a reviewer says so, not because something else has failed.
+        WHEN 'requeue' THEN '{failed,timeout,completed}'
+        WHEN 'cancel' THEN '{pending,processing}'
+        WHEN 'delete' THEN '{pending,completed,failed,timeout}'
+        ELSE '{pending,processing,completed,failed,timeout}'
+    END;
+BEGIN
+    IF selected_statuses.status <> ALL (possible) THEN
+        RAISE EXCEPTION 'cannot % tasks of status %; only of: %',
+            coalesce(selected_statuses.operation, 'select'), quote_literal(selected_statuses.status),
+            array_to_string(possible, ', ')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN CASE
+        WHEN selected_statuses.status IS NOT NULL THEN ARRAY[selected_statuses.status]
+        WHEN selected_statuses.operation = 'requeue' THEN '{failed,timeout}'::text[]
+        WHEN selected_statuses.operation IS NOT NULL THEN possible
+    END;
+END;
+$$;
+
+-- Name: FUNCTION selected_statuses(operation text, status text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.selected_statuses(operation text, status text) IS 'Internal: the statuses that requeue, cancel or delete by selectors is about; NULL for any.';
 
 -- Name: set_budget(numeric, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10149,6 +10578,25 @@ COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it
 -- Name: COLUMN definitions.installed; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
+
+-- Name: error_groups; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.error_groups WITH (security_invoker='true') AS
+ SELECT error,
+    tasks,
+    failed,
+    timeout,
+    retrying,
+    accounts,
+    first_at,
+    last_at,
+    example,
+    example_message
+   FROM contentq.group_errors() g(error, tasks, failed, timeout, retrying, accounts, first_at, last_at, example, example_message);
+
+-- Name: VIEW error_groups; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.error_groups IS 'Errors of tasks that failed, timed out or wait to be tried again, by kind: error is the message without numbers, ids and quoted text; requeue all of a kind with contentq.requeue_matching(error => ...).';
 
 -- Name: gate_counts; Type: TABLE; Schema: contentq; Owner: -
 
