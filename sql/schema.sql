@@ -6510,16 +6510,22 @@ BEGIN
     SELECT coalesce(array_agg(c.id), '{}') INTO marked FROM changed AS c;
 
     IF is_revised AND cardinality(marked) > 0 THEN
-        PERFORM contentq.requeue(t.task_id, mark_matching.note)
-        FROM (
-            SELECT o.task_id
-            FROM public.contents AS c
-            JOIN public.content_generation_tasks AS o
-                ON o.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
-                AND o.account_id + 0 = c.account_id
-            WHERE c.id = ANY (marked)
-            ORDER BY o.id
-        ) AS t;
+        PERFORM t.id
+        FROM public.contents AS c
+        JOIN public.content_generation_tasks AS t
+            ON t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+            AND t.account_id + 0 = c.account_id
+        WHERE c.id = ANY (marked)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t;
+        PERFORM contentq.requeue_tasks(
+            ARRAY(
+                SELECT contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                FROM public.contents AS c
+                WHERE c.id = ANY (marked)
+            ),
+            mark_matching.note
+        );
     END IF;
     contents := cardinality(marked);
     IF cardinality(ids) >= greatest(coalesce(mark_matching.max_contents, 1000), 1) THEN
@@ -8260,7 +8266,8 @@ BEGIN
             USING ERRCODE = 'CQ005',
                   HINT = 'To reject it all the same, leave out revise.';
     END IF;
-    RETURN contentq.requeue(task.task_id, reject.note);
+    PERFORM contentq.requeue_tasks(ARRAY[task.id]::bigint[], reject.note);
+    RETURN 'pending';
 END;
 $$;
 

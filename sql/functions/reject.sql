@@ -51,7 +51,8 @@ BEGIN
             USING ERRCODE = 'CQ005',
                   HINT = 'To reject it all the same, leave out revise.';
     END IF;
-    RETURN contentq.requeue(task.task_id, reject.note);
+    PERFORM contentq.requeue_tasks(ARRAY[task.id]::bigint[], reject.note);
+    RETURN 'pending';
 END;
 $$;
 

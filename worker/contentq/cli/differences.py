@@ -1,4 +1,4 @@
-"""How a difference between two texts is printed: [-what is gone-] and {+what is new+}, in colours on a terminal."""
+"""How a difference between two texts is printed: [-what is gone-] and {+what is new+}, coloured on a terminal."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -27,6 +28,7 @@ from contentq.task import LARGEST_ID, ReviewStatus
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
+    from contentq.queue import review as reviews
     from contentq.queue.reading import Connection
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,30 +48,30 @@ _selectors = selector_options("account", "category", "batch", "since", "until")
 def review() -> None:
     """Show content that waits for a review; approve it, reject it, or send it back to be revised.
 
-    Contents are named by their ids, so that a decision is about the version that was read. Of two reviewers at once one
-    decides, and the other is told.
+    Contents are named by their ids, so that a decision is about the version that was read. Of two reviewers at
+    once one decides, and the other is told.
     """
 
 
 @review.command("list")
 @_selectors
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
-@click.option("--after", type=CONTENT_ID, metavar="ID", default=0, help="Only larger ids: the next page.")
+@click.option("--after", type=CONTENT_ID, metavar="ID", help="Only larger ids: the next page.")
 @json_option
 @click.pass_obj
 def list_contents(
-    options: GlobalOptions, /, selector: GivenSelector, limit: int, after: int, as_json: bool
+    options: GlobalOptions, /, selector: GivenSelector, limit: int, after: int | None, as_json: bool
 ) -> None:
     """List content that waits for its review, oldest first.
 
-    age is the time since it was stored; note is what the version before was sent back for, or which checks this one
-    has failed.
+    age is the time since it was stored; note is what the version before was sent back for, or which checks this
+    one has failed.
     """
     from contentq.queue import inspection
     from contentq.queue import review as reviews
 
     with open_session(options) as connection:
-        rows = reviews.waiting(connection, _resolve(connection, selector), after, limit)
+        rows = reviews.waiting(connection, _resolve(connection, selector), after or 0, limit)
         now = inspection.now(connection)
     if as_json:
         print_json(rows)
@@ -126,39 +128,54 @@ def show(options: GlobalOptions, /, content_id: int, with_difference: bool, as_j
     elif before is None:
         print_prose(f"\nit is the first version\n\n{body}")
     elif (before["title"], before["body"]) == (found["title"], body):
-        print_line(f"\nit is the same as content {before['content_id']}")
+        print_prose(f"\nit is the same as content {before['content_id']}")
     else:
         print_line()
         print_difference(difference(f"{before['title']}\n\n{before['body']}", f"{found['title']}\n\n{body}"))
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What is to be decided, and how."""
+
+    verdict: reviews.Verdict
+    reviewer: str | None
+    note: str | None
+    revise: bool = False
+    review_status: ReviewStatus | None = None
+
+
 def _deciding(command: F) -> F:
-    """Adds what approve and reject have in common."""
+    """Adds what approve and reject have in common; the command gets a dict named what."""
+
+    @functools.wraps(command)
+    def with_what(*arguments: Any, **options: Any) -> Any:
+        what = {
+            name: options.pop(name) for name in ("content_ids", "selector", "everything", "dry_run", "as_json")
+        }
+        return command(*arguments, what=what, **options)
+
+    decorated: Any = with_what
     for add in (
-        click.argument("content_ids", nargs=-1, type=CONTENT_ID, metavar="[CONTENT_ID...]"),
-        _selectors,
-        click.option("--all", "everything", is_flag=True, help="All content that waits."),
-        click.option("--as", "reviewer", metavar="NAME", help="Who decides; else the login at the database."),
-        click.option("--dry-run", is_flag=True, help="Show what this would be about, and decide nothing."),
-        json_option,
         click.pass_context,
-    )[::-1]:
-        command = add(command)
-    return command
+        json_option,
+        click.option("--dry-run", is_flag=True, help="Show what this would be about, and decide nothing."),
+        click.option("--as", "reviewer", metavar="NAME", help="Who decides; else the login at the database."),
+        click.option("--all", "everything", is_flag=True, help="All content that waits."),
+        _selectors,
+        click.argument("content_ids", nargs=-1, type=CONTENT_ID, metavar="[CONTENT_ID...]"),
+    ):
+        decorated = add(decorated)
+    return decorated  # type: ignore[no-any-return]
 
 
 @review.command()
 @_deciding
 @click.option("--note", metavar="TEXT", help="Kept with the content.")
-@click.option(
-    "--rejected",
-    "review_status",
-    flag_value="rejected",
-    help="Content that was rejected, to be approved after all.",
-)
-def approve(ctx: click.Context, /, note: str | None, review_status: ReviewStatus | None, **given: Any) -> None:
+@click.option("--rejected", "review_status", flag_value="rejected", help="Content that was rejected, after all.")
+def approve(ctx: click.Context, /, what: dict[str, Any], **decision: Any) -> None:
     """Approve content, by its ids or as it is selected."""
-    _decide(ctx, "approve", note, False, review_status, **given)
+    _decide(ctx, Decision("approve", **decision), **what)
 
 
 @review.command()
@@ -169,45 +186,35 @@ def approve(ctx: click.Context, /, note: str | None, review_status: ReviewStatus
 @click.option("--revise", is_flag=True, help="Put the task back, so that a handler writes another version.")
 @click.option("--approved", "review_status", flag_value="approved", help="Content that was approved already.")
 @click.option("--rejected", "review_status", flag_value="rejected", help="Content that was rejected already.")
-def reject(
-    ctx: click.Context, /, note: str | None, revise: bool, review_status: ReviewStatus | None, **given: Any
-) -> None:
+def reject(ctx: click.Context, /, what: dict[str, Any], **decision: Any) -> None:
     """Reject content, by its ids or as it is selected."""
-    _decide(ctx, "reject", note, revise, review_status, **given)
+    _decide(ctx, Decision("reject", **decision), **what)
 
 
 def _decide(
     ctx: click.Context,
-    verdict: str,
-    note: str | None,
-    revise: bool,
-    review_status: ReviewStatus | None,
+    decision: Decision,
     /,
     content_ids: tuple[int, ...],
     selector: GivenSelector,
     everything: bool,
-    reviewer: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Decides about contents; exit code 1 when one was refused."""
-    ways = [bool(content_ids), not selector.is_empty, everything]
-    if sum(ways) != 1:
+    if [bool(content_ids), not selector.is_empty, everything].count(True) != 1:
         raise click.UsageError("name contents by their ids, select them (--account, --batch, …), or say --all")
-    if review_status and not content_ids:
-        raise click.UsageError(f"--{review_status} is about contents that are named by their ids")
+    if decision.review_status and not content_ids:
+        raise click.UsageError(f"--{decision.review_status} is for contents that are named by their ids")
+    if dry_run and content_ids:
+        raise click.UsageError("--dry-run is for contents that are selected")
     with open_session(ctx.obj) as connection:
         if content_ids:
-            if dry_run:
-                raise click.UsageError("--dry-run is for contents that are selected")
-            outcomes = _decide_each(
-                connection, verdict, content_ids, reviewer, note, revise, review_status or "pending"
-            )
-            _print_outcomes(ctx, outcomes, as_json)
+            _print_outcomes(ctx, [_decide_one(connection, decision, each) for each in content_ids], as_json)
         elif dry_run:
             _print_dry_run(connection, _resolve(connection, selector), as_json)
         else:
-            _decide_matching(connection, verdict, _resolve(connection, selector), reviewer, note, revise, as_json)
+            _decide_matching(connection, decision, _resolve(connection, selector), as_json)
 
 
 def _resolve(connection: Connection, selector: GivenSelector) -> dict[str, Any]:
@@ -217,29 +224,21 @@ def _resolve(connection: Connection, selector: GivenSelector) -> dict[str, Any]:
     return {name: value for name, value in asdict(selector.resolve(connection)).items() if name in SELECTORS}
 
 
-def _decide_each(
-    connection: Connection,
-    verdict: str,
-    content_ids: tuple[int, ...],
-    reviewer: str | None,
-    note: str | None,
-    revise: bool,
-    review_status: ReviewStatus,
-) -> list[dict[str, Any]]:
+def _decide_one(connection: Connection, decision: Decision, content_id: int) -> dict[str, Any]:
     from contentq.queue import review as reviews
 
-    outcomes: list[dict[str, Any]] = []
-    for content_id in content_ids:
-        outcome, error = None, None
-        try:
-            if verdict == "approve":
-                outcome = reviews.approve(connection, content_id, reviewer, note, review_status)
-            else:
-                outcome = reviews.reject(connection, content_id, reviewer, note, revise, review_status)
-        except ReviewRefused as refused:
-            error = str(refused)
-        outcomes.append({"content_id": content_id, "outcome": outcome, "error": error})
-    return outcomes
+    outcome, error = None, None
+    now = decision.review_status or "pending"
+    try:
+        if decision.verdict == "approve":
+            outcome = reviews.approve(connection, content_id, decision.reviewer, decision.note, now)
+        else:
+            outcome = reviews.reject(
+                connection, content_id, decision.reviewer, decision.note, decision.revise, now
+            )
+    except ReviewRefused as refused:
+        error = str(refused)
+    return {"content_id": content_id, "outcome": outcome, "error": error}
 
 
 def _print_outcomes(ctx: click.Context, outcomes: list[dict[str, Any]], as_json: bool) -> None:
@@ -278,21 +277,16 @@ def _print_dry_run(connection: Connection, selectors: dict[str, Any], as_json: b
         )
 
 
-def _decide_matching(
-    connection: Connection,
-    verdict: str,
-    selectors: dict[str, Any],
-    reviewer: str | None,
-    note: str | None,
-    revise: bool,
-    as_json: bool,
-) -> None:
+def _decide_matching(connection: Connection, decision: Decision, selectors: dict[str, Any], as_json: bool) -> None:
     from contentq.queue import review as reviews
 
     chosen = selectors if any(value is not None for value in selectors.values()) else reviews.EVERYTHING
-    done = sum(reviews.decide_matching(connection, verdict, chosen, reviewer, note, revise))
+    steps = reviews.decide_matching(
+        connection, decision.verdict, chosen, decision.reviewer, decision.note, decision.revise
+    )
+    done = sum(steps)
     if as_json:
         print_json({"contents": done})
         return
-    said = {"approve": "approved", "reject": "rejected, and sent back" if revise else "rejected"}[verdict]
-    print_line(f"{count_of(done, 'content')} {said}")
+    said = "approved" if decision.verdict == "approve" else "rejected"
+    print_line(f"{count_of(done, 'content')} {said}{', to be revised' if decision.revise else ''}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import psycopg
 
@@ -12,6 +12,8 @@ from contentq.queue.calls import REVIEW_REFUSED
 from contentq.queue.operations import BATCH
 from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
 from contentq.task import ReviewStatus
+
+Verdict: TypeAlias = Literal["approve", "reject"]
 
 SELECTORS = {
     "account_id": "bigint",
@@ -120,7 +122,7 @@ def reject(
 
 def decide_matching(
     connection: Connection,
-    verdict: str,
+    verdict: Verdict,
     selectors: Mapping[str, Any],
     reviewer: str | None,
     note: str | None,
