@@ -30,7 +30,8 @@ COMMENT ON COLUMN public.contents.generation_task_id IS
     'task may have been deleted since.';
 COMMENT ON COLUMN public.contents.reviewed_by IS 'Who approved or rejected it last; NULL: nobody has.';
 COMMENT ON COLUMN public.contents.reviewed_at IS 'When that was.';
-COMMENT ON COLUMN public.contents.review_note IS 'What the reviewer said of it.';
+COMMENT ON COLUMN public.contents.review_note IS
+    'What the reviewer said of it; of a draft whose checks failed, these.';
 
 COMMENT ON TABLE public.content_generation_tasks IS
     'The queue: one row follows one piece of content from its submission to its end. '

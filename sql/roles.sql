@@ -8,9 +8,11 @@
 -- contentq_worker     what contentq worker does: reads tasks and contents; whatever it changes, it changes by functions
 -- contentq_operator   cancel, requeue, sweep, rescue, clean up; pauses, budgets, settings; reads everything
 -- contentq_reader     reads everything, the views included
+-- contentq_reviewer   reads tasks, accounts and contents; approves and rejects content
 -- contentq_definer    not for users: functions that change something belong to it and run with its rights
 --
--- With row level security on (contentq roles row-security --on), producers and readers see the accounts of their logins only.
+-- With row level security on (contentq roles row-security --on), producers, readers and reviewers see the accounts of their
+-- logins only.
 --
 -- The roles cannot log in; grant all but the last one to users that can. Rights that were granted to these roles
 -- otherwise are taken away, so that this file is all of them.
@@ -25,7 +27,8 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$
 DECLARE
-    ours constant text[] := '{contentq_producer,contentq_worker,contentq_operator,contentq_reader,contentq_definer}';
+    ours constant text[] := '{contentq_producer,contentq_worker,contentq_operator,contentq_reader,contentq_reviewer,'
+        'contentq_definer}';
     -- Roles belong to all databases of a server: another one may have them already.
     missing constant text := (
         SELECT string_agg(r.name, ', ' ORDER BY r.name)
@@ -146,7 +149,7 @@ BEGIN
 
     SELECT t.schema_name INTO tables_schema FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks';
     GRANT USAGE ON SCHEMA contentq
-        TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer;
+        TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, contentq_definer;
     -- Schema public may belong to another, who lets everyone use it.
     IF pg_has_role((SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = tables_schema), 'USAGE')
         OR EXISTS (SELECT
@@ -155,7 +158,8 @@ BEGIN
                      AND NOT has_schema_privilege(r.oid, tables_schema, 'USAGE'))
     THEN
         EXECUTE format('GRANT USAGE ON SCHEMA %I '
-                       'TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer',
+                       'TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, '
+                       'contentq_definer',
                        tables_schema);
     END IF;
     -- For the statements that follow, in which nothing is looked up but the names of tables.
@@ -164,17 +168,21 @@ END;
 $$;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA contentq
-    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer;
+    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, contentq_definer;
 REVOKE ALL ON content_generation_tasks, accounts, contents
-    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer;
+    FROM contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, contentq_definer;
 
 GRANT SELECT ON content_generation_tasks, accounts, contents, contentq.alembic_version
-    TO contentq_producer, contentq_operator, contentq_reader;
+    TO contentq_producer, contentq_operator, contentq_reader, contentq_reviewer;
 
 -- Programs name the tables by these views, whatever schema they are in: the rights are those to the tables.
 GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables
-    TO contentq_producer, contentq_operator, contentq_reader;
+    TO contentq_producer, contentq_operator, contentq_reader, contentq_reviewer;
 GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON contentq.accounts TO contentq_operator;
+
+-- What a reviewer goes by. It writes to no table: approve() and reject() do.
+GRANT SELECT ON contentq.review_queue, contentq.content_versions, contentq.queue_overview, contentq.backlog_by_account,
+    contentq.recent_failures TO contentq_reviewer;
 
 -- What a producer may say of a task; and status, which programs name though it can only be pending. A mapper that names
 -- every column needs INSERT on the whole table: the trigger content_generation_tasks_forged refuses what is forged.
@@ -207,8 +215,8 @@ GRANT SELECT, DELETE, UPDATE (
 ) ON content_generation_tasks TO contentq_definer;
 -- paused_until: to see whose rows are locked.
 GRANT SELECT, UPDATE (paused_until, monthly_budget) ON accounts TO contentq_definer;
-GRANT SELECT, INSERT (account_id, title, body, word_count, review_status, generation_task_id),
-    UPDATE (review_status, reviewed_by, reviewed_at, review_note) ON contents TO contentq_definer;
+GRANT SELECT, INSERT (account_id, title, body, word_count, review_status, generation_task_id, review_note),
+    UPDATE (review_status, generation_task_id, reviewed_by, reviewed_at, review_note) ON contents TO contentq_definer;
 GRANT SELECT, INSERT, DELETE, UPDATE ON contentq.awaited TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers, contentq.claimers TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_definer;
@@ -223,7 +231,8 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$
 DECLARE
-    roles constant text := 'contentq_producer, contentq_worker, contentq_operator, contentq_reader';
+    roles constant text := 'contentq_producer, contentq_worker, contentq_operator, contentq_reader, '
+        'contentq_reviewer';
     tables_schema constant text := (
         SELECT t.schema_name FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks'
     );
@@ -244,6 +253,8 @@ DECLARE
         "contentq_producer, contentq_worker, contentq_operator, contentq_reader": [
             "matching_tasks", "count_matching", "select_tasks", "selected_statuses", "error_group"
         ],
+        "contentq_reviewer": ["approve", "reject", "approve_matching", "reject_matching"],
+        "contentq_operator, contentq_reader, contentq_reviewer": ["matching_contents", "task_of_content"],
         "contentq_operator, contentq_reader": [
             "group_errors",
             "explain", "explain_waiting", "explain_own", "explain_account", "explain_workers", "explain_fleet",

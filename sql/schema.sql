@@ -528,6 +528,29 @@ $$;
 
 COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
 
+-- Name: ago(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.ago(at timestamp with time zone) RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT format('%s %s%s ago', u.number, u.unit, CASE WHEN u.number <> 1 THEN 's' END)
+    FROM (
+        SELECT trunc(s.seconds / v.seconds) AS number, v.unit
+        FROM (
+            SELECT greatest(extract(epoch FROM clock_timestamp()) - extract(epoch FROM ago.at), 0) AS seconds
+        ) AS s
+        JOIN (VALUES (86400, 'day'), (3600, 'hour'), (60, 'minute'), (1, 'second')) AS v (seconds, unit)
+            ON s.seconds >= v.seconds OR v.unit = 'second'
+        ORDER BY v.seconds DESC
+        LIMIT 1
+    ) AS u;
+$$;
+
+-- Name: FUNCTION ago(at timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.ago(at timestamp with time zone) IS 'Internal: how long ago something was, in words.';
+
 -- Name: answer_batch(bigint, bigint, integer, bigint[], integer[], integer[], text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[] DEFAULT NULL::text[]) RETURNS integer
@@ -603,6 +626,42 @@ $$;
 -- Name: FUNCTION anything_waits(categories text[], idle_for interval); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.anything_waits(categories text[], idle_for interval) IS 'Whether a task is ready, waits for its retry, or is held by a worker that was not heard for idle_for: what a worker asks that is to end when nothing is left. Tasks scheduled for later or of blocked accounts do not count.';
+
+-- Name: approve(bigint, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.approve(content_id bigint, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, review_status text DEFAULT 'pending'::text) RETURNS text
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+    SELECT m.review_status
+    FROM contentq.mark_reviewed(
+        approve.content_id, 'approved', approve.reviewer, approve.note, approve.review_status
+    ) AS m;
+$$;
+
+-- Name: FUNCTION approve(content_id bigint, reviewer text, note text, review_status text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.approve(content_id bigint, reviewer text, note text, review_status text) IS 'Approves content that is pending (or what review_status says); raises CQ005 when another has decided meanwhile.';
+
+-- Name: approve_matching(bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.approve_matching(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000) RETURNS TABLE(contents bigint, last_id bigint)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+    SELECT m.contents, m.last_id
+    FROM contentq.mark_matching(
+        'approved', approve_matching.account_id, approve_matching.category, approve_matching.batch, approve_matching.since,
+        approve_matching.until, approve_matching.reviewer, approve_matching.note, false, approve_matching.after_id,
+        approve_matching.max_contents
+    ) AS m;
+$$;
+
+-- Name: FUNCTION approve_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.approve_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, after_id bigint, max_contents integer) IS 'Approves one chunk of the content that waits for its review and is selected; returns how many, and where to go on.';
 
 -- Name: are_tasks_coming(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2826,22 +2885,23 @@ BEGIN
     );
 
     -- + 0: their contents are found by id, and not among all those of the account.
-    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
-        AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
-    THEN
+    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
         WITH produced AS MATERIALIZED (
-            SELECT t.content_id, t.account_id
+            SELECT t.id, t.content_id, t.account_id,
+                   t.auto_approve AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
+                       AS is_approved
             FROM public.content_generation_tasks AS t
             WHERE t.id = ANY (completed)
-              AND t.auto_approve
               AND t.content_id + 0 = ANY (complete.content_ids)
         )
         UPDATE public.contents AS c
-        SET review_status = 'approved'
+        SET review_status = CASE WHEN p.is_approved AND c.review_status = 'pending' THEN 'approved'
+                                 ELSE c.review_status END,
+            generation_task_id = coalesce(c.generation_task_id, p.id)
         FROM produced AS p
         WHERE c.id = ANY (ARRAY[p.content_id])
           AND c.account_id + 0 = p.account_id
-          AND c.review_status = 'pending';
+          AND (c.generation_task_id IS NULL OR p.is_approved AND c.review_status = 'pending');
     END IF;
 
     RETURN QUERY SELECT unnest(completed);
@@ -6430,6 +6490,240 @@ $$;
 
 COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention and failed_retention, notes budgets that are near their end. Returns how long to wait before the next call.';
 
+-- Name: mark_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, boolean, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) RETURNS TABLE(contents bigint, last_id bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    is_revised constant boolean := coalesce(mark_matching.revise, false);
+    ids bigint[];
+    marked bigint[];
+BEGIN
+    IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
+                    mark_matching.until) = 0 THEN
+        RAISE EXCEPTION 'no content is selected'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give account_id, category, batch, since or until; since => ''-infinity'' selects all that waits.';
+    END IF;
+    ids := ARRAY(
+        SELECT m.id
+        FROM contentq.matching_contents(
+            mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
+            mark_matching.until, mark_matching.after_id, mark_matching.max_contents, contentq.seen_accounts()
+        ) AS m (id)
+    );
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(ids) = 0 THEN
+        RETURN QUERY SELECT 0::bigint, NULL::bigint;
+        RETURN;
+    END IF;
+    WITH locked AS MATERIALIZED (
+        SELECT c.id, c.generation_task_id, c.account_id
+        FROM public.contents AS c
+        WHERE c.id = ANY (ids)
+          AND c.review_status = 'pending'
+          AND (NOT is_revised
+               OR EXISTS (SELECT
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                            AND t.account_id + 0 = c.account_id
+                            AND t.content_id + 0 = c.id
+                            AND t.status <> ALL ('{pending,processing}')))
+        ORDER BY c.id
+        FOR NO KEY UPDATE
+    ),
+    changed AS (
+        UPDATE public.contents AS c
+        SET review_status = mark_matching.verdict,
+            reviewed_by = left(coalesce(nullif(btrim(mark_matching.reviewer), ''), session_user), 100),
+            reviewed_at = clock_timestamp(),
+            review_note = contentq.shorten(mark_matching.note, 8000)
+        FROM locked AS l
+        WHERE c.id = ANY (ARRAY[l.id])
+        RETURNING c.id
+    )
+    SELECT coalesce(array_agg(c.id), '{}') INTO marked FROM changed AS c;
+
+    IF is_revised AND cardinality(marked) > 0 THEN
+        PERFORM t.id
+        FROM public.contents AS c
+        JOIN public.content_generation_tasks AS t
+            ON t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+            AND t.account_id + 0 = c.account_id
+        WHERE c.id = ANY (marked)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t;
+        PERFORM contentq.requeue_tasks(
+            ARRAY(
+                SELECT contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                FROM public.contents AS c
+                WHERE c.id = ANY (marked)
+            ),
+            mark_matching.note
+        );
+    END IF;
+    contents := cardinality(marked);
+    IF cardinality(ids) >= greatest(coalesce(mark_matching.max_contents, 1000), 1) THEN
+        last_id := ids[cardinality(ids)];
+    END IF;
+    RETURN NEXT;
+END;
+$$;
+
+-- Name: FUNCTION mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) IS 'Internal: writes a verdict into one chunk of the content that waits for its review and is selected.';
+
+-- Name: contents; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.contents (
+    id integer NOT NULL,
+    account_id integer NOT NULL,
+    title character varying(500) NOT NULL,
+    body text NOT NULL,
+    word_count integer DEFAULT 0 NOT NULL,
+    review_status character varying(20) DEFAULT 'pending'::character varying NOT NULL,
+    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    generation_task_id bigint,
+    reviewed_by text,
+    reviewed_at timestamp with time zone,
+    review_note text,
+    CONSTRAINT contents_review_status_check CHECK (((review_status)::text = ANY ((ARRAY['pending'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[]))),
+    CONSTRAINT contents_word_count_check CHECK ((word_count >= 0))
+);
+
+-- Name: TABLE contents; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
+
+-- Name: COLUMN contents.id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
+
+-- Name: COLUMN contents.account_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
+
+-- Name: COLUMN contents.title; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
+
+-- Name: COLUMN contents.body; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
+
+-- Name: COLUMN contents.word_count; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
+
+-- Name: COLUMN contents.review_status; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected; approved at once when the task has auto_approve.';
+
+-- Name: COLUMN contents.created_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
+
+-- Name: COLUMN contents.generation_task_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.generation_task_id IS 'Id of the task that produced it: all versions of what a task produced have the same, the newest has the largest id. The task may have been deleted since.';
+
+-- Name: COLUMN contents.reviewed_by; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.reviewed_by IS 'Who approved or rejected it last; NULL: nobody has.';
+
+-- Name: COLUMN contents.reviewed_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.reviewed_at IS 'When that was.';
+
+-- Name: COLUMN contents.review_note; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.review_note IS 'What the reviewer said of it; of a draft whose checks failed, these.';
+
+-- Name: mark_reviewed(bigint, text, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text) RETURNS public.contents
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    seen constant bigint[] := contentq.seen_accounts();
+    content public.contents;
+BEGIN
+    SELECT c.*
+    INTO content
+    FROM public.contents AS c
+    WHERE c.id = mark_reviewed.content_id
+      AND (seen IS NULL OR c.account_id + 0 = ANY (seen))
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no content %', mark_reviewed.content_id
+            USING ERRCODE = 'CQ005',
+                  HINT = 'SELECT content_id FROM contentq.review_queue shows what waits for a review.';
+    END IF;
+    IF content.review_status IS DISTINCT FROM mark_reviewed.review_status THEN
+        RAISE EXCEPTION 'content % %', content.id,
+            CASE WHEN content.reviewed_at IS NULL OR content.review_status = 'pending'
+                 THEN format('is %s, not %s', content.review_status, mark_reviewed.review_status)
+                 ELSE format('was %s by %s %s', content.review_status, coalesce(content.reviewed_by, 'someone'),
+                             contentq.ago(content.reviewed_at)) END
+            USING ERRCODE = 'CQ005',
+                  HINT = format('To decide anew, say what it is now: review_status => %L.', content.review_status);
+    END IF;
+
+    UPDATE public.contents AS c
+    SET review_status = mark_reviewed.verdict,
+        reviewed_by = left(coalesce(nullif(btrim(mark_reviewed.reviewer), ''), session_user), 100),
+        reviewed_at = clock_timestamp(),
+        review_note = contentq.shorten(mark_reviewed.note, 8000)
+    WHERE c.id = content.id
+    RETURNING c.* INTO content;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a trigger or a rule of table contents has refused the review'
+            USING ERRCODE = 'triggered_action_exception';
+    END IF;
+    RETURN content;
+END;
+$$;
+
+-- Name: FUNCTION mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text) IS 'Internal: writes a verdict into a content whose review_status is as given; raises CQ005 when it is not.';
+
+-- Name: matching_contents(bigint, text, text, timestamp with time zone, timestamp with time zone, bigint, integer, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.matching_contents(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000, seen bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    RETURN QUERY EXECUTE concat_ws(
+        ' ',
+        'SELECT c.id::bigint FROM public.contents AS c',
+        CASE WHEN num_nonnulls(category, batch, since, until) > 0
+             THEN 'JOIN public.content_generation_tasks AS t '
+                  'ON t.id = c.generation_task_id AND t.account_id + 0 = c.account_id' END,
+        'WHERE c.review_status = ''pending'' AND c.id + 0 > $1',
+        CASE WHEN account_id IS NOT NULL THEN 'AND c.account_id = $2' END,
+        CASE WHEN category IS NOT NULL THEN 'AND t.category = $3' END,
+        CASE WHEN batch IS NOT NULL THEN 'AND t.batch = $4' END,
+        CASE WHEN since IS NOT NULL THEN 'AND t.submitted_at >= $5' END,
+        CASE WHEN until IS NOT NULL THEN 'AND t.submitted_at < $6' END,
+        CASE WHEN seen IS NOT NULL THEN 'AND c.account_id + 0 = ANY ($7)' END,
+        'ORDER BY c.id + 0 LIMIT $8'
+    )
+    USING coalesce(after_id, 0), account_id, category, batch, since, until, seen, greatest(coalesce(max_contents, 1000), 1);
+END;
+$_$;
+
+-- Name: FUNCTION matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]) IS 'Content that waits for its review, by account, and by category, batch and submission of its task: up to max_contents ids after after_id.';
+
 -- Name: matching_tasks(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.matching_tasks(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS SETOF bigint
@@ -7071,6 +7365,23 @@ $$;
 -- Name: FUNCTION notify_ready(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
+
+-- Name: notify_reviewers(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.notify_reviewers() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF (SELECT s.notify_reviewers FROM contentq.settings AS s) AND pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_review', '');
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION notify_reviewers(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.notify_reviewers() IS 'Internal: notifies channel contentq_review, without a payload, when settings.notify_reviewers is on.';
 
 -- Name: provider_batches; Type: TABLE; Schema: contentq; Owner: -
 
@@ -7954,6 +8265,73 @@ $$;
 
 COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them by enter_gate().';
 
+-- Name: reject(bigint, text, text, boolean, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.reject(content_id bigint, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, revise boolean DEFAULT false, review_status text DEFAULT 'pending'::text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    content public.contents;
+    task public.content_generation_tasks;
+    refusal text;
+BEGIN
+    content := contentq.mark_reviewed(
+        reject.content_id, 'rejected', reject.reviewer, reject.note, reject.review_status
+    );
+    IF reject.revise IS NOT TRUE THEN
+        RETURN content.review_status;
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = contentq.task_of_content(content.id, content.generation_task_id, content.account_id)
+      AND t.account_id + 0 = content.account_id
+    FOR NO KEY UPDATE;
+    refusal := CASE
+        WHEN NOT FOUND THEN 'its task is not there any more, and nothing can revise it'
+        WHEN task.status IN ('pending', 'processing')
+            THEN format('its task %s is %s again already', task.task_id, task.status)
+        WHEN task.content_id IS DISTINCT FROM content.id
+            THEN format('it is an older version: the latest of task %s is %s', task.task_id,
+                        coalesce('content ' || task.content_id, 'gone'))
+    END;
+    IF refusal IS NOT NULL THEN
+        RAISE EXCEPTION 'content % cannot be sent back: %', content.id, refusal
+            USING ERRCODE = 'CQ005',
+                  HINT = 'To reject it all the same, leave out revise.';
+    END IF;
+    PERFORM contentq.requeue_tasks(ARRAY[task.id]::bigint[], reject.note);
+    RETURN 'pending';
+END;
+$$;
+
+-- Name: FUNCTION reject(content_id bigint, reviewer text, note text, revise boolean, review_status text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.reject(content_id bigint, reviewer text, note text, revise boolean, review_status text) IS 'Rejects content that is pending (or what review_status says), and with revise puts its task back with the note, in the same transaction; raises CQ005 when another has decided meanwhile, or the task cannot go back.';
+
+-- Name: reject_matching(bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, boolean, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.reject_matching(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, revise boolean DEFAULT false, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000) RETURNS TABLE(contents bigint, last_id bigint)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+    SELECT m.contents, m.last_id
+    FROM contentq.mark_matching(
+        'rejected', reject_matching.account_id, reject_matching.category, reject_matching.batch, reject_matching.since,
+        reject_matching.until, reject_matching.reviewer, reject_matching.note, reject_matching.revise, reject_matching.after_id,
+        reject_matching.max_contents
+    ) AS m;
+$$;
+
+-- Name: FUNCTION reject_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.reject_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) IS 'Rejects one chunk of the content that waits for its review and is selected, with revise for another version; returns how many, and where to go on.';
+
 -- Name: release(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) RETURNS SETOF bigint
@@ -8404,10 +8782,12 @@ BEGIN
     is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
 
     IF revise.body IS NOT NULL THEN
-        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        INSERT INTO public.contents (
+            account_id, title, body, word_count, review_status, generation_task_id, review_note
+        )
         VALUES (
             task.account_id, coalesce(left(revise.title, title_length), revise.title), revise.body,
-            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END
+            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END, task.id, kept_message
         )
         RETURNING contents.id INTO draft_id;
         IF draft_id IS NULL THEN
@@ -8438,6 +8818,9 @@ BEGIN
     WHERE t.id = task.id
     RETURNING t.status INTO new_status;
 
+    IF is_kept THEN
+        PERFORM contentq.notify_reviewers();
+    END IF;
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
     END IF;
@@ -8493,6 +8876,49 @@ $$;
 -- Name: FUNCTION rough_duration(seconds double precision); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
+
+-- Name: seen_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.seen_accounts() RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    caller pg_roles;
+    sees_all boolean;
+BEGIN
+    SELECT r.*
+    INTO STRICT caller
+    FROM pg_roles AS r
+    WHERE r.rolname = coalesce(nullif(current_setting('role'), 'none'), session_user);
+    SELECT NOT c.relrowsecurity
+           OR caller.rolsuper
+           OR caller.rolbypassrls
+           OR NOT c.relforcerowsecurity AND pg_has_role(caller.oid, c.relowner, 'USAGE')
+           OR EXISTS (SELECT
+                      FROM pg_policy AS p
+                      CROSS JOIN unnest(p.polroles) AS m (oid)
+                      WHERE p.polrelid = c.oid
+                        AND p.polname = 'contentq_all_accounts'
+                        AND pg_has_role(caller.oid, m.oid, 'USAGE'))
+    INTO STRICT sees_all
+    FROM pg_class AS c
+    WHERE c.oid = 'public.contents'::regclass;
+    IF sees_all THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(
+        SELECT a.account_id
+        FROM contentq.account_roles AS a
+        JOIN pg_roles AS r ON r.rolname = a.role_name
+        WHERE pg_has_role(caller.oid, r.oid, 'USAGE')
+    );
+END;
+$$;
+
+-- Name: FUNCTION seen_accounts(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.seen_accounts() IS 'Internal: the accounts that the caller sees where row level security is on; NULL for all.';
 
 -- Name: select_tasks(text[], bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, boolean, boolean, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8927,6 +9353,7 @@ DECLARE
     held_counts integer[];
     held_extras text[];
     content_ids bigint[];
+    needs_review boolean;
     last_began_at timestamptz;
     tokens numeric;
     -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
@@ -8965,22 +9392,25 @@ BEGIN
 
     -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
     WITH stored AS (
-        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status, generation_task_id)
         SELECT t.account_id, coalesce(left(r.title, title_length), r.title), r.body, r.word_count,
-               CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
+               CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END, t.id
         FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
             WITH ORDINALITY AS r (id, title, body, word_count, place)
         JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.place = ANY (places)
         ORDER BY r.id
-        RETURNING contents.id
+        RETURNING contents.id, contents.review_status
     )
-    SELECT array_agg(s.id)
-    INTO content_ids
+    SELECT array_agg(s.id), bool_or(s.review_status = 'pending')
+    INTO content_ids, needs_review
     FROM stored AS s;
     IF cardinality(content_ids) <> cardinality(held_ids) THEN
         RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
             USING ERRCODE = 'triggered_action_exception';
+    END IF;
+    IF needs_review THEN
+        PERFORM contentq.notify_reviewers();
     END IF;
 
     RETURN QUERY
@@ -9191,6 +9621,30 @@ $$;
 -- Name: FUNCTION sweep_timeouts(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.sweep_timeouts(max_rows integer) IS 'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout when they were running. Returns how many.';
+
+-- Name: task_of_content(bigint, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.task_of_content(content_id bigint, generation_task_id bigint, account_id bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF task_of_content.generation_task_id IS NOT NULL THEN
+        RETURN task_of_content.generation_task_id;
+    END IF;
+    RETURN (
+        SELECT max(t.id + 0)
+        FROM public.content_generation_tasks AS t
+        WHERE t.content_id = task_of_content.content_id
+          AND t.account_id + 0 = task_of_content.account_id
+    );
+END;
+$$;
+
+-- Name: FUNCTION task_of_content(content_id bigint, generation_task_id bigint, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.task_of_content(content_id bigint, generation_task_id bigint, account_id bigint) IS 'Internal: the id of the task that produced a content.';
 
 -- Name: touch_updated_at(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10003,71 +10457,43 @@ COMMENT ON COLUMN contentq.claimers.failed_at IS 'When the last of these failed.
 
 COMMENT ON COLUMN contentq.claimers.memory IS 'What its next claims need not find out again: places in the ready index, accounts over budget, and whose turn it is in fair order, by priority. Without it, claims only read more, and turns begin anew.';
 
--- Name: contents; Type: TABLE; Schema: public; Owner: -
+-- Name: content_versions; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE TABLE public.contents (
-    id integer NOT NULL,
-    account_id integer NOT NULL,
-    title character varying(500) NOT NULL,
-    body text NOT NULL,
-    word_count integer DEFAULT 0 NOT NULL,
-    review_status character varying(20) DEFAULT 'pending'::character varying NOT NULL,
-    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
-    generation_task_id bigint,
-    reviewed_by text,
-    reviewed_at timestamp with time zone,
-    review_note text,
-    CONSTRAINT contents_review_status_check CHECK (((review_status)::text = ANY ((ARRAY['pending'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[]))),
-    CONSTRAINT contents_word_count_check CHECK ((word_count >= 0))
-);
+CREATE VIEW contentq.content_versions WITH (security_invoker='true') AS
+ SELECT t.task_id,
+    ( SELECT count(*) AS count
+           FROM public.contents v
+          WHERE ((v.generation_task_id = c.generation_task_id) AND ((v.id + 0) <= c.id))) AS version,
+    c.id AS content_id,
+    c.account_id,
+    c.title,
+    c.word_count,
+    c.review_status,
+    c.reviewed_by,
+    c.reviewed_at,
+    c.review_note AS note,
+    c.created_at
+   FROM (public.content_generation_tasks t
+     JOIN public.contents c ON (((c.generation_task_id = t.id) AND ((c.account_id + 0) = t.account_id))))
+UNION ALL
+ SELECT t.task_id,
+    1 AS version,
+    c.id AS content_id,
+    c.account_id,
+    c.title,
+    c.word_count,
+    c.review_status,
+    c.reviewed_by,
+    c.reviewed_at,
+    c.review_note AS note,
+    c.created_at
+   FROM (public.content_generation_tasks t
+     JOIN public.contents c ON (((c.id = t.content_id) AND ((c.account_id + 0) = t.account_id))))
+  WHERE (c.generation_task_id IS NULL);
 
--- Name: TABLE contents; Type: COMMENT; Schema: public; Owner: -
+-- Name: VIEW content_versions; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
-
--- Name: COLUMN contents.id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
-
--- Name: COLUMN contents.account_id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
-
--- Name: COLUMN contents.title; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
-
--- Name: COLUMN contents.body; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
-
--- Name: COLUMN contents.word_count; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
-
--- Name: COLUMN contents.review_status; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected; approved at once when the task has auto_approve.';
-
--- Name: COLUMN contents.created_at; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
-
--- Name: COLUMN contents.generation_task_id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.generation_task_id IS 'Id of the task that produced it: all versions of what a task produced have the same, the newest has the largest id. The task may have been deleted since.';
-
--- Name: COLUMN contents.reviewed_by; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.reviewed_by IS 'Who approved or rejected it last; NULL: nobody has.';
-
--- Name: COLUMN contents.reviewed_at; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.reviewed_at IS 'When that was.';
-
--- Name: COLUMN contents.review_note; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.review_note IS 'What the reviewer said of it.';
+COMMENT ON VIEW contentq.content_versions IS 'All that tasks have produced: each version (1 is the first), who reviewed it, and what was said of it.';
 
 -- Name: contents; Type: VIEW; Schema: contentq; Owner: -
 
@@ -10566,6 +10992,44 @@ CREATE VIEW contentq.rescued_tasks WITH (security_invoker='true') AS
 -- Name: VIEW rescued_tasks; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.rescued_tasks IS 'Tasks that were taken from dead workers, latest first: when, from whom, whether a retry was charged (not when the worker had been told to stop), and the status of the task now.';
+
+-- Name: review_queue; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.review_queue WITH (security_invoker='true') AS
+ SELECT c.id AS content_id,
+    t.task_id,
+    c.account_id,
+    ( SELECT a.name
+           FROM public.accounts a
+          WHERE (a.id = c.account_id)) AS account,
+    c.title,
+    c.word_count,
+    t.attempt,
+    c.created_at AS waiting_since,
+    t.category,
+    t.batch,
+    t.submitted_at,
+    c.review_note AS failed_checks,
+    ( SELECT v.review_note
+           FROM public.contents v
+          WHERE ((v.generation_task_id = c.generation_task_id) AND ((v.id + 0) < c.id))
+          ORDER BY (v.id + 0) DESC
+         LIMIT 1) AS previous_note
+   FROM (public.contents c
+     LEFT JOIN LATERAL ( SELECT o.task_id,
+            o.attempt,
+            o.category,
+            o.batch,
+            o.submitted_at
+           FROM public.content_generation_tasks o
+          WHERE ((o.id = contentq.task_of_content((c.id)::bigint, c.generation_task_id, (c.account_id)::bigint)) AND ((o.account_id + 0) = c.account_id))
+         LIMIT 1) t ON (true))
+  WHERE ((c.review_status)::text = 'pending'::text)
+  ORDER BY (c.id + 0);
+
+-- Name: VIEW review_queue; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.review_queue IS 'Content that waits for a reviewer, oldest first, with its task; failed_checks: those that this draft has not passed; previous_note: what the version before was sent back for. Decide with contentq.approve() and contentq.reject().';
 
 -- Name: running_tasks; Type: VIEW; Schema: contentq; Owner: -
 

@@ -4,8 +4,8 @@
 -- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
 -- failed, one past its deadline ends timeout; neither counts.
 -- content_ids names content that the caller has stored itself, and so is for logins that may; for others, such as those
--- of contentq_worker, store() is the way. It is approved when it is of the task's account, the task has
--- auto_approve and the login may approve. What a result says of model, tokens and cost is added to the usage of the
+-- of contentq_worker, store() is the way. It is of this task from then on (generation_task_id), when it is of the task's
+-- account and of no other task, and approved when the task has auto_approve and the login may approve. What a result says of model, tokens and cost is added to the usage of the
 -- task's account (see add_usage()).
 -- Raises: 42501 for content_ids of a login that may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing
 --         changed, when a result is not JSON that jsonb can hold.
@@ -96,22 +96,23 @@ BEGIN
     );
 
     -- + 0: their contents are found by id, and not among all those of the account.
-    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
-        AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
-    THEN
+    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
         WITH produced AS MATERIALIZED (
-            SELECT t.content_id, t.account_id
+            SELECT t.id, t.content_id, t.account_id,
+                   t.auto_approve AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
+                       AS is_approved
             FROM public.content_generation_tasks AS t
             WHERE t.id = ANY (completed)
-              AND t.auto_approve
               AND t.content_id + 0 = ANY (complete.content_ids)
         )
         UPDATE public.contents AS c
-        SET review_status = 'approved'
+        SET review_status = CASE WHEN p.is_approved AND c.review_status = 'pending' THEN 'approved'
+                                 ELSE c.review_status END,
+            generation_task_id = coalesce(c.generation_task_id, p.id)
         FROM produced AS p
         WHERE c.id = ANY (ARRAY[p.content_id])
           AND c.account_id + 0 = p.account_id
-          AND c.review_status = 'pending';
+          AND (c.generation_task_id IS NULL OR p.is_approved AND c.review_status = 'pending');
     END IF;
 
     RETURN QUERY SELECT unnest(completed);

@@ -6,8 +6,8 @@
 --        draft is then not kept; NULL when refused, because (worker, attempt) no longer holds.
 -- message: what is wrong, one failed check a line, for the next attempt to read (revision_note, error_message).
 -- The draft (title, body, word_count) becomes content that is rejected, so that nobody takes it for the article, and
--- content_id leads the next attempt to it. keep_for_review: the last one is pending, whatever auto_approve says, and the
--- result has failed_checks. Without a body no content is kept, and there is none to review.
+-- content_id leads the next attempt to it; its review_note says what is wrong. keep_for_review: the last one is pending,
+-- whatever auto_approve says, the result has failed_checks, and reviewers are told, if settings.notify_reviewers says so. Without a body no content is kept, and there is none to review.
 -- What the handler has kept (handler_state) is forgotten: a revision is new work.
 -- extra: a JSON object as text, as in store(): its model, tokens and cost are added to the usage of the task's account,
 -- whatever becomes of the task; its members belong to the result of a task that is completed.
@@ -76,10 +76,12 @@ BEGIN
     is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
 
     IF revise.body IS NOT NULL THEN
-        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        INSERT INTO public.contents (
+            account_id, title, body, word_count, review_status, generation_task_id, review_note
+        )
         VALUES (
             task.account_id, coalesce(left(revise.title, title_length), revise.title), revise.body,
-            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END
+            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END, task.id, kept_message
         )
         RETURNING contents.id INTO draft_id;
         IF draft_id IS NULL THEN
@@ -110,6 +112,9 @@ BEGIN
     WHERE t.id = task.id
     RETURNING t.status INTO new_status;
 
+    IF is_kept THEN
+        PERFORM contentq.notify_reviewers();
+    END IF;
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
     END IF;

@@ -3,8 +3,8 @@
 -- Called by: workers, for handlers that return content.
 -- Locks: the tasks, in id order. Returns: the ids that counted.
 -- The result of each task is {"success": true, "content_id": ..., "word_count": ...} followed by the members of
--- the JSON object in extras, when there is one. Content is approved when the task has auto_approve. What extras say of
--- model, tokens and cost is added to the usage of the task's account (see add_usage()).
+-- the JSON object in extras, when there is one. Content is approved when the task has auto_approve; otherwise reviewers are
+-- told, if settings.notify_reviewers says so. What extras say of model, tokens and cost is added to the usage of the task's account (see add_usage()).
 -- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
 -- meanwhile ends failed, one past its deadline ends timeout; neither counts.
 -- A title is cut to what the table holds. Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of
@@ -36,6 +36,7 @@ DECLARE
     held_counts integer[];
     held_extras text[];
     content_ids bigint[];
+    needs_review boolean;
     last_began_at timestamptz;
     tokens numeric;
     -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
@@ -74,22 +75,25 @@ BEGIN
 
     -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
     WITH stored AS (
-        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status, generation_task_id)
         SELECT t.account_id, coalesce(left(r.title, title_length), r.title), r.body, r.word_count,
-               CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
+               CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END, t.id
         FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
             WITH ORDINALITY AS r (id, title, body, word_count, place)
         JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.place = ANY (places)
         ORDER BY r.id
-        RETURNING contents.id
+        RETURNING contents.id, contents.review_status
     )
-    SELECT array_agg(s.id)
-    INTO content_ids
+    SELECT array_agg(s.id), bool_or(s.review_status = 'pending')
+    INTO content_ids, needs_review
     FROM stored AS s;
     IF cardinality(content_ids) <> cardinality(held_ids) THEN
         RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
             USING ERRCODE = 'triggered_action_exception';
+    END IF;
+    IF needs_review THEN
+        PERFORM contentq.notify_reviewers();
     END IF;
 
     RETURN QUERY

@@ -171,7 +171,10 @@ def test_roles_that_stay_are_named(contentq: Run, dsn: str, queue: Queue, server
     with applied_roles(queue, server, dsn):
         outcome = contentq("migrate", "--to", "base", "--yes")
 
-    names = "contentq_definer, contentq_operator, contentq_producer, contentq_reader, contentq_worker"
+    names = (
+        "contentq_definer, contentq_operator, contentq_producer, contentq_reader, contentq_reviewer, "
+        "contentq_worker"
+    )
     assert outcome.out == f"migrated from {HEAD} to base\n"
     assert outcome.err == (
         f"note: the roles {names} stay, since they belong to the whole server: DROP ROLE {names}\n"

@@ -24,8 +24,8 @@ def test_what_was_done_is_said(contentq: Run, dsn: str, queue: Queue, server: Se
         again = contentq("roles", "apply", "--json")
 
     rights = (
-        "gave contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_definer the rights "
-        "that sql/roles.sql lists, and no others"
+        "gave contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, "
+        "contentq_definer the rights that sql/roles.sql lists, and no others"
     )
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.splitlines() == [

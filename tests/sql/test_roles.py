@@ -360,5 +360,5 @@ def test_owner_who_may_not_create_roles_is_told_so_in_one_sentence(queue: Queue,
     (line,) = done.stderr.splitlines()
     assert line.partition("ERROR:  ")[2] == (
         f"{name} may not create roles: let a superuser run this file, or create contentq_definer, "
-        "contentq_operator, contentq_producer, contentq_reader, contentq_worker first"
+        "contentq_operator, contentq_producer, contentq_reader, contentq_reviewer, contentq_worker first"
     )

@@ -7,12 +7,13 @@ A handler is a function of (task, context):
     async def write(task: Task, context: Context) -> GeneratedContent:
         return GeneratedContent(title=task.topic or "Untitled", body="…")
 
-A producer or an operator calls submit, submit_many, cancel, requeue or explain on a connection or session of its
+A producer or an operator calls submit, submit_many, cancel, requeue, approve,
+reject or explain on a connection or session of its
 own; with asyncio those of contentq.aio. The models for SQLAlchemy are in contentq.models.
 """
 
 from contentq import aio
-from contentq.api import cancel, explain, migrate, requeue, submit, submit_many
+from contentq.api import approve, cancel, explain, migrate, reject, requeue, submit, submit_many
 from contentq.autogenerate import alembic_filter
 from contentq.content import GeneratedContent, PreviousContent, count_words
 from contentq.engine.context import Context, ThreadContext
@@ -25,11 +26,12 @@ from contentq.errors import (
     PermanentError,
     ProviderUnavailable,
     RateLimited,
+    ReviewRefused,
     SchemaMismatch,
     Snooze,
     TemporaryError,
 )
-from contentq.task import NewTask, Status, Task
+from contentq.task import NewTask, ReviewStatus, Status, Task
 from contentq.version import __version__
 
 __all__ = [
@@ -45,6 +47,8 @@ __all__ = [
     "PreviousContent",
     "ProviderUnavailable",
     "RateLimited",
+    "ReviewRefused",
+    "ReviewStatus",
     "SchemaMismatch",
     "Snooze",
     "Status",
@@ -54,10 +58,12 @@ __all__ = [
     "__version__",
     "aio",
     "alembic_filter",
+    "approve",
     "cancel",
     "count_words",
     "explain",
     "migrate",
+    "reject",
     "requeue",
     "submit",
     "submit_many",

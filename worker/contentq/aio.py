@@ -1,4 +1,4 @@
-"""The queue from asyncio: what contentq.submit, cancel, requeue, explain and migrate do, to be awaited.
+"""The queue from asyncio: what the functions of contentq itself do, to be awaited.
 
 Each is a statement in the transaction of the caller, who commits it.
 """
@@ -15,7 +15,7 @@ from psycopg.rows import tuple_row
 from contentq import api
 from contentq.queue import calls
 from contentq.queue.calls import Call, Submission
-from contentq.task import NewTask, Status
+from contentq.task import NewTask, ReviewStatus, Status
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
@@ -60,6 +60,43 @@ async def requeue(connection: Connection, task_id: str, note: str | None = None)
     such task. Raises ContentQueueError when it stays locked for 3 seconds.
     """
     return cast("Status | None", (await _rows(connection, calls.requeue(task_id, note)))[0][0])
+
+
+async def approve(
+    connection: Connection,
+    content_id: int,
+    reviewer: str | None = None,
+    note: str | None = None,
+    review_status: ReviewStatus = "pending",
+) -> ReviewStatus:
+    """Approves content that waits for its review; returns approved.
+
+    reviewer: who decides; the login of the connection, unless it is said. review_status: what the content must be
+    now: to approve what was rejected, say "rejected". Raises ReviewRefused, after which the caller rolls back,
+    when another reviewer has decided, or there is no such content.
+    """
+    return cast(
+        "ReviewStatus", (await _rows(connection, calls.approve(content_id, reviewer, note, review_status)))[0][0]
+    )
+
+
+async def reject(
+    connection: Connection,
+    content_id: int,
+    reviewer: str | None = None,
+    note: str | None = None,
+    revise: bool = False,
+    review_status: ReviewStatus = "pending",
+) -> str:
+    """Rejects content; returns rejected. With revise, its task goes back with the note: the answer is pending.
+
+    note: why; the handler that revises it finds it as task.revision_note. review_status: what the content must be
+    now: to send approved content back, say "approved". Raises ReviewRefused, after which the caller rolls back,
+    when another reviewer has decided, there is no such content, or its task cannot go back.
+    """
+    return cast(
+        "str", (await _rows(connection, calls.reject(content_id, reviewer, note, revise, review_status)))[0][0]
+    )
 
 
 async def explain(connection: Connection, task_id: str) -> list[str]:

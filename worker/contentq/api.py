@@ -1,4 +1,4 @@
-"""The queue from Python: submit, cancel, requeue and explain on a connection or session that the caller has.
+"""The queue from Python, on a connection or session that the caller has.
 
 Each is a statement in the transaction of the caller, who commits it. contentq.aio has the same for asyncio.
 """
@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from contentq.queue import calls
 from contentq.queue.calls import Call, Submission
-from contentq.task import NewTask, Status
+from contentq.task import NewTask, ReviewStatus, Status
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -57,6 +57,39 @@ def requeue(connection: Connection, task_id: str, note: str | None = None) -> St
     such task. Raises ContentQueueError when it stays locked for 3 seconds.
     """
     return cast("Status | None", _rows(connection, calls.requeue(task_id, note))[0][0])
+
+
+def approve(
+    connection: Connection,
+    content_id: int,
+    reviewer: str | None = None,
+    note: str | None = None,
+    review_status: ReviewStatus = "pending",
+) -> ReviewStatus:
+    """Approves content that waits for its review; returns approved.
+
+    reviewer: who decides; the login of the connection, unless it is said. review_status: what the content must be
+    now: to approve what was rejected, say "rejected". Raises ReviewRefused, after which the caller rolls back,
+    when another reviewer has decided, or there is no such content.
+    """
+    return cast("ReviewStatus", _rows(connection, calls.approve(content_id, reviewer, note, review_status))[0][0])
+
+
+def reject(
+    connection: Connection,
+    content_id: int,
+    reviewer: str | None = None,
+    note: str | None = None,
+    revise: bool = False,
+    review_status: ReviewStatus = "pending",
+) -> str:
+    """Rejects content; returns rejected. With revise, its task goes back with the note: the answer is pending.
+
+    note: why; the handler that revises it finds it as task.revision_note. review_status: what the content must be
+    now: to send approved content back, say "approved". Raises ReviewRefused, after which the caller rolls back,
+    when another reviewer has decided, there is no such content, or its task cannot go back.
+    """
+    return cast("str", _rows(connection, calls.reject(content_id, reviewer, note, revise, review_status))[0][0])
 
 
 def explain(connection: Connection, task_id: str) -> list[str]:

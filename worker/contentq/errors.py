@@ -58,6 +58,10 @@ class InputRefused(ContentQueueError):
     exit_code = 5
 
 
+class ReviewRefused(ContentQueueError):
+    """A content was not approved or rejected: another reviewer has decided, or its task cannot go back."""
+
+
 class AnswerLost(ContentQueueError):
     """Something was done that must not be done twice, and the answer that says so could not be written."""
 

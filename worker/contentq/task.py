@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple, Required, TypeAlias, TypedDict, get_args
 Status: TypeAlias = Literal["pending", "processing", "completed", "failed", "timeout"]
 """What a task may be in (spec.md section 2)."""
 
+ReviewStatus: TypeAlias = Literal["pending", "approved", "rejected"]
+
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 LARGEST_INTEGER = 2_147_483_647

@@ -46,6 +46,7 @@ COMMANDS = {
     "requeue": "contentq.cli.operate:requeue",
     "cancel": "contentq.cli.operate:cancel",
     "delete": "contentq.cli.operate:delete",
+    "review": "contentq.cli.review:review",
     "pause": "contentq.cli.gates:pause",
     "resume": "contentq.cli.gates:resume",
     "gates": "contentq.cli.gate_limits:gates",

@@ -156,12 +156,12 @@ def _narrow(row: dict[str, Any], now: datetime) -> dict[str, Any]:
         "task_id": row["task_id"],
         "status": row["status"],
         "prio": row["priority"],
-        "age": _age(row["submitted_at"], now),
+        "age": age_of(row["submitted_at"], now),
         "topic": row["topic"],
     }
 
 
-def _age(time: datetime | str, now: datetime) -> str:
+def age_of(time: datetime | str, now: datetime) -> str:
     """How long ago it was, in its largest unit; what Python cannot hold, as it is."""
     if not isinstance(time, datetime):
         return time

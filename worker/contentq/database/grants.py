@@ -16,7 +16,14 @@ from contentq.database.locations import SQL
 from contentq.database.revisions import require_head
 from contentq.errors import ContentQueueError
 
-ROLES = ("contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader", "contentq_definer")
+ROLES = (
+    "contentq_producer",
+    "contentq_worker",
+    "contentq_operator",
+    "contentq_reader",
+    "contentq_reviewer",
+    "contentq_definer",
+)
 
 _APPLIED = """
     SELECT count(*) = cardinality(%(roles)s::text[])

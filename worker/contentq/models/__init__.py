@@ -115,6 +115,7 @@ class Content(ContentMixin, Base):
     if TYPE_CHECKING:
         account: Mapped[Account]
         generation_tasks: Mapped[list[ContentGenerationTask]]
+        task: Mapped[ContentGenerationTask | None]
 
 
 class ContentGenerationTask(TaskMixin, Base):
@@ -125,3 +126,4 @@ class ContentGenerationTask(TaskMixin, Base):
     if TYPE_CHECKING:
         account: Mapped[Account]
         content: Mapped[Content | None]
+        versions: Mapped[list[Content]]

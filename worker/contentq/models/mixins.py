@@ -99,13 +99,18 @@ class ContentMixin(Row):
         Text, sort_order=1, comment="Who approved or rejected it last; NULL: nobody has."
     )
     reviewed_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=1, comment="When that was.")
-    review_note: Mapped[str | None] = mapped_column(Text, sort_order=1, comment="What the reviewer said of it.")
+    review_note: Mapped[str | None] = mapped_column(
+        Text,
+        sort_order=1,
+        comment="What the reviewer said of it; of a draft whose checks failed, these.",
+    )
 
     if TYPE_CHECKING:
         id: Any
         account_id: Any
         account: Mapped[Any]
         generation_tasks: Mapped[list[Any]]
+        task: Mapped[Any]
     else:
 
         @declared_attr
@@ -129,4 +134,16 @@ class ContentMixin(Row):
                 ),
                 back_populates="content",
                 passive_deletes=True,
+            )
+
+        @declared_attr
+        def task(cls):
+            """The task of its account that produced it, also when a later version has taken its place; or None."""
+            task = class_beside(cls, "task")
+            return relationship(
+                task,
+                primaryjoin=lambda: and_(
+                    foreign(cls.generation_task_id) == task().id, cls.account_id == task().account_id
+                ),
+                viewonly=True,
             )

@@ -43,6 +43,7 @@ class TaskMixin(Row):
         account_id: Mapped[int]
         account: Mapped[Any]
         content: Mapped[Any]
+        versions: Mapped[list[Any]]
     else:
 
         @declared_attr.directive
@@ -89,6 +90,19 @@ class TaskMixin(Row):
                     foreign(cls.content_id) == content().id, cls.account_id == content().account_id
                 ),
                 back_populates="generation_tasks",
+            )
+
+        @declared_attr
+        def versions(cls):
+            """All content that it has produced, from the first version to the latest."""
+            content = class_beside(cls, "content")
+            return relationship(
+                content,
+                primaryjoin=lambda: and_(
+                    cls.id == foreign(content().generation_task_id), cls.account_id == content().account_id
+                ),
+                order_by=lambda: content().id,
+                viewonly=True,
             )
 
     id: Mapped[int] = mapped_column(

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from contentq.errors import ContentQueueError, InputRefused, SchemaMismatch
+from contentq.errors import ContentQueueError, InputRefused, ReviewRefused, SchemaMismatch
 from contentq.queue.accounts import NO_ACCOUNT
 from contentq.queue.columns import PROBLEM, TIMES
-from contentq.task import NewTask
+from contentq.task import NewTask, ReviewStatus
 
 TASKS = "contentq.tasks"
 """The view of the queue, whatever schema its table is in."""
@@ -42,6 +42,30 @@ def cancel(task_id: str) -> Call:
 def requeue(task_id: str, note: str | None) -> Call:
     """Gives one row: the new status or NULL."""
     return Call("SELECT contentq.requeue({task_id}, {note})", {"task_id": task_id, "note": note})
+
+
+def approve(content_id: int, reviewer: str | None, note: str | None, review_status: ReviewStatus) -> Call:
+    """Gives one row: approved."""
+    return Call(
+        "SELECT contentq.approve({content_id}, {reviewer}, {note}, {review_status})",
+        {"content_id": content_id, "reviewer": reviewer, "note": note, "review_status": review_status},
+    )
+
+
+def reject(
+    content_id: int, reviewer: str | None, note: str | None, revise: bool, review_status: ReviewStatus
+) -> Call:
+    """Gives one row: rejected, or pending."""
+    return Call(
+        "SELECT contentq.reject({content_id}, {reviewer}, {note}, {revise}, {review_status})",
+        {
+            "content_id": content_id,
+            "reviewer": reviewer,
+            "note": note,
+            "revise": revise,
+            "review_status": review_status,
+        },
+    )
 
 
 def explain(task_id: str) -> Call:
@@ -134,6 +158,9 @@ _ACCOUNT = re.compile(r"\(account_id\)=\((\d+)\)")
 _LOCKED = "55P03"
 _FORBIDDEN = "42501"
 
+REVIEW_REFUSED = "CQ005"
+"""What approve() and reject() raise when somebody else has decided, or the task cannot go back."""
+
 
 def is_of_sqlalchemy(connection: object) -> bool:
     """Whether it may be one of SQLAlchemy's, which is imported only then; also a subclass, such as SQLModel's."""
@@ -165,6 +192,8 @@ def _meaning(error: BaseException) -> ContentQueueError | None:
         return SchemaMismatch(
             f"the database is not migrated, or by another version ({said}); run: contentq migrate"
         )
+    if state == REVIEW_REFUSED:
+        return ReviewRefused(said)
     if state == _LOCKED:
         return ContentQueueError("another session has the task locked; try again when its transaction has ended")
     if state == _FORBIDDEN:

@@ -1,0 +1,103 @@
+-- Writes a verdict into content that waits for its review, as it is selected: one chunk of it.
+-- Called by: approve_matching() and reject_matching(), with the rights of their owner.
+-- Locks: the contents, then, with revise, their tasks, each in id order.
+-- Returns: how many; last_id, NULL when there are no more.
+-- Raises: 22023 without a selector.
+CREATE OR REPLACE FUNCTION contentq.mark_matching(
+    verdict text,
+    account_id bigint,
+    category text,
+    batch text,
+    since timestamptz,
+    until timestamptz,
+    reviewer text,
+    note text,
+    revise boolean,
+    after_id bigint,
+    max_contents integer
+)
+RETURNS TABLE (contents bigint, last_id bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    is_revised constant boolean := coalesce(mark_matching.revise, false);
+    ids bigint[];
+    marked bigint[];
+BEGIN
+    IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
+                    mark_matching.until) = 0 THEN
+        RAISE EXCEPTION 'no content is selected'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give account_id, category, batch, since or until; since => ''-infinity'' selects all that waits.';
+    END IF;
+    ids := ARRAY(
+        SELECT m.id
+        FROM contentq.matching_contents(
+            mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
+            mark_matching.until, mark_matching.after_id, mark_matching.max_contents, contentq.seen_accounts()
+        ) AS m (id)
+    );
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(ids) = 0 THEN
+        RETURN QUERY SELECT 0::bigint, NULL::bigint;
+        RETURN;
+    END IF;
+    WITH locked AS MATERIALIZED (
+        SELECT c.id, c.generation_task_id, c.account_id
+        FROM public.contents AS c
+        WHERE c.id = ANY (ids)
+          AND c.review_status = 'pending'
+          AND (NOT is_revised
+               OR EXISTS (SELECT
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                            AND t.account_id + 0 = c.account_id
+                            AND t.content_id + 0 = c.id
+                            AND t.status <> ALL ('{pending,processing}')))
+        ORDER BY c.id
+        FOR NO KEY UPDATE
+    ),
+    changed AS (
+        UPDATE public.contents AS c
+        SET review_status = mark_matching.verdict,
+            reviewed_by = left(coalesce(nullif(btrim(mark_matching.reviewer), ''), session_user), 100),
+            reviewed_at = clock_timestamp(),
+            review_note = contentq.shorten(mark_matching.note, 8000)
+        FROM locked AS l
+        WHERE c.id = ANY (ARRAY[l.id])
+        RETURNING c.id
+    )
+    SELECT coalesce(array_agg(c.id), '{}') INTO marked FROM changed AS c;
+
+    IF is_revised AND cardinality(marked) > 0 THEN
+        PERFORM t.id
+        FROM public.contents AS c
+        JOIN public.content_generation_tasks AS t
+            ON t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+            AND t.account_id + 0 = c.account_id
+        WHERE c.id = ANY (marked)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t;
+        PERFORM contentq.requeue_tasks(
+            ARRAY(
+                SELECT contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                FROM public.contents AS c
+                WHERE c.id = ANY (marked)
+            ),
+            mark_matching.note
+        );
+    END IF;
+    contents := cardinality(marked);
+    IF cardinality(ids) >= greatest(coalesce(mark_matching.max_contents, 1000), 1) THEN
+        last_id := ids[cardinality(ids)];
+    END IF;
+    RETURN NEXT;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.mark_matching(
+    text, bigint, text, text, timestamptz, timestamptz, text, text, boolean, bigint, integer
+) IS
+    'Internal: writes a verdict into one chunk of the content that waits for its review and is selected.';

@@ -1,0 +1,292 @@
+"""`contentq review`: content that waits for people, and what they decide."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from contentq.cli.differences import print_difference
+from contentq.cli.output import (
+    count_of,
+    json_option,
+    print_fields,
+    print_json,
+    print_line,
+    print_message,
+    print_prose,
+    print_table,
+)
+from contentq.cli.selectors import GivenSelector, selector_options
+from contentq.cli.session import open_session
+from contentq.cli.tasks import age_of
+from contentq.errors import ContentQueueError, ReviewRefused
+from contentq.task import LARGEST_ID, ReviewStatus
+
+if TYPE_CHECKING:
+    from contentq.cli.main import GlobalOptions
+    from contentq.queue import review as reviews
+    from contentq.queue.reading import Connection
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CONTENT_ID = click.IntRange(1, LARGEST_ID)
+
+MOST_COUNTED = 1_000_000
+"""Contents that a dry run counts, which takes a second or two."""
+
+EXAMPLES = 5
+"""Contents that a dry run shows."""
+
+_selectors = selector_options("account", "category", "batch", "since", "until")
+
+
+@click.group()
+def review() -> None:
+    """Show content that waits for a review; approve it, reject it, or send it back to be revised.
+
+    Contents are named by their ids, so that a decision is about the version that was read. Of two reviewers at
+    once one decides, and the other is told.
+    """
+
+
+@review.command("list")
+@_selectors
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
+@click.option("--after", type=CONTENT_ID, metavar="ID", help="Only larger ids: the next page.")
+@json_option
+@click.pass_obj
+def list_contents(
+    options: GlobalOptions, /, selector: GivenSelector, limit: int, after: int | None, as_json: bool
+) -> None:
+    """List content that waits for its review, oldest first.
+
+    age is the time since it was stored; note is what the version before was sent back for, or which checks this
+    one has failed.
+    """
+    from contentq.queue import inspection
+    from contentq.queue import review as reviews
+
+    with open_session(options) as connection:
+        rows = reviews.waiting(connection, _resolve(connection, selector), after or 0, limit)
+        now = inspection.now(connection)
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        {
+            "content": row["content_id"],
+            "account": row["account"],
+            "category": row["category"],
+            "words": row["word_count"],
+            "attempt": row["attempt"],
+            "age": age_of(row["waiting_since"], now),
+            "title": row["title"],
+            "note": row["failed_checks"] or row["previous_note"],
+        }
+        for row in rows
+    ]
+    print_table(None, shown, "nothing waits for a review", give_way=["title", "note", "account", "category"])
+    if len(rows) == limit:
+        print_line(f"more: add --after {rows[-1]['content_id']}", err=True)
+
+
+@review.command()
+@click.argument("content_id", type=CONTENT_ID)
+@click.option("--diff", "with_difference", is_flag=True, help="Show what has changed since the version before.")
+@json_option
+@click.pass_obj
+def show(options: GlobalOptions, /, content_id: int, with_difference: bool, as_json: bool) -> None:
+    """Show a content, what it was asked to be, and what was said of it.
+
+    With --diff, [-what is gone-] and {+what is new+} in place of the whole text.
+    """
+    from contentq.difference import difference
+    from contentq.queue import review as reviews
+
+    with open_session(options) as connection:
+        found = reviews.content(connection, content_id)
+        if found is None:
+            raise ContentQueueError(f"there is no content {content_id}; find it with: contentq review list")
+        before = reviews.version_before(connection, content_id)
+    if as_json:
+        print_json({**found, "version_before": before})
+        return
+    body = found.pop("body")
+    print_fields(
+        {
+            **found,
+            "version_before": before and before["content_id"],
+            "note_before": before and before["review_note"],
+        }
+    )
+    if not with_difference:
+        print_prose(f"\n{body}")
+    elif before is None:
+        print_prose(f"\nit is the first version\n\n{body}")
+    elif (before["title"], before["body"]) == (found["title"], body):
+        print_prose(f"\nit is the same as content {before['content_id']}")
+    else:
+        print_line()
+        print_difference(difference(f"{before['title']}\n\n{before['body']}", f"{found['title']}\n\n{body}"))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be decided, and how."""
+
+    verdict: reviews.Verdict
+    reviewer: str | None
+    note: str | None
+    revise: bool = False
+    review_status: ReviewStatus | None = None
+
+
+def _deciding(command: F) -> F:
+    """Adds what approve and reject have in common; the command gets a dict named what."""
+
+    @functools.wraps(command)
+    def with_what(*arguments: Any, **options: Any) -> Any:
+        what = {
+            name: options.pop(name) for name in ("content_ids", "selector", "everything", "dry_run", "as_json")
+        }
+        return command(*arguments, what=what, **options)
+
+    decorated: Any = with_what
+    for add in (
+        click.pass_context,
+        json_option,
+        click.option("--dry-run", is_flag=True, help="Show what this would be about, and decide nothing."),
+        click.option("--as", "reviewer", metavar="NAME", help="Who decides; else the login at the database."),
+        click.option("--all", "everything", is_flag=True, help="All content that waits."),
+        _selectors,
+        click.argument("content_ids", nargs=-1, type=CONTENT_ID, metavar="[CONTENT_ID...]"),
+    ):
+        decorated = add(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+@review.command()
+@_deciding
+@click.option("--note", metavar="TEXT", help="Kept with the content.")
+@click.option("--rejected", "review_status", flag_value="rejected", help="Content that was rejected, after all.")
+def approve(ctx: click.Context, /, what: dict[str, Any], **decision: Any) -> None:
+    """Approve content, by its ids or as it is selected."""
+    _decide(ctx, Decision("approve", **decision), **what)
+
+
+@review.command()
+@_deciding
+@click.option(
+    "--note", metavar="TEXT", help="Kept with the content; with --revise, what the handler is to change."
+)
+@click.option("--revise", is_flag=True, help="Put the task back, so that a handler writes another version.")
+@click.option("--approved", "review_status", flag_value="approved", help="Content that was approved already.")
+@click.option("--rejected", "review_status", flag_value="rejected", help="Content that was rejected already.")
+def reject(ctx: click.Context, /, what: dict[str, Any], **decision: Any) -> None:
+    """Reject content, by its ids or as it is selected."""
+    _decide(ctx, Decision("reject", **decision), **what)
+
+
+def _decide(
+    ctx: click.Context,
+    decision: Decision,
+    /,
+    content_ids: tuple[int, ...],
+    selector: GivenSelector,
+    everything: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Decides about contents; exit code 1 when one was refused."""
+    if [bool(content_ids), not selector.is_empty, everything].count(True) != 1:
+        raise click.UsageError("name contents by their ids, select them (--account, --batch, …), or say --all")
+    if decision.review_status and not content_ids:
+        raise click.UsageError(f"--{decision.review_status} is for contents that are named by their ids")
+    if dry_run and content_ids:
+        raise click.UsageError("--dry-run is for contents that are selected")
+    with open_session(ctx.obj) as connection:
+        if content_ids:
+            _print_outcomes(ctx, [_decide_one(connection, decision, each) for each in content_ids], as_json)
+        elif dry_run:
+            _print_dry_run(connection, _resolve(connection, selector), as_json)
+        else:
+            _decide_matching(connection, decision, _resolve(connection, selector), as_json)
+
+
+def _resolve(connection: Connection, selector: GivenSelector) -> dict[str, Any]:
+    """What selects contents, for the functions of contentq.queue.review."""
+    from contentq.queue.review import SELECTORS
+
+    return {name: value for name, value in asdict(selector.resolve(connection)).items() if name in SELECTORS}
+
+
+def _decide_one(connection: Connection, decision: Decision, content_id: int) -> dict[str, Any]:
+    from contentq.queue import review as reviews
+
+    outcome, error = None, None
+    now = decision.review_status or "pending"
+    try:
+        if decision.verdict == "approve":
+            outcome = reviews.approve(connection, content_id, decision.reviewer, decision.note, now)
+        else:
+            outcome = reviews.reject(
+                connection, content_id, decision.reviewer, decision.note, decision.revise, now
+            )
+    except ReviewRefused as refused:
+        error = str(refused)
+    return {"content_id": content_id, "outcome": outcome, "error": error}
+
+
+def _print_outcomes(ctx: click.Context, outcomes: list[dict[str, Any]], as_json: bool) -> None:
+    words = {
+        "approved": "is approved",
+        "rejected": "is rejected",
+        "pending": "is rejected, and its task is pending again",
+    }
+    if as_json:
+        print_json(outcomes)
+    else:
+        for each in outcomes:
+            if each["error"] is None:
+                print_line(f"content {each['content_id']} {words[each['outcome']]}")
+            else:
+                print_message(f"Error: {each['error']}", err=True)
+    if any(each["error"] for each in outcomes):
+        ctx.exit(1)
+
+
+def _print_dry_run(connection: Connection, selectors: dict[str, Any], as_json: bool) -> None:
+    from contentq.queue import review as reviews
+
+    number = reviews.count(connection, selectors, MOST_COUNTED)
+    examples = reviews.waiting(connection, selectors, 0, EXAMPLES)
+    if as_json:
+        print_json({"contents": number, "examples": examples})
+        return
+    print_line(
+        f"{count_of(number, 'content')} {'waits' if number == 1 else 'wait'} for a review and would be decided"
+    )
+    names = ("content_id", "account", "word_count", "title")
+    if examples:
+        print_table(
+            None, [{name: row[name] for name in names} for row in examples], "", give_way=["title", "account"]
+        )
+
+
+def _decide_matching(connection: Connection, decision: Decision, selectors: dict[str, Any], as_json: bool) -> None:
+    from contentq.queue import review as reviews
+
+    chosen = selectors if any(value is not None for value in selectors.values()) else reviews.EVERYTHING
+    steps = reviews.decide_matching(
+        connection, decision.verdict, chosen, decision.reviewer, decision.note, decision.revise
+    )
+    done = sum(steps)
+    if as_json:
+        print_json({"contents": done})
+        return
+    said = "approved" if decision.verdict == "approve" else "rejected"
+    print_line(f"{count_of(done, 'content')} {said}{', to be revised' if decision.revise else ''}")

@@ -1,0 +1,163 @@
+"""What reviewers see, and what they decide, over a plain connection in autocommit mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+import psycopg
+
+from contentq.errors import ReviewRefused
+from contentq.queue.calls import REVIEW_REFUSED
+from contentq.queue.operations import BATCH
+from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
+from contentq.task import ReviewStatus
+
+Verdict: TypeAlias = Literal["approve", "reject"]
+
+SELECTORS = {
+    "account_id": "bigint",
+    "category": "text",
+    "batch": "text",
+    "since": "timestamptz",
+    "until": "timestamptz",
+}
+"""What selects content that waits: its account, and of its task category, batch and time of submission."""
+
+_SELECTED = ", ".join(f"%({name})s::{kind}" for name, kind in SELECTORS.items())
+
+_WAITING = f"""
+    SELECT r.*
+    FROM contentq.review_queue AS r
+    WHERE r.content_id = ANY (ARRAY(
+        SELECT contentq.matching_contents({_SELECTED}, %(after_id)s::bigint, %(limit)s::integer)))"""
+
+_COUNT = f"""
+    SELECT count(*)
+    FROM contentq.matching_contents({_SELECTED}, 0, %(limit)s::integer)"""
+
+_SHOW = """
+    SELECT c.id AS content_id, v.task_id, v.version, c.account_id, a.name AS account, c.title, c.word_count,
+           c.review_status, c.reviewed_by, c.reviewed_at, c.review_note, c.created_at, t.attempt, t.category,
+           t.batch, t.topic, t.keywords, t.tone, t.requirements, c.body
+    FROM contentq.contents AS c
+    JOIN contentq.accounts AS a ON a.id = c.account_id
+    LEFT JOIN contentq.content_versions AS v ON v.content_id = c.id
+    LEFT JOIN contentq.tasks AS t ON t.task_id = v.task_id
+    WHERE c.id = %s"""
+
+_BEFORE = """
+    SELECT o.id AS content_id, o.title, o.body, o.review_status, o.reviewed_by, o.review_note
+    FROM contentq.contents AS c
+    JOIN contentq.contents AS o ON o.generation_task_id = c.generation_task_id AND o.id + 0 < c.id
+    WHERE c.id = %s
+    ORDER BY o.id + 0 DESC
+    LIMIT 1"""
+
+_APPROVE = "SELECT contentq.approve(%s, %s, %s, %s)"
+_REJECT = "SELECT contentq.reject(%s, %s, %s, %s, %s)"
+
+_STEP = {
+    name: f"""
+    SELECT contents, last_id
+    FROM contentq.{name}_matching(
+        {_SELECTED}, %(reviewer)s::text, %(note)s::text, {revise}
+        after_id => %(after_id)s, max_contents => %(limit)s)"""
+    for name, revise in (("approve", ""), ("reject", "%(revise)s,"))
+}
+
+EVERYTHING: Mapping[str, Any] = {"since": "-infinity"}
+"""The selectors for all content that waits: the functions refuse none at all."""
+
+
+def waiting(
+    connection: Connection, selectors: Mapping[str, Any], after_id: int, limit: int
+) -> list[dict[str, Any]]:
+    """Content that waits for its review, oldest first; after_id: only ids above this one, to page on."""
+    return read_rows(connection, _WAITING, {**_all_of(selectors), "after_id": after_id, "limit": limit})
+
+
+def count(connection: Connection, selectors: Mapping[str, Any], most: int) -> int:
+    """How much content waits for its review; no more than most are counted."""
+    return int(read_value(connection, _COUNT, {**_all_of(selectors), "limit": most}) or 0)
+
+
+def content(connection: Connection, content_id: int) -> dict[str, Any] | None:
+    """A content with what its task was asked for; None when there is no such content."""
+    return read_row(connection, _SHOW, [content_id])
+
+
+def version_before(connection: Connection, content_id: int) -> dict[str, Any] | None:
+    """What the same task had produced before this content; None when it is the first."""
+    return read_row(connection, _BEFORE, [content_id])
+
+
+def versions(connection: Connection, task_id: str) -> list[int]:
+    """The ids of the contents that a task has produced, from the first version to the latest."""
+    return read_values(
+        connection,
+        "SELECT content_id FROM contentq.content_versions WHERE task_id = %s ORDER BY version",
+        [task_id],
+    )
+
+
+def approve(
+    connection: Connection, content_id: int, reviewer: str | None, note: str | None, review_status: ReviewStatus
+) -> str:
+    """Approves content; returns approved. Raises ReviewRefused."""
+    return _decide(connection, _APPROVE, [content_id, reviewer, note, review_status])
+
+
+def reject(
+    connection: Connection,
+    content_id: int,
+    reviewer: str | None,
+    note: str | None,
+    revise: bool,
+    review_status: ReviewStatus,
+) -> str:
+    """Rejects content; returns rejected, or pending when its task went back. Raises ReviewRefused."""
+    return _decide(connection, _REJECT, [content_id, reviewer, note, revise, review_status])
+
+
+def decide_matching(
+    connection: Connection,
+    verdict: Verdict,
+    selectors: Mapping[str, Any],
+    reviewer: str | None,
+    note: str | None,
+    revise: bool = False,
+    step: int = BATCH,
+) -> Iterator[int]:
+    """Decides about all that waits and is selected, oldest first; yields how many after each transaction.
+
+    verdict: approve or reject. What others decide meanwhile stays as it is, and so does, with revise, content
+    whose task cannot go back.
+    """
+    after_id: int | None = 0
+    while after_id is not None:
+        values = {
+            **_all_of(selectors),
+            "reviewer": reviewer,
+            "note": note,
+            "revise": revise,
+            "after_id": after_id,
+            "limit": step,
+        }
+        row = read_row(connection, _STEP[verdict], values)
+        assert row is not None
+        yield row["contents"]
+        after_id = row["last_id"]
+
+
+def _all_of(selectors: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: selectors.get(name) for name in SELECTORS}
+
+
+def _decide(connection: Connection, statement: str, values: list[Any]) -> str:
+    try:
+        return str(read_value(connection, statement, values))
+    except psycopg.Error as error:
+        if error.sqlstate != REVIEW_REFUSED:
+            raise
+        raise ReviewRefused(error.diag.message_primary or str(error)) from None
