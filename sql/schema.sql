@@ -2761,6 +2761,47 @@ $$;
 
 COMMENT ON FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) IS 'Internal: adds to what a worker with several gates has counted at one of them.';
 
+-- Name: count_failure(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.count_failure(error_class text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    most_classes constant integer := 100;
+    class text := coalesce(nullif(left(count_failure.error_class, 200), ''), 'unknown');
+BEGIN
+    LOOP
+        UPDATE contentq.failure_counts AS f
+        SET attempts = f.attempts + 1
+        WHERE f.id = (
+            SELECT c.id
+            FROM contentq.failure_counts AS c
+            WHERE c.error_class = class
+            ORDER BY c.error_class
+            LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED
+        );
+        EXIT WHEN FOUND;
+        IF class = 'other'
+            OR EXISTS (SELECT FROM contentq.failure_counts AS c WHERE c.error_class = class)
+            OR (SELECT count(DISTINCT c.error_class) FROM contentq.failure_counts AS c) < most_classes
+        THEN
+            INSERT INTO contentq.failure_counts (error_class, attempts) VALUES (class, 1);
+            EXIT;
+        END IF;
+        class := 'other';
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION count_failure(error_class text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.count_failure(error_class text) IS 'Internal: counts an attempt that failed, by the class of its error, in failure_counts.';
+
 -- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.deregister_worker(worker_id bigint) RETURNS SETOF bigint
@@ -7308,6 +7349,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = record_failure.id
     RETURNING t.status INTO new_status;
+    PERFORM contentq.count_failure(record_failure.error_class);
     RETURN new_status;
 END;
 $$;
@@ -8051,6 +8093,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = task.id
     RETURNING t.status INTO new_status;
+    PERFORM contentq.count_failure('CheckFailed');
 
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
@@ -9731,6 +9774,42 @@ COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it
 
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
 
+-- Name: failure_counts; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.failure_counts (
+    id bigint NOT NULL,
+    error_class text NOT NULL,
+    attempts bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE failure_counts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.failure_counts IS 'Attempts that failed since the queue was made, by the class of their error: as many rows of each as were reported at once, to be summed, so that no report waits for another.';
+
+-- Name: COLUMN failure_counts.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.failure_counts.id IS 'Identifier of the row.';
+
+-- Name: COLUMN failure_counts.error_class; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.failure_counts.error_class IS 'The class, as the handler''s error has it; of more than 100, those that came later are other.';
+
+-- Name: COLUMN failure_counts.attempts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.failure_counts.attempts IS 'How many.';
+
+-- Name: failure_counts_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.failure_counts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.failure_counts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: gate_counts; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.gate_counts (
@@ -10542,6 +10621,11 @@ ALTER TABLE ONLY contentq.definitions
 ALTER TABLE ONLY contentq.durations
     ADD CONSTRAINT durations_pkey PRIMARY KEY (category);
 
+-- Name: failure_counts failure_counts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.failure_counts
+    ADD CONSTRAINT failure_counts_pkey PRIMARY KEY (id);
+
 -- Name: gate_counts gate_counts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.gate_counts
@@ -10658,6 +10742,10 @@ CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests USING btree (
 -- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
+
+-- Name: failure_counts_error_class_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX failure_counts_error_class_idx ON contentq.failure_counts USING btree (error_class);
 
 -- Name: gate_counts_gate_idx; Type: INDEX; Schema: contentq; Owner: -
 

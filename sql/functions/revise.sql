@@ -109,6 +109,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = task.id
     RETURNING t.status INTO new_status;
+    PERFORM contentq.count_failure('CheckFailed');
 
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
