@@ -358,6 +358,14 @@ COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s pric
 COMMENT ON COLUMN contentq.usage.largest_cost IS
     'The most that one of these attempts has cost: where costs vary, that much is reserved for a task that runs.';
 
+COMMENT ON TABLE contentq.failure_counts IS
+    'Attempts that failed since the queue was made, by the class of their error: as many rows of each as were reported at once, '
+    'to be summed, so that no report waits for another.';
+COMMENT ON COLUMN contentq.failure_counts.id IS 'Identifier of the row.';
+COMMENT ON COLUMN contentq.failure_counts.error_class IS
+    'The class, as the handler''s error has it; of more than 100, those that came later are other.';
+COMMENT ON COLUMN contentq.failure_counts.attempts IS 'How many.';
+
 COMMENT ON TABLE contentq.budgets IS
     'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an '
     'account for a month, whatever the category, is accounts.monthly_budget.';

@@ -222,7 +222,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.workers, contentq.claimers TO c
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.dead_workers TO contentq_definer;
 GRANT SELECT ON contentq.settings, contentq.blocked_accounts TO contentq_definer;
 GRANT SELECT, UPDATE ON contentq.maintenance, contentq.wakeups, contentq.silent_commits, contentq.cap_locks TO contentq_definer;
-GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage, contentq.durations TO contentq_definer;
+GRANT SELECT, INSERT, UPDATE ON contentq.gates, contentq.usage, contentq.durations, contentq.failure_counts
+    TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.gate_events, contentq.gate_counts, contentq.budgets, contentq.budget_events
     TO contentq_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contentq.provider_batches, contentq.batch_requests TO contentq_definer;

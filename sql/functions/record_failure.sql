@@ -2,7 +2,7 @@
 -- Called by: fail(), rescue_silent() and release_unknown(), which hold the lock on the task's row.
 -- is_charged: false for an attempt that costs no retry; it goes back to pending, and only attempt_errors tells of it.
 -- state: what the next attempt finds as handler_state; NULL leaves what is there, an empty object removes it.
--- Locks: the task's row. Returns: the new status.
+-- Locks: the task's row; a row of failure_counts that no one else holds. Returns: the new status.
 -- Source of the rule: max_attempts = max_retries + 1, so a retry is left while retry_count < max_retries.
 CREATE OR REPLACE FUNCTION contentq.record_failure(
     id bigint,
@@ -43,6 +43,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = record_failure.id
     RETURNING t.status INTO new_status;
+    PERFORM contentq.count_failure(record_failure.error_class);
     RETURN new_status;
 END;
 $$;

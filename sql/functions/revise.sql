@@ -111,6 +111,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = task.id
     RETURNING t.status INTO new_status;
+    PERFORM contentq.count_failure('CheckFailed');
 
     IF is_kept THEN
         PERFORM contentq.notify_reviewers();

@@ -1064,6 +1064,16 @@ CREATE INDEX usage_account_id_day_idx ON contentq.usage (account_id, day, model,
 CREATE INDEX usage_category_day_idx ON contentq.usage (category, day);
 CREATE INDEX usage_day_idx ON contentq.usage (day);
 
+-- Failed attempts, for metrics. As in usage, there is no key that two could want to add at once.
+CREATE TABLE contentq.failure_counts (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    error_class text NOT NULL,
+    attempts bigint NOT NULL,
+    CONSTRAINT failure_counts_pkey PRIMARY KEY (id)
+) WITH (fillfactor = 50);
+
+CREATE INDEX failure_counts_error_class_idx ON contentq.failure_counts (error_class);
+
 -- What an account may cost in a month, whatever the category, is accounts.monthly_budget, and no row here: there is one place
 -- for each budget.
 CREATE TABLE contentq.budgets (

@@ -28,6 +28,7 @@ TABLES = [
     "contentq.dead_workers",
     "contentq.definitions",
     "contentq.durations",
+    "contentq.failure_counts",
     "contentq.gate_counts",
     "contentq.gate_events",
     "contentq.gates",

@@ -50,6 +50,8 @@ class Task(NamedTuple):
     revision_note: str | None
     handler_state: str | None
     """What an attempt before this one has kept (Snooze), as JSON; read it as context.state."""
+    traceparent: str | None
+    """Trace context (W3C) of whoever submitted it."""
     seconds_left: float | None
     """Seconds from the claim to the deadline, by the database's clock; None without a deadline."""
 
@@ -260,7 +262,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("gate", "text"),
     Column("gate_entered_at", _TIME, is_listed=False),
     Column("handler_state", "jsonb", is_listed=False),
-    Column("traceparent", "character varying(55)", _SETTABLE, is_listed=False),
+    Column(
+        "traceparent",
+        "character varying(55)",
+        _SETTABLE,
+        Option("--traceparent", "Trace context (W3C) that its attempts belong to."),
+        is_listed=False,
+        when_empty="leave it out",
+    ),
     Column("error_message", "text"),
     Column("revision_note", "text"),
     Column("result", "json", is_listed=False),

@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from contentq.cli.handler_options import handler_options, pop_handler
-from contentq.cli.logs import LOG_LEVELS, log_to_stderr
+from contentq.cli.logs import log_options, log_to_stderr
 from contentq.cli.notes import warn_of_password
 from contentq.cli.output import console
 from contentq.cli.process_one import leave_process_one
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
 @click.option(
     "--progress/--no-progress", default=None, help="A progress bar; by default on a terminal with --until-empty."
 )
-@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
+@log_options
 @click.pass_obj
 def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     """Claim tasks, run a handler on each, store what comes out.
@@ -100,7 +100,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     from contentq.engine.options import WorkerOptions
     from contentq.engine.timings import Timings
 
-    log_level: str = given.pop("log_level")
+    log_level, log_format = given.pop("log_level"), given.pop("log_format")
     listen_dsn: str | None = given.pop("listen_dsn")
     if click.get_current_context().get_parameter_source("listen_dsn") is ParameterSource.COMMANDLINE:
         warn_of_password("--listen-dsn", listen_dsn)
@@ -131,7 +131,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
         **given,
     )
     show_bar = progress if progress is not None else options.until_empty and sys.stderr.isatty()
-    log_to_stderr("warning" if show_bar and log_level == "info" else log_level)
+    log_to_stderr("warning" if show_bar and log_level == "info" else log_level, log_format)
     handler.introduce()
 
     asyncio.run(_work(database, handler, options, timings, show_bar))

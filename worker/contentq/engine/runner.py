@@ -20,6 +20,7 @@ from contentq.engine.reporter import Reporter
 from contentq.engine.results import failure_of, judge, judge_checks, outcome_of
 from contentq.engine.threads import HandlerThreads
 from contentq.engine.timings import Timings
+from contentq.engine.tracing import attempt_span, record_exception
 from contentq.errors import CheckFailed, HandlerError
 from contentq.handlers.loading import Handlers
 from contentq.queue.outcomes import Held, Outcome
@@ -189,6 +190,12 @@ class Runner:
     async def _call_async(self, execution: Execution) -> Outcome | None:
         if execution.stopped is not None:
             return execution.outcome_of_stop()
+        with attempt_span(execution.held, execution.task) as ended:
+            outcome = await self._call_handler(execution)
+            ended(outcome)
+        return outcome
+
+    async def _call_handler(self, execution: Execution) -> Outcome | None:
         execution.phase = Phase.RUNNING
         try:
             try:
@@ -215,12 +222,14 @@ class Runner:
         context = execution.context
         assert isinstance(context, ThreadContext)
         outcome: Outcome | None
-        try:
-            outcome = outcome_of(execution.held, execution.handler.call(execution.task, context))
-        except BaseException as error:
-            outcome = self._outcome_of_error(execution, error)
-        finally:
-            forks.end_if_forked(self._pid)
+        with attempt_span(execution.held, execution.task) as ended:
+            try:
+                outcome = outcome_of(execution.held, execution.handler.call(execution.task, context))
+            except BaseException as error:
+                outcome = self._outcome_of_error(execution, error)
+            finally:
+                forks.end_if_forked(self._pid)
+            ended(outcome)
         if context.transaction is not None:
 
             def committed(outcome: Outcome, status: str | None) -> None:
@@ -235,6 +244,7 @@ class Runner:
         if not isinstance(error, HandlerError):
             held = execution.held
             log.warning("handler raised task=%s attempt=%d", held.task_id, held.attempt, exc_info=error)
+            record_exception(error)
         return failure_of(execution.held, error)
 
     def _finish(self, execution: Execution, outcome: Outcome | None) -> None:

@@ -14,6 +14,7 @@ from contentq.errors import ContentQueueError, InputRefused, ReviewRefused, Sche
 from contentq.queue.accounts import NO_ACCOUNT
 from contentq.queue.columns import PROBLEM, TIMES
 from contentq.task import NewTask, ReviewStatus
+from contentq.tracing import current_traceparent
 
 TASKS = "contentq.tasks"
 """The view of the queue, whatever schema its table is in."""
@@ -77,10 +78,16 @@ class Submission:
     """Tasks on their way into the queue: calls to make, and then the task_ids."""
 
     def __init__(self, tasks: Iterable[NewTask]) -> None:
-        """Raises InputRefused for what can be told without the database."""
+        """Raises InputRefused for what can be told without the database.
+
+        Tasks that name no traceparent have that of the active span, when there is one.
+        """
         self._tasks = [
             _given(task, f"task {number}: " if number > 1 else "") for number, task in enumerate(tasks, 1)
         ]
+        if traceparent := current_traceparent():
+            for task in self._tasks:
+                task.setdefault("traceparent", traceparent)
         self._returned: list[str] = []
 
     def calls(self) -> Iterator[Call]:

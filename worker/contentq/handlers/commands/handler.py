@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from contentq.errors import HandlerUnusable, PermanentError, TemporaryError
 from contentq.handlers.commands import processes
@@ -23,6 +23,7 @@ from contentq.handlers.commands.hiding import hide_process
 from contentq.handlers.commands.stderr import Lines
 from contentq.handlers.commands.stdin import line_of
 from contentq.task import Task
+from contentq.tracing import current_traceparent
 
 T = TypeVar("T")
 
@@ -37,6 +38,8 @@ LARGE = 20_000
 
 KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL")
 """Environment variables that every program gets, beside those that begin with LC_."""
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _PROGRESS = re.compile(r"contentq:progress\s+(\d+(?:\.\d*)?|\.\d+)(?:\s+(.*))?$")
 
@@ -79,7 +82,7 @@ class CommandHandler:
             ended = await processes.run(
                 self._command,
                 stdin=line_of(task, context),
-                environment=self._environment,
+                environment=self._environment_of(task),
                 stdout_limit=STDOUT_LIMIT,
                 on_stderr=stderr.feed,
             )
@@ -94,6 +97,16 @@ class CommandHandler:
         if ended.code != 0:
             raise await _take_apart(ended.stdout, error_of, self._command[0], ended.code, ended.stdout, tail)
         return await _take_apart(ended.stdout, answer_of, ended.stdout, task.topic)
+
+    def _environment_of(self, task: Task) -> dict[str, str]:
+        """With the trace context, as https://opentelemetry.io/docs/specs/otel/context/env-carriers/ has it."""
+        traceparent = current_traceparent() or task.traceparent
+        return {**self._environment, **({"TRACEPARENT": traceparent} if _is_traceparent(traceparent) else {})}
+
+
+def _is_traceparent(text: str | None) -> TypeGuard[str]:
+    """Whether it is no other text that someone has put there."""
+    return text is not None and _TRACEPARENT.fullmatch(text) is not None
 
 
 async def _take_apart(stdout: bytes, function: Callable[..., T], *arguments: Any) -> T:

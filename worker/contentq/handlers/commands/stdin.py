@@ -9,7 +9,7 @@ from typing import Any
 
 from contentq.task import Task
 
-_LEFT_OUT = ("started_at", "content_id", "error_message", "handler_state")
+_LEFT_OUT = ("started_at", "content_id", "error_message", "handler_state", "traceparent")
 """Fields of Task that a program has no use for, or gets under another name."""
 
 

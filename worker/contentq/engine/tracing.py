@@ -1,0 +1,118 @@
+"""A span for each attempt: of the trace that its task was submitted in, and active while its handler runs.
+
+The names of attributes are those of https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from contentq.queue.outcomes import Failed, Held, Outcome, Overdue, Released, Revised, Snoozed
+from contentq.task import Task
+from contentq.tracing import opentelemetry_trace
+from contentq.version import __version__
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+log = logging.getLogger("contentq.worker")
+
+DESTINATION = "content_generation_tasks"
+
+MESSAGE_LENGTH = 300
+"""Characters of an error that a span has; the row has the whole of it."""
+
+_NAMES: dict[type, str] = {
+    Failed: "failed",
+    Revised: "revised",
+    Snoozed: "snoozed",
+    Overdue: "timeout",
+    Released: "released",
+}
+"""What an outcome is called: the first that fits. Any other is a completion."""
+
+Ended = Callable[[Outcome | None], None]
+"""Told the outcome of an attempt; None when it is no longer this worker's."""
+
+
+@contextmanager
+def attempt_span(held: Held, task: Task) -> Iterator[Ended]:
+    """Surrounds the handler with a span, when this process uses OpenTelemetry."""
+    span = _begin(held, task)
+    if span is None:
+        yield _ignore
+        return
+    from opentelemetry import trace
+
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        yield lambda outcome: _end(span, outcome)
+
+
+def record_exception(error: BaseException) -> None:
+    """Adds an unexpected error of the handler, with its traceback, to the span of its attempt."""
+    trace = opentelemetry_trace()
+    if trace is not None:
+        with suppress(Exception):  # its text may be had of an error only by an exception
+            trace.get_current_span().record_exception(error)
+
+
+def _begin(held: Held, task: Task) -> Span | None:
+    trace = opentelemetry_trace()
+    if trace is None:
+        return None
+    try:
+        # Without one that is set up, a span is good for nothing but to pass the context on.
+        is_set_up = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        return _start(held, task) if is_set_up or task.traceparent else None
+    except Exception:
+        log.exception("no span for the attempt task=%s attempt=%d", task.task_id, task.attempt)
+        return None
+
+
+def _start(held: Held, task: Task) -> Span:
+    from opentelemetry import trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    attributes: dict[str, Any] = {
+        "messaging.system": "contentq",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": DESTINATION,
+        "messaging.message.id": task.task_id,
+        "contentq.attempt": task.attempt,
+        "contentq.account_id": task.account_id,
+        "contentq.priority": task.priority,
+        "contentq.worker_id": held.worker_id,
+    }
+    if task.category is not None:
+        attributes["contentq.category"] = task.category
+    return trace.get_tracer("contentq", __version__).start_span(
+        f"process {DESTINATION}",
+        context=TraceContextTextMapPropagator().extract({"traceparent": task.traceparent or ""}),
+        kind=trace.SpanKind.CONSUMER,
+        attributes=attributes,
+    )
+
+
+def _end(span: Span, outcome: Outcome | None) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    span.set_attribute("contentq.outcome", _name(outcome))
+    if isinstance(outcome, Failed):
+        span.set_attribute("error.type", outcome.error_class)
+        span.set_status(Status(StatusCode.ERROR, outcome.message[:MESSAGE_LENGTH]))
+    elif isinstance(outcome, Overdue):
+        span.set_status(Status(StatusCode.ERROR, "past its deadline"))
+
+
+def _name(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "lost"
+    return next((name for kind, name in _NAMES.items() if isinstance(outcome, kind)), "completed")
+
+
+def _ignore(_outcome: Outcome | None) -> None:
+    """Nothing is traced."""
