@@ -172,7 +172,7 @@ GRANT SELECT ON content_generation_tasks, accounts, contents, contentq.alembic_v
     TO contentq_producer, contentq_operator, contentq_reader;
 
 -- Programs name the tables by these views, whatever schema they are in: the rights are those to the tables.
-GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables
+GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables, contentq.batches
     TO contentq_producer, contentq_operator, contentq_reader;
 GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON contentq.accounts TO contentq_operator;
 
@@ -240,7 +240,11 @@ DECLARE
             "cancel", "requeue", "open_gate", "close_gate", "set_gate", "set_budget", "unset_budget", "sweep_timeouts",
             "rescue_dead_workers", "promote_scheduled", "cleanup", "maintain"
         ],
+        "contentq_producer, contentq_operator, contentq_reader": [
+            "latest_batches"
+        ],
         "contentq_operator, contentq_reader": [
+            "latency",
             "explain", "explain_waiting", "explain_own", "explain_account", "explain_workers", "explain_fleet",
             "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
             "is_ready", "is_of", "is_batch_wanted", "has_answer", "held_accounts", "account_room", "account_fits",

@@ -1997,6 +1997,7 @@ BEGIN
             -- Due ones that have to wait are made ready: others that become due may be more urgent.
             UPDATE public.content_generation_tasks AS t
             SET scheduled_at = NULL,
+                ready_at = greatest(t.scheduled_at, t.submitted_at),
                 updated_at = CURRENT_TIMESTAMP
             WHERE t.id = ANY (due)
               AND t.id <> ALL (part);
@@ -2440,6 +2441,13 @@ BEGIN
             attempt = t.attempt + 1,
             worker_id = claim.worker_id,
             scheduled_at = NULL,
+            -- Since when it was ready for this attempt: its time had come; it was noted; or an earlier attempt put it back.
+            ready_at = CASE
+                WHEN t.scheduled_at IS NOT NULL
+                THEN least(greatest(t.scheduled_at, t.submitted_at), CURRENT_TIMESTAMP)
+                WHEN t.started_at IS NULL OR t.ready_at > t.started_at THEN t.ready_at
+                ELSE t.updated_at
+            END,
             completed_at = NULL,
             cancel_requested_at = NULL,
             progress = NULL,
@@ -5764,6 +5772,96 @@ $$;
 
 COMMENT ON FUNCTION contentq.judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: closes a gate whose provider does not answer, and opens it when it does again.';
 
+-- Name: latency(interval, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.latency(period interval DEFAULT '01:00:00'::interval, by text DEFAULT NULL::text) RETURNS TABLE(key text, tasks bigint, wait_p50 numeric, wait_p95 numeric, wait_p99 numeric, run_p50 numeric, run_p95 numeric, run_p99 numeric, since timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+BEGIN
+    IF latency.by NOT IN ('account', 'category', 'priority') THEN
+        RAISE EXCEPTION 'latency is by account, category or priority, not by %', latency.by
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+    SELECT p.key, p.tasks,
+           round(p.waits[1]::numeric, 3), round(p.waits[2]::numeric, 3), round(p.waits[3]::numeric, 3),
+           round(p.runs[1]::numeric, 3), round(p.runs[2]::numeric, 3), round(p.runs[3]::numeric, 3),
+           p.since
+    FROM (
+        SELECT CASE latency.by WHEN 'account' THEN e.account_id::text
+                               WHEN 'category' THEN e.category
+                               WHEN 'priority' THEN e.priority::text END AS key,
+               count(*) AS tasks,
+               percentile_cont('{0.5,0.95,0.99}'::float8[]) WITHIN GROUP (ORDER BY e.wait_s) AS waits,
+               percentile_cont('{0.5,0.95,0.99}'::float8[]) WITHIN GROUP (ORDER BY e.run_s) AS runs,
+               min(e.completed_at) AS since
+        FROM (
+            SELECT t.account_id, t.category, t.priority, t.completed_at,
+                   -- The difference of two times that someone made up may be more than an interval holds.
+                   greatest(extract(epoch FROM t.started_at)
+                            - extract(epoch FROM coalesce(t.ready_at, t.submitted_at)), 0)::float8 AS wait_s,
+                   greatest(extract(epoch FROM t.completed_at) - extract(epoch FROM t.started_at), 0)::float8 AS run_s
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'completed'
+              AND t.started_at IS NOT NULL
+              AND t.completed_at > now_ - latency.period
+              AND t.completed_at <= now_
+            ORDER BY t.completed_at DESC
+            LIMIT 50000
+        ) AS e
+        GROUP BY 1
+    ) AS p
+    ORDER BY p.tasks DESC, p.key;
+END;
+$$;
+
+-- Name: FUNCTION latency(period interval, by text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.latency(period interval, by text) IS 'Percentiles (p50, p95, p99) of the seconds that tasks completed in this period, the last 50,000 at most, waited since they were ready and ran; for all, or by ''account'', ''category'' or ''priority''.';
+
+-- Name: latest_batches(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.latest_batches(max_batches integer DEFAULT 20) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'on'
+    SET jit TO 'off'
+    AS $$
+    WITH RECURSIVE names AS (
+        (SELECT t.batch, t.submitted_at
+         FROM public.content_generation_tasks AS t
+         WHERE t.batch IS NOT NULL
+         ORDER BY t.batch, t.account_id, t.status
+         LIMIT 1)
+        UNION ALL
+        SELECT l.batch, l.submitted_at
+        FROM names AS n
+        CROSS JOIN LATERAL (
+            SELECT t.batch, t.submitted_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.batch > n.batch
+            ORDER BY t.batch, t.account_id, t.status
+            LIMIT 1
+        ) AS l
+    )
+    SELECT n.batch::text
+    FROM names AS n
+    ORDER BY n.submitted_at DESC, n.batch
+    LIMIT latest_batches.max_batches;
+$$;
+
+-- Name: FUNCTION latest_batches(max_batches integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.latest_batches(max_batches integer) IS 'The names of the batches that were submitted last, latest first, for: SELECT * FROM contentq.batches WHERE batch = ANY (ARRAY(SELECT contentq.latest_batches())).';
+
 -- Name: leave_gate(bigint, bigint, integer, text, text, timestamp with time zone, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text DEFAULT 'answered'::text, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, usage text DEFAULT NULL::text) RETURNS boolean
@@ -7152,6 +7250,8 @@ BEGIN
     IF cardinality(due) > 0 THEN
         UPDATE public.content_generation_tasks
         SET scheduled_at = NULL,
+            -- Also of -infinity; a time before its submission is none at which it waited.
+            ready_at = greatest(scheduled_at, submitted_at),
             updated_at = CURRENT_TIMESTAMP
         WHERE id = ANY (due);
     END IF;
@@ -7797,6 +7897,7 @@ BEGIN
         retry_count = 0,
         revision_count = 0,
         scheduled_at = NULL,
+        ready_at = clock_timestamp(),
         completed_at = NULL,
         timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
         cancel_requested_at = NULL,
@@ -8737,13 +8838,19 @@ BEGIN
     IF NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.worker_id = OLD.worker_id THEN
         NEW.worker_id := NULL;
     END IF;
+    IF NEW.status = 'pending' AND NEW.scheduled_at IS NULL
+        AND (OLD.status <> 'pending' OR OLD.scheduled_at IS NOT NULL)
+        AND NEW.ready_at IS NOT DISTINCT FROM OLD.ready_at
+    THEN
+        NEW.ready_at := clock_timestamp();
+    END IF;
     RETURN NEW;
 END;
 $$;
 
 -- Name: FUNCTION touch_updated_at(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker.';
+COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker, and one that is made ready by hand is ready since then.';
 
 -- Name: unset_budget(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8891,6 +8998,7 @@ BEGIN
     IF cardinality(woken) > 0 THEN
         UPDATE public.content_generation_tasks AS t
         SET scheduled_at = NULL,
+            ready_at = clock_timestamp(),
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (woken);
     END IF;
@@ -9296,6 +9404,57 @@ COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as
 -- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+
+-- Name: batches; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.batches WITH (security_invoker='true') AS
+ SELECT batch,
+    accounts,
+    tasks,
+    pending,
+    processing,
+    completed,
+    failed,
+    timeout,
+    round(((((completed + failed) + timeout))::numeric / (tasks)::numeric), 4) AS done_share,
+    cost,
+    submitted_at,
+    last_ended_at,
+        CASE
+            WHEN (((pending + processing) > 0) AND (ended_lately > 0)) THEN (clock_timestamp() + ('00:00:01'::interval * ((((pending + processing))::double precision * GREATEST(LEAST((600)::double precision, seconds), (1)::double precision)) / (ended_lately)::double precision)))
+            ELSE NULL::timestamp with time zone
+        END AS expected_end
+   FROM ( SELECT t.batch,
+            count(DISTINCT t.account_id) AS accounts,
+            count(*) AS tasks,
+            count(*) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS pending,
+            count(*) FILTER (WHERE ((t.status)::text = 'processing'::text)) AS processing,
+            count(*) FILTER (WHERE ((t.status)::text = 'completed'::text)) AS completed,
+            count(*) FILTER (WHERE ((t.status)::text = 'failed'::text)) AS failed,
+            count(*) FILTER (WHERE ((t.status)::text = 'timeout'::text)) AS timeout,
+            round(sum(
+                CASE
+                    WHEN ((json_typeof((t.result -> 'cost'::text)) = 'number'::text) AND ((((t.result ->> 'cost'::text))::numeric >= (0)::numeric) AND (((t.result ->> 'cost'::text))::numeric <= '1000000000000'::numeric))) THEN ((t.result ->> 'cost'::text))::numeric
+                    ELSE NULL::numeric
+                END), 6) AS cost,
+            min(t.submitted_at) AS submitted_at,
+            max(e.ended_at) AS last_ended_at,
+            count(*) FILTER (WHERE (e.ended_at > (clock_timestamp() - '00:10:00'::interval))) AS ended_lately,
+            ((EXTRACT(epoch FROM clock_timestamp()) - EXTRACT(epoch FROM min(t.started_at) FILTER (WHERE (e.ended_at IS NOT NULL)))))::double precision AS seconds
+           FROM (public.content_generation_tasks t
+             CROSS JOIN LATERAL ( SELECT
+                        CASE
+                            WHEN ((t.status)::text = 'completed'::text) THEN t.completed_at
+                            WHEN ((t.status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[])) THEN t.updated_at
+                            ELSE NULL::timestamp with time zone
+                        END AS ended_at) e)
+          WHERE (t.batch IS NOT NULL)
+          GROUP BY t.batch) b
+  ORDER BY submitted_at DESC, batch;
+
+-- Name: VIEW batches; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.batches IS 'What was submitted together: tasks by status, the share that has ended, the cost that results name, and the end that the rate of the last ten minutes leads to. Latest first; a condition on batch makes it quick.';
 
 -- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -9881,6 +10040,29 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (opens_at may be infinity), how many workers and running tasks they have, the pace in tasks a second and whether it was set or learned, calls that were refused or not answered in the last minute, when and why it was closed last.';
 
+-- Name: latency; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.latency WITH (security_invoker='true') AS
+ SELECT p.period,
+    k.by,
+    l.key,
+    l.tasks,
+    l.wait_p50,
+    l.wait_p95,
+    l.wait_p99,
+    l.run_p50,
+    l.run_p95,
+    l.run_p99,
+    l.since
+   FROM ((( VALUES (1,'5 minutes'::text,'00:05:00'::interval), (2,'hour'::text,'01:00:00'::interval), (3,'day'::text,'1 day'::interval)) p(place, period, length)
+     CROSS JOIN ( VALUES (1,'all'::text,NULL::text), (2,'account'::text,'account'::text), (3,'category'::text,'category'::text), (4,'priority'::text,'priority'::text)) k(place, by, argument))
+     CROSS JOIN LATERAL contentq.latency(p.length, k.argument) l(key, tasks, wait_p50, wait_p95, wait_p99, run_p50, run_p95, run_p99, since))
+  ORDER BY p.place, k.place, l.tasks DESC, l.key;
+
+-- Name: VIEW latency; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.latency IS 'Percentiles of the seconds that completed tasks waited since they were ready, and ran: for the last 5 minutes, hour and day, for all and by account, category and priority.';
+
 -- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.maintenance (
@@ -10209,7 +10391,7 @@ CREATE VIEW contentq.throughput WITH (security_invoker='true') AS
  SELECT date_trunc('minute'::text, completed_at) AS minute,
     count(*) AS completed,
     round(((count(*))::numeric / 60.0), 1) AS per_second,
-    round(avg((EXTRACT(epoch FROM started_at) - EXTRACT(epoch FROM submitted_at))), 2) AS wait_s,
+    round(avg((EXTRACT(epoch FROM started_at) - EXTRACT(epoch FROM COALESCE(ready_at, submitted_at)))), 2) AS wait_s,
     round(avg((EXTRACT(epoch FROM completed_at) - EXTRACT(epoch FROM started_at))), 2) AS run_s
    FROM public.content_generation_tasks t
   WHERE (((status)::text = 'completed'::text) AND (completed_at > (clock_timestamp() - '01:00:00'::interval)) AND (completed_at <= clock_timestamp()))
@@ -10218,7 +10400,7 @@ CREATE VIEW contentq.throughput WITH (security_invoker='true') AS
 
 -- Name: VIEW throughput; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last hour, with mean seconds waiting and in the latest attempt.';
+COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last hour, with the mean seconds that they waited for their latest attempt since they were ready, and that it took.';
 
 -- Name: usage; Type: TABLE; Schema: contentq; Owner: -
 
@@ -10709,7 +10891,7 @@ CREATE INDEX content_generation_tasks_account_id_idx ON public.content_generatio
 
 -- Name: content_generation_tasks_batch_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch) WHERE (batch IS NOT NULL);
+CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch, account_id, status) WHERE (batch IS NOT NULL);
 
 -- Name: content_generation_tasks_completed_at_idx; Type: INDEX; Schema: public; Owner: -
 
