@@ -694,6 +694,43 @@ $$;
 
 COMMENT ON FUNCTION contentq.at_the_door(gates text[]) IS 'Internal: how many tasks were just claimed and are about to enter one of these gates.';
 
+-- Name: await_end(text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.await_end(kind text, name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    -- So that one that waits already writes nothing.
+    IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = await_end.kind AND a.name = await_end.name) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO contentq.awaited (kind, name)
+    SELECT await_end.kind, await_end.name
+    WHERE CASE await_end.kind
+              WHEN 'task' THEN EXISTS (SELECT
+                                       FROM public.content_generation_tasks AS t
+                                       WHERE t.task_id = await_end.name)
+              WHEN 'batch' THEN EXISTS (SELECT
+                                        FROM public.content_generation_tasks AS t
+                                        WHERE t.batch = await_end.name)
+          END
+    ON CONFLICT DO NOTHING;
+    RETURN true;
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN true;  -- someone has noted it in a transaction that goes on
+END;
+$$;
+
+-- Name: FUNCTION await_end(kind text, name text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.await_end(kind text, name text) IS 'Internal: notes that somebody waits for the end of a task or a batch; returns whether that is new.';
+
 -- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.backoff(retry_count integer) RETURNS interval
@@ -4482,6 +4519,53 @@ $$;
 
 COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: writes what was reported of a provider, and what follows, into the row of its gate.';
 
+-- Name: forget_awaited(timestamp with time zone, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.forget_awaited(noted_since timestamp with time zone, max_rows integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    each record;
+    forgotten integer := 0;
+BEGIN
+    FOR each IN
+        SELECT a.kind, a.name
+        FROM contentq.awaited AS a
+        WHERE a.since >= forget_awaited.noted_since
+          AND (a.since < clock_timestamp() - interval '1 day'
+               OR NOT EXISTS (
+                   SELECT
+                   FROM public.content_generation_tasks AS t
+                   WHERE a.kind = 'task'
+                     AND t.task_id = a.name
+                     AND t.status IN ('pending', 'processing')
+                   UNION ALL
+                   SELECT
+                   FROM public.content_generation_tasks AS t
+                   WHERE a.kind = 'batch'
+                     AND t.batch = a.name
+                     AND t.status IN ('pending', 'processing')
+               ))
+        LIMIT forget_awaited.max_rows
+        FOR UPDATE OF a SKIP LOCKED
+    LOOP
+        DELETE FROM contentq.awaited AS a WHERE a.kind = each.kind AND a.name = each.name;
+        PERFORM contentq.notify_waiters(each.kind, each.name);
+        forgotten := forgotten + 1;
+    END LOOP;
+    RETURN forgotten;
+END;
+$$;
+
+-- Name: FUNCTION forget_awaited(noted_since timestamp with time zone, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.forget_awaited(noted_since timestamp with time zone, max_rows integer) IS 'Internal: notifies who waits for what has ended, and forgets it; returns how many.';
+
 -- Name: forget_gate_events(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.forget_gate_events(max_rows integer) RETURNS integer
@@ -5434,6 +5518,26 @@ CREATE FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attem
 
 COMMENT ON FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attempt integer) IS 'Internal: whether a task with this status and handler_state waits for what this attempt has asked.';
 
+-- Name: is_changing(xid); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_changing(holder xid) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE
+        WHEN is_changing.holder = 0 OR age(is_changing.holder) > age(pg_snapshot_xmin(s.of_now)::xid) THEN false
+        -- It has begun since.
+        WHEN age(is_changing.holder) <= age(pg_snapshot_xmax(s.of_now)::xid) THEN true
+        ELSE pg_xact_status(((pg_snapshot_xmax(s.of_now)::text)::bigint
+                             + age(pg_snapshot_xmax(s.of_now)::xid) - age(is_changing.holder))::text::xid8) = 'in progress'
+    END
+    FROM (SELECT pg_current_snapshot() AS of_now OFFSET 0) AS s;
+$$;
+
+-- Name: FUNCTION is_changing(holder xid); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_changing(holder xid) IS 'Internal: whether the transaction that is the xmax of a row is in progress.';
+
 -- Name: is_held(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.is_held(status text, holder bigint, worker_id bigint) RETURNS boolean
@@ -5839,7 +5943,7 @@ CREATE FUNCTION contentq.latest_batches(max_batches integer DEFAULT 20) RETURNS 
         (SELECT t.batch, t.submitted_at
          FROM public.content_generation_tasks AS t
          WHERE t.batch IS NOT NULL
-         ORDER BY t.batch, t.account_id, t.status
+         ORDER BY t.batch, t.status, t.account_id
          LIMIT 1)
         UNION ALL
         SELECT l.batch, l.submitted_at
@@ -5848,7 +5952,7 @@ CREATE FUNCTION contentq.latest_batches(max_batches integer DEFAULT 20) RETURNS 
             SELECT t.batch, t.submitted_at
             FROM public.content_generation_tasks AS t
             WHERE t.batch > n.batch
-            ORDER BY t.batch, t.account_id, t.status
+            ORDER BY t.batch, t.status, t.account_id
             LIMIT 1
         ) AS l
     )
@@ -6109,7 +6213,9 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'look at budgets', 'clean up']
+    FOREACH step IN ARRAY ARRAY[
+        'sweep', 'promote', 'rescue', 'end what cannot be in time', 'tell who waits', 'look at budgets', 'clean up'
+    ]
     LOOP
         BEGIN
             done := 0;
@@ -6128,6 +6234,12 @@ BEGIN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
                 END IF;
+            ELSIF step = 'tell who waits' THEN
+                done := contentq.forget_awaited(
+                    CASE WHEN watch.cleaned_at < now_ - interval '1 minute' THEN '-infinity'
+                         ELSE now_ - interval '30 seconds' END,
+                    batch
+                );
             ELSIF step = 'look at budgets' THEN
                 IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
                     began := clock_timestamp();
@@ -6824,6 +6936,24 @@ $$;
 
 COMMENT ON FUNCTION contentq.note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
 
+-- Name: note_waiters(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_waiters() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM set_config(
+        'contentq.waiters', CASE WHEN EXISTS (SELECT FROM contentq.awaited) THEN 'some' ELSE 'none' END, true
+    );
+    RETURN NEW;
+END;
+$$;
+
+-- Name: FUNCTION note_waiters(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_waiters() IS 'Trigger: notes whether somebody waits for the end of any task, for the rest of the transaction.';
+
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.notify_ready() RETURNS void
@@ -6840,6 +6970,26 @@ $$;
 -- Name: FUNCTION notify_ready(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
+
+-- Name: notify_waiters(text, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.notify_waiters(kind text, name text, sends boolean DEFAULT true) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    channel constant text := format('contentq_%s_%s', notify_waiters.kind, md5(notify_waiters.name));
+BEGIN
+    IF notify_waiters.sends AND pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify(channel, '');
+    END IF;
+    RETURN channel;
+END;
+$$;
+
+-- Name: FUNCTION notify_waiters(kind text, name text, sends boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.notify_waiters(kind text, name text, sends boolean) IS 'Internal: notifies who waits for a task or a batch, without a payload; returns the name of the channel.';
 
 -- Name: provider_batches; Type: TABLE; Schema: contentq; Owner: -
 
@@ -8826,6 +8976,45 @@ $$;
 
 COMMENT ON FUNCTION contentq.sweep_timeouts(max_rows integer) IS 'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout when they were running. Returns how many.';
 
+-- Name: tell_waiters(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.tell_waiters() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    -- As wake_workers().
+    IF current_setting('contentq.notify', true) = 'off' OR TG_RELID <> 'public.content_generation_tasks'::regclass THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'task' AND a.name = OLD.task_id) THEN
+        PERFORM contentq.notify_waiters('task', OLD.task_id);
+    END IF;
+    IF OLD.batch IS NOT NULL
+        AND EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'batch' AND a.name = OLD.batch)
+        AND NOT EXISTS (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.batch = OLD.batch
+              AND t.status IN ('pending', 'processing')
+              AND t.account_id = OLD.account_id
+              AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))
+        )
+    THEN
+        PERFORM contentq.notify_waiters('batch', OLD.batch);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+-- Name: FUNCTION tell_waiters(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.tell_waiters() IS 'Trigger: notifies the channels of wait_channel() at the commit of a transaction that ends a task, or the last of a batch.';
+
 -- Name: touch_updated_at(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.touch_updated_at() RETURNS trigger
@@ -8922,6 +9111,80 @@ $$;
 -- Name: FUNCTION used_up_budgets(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.used_up_budgets() IS 'Internal: the budgets that are used up.';
+
+-- Name: wait_channel(text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wait_channel(task_id text DEFAULT NULL::text, batch text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    began constant timestamptz := clock_timestamp();
+    kind constant text := CASE WHEN wait_channel.task_id IS NOT NULL THEN 'task' ELSE 'batch' END;
+    name constant text := coalesce(wait_channel.task_id, wait_channel.batch);
+    has_ended boolean;
+    is_new boolean;
+BEGIN
+    IF num_nonnulls(wait_channel.task_id, wait_channel.batch) <> 1 THEN
+        RAISE EXCEPTION 'wait for a task or for a batch: one of task_id and batch must be given'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    LOOP
+        IF kind = 'task' THEN
+            has_ended := (
+                SELECT t.status NOT IN ('pending', 'processing')
+                FROM public.content_generation_tasks AS t
+                WHERE t.task_id = wait_channel.task_id
+            );
+        ELSE
+            has_ended := (
+                SELECT NOT EXISTS (
+                    SELECT
+                    FROM public.content_generation_tasks AS u
+                    WHERE u.batch = wait_channel.batch
+                      AND u.status IN ('pending', 'processing')
+                )
+                FROM public.content_generation_tasks AS t
+                WHERE t.batch = wait_channel.batch
+                LIMIT 1
+            );
+        END IF;
+        IF has_ended IS NULL THEN
+            RAISE EXCEPTION 'there is no % %', kind, name
+                USING ERRCODE = 'no_data_found';
+        END IF;
+        is_new := coalesce(is_new, NOT has_ended AND contentq.await_end(kind, name));
+        -- Of a batch what runs is enough: a worker ends nothing else.
+        IF has_ended OR is_new OR NOT EXISTS (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.task_id = wait_channel.task_id
+              AND t.xmax <> 0
+              AND contentq.is_changing(t.xmax)
+            UNION ALL
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.batch = wait_channel.batch
+              AND t.status = 'processing'
+              AND t.xmax <> 0
+              AND contentq.is_changing(t.xmax)
+        ) THEN
+            RETURN contentq.notify_waiters(kind, name, sends => has_ended);
+        ELSIF clock_timestamp() > began + interval '1 second' THEN
+            RETURN contentq.notify_waiters(kind, name);
+        END IF;
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION wait_channel(task_id text, batch text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wait_channel(task_id text, batch text) IS 'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and look; after a notification, the same. What has ended already is notified at once.';
 
 -- Name: wait_for_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10891,7 +11154,7 @@ CREATE INDEX content_generation_tasks_account_id_idx ON public.content_generatio
 
 -- Name: content_generation_tasks_batch_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch, account_id, status) WHERE (batch IS NOT NULL);
+CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch, status, account_id) WHERE (batch IS NOT NULL);
 
 -- Name: content_generation_tasks_completed_at_idx; Type: INDEX; Schema: public; Owner: -
 
@@ -10960,6 +11223,30 @@ CREATE INDEX contents_generation_task_id_idx ON public.contents USING btree (gen
 -- Name: contents_review_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX contents_review_idx ON public.contents USING btree (((id + 0))) WHERE ((review_status)::text = 'pending'::text);
+
+-- Name: content_generation_tasks content_generation_tasks_awaited; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_awaited BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN ((((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND ((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (COALESCE(current_setting('contentq.waiters'::text, true), ''::text) = ''::text))) EXECUTE FUNCTION contentq.note_waiters();
+
+-- Name: TRIGGER content_generation_tasks_awaited ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation_tasks IS 'Looks, once a transaction that ends tasks, whether somebody waits for the end of any.';
+
+-- Name: content_generation_tasks content_generation_tasks_deleted; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted AFTER DELETE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[]))) EXECUTE FUNCTION contentq.tell_waiters();
+
+-- Name: TRIGGER content_generation_tasks_deleted ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_deleted ON public.content_generation_tasks IS 'The same for tasks that are deleted before they have ended.';
+
+-- Name: content_generation_tasks content_generation_tasks_ended; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE CONSTRAINT TRIGGER content_generation_tasks_ended AFTER UPDATE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND ((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (current_setting('contentq.waiters'::text, true) = 'some'::text))) EXECUTE FUNCTION contentq.tell_waiters();
+
+-- Name: TRIGGER content_generation_tasks_ended ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_ended ON public.content_generation_tasks IS 'Tells who waits for a task, or for its batch, that it has ended, at the commit of the transaction.';
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 

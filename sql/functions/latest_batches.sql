@@ -16,7 +16,7 @@ AS $$
         (SELECT t.batch, t.submitted_at
          FROM public.content_generation_tasks AS t
          WHERE t.batch IS NOT NULL
-         ORDER BY t.batch, t.account_id, t.status
+         ORDER BY t.batch, t.status, t.account_id
          LIMIT 1)
         UNION ALL
         SELECT l.batch, l.submitted_at
@@ -25,7 +25,7 @@ AS $$
             SELECT t.batch, t.submitted_at
             FROM public.content_generation_tasks AS t
             WHERE t.batch > n.batch
-            ORDER BY t.batch, t.account_id, t.status
+            ORDER BY t.batch, t.status, t.account_id
             LIMIT 1
         ) AS l
     )

@@ -19,6 +19,7 @@ TABLES = [
     "content_generation_tasks",
     "contentq.account_roles",
     "contentq.alembic_version",
+    "contentq.awaited",
     "contentq.batch_requests",
     "contentq.budget_events",
     "contentq.budgets",

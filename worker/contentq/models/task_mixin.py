@@ -320,8 +320,8 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         Index(
             conv("content_generation_tasks_batch_idx"),
             "batch",
-            "account_id",
             "status",
+            "account_id",
             postgresql_where=text("batch IS NOT NULL"),
         ),
         Index(
