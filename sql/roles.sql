@@ -176,7 +176,7 @@ GRANT SELECT ON content_generation_tasks, accounts, contents, contentq.alembic_v
     TO contentq_producer, contentq_operator, contentq_reader, contentq_reviewer;
 
 -- Programs name the tables by these views, whatever schema they are in: the rights are those to the tables.
-GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables
+GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables, contentq.batches
     TO contentq_producer, contentq_operator, contentq_reader, contentq_reviewer;
 GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON contentq.accounts TO contentq_operator;
 
@@ -254,10 +254,13 @@ DECLARE
         "contentq_producer, contentq_worker, contentq_operator, contentq_reader": [
             "matching_tasks", "count_matching", "select_tasks", "selected_statuses", "error_group"
         ],
+        "contentq_producer, contentq_operator, contentq_reader, contentq_reviewer": [
+            "latest_batches", "wait_channel", "await_end", "is_changing", "notify_waiters"
+        ],
         "contentq_reviewer": ["approve", "reject", "approve_matching", "reject_matching"],
         "contentq_operator, contentq_reader, contentq_reviewer": ["matching_contents", "task_of_content"],
         "contentq_operator, contentq_reader": [
-            "group_errors",
+            "group_errors", "latency",
             "explain", "explain_waiting", "explain_own", "explain_account", "explain_workers", "explain_fleet",
             "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
             "is_ready", "is_of", "is_batch_wanted", "has_answer", "held_accounts", "account_room", "account_fits",

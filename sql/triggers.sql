@@ -64,6 +64,45 @@ CREATE TRIGGER content_generation_tasks_size
 COMMENT ON TRIGGER content_generation_tasks_size ON public.content_generation_tasks IS
     'Refuses texts that are larger than settings.max_text_bytes.';
 
+-- Asked once a transaction that ends tasks: all that they pay when nobody waits. A trigger, and no function in the condition
+-- of the next one, since whoever updates a task need not be allowed to execute it.
+CREATE TRIGGER content_generation_tasks_awaited
+    BEFORE UPDATE ON public.content_generation_tasks
+    FOR EACH ROW
+    WHEN (
+        NEW.status NOT IN ('pending', 'processing')
+        AND OLD.status IN ('pending', 'processing')
+        AND coalesce(current_setting('contentq.waiters', true), '') = ''
+    )
+    EXECUTE FUNCTION contentq.note_waiters();
+
+COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation_tasks IS
+    'Looks, once a transaction that ends tasks, whether somebody waits for the end of any.';
+
+CREATE CONSTRAINT TRIGGER content_generation_tasks_ended
+    AFTER UPDATE ON public.content_generation_tasks
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW
+    WHEN (
+        NEW.status NOT IN ('pending', 'processing')
+        AND OLD.status IN ('pending', 'processing')
+        AND current_setting('contentq.waiters', true) = 'some'
+    )
+    EXECUTE FUNCTION contentq.tell_waiters();
+
+COMMENT ON TRIGGER content_generation_tasks_ended ON public.content_generation_tasks IS
+    'Tells who waits for a task, or for its batch, that it has ended, at the commit of the transaction.';
+
+CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted
+    AFTER DELETE ON public.content_generation_tasks
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW
+    WHEN (OLD.status IN ('pending', 'processing'))
+    EXECUTE FUNCTION contentq.tell_waiters();
+
+COMMENT ON TRIGGER content_generation_tasks_deleted ON public.content_generation_tasks IS
+    'The same for tasks that are deleted before they have ended.';
+
 -- Deferred triggers are for each row; the condition, which is evaluated when the row is inserted, lets one row of a
 -- transaction pass.
 CREATE CONSTRAINT TRIGGER content_generation_tasks_wake

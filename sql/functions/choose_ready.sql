@@ -150,6 +150,7 @@ BEGIN
             -- Due ones that have to wait are made ready: others that become due may be more urgent.
             UPDATE public.content_generation_tasks AS t
             SET scheduled_at = NULL,
+                ready_at = greatest(t.scheduled_at, t.submitted_at),
                 updated_at = CURRENT_TIMESTAMP
             WHERE t.id = ANY (due)
               AND t.id <> ALL (part);

@@ -129,6 +129,13 @@ BEGIN
             attempt = t.attempt + 1,
             worker_id = claim.worker_id,
             scheduled_at = NULL,
+            -- Since when it was ready for this attempt: its time had come; it was noted; or an earlier attempt put it back.
+            ready_at = CASE
+                WHEN t.scheduled_at IS NOT NULL
+                THEN least(greatest(t.scheduled_at, t.submitted_at), CURRENT_TIMESTAMP)
+                WHEN t.started_at IS NULL OR t.ready_at > t.started_at THEN t.ready_at
+                ELSE t.updated_at
+            END,
             completed_at = NULL,
             cancel_requested_at = NULL,
             progress = NULL,

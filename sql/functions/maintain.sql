@@ -1,4 +1,4 @@
--- Does what is due of the housekeeping: deadlines, dead workers, scheduled tasks, old tasks, budgets.
+-- Does what is due of the housekeeping: deadlines, dead workers, scheduled tasks, who waits, old tasks, budgets.
 -- Called by: every worker, when the time that it returned last has passed; whoever gets there first does it.
 -- Locks: the row of maintenance, which the others skip instead of waiting; then as the functions it calls.
 -- Returns: the time after which it wants to be called again: until the next deadline or the next possible
@@ -55,7 +55,9 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'look at budgets', 'clean up']
+    FOREACH step IN ARRAY ARRAY[
+        'sweep', 'promote', 'rescue', 'end what cannot be in time', 'tell who waits', 'look at budgets', 'clean up'
+    ]
     LOOP
         BEGIN
             done := 0;
@@ -74,6 +76,12 @@ BEGIN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
                 END IF;
+            ELSIF step = 'tell who waits' THEN
+                done := contentq.forget_awaited(
+                    CASE WHEN watch.cleaned_at < now_ - interval '1 minute' THEN '-infinity'
+                         ELSE now_ - interval '30 seconds' END,
+                    batch
+                );
             ELSIF step = 'look at budgets' THEN
                 IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
                     began := clock_timestamp();

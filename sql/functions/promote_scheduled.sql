@@ -32,6 +32,8 @@ BEGIN
     IF cardinality(due) > 0 THEN
         UPDATE public.content_generation_tasks
         SET scheduled_at = NULL,
+            -- Also of -infinity; a time before its submission is none at which it waited.
+            ready_at = greatest(scheduled_at, submitted_at),
             updated_at = CURRENT_TIMESTAMP
         WHERE id = ANY (due);
     END IF;

@@ -19,6 +19,7 @@ BEGIN
             retry_count = 0,
             revision_count = 0,
             scheduled_at = NULL,
+            ready_at = clock_timestamp(),
             completed_at = NULL,
             timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
             cancel_requested_at = NULL,

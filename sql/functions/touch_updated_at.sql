@@ -1,4 +1,5 @@
--- Keeps updated_at, whoever updates; and makes a task that someone sets to processing by hand nobody's.
+-- Keeps updated_at, whoever updates; makes a task that someone sets to processing by hand nobody's; and notes when one became
+-- ready that someone puts back by hand.
 -- Called by: the trigger content_generation_tasks_touch, which is skipped when the statement itself has
 --            set updated_at to CURRENT_TIMESTAMP, as every function of contentq does.
 -- Locks: nothing. Returns: the row, with updated_at set.
@@ -13,10 +14,16 @@ BEGIN
     IF NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.worker_id = OLD.worker_id THEN
         NEW.worker_id := NULL;
     END IF;
+    IF NEW.status = 'pending' AND NEW.scheduled_at IS NULL
+        AND (OLD.status <> 'pending' OR OLD.scheduled_at IS NOT NULL)
+        AND NEW.ready_at IS NOT DISTINCT FROM OLD.ready_at
+    THEN
+        NEW.ready_at := clock_timestamp();
+    END IF;
     RETURN NEW;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS
     'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand '
-    'belongs to no worker.';
+    'belongs to no worker, and one that is made ready by hand is ready since then.';

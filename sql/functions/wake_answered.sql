@@ -30,6 +30,7 @@ BEGIN
     IF cardinality(woken) > 0 THEN
         UPDATE public.content_generation_tasks AS t
         SET scheduled_at = NULL,
+            ready_at = clock_timestamp(),
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (woken);
     END IF;

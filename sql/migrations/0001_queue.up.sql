@@ -181,7 +181,9 @@ INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
     -- Partial: a task has no content until its end, and every claim would otherwise write an entry for nothing.
     ('content_generation_tasks', 'content_generation_tasks_content_id_idx',
      '(content_id) WHERE content_id IS NOT NULL', 'content_id'),
-    ('content_generation_tasks', 'content_generation_tasks_batch_idx', '(batch) WHERE batch IS NOT NULL', 'batch'),
+    -- What of a batch has not ended, also of one account: whoever ends one of its tasks looks while somebody waits for it.
+    ('content_generation_tasks', 'content_generation_tasks_batch_idx',
+     '(batch, status, account_id) WHERE batch IS NOT NULL', 'batch'),
     -- What claim() reads, in its order; tasks that are finished or scheduled for later are not in it.
     ('content_generation_tasks', 'content_generation_tasks_ready_idx',
      '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),

@@ -5,7 +5,7 @@ SELECT
     date_trunc('minute', t.completed_at) AS minute,
     count(*) AS completed,
     round(count(*) / 60.0, 1) AS per_second,
-    round(avg(extract(epoch FROM t.started_at) - extract(epoch FROM t.submitted_at)), 2) AS wait_s,
+    round(avg(extract(epoch FROM t.started_at) - extract(epoch FROM coalesce(t.ready_at, t.submitted_at))), 2) AS wait_s,
     round(avg(extract(epoch FROM t.completed_at) - extract(epoch FROM t.started_at)), 2) AS run_s
 FROM public.content_generation_tasks AS t
 WHERE t.status = 'completed'
@@ -15,4 +15,5 @@ GROUP BY date_trunc('minute', t.completed_at)
 ORDER BY minute DESC;
 
 COMMENT ON VIEW contentq.throughput IS
-    'Completed tasks by minute over the last hour, with mean seconds waiting and in the latest attempt.';
+    'Completed tasks by minute over the last hour, with the mean seconds that they waited for their latest attempt since they were ready, '
+    'and that it took.';

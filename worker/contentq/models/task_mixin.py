@@ -331,7 +331,13 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             "content_id",
             postgresql_where=text("content_id IS NOT NULL"),
         ),
-        Index(conv("content_generation_tasks_batch_idx"), "batch", postgresql_where=text("batch IS NOT NULL")),
+        Index(
+            conv("content_generation_tasks_batch_idx"),
+            "batch",
+            "status",
+            "account_id",
+            postgresql_where=text("batch IS NOT NULL"),
+        ),
         Index(
             conv("content_generation_tasks_ready_idx"),
             text("priority DESC"),

@@ -1,0 +1,83 @@
+-- Names the channel to LISTEN on for the end of a task, or of all tasks of a batch; and notes that somebody waits.
+-- Called by: whoever waits, with its own rights: only for what it may see. Before LISTEN for the name; right after it, and
+--            after each notification, once more, and then the status is looked at. Each in a transaction of its own.
+-- Locks: nothing that a worker waits for.
+-- Returns: the channel, of 63 bytes at most. No notification has a payload.
+-- Raises: P0002 when there is no such task or batch; 22023 unless one of the two is named.
+--
+-- What has ended already is notified at the commit of this call. Who was noted before may have come too late for a
+-- transaction that is ending the task at this moment, or too early for the end of its batch: this call then waits for that
+-- transaction, a second at most, after which it notifies all the same, so that whoever waits looks again.
+CREATE OR REPLACE FUNCTION contentq.wait_channel(task_id text DEFAULT NULL, batch text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    began constant timestamptz := clock_timestamp();
+    kind constant text := CASE WHEN wait_channel.task_id IS NOT NULL THEN 'task' ELSE 'batch' END;
+    name constant text := coalesce(wait_channel.task_id, wait_channel.batch);
+    has_ended boolean;
+    is_new boolean;
+BEGIN
+    IF num_nonnulls(wait_channel.task_id, wait_channel.batch) <> 1 THEN
+        RAISE EXCEPTION 'wait for a task or for a batch: one of task_id and batch must be given'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    LOOP
+        IF kind = 'task' THEN
+            has_ended := (
+                SELECT t.status NOT IN ('pending', 'processing')
+                FROM public.content_generation_tasks AS t
+                WHERE t.task_id = wait_channel.task_id
+            );
+        ELSE
+            has_ended := (
+                SELECT NOT EXISTS (
+                    SELECT
+                    FROM public.content_generation_tasks AS u
+                    WHERE u.batch = wait_channel.batch
+                      AND u.status IN ('pending', 'processing')
+                )
+                FROM public.content_generation_tasks AS t
+                WHERE t.batch = wait_channel.batch
+                LIMIT 1
+            );
+        END IF;
+        IF has_ended IS NULL THEN
+            RAISE EXCEPTION 'there is no % %', kind, name
+                USING ERRCODE = 'no_data_found';
+        END IF;
+        is_new := coalesce(is_new, NOT has_ended AND contentq.await_end(kind, name));
+        -- Of a batch what runs is enough: a worker ends nothing else.
+        IF has_ended OR is_new OR NOT EXISTS (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.task_id = wait_channel.task_id
+              AND t.xmax <> 0
+              AND contentq.is_changing(t.xmax)
+            UNION ALL
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.batch = wait_channel.batch
+              AND t.status = 'processing'
+              AND t.xmax <> 0
+              AND contentq.is_changing(t.xmax)
+        ) THEN
+            RETURN contentq.notify_waiters(kind, name, sends => has_ended);
+        ELSIF clock_timestamp() > began + interval '1 second' THEN
+            RETURN contentq.notify_waiters(kind, name);
+        END IF;
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.wait_channel(text, text) IS
+    'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and look; '
+    'after a notification, the same. What has ended already is notified at once.';
