@@ -2785,6 +2785,907 @@ $$;
 
 COMMENT ON FUNCTION contentq.deregister_worker(worker_id bigint) IS 'Removes a worker and releases the tasks that it still holds, nothing charged; returns their ids.';
 
+-- Name: doctor(interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor(patience interval DEFAULT '00:10:00'::interval) RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    kind text;
+BEGIN
+    FOREACH kind IN ARRAY ARRAY['definitions', 'ids', 'indexes', 'vacuum', 'sessions', 'server', 'host_tables', 'rights',
+                                'prices', 'workers', 'waiting']
+    LOOP
+        BEGIN
+            RETURN QUERY EXECUTE format('SELECT d.* FROM contentq.%I(%s) AS d', 'doctor_' || kind,
+                                        CASE WHEN kind = 'sessions' THEN '$1' ELSE '' END)
+                USING doctor.patience;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RETURN QUERY SELECT
+                    'advice', 'unseen', kind, 'this could not be looked at: ' || SQLERRM,
+                    'What is wrong with it stays unknown.',
+                    'run contentq doctor as the owner of the queue, or as a member of contentq_operator or contentq_reader';
+            WHEN OTHERS THEN
+                RETURN QUERY SELECT
+                    'error', 'check_failed', kind, 'this could not be looked at: ' || SQLERRM,
+                    'Something that contentq needs is missing or was altered.',
+                    'contentq migrate';
+        END;
+    END LOOP;
+END;
+$_$;
+
+-- Name: FUNCTION doctor(patience interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor(patience interval) IS 'What is wrong, or soon will be, a row each: severity (error, warning or advice), finding, what it is about, what was found, why it matters, and what mends it. patience: how long a transaction may be open before it is told.';
+
+-- Name: doctor_definitions(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_definitions() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH present AS MATERIALIZED (
+        SELECT 'function' AS kind, p.proname::text AS name,
+               md5(pg_get_functiondef(p.oid) || coalesce(obj_description(p.oid, 'pg_proc'), '')) AS digest
+        FROM pg_proc AS p
+        WHERE p.pronamespace = to_regnamespace('contentq')
+          AND p.prokind = 'f'
+        UNION ALL
+        SELECT 'view', c.relname,
+               md5(concat_ws('|', pg_get_viewdef(c.oid), c.reloptions, obj_description(c.oid, 'pg_class')))
+        FROM pg_class AS c
+        WHERE c.relnamespace = to_regnamespace('contentq')
+          AND c.relkind = 'v'
+        UNION ALL
+        SELECT 'trigger', c.relname || '.' || t.tgname,
+               md5(concat_ws('|', pg_get_triggerdef(t.oid), t.tgenabled, obj_description(t.oid, 'pg_trigger')))
+        FROM pg_trigger AS t
+        JOIN pg_class AS c ON c.oid = t.tgrelid
+        JOIN pg_proc AS p ON p.oid = t.tgfoid
+        WHERE p.pronamespace = to_regnamespace('contentq')
+          AND NOT t.tgisinternal
+          AND t.tgparentid = 0
+    ),
+    wrong AS (
+        SELECT d.kind, d.name, f.is_present
+        FROM contentq.definitions AS d
+        CROSS JOIN LATERAL (
+            SELECT count(*) > 0 AS is_present, coalesce(bool_or(p.digest = d.installed), false) AS is_same
+            FROM present AS p
+            WHERE p.kind = d.kind
+              AND p.name = d.name
+        ) AS f
+        WHERE NOT f.is_same
+    )
+    SELECT CASE WHEN w.is_present THEN 'warning' ELSE 'error' END,
+           CASE WHEN w.is_present THEN 'definition_changed' ELSE 'definition_missing' END,
+           w.kind || 's',
+           format('%s %s: %s', count(*),
+                  CASE WHEN w.is_present THEN 'changed since contentq migrate, or disabled' ELSE 'missing' END,
+                  array_to_string((array_agg(w.name ORDER BY w.name))[:10], ', ')
+                  || CASE WHEN count(*) > 10 THEN ', ...' ELSE '' END),
+           'Programs of this version rely on them as contentq migrate has made them.',
+           'contentq migrate'
+    FROM wrong AS w
+    GROUP BY w.kind, w.is_present
+    ORDER BY w.is_present, w.kind;
+$$;
+
+-- Name: FUNCTION doctor_definitions(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_definitions() IS 'Internal: findings of doctor() about functions, views and triggers that are missing or were changed.';
+
+-- Name: doctor_host_tables(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH columns AS (
+        SELECT r.tab, a.attname, a.attnum, a.attgenerated,
+               r.tab = 'contents' AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status') AS is_written,
+               (a.attnotnull OR y.typnotnull) AND NOT a.atthasdef AND y.typdefault IS NULL AND a.attidentity = '' AS is_needed,
+               coalesce(nullif(a.atttypmod, -1), y.typtypmod) - 4 AS characters
+        FROM (VALUES ('contents'), ('content_generation_tasks')) AS r (tab)
+        JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || r.tab)
+        JOIN pg_type AS y ON y.oid = a.atttypid
+        WHERE a.attnum > 0
+          AND NOT a.attisdropped
+    )
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is NOT NULL without a default, and contentq does not fill it',
+           'No content can be stored: every task fails after its handler has run, and has been paid for.',
+           format('ALTER TABLE public.contents ALTER COLUMN %I DROP NOT NULL, or give it a default', c.attname)
+    FROM columns AS c
+    WHERE c.tab = 'contents'
+      AND NOT c.is_written
+      AND c.is_needed
+    UNION ALL
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is a generated column, and contentq writes it',
+           'No content can be stored: every task fails after its handler has run, and has been paid for.',
+           format('ALTER TABLE public.contents ALTER COLUMN %I DROP EXPRESSION', c.attname)
+    FROM columns AS c
+    WHERE c.is_written
+      AND c.attgenerated <> ''
+    UNION ALL
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, format('it holds %s characters', c.characters),
+           'Longer articles cannot be stored: their tasks fail after their handlers have run, and have been paid for.',
+           'ALTER TABLE public.contents ALTER COLUMN body TYPE text'
+    FROM columns AS c
+    WHERE c.tab = 'contents'
+      AND c.attname = 'body'
+      AND c.characters BETWEEN 0 AND 999999
+    UNION ALL
+    SELECT 'error', 'content_refused', i.indexrelid::regclass::text,
+           format('contents has this unique index on (%s)', string_agg(a.attname, ', ' ORDER BY k.place)),
+           'A second such content cannot be stored: its task fails after its handler has run, and has been paid for.',
+           format('DROP INDEX %s', i.indexrelid::regclass)
+    FROM pg_index AS i
+    CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.place <= i.indnkeyatts
+    WHERE i.indrelid = to_regclass('public.contents')
+      AND i.indisunique
+      AND i.indexprs IS NULL
+    GROUP BY i.indexrelid
+    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status'))
+    UNION ALL
+    SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
+           'contentq submit cannot insert tasks, only producers that fill it can.',
+           format('ALTER TABLE public.content_generation_tasks ALTER COLUMN %I SET DEFAULT ..., if others are to insert tasks',
+                  c.attname)
+    FROM columns AS c
+    WHERE c.tab = 'content_generation_tasks'
+      AND c.attname <> 'account_id'
+      AND c.is_needed
+    UNION ALL
+    SELECT 'advice', 'row_security', t.table_name, 'row level security is on, and was not switched on by contentq',
+           'A worker, and whoever submits, sees and changes only the rows that a policy gives to its role.',
+           'give the logins of workers a policy for all rows, or BYPASSRLS: docs/adopting.md'
+    FROM contentq.tables AS t
+    JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.table_name)
+    WHERE c.relrowsecurity
+      AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polname = 'contentq_all_accounts')
+    ORDER BY 2, 3;
+$$;
+
+-- Name: FUNCTION doctor_host_tables(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_host_tables() IS 'Internal: findings of doctor() about what a host''s own tables refuse.';
+
+-- Name: doctor_ids(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_ids() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    each record;
+    in_table bigint;
+    percent integer;
+BEGIN
+    FOR each IN
+        WITH columns AS (
+            SELECT c.place, c.tab, c.col, c.of_tab, a.attrelid, a.attnum,
+                   format_type(a.atttypid, NULL) AS type,
+                   CASE coalesce(nullif(y.typbasetype, 0), y.oid)
+                       WHEN 'int2'::regtype THEN 32767
+                       WHEN 'int4'::regtype THEN 2147483647
+                       ELSE 9223372036854775807
+                   END AS largest
+            FROM (VALUES
+                (1, 'accounts', 'id', 'accounts'),
+                (2, 'contents', 'id', 'contents'),
+                (3, 'content_generation_tasks', 'id', 'content_generation_tasks'),
+                (4, 'contents', 'account_id', 'accounts'),
+                (5, 'content_generation_tasks', 'account_id', 'accounts'),
+                (6, 'content_generation_tasks', 'content_id', 'contents'),
+                (7, 'contents', 'generation_task_id', 'content_generation_tasks')
+            ) AS c (place, tab, col, of_tab)
+            JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || c.tab) AND a.attname = c.col
+            JOIN pg_type AS y ON y.oid = a.atttypid
+        )
+        SELECT c.*, s.sequence, s.last_value, s.seqmax
+        FROM columns AS c
+        JOIN columns AS o ON o.tab = c.of_tab AND o.col = 'id'
+        LEFT JOIN LATERAL (
+            SELECT q.seqrelid::regclass AS sequence, q.seqmax,
+                   CASE WHEN has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
+                        THEN pg_sequence_last_value(q.seqrelid) END AS last_value
+            FROM pg_sequence AS q
+            WHERE q.seqrelid = pg_get_serial_sequence(o.attrelid::regclass::text, 'id')::regclass
+               OR q.seqrelid IN (
+                   SELECT d.refobjid
+                   FROM pg_attrdef AS f
+                   JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+                   WHERE f.adrelid = o.attrelid
+                     AND f.adnum = o.attnum
+                     AND d.refclassid = 'pg_class'::regclass
+               )
+            LIMIT 1
+        ) AS s ON true
+        WHERE c.col = 'id' OR c.largest < o.largest
+        ORDER BY c.place
+    LOOP
+        in_table := NULL;
+        -- Under row level security the largest one is not found quickly.
+        IF NOT row_security_active('public.' || each.of_tab) THEN
+            EXECUTE format('SELECT max(t.id) FROM public.%I AS t', each.of_tab) INTO in_table;
+        END IF;
+        percent := floor(100.0 * greatest(in_table, each.last_value)
+                         / CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END);
+        IF percent >= 50 THEN
+            RETURN QUERY SELECT
+                CASE WHEN percent >= 80 THEN 'error' ELSE 'warning' END,
+                'ids_running_out',
+                format('%s.%s', each.tab, each.col),
+                format('%s %% of the ids that it can hold are used: %s of %s (%s)', percent,
+                       greatest(in_table, each.last_value),
+                       CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END, each.type),
+                'When they are used up, every INSERT fails.',
+                CASE WHEN each.col = 'id' AND each.seqmax < each.largest
+                     THEN format('ALTER SEQUENCE %s MAXVALUE %s', each.sequence, each.largest)
+                     ELSE 'move to bigint without a long lock: docs/operating.md, "When ids run out"' END;
+        END IF;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION doctor_ids(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_ids() IS 'Internal: findings of doctor() about ids that are running out.';
+
+-- Name: doctor_indexes(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH needed (tab, name, definition, first_column) AS (VALUES
+        ('accounts', 'accounts_paused_idx', '(paused_until) WHERE paused_until IS NOT NULL', NULL::text),
+        ('accounts', 'accounts_max_running_idx', '(max_running) WHERE max_running IS NOT NULL', NULL),
+        ('accounts', 'accounts_monthly_budget_idx', '(monthly_budget) WHERE monthly_budget IS NOT NULL', NULL),
+        ('contents', 'contents_account_id_idx', '(account_id, (id + 0))', 'account_id'),
+        ('contents', 'contents_generation_task_id_idx', '(generation_task_id) WHERE generation_task_id IS NOT NULL',
+         'generation_task_id'),
+        ('contents', 'contents_review_idx', '((id + 0)) WHERE review_status = ''pending''', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_status_idx', '(status)', 'status'),
+        ('content_generation_tasks', 'content_generation_tasks_account_id_idx', '(account_id)', 'account_id'),
+        ('content_generation_tasks', 'content_generation_tasks_submitted_at_idx', '(submitted_at)', 'submitted_at'),
+        ('content_generation_tasks', 'content_generation_tasks_content_id_idx',
+         '(content_id) WHERE content_id IS NOT NULL', 'content_id'),
+        ('content_generation_tasks', 'content_generation_tasks_batch_idx', '(batch) WHERE batch IS NOT NULL', 'batch'),
+        ('content_generation_tasks', 'content_generation_tasks_ready_idx',
+         '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
+         '((10 - priority), account_id, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_ready_category_idx',
+         '((10 - priority), category, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_ready_deadline_idx',
+         '((10 - priority), timeout_at, submitted_at, id) '
+         'WHERE status = ''pending'' AND scheduled_at IS NULL AND timeout_at IS NOT NULL', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_running_idx',
+         '(account_id) WHERE status COLLATE "C" = ''processing''', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_scheduled_idx',
+         '(scheduled_at, priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NOT NULL', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_deadline_idx',
+         '(timeout_at) WHERE timeout_at IS NOT NULL AND status IN (''pending'', ''processing'')', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_held_idx',
+         '(worker_id) WHERE status = ''processing'' AND worker_id IS NOT NULL', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_gate_idx',
+         '(gate) WHERE status || '''' = ''processing'' AND gate IS NOT NULL', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_revoked_idx',
+         '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_completed_at_idx',
+         '(completed_at) WHERE status = ''completed''', NULL)
+    )
+    SELECT 'warning', 'index_missing', n.name,
+           format('%s has no such index', n.tab),
+           'What contentq reads with it, it now looks for in the whole table.',
+           format('CREATE INDEX CONCURRENTLY %I ON public.%I %s', n.name, n.tab, n.definition)
+    FROM needed AS n
+    JOIN contentq.tables AS t ON t.table_name = n.tab
+    WHERE (t.is_created OR n.name <> 'contents_account_id_idx')
+      AND NOT EXISTS (
+          SELECT
+          FROM pg_index AS i
+          JOIN pg_class AS c ON c.oid = i.indexrelid
+          LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+          WHERE i.indrelid = to_regclass('public.' || n.tab)
+            AND (c.relname = n.name
+                 OR NOT t.is_created AND i.indpred IS NULL AND i.indisvalid AND a.attname = n.first_column)
+      )
+    UNION ALL
+    SELECT 'warning', 'index_invalid', c.relname,
+           format('the index on %s is not used, and is written all the same', i.indrelid::regclass),
+           'What contentq reads with it, it now looks for in the whole table.',
+           format('REINDEX INDEX CONCURRENTLY %s', i.indexrelid::regclass)
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_class AS r ON r.oid = i.indrelid
+    WHERE NOT (i.indisvalid AND i.indisready)
+      AND (r.relnamespace = to_regnamespace('contentq')
+           OR r.oid IN (to_regclass('public.accounts'), to_regclass('public.contents'),
+                        to_regclass('public.content_generation_tasks')))
+    ORDER BY 2, 3;
+$$;
+
+-- Name: FUNCTION doctor_indexes(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_indexes() IS 'Internal: findings of doctor() about indexes that are missing or invalid.';
+
+-- Name: doctor_prices(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_prices() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN contentq.has_budgets() THEN 'warning' ELSE 'advice' END, 'model_without_price',
+           coalesce(nullif(u.model, ''), 'without a name'),
+           format('%s tokens in the last 30 days, and no cost', sum(u.prompt_tokens + u.completion_tokens)),
+           'What it costs is not counted, and no budget sees it.',
+           'name its price in the settings of the handler openai (contentq prices knows many); 0 is what is found here for one '
+           'that costs nothing, too'
+    FROM contentq.usage AS u
+    WHERE u.day > (clock_timestamp() AT TIME ZONE 'UTC')::date - 30
+    GROUP BY u.model
+    HAVING sum(u.prompt_tokens + u.completion_tokens) > 0
+       AND sum(u.cost) = 0
+    ORDER BY sum(u.prompt_tokens + u.completion_tokens) DESC, u.model
+    LIMIT 20;
+$$;
+
+-- Name: FUNCTION doctor_prices(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_prices() IS 'Internal: findings of doctor() about models that have no price.';
+
+-- Name: doctor_rights(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_rights() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    -- The default of schema public up to PostgreSQL 14, which an upgrade keeps.
+    SELECT 'warning', 'schema_open', n.nspname, format('anyone may create objects in schema %I', n.nspname),
+           'Other programs, and people in psql, may then run them unknowingly.',
+           format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', n.nspname)
+    FROM pg_namespace AS n
+    WHERE (n.nspname IN ('public', 'contentq') OR n.nspname IN (SELECT t.schema_name FROM contentq.tables AS t))
+      AND EXISTS (
+          SELECT
+          FROM aclexplode(n.nspacl) AS a
+          WHERE a.grantee = 0
+            AND a.privilege_type = 'CREATE'
+      )
+    UNION ALL
+    -- GRANT ALL includes that.
+    SELECT 'warning', 'trigger_rights', c.oid::regclass::text,
+           format('%s may make triggers on it', string_agg(DISTINCT g.name, ', ' ORDER BY g.name)),
+           'A trigger runs with the rights of whoever changes the table, superusers included.',
+           format('REVOKE TRIGGER ON %s FROM %s', c.oid::regclass, string_agg(DISTINCT g.name, ', ' ORDER BY g.name))
+    FROM pg_class AS c
+    CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+    LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+    CROSS JOIN LATERAL (SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name) AS g
+    WHERE c.relkind IN ('r', 'p')
+      AND (c.relnamespace = 'contentq'::regnamespace
+           OR c.oid IN (SELECT to_regclass(format('%I.%I', t.schema_name, t.table_name)) FROM contentq.tables AS t))
+      AND a.privilege_type = 'TRIGGER'
+      AND a.grantee <> c.relowner
+      AND r.rolsuper IS NOT TRUE
+    GROUP BY c.oid
+    UNION ALL
+    SELECT 'warning', 'functions_open', 'functions',
+           format('everyone may execute %s', string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname)),
+           'Functions of contentq run with the rights of their owner.',
+           'contentq migrate'
+    FROM pg_proc AS p
+    JOIN contentq.definitions AS d ON d.kind = 'function' AND d.name = p.proname
+    WHERE p.pronamespace = 'contentq'::regnamespace
+      AND EXISTS (
+          SELECT
+          FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+          WHERE a.grantee = 0
+      )
+    HAVING count(*) > 0
+    ORDER BY 2, 3;
+$$;
+
+-- Name: FUNCTION doctor_rights(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_rights() IS 'Internal: findings of doctor() about rights that are too wide.';
+
+-- Name: doctor_server(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH here AS (SELECT d.* FROM pg_database AS d WHERE d.datname = current_database())
+    SELECT 'error', 'encoding', current_database()::text, 'its encoding is ' || pg_encoding_to_char(d.encoding),
+           'Texts in other languages are refused, and what contentq says of them, too.',
+           'dump it, and restore it into a database made with: CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0'
+    FROM here AS d
+    WHERE pg_encoding_to_char(d.encoding) <> 'UTF8'
+    UNION ALL
+    SELECT 'warning', 'collation_changed', current_database()::text,
+           format('its indexes were made with version %s of the collation, and the system has %s', d.datcollversion,
+                  coalesce(pg_database_collation_actual_version(d.oid), 'none')),
+           'Texts may be sorted in another way than when they were put into indexes: rows are not found, or are there twice.',
+           format('REINDEX DATABASE %I; ALTER DATABASE %I REFRESH COLLATION VERSION', d.datname, d.datname)
+    FROM here AS d
+    WHERE d.datcollversion IS NOT NULL
+      AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid)
+    UNION ALL
+    SELECT CASE WHEN q.used >= 0.5 THEN 'error' ELSE 'warning' END, 'notify_queue', 'server',
+           format('the queue of notifications is full to %s %%', round(q.used::numeric * 100)),
+           'From 50 % on contentq wakes no worker any more, so that tasks wait for the next poll; when it is full, every '
+           'transaction with a NOTIFY fails.',
+           'end the session that has listened and is in a transaction since (the server''s log names it): '
+           'SELECT pid, xact_start, application_name FROM pg_stat_activity WHERE state LIKE ''idle in%'' ORDER BY xact_start'
+    FROM (SELECT pg_notification_queue_usage() AS used) AS q
+    WHERE q.used >= 0.1
+    UNION ALL
+    SELECT 'error', 'read_only', current_database()::text,
+           CASE WHEN pg_is_in_recovery() THEN 'the server is a standby' ELSE 'its transactions may only read' END,
+           'Nothing can be submitted, claimed or reported here.',
+           CASE WHEN pg_is_in_recovery() THEN 'connect to the primary'
+                ELSE format('ALTER DATABASE %I RESET default_transaction_read_only (or ALTER ROLE, or the server''s own)',
+                            current_database()) END
+    WHERE pg_is_in_recovery()
+       OR current_setting('default_transaction_read_only')::boolean
+    UNION ALL
+    SELECT 'warning', 'connections_used', c.of_what,
+           format('%s of %s connections are in use', c.used, c.most),
+           'When none is left, a worker that has lost its own cannot come back, and producers are refused.',
+           'use a pooler such as PgBouncer, or raise ' || c.mend
+    FROM (
+        SELECT 'server' AS of_what, sum(s.numbackends) AS used,
+               current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer AS most,
+               'max_connections (needs a restart)' AS mend
+        FROM pg_stat_database AS s
+        WHERE s.datid <> 0
+        UNION ALL
+        SELECT d.datname, s.numbackends, d.datconnlimit,
+               format('the limit of the database: ALTER DATABASE %I CONNECTION LIMIT ...', d.datname)
+        FROM here AS d
+        JOIN pg_stat_database AS s ON s.datid = d.oid
+        WHERE d.datconnlimit >= 0
+    ) AS c
+    WHERE c.used >= 0.8 * c.most
+    UNION ALL
+    SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.mend
+    FROM (VALUES
+        ('error', 'fsync', 'off',
+         'After a crash of the machine the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
+        ('error', 'full_page_writes', 'off',
+         'After a crash of the machine tables may be broken.', 'ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()'),
+        ('advice', 'synchronous_commit', 'off',
+         'After a crash the last tasks that were submitted are gone, and the last that ended may run again.',
+         'ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf() (or ALTER DATABASE, ALTER ROLE)'),
+        ('error', 'session_replication_role', 'replica',
+         'No trigger fires: no worker is woken, and nothing is checked.',
+         format('ALTER DATABASE %I RESET session_replication_role (or ALTER ROLE)', current_database()))
+    ) AS v (severity, name, bad, why, mend)
+    WHERE current_setting(v.name) = v.bad
+    UNION ALL
+    SELECT 'warning', 'setting', s.name, format('%s is %s%s', s.name, s.setting, coalesce(' ' || s.unit, '')),
+           'It ends sessions of workers that have nothing to do, or that work long: they connect anew, over and over.',
+           format('ALTER ROLE ... SET %s = 0, for the logins of workers', s.name)
+    FROM pg_settings AS s
+    WHERE s.name IN ('idle_session_timeout', 'transaction_timeout')
+      AND s.setting::bigint BETWEEN 1 AND 60000
+    UNION ALL
+    SELECT 'advice', 'setting', 'shared_buffers',
+           format('the indexes of the tasks (%s) do not fit into shared_buffers (%s)', pg_size_pretty(i.size),
+                  pg_size_pretty(i.buffers)),
+           'Each claim reads some of them; what does not fit is read from the disk.',
+           'raise shared_buffers, to a quarter of the memory at most (needs a restart)'
+    FROM (
+        SELECT pg_indexes_size('public.content_generation_tasks') AS size,
+               pg_size_bytes(current_setting('shared_buffers')) AS buffers
+    ) AS i
+    WHERE i.size > i.buffers
+      AND i.buffers < 1024 * 1024 * 1024;
+$$;
+
+-- Name: FUNCTION doctor_server(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_server() IS 'Internal: findings of doctor() about the server and the database as they are set.';
+
+-- Name: doctor_sessions(interval); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_sessions(patience interval) RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH ours AS MATERIALIZED (
+        SELECT c.oid
+        FROM pg_class AS c
+        WHERE c.relkind IN ('r', 'p')
+          AND (c.relnamespace = to_regnamespace('contentq')
+               OR c.oid IN (to_regclass('public.accounts'), to_regclass('public.contents'),
+                            to_regclass('public.content_generation_tasks')))
+    ),
+    held AS MATERIALIZED (
+        SELECT l.pid, string_agg(DISTINCT format('%s (%s)', l.relation::regclass, l.mode), ', ') AS locks
+        FROM pg_locks AS l
+        JOIN ours AS o ON o.oid = l.relation
+        WHERE l.locktype = 'relation'
+          AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+          AND l.granted
+          AND l.mode <> 'AccessShareLock'
+        GROUP BY l.pid
+    ),
+    sessions AS (
+        SELECT s.pid, s.state, h.locks, clock_timestamp() - s.xact_start AS age,
+               s.backend_xid IS NOT NULL OR s.backend_xmin IS NOT NULL AS keeps_dead_rows,
+               (SELECT count(*)
+                FROM pg_locks AS w
+                WHERE NOT w.granted
+                  AND w.locktype = 'transactionid'
+                  AND w.transactionid = s.backend_xid) AS waiting
+        FROM pg_stat_activity AS s
+        LEFT JOIN held AS h ON h.pid = s.pid
+        WHERE s.datname = current_database()
+          AND s.backend_type = 'client backend'
+          AND s.pid <> pg_backend_pid()
+          AND s.xact_start < clock_timestamp()
+                             - CASE WHEN h.locks IS NULL THEN doctor_sessions.patience
+                                    ELSE least(doctor_sessions.patience, interval '1 minute') END
+    )
+    SELECT 'warning', f.finding, contentq.session_text(s.pid),
+           format('its transaction has been open for %s', date_trunc('second', s.age))
+           || CASE f.finding
+                  WHEN 'rows_locked'
+                  THEN format(', and has locks on %s', s.locks)
+                       || CASE WHEN s.waiting > 0 THEN format('; sessions that wait for it: %s', s.waiting) ELSE '' END
+                  ELSE ''
+              END,
+           CASE f.finding
+               WHEN 'rows_locked'
+               THEN 'Tasks whose rows it has locked are neither claimed nor reported, and dead rows stay while it lasts.'
+               WHEN 'old_snapshot'
+               THEN 'No dead row that came after it is cleaned away, of any table: claims get slower while it lasts.'
+               ELSE 'It does nothing, and may keep a migration waiting.'
+           END,
+           format('SELECT pg_terminate_backend(%s)', s.pid)
+           || CASE WHEN s.state LIKE 'idle in transaction%'
+                   THEN format('; against the next one: ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''10min''',
+                               current_database())
+                   ELSE '' END
+    FROM sessions AS s
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN s.locks IS NOT NULL THEN 'rows_locked'
+                    WHEN s.keeps_dead_rows THEN 'old_snapshot'
+                    WHEN s.state LIKE 'idle in transaction%' THEN 'idle_transaction' END AS finding
+    ) AS f
+    WHERE f.finding IS NOT NULL
+    UNION ALL
+    SELECT 'warning', 'old_snapshot', format('prepared transaction %L', p.gid),
+           format('prepared %s ago by %s, and neither committed nor rolled back',
+                  date_trunc('second', clock_timestamp() - p.prepared), p.owner),
+           'No dead row that came after it is cleaned away, of any table, and its locks stay, also after a restart.',
+           format('COMMIT PREPARED %L, or ROLLBACK PREPARED %L', p.gid, p.gid)
+    FROM pg_prepared_xacts AS p
+    WHERE p.database = current_database()
+      AND p.prepared < clock_timestamp() - doctor_sessions.patience
+    UNION ALL
+    SELECT 'warning', 'old_snapshot', format('replication slot %I', r.slot_name),
+           format('%s, and keeps dead rows of the last %s transactions',
+                  CASE WHEN r.active THEN 'in use' ELSE 'nobody uses it' END, age(r.xmin)),
+           'No dead row that came after it is cleaned away, of any table: claims get slower while it lasts.',
+           CASE WHEN r.active THEN 'look for long queries on the standby that uses it'
+                ELSE format('if its standby does not come back: SELECT pg_drop_replication_slot(%L)', r.slot_name) END
+    FROM pg_replication_slots AS r
+    WHERE r.xmin IS NOT NULL
+      AND (NOT r.active OR age(r.xmin) > 10000000)
+    UNION ALL
+    SELECT 'advice', 'unseen', 'sessions', format('%s may not see since when sessions of other users are open', session_user),
+           'An old transaction of theirs stays unknown.',
+           format('GRANT pg_read_all_stats TO %I', session_user)
+    WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE')
+    ORDER BY 2, 3;
+$$;
+
+-- Name: FUNCTION doctor_sessions(patience interval); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_sessions(patience interval) IS 'Internal: findings of doctor() about transactions that have been open for long.';
+
+-- Name: doctor_vacuum(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_vacuum() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH ours AS (
+        SELECT c.oid, c.oid::regclass AS name, c.reloptions
+        FROM pg_class AS c
+        WHERE c.relkind = 'r'
+          AND (c.relnamespace = to_regnamespace('contentq')
+               OR c.oid IN (to_regclass('public.accounts'), to_regclass('public.contents'),
+                            to_regclass('public.content_generation_tasks')))
+    )
+    SELECT 'error', 'autovacuum_off', 'server', format('%s is off', s.name),
+           'Dead rows stay, and everything that contentq reads takes longer from day to day.',
+           format('ALTER SYSTEM SET %s = on; SELECT pg_reload_conf(); if it is off for this database or role only: '
+                  'ALTER DATABASE %I RESET %s', s.name, current_database(), s.name)
+    FROM (VALUES ('autovacuum'), ('track_counts')) AS s (name)
+    WHERE current_setting(s.name) = 'off'
+    UNION ALL
+    SELECT 'warning', 'autovacuum_off', o.name::text, 'autovacuum is switched off for this table',
+           'Dead rows stay, and everything that contentq reads of it takes longer from day to day.',
+           format('ALTER TABLE %s RESET (autovacuum_enabled)', o.name)
+    FROM ours AS o
+    CROSS JOIN LATERAL pg_options_to_table(o.reloptions) AS p
+    WHERE p.option_name = 'autovacuum_enabled'
+      AND NOT p.option_value::boolean
+    UNION ALL
+    SELECT 'warning', 'dead_rows', o.name::text,
+           format('%s dead rows beside %s live ones; autovacuum cleaned it last %s', s.n_dead_tup, s.n_live_tup,
+                  coalesce(to_char(s.last_autovacuum AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), 'never')),
+           'Claims and views step over them; more than a fifth of a table is what autovacuum has not come to, or what an old '
+           'snapshot keeps.',
+           format('VACUUM (ANALYZE, VERBOSE) %s; if its output says that dead rows cannot be removed yet, end what the finding '
+                  'old_snapshot names', o.name)
+    FROM ours AS o
+    JOIN pg_stat_all_tables AS s ON s.relid = o.oid
+    WHERE s.n_dead_tup >= 10000
+      AND s.n_dead_tup > 0.4 * s.n_live_tup;
+$$;
+
+-- Name: FUNCTION doctor_vacuum(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_vacuum() IS 'Internal: findings of doctor() about dead rows and autovacuum.';
+
+-- Name: doctor_waiting(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_waiting() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    -- Constants, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+    live constant contentq.workers[] := ARRAY(
+        SELECT w
+        FROM contentq.workers AS w
+        CROSS JOIN contentq.settings AS s
+        WHERE w.heartbeat_at >= now_ - s.heartbeat_timeout
+          AND NOT w.draining
+    );
+    shut constant text[] := ARRAY(SELECT g.key FROM contentq.gates AS g WHERE g.opens_at > now_ + interval '1 day');
+    put_off record;
+    reviews record;
+BEGIN
+    IF row_security_active('public.content_generation_tasks') THEN
+        RETURN QUERY SELECT
+            'advice', 'unseen', 'tasks', format('%s may see the tasks of some accounts only', session_user),
+            'What the others wait for stays unknown.', 'run contentq doctor as a member of contentq_operator';
+    END IF;
+
+    RETURN QUERY
+    WITH RECURSIVE ready AS (
+        (SELECT p.priority, f.category, f.task_id, f.since
+         FROM generate_series(1, 10) AS p (priority)
+         CROSS JOIN LATERAL (
+             SELECT t.category, t.task_id, coalesce(t.ready_at, t.submitted_at) AS since
+             FROM public.content_generation_tasks AS t
+             WHERE t.status = 'pending'
+               AND t.scheduled_at IS NULL
+               AND t.category IS NOT NULL
+               AND (10 - t.priority) = 10 - p.priority
+             ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+             LIMIT 1
+         ) AS f)
+        UNION ALL
+        SELECT r.priority, n.category, n.task_id, n.since
+        FROM ready AS r
+        CROSS JOIN LATERAL (
+            SELECT t.category, t.task_id, coalesce(t.ready_at, t.submitted_at) AS since
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.category IS NOT NULL
+              AND (10 - t.priority) = 10 - r.priority
+              AND t.category > r.category
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT 1
+        ) AS n
+    ),
+    heads AS MATERIALIZED (
+        (SELECT r.* FROM ready AS r LIMIT 2000)
+        UNION ALL
+        SELECT p.priority, f.category, f.task_id, f.since
+        FROM generate_series(1, 10) AS p (priority)
+        CROSS JOIN LATERAL (
+            SELECT t.category, t.task_id, coalesce(t.ready_at, t.submitted_at) AS since
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.category IS NULL
+              AND (10 - t.priority) = 10 - p.priority
+            ORDER BY (10 - t.priority), t.category, t.submitted_at, t.id
+            LIMIT 1
+        ) AS f
+    ),
+    judged AS (
+        SELECT h.*,
+               coalesce(quote_literal(h.category), 'without a category') AS category_name,
+               CASE
+                   WHEN cardinality(live) = 0 THEN 'no_live_worker'
+                   WHEN c.suiting = 0 THEN 'tasks_nobody_claims'
+                   WHEN c.open = 0 THEN 'tasks_behind_closed_gates'
+                   ELSE 'tasks_wait'
+               END AS finding
+        FROM heads AS h
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS suiting,
+                   count(*) FILTER (WHERE '*' <> ALL (shut)
+                                      AND CASE WHEN w.gates IS NULL THEN coalesce(w.gate, '') <> ALL (shut)
+                                               ELSE NOT w.gates <@ shut END) AS open
+            FROM unnest(live) AS w
+            WHERE coalesce(w.categories IS NULL OR h.category = ANY (w.categories), false)
+        ) AS c
+    ),
+    told AS (
+        SELECT j.finding,
+               array_to_string((array_agg(DISTINCT j.category_name))[:10], ', ')
+               || CASE WHEN count(DISTINCT j.category_name) > 10 THEN ', ...' ELSE '' END AS categories,
+               count(DISTINCT j.category_name) AS number,
+               min(j.since) AS since,
+               (array_agg(j.task_id ORDER BY j.since, j.task_id))[1] AS task_id
+        FROM judged AS j
+        WHERE j.since < now_ - CASE j.finding WHEN 'tasks_wait' THEN interval '1 hour' ELSE interval '1 minute' END
+        GROUP BY j.finding
+    )
+    SELECT CASE t.finding WHEN 'no_live_worker' THEN 'error' WHEN 'tasks_wait' THEN 'advice' ELSE 'warning' END,
+           t.finding,
+           CASE WHEN t.finding IN ('no_live_worker', 'tasks_wait') THEN 'tasks'
+                ELSE format('categories: %s', t.number) END,
+           format('tasks are ready (%s), the oldest for %s: %s', t.categories, date_trunc('second', now_ - t.since), t.task_id)
+           || CASE t.finding
+                  WHEN 'tasks_nobody_claims' THEN '; no live worker claims them'
+                  WHEN 'tasks_behind_closed_gates'
+                  THEN format('; the gates of all workers that claim them are closed for longer than a day: %s',
+                              array_to_string(shut[:10], ', '))
+                  WHEN 'no_live_worker' THEN '; there is no live worker'
+                  ELSE '' END,
+           CASE t.finding
+               WHEN 'tasks_wait' THEN 'There may be too few workers, or something holds them: an account''s pause, cap or budget.'
+               ELSE 'They wait until someone does something.' END,
+           CASE t.finding
+               WHEN 'no_live_worker' THEN 'contentq worker'
+               WHEN 'tasks_nobody_claims' THEN 'start a worker that claims them: contentq worker --category ...'
+               WHEN 'tasks_behind_closed_gates' THEN 'contentq resume --gate ...'
+               ELSE format('contentq explain %s', t.task_id) END
+    FROM told AS t
+    ORDER BY t.finding;
+
+    SELECT count(*) AS number, max(p.scheduled_at) AS until, (array_agg(p.task_id ORDER BY p.scheduled_at DESC))[1] AS task_id
+    INTO put_off
+    FROM (
+        SELECT t.task_id, t.scheduled_at, t.attempt, t.error_message, t.handler_state
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at > now_ + (SELECT greatest(s.backoff_max, interval '1 hour') FROM contentq.settings AS s)
+        ORDER BY t.scheduled_at DESC, t.priority, t.submitted_at DESC, t.id DESC
+        LIMIT 10000
+    ) AS p
+    WHERE p.attempt > 0
+      AND p.error_message IS NOT NULL
+      AND NOT coalesce(p.handler_state ? 'asked_by_attempt', false);
+    IF put_off.number > 0 THEN
+        RETURN QUERY SELECT
+            'advice', 'retries_put_off', format('tasks: %s', put_off.number),
+            format('their last attempt failed, and they are put off for longer than any backoff: the last one until %s (%s)',
+                   date_trunc('second', put_off.until), put_off.task_id),
+            'What their handlers have waited for may be there by now.',
+            format('contentq explain %s; to make it ready: UPDATE public.content_generation_tasks SET scheduled_at = NULL '
+                   'WHERE task_id = %L', put_off.task_id, put_off.task_id);
+    END IF;
+
+    SELECT count(*) AS number, min(p.created_at) AS since, (array_agg(p.id ORDER BY p.created_at, p.id))[1] AS id
+    INTO reviews
+    FROM (
+        SELECT c.id, c.created_at::timestamptz AS created_at, c.generation_task_id
+        FROM public.contents AS c
+        WHERE c.review_status = 'pending'
+        ORDER BY c.id + 0
+        LIMIT 1000
+    ) AS p
+    WHERE p.generation_task_id IS NOT NULL
+      AND p.created_at < now_ - interval '7 days';
+    IF reviews.number > 0 THEN
+        RETURN QUERY SELECT
+            'advice', 'reviews_wait', format('contents: %s', reviews.number),
+            format('they wait for a reviewer for more than 7 days, content %s for %s', reviews.id,
+                   date_trunc('second', now_ - reviews.since)),
+            'Nobody gets to read what was made, and paid for.',
+            'approve or reject it: docs/review.md';
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION doctor_waiting(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_waiting() IS 'Internal: findings of doctor() about tasks, retries and reviews that wait.';
+
+-- Name: doctor_workers(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.doctor_workers() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH now_ AS MATERIALIZED (SELECT clock_timestamp() AS at),
+    silent AS (
+        SELECT count(*) AS number, min(w.heartbeat_at) AS since,
+               (array_agg(format('%s (%s, pid %s)', w.id, w.hostname, w.pid) ORDER BY w.heartbeat_at))[:5] AS first_ones,
+               sum((SELECT count(*)
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.worker_id = w.id
+                      AND t.status = 'processing')) AS tasks
+        FROM contentq.workers AS w
+        CROSS JOIN contentq.settings AS s
+        CROSS JOIN now_ AS n
+        -- A live one finds it within seconds.
+        WHERE w.heartbeat_at < n.at - s.heartbeat_timeout - interval '10 seconds'
+    )
+    SELECT 'warning', 'worker_silent', format('workers: %s', s.number),
+           format('not heard for %s at most, with %s running tasks: %s%s', date_trunc('second', n.at - s.since), s.tasks,
+                  array_to_string(s.first_ones, ', '), CASE WHEN s.number > 5 THEN ', ...' ELSE '' END),
+           'Their tasks stay where they are until someone takes them back; a live worker does so.',
+           CASE WHEN s.tasks > 0 THEN 'start a worker, or: contentq maintain' ELSE 'contentq maintain' END
+    FROM silent AS s
+    CROSS JOIN now_ AS n
+    WHERE s.number > 0
+    UNION ALL
+    SELECT 'warning', 'maintenance_late', 'contentq.maintenance',
+           CASE WHEN isfinite(m.ran_at) THEN format('it ran last %s ago', date_trunc('second', n.at - m.ran_at))
+                ELSE 'it has never run' END
+           || CASE WHEN m.xmax <> '0' THEN format('; its row was locked last by %s', contentq.lock_holder(m.xmax)) ELSE '' END,
+           'Deadlines, rescues, scheduled tasks and clean-up wait, though there are live workers.',
+           'contentq maintain; if that does not return, end the session that holds its row'
+    FROM contentq.maintenance AS m
+    CROSS JOIN now_ AS n
+    WHERE m.ran_at < n.at - interval '1 minute'
+      AND EXISTS (
+          SELECT
+          FROM contentq.workers AS w
+          CROSS JOIN contentq.settings AS s
+          WHERE w.heartbeat_at >= n.at - s.heartbeat_timeout
+            AND w.started_at < n.at - interval '1 minute'
+      )
+    UNION ALL
+    SELECT 'warning', 'clock_went_back', 'server',
+           format('something happened at %s, which is still to come: %s', date_trunc('second', f.latest), f.what),
+           'Deadlines and heartbeats go by the clock of the server: silent workers are found late, and tasks that are due wait.',
+           'set the clock of the server, and let it be kept by NTP; then wait until that time has come'
+    FROM (
+        SELECT 'the last heartbeat of a worker' AS what, max(w.heartbeat_at) AS latest
+        FROM contentq.workers AS w
+        UNION ALL
+        SELECT 'the last housekeeping', max(m.ran_at)
+        FROM contentq.maintenance AS m
+    ) AS f
+    CROSS JOIN now_ AS n
+    WHERE f.latest > n.at + interval '5 seconds';
+$$;
+
+-- Name: FUNCTION doctor_workers(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.doctor_workers() IS 'Internal: findings of doctor() about silent workers, housekeeping that is held up, and the clock.';
+
 -- Name: drain_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.drain_worker(worker_id bigint) RETURNS void
@@ -5831,14 +6732,8 @@ CREATE FUNCTION contentq.lock_holder(holder xid) RETURNS text
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT coalesce(
-        (SELECT concat('session ', l.pid, ' (', concat_ws(
-                    ', ',
-                    nullif(regexp_replace(s.application_name, '[^[:print:]]', '?', 'g'), ''),
-                    'user ' || s.usename,
-                    s.state || to_char(s.state_change AT TIME ZONE 'UTC', '" since "YYYY-MM-DD HH24:MI:SS" UTC"')
-                ), ')')
+        (SELECT contentq.session_text(l.pid)
          FROM pg_locks AS l
-         LEFT JOIN pg_stat_activity AS s ON s.pid = l.pid
          WHERE l.locktype = 'transactionid'
            AND l.transactionid = lock_holder.holder
            AND l.granted
@@ -8107,6 +9002,29 @@ $$;
 -- Name: FUNCTION rough_duration(seconds double precision); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
+
+-- Name: session_text(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.session_text(pid integer) RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT concat(
+        'session ', session_text.pid,
+        (SELECT ' (' || nullif(concat_ws(
+                    ', ',
+                    nullif(regexp_replace(s.application_name, '[^[:print:]]', '?', 'g'), ''),
+                    'user ' || s.usename,
+                    s.state || to_char(s.state_change AT TIME ZONE 'UTC', '" since "YYYY-MM-DD HH24:MI:SS" UTC"')
+                ), '') || ')'
+         FROM pg_stat_activity AS s
+         WHERE s.pid = session_text.pid)
+    );
+$$;
+
+-- Name: FUNCTION session_text(pid integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.session_text(pid integer) IS 'Internal: a session for messages: its process id, program, user and state.';
 
 -- Name: set_budget(numeric, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
