@@ -1,5 +1,5 @@
 -- What a migrated database looks like: pg_dump --schema-only of it, made by
--- python -m tests.support.schema_snapshot. A test compares it; nothing runs it.
+-- python -m tests.support.schema_snapshot. A test compares it, and contentq doctor; nothing runs it.
 
 -- Name: contentq; Type: SCHEMA; Schema: -; Owner: -
 
