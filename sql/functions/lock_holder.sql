@@ -1,5 +1,5 @@
 -- Says which session a transaction belongs to, such as the one that has locked a row, whose id is the row's xmax.
--- Called by: heartbeat(), maintain() and locked_tasks(), for what they say of a lock. Locks: nothing.
+-- Called by: heartbeat(), maintain(), locked_tasks() and doctor_workers(), for what they say of a lock. Locks: nothing.
 -- Returns: its process id, and what the caller may know of it; another session when it is over, or when several have
 --          locked the row (then its xmax is no transaction).
 CREATE OR REPLACE FUNCTION contentq.lock_holder(holder xid)
@@ -9,14 +9,8 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(
-        (SELECT concat('session ', l.pid, ' (', concat_ws(
-                    ', ',
-                    nullif(regexp_replace(s.application_name, '[^[:print:]]', '?', 'g'), ''),
-                    'user ' || s.usename,
-                    s.state || to_char(s.state_change AT TIME ZONE 'UTC', '" since "YYYY-MM-DD HH24:MI:SS" UTC"')
-                ), ')')
+        (SELECT contentq.session_text(l.pid)
          FROM pg_locks AS l
-         LEFT JOIN pg_stat_activity AS s ON s.pid = l.pid
          WHERE l.locktype = 'transactionid'
            AND l.transactionid = lock_holder.holder
            AND l.granted

@@ -64,6 +64,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     # Reads no database.
     "prices": [],
     "stats": [["stats"], ["stats", "--json"]],
+    "doctor": [["doctor"], ["doctor", "--json"]],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],

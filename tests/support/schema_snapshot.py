@@ -18,7 +18,7 @@ SNAPSHOT = SQL / "schema.sql"
 
 _HEADING = """\
 -- What a migrated database looks like: pg_dump --schema-only of it, made by
--- python -m tests.support.schema_snapshot. A test compares it; nothing runs it.
+-- python -m tests.support.schema_snapshot. A test compares it, and contentq doctor; nothing runs it.
 
 """
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 EXIT_RELEASED = 6
 """Exit code of a worker that was stopped and gave running tasks back."""
 
+EXIT_FOUND_WARNINGS = 10
+EXIT_FOUND_ERRORS = 11
+"""Exit codes of contentq doctor, by the worst that it has found."""
+
 
 LONGEST_WAIT = 3600.0
 """Seconds: a number is what a provider or a program says; whatever that is, it is asked again after an hour."""

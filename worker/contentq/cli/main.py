@@ -30,6 +30,8 @@ Exit codes:
     5  the input was refused; nothing was inserted
     6  a worker was stopped and gave running tasks back
     7  the tasks were inserted, but the output could not be written
+   10  contentq doctor has found warnings
+   11  contentq doctor has found errors
   130  interrupted with Ctrl-C; contentq bench also with SIGTERM or SIGHUP
 """
 
@@ -54,6 +56,7 @@ COMMANDS = {
     "budgets": "contentq.cli.budgets:budgets",
     "prices": "contentq.cli.prices:prices",
     "stats": "contentq.cli.stats:stats",
+    "doctor": "contentq.cli.doctor:doctor",
     "maintain": "contentq.cli.operate:maintain",
     "cleanup": "contentq.cli.operate:cleanup",
     "bench": "contentq.cli.bench:bench",

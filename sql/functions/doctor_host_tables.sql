@@ -1,0 +1,77 @@
+-- Finds what a host's own tables refuse, or keep from contentq: columns, unique indexes, row level security.
+-- Called by: doctor(), contentq migrate (for its notes). Locks: nothing. Returns: the findings.
+-- A migration refuses tables that would refuse content; what is found here came afterwards.
+CREATE OR REPLACE FUNCTION contentq.doctor_host_tables()
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH columns AS (
+        SELECT r.tab, a.attname, a.attnum, a.attgenerated,
+               r.tab = 'contents' AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status') AS is_written,
+               (a.attnotnull OR y.typnotnull) AND NOT a.atthasdef AND y.typdefault IS NULL AND a.attidentity = '' AS is_needed,
+               coalesce(nullif(a.atttypmod, -1), y.typtypmod) - 4 AS characters
+        FROM (VALUES ('contents'), ('content_generation_tasks')) AS r (tab)
+        JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || r.tab)
+        JOIN pg_type AS y ON y.oid = a.atttypid
+        WHERE a.attnum > 0
+          AND NOT a.attisdropped
+    )
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is NOT NULL without a default, and contentq does not fill it',
+           'No content can be stored: every task fails after its handler has run, and has been paid for.',
+           format('ALTER TABLE public.contents ALTER COLUMN %I DROP NOT NULL, or give it a default', c.attname)
+    FROM columns AS c
+    WHERE c.tab = 'contents'
+      AND NOT c.is_written
+      AND c.is_needed
+    UNION ALL
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is a generated column, and contentq writes it',
+           'No content can be stored: every task fails after its handler has run, and has been paid for.',
+           format('ALTER TABLE public.contents ALTER COLUMN %I DROP EXPRESSION', c.attname)
+    FROM columns AS c
+    WHERE c.is_written
+      AND c.attgenerated <> ''
+    UNION ALL
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, format('it holds %s characters', c.characters),
+           'Longer articles cannot be stored: their tasks fail after their handlers have run, and have been paid for.',
+           'ALTER TABLE public.contents ALTER COLUMN body TYPE text'
+    FROM columns AS c
+    WHERE c.tab = 'contents'
+      AND c.attname = 'body'
+      AND c.characters BETWEEN 0 AND 999999
+    UNION ALL
+    SELECT 'error', 'content_refused', i.indexrelid::regclass::text,
+           format('contents has this unique index on (%s)', string_agg(a.attname, ', ' ORDER BY k.place)),
+           'A second such content cannot be stored: its task fails after its handler has run, and has been paid for.',
+           format('DROP INDEX %s', i.indexrelid::regclass)
+    FROM pg_index AS i
+    CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.place <= i.indnkeyatts
+    WHERE i.indrelid = to_regclass('public.contents')
+      AND i.indisunique
+      AND i.indexprs IS NULL
+    GROUP BY i.indexrelid
+    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status'))
+    UNION ALL
+    SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
+           'contentq submit cannot insert tasks, only producers that fill it can.',
+           format('ALTER TABLE public.content_generation_tasks ALTER COLUMN %I SET DEFAULT ..., if others are to insert tasks',
+                  c.attname)
+    FROM columns AS c
+    WHERE c.tab = 'content_generation_tasks'
+      AND c.attname <> 'account_id'
+      AND c.is_needed
+    UNION ALL
+    SELECT 'advice', 'row_security', t.table_name, 'row level security is on, and was not switched on by contentq',
+           'A worker, and whoever submits, sees and changes only the rows that a policy gives to its role.',
+           'give the logins of workers a policy for all rows, or BYPASSRLS: docs/adopting.md'
+    FROM contentq.tables AS t
+    JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.table_name)
+    WHERE c.relrowsecurity
+      AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polname = 'contentq_all_accounts')
+    ORDER BY 2, 3;
+$$;
+
+COMMENT ON FUNCTION contentq.doctor_host_tables() IS
+    'Internal: findings of doctor() about what a host''s own tables refuse.';

@@ -1,0 +1,83 @@
+-- Finds ids that are running out: of a table whose id is 4 bytes wide, and of narrower columns that refer to a wider one.
+-- Called by: doctor(). Locks: nothing. Returns: the findings.
+-- The last value of a sequence is seen by those who may read it; others go by the largest id in the table.
+CREATE OR REPLACE FUNCTION contentq.doctor_ids()
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    each record;
+    in_table bigint;
+    percent integer;
+BEGIN
+    FOR each IN
+        WITH columns AS (
+            SELECT c.place, c.tab, c.col, c.of_tab, a.attrelid, a.attnum,
+                   format_type(a.atttypid, NULL) AS type,
+                   CASE coalesce(nullif(y.typbasetype, 0), y.oid)
+                       WHEN 'int2'::regtype THEN 32767
+                       WHEN 'int4'::regtype THEN 2147483647
+                       ELSE 9223372036854775807
+                   END AS largest
+            FROM (VALUES
+                (1, 'accounts', 'id', 'accounts'),
+                (2, 'contents', 'id', 'contents'),
+                (3, 'content_generation_tasks', 'id', 'content_generation_tasks'),
+                (4, 'contents', 'account_id', 'accounts'),
+                (5, 'content_generation_tasks', 'account_id', 'accounts'),
+                (6, 'content_generation_tasks', 'content_id', 'contents'),
+                (7, 'contents', 'generation_task_id', 'content_generation_tasks')
+            ) AS c (place, tab, col, of_tab)
+            JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || c.tab) AND a.attname = c.col
+            JOIN pg_type AS y ON y.oid = a.atttypid
+        )
+        SELECT c.*, s.sequence, s.last_value, s.seqmax
+        FROM columns AS c
+        JOIN columns AS o ON o.tab = c.of_tab AND o.col = 'id'
+        LEFT JOIN LATERAL (
+            SELECT q.seqrelid::regclass AS sequence, q.seqmax,
+                   CASE WHEN has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
+                        THEN pg_sequence_last_value(q.seqrelid) END AS last_value
+            FROM pg_sequence AS q
+            WHERE q.seqrelid = pg_get_serial_sequence(o.attrelid::regclass::text, 'id')::regclass
+               OR q.seqrelid IN (
+                   SELECT d.refobjid
+                   FROM pg_attrdef AS f
+                   JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+                   WHERE f.adrelid = o.attrelid
+                     AND f.adnum = o.attnum
+                     AND d.refclassid = 'pg_class'::regclass
+               )
+            LIMIT 1
+        ) AS s ON true
+        WHERE c.col = 'id' OR c.largest < o.largest
+        ORDER BY c.place
+    LOOP
+        in_table := NULL;
+        -- Under row level security the largest one is not found quickly.
+        IF NOT row_security_active('public.' || each.of_tab) THEN
+            EXECUTE format('SELECT max(t.id) FROM public.%I AS t', each.of_tab) INTO in_table;
+        END IF;
+        percent := floor(100.0 * greatest(in_table, each.last_value)
+                         / CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END);
+        IF percent >= 50 THEN
+            RETURN QUERY SELECT
+                CASE WHEN percent >= 80 THEN 'error' ELSE 'warning' END,
+                'ids_running_out',
+                format('%s.%s', each.tab, each.col),
+                format('%s %% of the ids that it can hold are used: %s of %s (%s)', percent,
+                       greatest(in_table, each.last_value),
+                       CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END, each.type),
+                'When they are used up, every INSERT fails.',
+                CASE WHEN each.col = 'id' AND each.seqmax < each.largest
+                     THEN format('ALTER SEQUENCE %s MAXVALUE %s', each.sequence, each.largest)
+                     ELSE 'move to bigint without a long lock: docs/operating.md, "When ids run out"' END;
+        END IF;
+    END LOOP;
+END;
+$$;
+
+COMMENT ON FUNCTION contentq.doctor_ids() IS
+    'Internal: findings of doctor() about ids that are running out.';
