@@ -528,6 +528,29 @@ $$;
 
 COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
 
+-- Name: ago(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.ago(at timestamp with time zone) RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT format('%s %s%s ago', u.number, u.unit, CASE WHEN u.number <> 1 THEN 's' END)
+    FROM (
+        SELECT trunc(s.seconds / v.seconds) AS number, v.unit
+        FROM (
+            SELECT greatest(extract(epoch FROM clock_timestamp()) - extract(epoch FROM ago.at), 0) AS seconds
+        ) AS s
+        JOIN (VALUES (86400, 'day'), (3600, 'hour'), (60, 'minute'), (1, 'second')) AS v (seconds, unit)
+            ON s.seconds >= v.seconds OR v.unit = 'second'
+        ORDER BY v.seconds DESC
+        LIMIT 1
+    ) AS u;
+$$;
+
+-- Name: FUNCTION ago(at timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.ago(at timestamp with time zone) IS 'Internal: how long ago something was, in words.';
+
 -- Name: answer_batch(bigint, bigint, integer, bigint[], integer[], integer[], text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[] DEFAULT NULL::text[]) RETURNS integer
@@ -603,6 +626,42 @@ $$;
 -- Name: FUNCTION anything_waits(categories text[], idle_for interval); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.anything_waits(categories text[], idle_for interval) IS 'Whether a task is ready, waits for its retry, or is held by a worker that was not heard for idle_for: what a worker asks that is to end when nothing is left. Tasks scheduled for later or of blocked accounts do not count.';
+
+-- Name: approve(bigint, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.approve(content_id bigint, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, review_status text DEFAULT 'pending'::text) RETURNS text
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+    SELECT m.review_status
+    FROM contentq.mark_reviewed(
+        approve.content_id, 'approved', approve.reviewer, approve.note, approve.review_status
+    ) AS m;
+$$;
+
+-- Name: FUNCTION approve(content_id bigint, reviewer text, note text, review_status text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.approve(content_id bigint, reviewer text, note text, review_status text) IS 'Approves content that is pending (or what review_status says); raises CQ005 when another has decided meanwhile.';
+
+-- Name: approve_matching(bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.approve_matching(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000) RETURNS TABLE(contents bigint, last_id bigint)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+    SELECT m.contents, m.last_id
+    FROM contentq.mark_matching(
+        'approved', approve_matching.account_id, approve_matching.category, approve_matching.batch, approve_matching.since,
+        approve_matching.until, approve_matching.reviewer, approve_matching.note, false, approve_matching.after_id,
+        approve_matching.max_contents
+    ) AS m;
+$$;
+
+-- Name: FUNCTION approve_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.approve_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, after_id bigint, max_contents integer) IS 'Approves one chunk of the content that waits for its review and is selected; returns how many, and where to go on.';
 
 -- Name: are_tasks_coming(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -693,6 +752,43 @@ $$;
 -- Name: FUNCTION at_the_door(gates text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.at_the_door(gates text[]) IS 'Internal: how many tasks were just claimed and are about to enter one of these gates.';
+
+-- Name: await_end(text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.await_end(kind text, name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    -- So that one that waits already writes nothing.
+    IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = await_end.kind AND a.name = await_end.name) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO contentq.awaited (kind, name)
+    SELECT await_end.kind, await_end.name
+    WHERE CASE await_end.kind
+              WHEN 'task' THEN EXISTS (SELECT
+                                       FROM public.content_generation_tasks AS t
+                                       WHERE t.task_id = await_end.name)
+              WHEN 'batch' THEN EXISTS (SELECT
+                                        FROM public.content_generation_tasks AS t
+                                        WHERE t.batch = await_end.name)
+          END
+    ON CONFLICT DO NOTHING;
+    RETURN true;
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN true;  -- someone has noted it in a transaction that goes on
+END;
+$$;
+
+-- Name: FUNCTION await_end(kind text, name text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.await_end(kind text, name text) IS 'Internal: notes that somebody waits for the end of a task or a batch; returns whether that is new.';
 
 -- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1104,6 +1200,54 @@ CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
+    SELECT c.status
+    FROM public.content_generation_tasks AS t
+    CROSS JOIN LATERAL contentq.cancel_tasks(ARRAY[t.id]::bigint[]) AS c (status)
+    WHERE t.task_id = cancel.task_id;
+$$;
+
+-- Name: FUNCTION cancel(task_id text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
+
+-- Name: cancel_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cancel_matching(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS TABLE(tasks bigint, last_id bigint, locked bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    chosen record;
+    changed bigint := 0;
+BEGIN
+    SELECT c.*
+    INTO chosen
+    FROM contentq.choose_matching(
+        'cancel', cancel_matching.status, cancel_matching.account_id, cancel_matching.category, cancel_matching.batch,
+        cancel_matching.since, cancel_matching.until, cancel_matching.error, cancel_matching.worker_id,
+        cancel_matching.after_id, cancel_matching.max_tasks) AS c;
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(chosen.ids) > 0 THEN
+        changed := (SELECT count(*) FROM contentq.cancel_tasks(chosen.ids));
+    END IF;
+    RETURN QUERY SELECT changed, chosen.last_id, chosen.locked;
+END;
+$$;
+
+-- Name: FUNCTION cancel_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cancel_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'Cancels up to max_tasks tasks above after_id that fit all selectors, as cancel() does; returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+
+-- Name: cancel_tasks(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cancel_tasks(ids bigint[]) RETURNS SETOF text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
     UPDATE public.content_generation_tasks AS t
     SET status = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'failed' ELSE t.status END,
         error_message = CASE WHEN t.status = 'pending' OR t.worker_id IS NULL THEN 'Task cancelled'
@@ -1111,14 +1255,15 @@ CREATE FUNCTION contentq.cancel(task_id text) RETURNS text
         cancel_requested_at = coalesce(t.cancel_requested_at, clock_timestamp()),
         scheduled_at = NULL,
         updated_at = CURRENT_TIMESTAMP
-    WHERE t.task_id = cancel.task_id
-      AND t.status IN ('pending', 'processing')
+    WHERE t.id = ANY (cancel_tasks.ids)
+      -- Written so that no plan takes status_idx: one that was made while the table was empty would.
+      AND (t.status IN ('pending', 'processing')) IS TRUE
     RETURNING t.status;
 $$;
 
--- Name: FUNCTION cancel(task_id text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION cancel_tasks(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
+COMMENT ON FUNCTION contentq.cancel_tasks(ids bigint[]) IS 'Internal: cancels tasks that have not ended; returns the new status of each.';
 
 -- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1858,6 +2003,47 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
 
+-- Name: choose_matching(text, text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    wanted constant integer := least(greatest(coalesce(choose_matching.max_tasks, 1000), 1), 10000);
+    statuses constant text[] := contentq.selected_statuses(choose_matching.operation, choose_matching.status);
+    found bigint[];
+BEGIN
+    IF num_nonnulls(
+        choose_matching.status, choose_matching.account_id, choose_matching.category, choose_matching.batch,
+        choose_matching.since, choose_matching.until, choose_matching.error, choose_matching.worker_id) = 0
+    THEN
+        RAISE EXCEPTION 'no selector: say which tasks to %', choose_matching.operation
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'For all of them: since => ''-infinity''.';
+    END IF;
+    found := ARRAY(
+        SELECT contentq.select_tasks(
+            statuses, choose_matching.account_id, choose_matching.category, choose_matching.batch, choose_matching.since,
+            choose_matching.until, choose_matching.error, choose_matching.worker_id,
+            only_rejected => choose_matching.operation = 'requeue', beyond_id => choose_matching.after_id,
+            max_tasks => wanted)
+    );
+    last_id := CASE WHEN cardinality(found) = wanted THEN found[wanted] END;
+    locked := 0;
+    ids := '{}';
+    IF cardinality(found) = 0 THEN
+        RETURN;
+    END IF;
+    SELECT l.ids, l.locked INTO ids, locked FROM contentq.lock_selected(found, statuses) AS l;
+END;
+$$;
+
+-- Name: FUNCTION choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint) IS 'Internal: chooses and locks the next tasks that an operation by selectors changes; returns their ids, after which id to go on, and how many others hold.';
+
 -- Name: choose_ready(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, categories text[], OUT chosen bigint[], OUT look_again boolean) RETURNS record
@@ -1997,6 +2183,7 @@ BEGIN
             -- Due ones that have to wait are made ready: others that become due may be more urgent.
             UPDATE public.content_generation_tasks AS t
             SET scheduled_at = NULL,
+                ready_at = greatest(t.scheduled_at, t.submitted_at),
                 updated_at = CURRENT_TIMESTAMP
             WHERE t.id = ANY (due)
               AND t.id <> ALL (part);
@@ -2440,6 +2627,13 @@ BEGIN
             attempt = t.attempt + 1,
             worker_id = claim.worker_id,
             scheduled_at = NULL,
+            -- Since when it was ready for this attempt: its time had come; it was noted; or an earlier attempt put it back.
+            ready_at = CASE
+                WHEN t.scheduled_at IS NOT NULL
+                THEN least(greatest(t.scheduled_at, t.submitted_at), CURRENT_TIMESTAMP)
+                WHEN t.started_at IS NULL OR t.ready_at > t.started_at THEN t.ready_at
+                ELSE t.updated_at
+            END,
             completed_at = NULL,
             cancel_requested_at = NULL,
             progress = NULL,
@@ -2495,6 +2689,41 @@ $$;
 -- Name: FUNCTION cleanup(older_than interval, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS 'Deletes up to max_rows completed tasks that ended longer ago than older_than; returns how many.';
+
+-- Name: cleanup_failed(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cleanup_failed(older_than interval, max_rows integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    before constant timestamptz := clock_timestamp() - cleanup_failed.older_than;
+    old bigint[];
+BEGIN
+    old := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('failed', 'timeout')
+          AND t.updated_at < before
+        ORDER BY t.id
+        LIMIT cleanup_failed.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(old) > 0 THEN
+        DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
+    END IF;
+    RETURN cardinality(old);
+END;
+$$;
+
+-- Name: FUNCTION cleanup_failed(older_than interval, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cleanup_failed(older_than interval, max_rows integer) IS 'Deletes up to max_rows tasks that failed or timed out longer ago than older_than; returns how many.';
 
 -- Name: clear_failures(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2701,22 +2930,23 @@ BEGIN
     );
 
     -- + 0: their contents are found by id, and not among all those of the account.
-    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0
-        AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
-    THEN
+    IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
         WITH produced AS MATERIALIZED (
-            SELECT t.content_id, t.account_id
+            SELECT t.id, t.content_id, t.account_id,
+                   t.auto_approve AND has_column_privilege(session_user, 'public.contents', 'review_status', 'UPDATE')
+                       AS is_approved
             FROM public.content_generation_tasks AS t
             WHERE t.id = ANY (completed)
-              AND t.auto_approve
               AND t.content_id + 0 = ANY (complete.content_ids)
         )
         UPDATE public.contents AS c
-        SET review_status = 'approved'
+        SET review_status = CASE WHEN p.is_approved AND c.review_status = 'pending' THEN 'approved'
+                                 ELSE c.review_status END,
+            generation_task_id = coalesce(c.generation_task_id, p.id)
         FROM produced AS p
         WHERE c.id = ANY (ARRAY[p.content_id])
           AND c.account_id + 0 = p.account_id
-          AND c.review_status = 'pending';
+          AND (c.generation_task_id IS NULL OR p.is_approved AND c.review_status = 'pending');
     END IF;
 
     RETURN QUERY SELECT unnest(completed);
@@ -2760,6 +2990,102 @@ $$;
 -- Name: FUNCTION count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) IS 'Internal: adds to what a worker with several gates has counted at one of them.';
+
+-- Name: count_failure(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.count_failure(error_class text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    most_classes constant integer := 100;
+    class text := coalesce(nullif(left(count_failure.error_class, 200), ''), 'unknown');
+BEGIN
+    LOOP
+        UPDATE contentq.failure_counts AS f
+        SET attempts = f.attempts + 1
+        WHERE f.id = (
+            SELECT c.id
+            FROM contentq.failure_counts AS c
+            WHERE c.error_class = class
+            ORDER BY c.error_class
+            LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED
+        );
+        EXIT WHEN FOUND;
+        IF class = 'other'
+            OR EXISTS (SELECT FROM contentq.failure_counts AS c WHERE c.error_class = class)
+            OR (SELECT count(DISTINCT c.error_class) FROM contentq.failure_counts AS c) < most_classes
+        THEN
+            INSERT INTO contentq.failure_counts (error_class, attempts) VALUES (class, 1);
+            EXIT;
+        END IF;
+        class := 'other';
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION count_failure(error_class text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.count_failure(error_class text) IS 'Internal: counts an attempt that failed, by the class of its error, in failure_counts.';
+
+-- Name: count_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.count_matching(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, operation text DEFAULT NULL::text) RETURNS TABLE(task_status text, tasks bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT t.status::text, count(*)
+    FROM contentq.select_tasks(
+        contentq.selected_statuses(count_matching.operation, count_matching.status), count_matching.account_id,
+        count_matching.category, count_matching.batch, count_matching.since, count_matching.until, count_matching.error,
+        count_matching.worker_id, coalesce(count_matching.operation = 'requeue', false)) AS s (id)
+    JOIN public.content_generation_tasks AS t ON t.id = s.id
+    GROUP BY t.status
+    ORDER BY array_position('{pending,processing,completed,failed,timeout}', t.status::text);
+END;
+$$;
+
+-- Name: FUNCTION count_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, operation text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.count_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, operation text) IS 'How many tasks fit all selectors given, by status; with an operation (requeue, cancel, delete), how many it would change.';
+
+-- Name: delete_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.delete_matching(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS TABLE(tasks bigint, last_id bigint, locked bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    chosen record;
+    changed bigint := 0;
+BEGIN
+    SELECT c.*
+    INTO chosen
+    FROM contentq.choose_matching(
+        'delete', delete_matching.status, delete_matching.account_id, delete_matching.category, delete_matching.batch,
+        delete_matching.since, delete_matching.until, delete_matching.error, delete_matching.worker_id,
+        delete_matching.after_id, delete_matching.max_tasks) AS c;
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(chosen.ids) > 0 THEN
+        DELETE FROM public.content_generation_tasks WHERE id = ANY (chosen.ids);
+        GET DIAGNOSTICS changed = ROW_COUNT;
+    END IF;
+    RETURN QUERY SELECT changed, chosen.last_id, chosen.locked;
+END;
+$$;
+
+-- Name: FUNCTION delete_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.delete_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'Deletes up to max_tasks tasks above after_id that fit all selectors and are not processing; their content stays. Returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
 
 -- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4024,6 +4350,28 @@ $$;
 -- Name: FUNCTION enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]) IS 'Lets a running task of a worker with several gates pass the first of these that has room, and counts it there; returns the gate, or NULL, when one may have room, and why not those before it. A gate that was entered and not left lets it pass again, and is counted once.';
+
+-- Name: error_group(text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.error_group(message text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT btrim(left(regexp_replace(regexp_replace(regexp_replace(
+        left(error_group.message, 500),
+        -- A part of a uuid may have no digit.
+        '\m[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\M|\w*[0-9]\w*([.:,/-]\w*[0-9]\w*)*',
+        '#', 'g'),
+        -- With ', not an apostrophe.
+        '"[^"]*"|`[^`]*`|(?<!\w)''[^'']*''(?!\w)|\u201c[^\u201d]*\u201d|\u2018[^\u2019]*\u2019|\u300c[^\u300d]*\u300d'
+        '|\u300e[^\u300f]*\u300f|\u300a[^\u300b]*\u300b|\u00ab[^\u00bb]*\u00bb',
+        '<text>', 'g'),
+        '[\x01-\x1f]+ *|  +', ' ', 'g'), 200));
+$$;
+
+-- Name: FUNCTION error_group(message text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.error_group(message text) IS 'An error message without what differs from task to task: quoted text, numbers and ids are taken out, so that messages of one kind are equal.';
 
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5375,6 +5723,53 @@ $$;
 
 COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: writes what was reported of a provider, and what follows, into the row of its gate.';
 
+-- Name: forget_awaited(timestamp with time zone, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.forget_awaited(noted_since timestamp with time zone, max_rows integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    each record;
+    forgotten integer := 0;
+BEGIN
+    FOR each IN
+        SELECT a.kind, a.name
+        FROM contentq.awaited AS a
+        WHERE a.since >= forget_awaited.noted_since
+          AND (a.since < clock_timestamp() - interval '1 day'
+               OR NOT EXISTS (
+                   SELECT
+                   FROM public.content_generation_tasks AS t
+                   WHERE a.kind = 'task'
+                     AND t.task_id = a.name
+                     AND t.status IN ('pending', 'processing')
+                   UNION ALL
+                   SELECT
+                   FROM public.content_generation_tasks AS t
+                   WHERE a.kind = 'batch'
+                     AND t.batch = a.name
+                     AND t.status IN ('pending', 'processing')
+               ))
+        LIMIT forget_awaited.max_rows
+        FOR UPDATE OF a SKIP LOCKED
+    LOOP
+        DELETE FROM contentq.awaited AS a WHERE a.kind = each.kind AND a.name = each.name;
+        PERFORM contentq.notify_waiters(each.kind, each.name);
+        forgotten := forgotten + 1;
+    END LOOP;
+    RETURN forgotten;
+END;
+$$;
+
+-- Name: FUNCTION forget_awaited(noted_since timestamp with time zone, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.forget_awaited(noted_since timestamp with time zone, max_rows integer) IS 'Internal: notifies who waits for what has ended, and forgets it; returns how many.';
+
 -- Name: forget_gate_events(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.forget_gate_events(max_rows integer) RETURNS integer
@@ -6065,6 +6460,67 @@ $$;
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
 
+-- Name: group_errors(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.group_errors(since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(error text, tasks bigint, failed bigint, timeout bigint, retrying bigint, accounts bigint, first_at timestamp with time zone, last_at timestamp with time zone, example text, example_message text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH failures AS (
+        SELECT t.id, t.status, t.account_id, t.updated_at, left(t.error_message, 500) AS message
+        FROM public.content_generation_tasks AS t
+        WHERE t.status IN ('failed', 'timeout')
+          AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
+        UNION ALL
+        SELECT t.id, t.status, t.account_id, t.updated_at, left(t.error_message, 500)
+        FROM public.content_generation_tasks AS t
+        WHERE t.status = 'pending'
+          AND t.retry_count > 0
+          AND t.error_message IS NOT NULL
+          AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
+    ),
+    -- Many messages are equal to the last letter, and to normalise one takes as long as to read many.
+    messages AS (
+        SELECT f.message,
+               f.account_id,
+               count(*) FILTER (WHERE f.status = 'failed') AS failed,
+               count(*) FILTER (WHERE f.status = 'timeout') AS timeout,
+               count(*) FILTER (WHERE f.status = 'pending') AS retrying,
+               min(f.updated_at) AS first_at,
+               max(f.updated_at) AS last_at,
+               max(f.id) AS newest
+        FROM failures AS f
+        GROUP BY f.message, f.account_id
+    ),
+    kinds AS (
+        SELECT contentq.error_group(m.message) AS error,
+               sum(m.failed)::bigint AS failed,
+               sum(m.timeout)::bigint AS timeout,
+               sum(m.retrying)::bigint AS retrying,
+               count(DISTINCT m.account_id) AS accounts,
+               min(m.first_at) AS first_at,
+               max(m.last_at) AS last_at,
+               max(m.newest) AS newest
+        FROM messages AS m
+        GROUP BY contentq.error_group(m.message)
+    )
+    SELECT k.error, k.failed + k.timeout + k.retrying, k.failed, k.timeout, k.retrying, k.accounts,
+           date_trunc('second', k.first_at), date_trunc('second', k.last_at),
+           t.task_id::text, contentq.shorten(t.error_message, 1000)
+    FROM kinds AS k
+    JOIN public.content_generation_tasks AS t ON t.id = k.newest
+    ORDER BY 2 DESC, k.last_at DESC, k.error;
+END;
+$$;
+
+-- Name: FUNCTION group_errors(since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.group_errors(since timestamp with time zone) IS 'The errors of tasks that failed, timed out or wait to be tried again (since a time), by kind: messages are equal without numbers, ids and quoted text.';
+
 -- Name: has_answer(bigint, text, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.has_answer(task_id bigint, status text, handler_state jsonb) RETURNS boolean
@@ -6326,6 +6782,26 @@ CREATE FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attem
 -- Name: FUNCTION is_batch_wanted(status text, handler_state jsonb, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attempt integer) IS 'Internal: whether a task with this status and handler_state waits for what this attempt has asked.';
+
+-- Name: is_changing(xid); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.is_changing(holder xid) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE
+        WHEN is_changing.holder = 0 OR age(is_changing.holder) > age(pg_snapshot_xmin(s.of_now)::xid) THEN false
+        -- It has begun since.
+        WHEN age(is_changing.holder) <= age(pg_snapshot_xmax(s.of_now)::xid) THEN true
+        ELSE pg_xact_status(((pg_snapshot_xmax(s.of_now)::text)::bigint
+                             + age(pg_snapshot_xmax(s.of_now)::xid) - age(is_changing.holder))::text::xid8) = 'in progress'
+    END
+    FROM (SELECT pg_current_snapshot() AS of_now OFFSET 0) AS s;
+$$;
+
+-- Name: FUNCTION is_changing(holder xid); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.is_changing(holder xid) IS 'Internal: whether the transaction that is the xmax of a row is in progress.';
 
 -- Name: is_held(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6665,6 +7141,96 @@ $$;
 
 COMMENT ON FUNCTION contentq.judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: closes a gate whose provider does not answer, and opens it when it does again.';
 
+-- Name: latency(interval, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.latency(period interval DEFAULT '01:00:00'::interval, by text DEFAULT NULL::text) RETURNS TABLE(key text, tasks bigint, wait_p50 numeric, wait_p95 numeric, wait_p99 numeric, run_p50 numeric, run_p95 numeric, run_p99 numeric, since timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    now_ constant timestamptz := clock_timestamp();
+BEGIN
+    IF latency.by NOT IN ('account', 'category', 'priority') THEN
+        RAISE EXCEPTION 'latency is by account, category or priority, not by %', latency.by
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+    SELECT p.key, p.tasks,
+           round(p.waits[1]::numeric, 3), round(p.waits[2]::numeric, 3), round(p.waits[3]::numeric, 3),
+           round(p.runs[1]::numeric, 3), round(p.runs[2]::numeric, 3), round(p.runs[3]::numeric, 3),
+           p.since
+    FROM (
+        SELECT CASE latency.by WHEN 'account' THEN e.account_id::text
+                               WHEN 'category' THEN e.category
+                               WHEN 'priority' THEN e.priority::text END AS key,
+               count(*) AS tasks,
+               percentile_cont('{0.5,0.95,0.99}'::float8[]) WITHIN GROUP (ORDER BY e.wait_s) AS waits,
+               percentile_cont('{0.5,0.95,0.99}'::float8[]) WITHIN GROUP (ORDER BY e.run_s) AS runs,
+               min(e.completed_at) AS since
+        FROM (
+            SELECT t.account_id, t.category, t.priority, t.completed_at,
+                   -- The difference of two times that someone made up may be more than an interval holds.
+                   greatest(extract(epoch FROM t.started_at)
+                            - extract(epoch FROM coalesce(t.ready_at, t.submitted_at)), 0)::float8 AS wait_s,
+                   greatest(extract(epoch FROM t.completed_at) - extract(epoch FROM t.started_at), 0)::float8 AS run_s
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'completed'
+              AND t.started_at IS NOT NULL
+              AND t.completed_at > now_ - latency.period
+              AND t.completed_at <= now_
+            ORDER BY t.completed_at DESC
+            LIMIT 50000
+        ) AS e
+        GROUP BY 1
+    ) AS p
+    ORDER BY p.tasks DESC, p.key;
+END;
+$$;
+
+-- Name: FUNCTION latency(period interval, by text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.latency(period interval, by text) IS 'Percentiles (p50, p95, p99) of the seconds that tasks completed in this period, the last 50,000 at most, waited since they were ready and ran; for all, or by ''account'', ''category'' or ''priority''.';
+
+-- Name: latest_batches(integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.latest_batches(max_batches integer DEFAULT 20) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'on'
+    SET jit TO 'off'
+    AS $$
+    WITH RECURSIVE names AS (
+        (SELECT t.batch, t.submitted_at
+         FROM public.content_generation_tasks AS t
+         WHERE t.batch IS NOT NULL
+         ORDER BY t.batch, t.status, t.account_id
+         LIMIT 1)
+        UNION ALL
+        SELECT l.batch, l.submitted_at
+        FROM names AS n
+        CROSS JOIN LATERAL (
+            SELECT t.batch, t.submitted_at
+            FROM public.content_generation_tasks AS t
+            WHERE t.batch > n.batch
+            ORDER BY t.batch, t.status, t.account_id
+            LIMIT 1
+        ) AS l
+    )
+    SELECT n.batch::text
+    FROM names AS n
+    ORDER BY n.submitted_at DESC, n.batch
+    LIMIT latest_batches.max_batches;
+$$;
+
+-- Name: FUNCTION latest_batches(max_batches integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.latest_batches(max_batches integer) IS 'The names of the batches that were submitted last, latest first, for: SELECT * FROM contentq.batches WHERE batch = ANY (ARRAY(SELECT contentq.latest_batches())).';
+
 -- Name: leave_gate(bigint, bigint, integer, text, text, timestamp with time zone, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text DEFAULT 'answered'::text, resume_at timestamp with time zone DEFAULT NULL::timestamp with time zone, message text DEFAULT NULL::text, usage text DEFAULT NULL::text) RETURNS boolean
@@ -6776,6 +7342,49 @@ $$;
 -- Name: FUNCTION lock_in_order(ids bigint[], wanted integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) IS 'Internal: locks the first so many of these tasks that are ready and free; returns their ids in order.';
+
+-- Name: lock_selected(bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '1s'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    locked := 0;
+    -- IS TRUE: so that no plan takes status_idx, as one would that was made while the table was empty.
+    ids := ARRAY(
+        SELECT t.id
+        FROM public.content_generation_tasks AS t
+        WHERE t.id = ANY (lock_selected.wanted)
+          AND (t.status = ANY (lock_selected.statuses)) IS TRUE
+        ORDER BY t.id
+        FOR UPDATE
+    );
+EXCEPTION
+    WHEN lock_not_available THEN
+        ids := ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE t.id = ANY (lock_selected.wanted)
+              AND (t.status = ANY (lock_selected.statuses)) IS TRUE
+            ORDER BY t.id
+            FOR UPDATE SKIP LOCKED
+        );
+        locked := (SELECT count(*)
+                   FROM public.content_generation_tasks AS t
+                   WHERE t.id = ANY (lock_selected.wanted)
+                     AND t.id <> ALL (ids)
+                     AND (t.status = ANY (lock_selected.statuses)) IS TRUE);
+END;
+$$;
+
+-- Name: FUNCTION lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint) IS 'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many others hold.';
 
 -- Name: locked_tasks(bigint, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6906,7 +7515,9 @@ BEGIN
                              THEN now_ ELSE m.watched_since END
     RETURNING m.* INTO STRICT watch;
 
-    FOREACH step IN ARRAY ARRAY['sweep', 'promote', 'rescue', 'end what cannot be in time', 'look at budgets', 'clean up']
+    FOREACH step IN ARRAY ARRAY[
+        'sweep', 'promote', 'rescue', 'end what cannot be in time', 'tell who waits', 'look at budgets', 'clean up'
+    ]
     LOOP
         BEGIN
             done := 0;
@@ -6925,6 +7536,12 @@ BEGIN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
                 END IF;
+            ELSIF step = 'tell who waits' THEN
+                done := contentq.forget_awaited(
+                    CASE WHEN watch.cleaned_at < now_ - interval '1 minute' THEN '-infinity'
+                         ELSE now_ - interval '30 seconds' END,
+                    batch
+                );
             ELSIF step = 'look at budgets' THEN
                 IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
                     began := clock_timestamp();
@@ -6938,6 +7555,9 @@ BEGIN
             ELSIF watch.cleaned_at < now_ - interval '1 minute' THEN
                 IF settings.retention IS NOT NULL THEN
                     done := contentq.cleanup(settings.retention, batch);
+                END IF;
+                IF settings.failed_retention IS NOT NULL THEN
+                    done := greatest(done, contentq.cleanup_failed(settings.failed_retention, batch));
                 END IF;
                 DELETE FROM contentq.dead_workers
                 WHERE id = ANY (ARRAY(
@@ -7014,7 +7634,261 @@ $$;
 
 -- Name: FUNCTION maintain(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention, notes budgets that are near their end. Returns how long to wait before the next call.';
+COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention and failed_retention, notes budgets that are near their end. Returns how long to wait before the next call.';
+
+-- Name: mark_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, boolean, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) RETURNS TABLE(contents bigint, last_id bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    is_revised constant boolean := coalesce(mark_matching.revise, false);
+    ids bigint[];
+    marked bigint[];
+BEGIN
+    IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
+                    mark_matching.until) = 0 THEN
+        RAISE EXCEPTION 'no content is selected'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give account_id, category, batch, since or until; since => ''-infinity'' selects all that waits.';
+    END IF;
+    ids := ARRAY(
+        SELECT m.id
+        FROM contentq.matching_contents(
+            mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
+            mark_matching.until, mark_matching.after_id, mark_matching.max_contents, contentq.seen_accounts()
+        ) AS m (id)
+    );
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(ids) = 0 THEN
+        RETURN QUERY SELECT 0::bigint, NULL::bigint;
+        RETURN;
+    END IF;
+    WITH locked AS MATERIALIZED (
+        SELECT c.id, c.generation_task_id, c.account_id
+        FROM public.contents AS c
+        WHERE c.id = ANY (ids)
+          AND c.review_status = 'pending'
+          AND (NOT is_revised
+               OR EXISTS (SELECT
+                          FROM public.content_generation_tasks AS t
+                          WHERE t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                            AND t.account_id + 0 = c.account_id
+                            AND t.content_id + 0 = c.id
+                            AND t.status <> ALL ('{pending,processing}')))
+        ORDER BY c.id
+        FOR NO KEY UPDATE
+    ),
+    changed AS (
+        UPDATE public.contents AS c
+        SET review_status = mark_matching.verdict,
+            reviewed_by = left(coalesce(nullif(btrim(mark_matching.reviewer), ''), session_user), 100),
+            reviewed_at = clock_timestamp(),
+            review_note = contentq.shorten(mark_matching.note, 8000)
+        FROM locked AS l
+        WHERE c.id = ANY (ARRAY[l.id])
+        RETURNING c.id
+    )
+    SELECT coalesce(array_agg(c.id), '{}') INTO marked FROM changed AS c;
+
+    IF is_revised AND cardinality(marked) > 0 THEN
+        PERFORM t.id
+        FROM public.contents AS c
+        JOIN public.content_generation_tasks AS t
+            ON t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+            AND t.account_id + 0 = c.account_id
+        WHERE c.id = ANY (marked)
+        ORDER BY t.id
+        FOR NO KEY UPDATE OF t;
+        PERFORM contentq.requeue_tasks(
+            ARRAY(
+                SELECT contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                FROM public.contents AS c
+                WHERE c.id = ANY (marked)
+            ),
+            mark_matching.note
+        );
+    END IF;
+    contents := cardinality(marked);
+    IF cardinality(ids) >= greatest(coalesce(mark_matching.max_contents, 1000), 1) THEN
+        last_id := ids[cardinality(ids)];
+    END IF;
+    RETURN NEXT;
+END;
+$$;
+
+-- Name: FUNCTION mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) IS 'Internal: writes a verdict into one chunk of the content that waits for its review and is selected.';
+
+-- Name: contents; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.contents (
+    id integer NOT NULL,
+    account_id integer NOT NULL,
+    title character varying(500) NOT NULL,
+    body text NOT NULL,
+    word_count integer DEFAULT 0 NOT NULL,
+    review_status character varying(20) DEFAULT 'pending'::character varying NOT NULL,
+    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    generation_task_id bigint,
+    reviewed_by text,
+    reviewed_at timestamp with time zone,
+    review_note text,
+    CONSTRAINT contents_review_status_check CHECK (((review_status)::text = ANY ((ARRAY['pending'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[]))),
+    CONSTRAINT contents_word_count_check CHECK ((word_count >= 0))
+);
+
+-- Name: TABLE contents; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
+
+-- Name: COLUMN contents.id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
+
+-- Name: COLUMN contents.account_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
+
+-- Name: COLUMN contents.title; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
+
+-- Name: COLUMN contents.body; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
+
+-- Name: COLUMN contents.word_count; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
+
+-- Name: COLUMN contents.review_status; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected; approved at once when the task has auto_approve.';
+
+-- Name: COLUMN contents.created_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
+
+-- Name: COLUMN contents.generation_task_id; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.generation_task_id IS 'Id of the task that produced it: all versions of what a task produced have the same, the newest has the largest id. The task may have been deleted since.';
+
+-- Name: COLUMN contents.reviewed_by; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.reviewed_by IS 'Who approved or rejected it last; NULL: nobody has.';
+
+-- Name: COLUMN contents.reviewed_at; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.reviewed_at IS 'When that was.';
+
+-- Name: COLUMN contents.review_note; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON COLUMN public.contents.review_note IS 'What the reviewer said of it; of a draft whose checks failed, these.';
+
+-- Name: mark_reviewed(bigint, text, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text) RETURNS public.contents
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    seen constant bigint[] := contentq.seen_accounts();
+    content public.contents;
+BEGIN
+    SELECT c.*
+    INTO content
+    FROM public.contents AS c
+    WHERE c.id = mark_reviewed.content_id
+      AND (seen IS NULL OR c.account_id + 0 = ANY (seen))
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no content %', mark_reviewed.content_id
+            USING ERRCODE = 'CQ005',
+                  HINT = 'SELECT content_id FROM contentq.review_queue shows what waits for a review.';
+    END IF;
+    IF content.review_status IS DISTINCT FROM mark_reviewed.review_status THEN
+        RAISE EXCEPTION 'content % %', content.id,
+            CASE WHEN content.reviewed_at IS NULL OR content.review_status = 'pending'
+                 THEN format('is %s, not %s', content.review_status, mark_reviewed.review_status)
+                 ELSE format('was %s by %s %s', content.review_status, coalesce(content.reviewed_by, 'someone'),
+                             contentq.ago(content.reviewed_at)) END
+            USING ERRCODE = 'CQ005',
+                  HINT = format('To decide anew, say what it is now: review_status => %L.', content.review_status);
+    END IF;
+
+    UPDATE public.contents AS c
+    SET review_status = mark_reviewed.verdict,
+        reviewed_by = left(coalesce(nullif(btrim(mark_reviewed.reviewer), ''), session_user), 100),
+        reviewed_at = clock_timestamp(),
+        review_note = contentq.shorten(mark_reviewed.note, 8000)
+    WHERE c.id = content.id
+    RETURNING c.* INTO content;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a trigger or a rule of table contents has refused the review'
+            USING ERRCODE = 'triggered_action_exception';
+    END IF;
+    RETURN content;
+END;
+$$;
+
+-- Name: FUNCTION mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text) IS 'Internal: writes a verdict into a content whose review_status is as given; raises CQ005 when it is not.';
+
+-- Name: matching_contents(bigint, text, text, timestamp with time zone, timestamp with time zone, bigint, integer, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.matching_contents(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000, seen bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    RETURN QUERY EXECUTE concat_ws(
+        ' ',
+        'SELECT c.id::bigint FROM public.contents AS c',
+        CASE WHEN num_nonnulls(category, batch, since, until) > 0
+             THEN 'JOIN public.content_generation_tasks AS t '
+                  'ON t.id = c.generation_task_id AND t.account_id + 0 = c.account_id' END,
+        'WHERE c.review_status = ''pending'' AND c.id + 0 > $1',
+        CASE WHEN account_id IS NOT NULL THEN 'AND c.account_id = $2' END,
+        CASE WHEN category IS NOT NULL THEN 'AND t.category = $3' END,
+        CASE WHEN batch IS NOT NULL THEN 'AND t.batch = $4' END,
+        CASE WHEN since IS NOT NULL THEN 'AND t.submitted_at >= $5' END,
+        CASE WHEN until IS NOT NULL THEN 'AND t.submitted_at < $6' END,
+        CASE WHEN seen IS NOT NULL THEN 'AND c.account_id + 0 = ANY ($7)' END,
+        'ORDER BY c.id + 0 LIMIT $8'
+    )
+    USING coalesce(after_id, 0), account_id, category, batch, since, until, seen, greatest(coalesce(max_contents, 1000), 1);
+END;
+$_$;
+
+-- Name: FUNCTION matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]) IS 'Content that waits for its review, by account, and by category, batch and submission of its task: up to max_contents ids after after_id.';
+
+-- Name: matching_tasks(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.matching_tasks(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT s.id
+    FROM contentq.select_tasks(
+        contentq.selected_statuses(NULL, matching_tasks.status), matching_tasks.account_id, matching_tasks.category,
+        matching_tasks.batch, matching_tasks.since, matching_tasks.until, matching_tasks.error, matching_tasks.worker_id,
+        beyond_id => matching_tasks.after_id, max_tasks => matching_tasks.max_tasks) AS s (id);
+END;
+$$;
+
+-- Name: FUNCTION matching_tasks(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.matching_tasks(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'The ids of up to max_tasks tasks above after_id that fit all selectors given: status, account_id, category, batch, submitted since and until, error (a part of the message, or what error_group() makes of it), worker_id.';
 
 -- Name: measure_durations(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7621,6 +8495,24 @@ $$;
 
 COMMENT ON FUNCTION contentq.note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
 
+-- Name: note_waiters(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.note_waiters() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM set_config(
+        'contentq.waiters', CASE WHEN EXISTS (SELECT FROM contentq.awaited) THEN 'some' ELSE 'none' END, true
+    );
+    RETURN NEW;
+END;
+$$;
+
+-- Name: FUNCTION note_waiters(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.note_waiters() IS 'Trigger: notes whether somebody waits for the end of any task, for the rest of the transaction.';
+
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.notify_ready() RETURNS void
@@ -7637,6 +8529,43 @@ $$;
 -- Name: FUNCTION notify_ready(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
+
+-- Name: notify_reviewers(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.notify_reviewers() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF (SELECT s.notify_reviewers FROM contentq.settings AS s) AND pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('contentq_review', '');
+    END IF;
+END;
+$$;
+
+-- Name: FUNCTION notify_reviewers(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.notify_reviewers() IS 'Internal: notifies channel contentq_review, without a payload, when settings.notify_reviewers is on.';
+
+-- Name: notify_waiters(text, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.notify_waiters(kind text, name text, sends boolean DEFAULT true) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    channel constant text := format('contentq_%s_%s', notify_waiters.kind, md5(notify_waiters.name));
+BEGIN
+    IF notify_waiters.sends AND pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify(channel, '');
+    END IF;
+    RETURN channel;
+END;
+$$;
+
+-- Name: FUNCTION notify_waiters(kind text, name text, sends boolean); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.notify_waiters(kind text, name text, sends boolean) IS 'Internal: notifies who waits for a task or a batch, without a payload; returns the name of the channel.';
 
 -- Name: provider_batches; Type: TABLE; Schema: contentq; Owner: -
 
@@ -8047,6 +8976,8 @@ BEGIN
     IF cardinality(due) > 0 THEN
         UPDATE public.content_generation_tasks
         SET scheduled_at = NULL,
+            -- Also of -infinity; a time before its submission is none at which it waited.
+            ready_at = greatest(scheduled_at, submitted_at),
             updated_at = CURRENT_TIMESTAMP
         WHERE id = ANY (due);
     END IF;
@@ -8203,6 +9134,7 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = record_failure.id
     RETURNING t.status INTO new_status;
+    PERFORM contentq.count_failure(record_failure.error_class);
     RETURN new_status;
 END;
 $$;
@@ -8520,6 +9452,73 @@ $$;
 
 COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them by enter_gate().';
 
+-- Name: reject(bigint, text, text, boolean, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.reject(content_id bigint, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, revise boolean DEFAULT false, review_status text DEFAULT 'pending'::text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    content public.contents;
+    task public.content_generation_tasks;
+    refusal text;
+BEGIN
+    content := contentq.mark_reviewed(
+        reject.content_id, 'rejected', reject.reviewer, reject.note, reject.review_status
+    );
+    IF reject.revise IS NOT TRUE THEN
+        RETURN content.review_status;
+    END IF;
+
+    SELECT t.*
+    INTO task
+    FROM public.content_generation_tasks AS t
+    WHERE t.id = contentq.task_of_content(content.id, content.generation_task_id, content.account_id)
+      AND t.account_id + 0 = content.account_id
+    FOR NO KEY UPDATE;
+    refusal := CASE
+        WHEN NOT FOUND THEN 'its task is not there any more, and nothing can revise it'
+        WHEN task.status IN ('pending', 'processing')
+            THEN format('its task %s is %s again already', task.task_id, task.status)
+        WHEN task.content_id IS DISTINCT FROM content.id
+            THEN format('it is an older version: the latest of task %s is %s', task.task_id,
+                        coalesce('content ' || task.content_id, 'gone'))
+    END;
+    IF refusal IS NOT NULL THEN
+        RAISE EXCEPTION 'content % cannot be sent back: %', content.id, refusal
+            USING ERRCODE = 'CQ005',
+                  HINT = 'To reject it all the same, leave out revise.';
+    END IF;
+    PERFORM contentq.requeue_tasks(ARRAY[task.id]::bigint[], reject.note);
+    RETURN 'pending';
+END;
+$$;
+
+-- Name: FUNCTION reject(content_id bigint, reviewer text, note text, revise boolean, review_status text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.reject(content_id bigint, reviewer text, note text, revise boolean, review_status text) IS 'Rejects content that is pending (or what review_status says), and with revise puts its task back with the note, in the same transaction; raises CQ005 when another has decided meanwhile, or the task cannot go back.';
+
+-- Name: reject_matching(bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, boolean, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.reject_matching(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, revise boolean DEFAULT false, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000) RETURNS TABLE(contents bigint, last_id bigint)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+    SELECT m.contents, m.last_id
+    FROM contentq.mark_matching(
+        'rejected', reject_matching.account_id, reject_matching.category, reject_matching.batch, reject_matching.since,
+        reject_matching.until, reject_matching.reviewer, reject_matching.note, reject_matching.revise, reject_matching.after_id,
+        reject_matching.max_contents
+    ) AS m;
+$$;
+
+-- Name: FUNCTION reject_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.reject_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) IS 'Rejects one chunk of the content that waits for its review and is selected, with revise for another version; returns how many, and where to go on.';
+
 -- Name: release(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) RETURNS SETOF bigint
@@ -8683,37 +9682,95 @@ CREATE FUNCTION contentq.requeue(task_id text, note text DEFAULT NULL::text) RET
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-#variable_conflict use_column
 DECLARE
-    new_status text;
+    id_ constant bigint := (SELECT t.id FROM public.content_generation_tasks AS t WHERE t.task_id = requeue.task_id);
 BEGIN
-    UPDATE public.content_generation_tasks AS t
-    SET status = 'pending',
-        retry_count = 0,
-        revision_count = 0,
-        scheduled_at = NULL,
-        completed_at = NULL,
-        timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
-        cancel_requested_at = NULL,
-        error_message = coalesce(contentq.shorten(requeue.note, 8000), t.error_message),
-        revision_note = coalesce(contentq.shorten(requeue.note, 8000), t.revision_note),
-        updated_at = CURRENT_TIMESTAMP
-    WHERE t.task_id = requeue.task_id
-      AND (t.status IN ('failed', 'timeout')
-           OR t.status = 'completed'
-              AND EXISTS (SELECT
-                          FROM public.contents AS c
-                          WHERE c.id = t.content_id
-                            AND c.account_id + 0 = t.account_id
-                            AND c.review_status = 'rejected'))
-    RETURNING t.status INTO new_status;
-    RETURN new_status;
+    IF id_ = ANY (contentq.requeue_tasks(ARRAY[id_], requeue.note)) THEN
+        RETURN 'pending';
+    END IF;
+    RETURN NULL;
 END;
 $$;
 
 -- Name: FUNCTION requeue(task_id text, note text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.requeue(task_id text, note text) IS 'Puts a task back to pending with all its retries when it is failed or timeout, or completed with content that was rejected; note is what the handler finds as the previous error. Returns pending, NULL when it is none of these.';
+
+-- Name: requeue_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, text, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.requeue_matching(status text DEFAULT NULL::text, account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text, worker_id bigint DEFAULT NULL::bigint, note text DEFAULT NULL::text, after_id bigint DEFAULT NULL::bigint, max_tasks integer DEFAULT 1000) RETURNS TABLE(tasks bigint, last_id bigint, locked bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    chosen record;
+    changed bigint := 0;
+BEGIN
+    SELECT c.*
+    INTO chosen
+    FROM contentq.choose_matching(
+        'requeue', requeue_matching.status, requeue_matching.account_id, requeue_matching.category,
+        requeue_matching.batch, requeue_matching.since, requeue_matching.until, requeue_matching.error,
+        requeue_matching.worker_id, requeue_matching.after_id, requeue_matching.max_tasks) AS c;
+    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    IF cardinality(chosen.ids) > 0 THEN
+        changed := cardinality(contentq.requeue_tasks(chosen.ids, requeue_matching.note));
+    END IF;
+    RETURN QUERY SELECT changed, chosen.last_id, chosen.locked;
+END;
+$$;
+
+-- Name: FUNCTION requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer) IS 'Puts up to max_tasks tasks above after_id that fit all selectors back to pending, as requeue() does; returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+
+-- Name: requeue_tasks(bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.requeue_tasks(ids bigint[], note text) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+DECLARE
+    error constant text := contentq.shorten(requeue_tasks.note, 8000);
+    requeued bigint[];
+BEGIN
+    WITH changed AS (
+        UPDATE public.content_generation_tasks AS t
+        SET status = 'pending',
+            retry_count = 0,
+            revision_count = 0,
+            scheduled_at = NULL,
+            ready_at = clock_timestamp(),
+            completed_at = NULL,
+            timeout_at = CASE WHEN t.timeout_at > clock_timestamp() THEN t.timeout_at END,
+            cancel_requested_at = NULL,
+            error_message = coalesce(error, t.error_message),
+            revision_note = coalesce(error, t.revision_note),
+            updated_at = CURRENT_TIMESTAMP
+        WHERE t.id = ANY (requeue_tasks.ids)
+          AND (t.status IN ('failed', 'timeout')
+               OR t.status = 'completed'
+                  AND EXISTS (SELECT
+                              FROM public.contents AS c
+                              WHERE c.id = t.content_id
+                                AND c.account_id + 0 = t.account_id
+                                AND c.review_status = 'rejected'))
+        RETURNING t.id
+    )
+    SELECT coalesce(array_agg(c.id), '{}')
+    INTO requeued
+    FROM changed AS c;
+    RETURN requeued;
+END;
+$$;
+
+-- Name: FUNCTION requeue_tasks(ids bigint[], note text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.requeue_tasks(ids bigint[], note text) IS 'Internal: puts tasks back to pending that failed, timed out or have rejected content; returns the ids of these.';
 
 -- Name: rescue_dead_workers(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8913,10 +9970,12 @@ BEGIN
     is_kept := is_last AND coalesce(revise.keep_for_review, false) AND revise.body IS NOT NULL;
 
     IF revise.body IS NOT NULL THEN
-        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        INSERT INTO public.contents (
+            account_id, title, body, word_count, review_status, generation_task_id, review_note
+        )
         VALUES (
             task.account_id, coalesce(left(revise.title, title_length), revise.title), revise.body,
-            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END
+            coalesce(revise.word_count, 0), CASE WHEN is_kept THEN 'pending' ELSE 'rejected' END, task.id, kept_message
         )
         RETURNING contents.id INTO draft_id;
         IF draft_id IS NULL THEN
@@ -8946,7 +10005,11 @@ BEGIN
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = task.id
     RETURNING t.status INTO new_status;
+    PERFORM contentq.count_failure('CheckFailed');
 
+    IF is_kept THEN
+        PERFORM contentq.notify_reviewers();
+    END IF;
     IF (SELECT c.quick_failures FROM contentq.claimers AS c WHERE c.worker_id = revise.worker_id) > 0 THEN
         PERFORM contentq.clear_failures(ARRAY[revise.worker_id]);
     END IF;
@@ -9002,6 +10065,130 @@ $$;
 -- Name: FUNCTION rough_duration(seconds double precision); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
+
+-- Name: seen_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.seen_accounts() RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    caller pg_roles;
+    sees_all boolean;
+BEGIN
+    SELECT r.*
+    INTO STRICT caller
+    FROM pg_roles AS r
+    WHERE r.rolname = coalesce(nullif(current_setting('role'), 'none'), session_user);
+    SELECT NOT c.relrowsecurity
+           OR caller.rolsuper
+           OR caller.rolbypassrls
+           OR NOT c.relforcerowsecurity AND pg_has_role(caller.oid, c.relowner, 'USAGE')
+           OR EXISTS (SELECT
+                      FROM pg_policy AS p
+                      CROSS JOIN unnest(p.polroles) AS m (oid)
+                      WHERE p.polrelid = c.oid
+                        AND p.polname = 'contentq_all_accounts'
+                        AND pg_has_role(caller.oid, m.oid, 'USAGE'))
+    INTO STRICT sees_all
+    FROM pg_class AS c
+    WHERE c.oid = 'public.contents'::regclass;
+    IF sees_all THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(
+        SELECT a.account_id
+        FROM contentq.account_roles AS a
+        JOIN pg_roles AS r ON r.rolname = a.role_name
+        WHERE pg_has_role(caller.oid, r.oid, 'USAGE')
+    );
+END;
+$$;
+
+-- Name: FUNCTION seen_accounts(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.seen_accounts() IS 'Internal: the accounts that the caller sees where row level security is on; NULL for all.';
+
+-- Name: select_tasks(text[], bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, boolean, boolean, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean DEFAULT false, newest_first boolean DEFAULT false, beyond_id bigint DEFAULT NULL::bigint, max_tasks bigint DEFAULT NULL::bigint) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+BEGIN
+    RETURN QUERY EXECUTE format(
+        $query$
+        SELECT t.id::bigint
+        FROM public.content_generation_tasks AS t
+        WHERE ($1 IS NULL OR t.status = ANY ($1))
+          AND ($2 IS NULL OR t.account_id = $2)
+          AND ($3 IS NULL OR t.category = $3)
+          AND ($4 IS NULL OR t.batch = $4)
+          AND ($5 IS NULL OR t.submitted_at >= $5)
+          AND ($6 IS NULL OR t.submitted_at < $6)
+          AND ($7 IS NULL
+               OR strpos(lower(t.error_message), lower($7)) > 0
+               OR contentq.error_group(t.error_message) = $7)
+          AND ($8 IS NULL
+               OR t.status = 'processing' AND t.worker_id = $8
+               OR t.status IN ('failed', 'timeout') AND t.attempt_errors -> -1 -> 'worker_id' = to_jsonb($8))
+          AND (NOT $9
+               OR t.status <> 'completed'
+               OR EXISTS (SELECT
+                          FROM public.contents AS c
+                          WHERE c.id = t.content_id
+                            AND c.account_id + 0 = t.account_id
+                            AND c.review_status = 'rejected'))
+          AND ($10 IS NULL OR t.id %1$s $10)
+        ORDER BY t.id %2$s
+        LIMIT $11
+        $query$,
+        CASE WHEN select_tasks.newest_first THEN '<' ELSE '>' END,
+        CASE WHEN select_tasks.newest_first THEN 'DESC' ELSE 'ASC' END
+    )
+    USING select_tasks.statuses, select_tasks.account_id, select_tasks.category, select_tasks.batch, select_tasks.since,
+        select_tasks.until, select_tasks.error, select_tasks.worker_id, select_tasks.only_rejected, select_tasks.beyond_id,
+        select_tasks.max_tasks;
+END;
+$_$;
+
+-- Name: FUNCTION select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint) IS 'Internal: the ids of the tasks that selectors are about, in their order.';
+
+-- Name: selected_statuses(text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.selected_statuses(operation text, status text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    possible constant text[] := CASE selected_statuses.operation
+        -- Content that was rejected is for a revision when a reviewer says so, not because something else has failed.
+        WHEN 'requeue' THEN '{failed,timeout,completed}'
+        WHEN 'cancel' THEN '{pending,processing}'
+        WHEN 'delete' THEN '{pending,completed,failed,timeout}'
+        ELSE '{pending,processing,completed,failed,timeout}'
+    END;
+BEGIN
+    IF selected_statuses.status <> ALL (possible) THEN
+        RAISE EXCEPTION 'cannot % tasks of status %; only of: %',
+            coalesce(selected_statuses.operation, 'select'), quote_literal(selected_statuses.status),
+            array_to_string(possible, ', ')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN CASE
+        WHEN selected_statuses.status IS NOT NULL THEN ARRAY[selected_statuses.status]
+        WHEN selected_statuses.operation = 'requeue' THEN '{failed,timeout}'::text[]
+        WHEN selected_statuses.operation IS NOT NULL THEN possible
+    END;
+END;
+$$;
+
+-- Name: FUNCTION selected_statuses(operation text, status text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.selected_statuses(operation text, status text) IS 'Internal: the statuses that requeue, cancel or delete by selectors is about; NULL for any.';
 
 -- Name: session_text(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9378,6 +10565,7 @@ DECLARE
     held_counts integer[];
     held_extras text[];
     content_ids bigint[];
+    needs_review boolean;
     last_began_at timestamptz;
     tokens numeric;
     -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
@@ -9416,22 +10604,25 @@ BEGIN
 
     -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
     WITH stored AS (
-        INSERT INTO public.contents (account_id, title, body, word_count, review_status)
+        INSERT INTO public.contents (account_id, title, body, word_count, review_status, generation_task_id)
         SELECT t.account_id, coalesce(left(r.title, title_length), r.title), r.body, r.word_count,
-               CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END
+               CASE WHEN t.auto_approve THEN 'approved' ELSE 'pending' END, t.id
         FROM unnest(store.ids, store.titles, store.bodies, store.word_counts)
             WITH ORDINALITY AS r (id, title, body, word_count, place)
         JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.place = ANY (places)
         ORDER BY r.id
-        RETURNING contents.id
+        RETURNING contents.id, contents.review_status
     )
-    SELECT array_agg(s.id)
-    INTO content_ids
+    SELECT array_agg(s.id), bool_or(s.review_status = 'pending')
+    INTO content_ids, needs_review
     FROM stored AS s;
     IF cardinality(content_ids) <> cardinality(held_ids) THEN
         RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
             USING ERRCODE = 'triggered_action_exception';
+    END IF;
+    IF needs_review THEN
+        PERFORM contentq.notify_reviewers();
     END IF;
 
     RETURN QUERY
@@ -9643,6 +10834,69 @@ $$;
 
 COMMENT ON FUNCTION contentq.sweep_timeouts(max_rows integer) IS 'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout when they were running. Returns how many.';
 
+-- Name: task_of_content(bigint, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.task_of_content(content_id bigint, generation_task_id bigint, account_id bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF task_of_content.generation_task_id IS NOT NULL THEN
+        RETURN task_of_content.generation_task_id;
+    END IF;
+    RETURN (
+        SELECT max(t.id + 0)
+        FROM public.content_generation_tasks AS t
+        WHERE t.content_id = task_of_content.content_id
+          AND t.account_id + 0 = task_of_content.account_id
+    );
+END;
+$$;
+
+-- Name: FUNCTION task_of_content(content_id bigint, generation_task_id bigint, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.task_of_content(content_id bigint, generation_task_id bigint, account_id bigint) IS 'Internal: the id of the task that produced a content.';
+
+-- Name: tell_waiters(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.tell_waiters() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    -- As wake_workers().
+    IF current_setting('contentq.notify', true) = 'off' OR TG_RELID <> 'public.content_generation_tasks'::regclass THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'task' AND a.name = OLD.task_id) THEN
+        PERFORM contentq.notify_waiters('task', OLD.task_id);
+    END IF;
+    IF OLD.batch IS NOT NULL
+        AND EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'batch' AND a.name = OLD.batch)
+        AND NOT EXISTS (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.batch = OLD.batch
+              AND t.status IN ('pending', 'processing')
+              AND t.account_id = OLD.account_id
+              AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))
+        )
+    THEN
+        PERFORM contentq.notify_waiters('batch', OLD.batch);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+-- Name: FUNCTION tell_waiters(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.tell_waiters() IS 'Trigger: notifies the channels of wait_channel() at the commit of a transaction that ends a task, or the last of a batch.';
+
 -- Name: touch_updated_at(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.touch_updated_at() RETURNS trigger
@@ -9655,13 +10909,19 @@ BEGIN
     IF NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.worker_id = OLD.worker_id THEN
         NEW.worker_id := NULL;
     END IF;
+    IF NEW.status = 'pending' AND NEW.scheduled_at IS NULL
+        AND (OLD.status <> 'pending' OR OLD.scheduled_at IS NOT NULL)
+        AND NEW.ready_at IS NOT DISTINCT FROM OLD.ready_at
+    THEN
+        NEW.ready_at := clock_timestamp();
+    END IF;
     RETURN NEW;
 END;
 $$;
 
 -- Name: FUNCTION touch_updated_at(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker.';
+COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker, and one that is made ready by hand is ready since then.';
 
 -- Name: unset_budget(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9733,6 +10993,80 @@ $$;
 -- Name: FUNCTION used_up_budgets(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.used_up_budgets() IS 'Internal: the budgets that are used up.';
+
+-- Name: wait_channel(text, text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.wait_channel(task_id text DEFAULT NULL::text, batch text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    began constant timestamptz := clock_timestamp();
+    kind constant text := CASE WHEN wait_channel.task_id IS NOT NULL THEN 'task' ELSE 'batch' END;
+    name constant text := coalesce(wait_channel.task_id, wait_channel.batch);
+    has_ended boolean;
+    is_new boolean;
+BEGIN
+    IF num_nonnulls(wait_channel.task_id, wait_channel.batch) <> 1 THEN
+        RAISE EXCEPTION 'wait for a task or for a batch: one of task_id and batch must be given'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    LOOP
+        IF kind = 'task' THEN
+            has_ended := (
+                SELECT t.status NOT IN ('pending', 'processing')
+                FROM public.content_generation_tasks AS t
+                WHERE t.task_id = wait_channel.task_id
+            );
+        ELSE
+            has_ended := (
+                SELECT NOT EXISTS (
+                    SELECT
+                    FROM public.content_generation_tasks AS u
+                    WHERE u.batch = wait_channel.batch
+                      AND u.status IN ('pending', 'processing')
+                )
+                FROM public.content_generation_tasks AS t
+                WHERE t.batch = wait_channel.batch
+                LIMIT 1
+            );
+        END IF;
+        IF has_ended IS NULL THEN
+            RAISE EXCEPTION 'there is no % %', kind, name
+                USING ERRCODE = 'no_data_found';
+        END IF;
+        is_new := coalesce(is_new, NOT has_ended AND contentq.await_end(kind, name));
+        -- Of a batch what runs is enough: a worker ends nothing else.
+        IF has_ended OR is_new OR NOT EXISTS (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.task_id = wait_channel.task_id
+              AND t.xmax <> 0
+              AND contentq.is_changing(t.xmax)
+            UNION ALL
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.batch = wait_channel.batch
+              AND t.status = 'processing'
+              AND t.xmax <> 0
+              AND contentq.is_changing(t.xmax)
+        ) THEN
+            RETURN contentq.notify_waiters(kind, name, sends => has_ended);
+        ELSIF clock_timestamp() > began + interval '1 second' THEN
+            RETURN contentq.notify_waiters(kind, name);
+        END IF;
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION wait_channel(task_id text, batch text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.wait_channel(task_id text, batch text) IS 'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and look; after a notification, the same. What has ended already is notified at once.';
 
 -- Name: wait_for_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9809,6 +11143,7 @@ BEGIN
     IF cardinality(woken) > 0 THEN
         UPDATE public.content_generation_tasks AS t
         SET scheduled_at = NULL,
+            ready_at = clock_timestamp(),
             updated_at = CURRENT_TIMESTAMP
         WHERE t.id = ANY (woken);
     END IF;
@@ -10215,6 +11550,57 @@ COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as
 
 COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
 
+-- Name: batches; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.batches WITH (security_invoker='true') AS
+ SELECT batch,
+    accounts,
+    tasks,
+    pending,
+    processing,
+    completed,
+    failed,
+    timeout,
+    round(((((completed + failed) + timeout))::numeric / (tasks)::numeric), 4) AS done_share,
+    cost,
+    submitted_at,
+    last_ended_at,
+        CASE
+            WHEN (((pending + processing) > 0) AND (ended_lately > 0)) THEN (clock_timestamp() + ('00:00:01'::interval * ((((pending + processing))::double precision * GREATEST(LEAST((600)::double precision, seconds), (1)::double precision)) / (ended_lately)::double precision)))
+            ELSE NULL::timestamp with time zone
+        END AS expected_end
+   FROM ( SELECT t.batch,
+            count(DISTINCT t.account_id) AS accounts,
+            count(*) AS tasks,
+            count(*) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS pending,
+            count(*) FILTER (WHERE ((t.status)::text = 'processing'::text)) AS processing,
+            count(*) FILTER (WHERE ((t.status)::text = 'completed'::text)) AS completed,
+            count(*) FILTER (WHERE ((t.status)::text = 'failed'::text)) AS failed,
+            count(*) FILTER (WHERE ((t.status)::text = 'timeout'::text)) AS timeout,
+            round(sum(
+                CASE
+                    WHEN ((json_typeof((t.result -> 'cost'::text)) = 'number'::text) AND ((((t.result ->> 'cost'::text))::numeric >= (0)::numeric) AND (((t.result ->> 'cost'::text))::numeric <= '1000000000000'::numeric))) THEN ((t.result ->> 'cost'::text))::numeric
+                    ELSE NULL::numeric
+                END), 6) AS cost,
+            min(t.submitted_at) AS submitted_at,
+            max(e.ended_at) AS last_ended_at,
+            count(*) FILTER (WHERE (e.ended_at > (clock_timestamp() - '00:10:00'::interval))) AS ended_lately,
+            ((EXTRACT(epoch FROM clock_timestamp()) - EXTRACT(epoch FROM min(t.started_at) FILTER (WHERE (e.ended_at IS NOT NULL)))))::double precision AS seconds
+           FROM (public.content_generation_tasks t
+             CROSS JOIN LATERAL ( SELECT
+                        CASE
+                            WHEN ((t.status)::text = 'completed'::text) THEN t.completed_at
+                            WHEN ((t.status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[])) THEN t.updated_at
+                            ELSE NULL::timestamp with time zone
+                        END AS ended_at) e)
+          WHERE (t.batch IS NOT NULL)
+          GROUP BY t.batch) b
+  ORDER BY submitted_at DESC, batch;
+
+-- Name: VIEW batches; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.batches IS 'What was submitted together: tasks by status, the share that has ended, the cost that results name, and the end that the rate of the last ten minutes leads to. Latest first; a condition on batch makes it quick.';
+
 -- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.blocked_accounts WITH (security_invoker='true') AS
@@ -10454,71 +11840,43 @@ COMMENT ON COLUMN contentq.claimers.failed_at IS 'When the last of these failed.
 
 COMMENT ON COLUMN contentq.claimers.memory IS 'What its next claims need not find out again: places in the ready index, accounts over budget, and whose turn it is in fair order, by priority. Without it, claims only read more, and turns begin anew.';
 
--- Name: contents; Type: TABLE; Schema: public; Owner: -
+-- Name: content_versions; Type: VIEW; Schema: contentq; Owner: -
 
-CREATE TABLE public.contents (
-    id integer NOT NULL,
-    account_id integer NOT NULL,
-    title character varying(500) NOT NULL,
-    body text NOT NULL,
-    word_count integer DEFAULT 0 NOT NULL,
-    review_status character varying(20) DEFAULT 'pending'::character varying NOT NULL,
-    created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP NOT NULL,
-    generation_task_id bigint,
-    reviewed_by text,
-    reviewed_at timestamp with time zone,
-    review_note text,
-    CONSTRAINT contents_review_status_check CHECK (((review_status)::text = ANY ((ARRAY['pending'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[]))),
-    CONSTRAINT contents_word_count_check CHECK ((word_count >= 0))
-);
+CREATE VIEW contentq.content_versions WITH (security_invoker='true') AS
+ SELECT t.task_id,
+    ( SELECT count(*) AS count
+           FROM public.contents v
+          WHERE ((v.generation_task_id = c.generation_task_id) AND ((v.id + 0) <= c.id))) AS version,
+    c.id AS content_id,
+    c.account_id,
+    c.title,
+    c.word_count,
+    c.review_status,
+    c.reviewed_by,
+    c.reviewed_at,
+    c.review_note AS note,
+    c.created_at
+   FROM (public.content_generation_tasks t
+     JOIN public.contents c ON (((c.generation_task_id = t.id) AND ((c.account_id + 0) = t.account_id))))
+UNION ALL
+ SELECT t.task_id,
+    1 AS version,
+    c.id AS content_id,
+    c.account_id,
+    c.title,
+    c.word_count,
+    c.review_status,
+    c.reviewed_by,
+    c.reviewed_at,
+    c.review_note AS note,
+    c.created_at
+   FROM (public.content_generation_tasks t
+     JOIN public.contents c ON (((c.id = t.content_id) AND ((c.account_id + 0) = t.account_id))))
+  WHERE (c.generation_task_id IS NULL);
 
--- Name: TABLE contents; Type: COMMENT; Schema: public; Owner: -
+-- Name: VIEW content_versions; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
-
--- Name: COLUMN contents.id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
-
--- Name: COLUMN contents.account_id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
-
--- Name: COLUMN contents.title; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
-
--- Name: COLUMN contents.body; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
-
--- Name: COLUMN contents.word_count; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
-
--- Name: COLUMN contents.review_status; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected; approved at once when the task has auto_approve.';
-
--- Name: COLUMN contents.created_at; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
-
--- Name: COLUMN contents.generation_task_id; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.generation_task_id IS 'Id of the task that produced it: all versions of what a task produced have the same, the newest has the largest id. The task may have been deleted since.';
-
--- Name: COLUMN contents.reviewed_by; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.reviewed_by IS 'Who approved or rejected it last; NULL: nobody has.';
-
--- Name: COLUMN contents.reviewed_at; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.reviewed_at IS 'When that was.';
-
--- Name: COLUMN contents.review_note; Type: COMMENT; Schema: public; Owner: -
-
-COMMENT ON COLUMN public.contents.review_note IS 'What the reviewer said of it.';
+COMMENT ON VIEW contentq.content_versions IS 'All that tasks have produced: each version (1 is the first), who reviewed it, and what was said of it.';
 
 -- Name: contents; Type: VIEW; Schema: contentq; Owner: -
 
@@ -10648,6 +12006,61 @@ COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it
 -- Name: COLUMN definitions.installed; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
+
+-- Name: error_groups; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.error_groups WITH (security_invoker='true') AS
+ SELECT error,
+    tasks,
+    failed,
+    timeout,
+    retrying,
+    accounts,
+    first_at,
+    last_at,
+    example,
+    example_message
+   FROM contentq.group_errors() g(error, tasks, failed, timeout, retrying, accounts, first_at, last_at, example, example_message);
+
+-- Name: VIEW error_groups; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.error_groups IS 'Errors of tasks that failed, timed out or wait to be tried again, by kind: error is the message without numbers, ids and quoted text; requeue all of a kind with contentq.requeue_matching(error => ...).';
+
+-- Name: failure_counts; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.failure_counts (
+    id bigint NOT NULL,
+    error_class text NOT NULL,
+    attempts bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE failure_counts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.failure_counts IS 'Attempts that failed since the queue was made, by the class of their error: as many rows of each as were reported at once, to be summed, so that no report waits for another.';
+
+-- Name: COLUMN failure_counts.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.failure_counts.id IS 'Identifier of the row.';
+
+-- Name: COLUMN failure_counts.error_class; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.failure_counts.error_class IS 'The class, as the handler''s error has it; of more than 100, those that came later are other.';
+
+-- Name: COLUMN failure_counts.attempts; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.failure_counts.attempts IS 'How many.';
+
+-- Name: failure_counts_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.failure_counts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.failure_counts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 -- Name: gate_counts; Type: TABLE; Schema: contentq; Owner: -
 
@@ -10798,6 +12211,29 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
 -- Name: VIEW gate_status; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (opens_at may be infinity), how many workers and running tasks they have, the pace in tasks a second and whether it was set or learned, calls that were refused or not answered in the last minute, when and why it was closed last.';
+
+-- Name: latency; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.latency WITH (security_invoker='true') AS
+ SELECT p.period,
+    k.by,
+    l.key,
+    l.tasks,
+    l.wait_p50,
+    l.wait_p95,
+    l.wait_p99,
+    l.run_p50,
+    l.run_p95,
+    l.run_p99,
+    l.since
+   FROM ((( VALUES (1,'5 minutes'::text,'00:05:00'::interval), (2,'hour'::text,'01:00:00'::interval), (3,'day'::text,'1 day'::interval)) p(place, period, length)
+     CROSS JOIN ( VALUES (1,'all'::text,NULL::text), (2,'account'::text,'account'::text), (3,'category'::text,'category'::text), (4,'priority'::text,'priority'::text)) k(place, by, argument))
+     CROSS JOIN LATERAL contentq.latency(p.length, k.argument) l(key, tasks, wait_p50, wait_p95, wait_p99, run_p50, run_p95, run_p99, since))
+  ORDER BY p.place, k.place, l.tasks DESC, l.key;
+
+-- Name: VIEW latency; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.latency IS 'Percentiles of the seconds that completed tasks waited since they were ready, and ran: for the last 5 minutes, hour and day, for all and by account, category and priority.';
 
 -- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
 
@@ -10999,6 +12435,44 @@ CREATE VIEW contentq.rescued_tasks WITH (security_invoker='true') AS
 
 COMMENT ON VIEW contentq.rescued_tasks IS 'Tasks that were taken from dead workers, latest first: when, from whom, whether a retry was charged (not when the worker had been told to stop), and the status of the task now.';
 
+-- Name: review_queue; Type: VIEW; Schema: contentq; Owner: -
+
+CREATE VIEW contentq.review_queue WITH (security_invoker='true') AS
+ SELECT c.id AS content_id,
+    t.task_id,
+    c.account_id,
+    ( SELECT a.name
+           FROM public.accounts a
+          WHERE (a.id = c.account_id)) AS account,
+    c.title,
+    c.word_count,
+    t.attempt,
+    c.created_at AS waiting_since,
+    t.category,
+    t.batch,
+    t.submitted_at,
+    c.review_note AS failed_checks,
+    ( SELECT v.review_note
+           FROM public.contents v
+          WHERE ((v.generation_task_id = c.generation_task_id) AND ((v.id + 0) < c.id))
+          ORDER BY (v.id + 0) DESC
+         LIMIT 1) AS previous_note
+   FROM (public.contents c
+     LEFT JOIN LATERAL ( SELECT o.task_id,
+            o.attempt,
+            o.category,
+            o.batch,
+            o.submitted_at
+           FROM public.content_generation_tasks o
+          WHERE ((o.id = contentq.task_of_content((c.id)::bigint, c.generation_task_id, (c.account_id)::bigint)) AND ((o.account_id + 0) = c.account_id))
+         LIMIT 1) t ON (true))
+  WHERE ((c.review_status)::text = 'pending'::text)
+  ORDER BY (c.id + 0);
+
+-- Name: VIEW review_queue; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON VIEW contentq.review_queue IS 'Content that waits for a reviewer, oldest first, with its task; failed_checks: those that this draft has not passed; previous_note: what the version before was sent back for. Decide with contentq.approve() and contentq.reject().';
+
 -- Name: running_tasks; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.running_tasks WITH (security_invoker='true') AS
@@ -11127,7 +12601,7 @@ CREATE VIEW contentq.throughput WITH (security_invoker='true') AS
  SELECT date_trunc('minute'::text, completed_at) AS minute,
     count(*) AS completed,
     round(((count(*))::numeric / 60.0), 1) AS per_second,
-    round(avg((EXTRACT(epoch FROM started_at) - EXTRACT(epoch FROM submitted_at))), 2) AS wait_s,
+    round(avg((EXTRACT(epoch FROM started_at) - EXTRACT(epoch FROM COALESCE(ready_at, submitted_at)))), 2) AS wait_s,
     round(avg((EXTRACT(epoch FROM completed_at) - EXTRACT(epoch FROM started_at))), 2) AS run_s
    FROM public.content_generation_tasks t
   WHERE (((status)::text = 'completed'::text) AND (completed_at > (clock_timestamp() - '01:00:00'::interval)) AND (completed_at <= clock_timestamp()))
@@ -11136,7 +12610,7 @@ CREATE VIEW contentq.throughput WITH (security_invoker='true') AS
 
 -- Name: VIEW throughput; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last hour, with mean seconds waiting and in the latest attempt.';
+COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last hour, with the mean seconds that they waited for their latest attempt since they were ready, and that it took.';
 
 -- Name: usage; Type: TABLE; Schema: contentq; Owner: -
 
@@ -11460,6 +12934,11 @@ ALTER TABLE ONLY contentq.definitions
 ALTER TABLE ONLY contentq.durations
     ADD CONSTRAINT durations_pkey PRIMARY KEY (category);
 
+-- Name: failure_counts failure_counts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.failure_counts
+    ADD CONSTRAINT failure_counts_pkey PRIMARY KEY (id);
+
 -- Name: gate_counts gate_counts_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.gate_counts
@@ -11577,6 +13056,10 @@ CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests USING btree (
 
 CREATE INDEX dead_workers_found_at_idx ON contentq.dead_workers USING btree (found_at);
 
+-- Name: failure_counts_error_class_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX failure_counts_error_class_idx ON contentq.failure_counts USING btree (error_class);
+
 -- Name: gate_counts_gate_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX gate_counts_gate_idx ON contentq.gate_counts USING btree (gate, worker_id);
@@ -11627,7 +13110,7 @@ CREATE INDEX content_generation_tasks_account_id_idx ON public.content_generatio
 
 -- Name: content_generation_tasks_batch_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch) WHERE (batch IS NOT NULL);
+CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch, status, account_id) WHERE (batch IS NOT NULL);
 
 -- Name: content_generation_tasks_completed_at_idx; Type: INDEX; Schema: public; Owner: -
 
@@ -11640,6 +13123,10 @@ CREATE INDEX content_generation_tasks_content_id_idx ON public.content_generatio
 -- Name: content_generation_tasks_deadline_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_deadline_idx ON public.content_generation_tasks USING btree (timeout_at) WHERE ((timeout_at IS NOT NULL) AND ((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])));
+
+-- Name: content_generation_tasks_failed_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_failed_idx ON public.content_generation_tasks USING btree (id) WHERE ((status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[]));
 
 -- Name: content_generation_tasks_gate_idx; Type: INDEX; Schema: public; Owner: -
 
@@ -11696,6 +13183,30 @@ CREATE INDEX contents_generation_task_id_idx ON public.contents USING btree (gen
 -- Name: contents_review_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX contents_review_idx ON public.contents USING btree (((id + 0))) WHERE ((review_status)::text = 'pending'::text);
+
+-- Name: content_generation_tasks content_generation_tasks_awaited; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_awaited BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN ((((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND ((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (COALESCE(current_setting('contentq.waiters'::text, true), ''::text) = ''::text))) EXECUTE FUNCTION contentq.note_waiters();
+
+-- Name: TRIGGER content_generation_tasks_awaited ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation_tasks IS 'Looks, once a transaction that ends tasks, whether somebody waits for the end of any.';
+
+-- Name: content_generation_tasks content_generation_tasks_deleted; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted AFTER DELETE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[]))) EXECUTE FUNCTION contentq.tell_waiters();
+
+-- Name: TRIGGER content_generation_tasks_deleted ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_deleted ON public.content_generation_tasks IS 'The same for tasks that are deleted before they have ended.';
+
+-- Name: content_generation_tasks content_generation_tasks_ended; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE CONSTRAINT TRIGGER content_generation_tasks_ended AFTER UPDATE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND ((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (current_setting('contentq.waiters'::text, true) = 'some'::text))) EXECUTE FUNCTION contentq.tell_waiters();
+
+-- Name: TRIGGER content_generation_tasks_ended ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_ended ON public.content_generation_tasks IS 'Tells who waits for a task, or for its batch, that it has ended, at the commit of the transaction.';
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 
