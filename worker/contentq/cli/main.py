@@ -51,6 +51,7 @@ COMMANDS = {
     "budgets": "contentq.cli.budgets:budgets",
     "prices": "contentq.cli.prices:prices",
     "stats": "contentq.cli.stats:stats",
+    "web": "contentq.cli.web:web",
     "maintain": "contentq.cli.operate:maintain",
     "cleanup": "contentq.cli.operate:cleanup",
     "bench": "contentq.cli.bench:bench",
