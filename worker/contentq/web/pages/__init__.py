@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contentq.web.pages import login, overview, workers
+from contentq.web.pages import accounts, gates, login, overview, workers
 
-MODULES = (overview, workers)
+MODULES = (overview, accounts, gates, workers)
 """Those of the navigation, in its order: each has a PATH, a NAME and ROUTES."""
 
 NAVIGATION = [(module.PATH, module.NAME) for module in MODULES]
