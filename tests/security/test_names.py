@@ -65,6 +65,8 @@ COMMANDS: dict[str, list[list[str]]] = {
     "prices": [],
     "stats": [["stats"], ["stats", "--json"]],
     "doctor": [["doctor"], ["doctor", "--json"]],
+    # Serves until it is stopped; its pages have a test below.
+    "web": [],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],

@@ -103,6 +103,7 @@ SHOWING: list[list[str]] = [
     ["worker", "--until-empty", "--handler", "nasty:handler", "--gate", NASTY, "--category", NASTY],
     ["migrate"],
     ["migrate", "--to", NASTY],
+    ["web", "--host", NASTY],
     ["maintain"],
     ["cleanup"],
     ["cleanup", "--older-than", NASTY],

@@ -57,6 +57,7 @@ COMMANDS = {
     "prices": "contentq.cli.prices:prices",
     "stats": "contentq.cli.stats:stats",
     "doctor": "contentq.cli.doctor:doctor",
+    "web": "contentq.cli.web:web",
     "maintain": "contentq.cli.operate:maintain",
     "cleanup": "contentq.cli.operate:cleanup",
     "bench": "contentq.cli.bench:bench",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from contentq.errors import ContentQueueError
-from contentq.queue.reading import Connection, read_row, read_value, read_values
+from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
 from contentq.task import LARGEST_ID
 
 EXTERNAL = "external:"
@@ -39,6 +40,44 @@ _SET_LIMITS = """
         monthly_budget = CASE WHEN %(set_monthly_budget)s THEN %(monthly_budget)s ELSE monthly_budget END
     WHERE id = %(id)s
     RETURNING share, max_running, monthly_budget"""
+
+# Of the tasks that are ready, those of an account are behind (10 - priority) in their index.
+_LIST = """
+    SELECT a.id, a.name, a.external_id, a.paused_until, a.monthly_budget, a.share, a.max_running
+    FROM contentq.accounts AS a
+    WHERE a.id > %(after)s
+      AND CASE
+              WHEN %(id)s::bigint IS NOT NULL THEN a.id = %(id)s OR a.external_id = %(text)s
+              WHEN %(text)s::text IS NOT NULL
+              THEN a.external_id = %(text)s OR strpos(lower(a.name), lower(%(text)s)) > 0
+              ELSE true
+          END IS TRUE
+    ORDER BY a.id
+    LIMIT %(limit)s"""
+
+_ACTIVITY = """
+    SELECT a.id,
+           (SELECT count(*)
+            FROM (SELECT
+                  FROM contentq.tasks AS t
+                  WHERE t.status = 'pending'
+                    AND t.scheduled_at IS NULL
+                    AND (10 - t.priority) = ANY ('{0,1,2,3,4,5,6,7,8,9}')
+                    AND t.account_id = a.id
+                  LIMIT %(most)s) AS r) AS ready,
+           (SELECT count(*)
+            FROM contentq.tasks AS t
+            WHERE t.status COLLATE "C" = 'processing'
+              AND t.account_id = a.id) AS running
+    FROM unnest(%(ids)s::bigint[]) AS a (id)"""
+
+_COSTS = """
+    SELECT a.id,
+           (SELECT sum(u.cost)
+            FROM contentq.usage AS u
+            WHERE u.account_id = a.id
+              AND u.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date) AS cost
+    FROM unnest(%(ids)s::bigint[]) AS a (id)"""
 
 LIMITS = ("share", "max_running", "monthly_budget")
 """The columns of an account that say how much of the queue it may have."""
@@ -77,6 +116,26 @@ def _not_found(connection: Connection, described: str, advice: str = "") -> Cont
     if read_value(connection, _HIDES_ACCOUNTS):
         return ContentQueueError(HIDDEN_ACCOUNT.format(described))
     return ContentQueueError(f"there is no account {described}{advice}")
+
+
+def list_accounts(connection: Connection, text: str | None, after: int, limit: int) -> list[dict[str, Any]]:
+    """Accounts in the order of their ids, after this one.
+
+    text: only those of this id or external_id; when it is not a number, also those with it in their names.
+    """
+    is_id = text is not None and text.isascii() and text.isdecimal() and int(text) <= LARGEST_ID
+    values = {"after": after, "limit": limit, "id": int(text) if text and is_id else None}
+    return read_rows(connection, _LIST, {**values, "text": text})
+
+
+def activity(connection: Connection, ids: Sequence[int], most: int) -> dict[int, dict[str, Any]]:
+    """How many tasks of accounts are ready, counted up to most, and how many run."""
+    return {row["id"]: row for row in read_rows(connection, _ACTIVITY, {"ids": list(ids), "most": most})}
+
+
+def costs(connection: Connection, ids: Sequence[int]) -> dict[int, Decimal | None]:
+    """What accounts have cost this month (UTC)."""
+    return {row["id"]: row["cost"] for row in read_rows(connection, _COSTS, {"ids": list(ids)})}
 
 
 def set_limits(connection: Connection, account: int, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,11 @@ _SET_LIMITS = """
     LEFT JOIN contentq.gates AS g ON g.key = %(key)s"""
 _LIMITS = "SELECT requests_per_minute, tokens_per_minute, max_running FROM contentq.gates WHERE key = %s"
 _STATUS = "SELECT * FROM contentq.gate_status"
+_STATUS_AND_LIMITS = """
+    SELECT s.*, g.requests_per_minute, g.reason AS whole_reason
+    FROM contentq.gate_status AS s
+    LEFT JOIN contentq.gates AS g ON g.key = s.key
+    LIMIT %s"""
 _OVER_BUDGET = """
     SELECT over_budget_until
     FROM contentq.blocked_accounts
@@ -114,3 +119,8 @@ def set_limits(connection: Connection, key: str, changes: Mapping[str, Any]) -> 
 def gate_status(connection: Connection) -> list[dict[str, Any]]:
     """The gates, as the view gate_status shows them."""
     return read_rows(connection, _STATUS, [])
+
+
+def gates_with_limits(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """The first gates of the view gate_status, and all that operators have set at them."""
+    return read_rows(connection, _STATUS_AND_LIMITS, [limit])

@@ -133,9 +133,14 @@ def now(connection: Connection) -> datetime:
     return found
 
 
+def view(connection: Connection, name: str, limit: int = 20) -> list[dict[str, Any]]:
+    """The first rows of a view of schema contentq."""
+    return read_rows(connection, _VIEW.format(sql.Identifier(name), limit))
+
+
 def views(connection: Connection, names: Iterable[str], limit: int = 20) -> dict[str, list[dict[str, Any]]]:
     """The first rows of views of schema contentq, all as of one moment; for a connection in autocommit mode."""
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():
-        return {name: read_rows(connection, _VIEW.format(sql.Identifier(name), limit)) for name in names}
+        return {name: view(connection, name, limit) for name in names}

@@ -1,0 +1,91 @@
+"""What a form has sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl
+
+import click
+from starlette.requests import Request
+
+from contentq.cli.durations import DURATION
+from contentq.errors import ContentQueueError
+
+MOST_BYTES = 1_000_000
+
+MOST_FIELDS = 5_000
+
+
+class FormRefused(ContentQueueError):
+    """A form holds what it cannot hold."""
+
+
+class Form:
+    """The fields of a form, in the order in which they were sent."""
+
+    def __init__(self, fields: Sequence[tuple[str, str]]) -> None:
+        self._fields = fields
+
+    def all(self, name: str) -> list[str]:
+        """The values of a field that may come more than once."""
+        return [value for each, value in self._fields if each == name]
+
+    def text(self, name: str) -> str | None:
+        """A field without the space around it; None when it is empty or missing."""
+        found = self.all(name)
+        return (found[-1].strip() or None) if found else None
+
+    def exact(self, name: str) -> str:
+        """A field as it was sent, such as a key. Raises FormRefused when it is missing."""
+        found = self.all(name)
+        if not found:
+            raise FormRefused(f"the form has no field {name}")
+        return found[-1]
+
+    def id(self, name: str) -> int:
+        """The id of a row. Raises FormRefused."""
+        value = self.text(name) or ""
+        if not (value.isascii() and value.isdecimal() and len(value) < 19):
+            raise FormRefused(f"{name}: not an id: {value!r}")
+        return int(value)
+
+    def limit(self, name: str, most: int, *, least: int = 0, whole: bool = True) -> Decimal | None:
+        """A number, as on the command line; an empty field is None: no limit. Raises FormRefused."""
+        from contentq.cli.limit import Limit
+
+        value = self.text(name)
+        return None if value is None else _convert(Limit(name, most, least=least, whole=whole), name, value)
+
+    def duration(self, name: str) -> timedelta | None:
+        """A duration such as 10m or 2h; None when it is empty. Raises FormRefused."""
+        value = self.text(name)
+        return None if value is None else _convert(DURATION, name, value)
+
+
+async def read_form(request: Request) -> Form:
+    """The form of a request. Raises FormRefused when it is too long, or of another kind."""
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in ("", "application/x-www-form-urlencoded"):
+        raise FormRefused(f"a form is application/x-www-form-urlencoded, not {kind}")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise FormRefused(f"the form is longer than {MOST_BYTES} bytes")
+    try:
+        return Form(
+            parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=MOST_FIELDS)
+        )
+    except ValueError:
+        raise FormRefused("the form cannot be read") from None
+
+
+def _convert(kind: click.ParamType[Any], name: str, value: str) -> Any:
+    """A value as the command line takes it."""
+    try:
+        return kind.convert(value, None, None)
+    except click.BadParameter as error:
+        raise FormRefused(f"{name}: {error.message}") from None

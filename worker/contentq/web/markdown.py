@@ -1,0 +1,59 @@
+"""Articles as HTML: what is in them can be neither markup of its own, nor a script, nor a request to elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup, escape
+
+from contentq import escaping
+
+SCHEMES = ("http", "https", "mailto")
+"""Where a link may lead."""
+
+MOST_CHARACTERS = 200_000
+"""Of a longer article the beginning is formatted, and the rest left out."""
+
+
+def to_html(text: str) -> Markup:
+    """An article in Markdown as HTML. HTML in it is shown as it is written; pictures are links."""
+    seen = escaping.escape(text[:MOST_CHARACTERS], escaping.PROSE)
+    html = Markup(_parser().render(seen))
+    return html if len(text) <= MOST_CHARACTERS else html + Markup("<p>[…]</p>")
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.validateLink = _is_harmless  # type: ignore[method-assign]
+    parser.add_render_rule("image", _picture)
+    parser.add_render_rule("link_open", _link)
+    return parser
+
+
+def _is_harmless(url: str) -> bool:
+    try:
+        scheme = urlsplit(url.strip()).scheme.lower()
+    except ValueError:
+        return False
+    return scheme in SCHEMES
+
+
+def _picture(
+    _self: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: MutableMapping[str, Any]
+) -> str:
+    """A link to a picture: the browser of a reviewer asks nobody for anything."""
+    token = tokens[index]
+    source = str(token.attrs.get("src", ""))
+    return f'<a href="{escape(source)}" rel="noopener noreferrer nofollow">🖼 {escape(token.content or source)}</a>'
+
+
+def _link(
+    self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: MutableMapping[str, Any]
+) -> str:
+    tokens[index].attrSet("rel", "noopener noreferrer nofollow")
+    return self.renderToken(tokens, index, options, env)

@@ -1,0 +1,48 @@
+"""Logging in with the token, and out."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from contentq.web.forms import Form
+from contentq.web.page import Page
+from contentq.web.routing import get, post
+from contentq.web.security import COOKIE, Login
+
+
+def show_login(page: Page) -> Response:
+    """The form."""
+    _login_of(page)
+    return page.render("login.html")
+
+
+def log_in(page: Page, form: Form) -> Response:
+    """Lets in whoever knows the token."""
+    login = _login_of(page)
+    if not login.is_token(form.text("token") or ""):
+        return page.redirect("/login", page.gettext("This is not the token."), failed=True)
+    response = RedirectResponse(page.url("/"), 303)
+    page.set_cookie(response, COOKIE, login.cookie)
+    return response
+
+
+def log_out(page: Page, _form: Form) -> Response:
+    """Lets the browser forget the token."""
+    response = RedirectResponse(page.url("/login"), 303)
+    page.delete_cookie(response, COOKIE)
+    return response
+
+
+def _login_of(page: Page) -> Login:
+    """Raises HTTPException where no token is asked for."""
+    if page.site.login is None:
+        raise HTTPException(404, page.gettext("There is no such page."))
+    return page.site.login
+
+
+ROUTES = [
+    get("/login", show_login),
+    post("/login", log_in, back="/login", changes=False),
+    post("/logout", log_out, back="/login", changes=False),
+]

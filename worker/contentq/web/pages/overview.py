@@ -1,0 +1,107 @@
+"""The queue at a glance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from markupsafe import Markup
+from starlette.responses import Response
+
+from contentq.queue import inspection, overview
+from contentq.web import charts
+from contentq.web.charts import Series
+from contentq.web.database import read_part
+from contentq.web.i18n import mark
+from contentq.web.page import Page
+from contentq.web.routing import get
+
+PATH = "/"
+
+NAME = mark("Overview")
+
+MOST_ACCOUNTS = 8
+
+MOST_ROWS = 200
+"""Workers and gates that are looked at."""
+
+
+def show_overview(page: Page) -> Response:
+    """Everything that one looks at first."""
+    with page.database.reading() as connection:
+        rates = read_part(connection, overview.rates)
+        days = read_part(connection, overview.spent_by_day)
+        workers = read_part(connection, inspection.view, "worker_status", MOST_ROWS)
+        gates = read_part(connection, inspection.view, "gate_status", MOST_ROWS)
+        return page.render(
+            "overview.html",
+            counts=read_part(connection, overview.count_by_status),
+            about=read_part(connection, overview.about_all),
+            reviews=read_part(connection, overview.count_reviews),
+            priorities=read_part(connection, overview.ready_by_priority),
+            accounts=read_part(connection, overview.front_by_account, MOST_ACCOUNTS),
+            spent=read_part(connection, overview.spent_by_account, MOST_ACCOUNTS),
+            rates=rates,
+            completed_chart=_completed(page, rates.value),
+            waited_chart=_waited(page, rates.value),
+            days=days,
+            days_chart=_days(page, days.value),
+            workers=workers,
+            fleet=_fleet(workers.value),
+            gates=gates,
+            MOST_COUNTED=overview.MOST_COUNTED,
+        )
+
+
+def _completed(page: Page, rates: overview.Rates | None) -> Markup | None:
+    if rates is None or not any(rates.completed):
+        return None
+    seconds = (rates.until - rates.since).total_seconds() / overview.BUCKETS
+    values = [number / seconds for number in rates.completed]
+    return charts.columns(
+        page.gettext("Completed tasks a second"), _labels(rates), [Series(page.gettext("completed"), values)], "/s"
+    )
+
+
+def _waited(page: Page, rates: overview.Rates | None) -> Markup | None:
+    if rates is None or not any(rates.completed):
+        return None
+    series = [
+        Series(name, [None if waited is None else waited[place] for waited in rates.waited])
+        for place, name in enumerate(("p50", "p95", "p99"))
+    ]
+    return charts.lines(page.gettext("Seconds from ready to started"), _labels(rates), series, " s")
+
+
+def _labels(rates: overview.Rates) -> list[str]:
+    """When each part ends, as it is said of what is over."""
+    step = (rates.until - rates.since) / overview.BUCKETS
+    written = "%H:%M" if step.total_seconds() >= 60 else "%H:%M:%S"
+    return [f"{rates.since + step * (place + 1):{written}}" for place in range(overview.BUCKETS)]
+
+
+def _days(page: Page, days: list[tuple[str, Any]] | None) -> Markup | None:
+    if not days or not any(cost for _, cost in days):
+        return None
+    values = [float(cost) for _, cost in days]
+    return charts.columns(
+        page.gettext("Cost by day"), [day for day, _ in days], [Series(page.gettext("cost"), values)]
+    )
+
+
+def _fleet(workers: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+    """The workers together."""
+    if workers is None:
+        return None
+    heard = [worker for worker in workers if worker["state"] != "silent"]
+    return {
+        "workers": len(heard),
+        "silent": len(workers) - len(heard),
+        "busy": sum(worker["busy"] for worker in heard),
+        "slots": sum(worker["slots"] for worker in heard),
+        "states": Counter(worker["state"] for worker in workers),
+        "reasons": Counter(worker["waits_for"] for worker in workers if worker["waits_for"]),
+    }
+
+
+ROUTES = [get(PATH, show_overview)]

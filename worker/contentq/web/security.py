@@ -1,0 +1,185 @@
+"""Who may ask, and what a browser may do with the answer.
+
+A page of another site can make a browser send requests to this one. It cannot read the answers, nor do anything:
+requests that change something say in Sec-Fetch-Site or Origin where they come from, which no script can set
+(https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site; the rule is that of Go's
+http.CrossOriginProtection). A name of another site that was made to lead here (DNS rebinding) is refused by the
+header Host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers as RequestHeaders
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: a form would then be sent with Origin: null.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+"""What every answer has, unless it says otherwise itself."""
+
+USER = "contentq.user"
+"""Where in the scope of a request the name of the user is that a proxy has given."""
+
+COOKIE = "contentq_session"
+
+LONGEST_USER = 200
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+PUBLIC = ("/login", "/static/")
+"""What one may see before one has logged in: paths, and the beginnings of paths that end with a slash."""
+
+
+class Login:
+    """The token that one must know; a browser keeps a digest of it in a cookie."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+
+    @property
+    def cookie(self) -> str:
+        """The value of the cookie. With another token it is another, so that all browsers are logged out."""
+        return hmac.new(self._token, b"contentq web session", hashlib.sha256).hexdigest()
+
+    def is_token(self, given: str) -> bool:
+        """Whether this is the token."""
+        return hmac.compare_digest(given.encode(errors="replace"), self._token)
+
+    def is_known(self, connection: HTTPConnection) -> bool:
+        """Whether a request comes with the cookie, or with the token as a bearer's."""
+        scheme, _, bearer = connection.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self.is_token(bearer.strip())
+        cookie = connection.cookies.get(COOKIE, "")
+        return hmac.compare_digest(cookie.encode(errors="replace"), self.cookie.encode())
+
+
+class Headers:
+    """ASGI middleware that adds HEADERS to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class Guard:
+    """ASGI middleware that lets nothing through that comes from elsewhere, or from nobody who may ask."""
+
+    def __init__(
+        self, app: ASGIApp, login: Login | None, user_header: str | None, hosts: Sequence[str] | None
+    ) -> None:
+        self._app = app
+        self._login = login
+        self._user_header = user_header
+        self._hosts = None if hosts is None else [host.lower() for host in hosts]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refuse(scope)
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refuse(self, scope: Scope) -> Response | None:
+        """Why a request is not answered; None when it is."""
+        connection = HTTPConnection(scope)
+        headers = connection.headers
+        if self._hosts is not None and not is_named(headers.get("Host", ""), self._hosts):
+            return PlainTextResponse(
+                "This page does not go by this name. Start it with: contentq web --public-host NAME\n", 421
+            )
+        if scope["method"] not in SAFE_METHODS and not is_from_here(headers):
+            return PlainTextResponse("This request was sent by a page of another site, and was refused.\n", 403)
+        if self._user_header is not None:
+            user = _utf_8(headers.get(self._user_header, ""))
+            if not user or len(user) > LONGEST_USER:
+                return PlainTextResponse("The proxy before this page has named no user.\n", 401)
+            scope[USER] = user
+        if self._login is not None and not _is_public(scope) and not self._login.is_known(connection):
+            if scope["method"] == "GET":
+                return RedirectResponse(f"{scope.get('root_path', '')}/login", 303)
+            return PlainTextResponse("Log in first.\n", 401)
+        return None
+
+
+def is_named(host: str, names: Sequence[str]) -> bool:
+    """Whether a Host header is one that only this page has: an address, localhost, or one of the names.
+
+    No site's name can be made to lead here under an address.
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return False
+    if name == "localhost" or name in names:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_from_here(headers: RequestHeaders) -> bool:
+    """Whether a request that changes something was sent by a page of this site, or not by a browser."""
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    # Browsers leave it out over plain HTTP, unless it is to localhost.
+    origin = headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+
+
+def _is_public(scope: Scope) -> bool:
+    path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
+    return any(path == each or (each.endswith("/") and path.startswith(each)) for each in PUBLIC)
+
+
+def _utf_8(value: str) -> str:
+    """A header's value, of which Starlette takes each byte for a character."""
+    return value.encode("latin-1").decode(errors="replace").strip()

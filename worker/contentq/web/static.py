@@ -1,0 +1,45 @@
+"""The files that the page needs: a stylesheet, scripts and an icon, which come with contentq."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+KINDS = {
+    "style.css": "text/css; charset=utf-8",
+    "app.js": "text/javascript; charset=utf-8",
+    "htmx.min.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+"""Each file, and what it is."""
+
+
+@cache
+def content(name: str) -> bytes:
+    """What is in a file."""
+    return files("contentq.web").joinpath("static", name).read_bytes()
+
+
+@cache
+def digest(name: str) -> str:
+    """What changes when the file does."""
+    return hashlib.sha256(content(name)).hexdigest()[:16]
+
+
+async def _serve(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in KINDS:
+        return Response(status_code=404)
+    # It is asked for with its digest: another file has another address.
+    kept = "public, max-age=31536000, immutable"
+    return Response(content(name), media_type=KINDS[name], headers={"Cache-Control": kept})
+
+
+def static_routes() -> list[BaseRoute]:
+    """The routes of these files."""
+    return [Route("/static/{name}", _serve, name="static")]
