@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.cli.conftest import Run
@@ -12,7 +14,7 @@ FIRST = "# Tea\n\nTea is a drink. It is hot.\n\nBrew it.\n\nNobody knows who was
 SECOND = "# Tea\n\nTea is a fine drink. It is hot.\n\nBrew it.\n\nNobody knows who was first.\n"
 
 
-def produced(queue: Queue, body: str = "two words", **columns: object) -> tuple[Held, int]:
+def produced(queue: Queue, body: str = "two words", **columns: Any) -> tuple[Held, int]:
     """A task that was completed, and its content, which waits for its review."""
     task = queue.running(**{"auto_approve": False, **columns})
     assert queue.store(task.worker, [task], titles=["Tea"], bodies=[body]) == [task.id]
