@@ -6512,7 +6512,7 @@ BEGIN
            date_trunc('second', k.first_at), date_trunc('second', k.last_at),
            t.task_id::text, contentq.shorten(t.error_message, 1000)
     FROM kinds AS k
-    JOIN public.content_generation_tasks AS t ON t.id = k.newest
+    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[k.newest])
     ORDER BY 2 DESC, k.last_at DESC, k.error;
 END;
 $$;

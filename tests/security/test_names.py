@@ -44,8 +44,14 @@ COMMANDS: dict[str, list[list[str]]] = {
     "list": [["list", "--status", "pending", "--account", "Ada"]],
     "show": [["show", "one"], ["show", "one", "--content", "--json"]],
     "explain": [["explain", "one"]],
+    "errors": [["errors", "--since", "1h"]],
     "cancel": [["cancel", "later"]],
-    "requeue": [["requeue", "later", "--note", "a note"]],
+    "requeue": [
+        ["requeue", "later", "--note", "a note"],
+        ["requeue", "--account", "Ada", "--error", "x", "--since", "1h", "--until", "1m", "--dry-run"],
+        ["requeue", "--status", "failed", "--batch", "b", "--category", "c", "--worker", "1"],
+    ],
+    "delete": [["delete", "later"], ["delete", "--status", "timeout"]],
     "pause": [["pause", "--account", "Ada", "--for", "1h"], ["pause", "--gate", "a"], ["pause", "--all"]],
     "resume": [["resume", "--account", "Ada"], ["resume", "--gate", "a"], ["resume", "--all"]],
     "gates list": [["gates", "list"]],
@@ -68,7 +74,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     # Serves until it is stopped; its pages have a test below.
     "web": [],
     "maintain": [["maintain"]],
-    "cleanup": [["cleanup", "--older-than", "1d"]],
+    "cleanup": [["cleanup", "--older-than", "1d", "--failed-older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],
     "roles apply": [["roles", "apply"]],
     "roles row-security": [

@@ -1,4 +1,4 @@
-"""cleanup(): old completed tasks."""
+"""cleanup() and cleanup_failed(): old tasks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ def cleanup(queue: Queue, older_than: str = "30 days", max_rows: int = 1000) -> 
 
 def completed(queue: Queue, age: str) -> int:
     return queue.add(status="completed", completed_at=queue.value("SELECT clock_timestamp() - %s::interval", age))
+
+
+def cleanup_failed(queue: Queue, older_than: str = "30 days", max_rows: int = 1000) -> int:
+    return int(queue.value("SELECT contentq.cleanup_failed(%s::interval, %s)", older_than, max_rows))
+
+
+def failed(queue: Queue, age: str, status: str = "failed") -> int:
+    """A task that ended so long ago."""
+    return queue.add(status=status, updated_at=queue.value("SELECT clock_timestamp() - %s::interval", age))
 
 
 def ids(queue: Queue) -> list[int]:
@@ -69,3 +78,31 @@ def test_row_that_someone_has_locked_is_passed_over(queue: Queue, connect_queue:
         assert cleanup(queue) == 1
         assert ids(queue) == [locked]
     assert cleanup(queue) == 1
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout"])
+def test_failed_tasks_are_deleted_so_long_after_they_ended(queue: Queue, status: str) -> None:
+    failed(queue, "31 days", status)
+    kept = [failed(queue, "29 days", status), completed(queue, "99 days"), queue.add(updated_at="2001-01-01")]
+
+    assert cleanup_failed(queue) == 1
+    assert ids(queue) == kept
+
+
+def test_failed_tasks_go_by_id_up_to_max_rows(queue: Queue) -> None:
+    tasks = [failed(queue, "40 days") for _ in range(3)]
+
+    assert cleanup_failed(queue, max_rows=2) == 2
+    assert ids(queue) == tasks[2:]
+
+
+def test_failed_task_that_someone_has_locked_is_passed_over(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    locked, _free = failed(queue, "40 days"), failed(queue, "40 days")
+    other = connect_queue()
+    with other.connection.transaction():
+        other.run("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", locked)
+
+        assert cleanup_failed(queue) == 1
+    assert ids(queue) == [locked]

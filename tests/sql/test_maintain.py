@@ -145,6 +145,18 @@ def test_it_looks_for_old_tasks_once_a_minute(queue: Queue) -> None:
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 0
 
 
+@pytest.mark.parametrize(("retention", "left"), [(None, 2), ("30 days", 1), ("50 days", 2)])
+def test_it_deletes_failed_tasks_when_the_settings_say_so(queue: Queue, retention: str | None, left: int) -> None:
+    queue.run("UPDATE contentq.settings SET failed_retention = %s::interval", retention)
+    queue.add(status="failed", updated_at=queue.now() - timedelta(days=40))
+    queue.add(status="timeout", updated_at=queue.now() - timedelta(days=20))
+    queue.run("UPDATE contentq.maintenance SET cleaned_at = '2001-01-01'")
+
+    maintain(queue)
+
+    assert queue.value("SELECT count(*) FROM content_generation_tasks") == left
+
+
 def test_without_a_retention_everything_is_kept(queue: Queue) -> None:
     queue.run("UPDATE contentq.settings SET retention = NULL")
     queue.add(status="completed", completed_at="2001-01-01")

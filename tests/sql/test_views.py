@@ -14,7 +14,15 @@ PAST = "2001-01-01"
 
 @pytest.mark.parametrize(
     "view",
-    ["queue_overview", "running_tasks", "backlog_by_account", "recent_failures", "worker_status", "throughput"],
+    [
+        "queue_overview",
+        "running_tasks",
+        "backlog_by_account",
+        "recent_failures",
+        "worker_status",
+        "throughput",
+        "error_groups",
+    ],
 )
 def test_view_of_an_empty_queue_can_be_read(queue: Queue, view: str) -> None:
     rows = queue.rows(f"SELECT * FROM contentq.{view}")

@@ -72,6 +72,12 @@ class AnswerLost(ContentQueueError):
     exit_code = 7
 
 
+class SelectorRefused(ContentQueueError):
+    """Options select tasks to which an operation cannot be done."""
+
+    exit_code = 2
+
+
 class HandlerUnusable(ContentQueueError):
     """A handler path does not lead to a handler."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import psycopg
 
-from contentq.errors import ContentQueueError
+from contentq.errors import SelectorRefused
 from contentq.queue.operations import BATCH
 from contentq.queue.reading import Connection, read_row, read_rows, read_value
 
@@ -98,11 +98,11 @@ def values_of(selector: Selector, operation: Operation | None = None) -> dict[st
 
 
 def check(connection: Connection, operation: Operation, selector: Selector) -> None:
-    """Raises ContentQueueError for a status to whose tasks the operation cannot be done."""
+    """Raises SelectorRefused for a status to whose tasks the operation cannot be done."""
     try:
         read_value(connection, _STATUSES, values_of(selector, operation))
     except psycopg.errors.InvalidParameterValue as error:
-        raise ContentQueueError(error.diag.message_primary or str(error)) from error
+        raise SelectorRefused(error.diag.message_primary or str(error)) from error
 
 
 def count(connection: Connection, selector: Selector, operation: Operation | None = None) -> dict[str, int]:
