@@ -17,9 +17,13 @@ from tests.support.queue import Queue
 
 TABLES = {"public.content_generation_tasks", "public.contents", "public.accounts"}
 VIEWS = {"contentq.tasks", "contentq.contents", "contentq.accounts"}
-OF_PROGRAMS = {*TABLES, *VIEWS, "contentq.tables", "contentq.alembic_version"}
 FOR_EVERYONE = {"contentq.account_roles"}
 """It shows each role what is its own."""
+OF_PROGRAMS = {*TABLES, *VIEWS, "contentq.tables", "contentq.alembic_version"}
+OF_PEOPLE = {*OF_PROGRAMS, *FOR_EVERYONE, "contentq.batches"}
+
+WAITING = {"await_end"}
+"""It notes that somebody waits for a task."""
 
 READING = {"waits_for", "workers_wait"}
 """Functions that only read, though with the rights of their owner."""
@@ -87,9 +91,7 @@ class May:
 
 MAY = {
     None: May(),
-    "contentq_producer": May(
-        read={*OF_PROGRAMS, *FOR_EVERYONE}, insert=dict.fromkeys(TASKS, WHAT_A_PRODUCER_SAYS)
-    ),
+    "contentq_producer": May(read=OF_PEOPLE, insert=dict.fromkeys(TASKS, WHAT_A_PRODUCER_SAYS), call=WAITING),
     "contentq_worker": May(
         read={*OF_PROGRAMS - {"public.accounts", "contentq.accounts"}, *FOR_EVERYONE, "contentq.workers"},
         call={
@@ -142,6 +144,7 @@ MAY = {
             "cancel",
             "cancel_matching",
             "cleanup",
+            "cleanup_failed",
             "close_gate",
             "delete_matching",
             "maintain",
@@ -155,20 +158,20 @@ MAY = {
             "sweep_timeouts",
             "unset_budget",
             *READING,
+            *WAITING,
         },
     ),
-    "contentq_reader": May(read=None, call=READING),
+    "contentq_reader": May(read=None, call={*READING, *WAITING}),
     "contentq_reviewer": May(
         read={
-            *OF_PROGRAMS,
-            *FOR_EVERYONE,
+            *OF_PEOPLE,
             "contentq.review_queue",
             "contentq.content_versions",
             "contentq.queue_overview",
             "contentq.backlog_by_account",
             "contentq.recent_failures",
         },
-        call={"approve", "approve_matching", "reject", "reject_matching"},
+        call={"approve", "approve_matching", "reject", "reject_matching", *WAITING},
     ),
 }
 """By role; None is a login without any."""
