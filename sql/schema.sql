@@ -7641,6 +7641,11 @@ COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker ca
 CREATE FUNCTION contentq.mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) RETURNS TABLE(contents bigint, last_id bigint)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -7670,7 +7675,7 @@ BEGIN
         SELECT c.id, c.generation_task_id, c.account_id
         FROM public.contents AS c
         WHERE c.id = ANY (ids)
-          AND c.review_status = 'pending'
+          AND coalesce(c.review_status, '') = 'pending'
           AND (NOT is_revised
                OR EXISTS (SELECT
                           FROM public.content_generation_tasks AS t
@@ -7845,19 +7850,24 @@ COMMENT ON FUNCTION contentq.mark_reviewed(content_id bigint, verdict text, revi
 CREATE FUNCTION contentq.matching_contents(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000, seen bigint[] DEFAULT NULL::bigint[]) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $_$
 BEGIN
     RETURN QUERY EXECUTE concat_ws(
         ' ',
         'SELECT c.id::bigint FROM public.contents AS c',
-        CASE WHEN num_nonnulls(category, batch, since, until) > 0
+        CASE WHEN num_nonnulls(category, batch, nullif(since, '-infinity'), until) > 0
              THEN 'JOIN public.content_generation_tasks AS t '
-                  'ON t.id = c.generation_task_id AND t.account_id + 0 = c.account_id' END,
+                  'ON t.id = c.generation_task_id AND t.account_id = c.account_id' END,
         'WHERE c.review_status = ''pending'' AND c.id + 0 > $1',
         CASE WHEN account_id IS NOT NULL THEN 'AND c.account_id = $2' END,
         CASE WHEN category IS NOT NULL THEN 'AND t.category = $3' END,
         CASE WHEN batch IS NOT NULL THEN 'AND t.batch = $4' END,
-        CASE WHEN since IS NOT NULL THEN 'AND t.submitted_at >= $5' END,
+        CASE WHEN since > '-infinity' THEN 'AND t.submitted_at >= $5' END,
         CASE WHEN until IS NOT NULL THEN 'AND t.submitted_at < $6' END,
         CASE WHEN seen IS NOT NULL THEN 'AND c.account_id + 0 = ANY ($7)' END,
         'ORDER BY c.id + 0 LIMIT $8'
@@ -9754,11 +9764,10 @@ BEGIN
         WHERE t.id = ANY (requeue_tasks.ids)
           AND (t.status IN ('failed', 'timeout')
                OR t.status = 'completed'
-                  AND EXISTS (SELECT
-                              FROM public.contents AS c
-                              WHERE c.id = t.content_id
-                                AND c.account_id + 0 = t.account_id
-                                AND c.review_status = 'rejected'))
+                  AND (SELECT c.review_status
+                       FROM public.contents AS c
+                       WHERE c.id = t.content_id
+                         AND c.account_id + 0 = t.account_id) = 'rejected')
         RETURNING t.id
     )
     SELECT coalesce(array_agg(c.id), '{}')

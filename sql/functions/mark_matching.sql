@@ -3,6 +3,7 @@
 -- Locks: the contents, then, with revise, their tasks, each in id order.
 -- Returns: how many; last_id, NULL when there are no more.
 -- Raises: 22023 without a selector.
+-- coalesce(): they are found by their ids, and not among all that waits.
 CREATE OR REPLACE FUNCTION contentq.mark_matching(
     verdict text,
     account_id bigint,
@@ -19,6 +20,11 @@ CREATE OR REPLACE FUNCTION contentq.mark_matching(
 RETURNS TABLE (contents bigint, last_id bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -48,7 +54,7 @@ BEGIN
         SELECT c.id, c.generation_task_id, c.account_id
         FROM public.contents AS c
         WHERE c.id = ANY (ids)
-          AND c.review_status = 'pending'
+          AND coalesce(c.review_status, '') = 'pending'
           AND (NOT is_revised
                OR EXISTS (SELECT
                           FROM public.content_generation_tasks AS t

@@ -3,7 +3,8 @@
 -- Locks: nothing. Returns: ids of contents, ascending: up to max_contents after after_id.
 -- since, until: when the task was submitted. With anything but account_id, only content whose task is known to it
 -- (generation_task_id). seen: only accounts among these; NULL for all that the caller's own rights show.
--- Only the conditions that are given are in the statement, and EXECUTE makes a plan for their values.
+-- Only the conditions that are given are in the statement, and EXECUTE makes a plan for their values: it walks over what
+-- waits, or looks up what is selected where that is little; it never reads a whole table.
 CREATE OR REPLACE FUNCTION contentq.matching_contents(
     account_id bigint DEFAULT NULL,
     category text DEFAULT NULL,
@@ -18,19 +19,24 @@ RETURNS SETOF bigint
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 BEGIN
     RETURN QUERY EXECUTE concat_ws(
         ' ',
         'SELECT c.id::bigint FROM public.contents AS c',
-        CASE WHEN num_nonnulls(category, batch, since, until) > 0
+        CASE WHEN num_nonnulls(category, batch, nullif(since, '-infinity'), until) > 0
              THEN 'JOIN public.content_generation_tasks AS t '
-                  'ON t.id = c.generation_task_id AND t.account_id + 0 = c.account_id' END,
+                  'ON t.id = c.generation_task_id AND t.account_id = c.account_id' END,
         'WHERE c.review_status = ''pending'' AND c.id + 0 > $1',
         CASE WHEN account_id IS NOT NULL THEN 'AND c.account_id = $2' END,
         CASE WHEN category IS NOT NULL THEN 'AND t.category = $3' END,
         CASE WHEN batch IS NOT NULL THEN 'AND t.batch = $4' END,
-        CASE WHEN since IS NOT NULL THEN 'AND t.submitted_at >= $5' END,
+        CASE WHEN since > '-infinity' THEN 'AND t.submitted_at >= $5' END,
         CASE WHEN until IS NOT NULL THEN 'AND t.submitted_at < $6' END,
         CASE WHEN seen IS NOT NULL THEN 'AND c.account_id + 0 = ANY ($7)' END,
         'ORDER BY c.id + 0 LIMIT $8'

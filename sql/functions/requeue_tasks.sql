@@ -1,7 +1,7 @@
 -- Puts tasks that ended without success back to pending, with all their retries and revisions; and those whose content a
 -- reviewer has rejected, for a revision.
 -- Called by: requeue(), requeue_matching(). Locks: the tasks' rows. Returns: the ids of those that it put back.
--- note: as in requeue().
+-- note: as in requeue(). A subquery that is asked for a value is asked for each task; EXISTS might read all contents at once.
 CREATE OR REPLACE FUNCTION contentq.requeue_tasks(ids bigint[], note text)
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -29,11 +29,10 @@ BEGIN
         WHERE t.id = ANY (requeue_tasks.ids)
           AND (t.status IN ('failed', 'timeout')
                OR t.status = 'completed'
-                  AND EXISTS (SELECT
-                              FROM public.contents AS c
-                              WHERE c.id = t.content_id
-                                AND c.account_id + 0 = t.account_id
-                                AND c.review_status = 'rejected'))
+                  AND (SELECT c.review_status
+                       FROM public.contents AS c
+                       WHERE c.id = t.content_id
+                         AND c.account_id + 0 = t.account_id) = 'rejected')
         RETURNING t.id
     )
     SELECT coalesce(array_agg(c.id), '{}')

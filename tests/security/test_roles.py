@@ -428,6 +428,55 @@ def test_operator_moves_no_task_to_another_account(administrator: Queue, operato
     assert administrator.row(task)["account_id"] != other
 
 
+def test_reviewer_needs_no_right_but_its_role(administrator: Queue, worker: Queue, logins: Logins) -> None:
+    own_id = worker.register()
+    tasks = [held_by(worker, administrator, own_id, auto_approve=False) for _ in range(3)]
+    worker.store(own_id, tasks)
+    dsn = logins.add("anna", "contentq_reviewer")
+    first, second, _ = (administrator.row(task.id)["content_id"] for task in tasks)
+
+    for command in (
+        ["list"],
+        ["show", str(first), "--diff"],
+        ["approve", str(first)],
+        ["reject", str(second), "--revise", "--note", "shorter"],
+        ["approve", "--account", str(administrator.account), "--dry-run"],
+        ["approve", "--all"],
+    ):
+        done = CONTENTQ.run("review", *command, env=os.environ | {"DATABASE_URL": dsn})
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+    name = logins.name("anna")
+    reviews = administrator.rows("SELECT review_status, reviewed_by FROM contents ORDER BY id")
+    assert [(row["review_status"], row["reviewed_by"]) for row in reviews] == [
+        ("approved", name),
+        ("rejected", name),
+        ("approved", name),
+    ]
+    assert [administrator.status(task.id) for task in tasks] == ["completed", "pending", "completed"]
+
+
+@pytest.mark.parametrize("role", ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader"])
+def test_nobody_but_a_reviewer_decides(administrator: Queue, worker: Queue, logins: Logins, role: str) -> None:
+    own_id = worker.register()
+    worker.store(own_id, [held_by(worker, administrator, own_id, auto_approve=False)])
+    session = logins.add_open("login", role)
+
+    for call in (
+        "approve(1)",
+        "reject(1)",
+        "approve_matching(1)",
+        "reject_matching(1)",
+        "mark_reviewed(1, '', '', '', '')",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.run(f"SELECT contentq.{call}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        session.run("UPDATE contents SET review_status = 'approved', reviewed_by = 'anna'")
+
+    assert administrator.values("SELECT review_status FROM contents") == ["pending"]
+
+
 def test_operator_cannot_act_as_a_worker(fleet: Fleet, operator: Queue) -> None:
     for call in ("drain_worker(%s)", "deregister_worker(%s)", "claim(%s, 1)", "heartbeat(%s)"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

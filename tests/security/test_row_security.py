@@ -108,7 +108,7 @@ def test_every_view_is_read_with_the_rights_of_its_reader(owner: Queue) -> None:
     )
 
 
-@pytest.mark.parametrize("role", ["contentq_reader", "contentq_producer"])
+@pytest.mark.parametrize("role", ["contentq_reader", "contentq_producer", "contentq_reviewer"])
 def test_nothing_of_another_account_is_in_anything_that_can_be_read(scene: Scene, role: str) -> None:
     relations = scene.owner.values(EVERY_VIEW)
     shown = everything(scene.owner, relations)
@@ -128,6 +128,51 @@ def test_nothing_of_another_account_is_in_anything_that_can_be_read(scene: Scene
         assert session.values("SELECT account_id FROM contentq.usage_by_account") == [scene.mine]
         assert session.values("SELECT contentq.explain('Theirs-1')") == ["there is no task Theirs-1"]
         assert "account" in session.value("SELECT contentq.explain('Mine-1')")
+
+
+@pytest.mark.parametrize("by", ["login", "set role"])
+def test_reviewer_decides_about_its_accounts_only(scene: Scene, by: str) -> None:
+    """Whatever the functions that act for it may see."""
+    owner = scene.owner
+    owner.run("UPDATE contents SET review_status = 'pending'")
+    mine, theirs = (
+        owner.value("SELECT id FROM contents WHERE account_id = %s", account)
+        for account in (scene.mine, scene.theirs)
+    )
+    session = scene.add_open("reviewer", "contentq_reviewer")
+    if by == "set role":
+        owner.run(f"SET ROLE {scene.logins.name('reviewer')}")
+        session = owner
+
+    assert session.values("SELECT content_id FROM contentq.review_queue") == [mine]
+    for call in ("approve(%s)", "reject(%s)", "reject(%s, revise => true)"):
+        with pytest.raises(psycopg.Error, match=f"there is no content {theirs}") as refused:
+            session.run(f"SELECT contentq.{call}", theirs)
+        assert refused.value.sqlstate == "CQ005"
+    for name in ("approve_matching", "reject_matching"):
+        assert session.rows(f"SELECT * FROM contentq.{name}(%s)", scene.theirs) == [
+            {"contents": 0, "last_id": None}
+        ]
+    assert session.value("SELECT contents FROM contentq.reject_matching(since => '-infinity')") == 1
+    assert session.value("SELECT contentq.approve(%s, review_status => 'rejected')", mine) == "approved"
+
+    owner.run("RESET ROLE")
+    statuses = owner.values("SELECT review_status FROM contents ORDER BY account_id = %s DESC", scene.mine)
+    assert statuses == ["approved", "pending"]
+
+
+def test_reviewer_of_a_group_decides_about_the_accounts_of_the_group(scene: Scene) -> None:
+    scene.logins.add("group")
+    group = scene.logins.name("group")
+    session = scene.logins.add_open("member", "contentq_reviewer", group)
+    scene.owner.run("UPDATE contents SET review_status = 'pending'")
+    approve_all = "SELECT contents FROM contentq.approve_matching(since => '-infinity')"
+    assert session.value(approve_all) == 0
+
+    scene.owner.run(GIVE, group, scene.theirs)
+
+    assert session.value(approve_all) == 1
+    assert scene.owner.values("SELECT account_id FROM contents WHERE review_status = 'approved'") == [scene.theirs]
 
 
 def test_producer_inserts_for_its_account_only(scene: Scene) -> None:

@@ -17,7 +17,7 @@ from tests.support.queue import Held, Queue
 from tests.support.roles import applied_roles, apply_roles
 from tests.support.servers import Server
 
-ROLES = ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader"]
+ROLES = ["contentq_producer", "contentq_worker", "contentq_operator", "contentq_reader", "contentq_reviewer"]
 DEFINER = "contentq_definer"
 
 PRIVILEGES = """
@@ -225,6 +225,7 @@ FORBIDDEN = {
     "contentq_worker": [INSERT_TASK, *FOR_OPERATORS, READ_OVERVIEW, READ_ACCOUNTS, EXPLAIN],
     "contentq_operator": [INSERT_TASK, *FOR_WORKERS],
     "contentq_reader": [INSERT_TASK, *FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH],
+    "contentq_reviewer": [INSERT_TASK, *FOR_OPERATORS, *FOR_WORKERS, *FOR_BOTH, READ_WORKERS, EXPLAIN],
 }
 
 

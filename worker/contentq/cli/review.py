@@ -20,6 +20,7 @@ from contentq.cli.output import (
     print_prose,
     print_table,
 )
+from contentq.cli.progress_bar import progress_bar
 from contentq.cli.selectors import GivenSelector, selector_options
 from contentq.cli.session import open_session
 from contentq.cli.tasks import age_of
@@ -203,7 +204,7 @@ def _decide(
 ) -> None:
     """Decides about contents; exit code 1 when one was refused."""
     if [bool(content_ids), not selector.is_empty, everything].count(True) != 1:
-        raise click.UsageError("name contents by their ids, select them (--account, --batch, …), or say --all")
+        raise click.UsageError("say which contents: CONTENT_ID..., options that select them, or --all")
     if decision.review_status and not content_ids:
         raise click.UsageError(f"--{decision.review_status} is for contents that are named by their ids")
     if dry_run and content_ids:
@@ -281,12 +282,24 @@ def _decide_matching(connection: Connection, decision: Decision, selectors: dict
     from contentq.queue import review as reviews
 
     chosen = selectors if any(value is not None for value in selectors.values()) else reviews.EVERYTHING
-    steps = reviews.decide_matching(
-        connection, decision.verdict, chosen, decision.reviewer, decision.note, decision.revise
-    )
-    done = sum(steps)
+    done = 0
+    try:
+        with progress_bar(decision.verdict, lambda: reviews.count(connection, selectors, MOST_COUNTED)) as advance:
+            for step in reviews.decide_matching(
+                connection, decision.verdict, chosen, decision.reviewer, decision.note, decision.revise
+            ):
+                done += step
+                advance(done)
+    except BaseException:
+        if done:
+            print_line(f"{_told(decision, done)}, so far", err=True)
+        raise
     if as_json:
         print_json({"contents": done})
-        return
+    else:
+        print_line(_told(decision, done))
+
+
+def _told(decision: Decision, number: int) -> str:
     said = "approved" if decision.verdict == "approve" else "rejected"
-    print_line(f"{count_of(done, 'content')} {said}{', to be revised' if decision.revise else ''}")
+    return f"{count_of(number, 'content')} {said}{', to be revised' if decision.revise else ''}"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from contentq.cli.output import console, count_of, json_option, print_json, print_line, print_table
+from contentq.cli.output import count_of, json_option, print_json, print_line, print_table
+from contentq.cli.progress_bar import progress_bar
 from contentq.cli.selectors import GivenSelector, selector_options
 from contentq.cli.session import open_session
 
@@ -85,7 +84,7 @@ def change_selected(
             return
         changed = locked = 0
         try:
-            with _progress(connection, operation, selector) as advance:
+            with progress_bar(operation, lambda: _count(connection, operation, selector)) as advance:
                 for step in selectors.change(connection, operation, selector, note):
                     changed += step.tasks
                     locked += step.locked
@@ -124,22 +123,11 @@ def _show(connection: Connection, operation: Operation, selector: Selector, as_j
         print_table("such as", rows, "", give_way=["topic", "error"])
 
 
-def _told(operation: Operation, tasks: int) -> str:
-    return f"{count_of(tasks, 'task')} {_DONE[operation][tasks != 1]}"
-
-
-@contextmanager
-def _progress(connection: Connection, operation: Operation, selector: Selector) -> Iterator[Callable[[int], None]]:
-    """A bar over the tasks that there were at the beginning, on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _changed: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+def _count(connection: Connection, operation: Operation, selector: Selector) -> int:
     from contentq.queue import selectors
 
-    total = sum(selectors.count(connection, selector, operation).values())
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(err=True), transient=True) as progress:
-        bar = progress.add_task(operation, total=total)
-        yield lambda changed: progress.update(bar, completed=changed, total=max(total, changed))
+    return sum(selectors.count(connection, selector, operation).values())
+
+
+def _told(operation: Operation, tasks: int) -> str:
+    return f"{count_of(tasks, 'task')} {_DONE[operation][tasks != 1]}"

@@ -28,9 +28,9 @@ _SELECTED = ", ".join(f"%({name})s::{kind}" for name, kind in SELECTORS.items())
 
 _WAITING = f"""
     SELECT r.*
-    FROM contentq.review_queue AS r
-    WHERE r.content_id = ANY (ARRAY(
-        SELECT contentq.matching_contents({_SELECTED}, %(after_id)s::bigint, %(limit)s::integer)))"""
+    FROM contentq.matching_contents({_SELECTED}, %(after_id)s::bigint, %(limit)s::integer) AS m (id)
+    CROSS JOIN LATERAL (SELECT * FROM contentq.review_queue AS q WHERE q.content_id = m.id LIMIT 1) AS r
+    ORDER BY m.id"""
 
 _COUNT = f"""
     SELECT count(*)
