@@ -241,7 +241,7 @@ DECLARE
             "rescue_dead_workers", "promote_scheduled", "cleanup", "maintain"
         ],
         "contentq_producer, contentq_operator, contentq_reader": [
-            "latest_batches", "wait_channel", "await_end", "is_changing", "notify_waiters"
+            "latest_batches", "wait_channel", "await_end", "is_changing", "notify_waiters", "statuses_of"
         ],
         "contentq_operator, contentq_reader": [
             "latency",

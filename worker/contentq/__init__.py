@@ -8,11 +8,12 @@ A handler is a function of (task, context):
         return GeneratedContent(title=task.topic or "Untitled", body="…")
 
 A producer or an operator calls submit, submit_many, cancel, requeue or explain on a connection or session of its
-own; with asyncio those of contentq.aio. The models for SQLAlchemy are in contentq.models.
+own, and wait on a connection; with asyncio those of contentq.aio. The models for SQLAlchemy are in
+contentq.models.
 """
 
 from contentq import aio
-from contentq.api import cancel, explain, migrate, requeue, submit, submit_many
+from contentq.api import cancel, explain, migrate, requeue, submit, submit_many, wait
 from contentq.autogenerate import alembic_filter
 from contentq.content import GeneratedContent, PreviousContent, count_words
 from contentq.engine.context import Context, ThreadContext
@@ -28,6 +29,7 @@ from contentq.errors import (
     SchemaMismatch,
     Snooze,
     TemporaryError,
+    WaitTimedOut,
 )
 from contentq.task import NewTask, Status, Task
 from contentq.version import __version__
@@ -51,6 +53,7 @@ __all__ = [
     "Task",
     "TemporaryError",
     "ThreadContext",
+    "WaitTimedOut",
     "__version__",
     "aio",
     "alembic_filter",
@@ -61,4 +64,5 @@ __all__ = [
     "requeue",
     "submit",
     "submit_many",
+    "wait",
 ]
