@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -79,6 +79,14 @@ _SHOW_JSON_WITH_CONTENT = """
         WHERE t.task_id = %s
     ) AS r"""
 
+_BATCHES = """
+    SELECT *
+    FROM contentq.batches
+    WHERE batch = ANY (coalesce(%s::text[], ARRAY(SELECT contentq.latest_batches(%s))))
+    ORDER BY submitted_at DESC, batch"""
+
+_LATENCY = "SELECT * FROM contentq.latency(%s, %s)"
+
 _VIEW = sql.SQL("SELECT * FROM contentq.{} LIMIT {}")
 
 
@@ -119,6 +127,16 @@ def task_as_json(connection: Connection, task_id: str, with_content: bool) -> st
     """A task as PostgreSQL writes it in JSON, its result as it was stored, to the last digit of its numbers."""
     found: str | None = read_value(connection, _SHOW_JSON_WITH_CONTENT if with_content else _SHOW_JSON, [task_id])
     return found
+
+
+def batches(connection: Connection, names: list[str] | None, limit: int) -> list[dict[str, Any]]:
+    """These batches, or those that were submitted last, latest first."""
+    return read_rows(connection, _BATCHES, [names, limit])
+
+
+def latency(connection: Connection, period: timedelta, by: str | None = None) -> list[dict[str, Any]]:
+    """How long tasks waited and ran that were completed in this period; by account, category or priority."""
+    return read_rows(connection, _LATENCY, [period, by])
 
 
 def now(connection: Connection) -> datetime:
