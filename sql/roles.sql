@@ -255,7 +255,7 @@ DECLARE
             "matching_tasks", "count_matching", "select_tasks", "selected_statuses", "error_group"
         ],
         "contentq_producer, contentq_operator, contentq_reader, contentq_reviewer": [
-            "latest_batches", "wait_channel", "await_end", "is_changing", "notify_waiters"
+            "latest_batches", "wait_channel", "await_end", "is_changing", "notify_waiters", "statuses_of"
         ],
         "contentq_reviewer": ["approve", "reject", "approve_matching", "reject_matching"],
         "contentq_operator, contentq_reader, contentq_reviewer": ["matching_contents", "task_of_content"],

@@ -10556,6 +10556,32 @@ $$;
 
 COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp with time zone) IS 'Internal: takes from the bucket of a gate what a claim has chosen.';
 
+-- Name: statuses_of(text[], text); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.statuses_of(task_ids text[] DEFAULT NULL::text[], batch text DEFAULT NULL::text) RETURNS TABLE(status text, tasks bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT t.status, count(*)
+    FROM (
+        SELECT n.status
+        FROM public.content_generation_tasks AS n
+        WHERE n.task_id = ANY (statuses_of.task_ids)
+        UNION ALL
+        SELECT b.status
+        FROM public.content_generation_tasks AS b
+        WHERE b.batch = statuses_of.batch
+    ) AS t
+    GROUP BY t.status
+    ORDER BY t.status;
+$$;
+
+-- Name: FUNCTION statuses_of(task_ids text[], batch text); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.statuses_of(task_ids text[], batch text) IS 'How many of these tasks, or of the tasks of this batch, have which status.';
+
 -- Name: store(bigint, bigint[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[] DEFAULT NULL::text[]) RETURNS SETOF bigint

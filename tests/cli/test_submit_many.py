@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
@@ -27,6 +28,11 @@ def _topics(queue: Queue) -> list[str | None]:
     return queue.values("SELECT topic FROM content_generation_tasks ORDER BY id")
 
 
+def unnamed(output: str) -> str:
+    """What was printed, without the name that the batch was given."""
+    return re.sub(r", batch batch-[0-9a-f]{8}$", "", output, flags=re.MULTILINE)
+
+
 def _assert_refused(outcome: Outcome, message: str, queue: Queue) -> None:
     assert outcome.code == 5, outcome
     assert outcome.error.startswith("nothing was inserted: ")
@@ -45,7 +51,7 @@ def test_csv_and_json_lines_say_the_same(contentq: Run, queue: Queue, account: s
     for file in (table, lines):
         outcome = contentq("submit", file)
 
-        assert (outcome.code, outcome.out, outcome.err) == (0, "2 tasks submitted\n", "")
+        assert (outcome.code, unnamed(outcome.out), outcome.err) == (0, "2 tasks submitted\n", "")
         found = queue.rows("SELECT topic, priority, auto_approve FROM content_generation_tasks ORDER BY id")
         assert [list(row.values()) for row in found] == [["A", 9, False], ["B", 5, True]]
         queue.run("DELETE FROM content_generation_tasks")
@@ -56,7 +62,7 @@ def test_csv_and_json_lines_say_the_same(contentq: Run, queue: Queue, account: s
 def test_ending_tells_the_format(contentq: Run, account: str, written: Written, name: str) -> None:
     content = "topic\nA\n" if name.lower().endswith("csv") else '{"topic": "A"}\n'
 
-    assert contentq("submit", written(name, content), "--account", account).out == "1 task submitted\n"
+    assert unnamed(contentq("submit", written(name, content), "--account", account).out) == "1 task submitted\n"
 
 
 def test_format_can_be_said_and_must_be_where_the_ending_tells_nothing(
@@ -73,7 +79,7 @@ def test_format_can_be_said_and_must_be_where_the_ending_tells_nothing(
 def test_standard_input_is_read(program: Run, queue: Queue, account: str) -> None:
     outcome = program("submit", "-", "--format", "csv", "--account", account, stdin="topic\nA\nB\n")
 
-    assert (outcome.code, outcome.out, outcome.err) == (0, "2 tasks submitted\n", "")
+    assert (outcome.code, unnamed(outcome.out), outcome.err) == (0, "2 tasks submitted\n", "")
     assert _topics(queue) == ["A", "B"]
 
 
@@ -117,7 +123,7 @@ def test_any_text_arrives_as_it_was_written(contentq: Run, queue: Queue, account
 def test_empty_field_is_left_out(contentq: Run, queue: Queue, account: str, written: Written) -> None:
     file = written("tasks.csv", 'topic,requirements,priority,task_id\n,"",,\n\n')
 
-    assert contentq("submit", file, "--account", account).out == "1 task submitted\n"
+    assert unnamed(contentq("submit", file, "--account", account).out) == "1 task submitted\n"
 
     row = queue.rows("SELECT * FROM content_generation_tasks")[0]
     assert (row["topic"], row["requirements"], row["priority"]) == (None, None, 5)
@@ -166,7 +172,7 @@ def test_task_ids_that_exist_are_left_out_and_told(
 
     outcome = contentq("submit", file, "--account", account)
 
-    assert (outcome.code, outcome.out) == (0, "2 tasks submitted\n")
+    assert (outcome.code, unnamed(outcome.out)) == (0, "2 tasks submitted\n")
     assert outcome.err == "2 left out, as their task_id exists already:\n  line 4: old\n  line 6: new\n"
     assert _topics(queue) == ["as it was", "A\n", "C"]
 
@@ -180,7 +186,7 @@ def test_duplicates_in_another_batch_are_found_and_not_all_are_told(
 
     outcome = contentq("submit", file, "--account", account)
 
-    assert outcome.out == "5000 tasks submitted\n"
+    assert unnamed(outcome.out) == "5000 tasks submitted\n"
     first, *told, last = outcome.err.splitlines()
     assert first == "12 left out, as their task_id exists already:"
     assert told == [f"  line {BATCH + 2 + number}: post-{number}" for number in range(10)]
@@ -190,11 +196,41 @@ def test_duplicates_in_another_batch_are_found_and_not_all_are_told(
 def test_json_has_the_duplicates_and_their_lines(contentq: Run, account: str, written: Written) -> None:
     file = written("tasks.jsonl", '{"task_id": "a"}\n{"task_id": "b"}\n{"task_id": "a"}\n')
 
-    assert contentq("submit", file, "--account", account, "--json").json == {
+    assert contentq("submit", file, "--account", account, "--batch", "spring", "--json").json == {
+        "batches": ["spring"],
         "inserted": 2,
         "duplicates": 1,
         "first_duplicates": [{"line": 3, "task_id": "a"}],
     }
+
+
+def test_tasks_of_a_file_are_a_batch_with_a_name(
+    contentq: Run, queue: Queue, account: str, written: Written
+) -> None:
+    file = written("tasks.csv", "topic\nA\nB\n")
+
+    made = contentq("submit", file, "--account", account)
+    named = contentq("submit", file, "--account", account, "--batch", "spring")
+
+    name = re.fullmatch(r"2 tasks submitted, batch (batch-[0-9a-f]{8})\n", made.out)
+    assert name
+    assert named.out == "2 tasks submitted, batch spring\n"
+    assert queue.values("SELECT batch FROM content_generation_tasks ORDER BY id") == [name[1]] * 2 + ["spring"] * 2
+
+
+def test_column_of_the_file_may_name_the_batches(
+    contentq: Run, queue: Queue, account: str, written: Written
+) -> None:
+    file = written("tasks.csv", "topic,batch\nA,spring\nB,\nC,spring\n")
+    lines = written("tasks.jsonl", '{"topic": "A", "batch": "spring"}\n{"topic": "B"}\n')
+
+    assert (
+        contentq("submit", file, "--account", account, "--batch", "summer").out == "3 tasks submitted, 2 batches\n"
+    )
+    found = contentq("submit", lines, "--account", account, "--batch", "summer", "--json").json
+    assert found["batches"] == ["spring", "summer"]
+    names = queue.values("SELECT batch FROM content_generation_tasks ORDER BY id")
+    assert names == ["spring", "summer", "spring", "spring", "summer"]
 
 
 BROKEN_CSV = [
@@ -333,7 +369,7 @@ def test_five_thousand_real_topics_arrive_as_they_were_written(
 
     outcome = contentq("submit", written("topics.csv", table.getvalue()), "--account", account)
 
-    assert outcome.out == "5000 tasks submitted\n"
+    assert unnamed(outcome.out) == "5000 tasks submitted\n"
     found = queue.rows(
         "SELECT topic, keywords, category, requirements, tone, priority::text FROM content_generation_tasks "
         "ORDER BY id"
@@ -347,7 +383,7 @@ def test_twenty_thousand_rows_go_in_by_one_transaction_in_the_order_of_the_lines
     topics = [str(number) for number in range(20_000)]
     file = written("tasks.csv", "\n".join(["topic", *topics]))
 
-    assert contentq("submit", file, "--account", account).out == "20000 tasks submitted\n"
+    assert unnamed(contentq("submit", file, "--account", account).out) == "20000 tasks submitted\n"
 
     assert _topics(queue) == topics
     assert queue.value("SELECT count(DISTINCT xmin::text) FROM content_generation_tasks") == 1
@@ -362,7 +398,7 @@ def test_progress_is_shown_on_a_terminal(dsn: str, account: str, written: Writte
     assert code == 0, shown
     assert "submitting ━" in shown
     assert "10,000 tasks" in shown
-    assert shown.endswith("10000 tasks submitted\n")
+    assert unnamed(shown).endswith("10000 tasks submitted\n")
 
 
 def test_task_id_does_not_steer_the_terminal(dsn: str, queue: Queue, account: str, written: Written) -> None:

@@ -37,12 +37,14 @@ COMMANDS: dict[str, list[list[str]]] = {
     "worker": [["worker", "--handler", "template", "--until-empty", "--progress"]],
     "try": [["try", "--topic", "A topic"]],
     "submit": [
-        ["submit", "--account", "Ada", "--topic", "A topic", "--task-id", "one"],
+        ["submit", "--account", "Ada", "--topic", "A topic", "--task-id", "one", "--batch", "mine"],
         ["submit", "--account", "Ada", "--timeout", "2h", "--delay", "1h", "--task-id", "later"],
         ["submit", "{file}", "--account", "1"],
     ],
     "list": [["list", "--status", "pending", "--account", "Ada"]],
     "show": [["show", "one"], ["show", "one", "--content", "--json"]],
+    "batches": [["batches"], ["batches", "mine"]],
+    "wait": [["wait", "one"], ["wait", "--batch", "mine"]],
     "explain": [["explain", "one"]],
     "errors": [["errors", "--since", "1h"]],
     "cancel": [["cancel", "later"]],
@@ -73,6 +75,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "doctor": [["doctor"], ["doctor", "--json"]],
     # Serves until it is stopped; its pages have a test below.
     "web": [],
+    "stats": [["stats"], ["stats", "--json"], ["stats", "--since", "1h"]],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d", "--failed-older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],
@@ -237,6 +240,9 @@ def test_python_api_runs_nothing_that_was_planted(migrated_dsn: str) -> None:
             one = contentq.submit(connection, **task)
             contentq.explain(connection, one)
             contentq.cancel(connection, one)
+            connection.commit()
+            if isinstance(connection, psycopg.Connection):
+                assert contentq.wait(connection, one) == {"failed": 1}
             contentq.requeue(connection, one, "a note")
             connection.commit()
     engine.dispose()
@@ -246,6 +252,8 @@ def test_python_api_runs_nothing_that_was_planted(migrated_dsn: str) -> None:
             one = await aio.submit(connection, **task)
             await aio.explain(connection, one)
             await aio.cancel(connection, one)
+            await connection.commit()
+            assert await aio.wait(connection, one) == {"failed": 1}
             await aio.requeue(connection, one, "a note")
 
     asyncio.run(use())

@@ -71,6 +71,13 @@ SHOWING: list[list[str]] = [
     ["list", "--error", NASTY, "--batch", NASTY],
     ["list", "--since", NASTY],
     ["requeue", "--all", "--dry-run"],
+    ["stats", "--since", "1h"],
+    ["batches"],
+    ["batches", f"unknown{NASTY}"],
+    ["wait", ID, "--timeout", "0"],
+    ["wait", f"unknown{NASTY}"],
+    ["wait", "--batch", f"batch{NASTY}", "--timeout", "0"],
+    ["wait", "--batch", f"unknown{NASTY}"],
     ["requeue", ID, f"unknown{NASTY}"],
     ["cancel", ID, "waits", f"unknown{NASTY}"],
     ["cancel", "--category", NASTY],
@@ -126,6 +133,8 @@ ON_TERMINAL = [
     ["show", ID, "--content"],
     ["show", ID, "--follow"],
     ["stats"],
+    ["stats", "--since", "1h"],
+    ["batches"],
     ["explain", ID],
     ["cancel", f"unknown{NASTY}"],
     ["pause", "--gate", f"other{NASTY}", "--reason", NASTY],
@@ -176,6 +185,12 @@ def queue(database: Connection, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Qu
         progress_note=NASTY + FORGED,
         gate=NASTY + FORGED,
         completed_at="2026-01-01",
+        batch=f"batch{NASTY}",
+    )
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, category, status, started_at, completed_at) "
+        "VALUES (1, %s, 'completed', now(), now())",
+        NASTY,
     )
     queue.run(
         "UPDATE content_generation_tasks SET attempt_errors = jsonb_build_array(jsonb_build_object("

@@ -7,13 +7,13 @@ A handler is a function of (task, context):
     async def write(task: Task, context: Context) -> GeneratedContent:
         return GeneratedContent(title=task.topic or "Untitled", body="…")
 
-A producer or an operator calls submit, submit_many, cancel, requeue, approve,
-reject or explain on a connection or session of its
-own; with asyncio those of contentq.aio. The models for SQLAlchemy are in contentq.models.
+A producer or an operator calls submit, submit_many, cancel, requeue, approve, reject or explain on a connection or
+session of its own, and wait on a connection; with asyncio those of contentq.aio. The models for SQLAlchemy are in
+contentq.models.
 """
 
 from contentq import aio
-from contentq.api import approve, cancel, explain, migrate, reject, requeue, submit, submit_many
+from contentq.api import approve, cancel, explain, migrate, reject, requeue, submit, submit_many, wait
 from contentq.autogenerate import alembic_filter
 from contentq.content import GeneratedContent, PreviousContent, count_words
 from contentq.engine.context import Context, ThreadContext
@@ -30,6 +30,7 @@ from contentq.errors import (
     SchemaMismatch,
     Snooze,
     TemporaryError,
+    WaitTimedOut,
 )
 from contentq.task import NewTask, ReviewStatus, Status, Task
 from contentq.version import __version__
@@ -55,6 +56,7 @@ __all__ = [
     "Task",
     "TemporaryError",
     "ThreadContext",
+    "WaitTimedOut",
     "__version__",
     "aio",
     "alembic_filter",
@@ -67,4 +69,5 @@ __all__ = [
     "requeue",
     "submit",
     "submit_many",
+    "wait",
 ]

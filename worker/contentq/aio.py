@@ -6,7 +6,9 @@ Each is a statement in the transaction of the caller, who commits it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 import psycopg
@@ -15,6 +17,7 @@ from psycopg.rows import tuple_row
 from contentq import api
 from contentq.queue import calls
 from contentq.queue.calls import Call, Submission
+from contentq.queue.waiting import NEEDS, Waiting, listen, refuse_transaction, unlisten
 from contentq.task import NewTask, ReviewStatus, Status
 
 if TYPE_CHECKING:
@@ -102,6 +105,63 @@ async def reject(
 async def explain(connection: Connection, task_id: str) -> list[str]:
     """Why a task is not running, or what became of it: a line for each reason, at least one."""
     return [row[0] for row in await _rows(connection, calls.explain(task_id))]
+
+
+async def wait(
+    connection: psycopg.AsyncConnection[Any] | str,
+    task_id: str | Iterable[str] | None = None,
+    *,
+    batch: str | None = None,
+    timeout: float | timedelta | None = None,
+) -> dict[Status, int]:
+    """Waits until tasks, or all tasks of a batch, have ended; returns how many of them have which status.
+
+    connection: one of psycopg that is in no transaction and that nobody else uses meanwhile; or a DSN, to which
+    one is opened. task_id: one, or several. timeout: seconds, or a timedelta; without it, as long as it takes.
+    Raises WaitTimedOut (a TimeoutError), ContentQueueError when there is no such task or batch, or it was deleted.
+    """
+    waiting = Waiting(task_id, batch, timeout)
+    async with _waiting_connection(connection) as session:
+        channels: list[str] = []
+        try:
+            channels = waiting.listens_on(await _rows(session, waiting.ask()))
+            await session.execute(listen(channels))
+            while True:
+                if waiting.is_to_ask:
+                    await _rows(session, waiting.ask())
+                if waiting.has_ended(await _rows(session, waiting.look())):
+                    return waiting.counts
+                async with aclosing(session.notifies(timeout=waiting.pause())) as notifications:
+                    async for notification in notifications:
+                        if waiting.is_to_look(notification.channel):
+                            break
+        finally:
+            if channels and not session.closed and session is connection:
+                await session.execute(unlisten(channels))
+
+
+@asynccontextmanager
+async def _waiting_connection(
+    connection: psycopg.AsyncConnection[Any] | str,
+) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """The connection in autocommit mode, as it was afterwards; or a new one."""
+    if isinstance(connection, str):
+        from contentq.database import dsn as dsns
+        from contentq.database.connect import connect_async
+
+        async with await connect_async(dsns.normalise(connection), "contentq wait") as opened:
+            yield opened
+        return
+    if not isinstance(connection, psycopg.AsyncConnection):
+        raise TypeError(NEEDS.format("an asyncio connection of psycopg", type(connection).__name__))
+    refuse_transaction(connection)
+    before = connection.autocommit
+    await connection.set_autocommit(True)
+    try:
+        yield connection
+    finally:
+        if not connection.closed:
+            await connection.set_autocommit(before)
 
 
 async def migrate(dsn: str, *, schema: str | None = None) -> list[str]:

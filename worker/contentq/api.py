@@ -1,11 +1,14 @@
 """The queue from Python, on a connection or session that the caller has.
 
-Each is a statement in the transaction of the caller, who commits it. contentq.aio has the same for asyncio.
+Each is a statement in the transaction of the caller, who commits it; wait() needs a connection without one.
+contentq.aio has the same for asyncio.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 import psycopg
@@ -13,6 +16,7 @@ from psycopg.rows import tuple_row
 
 from contentq.queue import calls
 from contentq.queue.calls import Call, Submission
+from contentq.queue.waiting import NEEDS, Waiting, listen, refuse_transaction, unlisten
 from contentq.task import NewTask, ReviewStatus, Status
 
 if TYPE_CHECKING:
@@ -95,6 +99,61 @@ def reject(
 def explain(connection: Connection, task_id: str) -> list[str]:
     """Why a task is not running, or what became of it: a line for each reason, at least one."""
     return [row[0] for row in _rows(connection, calls.explain(task_id))]
+
+
+def wait(
+    connection: psycopg.Connection[Any] | str,
+    task_id: str | Iterable[str] | None = None,
+    *,
+    batch: str | None = None,
+    timeout: float | timedelta | None = None,
+) -> dict[Status, int]:
+    """Waits until tasks, or all tasks of a batch, have ended; returns how many of them have which status.
+
+    connection: one of psycopg that is in no transaction and that nobody else uses meanwhile; or a DSN, to which
+    one is opened. task_id: one, or several. timeout: seconds, or a timedelta; without it, as long as it takes.
+    Raises WaitTimedOut (a TimeoutError), ContentQueueError when there is no such task or batch, or it was deleted.
+    """
+    waiting = Waiting(task_id, batch, timeout)
+    with _waiting_connection(connection) as session:
+        channels: list[str] = []
+        try:
+            channels = waiting.listens_on(_rows(session, waiting.ask()))
+            session.execute(listen(channels))
+            while True:
+                if waiting.is_to_ask:
+                    _rows(session, waiting.ask())
+                if waiting.has_ended(_rows(session, waiting.look())):
+                    return waiting.counts
+                with closing(session.notifies(timeout=waiting.pause())) as notifications:
+                    for notification in notifications:
+                        if waiting.is_to_look(notification.channel):
+                            break
+        finally:
+            if channels and not session.closed and session is connection:
+                session.execute(unlisten(channels))
+
+
+@contextmanager
+def _waiting_connection(connection: psycopg.Connection[Any] | str) -> Iterator[psycopg.Connection[Any]]:
+    """The connection in autocommit mode, as it was afterwards; or a new one."""
+    if isinstance(connection, str):
+        from contentq.database import dsn as dsns
+        from contentq.database.connect import connect
+
+        with connect(dsns.normalise(connection), "contentq wait") as opened:
+            yield opened
+        return
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError(NEEDS.format("a connection of psycopg", type(connection).__name__))
+    refuse_transaction(connection)
+    before = connection.autocommit
+    connection.autocommit = True
+    try:
+        yield connection
+    finally:
+        if not connection.closed:
+            connection.autocommit = before
 
 
 def migrate(dsn: str, *, schema: str | None = None) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from contentq.content import GeneratedContent
+    from contentq.task import Status
 
 EXIT_RELEASED = 6
 """Exit code of a worker that was stopped and gave running tasks back."""
@@ -76,6 +77,19 @@ class SelectorRefused(ContentQueueError):
     """Options select tasks to which an operation cannot be done."""
 
     exit_code = 2
+
+
+class WaitTimedOut(ContentQueueError, TimeoutError):
+    """Tasks that were waited for have not all ended in time.
+
+    counts: how many of them have which status.
+    """
+
+    exit_code = 8
+
+    def __init__(self, message: str, counts: Mapping[Status, int]) -> None:
+        super().__init__(message)
+        self.counts = dict(counts)
 
 
 class HandlerUnusable(ContentQueueError):

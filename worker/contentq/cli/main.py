@@ -32,6 +32,7 @@ Exit codes:
     7  the tasks were inserted, but the output could not be written
    10  contentq doctor has found warnings
    11  contentq doctor has found errors
+    8  what was waited for has not ended in time
   130  interrupted with Ctrl-C; contentq bench also with SIGTERM or SIGHUP
 """
 
@@ -41,6 +42,8 @@ COMMANDS = {
     "worker": "contentq.cli.worker_command:worker",
     "try": "contentq.cli.try_command:try_command",
     "submit": "contentq.cli.submit:submit",
+    "wait": "contentq.cli.wait:wait",
+    "batches": "contentq.cli.batches:batches",
     "list": "contentq.cli.tasks:list_tasks",
     "show": "contentq.cli.tasks:show",
     "explain": "contentq.cli.explain:explain",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from contentq.cli.durations import DURATION
 from contentq.cli.output import json_option, print_json, print_line, print_table
 from contentq.cli.session import open_session
 
@@ -79,18 +81,38 @@ GIVE_WAY = {
 """The columns of each that are cut on a narrow terminal."""
 
 
+LATENCY_BY = {"all": None, "account": "account", "category": "category", "priority": "priority"}
+"""The tables of --since, and what latency() is asked for each."""
+
+LATENCY_SHOWN = ("tasks", "wait_p50", "wait_p95", "wait_p99", "run_p50", "run_p95", "run_p99")
+
+MOST_SHOWN = 20
+
+
 @click.command()
+@click.option(
+    "--since",
+    type=DURATION,
+    help="Show instead how long tasks waited and ran that were completed since so long ago: 5m, 1h, 1d.",
+)
 @json_option
 @click.pass_obj
-def stats(options: GlobalOptions, /, as_json: bool) -> None:
+def stats(options: GlobalOptions, /, since: timedelta | None, as_json: bool) -> None:
     """Show task counts, workers and throughput.
 
     All figures are from one moment, with at most 20 rows of each kind. Closed gates, accounts that are paused or
     over their budget, and the usage of this month by account and by model are shown when there are any. With
     --json, oldest_age and up are in seconds.
+
+    With --since, percentiles in seconds: half of the tasks waited wait_p50 at most, 95 % wait_p95, 99 % wait_p99.
+    A task waits from when it was ready, which a scheduled time, a snooze and the time before a retry put off. The
+    last 50,000 completed tasks are counted at most.
     """
     from contentq.queue import inspection
 
+    if since is not None:
+        _show_latency(options, since, as_json)
+        return
     with open_session(options) as connection:
         found = inspection.views(connection, PARTS)
     if as_json:
@@ -108,6 +130,23 @@ def stats(options: GlobalOptions, /, as_json: bool) -> None:
             print_line()
             shown = [{"id": row["id"], "waits for": row["waits_for"]} for row in waiting]
             print_table("workers that wait", shown, "", give_way=["waits for"])
+
+
+def _show_latency(options: GlobalOptions, since: timedelta, as_json: bool) -> None:
+    from contentq.queue import inspection
+
+    with open_session(options) as connection:
+        found = {kind: inspection.latency(connection, since, by) for kind, by in LATENCY_BY.items()}
+    if as_json:
+        print_json(found)
+        return
+    for number, (kind, rows) in enumerate(found.items()):
+        if number:
+            print_line()
+        shown = [{kind: row["key"], **{name: row[name] for name in LATENCY_SHOWN}} for row in rows[:MOST_SHOWN]]
+        print_table(kind, shown, f"{kind}: none", give_way=[kind])
+        if len(rows) > MOST_SHOWN:
+            print_line(f"and {len(rows) - MOST_SHOWN} more", err=True)
 
 
 def _choose_columns(view: str, row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,13 +17,14 @@ from contentq.cli.durations import DURATION
 from contentq.cli.output import console, count_of, json_option, print_json, print_line
 from contentq.cli.session import open_session
 from contentq.cli.streams import answering, check_output
+from contentq.cli.wait import wait_for
 from contentq.errors import ContentQueueError, InputRefused
 from contentq.task import SETTABLE
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
     from contentq.queue.reading import Connection
-    from contentq.queue.submission import Submitted
+    from contentq.queue.submission import Row, Submitted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +45,10 @@ One task is made from options: --account, and at least one that says what it is 
 input) is CSV, its first line naming the columns, or JSON lines, one object a line; the columns are those of
 the table: {", ".join(column.name for column in SETTABLE)}.
 Options fill in what a record leaves out. It is one transaction: all of it, or nothing. Tasks whose task_id
-exists already are left out and reported.
+exists already are left out and reported. The tasks of a FILE are a batch, which gets a name unless --batch or
+the column batch gives one.
+
+With --wait, the command ends when the tasks have ended: 0 when all were completed, 1 when some ended otherwise.
 
 Exit code 7: the tasks were inserted, but the output could not be written. Do not submit them again.
 """
@@ -71,19 +76,26 @@ def _task_options(command: F) -> F:
 )
 @click.option("--format", "file_format", type=click.Choice(["csv", "jsonl"]), help="Of FILE; else by its ending.")
 @_task_options
+@click.option("--wait", "waits", is_flag=True, help="Wait until the tasks, or the batch, have ended.")
 @json_option
-@click.pass_obj
+@click.pass_context
 def submit(
-    options: GlobalOptions, /, file: Path | None, file_format: str | None, as_json: bool, **given: Any
+    ctx: click.Context, /, file: Path | None, file_format: str | None, waits: bool, as_json: bool, **given: Any
 ) -> None:
     """Puts one task into the queue, or a file of tasks."""
     values = _values(given)
     if file is None:
-        _submit_one(options, values, as_json)
+        task_id = _submit_one(ctx.obj, values, as_json)
+        if waits and not wait_for(ctx.obj, [task_id], None, as_json=as_json):
+            ctx.exit(1)
     elif given["topic"] is not None or given["task_id"] is not None:
         raise click.UsageError("--topic and --task-id are about one task; a FILE has columns for them")
     else:
-        _submit_many(options, file, file_format or _format_of(file), values, as_json)
+        names = _submit_many(ctx.obj, file, file_format or _format_of(file), values, as_json)
+        # Each of them, whatever became of those before.
+        completed = [wait_for(ctx.obj, [], name, as_json=as_json) for name in names if waits]
+        if not all(completed):
+            ctx.exit(1)
 
 
 def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
@@ -105,7 +117,8 @@ def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
     return values
 
 
-def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_json: bool) -> None:
+def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_json: bool) -> str:
+    """Inserts one task and prints its task_id, which it returns."""
     from contentq.queue.submission import submit_one
 
     if not ABOUT & values.keys():
@@ -123,6 +136,7 @@ def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_j
             print_json({"task_id": task_id})
         else:
             print_line(task_id)
+    return task_id
 
 
 def _submit_many(
@@ -131,7 +145,8 @@ def _submit_many(
     file_format: str,
     values: dict[str, str | timedelta],
     as_json: bool,
-) -> None:
+) -> list[str]:
+    """Inserts the tasks of a file; returns the names of their batches."""
     from contentq.queue.records import from_csv, from_json_lines
     from contentq.queue.submission import submit as submit_rows
 
@@ -144,22 +159,40 @@ def _submit_many(
     ):
         _find_account(connection, values)
         columns, rows = (from_csv if file_format == "csv" else from_json_lines)(opened)
-        done = submit_rows(connection, columns, rows, values, inserted)
+        default = str(values.setdefault("batch", f"batch-{token_hex(4)}"))
+        batches = {default: None} if "batch" not in columns else {}
+        done = submit_rows(connection, columns, _noting_batches(columns, rows, default, batches), values, inserted)
     with answering(f"{count_of(done.inserted, 'task')} inserted"):
-        _print_answer(done, as_json)
+        _print_answer(done, list(batches), as_json)
+    return list(batches)
 
 
-def _print_answer(done: Submitted, as_json: bool) -> None:
+def _noting_batches(
+    columns: Sequence[str], rows: Iterable[Row], default: str, batches: dict[str, None]
+) -> Iterator[Row]:
+    """The rows; adds the names of their batches to batches, in their order. default: of a row that names none."""
+    if "batch" not in columns:
+        yield from rows
+        return
+    place = columns.index("batch")
+    for row in rows:
+        batches[row[place] or default] = None
+        yield row
+
+
+def _print_answer(done: Submitted, batches: list[str], as_json: bool) -> None:
     if as_json:
         print_json(
             {
+                "batches": batches,
                 "inserted": done.inserted,
                 "duplicates": done.duplicates,
                 "first_duplicates": [{"line": line, "task_id": id_} for line, id_ in done.first_duplicates],
             }
         )
         return
-    print_line(f"{count_of(done.inserted, 'task')} submitted")
+    batch = f"batch {batches[0]}" if len(batches) == 1 else f"{len(batches)} batches"
+    print_line(f"{count_of(done.inserted, 'task')} submitted, {batch}")
     if done.duplicates:
         print_line(f"{done.duplicates} left out, as their task_id exists already:", err=True)
         for line, task_id in done.first_duplicates:

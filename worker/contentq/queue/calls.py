@@ -162,6 +162,7 @@ _NO_REFERENCE = "23503"
 _ACCOUNT = re.compile(r"\(account_id\)=\((\d+)\)")
 """How the detail of that error names an account, in any language."""
 
+_NO_DATA = "P0002"
 _LOCKED = "55P03"
 _FORBIDDEN = "42501"
 
@@ -201,6 +202,8 @@ def _meaning(error: BaseException) -> ContentQueueError | None:
         )
     if state == REVIEW_REFUSED:
         return ReviewRefused(said)
+    if state == _NO_DATA:
+        return ContentQueueError(said)
     if state == _LOCKED:
         return ContentQueueError("another session has the task locked; try again when its transaction has ended")
     if state == _FORBIDDEN:

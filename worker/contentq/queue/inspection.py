@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -79,6 +79,14 @@ _SHOW_JSON_WITH_CONTENT = """
 
 _ERRORS = "SELECT * FROM contentq.group_errors(%s) LIMIT %s"
 
+_BATCHES = """
+    SELECT *
+    FROM contentq.batches
+    WHERE batch = ANY (coalesce(%s::text[], ARRAY(SELECT contentq.latest_batches(%s))))
+    ORDER BY submitted_at DESC, batch"""
+
+_LATENCY = "SELECT * FROM contentq.latency(%s, %s)"
+
 _VIEW = sql.SQL("SELECT * FROM contentq.{} LIMIT {}")
 
 
@@ -125,6 +133,16 @@ def task_as_json(connection: Connection, task_id: str, with_content: bool) -> st
 def error_groups(connection: Connection, since: datetime | None, limit: int) -> list[dict[str, Any]]:
     """What tasks failed of, since a time, by kind, most tasks first."""
     return read_rows(connection, _ERRORS, [since, limit])
+
+
+def batches(connection: Connection, names: list[str] | None, limit: int) -> list[dict[str, Any]]:
+    """These batches, or those that were submitted last, latest first."""
+    return read_rows(connection, _BATCHES, [names, limit])
+
+
+def latency(connection: Connection, period: timedelta, by: str | None = None) -> list[dict[str, Any]]:
+    """How long tasks waited and ran that were completed in this period; by account, category or priority."""
+    return read_rows(connection, _LATENCY, [period, by])
 
 
 def now(connection: Connection) -> datetime:

@@ -1,0 +1,69 @@
+"""`contentq wait`: until tasks have ended; its exit code says how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from contentq.cli.durations import Duration
+from contentq.cli.output import count_of, json_option, print_json, print_line
+from contentq.cli.session import open_session
+
+if TYPE_CHECKING:
+    from contentq.cli.main import GlobalOptions
+    from contentq.task import Status
+
+
+@click.command()
+@click.argument("task_ids", nargs=-1, metavar="[TASK_ID]...")
+@click.option("--batch", metavar="NAME", help="All tasks of this batch.")
+@click.option(
+    "--timeout", type=Duration(plain_seconds=True), help="Give up after so long, with exit code 8: 90s, 10m, 2h."
+)
+@json_option
+@click.pass_context
+def wait(
+    ctx: click.Context,
+    /,
+    task_ids: tuple[str, ...],
+    batch: str | None,
+    timeout: timedelta | None,
+    as_json: bool,
+) -> None:
+    """Wait until tasks have ended, or all tasks of a batch.
+
+    Prints how many ended in which status. The exit code is 0 when all of them were completed, 1 when some ended
+    otherwise, 8 when the time was up.
+    """
+    if bool(task_ids) == (batch is not None):
+        raise click.UsageError("name tasks, or a batch with --batch")
+    if not wait_for(ctx.obj, list(task_ids), batch, timeout, as_json):
+        ctx.exit(1)
+
+
+def wait_for(
+    options: GlobalOptions,
+    task_ids: list[str],
+    batch: str | None,
+    timeout: timedelta | None = None,
+    as_json: bool = False,
+) -> bool:
+    """Waits for tasks or a batch and prints what became of them; returns whether all were completed."""
+    from contentq import api
+
+    with open_session(options) as connection:
+        counts = api.wait(connection, task_ids or None, batch=batch, timeout=timeout)
+    if as_json:
+        print_json(counts)
+    else:
+        print_line(in_words(counts))
+    return set(counts) <= {"completed"}
+
+
+def in_words(counts: Mapping[Status, int]) -> str:
+    """Tasks by status, such as: 3 tasks: 2 completed, 1 failed."""
+    parts = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+    return f"{count_of(sum(counts.values()), 'task')}: {parts}"
