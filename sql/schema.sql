@@ -3214,7 +3214,9 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
     AS $$
     WITH columns AS (
         SELECT r.tab, a.attname, a.attnum, a.attgenerated,
-               r.tab = 'contents' AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status') AS is_written,
+               r.tab = 'contents'
+               AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id')
+                   AS is_written,
                (a.attnotnull OR y.typnotnull) AND NOT a.atthasdef AND y.typdefault IS NULL AND a.attidentity = '' AS is_needed,
                coalesce(nullif(a.atttypmod, -1), y.typtypmod) - 4 AS characters
         FROM (VALUES ('contents'), ('content_generation_tasks')) AS r (tab)
@@ -3257,7 +3259,7 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
       AND i.indisunique
       AND i.indexprs IS NULL
     GROUP BY i.indexrelid
-    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status'))
+    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id'))
     UNION ALL
     SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
            'contentq submit cannot insert tasks, only producers that fill it can.',
@@ -3396,7 +3398,8 @@ CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding t
         ('content_generation_tasks', 'content_generation_tasks_submitted_at_idx', '(submitted_at)', 'submitted_at'),
         ('content_generation_tasks', 'content_generation_tasks_content_id_idx',
          '(content_id) WHERE content_id IS NOT NULL', 'content_id'),
-        ('content_generation_tasks', 'content_generation_tasks_batch_idx', '(batch) WHERE batch IS NOT NULL', 'batch'),
+        ('content_generation_tasks', 'content_generation_tasks_batch_idx',
+         '(batch, status, account_id) WHERE batch IS NOT NULL', 'batch'),
         ('content_generation_tasks', 'content_generation_tasks_ready_idx',
          '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
         ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
@@ -3419,7 +3422,9 @@ CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding t
         ('content_generation_tasks', 'content_generation_tasks_revoked_idx',
          '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),
         ('content_generation_tasks', 'content_generation_tasks_completed_at_idx',
-         '(completed_at) WHERE status = ''completed''', NULL)
+         '(completed_at) WHERE status = ''completed''', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_failed_idx', '(id) WHERE status IN (''failed'', ''timeout'')',
+         NULL)
     )
     SELECT 'warning', 'index_missing', n.name,
            format('%s has no such index', n.tab),

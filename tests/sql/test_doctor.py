@@ -364,7 +364,7 @@ def test_memory_that_is_too_small_for_the_indexes(small_server: str, server: Ser
     [
         ("ALTER TABLE contents ADD COLUMN slug text NOT NULL", "contents.slug"),
         (
-            "ALTER TABLE contents DROP COLUMN word_count, "
+            "ALTER TABLE contents DROP COLUMN word_count CASCADE, "
             "ADD COLUMN word_count integer GENERATED ALWAYS AS (length(title)) STORED",
             "contents.word_count",
         ),
