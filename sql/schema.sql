@@ -3214,7 +3214,9 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
     AS $$
     WITH columns AS (
         SELECT r.tab, a.attname, a.attnum, a.attgenerated,
-               r.tab = 'contents' AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status') AS is_written,
+               r.tab = 'contents'
+               AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id')
+                   AS is_written,
                (a.attnotnull OR y.typnotnull) AND NOT a.atthasdef AND y.typdefault IS NULL AND a.attidentity = '' AS is_needed,
                coalesce(nullif(a.atttypmod, -1), y.typtypmod) - 4 AS characters
         FROM (VALUES ('contents'), ('content_generation_tasks')) AS r (tab)
@@ -3257,7 +3259,7 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
       AND i.indisunique
       AND i.indexprs IS NULL
     GROUP BY i.indexrelid
-    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status'))
+    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id'))
     UNION ALL
     SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
            'contentq submit cannot insert tasks, only producers that fill it can.',
@@ -3292,6 +3294,8 @@ CREATE FUNCTION contentq.doctor_ids() RETURNS TABLE(severity text, finding text,
 DECLARE
     each record;
     in_table bigint;
+    used bigint;
+    most bigint;
     percent integer;
 BEGIN
     FOR each IN
@@ -3315,11 +3319,11 @@ BEGIN
             JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || c.tab) AND a.attname = c.col
             JOIN pg_type AS y ON y.oid = a.atttypid
         )
-        SELECT c.*, s.sequence, s.last_value, s.seqmax
+        SELECT c.*, s.sequence, s.last_value, s.seqmin, s.seqmax
         FROM columns AS c
         JOIN columns AS o ON o.tab = c.of_tab AND o.col = 'id'
         LEFT JOIN LATERAL (
-            SELECT q.seqrelid::regclass AS sequence, q.seqmax,
+            SELECT q.seqrelid::regclass AS sequence, q.seqmin, q.seqmax,
                    CASE WHEN has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
                         THEN pg_sequence_last_value(q.seqrelid) END AS last_value
             FROM pg_sequence AS q
@@ -3340,22 +3344,32 @@ BEGIN
         in_table := NULL;
         -- Under row level security the largest one is not found quickly.
         IF NOT row_security_active('public.' || each.of_tab) THEN
-            EXECUTE format('SELECT max(t.id) FROM public.%I AS t', each.of_tab) INTO in_table;
+            EXECUTE format('SELECT max(t.id) FROM public.%I AS t%s', each.of_tab,
+                           CASE WHEN each.seqmin < 0 THEN ' WHERE t.id < 0' ELSE '' END)
+            INTO in_table;
         END IF;
-        percent := floor(100.0 * greatest(in_table, each.last_value)
-                         / CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END);
+        used := greatest(in_table, each.last_value);
+        most := CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END;
+        IF each.seqmin < 0 AND coalesce(used, each.seqmin) < 0 THEN
+            -- Ids below zero are given out, up to where the others began.
+            used := coalesce(used, each.seqmin) - each.seqmin;
+            most := -each.seqmin;
+        END IF;
+        percent := floor(100.0 * used / most);
         IF percent >= 50 THEN
             RETURN QUERY SELECT
                 CASE WHEN percent >= 80 THEN 'error' ELSE 'warning' END,
                 'ids_running_out',
                 format('%s.%s', each.tab, each.col),
-                format('%s %% of the ids that it can hold are used: %s of %s (%s)', percent,
-                       greatest(in_table, each.last_value),
-                       CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END, each.type),
+                format('%s %% of the ids that it can hold are used: %s of %s (%s)', percent, used, most, each.type),
                 'When they are used up, every INSERT fails.',
-                CASE WHEN each.col = 'id' AND each.seqmax < each.largest
-                     THEN format('ALTER SEQUENCE %s MAXVALUE %s', each.sequence, each.largest)
-                     ELSE 'move to bigint without a long lock: docs/operating.md, "When ids run out"' END;
+                CASE
+                    WHEN each.col = 'id' AND each.seqmax < each.largest
+                    THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', each.sequence,
+                                CASE each.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
+                                each.largest)
+                    ELSE 'docs/operating.md, "When ids run out": there are as many again below zero'
+                END;
         END IF;
     END LOOP;
 END;
@@ -3384,7 +3398,8 @@ CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding t
         ('content_generation_tasks', 'content_generation_tasks_submitted_at_idx', '(submitted_at)', 'submitted_at'),
         ('content_generation_tasks', 'content_generation_tasks_content_id_idx',
          '(content_id) WHERE content_id IS NOT NULL', 'content_id'),
-        ('content_generation_tasks', 'content_generation_tasks_batch_idx', '(batch) WHERE batch IS NOT NULL', 'batch'),
+        ('content_generation_tasks', 'content_generation_tasks_batch_idx',
+         '(batch, status, account_id) WHERE batch IS NOT NULL', 'batch'),
         ('content_generation_tasks', 'content_generation_tasks_ready_idx',
          '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
         ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
@@ -3407,7 +3422,9 @@ CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding t
         ('content_generation_tasks', 'content_generation_tasks_revoked_idx',
          '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),
         ('content_generation_tasks', 'content_generation_tasks_completed_at_idx',
-         '(completed_at) WHERE status = ''completed''', NULL)
+         '(completed_at) WHERE status = ''completed''', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_failed_idx', '(id) WHERE status IN (''failed'', ''timeout'')',
+         NULL)
     )
     SELECT 'warning', 'index_missing', n.name,
            format('%s has no such index', n.tab),
@@ -3586,17 +3603,17 @@ CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding te
     UNION ALL
     SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.mend
     FROM (VALUES
-        ('error', 'fsync', 'off',
+        ('fsync', 'off', 'error',
          'After a crash of the machine the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
-        ('error', 'full_page_writes', 'off',
+        ('full_page_writes', 'off', 'error',
          'After a crash of the machine tables may be broken.', 'ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()'),
-        ('advice', 'synchronous_commit', 'off',
+        ('synchronous_commit', 'off', 'advice',
          'After a crash the last tasks that were submitted are gone, and the last that ended may run again.',
          'ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf() (or ALTER DATABASE, ALTER ROLE)'),
-        ('error', 'session_replication_role', 'replica',
+        ('session_replication_role', 'replica', 'error',
          'No trigger fires: no worker is woken, and nothing is checked.',
          format('ALTER DATABASE %I RESET session_replication_role (or ALTER ROLE)', current_database()))
-    ) AS v (severity, name, bad, why, mend)
+    ) AS v (name, bad, severity, why, mend)
     WHERE current_setting(v.name) = v.bad
     UNION ALL
     SELECT 'warning', 'setting', s.name, format('%s is %s%s', s.name, s.setting, coalesce(' ' || s.unit, '')),

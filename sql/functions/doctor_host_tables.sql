@@ -9,7 +9,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     WITH columns AS (
         SELECT r.tab, a.attname, a.attnum, a.attgenerated,
-               r.tab = 'contents' AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status') AS is_written,
+               r.tab = 'contents'
+               AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id')
+                   AS is_written,
                (a.attnotnull OR y.typnotnull) AND NOT a.atthasdef AND y.typdefault IS NULL AND a.attidentity = '' AS is_needed,
                coalesce(nullif(a.atttypmod, -1), y.typtypmod) - 4 AS characters
         FROM (VALUES ('contents'), ('content_generation_tasks')) AS r (tab)
@@ -52,7 +54,7 @@ AS $$
       AND i.indisunique
       AND i.indexprs IS NULL
     GROUP BY i.indexrelid
-    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status'))
+    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id'))
     UNION ALL
     SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
            'contentq submit cannot insert tasks, only producers that fill it can.',

@@ -1,6 +1,7 @@
 -- Finds ids that are running out: of a table whose id is 4 bytes wide, and of narrower columns that refer to a wider one.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
--- The last value of a sequence is seen by those who may read it; others go by the largest id in the table.
+-- The last value of a sequence is seen by those who may read it; others go by the largest id in the table. Ids below zero are
+-- what docs/operating.md gives out when the others are nearly used up.
 CREATE OR REPLACE FUNCTION contentq.doctor_ids()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE plpgsql
@@ -10,6 +11,8 @@ AS $$
 DECLARE
     each record;
     in_table bigint;
+    used bigint;
+    most bigint;
     percent integer;
 BEGIN
     FOR each IN
@@ -33,11 +36,11 @@ BEGIN
             JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || c.tab) AND a.attname = c.col
             JOIN pg_type AS y ON y.oid = a.atttypid
         )
-        SELECT c.*, s.sequence, s.last_value, s.seqmax
+        SELECT c.*, s.sequence, s.last_value, s.seqmin, s.seqmax
         FROM columns AS c
         JOIN columns AS o ON o.tab = c.of_tab AND o.col = 'id'
         LEFT JOIN LATERAL (
-            SELECT q.seqrelid::regclass AS sequence, q.seqmax,
+            SELECT q.seqrelid::regclass AS sequence, q.seqmin, q.seqmax,
                    CASE WHEN has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
                         THEN pg_sequence_last_value(q.seqrelid) END AS last_value
             FROM pg_sequence AS q
@@ -58,22 +61,32 @@ BEGIN
         in_table := NULL;
         -- Under row level security the largest one is not found quickly.
         IF NOT row_security_active('public.' || each.of_tab) THEN
-            EXECUTE format('SELECT max(t.id) FROM public.%I AS t', each.of_tab) INTO in_table;
+            EXECUTE format('SELECT max(t.id) FROM public.%I AS t%s', each.of_tab,
+                           CASE WHEN each.seqmin < 0 THEN ' WHERE t.id < 0' ELSE '' END)
+            INTO in_table;
         END IF;
-        percent := floor(100.0 * greatest(in_table, each.last_value)
-                         / CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END);
+        used := greatest(in_table, each.last_value);
+        most := CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END;
+        IF each.seqmin < 0 AND coalesce(used, each.seqmin) < 0 THEN
+            -- Ids below zero are given out, up to where the others began.
+            used := coalesce(used, each.seqmin) - each.seqmin;
+            most := -each.seqmin;
+        END IF;
+        percent := floor(100.0 * used / most);
         IF percent >= 50 THEN
             RETURN QUERY SELECT
                 CASE WHEN percent >= 80 THEN 'error' ELSE 'warning' END,
                 'ids_running_out',
                 format('%s.%s', each.tab, each.col),
-                format('%s %% of the ids that it can hold are used: %s of %s (%s)', percent,
-                       greatest(in_table, each.last_value),
-                       CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END, each.type),
+                format('%s %% of the ids that it can hold are used: %s of %s (%s)', percent, used, most, each.type),
                 'When they are used up, every INSERT fails.',
-                CASE WHEN each.col = 'id' AND each.seqmax < each.largest
-                     THEN format('ALTER SEQUENCE %s MAXVALUE %s', each.sequence, each.largest)
-                     ELSE 'move to bigint without a long lock: docs/operating.md, "When ids run out"' END;
+                CASE
+                    WHEN each.col = 'id' AND each.seqmax < each.largest
+                    THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', each.sequence,
+                                CASE each.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
+                                each.largest)
+                    ELSE 'docs/operating.md, "When ids run out": there are as many again below zero'
+                END;
         END IF;
     END LOOP;
 END;

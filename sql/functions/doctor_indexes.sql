@@ -22,7 +22,8 @@ AS $$
         ('content_generation_tasks', 'content_generation_tasks_submitted_at_idx', '(submitted_at)', 'submitted_at'),
         ('content_generation_tasks', 'content_generation_tasks_content_id_idx',
          '(content_id) WHERE content_id IS NOT NULL', 'content_id'),
-        ('content_generation_tasks', 'content_generation_tasks_batch_idx', '(batch) WHERE batch IS NOT NULL', 'batch'),
+        ('content_generation_tasks', 'content_generation_tasks_batch_idx',
+         '(batch, status, account_id) WHERE batch IS NOT NULL', 'batch'),
         ('content_generation_tasks', 'content_generation_tasks_ready_idx',
          '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
         ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
@@ -45,7 +46,9 @@ AS $$
         ('content_generation_tasks', 'content_generation_tasks_revoked_idx',
          '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),
         ('content_generation_tasks', 'content_generation_tasks_completed_at_idx',
-         '(completed_at) WHERE status = ''completed''', NULL)
+         '(completed_at) WHERE status = ''completed''', NULL),
+        ('content_generation_tasks', 'content_generation_tasks_failed_idx', '(id) WHERE status IN (''failed'', ''timeout'')',
+         NULL)
     )
     SELECT 'warning', 'index_missing', n.name,
            format('%s has no such index', n.tab),

@@ -61,17 +61,17 @@ AS $$
     UNION ALL
     SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.mend
     FROM (VALUES
-        ('error', 'fsync', 'off',
+        ('fsync', 'off', 'error',
          'After a crash of the machine the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
-        ('error', 'full_page_writes', 'off',
+        ('full_page_writes', 'off', 'error',
          'After a crash of the machine tables may be broken.', 'ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()'),
-        ('advice', 'synchronous_commit', 'off',
+        ('synchronous_commit', 'off', 'advice',
          'After a crash the last tasks that were submitted are gone, and the last that ended may run again.',
          'ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf() (or ALTER DATABASE, ALTER ROLE)'),
-        ('error', 'session_replication_role', 'replica',
+        ('session_replication_role', 'replica', 'error',
          'No trigger fires: no worker is woken, and nothing is checked.',
          format('ALTER DATABASE %I RESET session_replication_role (or ALTER ROLE)', current_database()))
-    ) AS v (severity, name, bad, why, mend)
+    ) AS v (name, bad, severity, why, mend)
     WHERE current_setting(v.name) = v.bad
     UNION ALL
     SELECT 'warning', 'setting', s.name, format('%s is %s%s', s.name, s.setting, coalesce(' ' || s.unit, '')),

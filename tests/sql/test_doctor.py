@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from contentq.database.connect import connect as open_connection
 from contentq.database.migrations import migrate
+from contentq.finding import SEVERITIES
 
 from tests.support.cluster import DURABLE, QUICK, Cluster
+from tests.support.findings import IN_SQL, OF_A_TEST_SERVER
 from tests.support.hosts import HOST, TASKS
 from tests.support.logins import Logins, made_logins
 from tests.support.programs import installed
@@ -18,54 +20,15 @@ from tests.support.queue import Queue, Row
 from tests.support.roles import applied_roles
 from tests.support.servers import Server
 
-FINDINGS = {
-    "autovacuum_off",
-    "check_failed",
-    "clock_went_back",
-    "collation_changed",
-    "connections_used",
-    "content_refused",
-    "dead_rows",
-    "definition_changed",
-    "definition_missing",
-    "encoding",
-    "functions_open",
-    "idle_transaction",
-    "ids_running_out",
-    "index_invalid",
-    "index_missing",
-    "maintenance_late",
-    "model_without_price",
-    "no_live_worker",
-    "notify_queue",
-    "old_snapshot",
-    "read_only",
-    "retries_put_off",
-    "reviews_wait",
-    "row_security",
-    "rows_locked",
-    "schema_open",
-    "setting",
-    "task_column_unfilled",
-    "tasks_behind_closed_gates",
-    "tasks_nobody_claims",
-    "tasks_wait",
-    "trigger_rights",
-    "unseen",
-    "worker_silent",
-}
-
-OF_THE_TEST_SERVER = [("setting", name) for name in ("fsync", "full_page_writes", "synchronous_commit")]
-"""What a server for tests is set to, so that they are quick."""
-
 
 def findings(queue: Queue, patience: str = "10 minutes") -> list[Row]:
     """All that is found, but for what is so of each server for tests."""
     found = queue.rows("SELECT * FROM contentq.doctor(%s)", patience)
     for each in found:
         assert None not in each.values(), each
-        assert each["severity"] in ("error", "warning", "advice")
-    return [each for each in found if (each["finding"], each["subject"]) not in OF_THE_TEST_SERVER]
+        assert each["severity"] in SEVERITIES
+        assert each["finding"] in IN_SQL
+    return [each for each in found if each["subject"] not in OF_A_TEST_SERVER]
 
 
 def found(queue: Queue, patience: str = "10 minutes") -> list[tuple[str, str, str]]:
@@ -113,7 +76,7 @@ def test_nothing_is_found_on_a_server_as_it_is_installed(major: int) -> None:
 def test_settings_of_the_test_server_are_found(queue: Queue) -> None:
     rows = queue.rows("SELECT * FROM contentq.doctor() WHERE finding = 'setting'")
 
-    is_off = {name for _, name in OF_THE_TEST_SERVER if queue.value(f"SHOW {name}") == "off"}
+    is_off = {name for name in OF_A_TEST_SERVER if queue.value(f"SHOW {name}") == "off"}
     assert {row["subject"] for row in rows} == is_off
     assert all(row["detail"] == f"{row['subject']} is off" for row in rows)
 
@@ -128,6 +91,23 @@ def test_ids_that_are_running_out(queue: Queue, used: int, severity: str | None)
     assert found(queue) == (
         [] if severity is None else [(severity, "ids_running_out", "content_generation_tasks.id")]
     )
+
+
+def test_ids_below_zero_are_counted_by_themselves(queue: Queue) -> None:
+    queue.value("SELECT setval(pg_get_serial_sequence('content_generation_tasks', 'id'), 2147483646)")
+    queue.add()
+    assert only(queue)["severity"] == "error"
+
+    least = -2147483648
+    queue.run(f"ALTER TABLE content_generation_tasks ALTER COLUMN id SET MINVALUE {least} RESTART WITH {least}")
+    assert found(queue) == []
+    queue.add()
+    assert found(queue) == []
+
+    queue.value("SELECT setval(pg_get_serial_sequence('content_generation_tasks', 'id'), -1000000000)")
+    finding = only(queue)
+    assert finding["severity"] == "warning"
+    assert "53 %" in finding["detail"]
 
 
 def test_largest_id_counts_where_the_sequence_is_behind(queue: Queue) -> None:
@@ -154,8 +134,12 @@ def test_column_that_is_narrower_than_what_it_refers_to(empty_dsn: str, bare: Qu
     migrate(empty_dsn)
     bare.run("INSERT INTO contents (id, account_id) SELECT 2000000000, min(id) FROM accounts")
 
-    assert ("error", "ids_running_out", "content_generation_tasks.content_id") in found(bare)
-    assert "contents.id" not in [subject for _, _, subject in found(bare)]
+    assert found(bare) == [
+        ("error", "ids_running_out", "contents.id"),  # the sequence of a serial column is as narrow as that was
+        ("error", "ids_running_out", "content_generation_tasks.content_id"),
+    ]
+    mend(bare, findings(bare)[0])
+    assert found(bare) == [("error", "ids_running_out", "content_generation_tasks.content_id")]
 
 
 def test_definitions_that_were_changed_or_are_missing(queue: Queue) -> None:
@@ -380,7 +364,7 @@ def test_memory_that_is_too_small_for_the_indexes(small_server: str, server: Ser
     [
         ("ALTER TABLE contents ADD COLUMN slug text NOT NULL", "contents.slug"),
         (
-            "ALTER TABLE contents DROP COLUMN word_count, "
+            "ALTER TABLE contents DROP COLUMN word_count CASCADE, "
             "ADD COLUMN word_count integer GENERATED ALWAYS AS (length(title)) STORED",
             "contents.word_count",
         ),

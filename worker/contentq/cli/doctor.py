@@ -12,7 +12,7 @@ import click
 
 from contentq.cli.durations import DURATION
 from contentq.cli.output import count_of, json_option, print_fields, print_json, print_line
-from contentq.errors import EXIT_FOUND_ERRORS, EXIT_FOUND_WARNINGS, SchemaMismatch
+from contentq.errors import EXIT_FOUND_ERRORS, EXIT_FOUND_WARNINGS, HandlerUnusable, SchemaMismatch
 from contentq.finding import SEVERITIES, Finding
 
 if TYPE_CHECKING:
@@ -75,7 +75,14 @@ def _examine(options: GlobalOptions, patience: timedelta, settings: Path | None)
 
 
 def _models_without_price(settings: Path) -> list[Finding]:
-    from contentq.handlers.openai.settings_file import read
+    try:
+        from contentq.handlers.openai.settings_file import read
+    except ModuleNotFoundError as error:
+        if error.name != "pydantic":
+            raise
+        raise HandlerUnusable(
+            "reading settings needs the package pydantic, which is not installed: pip install 'contentq[openai]'"
+        ) from None
 
     return [
         Finding(
