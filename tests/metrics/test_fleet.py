@@ -47,9 +47,8 @@ def fill(queue: Queue) -> None:
 
 def failed_parts(samples: Samples) -> set[str]:
     """The parts that could not be read."""
-    return {
-        labels[0] for family, given in samples for labels, n in given.items() if n and "look_fail" in family.name
-    }
+    [counted] = [given for family, given in samples if family.name == "contentq_look_failures_total"]
+    return {labels[0] for labels, number in counted.items() if number}
 
 
 def test_every_declared_metric_is_exported(make_fleet: MakeFleet, queue: Queue) -> None:
