@@ -53,8 +53,8 @@ FLEET = (
     Family(
         "contentq_oldest_ready_age_seconds",
         "gauge",
-        "Since when the ready task that has waited longest is ready; 0 when none is. Tasks of paused accounts and "
-        "closed gates count.",
+        "Since the ready task that has waited longest became ready; 0 when none is. Tasks of paused accounts and "
+        "behind closed gates count.",
     ),
     Family(
         "contentq_task_waiting_seconds",
@@ -90,7 +90,12 @@ FLEET = (
         "Cost by model since the exporter started, in the currency of your prices.",
         ("model",),
     ),
-    Family("contentq_gate_open", "gauge", "Whether a gate lets tasks through: 1, or 0 when closed.", ("gate",)),
+    Family(
+        "contentq_gate_open",
+        "gauge",
+        "Whether a gate is open: 1; 0 when closed or half open.",
+        ("gate",),
+    ),
     Family("contentq_gate_waits", "gauge", "Whether a gate that is open keeps tasks waiting: 1 or 0.", ("gate",)),
     Family("contentq_gate_running", "gauge", "Running tasks behind a gate.", ("gate",)),
     Family("contentq_gate_pace", "gauge", "Tasks a second that a gate allows; missing when free.", ("gate",)),
