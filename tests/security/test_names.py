@@ -76,6 +76,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     # Serves until it is stopped; its pages have a test below.
     "web": [],
     "stats": [["stats"], ["stats", "--json"], ["stats", "--since", "1h"]],
+    "metrics": [["metrics", "--once", "--by-account"]],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d", "--failed-older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],

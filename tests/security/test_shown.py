@@ -115,6 +115,8 @@ SHOWING: list[list[str]] = [
     ["try", "--handler", f"nasty{NASTY}:handler"],
     ["worker", "--until-empty", "--handler", "nasty:handler"],
     ["worker", "--until-empty", "--handler", "nasty:handler", "--gate", NASTY, "--category", NASTY],
+    ["metrics", "--once", "--by-account"],
+    ["metrics", "--host", NASTY],
     ["migrate"],
     ["migrate", "--to", NASTY],
     ["web", "--host", NASTY],

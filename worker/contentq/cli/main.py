@@ -61,6 +61,7 @@ COMMANDS = {
     "stats": "contentq.cli.stats:stats",
     "doctor": "contentq.cli.doctor:doctor",
     "web": "contentq.cli.web:web",
+    "metrics": "contentq.cli.metrics:metrics",
     "maintain": "contentq.cli.operate:maintain",
     "cleanup": "contentq.cli.operate:cleanup",
     "bench": "contentq.cli.bench:bench",

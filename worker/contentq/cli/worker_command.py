@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from contentq.engine.worker import Worker
     from contentq.handlers.by_category import HandlersByCategory
     from contentq.handlers.loading import Handler
+    from contentq.metrics.attempts import OfWorker
 
 
 @click.command()
@@ -86,6 +87,19 @@ if TYPE_CHECKING:
 @click.option(
     "--progress/--no-progress", default=None, help="A progress bar; by default on a terminal with --until-empty."
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Serve metrics of this worker, /healthz and /readyz on this port; 0: any that is free.",
+)
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="HOST",
+    help="The address of this machine to serve them on.",
+)
 @log_options
 @click.pass_obj
 def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
@@ -99,7 +113,13 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     from contentq.database.database import Database
     from contentq.engine.options import WorkerOptions
     from contentq.engine.timings import Timings
+    from contentq.metrics.attempts import OfWorker
+    from contentq.metrics.exposition import require_client
 
+    metrics_port: int | None = given.pop("metrics_port")
+    metrics_host: str = given.pop("metrics_host")
+    if metrics_port is not None:
+        require_client()  # before anything is begun
     log_level, log_format = given.pop("log_level"), given.pop("log_format")
     listen_dsn: str | None = given.pop("listen_dsn")
     if click.get_current_context().get_parameter_source("listen_dsn") is ParameterSource.COMMANDLINE:
@@ -134,7 +154,14 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     log_to_stderr("warning" if show_bar and log_level == "info" else log_level, log_format)
     handler.introduce()
 
-    asyncio.run(_work(database, handler, options, timings, show_bar))
+    if metrics_port is None:
+        asyncio.run(_work(database, handler, options, timings, None, show_bar))
+        return
+    from contentq.metrics.server import serving
+
+    of_worker = OfWorker(handler.name, options.concurrency, timings)
+    with serving(of_worker.pages(), metrics_host, metrics_port):
+        asyncio.run(_work(database, handler, options, timings, of_worker, show_bar))
 
 
 async def _work(
@@ -142,17 +169,24 @@ async def _work(
     handler: Handler | HandlersByCategory,
     options: WorkerOptions,
     timings: Timings,
+    of_worker: OfWorker | None,
     show_bar: bool,
 ) -> None:
     from contentq.database.extensions import require_extensions
+    from contentq.engine.tally import observe_all
     from contentq.engine.watchdog import Watchdog
     from contentq.engine.worker import Ending, Worker
 
     started = time.monotonic()
     database.check("contentq worker")
     require_extensions(database, handler.extensions, "contentq worker")
-    with _progress(database, options.categories) if show_bar else nullcontext() as observer:
+    with _progress(database, options.categories) if show_bar else nullcontext() as bar:
+        observer = observe_all(
+            [each for each in (bar, None if of_worker is None else of_worker.observer) if each is not None]
+        )
         running = Worker(database, handler, options, timings=timings, observer=observer)
+        if of_worker is not None:
+            of_worker.health = running.health
         watchdog = Watchdog(database, lambda: running.worker_id, timings)
         with _only_its_end_stops_the_loop(), _signals_stop(running, watchdog, timings):
             try:

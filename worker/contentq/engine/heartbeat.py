@@ -80,6 +80,7 @@ class Heartbeat:
         self._worker_loop = asyncio.get_running_loop()
         self._worker_id: int | None = None
         self._last_beat: tuple[float, float] | None = None
+        self._answered_at: float | None = None
         self._loop = asyncio.new_event_loop()
         self._beating: asyncio.Task[None] | None = None
         self._maintain_at = 0.0
@@ -104,6 +105,11 @@ class Heartbeat:
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
+
+    @property
+    def answered_at(self) -> float | None:
+        """When the database answered the last one (time.monotonic()); None before the first."""
+        return self._answered_at
 
     def expect_deadline(self, seconds: float) -> None:
         """A task with this deadline was claimed: its row is to be ended then, whatever its handler does."""
@@ -177,6 +183,7 @@ class Heartbeat:
                 await self._register(connection)
             else:
                 await self._beat(connection)
+        self._answered_at = time.monotonic()
         # Whatever became ready while it was out of reach is found by looking.
         self._wake()
 
@@ -233,7 +240,8 @@ class Heartbeat:
         beat = await contract.heartbeat(
             connection, self._worker_id, held, complete_until=beat_at if is_complete else None
         )
-        self._last_beat = beat.at, time.monotonic()
+        self._answered_at = time.monotonic()
+        self._last_beat = beat.at, self._answered_at
         if beat.to_stop:
             self._tell(self._listener.stop_tasks, beat.to_stop)
 

@@ -27,12 +27,17 @@ class LoopWatch:
         """Called on the event loop, several times a second, as long as nothing blocks it."""
         self._alive_at = time.monotonic()
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the event loop last showed life."""
+        return time.monotonic() - self._alive_at
+
     async def run(self) -> None:
         """Logs a warning each time that the event loop is blocked, until cancelled."""
         is_warned = False
         while True:
             await asyncio.sleep(self._warn_after / 4)
-            silent = time.monotonic() - self._alive_at
+            silent = self.silence
             if silent < self._warn_after:
                 is_warned = False
             elif not is_warned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from contentq.queue.outcomes import (
@@ -68,6 +68,22 @@ class Observer:
 
     claimed: Callable[[list[Task]], None] = _ignore
     reported: Callable[[Outcome, str | None], None] = _ignore
+
+
+def observe_all(observers: Sequence[Observer]) -> Observer:
+    """One observer that tells each of these."""
+    if len(observers) < 2:
+        return observers[0] if observers else Observer()
+
+    def claimed(tasks: list[Task]) -> None:
+        for each in observers:
+            each.claimed(tasks)
+
+    def reported(outcome: Outcome, status: str | None) -> None:
+        for each in observers:
+            each.reported(outcome, status)
+
+    return Observer(claimed, reported)
 
 
 class Tally:

@@ -16,6 +16,7 @@ from contentq.engine.database_errors import one_line
 from contentq.engine.execution import Stop
 from contentq.engine.gates import GateKeeper
 from contentq.engine.handler_calls import HandlerCalls, run_beside
+from contentq.engine.health import Health
 from contentq.engine.heartbeat import Heartbeat, HeartbeatListener
 from contentq.engine.held import HeldTasks
 from contentq.engine.leaving import Leaving
@@ -75,6 +76,7 @@ class Worker:
         self._stop_asked = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._claim_under_way = asyncio.Lock()
+        self._is_assembled = False
 
     @property
     def counts(self) -> Counts:
@@ -85,6 +87,21 @@ class Worker:
     def worker_id(self) -> int | None:
         """The id under which it is registered now; None while it is not."""
         return self._registration.worker_id
+
+    def health(self) -> Health | None:
+        """How it is; None before it has begun. It may be asked from any thread."""
+        if not self._is_assembled:
+            return None
+        answered_at = self._heartbeat.answered_at
+        return Health(
+            replace(self.counts),
+            self._runner.busy,
+            self.worker_id is not None,
+            None if answered_at is None else time.monotonic() - answered_at,
+            self._watch.silence,
+            self._heartbeat.is_alive,
+            self._stop_asked.is_set(),
+        )
 
     def stop(self) -> None:
         """Asks for a graceful stop: no new claims, and timings.grace seconds for what runs.
@@ -99,6 +116,7 @@ class Worker:
         """Works until stopped, or until nothing is left with options.until_empty."""
         self._assemble()
         self._heartbeat.start()
+        self._is_assembled = True
         beside = {
             asyncio.create_task(self._reporter.run()),
             asyncio.create_task(self._keeper.run()),

@@ -1,0 +1,327 @@
+"""Figures of the whole queue, for machines. Each function is a quick statement or two, within limited()."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from psycopg import sql
+
+from contentq.queue.reading import Connection, read_row, read_rows, read_value
+
+MOST_GATES = 200
+"""Gates that are told of: workers name them."""
+
+MOST_ACCOUNTS = 1000
+"""Accounts that are told of, those with the most tasks first."""
+
+LATE = 70.0
+"""Seconds that a completion may be committed after its completed_at: a handler's own transaction has 60."""
+
+
+class EndedTasks(NamedTuple):
+    """What became visible since an earlier look: by bucket how many, and the sum of seconds.
+
+    waiting, running: {number of the bucket: (tasks, seconds)}; bucket 0 is below the first bound.
+    """
+
+    waiting: dict[int, tuple[int, float]]
+    running: dict[int, tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A moment of the database: what had been committed by then."""
+
+    at: float
+    snapshot: str
+    next_transaction: int
+
+
+@contextmanager
+def limited(connection: Connection, seconds: float) -> Iterator[None]:
+    """A transaction that only reads, each of whose statements has a time limit."""
+    with connection.transaction():
+        connection.execute(
+            b"SELECT set_config('statement_timeout', %s, true), set_config('transaction_read_only', 'on', true)",
+            [f"{round(seconds * 1000)}ms"],
+        )
+        yield
+
+
+def waiting_tasks(connection: Connection) -> list[dict[str, Any]]:
+    """Pending tasks by priority: priority, is_scheduled (for later), tasks."""
+    return read_rows(connection, _WAITING)
+
+
+def other_tasks(connection: Connection) -> dict[str, int]:
+    """Tasks by status, without the pending ones. Completed ones of large tables are an estimate."""
+    return {row["status"]: row["tasks"] for row in read_rows(connection, _OTHERS)}
+
+
+def oldest_ready(connection: Connection) -> float:
+    """Seconds since the oldest of the ready tasks became ready; 0 when none is.
+
+    Of each priority the 1000 that were submitted first are looked at.
+    """
+    return float(read_value(connection, _OLDEST))
+
+
+def failures(connection: Connection) -> dict[str, int]:
+    """Failed attempts since the queue was made, by the class of their error."""
+    return {row["error_class"]: row["attempts"] for row in read_rows(connection, _FAILURES)}
+
+
+def usage(connection: Connection) -> list[dict[str, Any]]:
+    """What attempts have cost, yesterday and today (UTC): day, model, attempts, both tokens, cost."""
+    return read_rows(connection, _USAGE.format(sql.SQL("u.model")))
+
+
+def usage_of_accounts(connection: Connection) -> list[dict[str, Any]]:
+    """The same by account_id in place of the model."""
+    return read_rows(connection, _USAGE.format(sql.SQL("u.account_id")))
+
+
+def accounts(connection: Connection) -> list[dict[str, Any]]:
+    """Tasks of accounts that have any pending or running: account_id, pending, processing."""
+    return read_rows(connection, _ACCOUNTS, [MOST_ACCOUNTS])
+
+
+def gates(connection: Connection) -> list[dict[str, Any]]:
+    """Gates as the view gate_status has them: key, state, running, pace, refused, unanswered."""
+    return read_rows(connection, _GATES, [MOST_GATES])
+
+
+def workers(connection: Connection) -> list[dict[str, Any]]:
+    """Workers by state: state, workers, busy, slots, heartbeat_age."""
+    return read_rows(connection, _WORKERS)
+
+
+def dead_workers(connection: Connection) -> int:
+    """Workers that were found dead within the last hour."""
+    return int(read_value(connection, _DEAD_WORKERS))
+
+
+def reviews(connection: Connection) -> tuple[int, float]:
+    """Contents that wait for a review, and seconds since the oldest of them was made."""
+    row = read_row(connection, _REVIEWS)
+    assert row is not None
+    return row["contents"], row["oldest_age"]
+
+
+def blocked_accounts(connection: Connection) -> dict[str, int]:
+    """Accounts of which nothing starts: paused, and over_budget."""
+    row = read_row(connection, _BLOCKED)
+    assert row is not None
+    return row
+
+
+def budgets(connection: Connection) -> dict[str, int]:
+    """Budgets by state: ok, near, used_up."""
+    return {row["state"]: row["budgets"] for row in read_rows(connection, _BUDGETS)}
+
+
+def upkeep(connection: Connection) -> dict[str, Any]:
+    """What the rest depends on: revision, maintenance_age (seconds), notification_queue (0 to 1)."""
+    row = read_row(connection, _UPKEEP)
+    assert row is not None
+    return row
+
+
+def ids_used(connection: Connection) -> dict[str, float]:
+    """By table, the part of the ids of its type that is behind it, from 0 to 1."""
+    return {row["table_name"]: row["used"] for row in read_rows(connection, _ids_used(connection))}
+
+
+def look(connection: Connection) -> Look:
+    """This moment."""
+    row = read_row(connection, _LOOK)
+    assert row is not None
+    return Look(**row)
+
+
+def completed_since(connection: Connection, before: Look, bounds: Sequence[float]) -> tuple[Look, EndedTasks]:
+    """Tasks whose completion became visible since a look, and the look to ask with the next time.
+
+    bounds: of the buckets, in seconds, ascending. Every completion is in one answer, whenever it was committed: it
+    is decided by the transaction that has written the row, and not by its time. One that was written within a
+    subtransaction, and was not committed at the look before, may be left out.
+    """
+    name = sql.Identifier(_schema(connection), "content_generation_tasks")
+    values = {**before.__dict__, "late": LATE, "bounds": [float(bound) for bound in bounds]}
+    rows = read_rows(connection, _COMPLETED.format(name), values)
+    first = rows.pop(0)
+    ended = EndedTasks({}, {})
+    for row in rows:
+        getattr(ended, row["what"])[row["bucket"]] = (row["tasks"], row["seconds"])
+    return Look(first["at"], first["snapshot"], first["next_transaction"]), ended
+
+
+def _schema(connection: Connection) -> str:
+    return str(read_value(connection, _SCHEMA))
+
+
+def _ids_used(connection: Connection) -> sql.Composed:
+    tables = read_rows(connection, "SELECT t.schema_name, t.table_name FROM contentq.tables AS t ORDER BY 2")
+    each = ((row["table_name"], sql.Identifier(row["schema_name"], row["table_name"])) for row in tables)
+    return sql.SQL(" UNION ALL ").join(sql.SQL(_OF_TABLE).format(sql.Literal(name), table) for name, table in each)
+
+
+_WAITING = """
+    SELECT t.priority, t.scheduled_at IS NOT NULL AS is_scheduled, count(*) AS tasks
+    FROM contentq.tasks AS t
+    WHERE t.status = 'pending'
+    GROUP BY t.priority, t.scheduled_at IS NOT NULL"""
+
+_OTHERS = """
+    WITH exact AS (
+        SELECT t.status, count(*) AS tasks
+        FROM contentq.tasks AS t
+        WHERE t.status = ANY ('{processing,failed,timeout}')
+        GROUP BY t.status
+    ),
+    whole AS (
+        SELECT c.oid, pg_stat_get_live_tuples(c.oid) AS rows
+        FROM contentq.tables AS n
+        JOIN pg_class AS c ON c.oid = format('%I.%I', n.schema_name, n.table_name)::regclass
+        WHERE n.table_name = 'content_generation_tasks'
+    )
+    SELECT e.status, e.tasks
+    FROM exact AS e
+    UNION ALL
+    SELECT 'completed', CASE
+        WHEN w.rows < 100000 OR row_security_active(w.oid)
+        THEN (SELECT count(*) FROM contentq.tasks AS t WHERE t.status = 'completed')
+        ELSE greatest(w.rows - (SELECT count(*) FROM contentq.tasks AS t WHERE t.status = 'pending')
+                      - (SELECT coalesce(sum(e.tasks), 0) FROM exact AS e), 0)::bigint
+    END
+    FROM whole AS w"""
+"""To count millions of completed tasks would take longer than all the rest."""
+
+_OLDEST = """
+    SELECT coalesce(extract(epoch FROM clock_timestamp()) - min(o.since), 0)::float8
+    FROM generate_series(1, 10) AS p (priority)
+    CROSS JOIN LATERAL (
+        SELECT extract(epoch FROM CASE
+            WHEN t.started_at IS NULL THEN coalesce(t.ready_at, t.submitted_at)
+            WHEN t.ready_at > t.started_at THEN t.ready_at
+            ELSE t.updated_at
+        END) AS since
+        FROM contentq.tasks AS t
+        WHERE t.status = 'pending'
+          AND t.scheduled_at IS NULL
+          AND t.priority = p.priority
+        ORDER BY t.submitted_at
+        LIMIT 1000
+    ) AS o"""
+
+_FAILURES = """
+    SELECT f.error_class, sum(f.attempts)::bigint AS attempts
+    FROM contentq.failure_counts AS f
+    GROUP BY f.error_class"""
+
+_USAGE = sql.SQL("""
+    SELECT u.day::text AS day, {0}::text AS of, sum(u.attempts)::bigint AS attempts,
+           sum(u.prompt_tokens)::float8 AS prompt_tokens, sum(u.completion_tokens)::float8 AS completion_tokens,
+           sum(u.cost)::float8 AS cost
+    FROM contentq.usage AS u
+    WHERE u.day >= (clock_timestamp() AT TIME ZONE 'UTC')::date - 1
+    GROUP BY u.day, {0}""")
+
+_ACCOUNTS = """
+    SELECT t.account_id::bigint AS account_id,
+           count(*) FILTER (WHERE t.status = 'pending') AS pending,
+           count(*) FILTER (WHERE t.status = 'processing') AS processing
+    FROM contentq.tasks AS t
+    WHERE t.status = ANY ('{pending,processing}')
+    GROUP BY t.account_id
+    ORDER BY count(*) DESC, t.account_id
+    LIMIT %s"""
+
+_GATES = """
+    SELECT g.key, g.state, g.running::bigint AS running, g.pace::float8 AS pace, g.refused, g.unanswered
+    FROM contentq.gate_status AS g
+    LIMIT %s"""
+
+_WORKERS = """
+    SELECT w.state, count(*) AS workers, sum(w.busy)::bigint AS busy, sum(w.slots)::bigint AS slots,
+           max(w.heartbeat_age_s)::float8 AS heartbeat_age
+    FROM contentq.worker_status AS w
+    GROUP BY w.state"""
+
+_DEAD_WORKERS = """
+    SELECT count(*) FROM contentq.dead_workers AS d WHERE d.found_at > clock_timestamp() - interval '1 hour'"""
+
+_REVIEWS = """
+    SELECT (SELECT count(*) FROM contentq.contents AS c WHERE c.review_status = 'pending') AS contents,
+           coalesce(extract(epoch FROM clock_timestamp())
+                    - extract(epoch FROM (SELECT c.created_at::timestamptz
+                                          FROM contentq.contents AS c
+                                          WHERE c.review_status = 'pending'
+                                          ORDER BY c.id + 0
+                                          LIMIT 1)), 0)::float8 AS oldest_age"""
+
+_BLOCKED = """
+    SELECT count(b.paused_until) AS paused, count(b.over_budget_until) AS over_budget
+    FROM contentq.blocked_accounts AS b"""
+
+_BUDGETS = """
+    SELECT b.state, count(*) AS budgets FROM contentq.budget_status AS b GROUP BY b.state"""
+
+_UPKEEP = """
+    SELECT (SELECT v.version_num::text FROM contentq.alembic_version AS v) AS revision,
+           (SELECT extract(epoch FROM clock_timestamp() - m.ran_at)::float8
+            FROM contentq.maintenance AS m
+            WHERE isfinite(m.ran_at)) AS maintenance_age,
+           pg_notification_queue_usage() AS notification_queue"""
+
+_OF_TABLE = """
+    SELECT {0}::text AS table_name,
+           coalesce(max(t.id), 0)::float8
+               / CASE WHEN pg_typeof(max(t.id)) = 'bigint'::regtype THEN 9223372036854775807
+                      WHEN pg_typeof(max(t.id)) = 'smallint'::regtype THEN 32767
+                      ELSE 2147483647 END AS used
+    FROM {1} AS t"""
+
+_SCHEMA = """
+    SELECT t.schema_name FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks'"""
+
+_LOOK = """
+    SELECT extract(epoch FROM clock_timestamp())::float8 AS at,
+           pg_current_snapshot()::text AS snapshot,
+           pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction"""
+
+_COMPLETED = sql.SQL("""
+    WITH now_ AS MATERIALIZED (
+        SELECT extract(epoch FROM clock_timestamp())::float8 AS at,
+               pg_current_snapshot()::text AS snapshot,
+               pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction
+    ),
+    news AS MATERIALIZED (
+        SELECT extract(epoch FROM t.started_at)
+                   - extract(epoch FROM coalesce(t.ready_at, t.submitted_at)) AS waiting,
+               extract(epoch FROM t.completed_at) - extract(epoch FROM t.started_at) AS running
+        FROM {} AS t
+        CROSS JOIN now_ AS n
+        WHERE t.status = 'completed'
+          AND t.completed_at > to_timestamp(%(at)s - %(late)s)
+          AND t.started_at IS NOT NULL
+          -- xmin has the lower 32 bits of the number of a transaction that is not later than the next.
+          AND NOT pg_visible_in_snapshot(
+              (n.next_transaction - ((n.next_transaction - t.xmin::text::bigint) & 4294967295))::text::xid8,
+              %(snapshot)s::pg_snapshot
+          )
+    )
+    SELECT NULL AS what, NULL AS bucket, NULL::bigint AS tasks, NULL::float8 AS seconds,
+           n.at, n.snapshot, n.next_transaction
+    FROM now_ AS n
+    UNION ALL
+    SELECT d.what, width_bucket(d.seconds, %(bounds)s::float8[]), count(*), sum(d.seconds), NULL, NULL, NULL
+    FROM (
+        SELECT w.what, greatest(w.seconds, 0)::float8 AS seconds
+        FROM news AS e
+        CROSS JOIN LATERAL (VALUES ('waiting', e.waiting), ('running', e.running)) AS w (what, seconds)
+    ) AS d
+    GROUP BY 1, 2""")
