@@ -91,9 +91,7 @@ def _status(error: Exception) -> int:
             return 403
         case FormRefused():
             return 400
-        case (
-            Busy() | errors.QueryCanceled() | DatabaseUnreachable() | SchemaMismatch() | psycopg.OperationalError()
-        ):
+        case Busy() | DatabaseUnreachable() | SchemaMismatch() | psycopg.Error():
             return 503
     return 422
 
