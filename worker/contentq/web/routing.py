@@ -89,7 +89,7 @@ def _status(error: Exception) -> int:
     match error:
         case errors.InsufficientPrivilege():
             return 403
-        case FormRefused():
+        case FormRefused() | psycopg.DataError():
             return 400
         case Busy() | DatabaseUnreachable() | SchemaMismatch() | psycopg.Error():
             return 503
