@@ -89,11 +89,9 @@ def _status(error: Exception) -> int:
     match error:
         case errors.InsufficientPrivilege():
             return 403
-        case FormRefused():
+        case FormRefused() | psycopg.DataError():
             return 400
-        case (
-            Busy() | errors.QueryCanceled() | DatabaseUnreachable() | SchemaMismatch() | psycopg.OperationalError()
-        ):
+        case Busy() | DatabaseUnreachable() | SchemaMismatch() | psycopg.Error():
             return 503
     return 422
 

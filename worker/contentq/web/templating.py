@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from gettext import NullTranslations
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,24 +20,16 @@ NOTHING = "–"
 """In a cell of which nothing is known."""
 
 
-class Exact(Markup):
-    """Text that goes back to the server, which must get it as it is."""
-
-
-def exact(value: object) -> Exact:
-    """A value for an attribute of a form: escaped as HTML, but what cannot be seen stays."""
-    return Exact(Markup.escape("" if value is None else str(value)))
+def exact(value: object) -> Markup:
+    """A value for an attribute of a form, of which the server gets back what cannot be seen, too."""
+    return Markup.escape("" if value is None else str(value))
 
 
 def finalize(value: Any) -> Any:
     """What every expression in a template becomes before it is escaped: what cannot be seen is written."""
     if value is None:
         return ""
-    if isinstance(value, Exact):
-        return value
-    if isinstance(value, Markup):
-        return Markup(escaping.escape(value, escaping.PROSE))
-    return escaping.escape(value) if isinstance(value, str) else value
+    return escaping.escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
@@ -53,7 +46,6 @@ def environment(language: str) -> Environment:
     )
     made.policies["ext.i18n.trimmed"] = True
     translations = i18n.translations(language)
-    made.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     made.filters |= {
         "exact": exact,
         "cell": _cell,
@@ -64,8 +56,29 @@ def environment(language: str) -> Environment:
         "state": lambda value: translations.gettext(STATES.get(value) or str(value)),
         "markdown": to_html,
     }
-    made.globals |= {"bar": charts.bar, "LANGUAGES": i18n.LANGUAGES, "LANGUAGE": language}
+    made.globals |= _messages(translations) | {
+        "bar": charts.bar,
+        "LANGUAGES": i18n.LANGUAGES,
+        "LANGUAGE": language,
+    }
     return made
+
+
+def _messages(translations: NullTranslations) -> dict[str, Any]:
+    """How templates say something in their language; what is put into it is text, as elsewhere."""
+
+    def gettext(message: str, **values: Any) -> Markup:
+        said = Markup(translations.gettext(message))
+        return said % _finalized(values) if values else said
+
+    def ngettext(singular: str, plural: str, number: int, **values: Any) -> Markup:
+        return Markup(translations.ngettext(singular, plural, number)) % _finalized({"n": number, **values})
+
+    return {"_": gettext, "gettext": gettext, "ngettext": ngettext}
+
+
+def _finalized(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: finalize(value) for name, value in values.items()}
 
 
 STATES = {

@@ -1,0 +1,245 @@
+"""Who may see the page, who may change something, and what another site can make a browser do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from contentq.queue import inspection
+from contentq.web import create_app
+from contentq.web.security import COOKIE, HEADERS
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Mount, Route
+
+from tests.support.queue import Queue
+from tests.web.conftest import Client, Serve, Visit, message_of, serving
+
+TOKEN = "correct horse battery staple"
+
+CLOSE = {"key": "api.example.com", "for": "1h", "reason": "tired"}
+
+
+def is_closed(queue: Queue) -> bool:
+    return bool(queue.value("SELECT count(*) FROM contentq.gates WHERE opens_at > now()"))
+
+
+@pytest.mark.parametrize("path", ["/", "/gates", "/nothing", "/static/style.css", "/static/nothing", "/login"])
+def test_every_answer_has_the_headers(client: Client, path: str) -> None:
+    answer = client.get(path)
+    kept = {"Cache-Control"} if path == "/static/style.css" else set()
+    assert {name: answer.headers[name] for name in HEADERS if name not in kept} == {
+        name: value for name, value in HEADERS.items() if name not in kept
+    }
+    assert "unsafe" not in HEADERS["Content-Security-Policy"]
+
+
+def test_page_that_shows_only_changes_nothing(client: Client, queue: Queue) -> None:
+    assert client.post("/gates/close", CLOSE).status == 403
+    assert not is_closed(queue)
+    assert "<form" not in client.get("/gates").body
+
+
+def test_reading_is_done_in_transactions_that_only_read(
+    operating: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(connection: Any, *_: Any) -> list[Any]:
+        connection.execute("INSERT INTO contentq.accounts (name) VALUES ('Eve')")
+        return []
+
+    monkeypatch.setattr(inspection, "view", write)
+    answer = operating.get("/workers")
+    assert answer.status == 503
+    assert "read-only transaction" in answer.text
+    assert queue.value("SELECT count(*) FROM accounts") == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "cross-site", "Origin": "http://127.0.0.1:{port}"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+    ],
+)
+def test_form_of_another_site_is_refused(operating: Client, queue: Queue, headers: dict[str, str]) -> None:
+    sent = {name: value.format(port=operating.port) for name, value in headers.items()}
+    answer = operating.post("/gates/close", CLOSE, **sent)
+    assert (answer.status, "another site" in answer.text) == (403, True)
+    assert not is_closed(queue)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}, {"Origin": "http://127.0.0.1:{port}"}],
+)
+def test_form_of_the_page_is_taken(operating: Client, queue: Queue, headers: dict[str, str]) -> None:
+    sent = {name: value.format(port=operating.port) for name, value in headers.items()}
+    assert operating.post("/gates/close", CLOSE, **sent).status == 303
+    assert is_closed(queue)
+
+
+def test_browser_cannot_be_made_to_send_a_form(
+    operating: Client, queue: Queue, visit: Visit, serve: Serve
+) -> None:
+    address = f"http://localhost:{operating.port}"
+    fields = '<input name="key" value="x"><button>Win</button>'
+    form = f'<form method="post" action="{address}/gates/close">{fields}</form>'
+    visitor = visit(operating)
+    visitor.page.route("http://evil.example/", lambda route: route.fulfill(body=form, content_type="text/html"))
+    visitor.page.goto("http://evil.example/")
+    visitor.press("Win")
+    assert "another site" in visitor.page.content()
+    assert not is_closed(queue)
+
+
+def test_page_cannot_be_framed_by_another_site(client: Client, visit: Visit) -> None:
+    visitor = visit(client)
+    frame = f'<iframe src="{visitor.address}/"></iframe>'
+    visitor.page.route("http://evil.example/", lambda route: route.fulfill(body=frame, content_type="text/html"))
+    visitor.page.goto("http://evil.example/")
+    assert visitor.page.frames[1].url.startswith("chrome-error:")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8080", 200),
+        ("localhost", 200),
+        ("LOCALHOST:80", 200),
+        ("[::1]:8080", 200),
+        ("192.0.2.7", 200),
+        ("queue.example.com", 200),
+        ("evil.example:8080", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("", 421),
+        ("[", 421),
+        ("evil.example@127.0.0.1.evil.example", 421),
+    ],
+)
+def test_name_of_another_site_does_not_lead_here(serve: Serve, host: str, status: int) -> None:
+    assert serve(hosts=["Queue.example.com"]).get("/", Host=host).status == status
+
+
+def test_token_is_asked_for(serve: Serve, queue: Queue) -> None:
+    client = serve(token=TOKEN, operate=True)
+    for path in ("/", "/gates", "/nothing"):
+        answer = client.get(path)
+        assert (answer.status, answer.headers["Location"]) == (303, "/login")
+    assert client.post("/gates/close", CLOSE).status == 401
+    assert client.get("/static/style.css").status == 200
+    assert client.post("/login", {"token": TOKEN[:-1]}).status == 303
+    assert message_of(client) == "This is not the token."
+    assert client.get("/").status == 303
+    assert not is_closed(queue)
+
+
+def test_who_knows_the_token_logs_in_and_out(serve: Serve) -> None:
+    client = serve(token=TOKEN)
+    answer = client.post("/login", {"token": TOKEN})
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    assert client.get("/").status == 200
+    cookie = client.cookies[COOKIE]
+    assert TOKEN not in cookie
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {*answer.headers["Set-Cookie"].split("; ")}
+    client.post("/logout")
+    assert client.get("/").status == 303
+
+    other = serve(token=TOKEN + "!")
+    other.cookies[COOKIE] = cookie
+    assert other.get("/").status == 303
+
+
+def test_program_gives_the_token_as_a_bearer(serve: Serve) -> None:
+    client = serve(token=TOKEN)
+    assert client.get("/", Authorization=f"Bearer {TOKEN}").status == 200
+    assert client.get("/", Authorization=f"Bearer {TOKEN}x").status == 303
+    assert client.get("/", Authorization=f"Basic {TOKEN}").status == 303
+    assert client.get("/", Authorization="Bearer").status == 303
+    assert client.get("/", Cookie=f"{COOKIE}=ü").status == 303
+
+
+def test_logging_in_works_in_a_browser_without_a_script(serve: Serve, visit: Visit) -> None:
+    visitor = visit(serve(token=TOKEN), java_script_enabled=False)
+    page = visitor.open("/gates")
+    page.get_by_label("Token").fill(TOKEN)
+    visitor.press("Log in")
+    assert page.locator("h1").inner_text() == "Overview"
+    visitor.press("Log out")
+    assert page.locator("h1").inner_text() == "Log in"
+    assert visitor.errors == []
+
+
+def test_there_is_no_login_where_no_token_is_asked_for(client: Client) -> None:
+    assert client.get("/login").status == 404
+    assert client.post("/login", {"token": ""}).status in (303, 404)
+    assert COOKIE not in client.cookies
+
+
+def test_proxy_names_the_user(serve: Serve) -> None:
+    client = serve(user_header="X-Remote-User")
+    assert client.get("/").status == 401
+    assert client.get("/", X_Remote_User="").status == 401
+    assert client.get("/", X_Remote_User="a" * 201).status == 401
+    assert "anna" in client.get("/", X_Remote_User="anna").text
+    assert "&lt;b&gt;\\u202e" in client.get("/", X_Remote_User="<b>\u202e".encode().decode("latin-1")).body
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("x" * 1_000_001, "application/x-www-form-urlencoded"),
+        ("&".join(["a=1"] * 6000), "application/x-www-form-urlencoded"),
+        ("%ff=%ff&=&", "application/x-www-form-urlencoded"),
+        ("key=a", "multipart/form-data; boundary=x"),
+        ("{}", "application/json"),
+    ],
+)
+def test_form_that_is_none_is_refused(operating: Client, queue: Queue, body: str, kind: str) -> None:
+    answer = operating._ask("POST", "/gates/close", body, {"Content-Type": kind})
+    assert answer.status == 303
+    assert message_of(operating)
+    assert not is_closed(queue)
+
+
+@pytest.mark.parametrize("name", ["../security.py", "..%2fsecurity.py", "%2e%2e/app.py", "htmx.LICENSE"])
+def test_no_other_file_is_served(client: Client, name: str) -> None:
+    assert client.get(f"/static/{name}").status == 404
+
+
+def test_message_that_is_forged_is_text(client: Client) -> None:
+    from base64 import urlsafe_b64encode
+
+    for cookie in ('["<script>1</script>\u202e", true]', "[1, 2]", "{}", "[", "\xff"):
+        client.cookies["contentq_message"] = urlsafe_b64encode(cookie.encode("latin-1", "replace")).decode()
+        assert "<script>1" not in client.get("/").body
+    client.cookies["contentq_message"] = "no base64 §"
+    assert client.get("/").status == 200
+
+
+def test_host_mounts_it_behind_its_own_login(dsn: str, queue: Queue) -> None:
+    def user(request: Request) -> str | None:
+        return request.headers.get("X-Hosts-User")
+
+    def may_operate(request: Request) -> bool:
+        return user(request) == "anna"
+
+    page = create_app(dsn, user=user, operate=may_operate)
+    host: Callable[..., Any] = Starlette(routes=[Mount("/admin/queue", page), Route("/", lambda request: None)])
+    with serving(host) as port:
+        client = Client(port, root="/admin/queue")
+        answer = client.get("/gates")
+        assert 'href="/admin/queue/accounts"' in answer.body
+        assert 'src="/admin/queue/static/app.js' in answer.body
+        assert client.get("/static/app.js").status == 200
+        assert client.post("/gates/close", CLOSE, X_Hosts_User="bob").status == 403
+        answer = client.post("/gates/close", CLOSE, X_Hosts_User="anna")
+        assert (answer.status, answer.headers["Location"]) == (303, "/admin/queue/gates")
+        assert "Path=/admin/queue/" in answer.headers["Set-Cookie"]
+    page.state.site.database.close()
+    assert is_closed(queue)
