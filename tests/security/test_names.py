@@ -67,6 +67,9 @@ COMMANDS: dict[str, list[list[str]]] = {
     "doctor": [["doctor"], ["doctor", "--json"]],
     # Serves until it is stopped; its pages have a test below.
     "web": [],
+    "top": [["top", "--once"]],
+    # Reads no database.
+    "completion": [],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],

@@ -67,6 +67,8 @@ SHOWING: list[list[str]] = [
     ["doctor"],
     ["doctor", "--patience", NASTY],
     ["doctor", "--settings", f"missing{NASTY}.toml"],
+    ["top", "--once"],
+    ["completion", NASTY],
     ["requeue", ID, f"unknown{NASTY}"],
     ["cancel", ID, "waits", f"unknown{NASTY}"],
     ["pause", "--gate", f"other{NASTY}", "--reason", NASTY],

@@ -58,10 +58,12 @@ COMMANDS = {
     "stats": "contentq.cli.stats:stats",
     "doctor": "contentq.cli.doctor:doctor",
     "web": "contentq.cli.web:web",
+    "top": "contentq.cli.top:top",
     "maintain": "contentq.cli.operate:maintain",
     "cleanup": "contentq.cli.operate:cleanup",
     "bench": "contentq.cli.bench:bench",
     "db": "contentq.cli.db:db",
+    "completion": "contentq.cli.completion:completion",
 }
 """Where each subcommand is; it is imported only when it is wanted, so that `contentq --help` is quick."""
 
