@@ -22,6 +22,7 @@ from contentq import escaping
 
 if TYPE_CHECKING:
     from rich.console import Console  # noqa: TID251 - the only place
+    from rich.table import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -42,16 +43,21 @@ def print_json_text(text: str) -> None:
 
 
 def print_table(
-    title: str | None, rows: Sequence[Mapping[str, Any]], nothing: str, give_way: Sequence[str] = ()
+    title: str | None,
+    rows: Sequence[Mapping[str, Any]],
+    nothing: str,
+    give_way: Sequence[str] = (),
+    may_go: Sequence[str] = (),
 ) -> None:
     """Prints rows as a table with their keys as headings; without rows, what nothing says.
 
-    give_way: the columns that are cut when the terminal is too narrow. Into a pipe nothing is cut.
+    give_way: the columns that are cut when the terminal is too narrow. may_go: those that are left out, the first
+    one first, when that is not enough. Into a pipe everything is printed.
     """
     if not rows:
         print_line(nothing)
     elif sys.stdout.isatty():
-        _print_for_terminal(title, rows, give_way)
+        _print_for_terminal(title, rows, give_way, may_go)
     else:
         _print_plain(title, rows)
 
@@ -128,33 +134,60 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str]) -> None:
+def build_table(
+    rows: Sequence[Mapping[str, Any]],
+    available: int,
+    give_way: Sequence[str] = (),
+    title: str | None = None,
+    whole: str = "",
+) -> tuple[Table, int]:
+    """Rows as a table for a terminal of so many columns, and how many it takes: more, if it cannot be narrower.
+
+    whole: a heading that is not cut, also when its column gives way.
+    """
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    screen = console()
     texts = [{name: _cell(value) for name, value in row.items()} for row in rows]
     widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in texts))) for name in rows[0]}
-    _narrow(widths, screen.width, give_way)
-    # What is too wide all the same is wrapped by the terminal, so that nothing is lost.
-    screen.width = max(screen.width, _total(widths))
+    _narrow(widths, available, {name: max(_LEAST, cell_len(name) * (name == whole)) for name in give_way})
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name, value in rows[-1].items():
-        justify: Literal["left", "right"] = "right" if _is_number(value) else "left"
+    for name in rows[0]:
+        justify: Literal["left", "right"] = "right" if any(_is_number(row[name]) for row in rows) else "left"
         table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[name])
     for row in texts:
         table.add_row(*map(Text, row.values()))
+    return table, _total(widths)
+
+
+def _print_for_terminal(
+    title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str], may_go: Sequence[str]
+) -> None:
+    screen = console()
+    table, width = build_table(rows, screen.width, give_way, title)
+    left_out = 0
+    while width > screen.width and left_out < len(may_go):
+        left_out += 1
+        gone = may_go[:left_out]
+        rows = [{name: value for name, value in row.items() if name not in gone} for row in rows]
+        table, width = build_table(rows, screen.width, give_way, title)
+    # What is too wide all the same is wrapped by the terminal, so that nothing is lost.
+    screen.width = max(screen.width, width)
     screen.print(table)
+    if left_out:
+        print_line(
+            f"{count_of(left_out, 'column')} left out; --json, a pipe or a wider terminal has all", err=True
+        )
 
 
-def _narrow(widths: dict[str, int], available: int, give_way: Sequence[str]) -> None:
+def _narrow(widths: dict[str, int], available: int, least: Mapping[str, int]) -> None:
     """Takes from the widest of the columns that give way until all fit, or until these are as narrow as can be."""
-    while give_way and _total(widths) > available:
-        widest = max(give_way, key=lambda name: widths[name])
-        if widths[widest] <= _LEAST:
+    while _total(widths) > available:
+        wider = [name for name in least if widths[name] > least[name]]
+        if not wider:
             break
-        widths[widest] -= 1
+        widths[max(wider, key=lambda name: widths[name])] -= 1
 
 
 def _total(widths: Mapping[str, int]) -> int:
