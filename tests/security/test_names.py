@@ -77,6 +77,9 @@ COMMANDS: dict[str, list[list[str]]] = {
     "web": [],
     "stats": [["stats"], ["stats", "--json"], ["stats", "--since", "1h"]],
     "metrics": [["metrics", "--once", "--by-account"]],
+    "top": [["top", "--once"]],
+    # Reads no database.
+    "completion": [],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d", "--failed-older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],

@@ -78,6 +78,8 @@ SHOWING: list[list[str]] = [
     ["wait", f"unknown{NASTY}"],
     ["wait", "--batch", f"batch{NASTY}", "--timeout", "0"],
     ["wait", "--batch", f"unknown{NASTY}"],
+    ["top", "--once"],
+    ["completion", NASTY],
     ["requeue", ID, f"unknown{NASTY}"],
     ["cancel", ID, "waits", f"unknown{NASTY}"],
     ["cancel", "--category", NASTY],

@@ -34,7 +34,7 @@ def follow(connection: psycopg.Connection[TupleRow], task_id: str, as_json: bool
         if as_json:
             print_json_text(json.dumps(state, ensure_ascii=False, default=as_json_value))
         else:
-            print_line(f"{_clock(state['at'])}  {_line(state, before)}")
+            print_line(f"{clock(state['at'])}  {_line(state, before)}")
         before = state
     return before
 
@@ -68,7 +68,7 @@ def _line(state: dict[str, Any], before: dict[str, Any]) -> str:
             return said or "…"
         return f"processing, attempt {attempt}{f': {said}' if said else ''}"
     if status == "pending":
-        line = "pending" if state["scheduled_at"] is None else f"pending until {_clock(state['scheduled_at'])}"
+        line = "pending" if state["scheduled_at"] is None else f"pending until {clock(state['scheduled_at'])}"
         return f"{line}: {state['error']}" if attempt and state["error"] else line
     return f"{status}: {state['error']}" if state["error"] else str(status)
 
@@ -87,7 +87,7 @@ def percent(fraction: float) -> str:
     return f"{fraction:.0%}".replace("%", " %")
 
 
-def _clock(at: datetime | str) -> str:
+def clock(at: datetime | str) -> str:
     """The time of day here; the date, too, when that is another one."""
     if isinstance(at, str):
         return at

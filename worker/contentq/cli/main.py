@@ -62,10 +62,12 @@ COMMANDS = {
     "doctor": "contentq.cli.doctor:doctor",
     "web": "contentq.cli.web:web",
     "metrics": "contentq.cli.metrics:metrics",
+    "top": "contentq.cli.top:top",
     "maintain": "contentq.cli.operate:maintain",
     "cleanup": "contentq.cli.operate:cleanup",
     "bench": "contentq.cli.bench:bench",
     "db": "contentq.cli.db:db",
+    "completion": "contentq.cli.completion:completion",
 }
 """Where each subcommand is; it is imported only when it is wanted, so that `contentq --help` is quick."""
 

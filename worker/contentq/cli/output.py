@@ -22,6 +22,7 @@ from contentq import escaping
 
 if TYPE_CHECKING:
     from rich.console import Console  # noqa: TID251 - the only place
+    from rich.table import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -128,23 +129,31 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str]) -> None:
+def build_table(
+    rows: Sequence[Mapping[str, Any]], available: int, give_way: Sequence[str] = (), title: str | None = None
+) -> tuple[Table, int]:
+    """Rows as a table for a terminal of so many columns, and how many it takes: more, if it cannot be narrower."""
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    screen = console()
     texts = [{name: _cell(value) for name, value in row.items()} for row in rows]
     widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in texts))) for name in rows[0]}
-    _narrow(widths, screen.width, give_way)
-    # What is too wide all the same is wrapped by the terminal, so that nothing is lost.
-    screen.width = max(screen.width, _total(widths))
+    _narrow(widths, available, give_way)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name, value in rows[-1].items():
-        justify: Literal["left", "right"] = "right" if _is_number(value) else "left"
+    for name in rows[0]:
+        justify: Literal["left", "right"] = "right" if any(_is_number(row[name]) for row in rows) else "left"
         table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[name])
     for row in texts:
         table.add_row(*map(Text, row.values()))
+    return table, _total(widths)
+
+
+def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str]) -> None:
+    screen = console()
+    table, width = build_table(rows, screen.width, give_way, title)
+    # What is too wide all the same is wrapped by the terminal, so that nothing is lost.
+    screen.width = max(screen.width, width)
     screen.print(table)
 
 
