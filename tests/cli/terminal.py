@@ -6,15 +6,87 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import termios
+import time
 from collections.abc import Callable
 from functools import partial
 
 from tests.support.forked import CONTENTQ
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+_HOME = "\x1b[H"
+"""What a program sends before it draws the whole screen again."""
+
+
+class Display:
+    """A program that draws the whole screen of a terminal again and again."""
+
+    def __init__(self, *arguments: str, columns: int = 80, lines: int = 24, **environment: str) -> None:
+        self._ours, theirs = pty.openpty()
+        self._lines = lines
+        self.resize(columns, lines)
+        self._settings = termios.tcgetattr(theirs)
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self.process = CONTENTQ.start(
+            *arguments,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**inherited, "TERM": "xterm", **environment},
+            start_new_session=True,
+        )
+        # It stays open here, so that what was written can still be read when the program has ended.
+        self._theirs = theirs
+        self._written = b""
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Makes the terminal as large as this."""
+        self._lines = lines
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def picture(self) -> list[str]:
+        """The lines of the latest screen that is complete; none before the first."""
+        screens = self.written().split(_HOME)[1:]
+        complete = [_ESCAPES.sub("", screen).replace("\r\n", "\n").split("\n") for screen in screens]
+        return next((lines for lines in reversed(complete) if len(lines) == self._lines), [])
+
+    def written(self) -> str:
+        """All that the program has written."""
+        while select.select([self._ours], [], [], 0)[0]:
+            self._written += os.read(self._ours, 65536)
+        return self._written.decode(errors="ignore")
+
+    def press(self, key: str) -> None:
+        """Types a key."""
+        os.write(self._ours, key.encode())
+
+    def end(self) -> int:
+        """Waits until the program has ended; its exit code."""
+        deadline = time.monotonic() + 30
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.written()
+            time.sleep(0.01)
+        return self.process.wait(0)
+
+    def is_restored(self) -> bool:
+        """Whether the terminal is set as it was, and shows what it showed before."""
+        written = self.written()
+        return (
+            termios.tcgetattr(self._theirs) == self._settings
+            and written.count("\x1b[?1049h") == written.count("\x1b[?1049l") == 1
+            and written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+        )
+
+    def close(self) -> None:
+        """Ends the program, if it has not ended."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+        os.close(self._theirs)
 
 
 def on_terminal(*arguments: str, columns: int = 80, typed: str = "", **environment: str) -> tuple[int, str]:

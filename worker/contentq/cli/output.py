@@ -130,16 +130,23 @@ def format_value(value: Any) -> str:
 
 
 def build_table(
-    rows: Sequence[Mapping[str, Any]], available: int, give_way: Sequence[str] = (), title: str | None = None
+    rows: Sequence[Mapping[str, Any]],
+    available: int,
+    give_way: Sequence[str] = (),
+    title: str | None = None,
+    whole: str = "",
 ) -> tuple[Table, int]:
-    """Rows as a table for a terminal of so many columns, and how many it takes: more, if it cannot be narrower."""
+    """Rows as a table for a terminal of so many columns, and how many it takes: more, if it cannot be narrower.
+
+    whole: a heading that is not cut, also when its column gives way.
+    """
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     texts = [{name: _cell(value) for name, value in row.items()} for row in rows]
     widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in texts))) for name in rows[0]}
-    _narrow(widths, available, give_way)
+    _narrow(widths, available, {name: max(_LEAST, cell_len(name) * (name == whole)) for name in give_way})
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
         justify: Literal["left", "right"] = "right" if any(_is_number(row[name]) for row in rows) else "left"
@@ -157,13 +164,13 @@ def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], gi
     screen.print(table)
 
 
-def _narrow(widths: dict[str, int], available: int, give_way: Sequence[str]) -> None:
+def _narrow(widths: dict[str, int], available: int, least: Mapping[str, int]) -> None:
     """Takes from the widest of the columns that give way until all fit, or until these are as narrow as can be."""
-    while give_way and _total(widths) > available:
-        widest = max(give_way, key=lambda name: widths[name])
-        if widths[widest] <= _LEAST:
+    while _total(widths) > available:
+        wider = [name for name in least if widths[name] > least[name]]
+        if not wider:
             break
-        widths[widest] -= 1
+        widths[max(wider, key=lambda name: widths[name])] -= 1
 
 
 def _total(widths: Mapping[str, int]) -> int:

@@ -114,16 +114,20 @@ def _watch(watcher: _Watcher, first: Live, interval: float) -> None:
 
     with _keys() as pressed, _sigterm_restores_the_terminal():
         picture = _Picture(first, "q quits" if sys.stdin.isatty() else "")
+        display = Display(picture, console=console(), screen=True, refresh_per_second=2)
+        rest = interval
         try:
-            with Display(picture, console=console(), screen=True, refresh_per_second=2) as display:
+            display.start()
+            while pressed(rest) not in ("q", "Q"):
+                began = time.monotonic()
                 rest = interval
-                while pressed(rest) not in ("q", "Q"):
-                    began = time.monotonic()
-                    picture.look(watcher)
-                    display.refresh()
+                if picture.look(watcher):
                     rest = max(interval, REST * (time.monotonic() - began))
+                display.refresh()
         except KeyboardInterrupt:
             pass  # the usual way to end it
+        finally:
+            display.stop()
 
 
 class _Picture:
@@ -135,13 +139,14 @@ class _Picture:
         self._reason: str | None = None
         self._since = 0.0
 
-    def look(self, watcher: _Watcher) -> None:
-        """Looks once more. Raises what will not pass by itself."""
+    def look(self, watcher: _Watcher) -> bool:
+        """Looks once more, and returns whether it has seen anything. Raises what will not pass by itself."""
         from contentq.engine.database_errors import is_outage
 
         try:
             self._latest = watcher.look(ROWS)
             self._reason = None
+            return True
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -149,6 +154,7 @@ class _Picture:
                 self._since = time.monotonic()
             found = explain_error(error)
             self._reason = str(error) if found is None else found[0]
+            return False
 
     def __rich__(self) -> Screen:
         """The screen, also between two looks: its size, and the age of a trouble, are those of now."""

@@ -208,8 +208,8 @@ def _gate(row: dict[str, Any]) -> dict[str, Any]:
         "state": row["state"],
         "running": f"{row['running']}{most}",
         "pace": pace,
-        "refused": row["refused"],
-        "unanswered": row["unanswered"],
+        "refused": row["refused"] or None,
+        "unanswered": row["unanswered"] or None,
         "why": why,
     }
 
@@ -242,7 +242,7 @@ def _draw(section: Section, count: int, width: int) -> RenderableType:
         for row in section.rows[:count]
     ]
     give_way = [heading if key == name else key for key in section.give_way]
-    table, _ = build_table(rows, width, give_way)
+    table, _ = build_table(rows, width, give_way, whole=heading)
     return table
 
 
