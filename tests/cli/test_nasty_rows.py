@@ -78,6 +78,9 @@ def test_looking_at_the_whole_queue(contentq: Run, nasty: list[str]) -> None:
         shown = contentq(*command)
         assert (shown.code, shown.err) == (0, ""), (command, shown)
         strict(contentq(*command, "--json").out)
+    shown = contentq("top", "--once")
+    assert (shown.code, shown.err) == (0, ""), shown
+    strict(contentq("top", "--json").out)
 
 
 def test_looking_at_each_task(contentq: Run, nasty: list[str]) -> None:

@@ -12,10 +12,12 @@ import psycopg
 import pytest
 from contentq.cli.top_screen import progress_bar, share_out, sparkline
 from contentq.database.migrations import migrate
+from contentq.queue import live
 
 from tests.cli.conftest import Run
 from tests.cli.terminal import Display, on_terminal
 from tests.support.cluster import Cluster
+from tests.support.plans import scans
 from tests.support.programs import installed
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
@@ -253,6 +255,32 @@ def test_look_that_takes_too_long_is_said(
         eventually(lambda: says(display, "another session has locked"))
 
     eventually(lambda: not says(display, "no figures"))
+
+
+def test_json_has_the_figures_of_one_moment(contentq: Run, queue: Queue) -> None:
+    queue.add(submitted_at=queue.value("SELECT now() - interval '5 seconds'"))
+
+    found = contentq("top", "--json").json
+
+    assert (found["pending"], sum(found["submitted"]), found["waited"]) == (1, 1, None)
+    assert [(row["pending"], row["of_all"]) for row in found["accounts"]] == [(1, 1)]
+
+
+def test_rates_and_times_read_no_more_than_the_last_minute(queue: Queue) -> None:
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, status, submitted_at, started_at, completed_at) "
+        "SELECT %s, 'completed', now() - n * interval '1 minute', now(), now() - n * interval '1 minute' "
+        "FROM generate_series(2, 5000) AS n",
+        queue.account,
+    )
+    queue.run("ANALYZE content_generation_tasks")
+    for _ in range(3):
+        queue.add()
+
+    for statement in (live._FLOW, live._TIMES, live._STATE):
+        read = scans(queue, statement)
+        assert read.sequential == 0
+        assert sum(read.entries.values()) <= 40
 
 
 def test_without_a_terminal_it_names_the_way(contentq: Run) -> None:

@@ -292,6 +292,7 @@ OPERATING = [
     ["show", "Theirs-1", "--content"],
     ["explain", "Theirs-1"],
     ["stats"],
+    ["top", "--once"],
     ["pause", "--account", "Theirs"],
     ["resume", "--account", "Theirs"],
     ["cancel", "Theirs-1"],
@@ -310,6 +311,12 @@ def test_every_command_works_for_an_operator(scene: Scene, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert "Mine waits" in said
     assert "Theirs waits" in said
+
+
+def test_role_for_readers_is_enough_to_watch(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    login = scene.logins.add("reader", "contentq_reader")
+
+    assert execute(["--dsn", login, "top", "--once"]) == 0, capsys.readouterr().err
 
 
 def test_command_turns_it_on_and_off(owner: Queue, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:

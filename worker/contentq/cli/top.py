@@ -12,13 +12,14 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from contentq.cli.failures import explain_error
-from contentq.cli.output import console
+from contentq.cli.output import console, json_option, print_json
 from contentq.cli.top_screen import Screen, Trouble
 
 if TYPE_CHECKING:
@@ -51,22 +52,27 @@ REST = 4
     help="How often to look.",
 )
 @click.option("--once", is_flag=True, help="Print one picture, and end; also into a pipe.")
+@json_option
 @click.pass_obj
-def top(options: GlobalOptions, /, interval: float, once: bool) -> None:
+def top(options: GlobalOptions, /, interval: float, once: bool, as_json: bool) -> None:
     """Watch the queue: rates, backlog, running tasks, workers and gates.
 
     Rates, and how long tasks waited and ran, are of the last minute. What is read is bounded by the screen, except
     for the backlog, which is counted: with millions of tasks it looks less often than --interval says. Press q or
-    Ctrl-C to end it, any other key to look at once. It outlives a restart of the database.
+    Ctrl-C to end it, any other key to look at once. It outlives a restart of the database. --json prints the
+    figures of one moment; submitted and completed are by second.
     """
     from contentq.database import dsn
 
+    once = once or as_json
     if not once and not console().is_terminal:
         raise click.UsageError("the output is not a terminal; --once prints one picture")
     watcher = _Watcher(dsn.resolve(options.dsn))
     try:
         first = watcher.look(ROWS_ONCE if once else ROWS)
-        if once:
+        if as_json:
+            print_json(asdict(first))
+        elif once:
             console().print(Screen(first, first))
         else:
             _watch(watcher, first, interval)

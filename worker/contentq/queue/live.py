@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -185,4 +186,7 @@ def _by_second(flow: list[dict[str, Any]], what: str) -> list[int]:
 
 
 def _pair(percentiles: list[float] | None) -> tuple[float, float] | None:
-    return None if percentiles is None else (percentiles[0], percentiles[1])
+    """Times that someone made up may be infinite, and their difference no number."""
+    if percentiles is None or not all(map(math.isfinite, percentiles)):
+        return None
+    return percentiles[0], percentiles[1]
