@@ -64,7 +64,7 @@ def list_budgets(options: GlobalOptions, /, as_json: bool) -> None:
     for row in rows:
         row["account"] = "any" if row["account"] is None else row["account"]
         row["category"] = "any" if row["category"] is None else row["category"]
-    print_table(None, rows, "there are no budgets", give_way=["category"])
+    print_table(None, rows, "there are no budgets", give_way=["category"], may_go=["ends_at", "since"])
 
 
 @budgets.command("set")

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 MOST = 1_000_000_000
 
 
+MAY_GO = ("closed_at", "time_left", "unanswered", "refused", "workers", "tokens_per_minute", "pace_is")
+"""The columns that a narrow terminal has no room for."""
+
+
 @click.group()
 def gates() -> None:
     """Show the gates of providers; set what a provider allows."""
@@ -34,7 +38,7 @@ def list_gates(options: GlobalOptions, /, as_json: bool) -> None:
         print_json(found)
         return
     nothing = "there are no gates: no live worker has one, and none was closed or set"
-    print_table(None, found, nothing, give_way=["reason", "key"])
+    print_table(None, found, nothing, give_way=["reason", "key"], may_go=MAY_GO)
 
 
 @gates.command("set")

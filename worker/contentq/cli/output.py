@@ -43,16 +43,21 @@ def print_json_text(text: str) -> None:
 
 
 def print_table(
-    title: str | None, rows: Sequence[Mapping[str, Any]], nothing: str, give_way: Sequence[str] = ()
+    title: str | None,
+    rows: Sequence[Mapping[str, Any]],
+    nothing: str,
+    give_way: Sequence[str] = (),
+    may_go: Sequence[str] = (),
 ) -> None:
     """Prints rows as a table with their keys as headings; without rows, what nothing says.
 
-    give_way: the columns that are cut when the terminal is too narrow. Into a pipe nothing is cut.
+    give_way: the columns that are cut when the terminal is too narrow. may_go: those that are left out, the first
+    one first, when that is not enough. Into a pipe everything is printed.
     """
     if not rows:
         print_line(nothing)
     elif sys.stdout.isatty():
-        _print_for_terminal(title, rows, give_way)
+        _print_for_terminal(title, rows, give_way, may_go)
     else:
         _print_plain(title, rows)
 
@@ -156,12 +161,24 @@ def build_table(
     return table, _total(widths)
 
 
-def _print_for_terminal(title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str]) -> None:
+def _print_for_terminal(
+    title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str], may_go: Sequence[str]
+) -> None:
     screen = console()
     table, width = build_table(rows, screen.width, give_way, title)
+    left_out = 0
+    while width > screen.width and left_out < len(may_go):
+        left_out += 1
+        gone = may_go[:left_out]
+        rows = [{name: value for name, value in row.items() if name not in gone} for row in rows]
+        table, width = build_table(rows, screen.width, give_way, title)
     # What is too wide all the same is wrapped by the terminal, so that nothing is lost.
     screen.width = max(screen.width, width)
     screen.print(table)
+    if left_out:
+        print_line(
+            f"{count_of(left_out, 'column')} left out; --json, a pipe or a wider terminal has all", err=True
+        )
 
 
 def _narrow(widths: dict[str, int], available: int, least: Mapping[str, int]) -> None:
