@@ -56,7 +56,7 @@ WIDEST = 100
 @json_option
 @click.pass_obj
 def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: timedelta, as_json: bool) -> None:
-    """Measure what the database gives: tasks a second, time to start.
+    """Measure the database: tasks a second, time to start.
 
     A worker works off tasks that do nothing, in a database of its own on the same server, which is dropped in the
     end: the user needs the right CREATEDB. Your queue is neither touched nor needed; but the server is busy

@@ -13,7 +13,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, /, shell: str) -> None:
-    """Print a script that completes contentq's commands and options with Tab.
+    """Print a script with which Tab completes commands in a shell.
 
     \b
     bash (4.4 or later), in ~/.bashrc:   source <(contentq completion bash)

@@ -15,7 +15,7 @@ ABOUT_PSQL = ("--help", "-?", "--version", "-V")
 
 @click.group()
 def db() -> None:
-    """The embedded PostgreSQL server: start, stop, status, url, psql.
+    """The embedded server: start, stop, status, url, psql.
 
     A real PostgreSQL under a state folder (CONTENTQ_HOME), for trying things out, for development and for tests.
     """

@@ -47,7 +47,7 @@ def migrate(
     schema: str | None,
     as_json: bool,
 ) -> None:
-    """Bring the database to the newest schema, or to another revision.
+    """Bring the database to the newest, or another, schema revision.
 
     Tables that are there already are taken over, with their rows. At the newest schema it restores functions,
     views and triggers that are missing or were changed. All of it is one transaction; two at once wait for each

@@ -47,7 +47,7 @@ _selectors = selector_options("account", "category", "batch", "since", "until")
 
 @click.group()
 def review() -> None:
-    """Show content that waits for a review; approve it, reject it, or send it back to be revised.
+    """Show content that waits for a review; approve or reject it.
 
     Contents are named by their ids, so that a decision is about the version that was read. Of two reviewers at
     once one decides, and the other is told.

@@ -55,7 +55,7 @@ REST = 4
 @json_option
 @click.pass_obj
 def top(options: GlobalOptions, /, interval: float, once: bool, as_json: bool) -> None:
-    """Watch the queue: rates, backlog, running tasks, workers and gates.
+    """Watch the queue: rates, backlog, progress, workers, gates.
 
     Rates, and how long tasks waited and ran, are of the last minute. What is read is bounded by the screen, except
     for the backlog, which is counted: with millions of tasks it looks less often than --interval says. Press q or

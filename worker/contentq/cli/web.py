@@ -66,7 +66,7 @@ def web(
     hosts: tuple[str, ...],
     log_level: str,
 ) -> None:
-    """Serve a page that shows the queue: its state, tasks, accounts, gates and workers.
+    """Serve a page that shows the queue, and everything around it.
 
     Whoever can reach the port sees it all, so that it listens on 127.0.0.1 only. Another --host needs a token, or
     a proxy that says who the user is. What the page may do is what the login of the database may.
