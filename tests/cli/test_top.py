@@ -230,15 +230,15 @@ def test_restart_of_the_database_is_said_and_outlived(show: Show) -> None:
     with Cluster(next(iter(installed().values())).folder) as cluster:
         migrate(cluster.dsn())
         display = show(cluster.dsn())
-        eventually(display.picture)
+        eventually(display.picture, within=30)
 
         cluster.stop()
 
-        eventually(lambda: says(display, "no figures for 1 s, trying again: cannot connect"))
+        eventually(lambda: says(display, r"no figures for [1-9]\d* s, trying again: cannot connect"), within=30)
         cluster.start()
         with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
             Queue(connection).add(topic="Tea")
-        eventually(lambda: says(display, r"pending +1 "))
+        eventually(lambda: says(display, r"pending +1 "), within=30)
         assert not says(display, "no figures")
         display.press("q")
         assert display.end() == 0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def batches(options: GlobalOptions, /, names: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Show batches, latest first: how much is done, what it cost, when the rest is likely to end.
+    """Show batches, latest first: share done, cost, expected end.
 
     left are the tasks that have not ended, failed those that ended failed or timeout. The expected end follows
     from the rate of the last ten minutes. cost is what the results say.
