@@ -3915,7 +3915,8 @@ BEGIN
     FROM told AS t
     ORDER BY t.finding;
 
-    SELECT count(*) AS number, max(p.scheduled_at) AS until, (array_agg(p.task_id ORDER BY p.scheduled_at DESC))[1] AS task_id
+    SELECT count(*) AS read, count(*) FILTER (WHERE f.failed) AS number, max(p.scheduled_at) FILTER (WHERE f.failed) AS until,
+           (array_agg(p.task_id ORDER BY p.scheduled_at DESC) FILTER (WHERE f.failed))[1] AS task_id
     INTO put_off
     FROM (
         SELECT t.task_id, t.scheduled_at, t.attempt, t.error_message, t.handler_state
@@ -3925,12 +3926,13 @@ BEGIN
         ORDER BY t.scheduled_at DESC, t.priority, t.submitted_at DESC, t.id DESC
         LIMIT 10000
     ) AS p
-    WHERE p.attempt > 0
-      AND p.error_message IS NOT NULL
-      AND NOT coalesce(p.handler_state ? 'asked_by_attempt', false);
+    CROSS JOIN LATERAL (
+        SELECT p.attempt > 0 AND p.error_message IS NOT NULL AND NOT coalesce(p.handler_state ? 'asked_by_attempt', false)
+                   AS failed
+    ) AS f;
     IF put_off.number > 0 THEN
         RETURN QUERY SELECT
-            'advice', 'retries_put_off', format('tasks: %s', put_off.number),
+            'advice', 'retries_put_off', format('tasks: %s%s', put_off.number, CASE WHEN put_off.read = 10000 THEN ' or more' ELSE '' END),
             format('their last attempt failed, and they are put off for longer than any backoff: the last one until %s (%s)',
                    date_trunc('second', put_off.until), put_off.task_id),
             'What their handlers have waited for may be there by now.',
@@ -3938,7 +3940,8 @@ BEGIN
                    'WHERE task_id = %L', put_off.task_id, put_off.task_id);
     END IF;
 
-    SELECT count(*) AS number, min(p.created_at) AS since, (array_agg(p.id ORDER BY p.created_at, p.id))[1] AS id
+    SELECT count(*) AS read, count(*) FILTER (WHERE f.waits) AS number, min(p.created_at) FILTER (WHERE f.waits) AS since,
+           (array_agg(p.id ORDER BY p.created_at, p.id) FILTER (WHERE f.waits))[1] AS id
     INTO reviews
     FROM (
         SELECT c.id, c.created_at::timestamptz AS created_at, c.generation_task_id
@@ -3947,15 +3950,16 @@ BEGIN
         ORDER BY c.id + 0
         LIMIT 1000
     ) AS p
-    WHERE p.generation_task_id IS NOT NULL
-      AND p.created_at < now_ - interval '7 days';
+    CROSS JOIN LATERAL (
+        SELECT p.generation_task_id IS NOT NULL AND p.created_at < now_ - interval '7 days' AS waits
+    ) AS f;
     IF reviews.number > 0 THEN
         RETURN QUERY SELECT
-            'advice', 'reviews_wait', format('contents: %s', reviews.number),
+            'advice', 'reviews_wait', format('contents: %s%s', reviews.number, CASE WHEN reviews.read = 1000 THEN ' or more' ELSE '' END),
             format('they wait for a reviewer for more than 7 days, content %s for %s', reviews.id,
                    date_trunc('second', now_ - reviews.since)),
             'Nobody gets to read what was made, and paid for.',
-            'approve or reject it: docs/review.md';
+            'SELECT content_id, title FROM contentq.review_queue; then contentq.approve(content_id) or contentq.reject(content_id)';
     END IF;
 END;
 $$;

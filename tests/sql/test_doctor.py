@@ -19,6 +19,7 @@ from tests.support.programs import installed
 from tests.support.queue import Queue, Row
 from tests.support.roles import applied_roles
 from tests.support.servers import Server
+from tests.support.waiting import eventually
 
 
 def findings(queue: Queue, patience: str = "10 minutes") -> list[Row]:
@@ -284,6 +285,29 @@ def test_prepared_transaction_that_was_forgotten(queue: Queue) -> None:
         assert found(queue, "0") == [("warning", "old_snapshot", "prepared transaction 'contentq doctor'")]
     finally:
         queue.run("ROLLBACK PREPARED 'contentq doctor'")
+
+
+@pytest.mark.newest
+@pytest.mark.thorough
+def test_slot_of_a_standby_that_is_gone(server: Server) -> None:
+    programs = installed()[max(installed())].folder
+    feedback = {"primary_slot_name": "standby", "hot_standby_feedback": "on", "wal_receiver_status_interval": "1s"}
+    with Cluster(programs) as primary:
+        migrate(primary.dsn())
+        with closing(open_connection(primary.dsn(), plain=True)) as connection:
+            queue = Queue(connection)
+            queue.run("SELECT pg_create_physical_replication_slot('standby')")
+            with Cluster(programs, settings={**QUICK, **feedback}, standby_of=primary) as standby:
+                eventually(lambda: queue.value("SELECT xmin IS NOT NULL FROM pg_replication_slots"))
+                assert found(queue) == []
+                with closing(open_connection(standby.dsn(), plain=True)) as replica:
+                    assert [finding for _, finding, _ in found(Queue(replica))] == ["read_only"]
+
+            eventually(lambda: queue.value("SELECT NOT active FROM pg_replication_slots"))
+            finding = only(queue)
+            assert (finding["finding"], finding["subject"]) == ("old_snapshot", "replication slot standby")
+            queue.run(finding["mend"].rpartition(": ")[2])
+            assert found(queue) == []
 
 
 def test_session_in_another_database_is_no_finding(queue: Queue, server: Server) -> None:
