@@ -71,7 +71,6 @@ COMMANDS: dict[str, list[list[str]]] = {
     "budgets unset": [["budgets", "unset", "--all"]],
     # Reads no database.
     "prices": [],
-    "stats": [["stats"], ["stats", "--json"]],
     "doctor": [["doctor"], ["doctor", "--json"]],
     # Serves until it is stopped; its pages have a test below.
     "web": [],

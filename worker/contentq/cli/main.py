@@ -30,9 +30,9 @@ Exit codes:
     5  the input was refused; nothing was inserted
     6  a worker was stopped and gave running tasks back
     7  the tasks were inserted, but the output could not be written
+    8  what was waited for has not ended in time
    10  contentq doctor has found warnings
    11  contentq doctor has found errors
-    8  what was waited for has not ended in time
   130  interrupted with Ctrl-C; contentq bench also with SIGTERM or SIGHUP
 """
 
