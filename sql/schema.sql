@@ -6578,6 +6578,33 @@ $$;
 
 COMMENT ON FUNCTION contentq.has_budgets() IS 'Internal: whether any account, or any category, has a budget.';
 
+-- Name: has_unended(text, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.has_unended(batch text, account_id bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN EXISTS (
+        SELECT
+        FROM public.content_generation_tasks AS t
+        WHERE t.batch = has_unended.batch
+          AND t.status IN ('pending', 'processing')
+          AND t.account_id = has_unended.account_id
+          AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))
+    );
+END;
+$$;
+
+-- Name: FUNCTION has_unended(batch text, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.has_unended(batch text, account_id bigint) IS 'Internal: whether a batch has tasks of an account that have not ended, beside those that are being changed.';
+
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::integer, ids bigint[] DEFAULT NULL::bigint[], attempts integer[] DEFAULT NULL::integer[], complete_until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(id bigint, attempt integer)
@@ -10919,10 +10946,6 @@ COMMENT ON FUNCTION contentq.task_of_content(content_id bigint, generation_task_
 CREATE FUNCTION contentq.tell_waiters() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
-    SET enable_sort TO 'off'
-    SET jit TO 'off'
     AS $$
 BEGIN
     -- As wake_workers().
@@ -10934,14 +10957,7 @@ BEGIN
     END IF;
     IF OLD.batch IS NOT NULL
         AND EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'batch' AND a.name = OLD.batch)
-        AND NOT EXISTS (
-            SELECT
-            FROM public.content_generation_tasks AS t
-            WHERE t.batch = OLD.batch
-              AND t.status IN ('pending', 'processing')
-              AND t.account_id = OLD.account_id
-              AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))
-        )
+        AND NOT contentq.has_unended(OLD.batch, OLD.account_id)
     THEN
         PERFORM contentq.notify_waiters('batch', OLD.batch);
     END IF;

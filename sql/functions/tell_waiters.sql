@@ -2,18 +2,12 @@
 -- Called by: the deferred triggers content_generation_tasks_ended and ..._deleted, right before a commit, while somebody waits.
 -- Locks: nothing, and waits for nothing: no one who waits for a task can hold up who ends it. Returns: NULL (it is ignored).
 --
--- A batch is looked at account by account: whoever sees the tasks of one only has no other to wait for. Of two transactions
--- that end its last tasks at the same time neither sees what the other does; so tasks that another one is just changing
--- count as ended, and who is told too early looks again (see wait_channel()).
+-- A batch is looked at account by account: whoever sees the tasks of one only has no other to wait for.
 CREATE OR REPLACE FUNCTION contentq.tell_waiters()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET enable_sort = off
-SET jit = off
 AS $$
 BEGIN
     -- As wake_workers().
@@ -25,14 +19,7 @@ BEGIN
     END IF;
     IF OLD.batch IS NOT NULL
         AND EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'batch' AND a.name = OLD.batch)
-        AND NOT EXISTS (
-            SELECT
-            FROM public.content_generation_tasks AS t
-            WHERE t.batch = OLD.batch
-              AND t.status IN ('pending', 'processing')
-              AND t.account_id = OLD.account_id
-              AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))
-        )
+        AND NOT contentq.has_unended(OLD.batch, OLD.account_id)
     THEN
         PERFORM contentq.notify_waiters('batch', OLD.batch);
     END IF;

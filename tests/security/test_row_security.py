@@ -479,3 +479,32 @@ def test_index_on_the_account_serves_a_login_that_is_bound(scene: Scene) -> None
     plan = "\n".join(session.values("EXPLAIN SELECT * FROM content_generation_tasks"))
 
     assert "content_generation_tasks_account_id_idx" in plan
+
+
+def test_nobody_waits_for_tasks_of_another_account(scene: Scene) -> None:
+    scene.owner.run("UPDATE content_generation_tasks SET batch = topic WHERE topic LIKE '%%waits'")
+    for role in ("contentq_producer", "contentq_reader", "contentq_reviewer"):
+        session = scene.add_open(role, role)
+
+        assert session.value("SELECT contentq.wait_channel('Mine-1')").startswith("contentq_task_")
+        assert session.value("SELECT contentq.wait_channel(batch => 'Mine waits')").startswith("contentq_batch_")
+        for arguments in ("'Theirs-1'", "batch => 'Theirs waits'"):
+            with pytest.raises(psycopg.errors.NoDataFound):
+                session.run(f"SELECT contentq.wait_channel({arguments})")
+        assert session.values("SELECT status FROM contentq.statuses_of('{Theirs-1,Mine-1}', NULL)") == ["pending"]
+        assert session.values("SELECT contentq.latest_batches()") == ["Mine waits"]
+
+
+def test_who_sees_one_account_of_a_batch_is_told_when_its_tasks_have_ended(scene: Scene) -> None:
+    tasks = [scene.owner.add(account_id=account, batch="spring") for account in (scene.mine, scene.theirs)]
+    session = scene.add_open("app", "contentq_producer")
+    channel = session.value("SELECT contentq.wait_channel(batch => 'spring')")
+    session.run(f"LISTEN {channel}")
+    session.run("SELECT contentq.wait_channel(batch => 'spring')")
+
+    scene.owner.set(tasks[0], status="failed")
+
+    assert [each.channel for each in session.connection.notifies(timeout=10, stop_after=1)] == [channel]
+    assert session.rows("SELECT * FROM contentq.statuses_of(batch => 'spring')") == [
+        {"status": "failed", "tasks": 1}
+    ]
