@@ -21,8 +21,8 @@ pytestmark = [
 
 
 def _oldest() -> dict[str, str]:
-    """What a plain installation with the extra `openai` needs, each at its oldest version."""
-    return bounds.oldest(bounds.needed("openai"))
+    """What an installation with the extras `openai` and `metrics` needs, each at its oldest version."""
+    return bounds.oldest(bounds.needed("openai", "metrics"))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     environment = folder / "environment"
     building.make_environment(environment)
-    requirement = f"contentq[openai] @ {building.wheel(tmp_path_factory).as_uri()}"
+    requirement = f"contentq[openai,metrics] @ {building.wheel(tmp_path_factory).as_uri()}"
     pip = [str(environment / "bin/python"), "-m", "pip"]
     building.run([*pip, "install", "--quiet", "--constraint", str(constraints), requirement])
     return environment / "bin"
@@ -55,3 +55,4 @@ def test_oldest_versions_migrate_work_and_show(scripts: Path, empty_dsn: str, tm
         run("contentq", "worker", "--until-empty")
         assert queue.status(task) == "completed"
     assert "completed" in run("contentq", "stats", "--json")
+    assert 'contentq_tasks{status="completed"} 1.0' in run("contentq", "metrics", "--once")

@@ -16,6 +16,7 @@ from contentq.tracing import opentelemetry_trace
 from contentq.version import __version__
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context as OtelContext
     from opentelemetry.trace import Span
 
 log = logging.getLogger("contentq.worker")
@@ -64,9 +65,10 @@ def _begin(held: Held, task: Task) -> Span | None:
     if trace is None:
         return None
     try:
-        # Without one that is set up, a span is good for nothing but to pass the context on.
-        is_set_up = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
-        return _start(held, task) if is_set_up or task.traceparent else None
+        if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            return _start(held, task)
+        # Nothing is traced, and nothing but the context is to be passed on.
+        return trace.get_current_span(_context(task)) if task.traceparent else None
     except Exception:
         log.exception("no span for the attempt task=%s attempt=%d", task.task_id, task.attempt)
         return None
@@ -74,7 +76,6 @@ def _begin(held: Held, task: Task) -> Span | None:
 
 def _start(held: Held, task: Task) -> Span:
     from opentelemetry import trace
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     attributes: dict[str, Any] = {
         "messaging.system": "contentq",
@@ -91,10 +92,17 @@ def _start(held: Held, task: Task) -> Span:
         attributes["contentq.category"] = task.category
     return trace.get_tracer("contentq", __version__).start_span(
         f"process {DESTINATION}",
-        context=TraceContextTextMapPropagator().extract({"traceparent": task.traceparent or ""}),
+        context=_context(task),
         kind=trace.SpanKind.CONSUMER,
         attributes=attributes,
     )
+
+
+def _context(task: Task) -> OtelContext:
+    """The context that the task was submitted in; an empty one, too, is not the one that is active here."""
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator().extract({"traceparent": task.traceparent or ""})
 
 
 def _end(span: Span, outcome: Outcome | None) -> None:

@@ -205,9 +205,9 @@ def _read_tasks(connection: Connection, samples: Samples) -> None:
     for priority, tasks in ready.items():
         samples.set("contentq_ready_tasks", tasks, str(priority))
     samples.set("contentq_scheduled_tasks", scheduled)
-    others = fleet.other_tasks(connection)
+    waiting = sum(ready.values()) + scheduled
+    others = fleet.other_tasks(connection, waiting)
     for status in STATUSES:
-        waiting = sum(ready.values()) + scheduled
         samples.set("contentq_tasks", waiting if status == "pending" else others.get(status, 0), status)
 
 

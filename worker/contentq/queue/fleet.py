@@ -56,9 +56,9 @@ def waiting_tasks(connection: Connection) -> list[dict[str, Any]]:
     return read_rows(connection, _WAITING)
 
 
-def other_tasks(connection: Connection) -> dict[str, int]:
+def other_tasks(connection: Connection, pending: int) -> dict[str, int]:
     """Tasks by status, without the pending ones. Completed ones of large tables are an estimate."""
-    return {row["status"]: row["tasks"] for row in read_rows(connection, _OTHERS)}
+    return {row["status"]: row["tasks"] for row in read_rows(connection, _OTHERS, [pending])}
 
 
 def oldest_ready(connection: Connection) -> float:
@@ -185,7 +185,7 @@ _OTHERS = """
     whole AS (
         SELECT c.oid, pg_stat_get_live_tuples(c.oid) AS rows
         FROM contentq.tables AS n
-        JOIN pg_class AS c ON c.oid = format('%I.%I', n.schema_name, n.table_name)::regclass
+        JOIN pg_class AS c ON c.oid = format('%%I.%%I', n.schema_name, n.table_name)::regclass
         WHERE n.table_name = 'content_generation_tasks'
     )
     SELECT e.status, e.tasks
@@ -194,8 +194,7 @@ _OTHERS = """
     SELECT 'completed', CASE
         WHEN w.rows < 100000 OR row_security_active(w.oid)
         THEN (SELECT count(*) FROM contentq.tasks AS t WHERE t.status = 'completed')
-        ELSE greatest(w.rows - (SELECT count(*) FROM contentq.tasks AS t WHERE t.status = 'pending')
-                      - (SELECT coalesce(sum(e.tasks), 0) FROM exact AS e), 0)::bigint
+        ELSE greatest(w.rows - %s::bigint - (SELECT coalesce(sum(e.tasks), 0) FROM exact AS e), 0)::bigint
     END
     FROM whole AS w"""
 """To count millions of completed tasks would take longer than all the rest."""
