@@ -251,7 +251,7 @@ DECLARE
             "set_budget", "unset_budget", "sweep_timeouts", "rescue_dead_workers", "promote_scheduled", "cleanup",
             "cleanup_failed", "maintain"
         ],
-        "contentq_producer, contentq_worker, contentq_operator, contentq_reader": [
+        "contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer": [
             "matching_tasks", "count_matching", "select_tasks", "selected_statuses", "error_group"
         ],
         "contentq_producer, contentq_operator, contentq_reader, contentq_reviewer": [

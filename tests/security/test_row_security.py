@@ -263,6 +263,21 @@ def test_no_setting_of_a_session_shows_more(scene: Scene) -> None:
             session.run(forbidden, *([scene.logins.name("reader"), scene.theirs] if "%s" in forbidden else []))
 
 
+@pytest.mark.parametrize("role", ["contentq_producer", "contentq_reader"])
+def test_selectors_find_tasks_of_its_accounts_only(scene: Scene, role: str) -> None:
+    session = scene.add_open("selecting", role)
+    all_of = "SELECT account_id FROM content_generation_tasks"
+
+    found = session.values(f"{all_of} WHERE id IN (SELECT contentq.matching_tasks())")
+
+    assert {*found} == {scene.mine} != {*scene.owner.values(all_of)}
+    assert session.values("SELECT contentq.matching_tasks(account_id => %s::bigint)", scene.theirs) == []
+    assert session.value("SELECT sum(tasks) FROM contentq.count_matching()") == len(found)
+    for operation in ("requeue", "cancel", "delete"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.run(f"SELECT * FROM contentq.{operation}_matching(since => '-infinity')")
+
+
 def test_worker_works_for_every_account(scene: Scene) -> None:
     login = scene.logins.add("worker", "contentq_worker")
     scene.owner.run("UPDATE accounts SET paused_until = NULL, monthly_budget = NULL")

@@ -14,7 +14,7 @@ def change(before: Row, after: Row) -> Row:
     return {
         name: value
         for name, value in after.items()
-        if value != before[name] and name not in {"xmin", "ctid", "updated_at"}
+        if value != before[name] and name not in {"xmin", "ctid", "updated_at", "ready_at"}
     }
 
 
