@@ -54,6 +54,16 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["requeue", "--status", "failed", "--batch", "b", "--category", "c", "--worker", "1"],
     ],
     "delete": [["delete", "later"], ["delete", "--status", "timeout"]],
+    "review list": [["review", "list", "--account", "Ada", "--since", "1h"]],
+    "review show": [["review", "show", "1", "--diff"]],
+    "review approve": [
+        ["review", "approve", "1", "--rejected"],
+        ["review", "approve", "--batch", "b", "--dry-run"],
+    ],
+    "review reject": [
+        ["review", "reject", "1", "--approved", "--revise", "--note", "a note"],
+        ["review", "reject", "--all", "--revise"],
+    ],
     "pause": [["pause", "--account", "Ada", "--for", "1h"], ["pause", "--gate", "a"], ["pause", "--all"]],
     "resume": [["resume", "--account", "Ada"], ["resume", "--gate", "a"], ["resume", "--all"]],
     "gates list": [["gates", "list"]],
