@@ -10143,10 +10143,12 @@ BEGIN
            OR NOT c.relforcerowsecurity AND pg_has_role(caller.oid, c.relowner, 'USAGE')
            OR EXISTS (SELECT
                       FROM pg_policy AS p
-                      CROSS JOIN unnest(p.polroles) AS m (oid)
                       WHERE p.polrelid = c.oid
-                        AND p.polname = 'contentq_all_accounts'
-                        AND pg_has_role(caller.oid, m.oid, 'USAGE'))
+                        AND EXISTS (SELECT
+                                    FROM unnest(p.polroles) AS m (oid)
+                                    WHERE m.oid = 0 OR pg_has_role(caller.oid, m.oid, 'USAGE'))
+                      HAVING bool_or(p.polcmd = '*' AND pg_get_expr(p.polqual, p.polrelid) = 'true')
+                         AND bool_and(p.polpermissive))
     INTO STRICT sees_all
     FROM pg_class AS c
     WHERE c.oid = 'public.contents'::regclass;

@@ -1,8 +1,8 @@
 -- Says which accounts the caller of a function sees, when row level security keeps rows from it.
 -- Called by: functions that run with the rights of their owner, who sees everything, and act for someone who may not.
 -- Locks: nothing. Returns: NULL for all of them; otherwise those that account_roles gives to roles that the caller has.
--- The caller is the role that SET ROLE has set, whose rights it has then, or else the login. A policy of a host's own is not
--- looked at: whom only such a policy shows an account does not see it here.
+-- The caller is the role that SET ROLE has set, whose rights it has then, or else the login. Of policies those count that show
+-- all rows, whoever has made them; whom a host's policy shows some of them does not see these here.
 CREATE OR REPLACE FUNCTION contentq.seen_accounts()
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -23,10 +23,12 @@ BEGIN
            OR NOT c.relforcerowsecurity AND pg_has_role(caller.oid, c.relowner, 'USAGE')
            OR EXISTS (SELECT
                       FROM pg_policy AS p
-                      CROSS JOIN unnest(p.polroles) AS m (oid)
                       WHERE p.polrelid = c.oid
-                        AND p.polname = 'contentq_all_accounts'
-                        AND pg_has_role(caller.oid, m.oid, 'USAGE'))
+                        AND EXISTS (SELECT
+                                    FROM unnest(p.polroles) AS m (oid)
+                                    WHERE m.oid = 0 OR pg_has_role(caller.oid, m.oid, 'USAGE'))
+                      HAVING bool_or(p.polcmd = '*' AND pg_get_expr(p.polqual, p.polrelid) = 'true')
+                         AND bool_and(p.polpermissive))
     INTO STRICT sees_all
     FROM pg_class AS c
     WHERE c.oid = 'public.contents'::regclass;

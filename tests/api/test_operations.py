@@ -1,4 +1,4 @@
-"""contentq.submit, cancel, requeue and explain, in the transaction of the caller, on everything that has one."""
+"""The functions of contentq itself, in the transaction of the caller, on everything that has one."""
 
 from __future__ import annotations
 
@@ -142,6 +142,37 @@ def test_cancel_requeue_and_explain(call: Caller, database: Connection, account:
     assert call("requeue", task_id, note="shorter") == "pending"
     call.commit()
     assert rows(database, "status, error_message") == [("pending", "shorter")]
+
+
+def test_approve_and_reject(call: Caller, database: Connection, account: int) -> None:
+    contents = "SELECT id, review_status, reviewed_by, review_note FROM contents ORDER BY id"
+    insert = "INSERT INTO contents (account_id, title, body) VALUES (%s, 'T', 'B') RETURNING id"
+    (first,), (second,) = (database.execute(insert, [account]).fetchall()[0] for _ in range(2))
+    database.execute(
+        "INSERT INTO content_generation_tasks (account_id, status, completed_at, content_id) "
+        "VALUES (%s, 'completed', now(), %s)",
+        [account, second],
+    )
+
+    assert call("approve", first, "anna", note="fine") == "approved"
+    assert database.execute(contents.encode()).fetchall()[0] == (first, "pending", None, None)
+    call.commit()
+    assert call("reject", second, reviewer="ben", note="shorter", revise=True) == "pending"
+    call.commit()
+
+    assert database.execute(contents.encode()).fetchall() == [
+        (first, "approved", "anna", "fine"),
+        (second, "rejected", "ben", "shorter"),
+    ]
+    assert rows(database, "status, revision_note") == [("pending", "shorter")]
+    with pytest.raises(contentq.ReviewRefused, match=f"^content {first} was approved by anna \\d+ seconds? ago$"):
+        call("reject", first)
+    call.rollback()
+    assert call("reject", first, review_status="approved") == "rejected"
+    assert call("approve", first, review_status="rejected") == "approved"
+    call.commit()
+    (login,) = database.execute("SELECT session_user::text").fetchall()[0]
+    assert database.execute(contents.encode()).fetchall()[0] == (first, "approved", login, None)
 
 
 def test_task_that_does_not_exist(call: Caller) -> None:

@@ -41,6 +41,33 @@ def test_task_leads_to_its_content_and_back(session: Session, account: Account) 
     assert made.review_status == "pending"
 
 
+def test_task_leads_to_all_versions_of_its_content_and_each_back(session: Session, account: Account) -> None:
+    task = ContentGenerationTask(account=account)
+    session.add(task)
+    session.flush()
+    first, second, other = (content(account) for _ in range(3))
+    first.generation_task_id = second.generation_task_id = task.id
+    session.add_all([first, second, other])
+    session.commit()
+
+    assert task.versions == [first, second]
+    assert first.task is second.task is task
+    assert other.task is None
+
+
+def test_version_of_another_account_is_none_of_the_task(session: Session, account: Account) -> None:
+    task = ContentGenerationTask(account=Account(name="Grace"))
+    session.add(task)
+    session.flush()
+    foreign = content(account)
+    foreign.generation_task_id = task.id
+    session.add(foreign)
+    session.commit()
+
+    assert task.versions == []
+    assert foreign.task is None
+
+
 def test_content_that_is_deleted_leaves_its_task(session: Session, account: Account) -> None:
     task = ContentGenerationTask(account=account, content=content(account))
     session.add(task)

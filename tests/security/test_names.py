@@ -54,6 +54,17 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["requeue", "--status", "failed", "--batch", "b", "--category", "c", "--worker", "1"],
     ],
     "delete": [["delete", "later"], ["delete", "--status", "timeout"]],
+    "review list": [["review", "list", "--account", "Ada", "--since", "1h"]],
+    "review show": [["review", "show", "1", "--diff"]],
+    "review approve": [
+        ["review", "reject", "1", "--approved", "--note", "a note"],
+        ["review", "approve", "1", "--rejected"],
+        ["review", "approve", "--batch", "b", "--dry-run"],
+    ],
+    "review reject": [
+        ["review", "reject", "--all", "--revise"],
+        ["review", "reject", "--account", "Ada", "--category", "c", "--since", "1h", "--until", "1m"],
+    ],
     "pause": [["pause", "--account", "Ada", "--for", "1h"], ["pause", "--gate", "a"], ["pause", "--all"]],
     "resume": [["resume", "--account", "Ada"], ["resume", "--gate", "a"], ["resume", "--all"]],
     "gates list": [["gates", "list"]],

@@ -175,6 +175,20 @@ def test_reviewer_of_a_group_decides_about_the_accounts_of_the_group(scene: Scen
     assert scene.owner.values("SELECT account_id FROM contents WHERE review_status = 'approved'") == [scene.theirs]
 
 
+def test_reviewer_whom_a_policy_shows_everything_decides_about_everything(scene: Scene) -> None:
+    session = scene.add_open("desk", "contentq_reviewer")
+    scene.owner.run("UPDATE contents SET review_status = 'pending'")
+    approve_all = "SELECT contents FROM contentq.approve_matching(since => '-infinity')"
+
+    scene.owner.run(
+        f"CREATE POLICY desk ON contents TO {scene.logins.name('desk')} USING (true) WITH CHECK (true)"
+    )
+    assert session.value(approve_all) == 2
+    scene.owner.run("UPDATE contents SET review_status = 'pending'")
+    scene.owner.run("CREATE POLICY less ON contents AS RESTRICTIVE USING (title <> 'Theirs title')")
+    assert session.value(approve_all) == 1
+
+
 def test_producer_inserts_for_its_account_only(scene: Scene) -> None:
     session = scene.add_open("app", "contentq_producer")
 

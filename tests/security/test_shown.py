@@ -85,6 +85,13 @@ SHOWING: list[list[str]] = [
     ["cancel", "--category", NASTY],
     ["delete", f"unknown{NASTY}", f"gone{NASTY}"],
     ["delete", "--account", f"nobody{NASTY}"],
+    ["review", "list"],
+    ["review", "show", "2"],
+    ["review", "show", "2", "--diff"],
+    ["review", "approve", "1"],
+    ["review", "approve", "--category", NASTY + FORGED, "--dry-run"],
+    ["review", "reject", "2", "--as", NASTY, "--note", NASTY],
+    ["review", "reject", NASTY],
     ["pause", "--gate", f"other{NASTY}", "--reason", NASTY],
     ["pause", "--account", f"Ada{NASTY}"],
     ["resume", "--gate", f"gate{NASTY}"],
@@ -141,6 +148,9 @@ ON_TERMINAL = [
     ["batches"],
     ["explain", ID],
     ["cancel", f"unknown{NASTY}"],
+    ["review", "list"],
+    ["review", "show", "2", "--diff"],
+    ["review", "approve", "1"],
     ["pause", "--gate", f"other{NASTY}", "--reason", NASTY],
     ["try", "--handler", "nasty:handler", "--topic", "bug"],
     ["worker", "--until-empty", "--handler", "nasty:handler"],
@@ -202,6 +212,18 @@ def queue(database: Connection, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Qu
         NASTY,
         NASTY,
         NASTY + FORGED,
+    )
+    # The second version of a content, which waits for its review, and the first one.
+    queue.run(
+        "UPDATE contents SET generation_task_id = t.id, reviewed_by = %s, reviewed_at = clock_timestamp(), "
+        "review_note = %s FROM content_generation_tasks AS t WHERE t.content_id = contents.id",
+        NASTY,
+        NASTY + FORGED,
+    )
+    queue.run(
+        "INSERT INTO contents (account_id, title, body, generation_task_id) "
+        "SELECT account_id, title, body || %s, generation_task_id FROM contents",
+        f"\nthird{NASTY}",
     )
     queue.run("INSERT INTO accounts (name) VALUES ('Grace')")
     queue.add(task_id="waits", account_id=2, topic="Tea")
