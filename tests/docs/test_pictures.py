@@ -7,20 +7,28 @@ from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+from contentq.web import create_app
 
 from tests.docs.markdown import ROOT
+from tests.support.databases import Connection
+from tests.web.conftest import Client, serving
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture
-def fairness() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fairness", ROOT / "docs/pictures/fairness.py")
+def _load(name: str) -> ModuleType:
+    """One of the programs that make pictures."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/pictures/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def fairness() -> ModuleType:
+    return _load("fairness")
 
 
 def _parts(svg: str) -> tuple[list[str], int]:
@@ -47,3 +55,15 @@ def test_fairness_is_drawn_from_a_real_run(fairness: ModuleType, dsn: str) -> No
         return next(second for second, (_, shop, _) in samples if shop >= slots // 4)
 
     assert shops_first(fair) < shops_first(strict)
+
+
+def test_pictures_of_the_page_are_of_a_busy_queue(dsn: str, database: Connection) -> None:
+    web = _load("web")
+    assert {f"{name}.png" for name in web.PICTURES} == {
+        file.name for file in (ROOT / "docs/pictures").glob("web-*.png")
+    }
+    web.fill(database)
+    with serving(create_app(dsn)) as port:
+        answers = {path: Client(port).get(path) for path, _ in web.PICTURES.values()}
+    assert {answer.status for answer in answers.values()} == {200}
+    assert "busy slots 41 / 72 3 workers" in answers["/"].text

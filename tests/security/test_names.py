@@ -24,6 +24,7 @@ from contentq.database.locations import SQL
 from contentq.database.migrations import migrate
 from contentq.errors import EXIT_FOUND_ERRORS, EXIT_FOUND_WARNINGS, ContentQueueError
 from contentq.testing import run_until_empty
+from contentq.web import create_app, pages
 
 from tests.security.planted import RAN, plant
 from tests.support.cluster import Cluster
@@ -31,6 +32,7 @@ from tests.support.forked import ALEMBIC, CONTENTQ
 from tests.support.pooler import Pooler
 from tests.support.programs import client, installed
 from tests.support.queue import Queue
+from tests.web.conftest import Client, serving
 
 COMMANDS: dict[str, list[list[str]]] = {
     "migrate": [["migrate"], ["migrate", "--sql"]],
@@ -227,6 +229,40 @@ def test_commands_run_nothing_that_was_planted_behind_a_pooler_either(
         row = other.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
         assert row is not None
         assert row[0].startswith('"$user", public')
+
+
+def try_every_page(dsn: str) -> None:
+    forms: list[tuple[str, dict[str, Any]]] = [
+        ("/gates/close", {"key": "a", "for": "1h", "reason": "a reason"}),
+        ("/gates/open", {"key": "a"}),
+        ("/gates/set", {"key": "a", "requests_per_minute": "600", "max_running": "4"}),
+        ("/accounts/set", {"id": 1, "share": "2", "monthly_budget": "100"}),
+        ("/accounts/pause", {"id": 1, "for": "1h"}),
+        ("/accounts/resume", {"id": 1}),
+        ("/accounts/budget", {"account": "Ada", "category": "blog", "amount": "5"}),
+        ("/accounts/budget/unset", {"account": 1, "category": "blog", "period": "month"}),
+    ]
+    app = create_app(dsn, operate=True)
+    with serving(app) as port:
+        visitor = Client(port)
+        for path, form in forms:
+            assert visitor.post(path, form).status == 303
+            said, failed = visitor.message()
+            assert not failed, said
+        for path in [*(path for path, _ in pages.NAVIGATION), "/accounts?q=Ada"]:
+            answer = visitor.get(path)
+            assert (answer.status, "took too long" in answer.text) == (200, False)
+
+
+def test_pages_run_nothing_that_was_planted(migrated_dsn: str, request: pytest.FixtureRequest) -> None:
+    try_every_page(migrated_dsn)
+    pooled = Pooler(migrated_dsn, request, databases="*", pool_size=1).url
+    try_every_page(pooled)
+
+    with psycopg.connect(pooled, autocommit=True) as other:
+        for setting in ("statement_timeout", "transaction_read_only", "transaction_isolation"):
+            row = other.execute("SELECT pg_catalog.current_setting(%s)", [setting]).fetchone()
+            assert row in [("0",), ("off",), ("read committed",)]
 
 
 def test_migration_there_and_back_runs_nothing_that_was_planted(hostile_dsn: str) -> None:

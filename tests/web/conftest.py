@@ -9,7 +9,8 @@ import re
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from html import unescape
@@ -20,7 +21,9 @@ from urllib.parse import urlencode
 import pytest
 import uvicorn
 from contentq.web import create_app
+from contentq.web.database import Database
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from tests.support.databases import Connection
@@ -62,14 +65,26 @@ class Client:
     root: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     cookies: dict[str, str] = field(default_factory=dict)
+    app: Starlette = field(default_factory=Starlette)
+
+    @property
+    def database(self) -> Database:
+        """The connections of the page."""
+        found: Database = self.app.state.site.database
+        return found
 
     def get(self, path: str, **headers: str) -> Answer:
         """Asks for a page. Headers are named with underscores."""
         return self._ask("GET", path, None, headers)
 
-    def post(self, path: str, form: dict[str, Any] | None = None, **headers: str) -> Answer:
+    def post(self, path: str, form: Mapping[str, Any] | None = None, **headers: str) -> Answer:
         """Sends a form."""
         return self._ask("POST", path, urlencode(form or {}), headers)
+
+    def message(self) -> tuple[str, bool]:
+        """What the next page will say of the form that was sent last, and whether that has failed."""
+        text, failed = json.loads(urlsafe_b64decode(self.cookies["contentq_message"]))
+        return str(text), bool(failed)
 
     def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
         sent = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
@@ -122,7 +137,7 @@ def serve(dsn: str) -> Iterator[Serve]:
 
         def start(**options: Any) -> Client:
             app = create_app(options.pop("dsn", dsn), **options)
-            return Client(opened.enter_context(serving(app)))
+            return Client(opened.enter_context(serving(app)), app=app)
 
         yield start
 
@@ -234,8 +249,5 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
 
 def message_of(client: Client) -> str:
-    """What the page says after a form was sent: from the cookie that the next page shows."""
-    from base64 import urlsafe_b64decode
-
-    text, _ = json.loads(urlsafe_b64decode(client.cookies["contentq_message"]))
-    return str(text)
+    """What the page after a form says has become of it."""
+    return client.message()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contentq.cli.logs import LOG_LEVELS, log_to_stderr
+from contentq.cli.logs import log_options, log_to_stderr
 from contentq.cli.output import print_line
 from contentq.cli.session import open_session
 from contentq.errors import ContentQueueError
@@ -53,7 +54,7 @@ LEAST_TOKEN = 16
     multiple=True,
     help="A name under which browsers may ask for the page, beside localhost and addresses; may be repeated.",
 )
-@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="warning", show_default=True)
+@log_options
 @click.pass_obj
 def web(
     options: GlobalOptions,
@@ -64,7 +65,7 @@ def web(
     token_file: Path | None,
     user_header: str | None,
     hosts: tuple[str, ...],
-    log_level: str,
+    **log: str,
 ) -> None:
     """Serve a page that shows the queue, and everything around it.
 
@@ -96,7 +97,9 @@ def web(
     app = create_app(
         dsn.resolve(options.dsn), operate=operate, token=token, user_header=user_header, hosts=asked_by
     )
-    log_to_stderr(log_level)
+    log_to_stderr(log["log_level"], log["log_format"])
+    # What it tells beside errors is what is printed here.
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
     with _listen(host, port) as listening:
         address = f"[{host}]" if ":" in host else host
         print_line(f"http://{address}:{listening.getsockname()[1]}/")

@@ -11,7 +11,7 @@ from contentq.queue.reading import Connection, read_row, read_rows, read_value
 MOST_COUNTED = 10_000
 """What is more is said to be more."""
 
-MOST_COMPLETED = 20_000
+MOST_COMPLETED = 10_000
 """Tasks from which rates and waiting times are computed: those that were completed last, within an hour."""
 
 BUCKETS = 30
