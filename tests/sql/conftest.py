@@ -1,4 +1,4 @@
-"""Runs each test of this folder on every server of the run, and once with the tables in a schema of their own.
+"""Runs each test of this folder on every server of the run; on one of them the tables are in a schema of their own.
 
 Tests that begin with a database without tables, or that are marked `in_public`, say themselves where these are.
 Those that take long are marked `newest` and run on one server only.
@@ -20,14 +20,18 @@ from tests.support.servers import Server, Servers, servers_of
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
+        servers = servers_of(metafunc.config)
         says_where = "empty_dsn" in metafunc.fixturenames or _is_marked(metafunc, "in_public")
-        names = [
+        elsewhere = [server for server in servers.all if server.schema != DEFAULT_SCHEMA and not says_where]
+        names = [server.name for server in elsewhere]
+        names += [
             server.name
-            for server in servers_of(metafunc.config).all
-            if server.schema == DEFAULT_SCHEMA or not says_where
+            for server in servers.all
+            if server.schema == DEFAULT_SCHEMA
+            and (server is servers.default or server.major not in {each.major for each in elsewhere})
         ]
         if _is_marked(metafunc, "newest"):
-            names = names[:1]
+            names = [servers.default.name]
         metafunc.parametrize("server", names, indirect=True, scope="session")
 
 
