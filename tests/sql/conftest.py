@@ -1,4 +1,4 @@
-"""Runs each test of this folder on every server of the run; on one of them the tables are in a schema of their own.
+"""Runs each test of this folder on every server of the run; one has the tables in a schema of their own.
 
 Tests that begin with a database without tables, or that are marked `in_public`, say themselves where these are.
 Those that take long are marked `newest` and run on one server only.
