@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def roles() -> None:
-    """Create roles with no more rights than they need; show and drop them."""
+    """Create, show and drop roles with few rights."""
 
 
 @roles.command()
