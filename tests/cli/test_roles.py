@@ -1,9 +1,11 @@
-"""`contentq roles apply`: the roles and their rights, a line for each thing that it has done."""
+"""`contentq roles`: the roles and their rights, a line for each thing that was done."""
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from contentq.database.connect import connect
+from contentq.database.grants import ROLES
 
 from tests.cli.conftest import Run
 from tests.support.logins import made_logins
@@ -61,6 +63,71 @@ def test_one_who_may_not_is_told_who_may(
     assert outcome.code == 1
     assert outcome.error.startswith("the roles were not applied: permission denied for ")
     assert outcome.error.endswith("; run it as a superuser, or as the owner of the database with CREATEROLE")
+
+
+def test_roles_are_shown_with_who_has_them(contentq: Run, dsn: str, queue: Queue, server: Server) -> None:
+    with applied_roles(queue, server, dsn), made_logins(queue, dsn) as logins:
+        logins.add("anna", "contentq_reviewer")
+        found = {row["role"]: row for row in contentq("roles", "show", "--json").json}
+        shown = contentq("roles", "show").out
+
+    anna = logins.name("anna")
+    assert list(found) == list(ROLES)
+    assert {(row["is_there"], row["has_rights"]) for row in found.values()} == {(True, True)}
+    assert anna in found["contentq_reviewer"]["members"]
+    assert anna not in found["contentq_reader"]["members"]
+    assert [line.split()[0] for line in shown.splitlines()] == ["role", *ROLES]
+
+
+def test_dropped_roles_leave_nothing_but_the_queue(contentq: Run, dsn: str, queue: Queue, server: Server) -> None:
+    with applied_roles(queue, server, dsn):
+        if queue.value(
+            "SELECT count(*) FROM pg_shdepend WHERE refobjid::regrole::text = ANY (%s) "
+            "AND refclassid = 'pg_authid'::regclass AND dbid NOT IN (0, "
+            "(SELECT oid FROM pg_database WHERE datname = current_database()))",
+            list(ROLES),
+        ):
+            pytest.skip("another database of the server uses the roles")
+        dropped = contentq("roles", "drop")
+        left = queue.values("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", list(ROLES))
+        task = queue.running()
+        again = contentq("roles", "drop")
+
+    assert (dropped.code, dropped.err) == (0, "")
+    assert dropped.out.splitlines() == [
+        "took the rights of the roles away",
+        *(f"dropped role {role}" for role in ROLES),
+    ]
+    assert left == []
+    assert queue.store(task.worker, [task]) == [task.id]
+    assert again.out == "took the rights of the roles away\n"
+
+
+def test_role_that_something_else_needs_stays_without_rights(
+    contentq: Run, dsn: str, queue: Queue, server: Server
+) -> None:
+    with applied_roles(queue, server, dsn), made_logins(queue, dsn) as logins:
+        session = logins.add_open("anna", "contentq_reader")
+        queue.run("CREATE SCHEMA of_readers AUTHORIZATION contentq_reader")
+
+        outcome = contentq("roles", "drop")
+
+        assert outcome.code == 0
+        assert "note: role contentq_reader stays: owner of schema of_readers" in outcome.err
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.run("SELECT FROM content_generation_tasks")
+        queue.run("DROP SCHEMA of_readers")
+
+
+def test_roles_are_not_dropped_while_policies_name_them(
+    contentq: Run, dsn: str, queue: Queue, server: Server
+) -> None:
+    with applied_roles(queue, server, dsn):
+        queue.run("SELECT contentq.set_row_security(true)")
+        outcome = contentq("roles", "drop")
+        queue.run("SELECT contentq.set_row_security(false)")
+
+    assert outcome.error.startswith("row level security is on, and its policies name the roles; turn it off first")
 
 
 def test_database_that_is_not_migrated_is_refused(contentq: Run, empty_dsn: str) -> None:

@@ -96,6 +96,8 @@ COMMANDS: dict[str, list[list[str]]] = {
     "cleanup": [["cleanup", "--older-than", "1d", "--failed-older-than", "1d"]],
     "bench": [["bench", "--tasks", "20", "--samples", "1"]],
     "roles apply": [["roles", "apply"]],
+    "roles show": [["roles", "show"]],
+    "roles drop": [["roles", "drop"]],
     "roles row-security": [
         ["roles", "apply"],
         ["roles", "row-security", "--on"],

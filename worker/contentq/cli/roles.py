@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contentq.cli.output import json_option, print_json, print_line, print_message
+from contentq.cli.output import json_option, print_json, print_line, print_message, print_table
 from contentq.cli.row_security import row_security
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def roles() -> None:
-    """Create roles with no more rights than they need."""
+    """Create, show and drop roles with few rights."""
 
 
 @roles.command()
@@ -30,7 +30,48 @@ def apply(options: GlobalOptions, /, as_json: bool) -> None:
     from contentq.database import dsn
     from contentq.database.grants import apply_roles
 
-    done, left = apply_roles(dsn.resolve(options.dsn))
+    _print_done(*apply_roles(dsn.resolve(options.dsn)), as_json)
+
+
+@roles.command()
+@json_option
+@click.pass_obj
+def show(options: GlobalOptions, /, as_json: bool) -> None:
+    """Show the roles: whether they are there and have rights in this database, and who has them."""
+    from contentq.database import dsn
+    from contentq.database.roles import members_of_roles
+
+    found = members_of_roles(dsn.resolve(options.dsn))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        {
+            "role": row["role"],
+            "there": row["is_there"],
+            "rights here": row["has_rights"],
+            "members": ", ".join(row["members"]) or None,
+        }
+        for row in found
+    ]
+    print_table(None, rows, "", give_way=["members"])
+
+
+@roles.command()
+@json_option
+@click.pass_obj
+def drop(options: GlobalOptions, /, as_json: bool) -> None:
+    """Take the rights of the roles away in this database, and drop those that no other database uses.
+
+    Whoever has them can then do nothing with the queue; only the owner of the tables can, and superusers.
+    """
+    from contentq.database import dsn
+    from contentq.database.roles import drop_roles
+
+    _print_done(*drop_roles(dsn.resolve(options.dsn)), as_json)
+
+
+def _print_done(done: list[str], left: list[str], as_json: bool) -> None:
     if as_json:
         print_json({"changes": done, "notes": left})
         return
