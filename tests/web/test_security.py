@@ -27,13 +27,13 @@ def is_closed(queue: Queue) -> bool:
     return bool(queue.value("SELECT count(*) FROM contentq.gates WHERE opens_at > now()"))
 
 
-@pytest.mark.parametrize("path", ["/", "/gates", "/nothing", "/static/style.css", "/static/nothing", "/login"])
-def test_every_answer_has_the_headers(client: Client, path: str) -> None:
-    answer = client.get(path)
-    kept = {"Cache-Control"} if path == "/static/style.css" else set()
-    assert {name: answer.headers[name] for name in HEADERS if name not in kept} == {
-        name: value for name, value in HEADERS.items() if name not in kept
-    }
+def test_every_answer_has_the_headers(client: Client) -> None:
+    for path in ("/", "/gates", "/nothing", "/static/style.css", "/static/nothing", "/login"):
+        answer = client.get(path)
+        kept = {"Cache-Control"} if path == "/static/style.css" else set()
+        assert {name: answer.headers[name] for name in HEADERS if name not in kept} == {
+            name: value for name, value in HEADERS.items() if name not in kept
+        }
     assert "unsafe" not in HEADERS["Content-Security-Policy"]
 
 
@@ -107,25 +107,19 @@ def test_page_cannot_be_framed_by_another_site(client: Client, visit: Visit) -> 
     assert visitor.page.frames[1].url.startswith("chrome-error:")
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        ("127.0.0.1:8080", 200),
-        ("localhost", 200),
-        ("LOCALHOST:80", 200),
-        ("[::1]:8080", 200),
-        ("192.0.2.7", 200),
-        ("queue.example.com", 200),
-        ("evil.example:8080", 421),
-        ("127.0.0.1.evil.example", 421),
-        ("localhost.evil.example", 421),
-        ("", 421),
-        ("[", 421),
-        ("evil.example@127.0.0.1.evil.example", 421),
-    ],
-)
-def test_name_of_another_site_does_not_lead_here(serve: Serve, host: str, status: int) -> None:
-    assert serve(hosts=["Queue.example.com"]).get("/", Host=host).status == status
+def test_name_of_another_site_does_not_lead_here(serve: Serve) -> None:
+    client = serve(hosts=["Queue.example.com"])
+    for host in ("127.0.0.1:8080", "localhost", "LOCALHOST:80", "[::1]:8080", "192.0.2.7", "queue.example.com"):
+        assert client.get("/", Host=host).status == 200, host
+    for host in (
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "",
+        "[",
+        "127.0.0.1@evil.example",
+    ):
+        assert client.get("/", Host=host).status == 421, host
 
 
 def test_token_is_asked_for(serve: Serve, queue: Queue) -> None:
