@@ -6,8 +6,6 @@ from datetime import timedelta
 from decimal import Decimal
 from urllib.parse import quote
 
-import pytest
-
 from tests.support.queue import Queue
 from tests.web.conftest import Client, Visit, message_of
 
@@ -115,9 +113,8 @@ def test_budget_is_set_and_taken_away(operating: Client, queue: Queue, visit: Vi
     assert visitor.errors == []
 
 
-@pytest.mark.parametrize(
-    ("path", "form", "said"),
-    [
+def test_what_cannot_be_done_is_said(operating: Client, queue: Queue) -> None:
+    refused: list[tuple[str, dict[str, str], str]] = [
         ("/accounts/set", {"id": "1", "share": ""}, "The share is a number"),
         ("/accounts/set", {"id": "1", "share": "0"}, "neither a whole number from 1"),
         ("/accounts/set", {"id": "x", "share": "1"}, "not an id"),
@@ -128,13 +125,10 @@ def test_budget_is_set_and_taken_away(operating: Client, queue: Queue, visit: Vi
         ("/accounts/budget", {"amount": "-1"}, "neither a number"),
         ("/accounts/budget", {"amount": "1", "account": "nobody"}, "there is no account named 'nobody'"),
         ("/accounts/budget", {"amount": "1", "category": "x" * 201}, "The category is too long."),
-    ],
-)
-def test_what_cannot_be_done_is_said(
-    operating: Client, queue: Queue, path: str, form: dict[str, str], said: str
-) -> None:
-    assert operating.post(path, form).headers["Location"] == "/accounts"
-    assert said in message_of(operating)
+    ]
+    for path, form, said in refused:
+        assert operating.post(path, form).headers["Location"] == "/accounts"
+        assert said in message_of(operating)
     assert queue.value("SELECT count(*) FROM contentq.budgets") == 0
 
 

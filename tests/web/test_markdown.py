@@ -84,20 +84,20 @@ def test_what_cannot_be_seen_is_written() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[" * 50_000,
-        "*a " * 20_000,
-        "> " * 50_000,
-        "`" * 50_000 + "a",
-        "**_" * 20_000,
-        "![[]()" * 8_000,
-        "<a " * 20_000,
+        "[" * 20_000,
+        "*a " * 7_000,
+        "> " * 10_000,
+        "`" * 20_000 + "a",
+        "**_" * 7_000,
+        "![[]()" * 4_000,
+        "<a " * 7_000,
     ],
     ids=lambda text: str(text[:6]),
 )
 def test_hostile_article_takes_no_long_time(text: str) -> None:
     began = time.process_time()
     to_html(text)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 2
 
 
 def test_long_article_is_cut() -> None:

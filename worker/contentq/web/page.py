@@ -119,7 +119,7 @@ class Page:
         response.delete_cookie(name, path=self._cookie_path)
 
     def set_cookie(self, response: Response, name: str, value: str, *, max_age: int | None = None) -> None:
-        """Sets a cookie that scripts and other sites have nothing of."""
+        """Sets a cookie that no script can read: it comes with links of other sites, but not with their forms."""
         response.set_cookie(
             name,
             value,
@@ -127,7 +127,7 @@ class Page:
             path=self._cookie_path,
             secure=self.request.url.scheme == "https",
             httponly=True,
-            samesite="strict",
+            samesite="lax",
         )
 
     @property

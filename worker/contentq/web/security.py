@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers as RequestHeaders
 from starlette.datastructures import MutableHeaders
@@ -136,13 +136,16 @@ class Guard:
         if scope["method"] not in SAFE_METHODS and not is_from_here(headers):
             return PlainTextResponse("This request was sent by a page of another site, and was refused.\n", 403)
         if self._user_header is not None:
-            user = _utf_8(headers.get(self._user_header, ""))
+            named = [_utf_8(value) for value in headers.getlist(self._user_header)]
+            user = named[0] if len(named) == 1 else ""  # else one of them may be the browser's own
             if not user or len(user) > LONGEST_USER:
                 return PlainTextResponse("The proxy before this page has named no user.\n", 401)
             scope[USER] = user
         if self._login is not None and not _is_public(scope) and not self._login.is_known(connection):
             if scope["method"] == "GET":
-                return RedirectResponse(f"{scope.get('root_path', '')}/login", 303)
+                return RedirectResponse(
+                    f"{scope.get('root_path', '')}/login?{urlencode({'next': _asked(scope)})}", 303
+                )
             return PlainTextResponse("Log in first.\n", 401)
         return None
 
@@ -178,6 +181,12 @@ def is_from_here(headers: RequestHeaders) -> bool:
 def _is_public(scope: Scope) -> bool:
     path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
     return any(path == each or (each.endswith("/") and path.startswith(each)) for each in PUBLIC)
+
+
+def _asked(scope: Scope) -> str:
+    """The page that was asked for, with its query."""
+    query = scope["query_string"].decode("latin-1")
+    return f"{str(scope['path']).removeprefix(str(scope.get('root_path', '')))}{f'?{query}' if query else ''}"
 
 
 def _utf_8(value: str) -> str:

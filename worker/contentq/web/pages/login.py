@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
@@ -10,11 +12,14 @@ from contentq.web.page import Page
 from contentq.web.routing import get, post
 from contentq.web.security import COOKIE, Login
 
+_OF_THIS_SITE = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+"""An address that a browser takes for one of this site: //evil.example is none."""
+
 
 def show_login(page: Page) -> Response:
     """The form."""
     _login_of(page)
-    return page.render("login.html")
+    return page.render("login.html", next=page.query("next") or "/")
 
 
 def log_in(page: Page, form: Form) -> Response:
@@ -22,7 +27,8 @@ def log_in(page: Page, form: Form) -> Response:
     login = _login_of(page)
     if not login.is_token(form.text("token") or ""):
         return page.redirect("/login", page.gettext("This is not the token."), failed=True)
-    response = RedirectResponse(page.url("/"), 303)
+    wanted = form.text("next") or "/"
+    response = RedirectResponse(page.url(wanted if _OF_THIS_SITE.fullmatch(wanted) else "/"), 303)
     page.set_cookie(response, COOKIE, login.cookie)
     return response
 
