@@ -7230,7 +7230,7 @@ BEGIN
               AND t.completed_at > now_ - latency.period
               AND t.completed_at <= now_
             ORDER BY t.completed_at DESC
-            LIMIT 50000
+            LIMIT 10000
         ) AS e
         GROUP BY 1
     ) AS p
@@ -7240,7 +7240,7 @@ $$;
 
 -- Name: FUNCTION latency(period interval, by text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.latency(period interval, by text) IS 'Percentiles (p50, p95, p99) of the seconds that tasks completed in this period, the last 50,000 at most, waited since they were ready and ran; for all, or by ''account'', ''category'' or ''priority''.';
+COMMENT ON FUNCTION contentq.latency(period interval, by text) IS 'Percentiles (p50, p95, p99) of the seconds that tasks completed in this period, the last 10,000 at most, waited since they were ready and ran; for all, or by ''account'', ''category'' or ''priority''.';
 
 -- Name: latest_batches(integer); Type: FUNCTION; Schema: contentq; Owner: -
 

@@ -1,7 +1,7 @@
 -- Says how long tasks that were completed lately had waited since they were ready, and how long they ran: percentiles.
 -- Called by: people, contentq stats --since. Locks: nothing.
 -- Returns: one row for all, or one for each account (its id), category or priority, as by says; most tasks first. Seconds.
---          since is the time of the earliest that was counted: of the last 50,000 at most.
+--          since is the time of the earliest that was counted: of the last 10,000 at most.
 -- Raises: 22023 when by is something else.
 -- A schedule, a snooze, the time before a retry is no waiting: a task waits from ready_at, or its submission, to the start of
 -- its latest attempt.
@@ -56,7 +56,7 @@ BEGIN
               AND t.completed_at > now_ - latency.period
               AND t.completed_at <= now_
             ORDER BY t.completed_at DESC
-            LIMIT 50000
+            LIMIT 10000
         ) AS e
         GROUP BY 1
     ) AS p
@@ -65,5 +65,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.latency(interval, text) IS
-    'Percentiles (p50, p95, p99) of the seconds that tasks completed in this period, the last 50,000 at most, waited since they '
+    'Percentiles (p50, p95, p99) of the seconds that tasks completed in this period, the last 10,000 at most, waited since they '
     'were ready and ran; for all, or by ''account'', ''category'' or ''priority''.';

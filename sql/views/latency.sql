@@ -1,5 +1,5 @@
 -- How long tasks waited since they were ready and ran, for the last 5 minutes, hour and day, by everything that there is.
--- Of a period the last 50,000 completed tasks are counted at most. latency() answers for one period and one kind.
+-- Of a period the last 10,000 completed tasks are counted at most. latency() answers for one period and one kind.
 CREATE OR REPLACE VIEW contentq.latency WITH (security_invoker = true) AS
 SELECT p.period, k.by, l.key, l.tasks, l.wait_p50, l.wait_p95, l.wait_p99, l.run_p50, l.run_p95, l.run_p99, l.since
 FROM (VALUES (1, '5 minutes', interval '5 minutes'), (2, 'hour', interval '1 hour'), (3, 'day', interval '1 day'))

@@ -106,7 +106,7 @@ def stats(options: GlobalOptions, /, since: timedelta | None, as_json: bool) -> 
 
     With --since, percentiles in seconds: half of the tasks waited wait_p50 at most, 95 % wait_p95, 99 % wait_p99.
     A task waits from when it was ready, which a scheduled time, a snooze and the time before a retry put off. The
-    last 50,000 completed tasks are counted at most.
+    last 10,000 completed tasks are counted at most.
     """
     from contentq.queue import inspection
 
