@@ -3368,7 +3368,7 @@ BEGIN
                     THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', each.sequence,
                                 CASE each.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
                                 each.largest)
-                    ELSE 'docs/operating.md, "When ids run out": there are as many again below zero'
+                    ELSE 'docs/operating.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it'
                 END;
         END IF;
     END LOOP;
