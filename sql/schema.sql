@@ -10225,7 +10225,7 @@ CREATE FUNCTION contentq.selected_statuses(operation text, status text) RETURNS 
 DECLARE
     possible constant text[] := CASE selected_statuses.operation
         -- Content that was rejected is for a revision when a reviewer says so, not because something else has failed.
-        WHEN 'requeue' THEN '{failed,timeout,completed}'
+        WHEN 'requeue' THEN '{failed,timeout,completed}'::text[]
         WHEN 'cancel' THEN '{pending,processing}'
         WHEN 'delete' THEN '{pending,completed,failed,timeout}'
         ELSE '{pending,processing,completed,failed,timeout}'
@@ -11084,6 +11084,7 @@ DECLARE
     name constant text := coalesce(wait_channel.task_id, wait_channel.batch);
     has_ended boolean;
     is_new boolean;
+    is_hanging boolean := false;
 BEGIN
     IF num_nonnulls(wait_channel.task_id, wait_channel.batch) <> 1 THEN
         RAISE EXCEPTION 'wait for a task or for a batch: one of task_id and batch must be given'
@@ -11115,7 +11116,7 @@ BEGIN
         END IF;
         is_new := coalesce(is_new, NOT has_ended AND contentq.await_end(kind, name));
         -- Of a batch what runs is enough: a worker ends nothing else.
-        IF has_ended OR is_new OR NOT EXISTS (
+        EXIT WHEN has_ended OR is_new OR NOT EXISTS (
             SELECT
             FROM public.content_generation_tasks AS t
             WHERE t.task_id = wait_channel.task_id
@@ -11128,13 +11129,12 @@ BEGIN
               AND t.status = 'processing'
               AND t.xmax <> 0
               AND contentq.is_changing(t.xmax)
-        ) THEN
-            RETURN contentq.notify_waiters(kind, name, sends => has_ended);
-        ELSIF clock_timestamp() > began + interval '1 second' THEN
-            RETURN contentq.notify_waiters(kind, name);
-        END IF;
+        );
+        is_hanging := clock_timestamp() > began + interval '1 second';
+        EXIT WHEN is_hanging;
         PERFORM pg_sleep(0.005);
     END LOOP;
+    RETURN contentq.notify_waiters(kind, name, sends => has_ended OR is_hanging);
 END;
 $$;
 

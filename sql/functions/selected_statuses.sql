@@ -12,7 +12,7 @@ AS $$
 DECLARE
     possible constant text[] := CASE selected_statuses.operation
         -- Content that was rejected is for a revision when a reviewer says so, not because something else has failed.
-        WHEN 'requeue' THEN '{failed,timeout,completed}'
+        WHEN 'requeue' THEN '{failed,timeout,completed}'::text[]
         WHEN 'cancel' THEN '{pending,processing}'
         WHEN 'delete' THEN '{pending,completed,failed,timeout}'
         ELSE '{pending,processing,completed,failed,timeout}'

@@ -24,6 +24,7 @@ DECLARE
     name constant text := coalesce(wait_channel.task_id, wait_channel.batch);
     has_ended boolean;
     is_new boolean;
+    is_hanging boolean := false;
 BEGIN
     IF num_nonnulls(wait_channel.task_id, wait_channel.batch) <> 1 THEN
         RAISE EXCEPTION 'wait for a task or for a batch: one of task_id and batch must be given'
@@ -55,7 +56,7 @@ BEGIN
         END IF;
         is_new := coalesce(is_new, NOT has_ended AND contentq.await_end(kind, name));
         -- Of a batch what runs is enough: a worker ends nothing else.
-        IF has_ended OR is_new OR NOT EXISTS (
+        EXIT WHEN has_ended OR is_new OR NOT EXISTS (
             SELECT
             FROM public.content_generation_tasks AS t
             WHERE t.task_id = wait_channel.task_id
@@ -68,13 +69,12 @@ BEGIN
               AND t.status = 'processing'
               AND t.xmax <> 0
               AND contentq.is_changing(t.xmax)
-        ) THEN
-            RETURN contentq.notify_waiters(kind, name, sends => has_ended);
-        ELSIF clock_timestamp() > began + interval '1 second' THEN
-            RETURN contentq.notify_waiters(kind, name);
-        END IF;
+        );
+        is_hanging := clock_timestamp() > began + interval '1 second';
+        EXIT WHEN is_hanging;
         PERFORM pg_sleep(0.005);
     END LOOP;
+    RETURN contentq.notify_waiters(kind, name, sends => has_ended OR is_hanging);
 END;
 $$;
 
