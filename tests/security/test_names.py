@@ -242,6 +242,25 @@ def try_every_page(dsn: str) -> None:
         ("/accounts/budget", {"account": "Ada", "category": "blog", "amount": "5"}),
         ("/accounts/budget/unset", {"account": 1, "category": "blog", "period": "month"}),
     ]
+    tasks = [submit(dsn, account_id=1, topic="A topic", batch="b", auto_approve=False) for _ in range(2)]
+    for path in ("/task/cancel", "/task/requeue", "/task/cancel"):
+        forms.append((path, {"id": tasks[0], "note": "a note"}))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        contents = [_store(connection, title) for title in ("One", "Two")]
+    forms += [
+        ("/review/decide", {"content": contents[0], "seen": "pending", "verdict": "approve"}),
+        ("/review/decide", {"content": contents[0], "seen": "approved", "verdict": "reject", "note": "a note"}),
+    ]
+    looks = [
+        "/accounts?q=Ada",
+        "/tasks?status=pending&account=Ada&category=c&since=1h&until=1m&error=e&worker=1&q=A",
+        "/tasks?batch=b",
+        *(f"/tasks/confirm?operation={operation}&batch=b" for operation in ("requeue", "cancel", "delete")),
+        f"/task?id={tasks[0]}",
+        "/review?account=Ada&category=c&batch=b",
+        f"/review?content={contents[1]}",
+        "/batches?batch=b",
+    ]
     app = create_app(dsn, operate=True)
     with serving(app) as port:
         visitor = Client(port)
@@ -249,9 +268,14 @@ def try_every_page(dsn: str) -> None:
             assert visitor.post(path, form).status == 303
             said, failed = visitor.message()
             assert not failed, said
-        for path in [*(path for path, _ in pages.NAVIGATION), "/accounts?q=Ada"]:
+        for path in [*(path for path, _ in pages.NAVIGATION), *looks]:
             answer = visitor.get(path)
             assert (answer.status, "took too long" in answer.text) == (200, False)
+        for operation in ("cancel", "requeue", "delete"):
+            answer = visitor.post("/tasks/change", {"operation": operation, "batch": "b"})
+            assert "Done." in answer.text
+        visitor.post("/task/delete", {"id": tasks[0]})
+        assert visitor.message()[1] is False
 
 
 def test_pages_run_nothing_that_was_planted(migrated_dsn: str, request: pytest.FixtureRequest) -> None:
