@@ -231,6 +231,16 @@ def test_commands_run_nothing_that_was_planted_behind_a_pooler_either(
         assert row[0].startswith('"$user", public')
 
 
+_TASK = """
+    INSERT INTO public.content_generation_tasks (account_id, topic, batch) VALUES (1, 'A topic', 'b')
+    RETURNING task_id"""
+
+_CONTENT = """
+    INSERT INTO public.contents (account_id, title, body, word_count, generation_task_id)
+    SELECT 1, 'A title', 'A body', 2, t.id FROM public.content_generation_tasks AS t LIMIT 1
+    RETURNING id"""
+
+
 def try_every_page(dsn: str) -> None:
     forms: list[tuple[str, dict[str, Any]]] = [
         ("/gates/close", {"key": "a", "for": "1h", "reason": "a reason"}),
@@ -242,11 +252,11 @@ def try_every_page(dsn: str) -> None:
         ("/accounts/budget", {"account": "Ada", "category": "blog", "amount": "5"}),
         ("/accounts/budget/unset", {"account": 1, "category": "blog", "period": "month"}),
     ]
-    tasks = [submit(dsn, account_id=1, topic="A topic", batch="b", auto_approve=False) for _ in range(2)]
-    for path in ("/task/cancel", "/task/requeue", "/task/cancel"):
-        forms.append((path, {"id": tasks[0], "note": "a note"}))
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        contents = [_store(connection, title) for title in ("One", "Two")]
+    with closing(open_connection(dsn, "contentq test")) as connection:
+        queue = Queue(connection)
+        task, _ = (queue.value(_TASK) for _ in range(2))
+        contents = [queue.value(_CONTENT) for _ in range(2)]
+    forms += [(f"/task/{what}", {"id": task, "note": "a note"}) for what in ("cancel", "requeue", "cancel")]
     forms += [
         ("/review/decide", {"content": contents[0], "seen": "pending", "verdict": "approve"}),
         ("/review/decide", {"content": contents[0], "seen": "approved", "verdict": "reject", "note": "a note"}),
@@ -256,7 +266,7 @@ def try_every_page(dsn: str) -> None:
         "/tasks?status=pending&account=Ada&category=c&since=1h&until=1m&error=e&worker=1&q=A",
         "/tasks?batch=b",
         *(f"/tasks/confirm?operation={operation}&batch=b" for operation in ("requeue", "cancel", "delete")),
-        f"/task?id={tasks[0]}",
+        f"/task?id={task}",
         "/review?account=Ada&category=c&batch=b",
         f"/review?content={contents[1]}",
         "/batches?batch=b",
@@ -274,7 +284,7 @@ def try_every_page(dsn: str) -> None:
         for operation in ("cancel", "requeue", "delete"):
             answer = visitor.post("/tasks/change", {"operation": operation, "batch": "b"})
             assert "Done." in answer.text
-        visitor.post("/task/delete", {"id": tasks[0]})
+        visitor.post("/task/delete", {"id": task})
         assert visitor.message()[1] is False
 
 
