@@ -260,7 +260,7 @@ DECLARE
         "contentq_reviewer": ["approve", "reject", "approve_matching", "reject_matching"],
         "contentq_operator, contentq_reader, contentq_reviewer": ["matching_contents", "task_of_content"],
         "contentq_operator, contentq_reader": [
-            "group_errors", "latency",
+            "group_errors", "shorten", "latency",
             "explain", "explain_waiting", "explain_own", "explain_account", "explain_workers", "explain_fleet",
             "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
             "is_ready", "is_of", "is_batch_wanted", "has_answer", "held_accounts", "account_room", "account_fits",

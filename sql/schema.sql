@@ -10168,9 +10168,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.seen_accounts() IS 'Internal: the accounts that the caller sees where row level security is on; NULL for all.';
 
--- Name: select_tasks(text[], bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, boolean, boolean, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: select_tasks(text[], bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, boolean, boolean, bigint, bigint, text, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean DEFAULT false, newest_first boolean DEFAULT false, beyond_id bigint DEFAULT NULL::bigint, max_tasks bigint DEFAULT NULL::bigint) RETURNS SETOF bigint
+CREATE FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean DEFAULT false, newest_first boolean DEFAULT false, beyond_id bigint DEFAULT NULL::bigint, max_tasks bigint DEFAULT NULL::bigint, topic text DEFAULT NULL::text, until_id bigint DEFAULT NULL::bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -10200,21 +10200,24 @@ BEGIN
                             AND c.account_id + 0 = t.account_id
                             AND c.review_status = 'rejected'))
           AND ($10 IS NULL OR t.id %1$s $10)
-        ORDER BY t.id %2$s
+          AND ($12 IS NULL OR starts_with(lower(t.topic), lower($12)))
+          AND ($13 IS NULL OR t.id %2$s $13)
+        ORDER BY t.id %3$s
         LIMIT $11
         $query$,
         CASE WHEN select_tasks.newest_first THEN '<' ELSE '>' END,
+        CASE WHEN select_tasks.newest_first THEN '>=' ELSE '<=' END,
         CASE WHEN select_tasks.newest_first THEN 'DESC' ELSE 'ASC' END
     )
     USING select_tasks.statuses, select_tasks.account_id, select_tasks.category, select_tasks.batch, select_tasks.since,
         select_tasks.until, select_tasks.error, select_tasks.worker_id, select_tasks.only_rejected, select_tasks.beyond_id,
-        select_tasks.max_tasks;
+        select_tasks.max_tasks, select_tasks.topic, select_tasks.until_id;
 END;
 $_$;
 
--- Name: FUNCTION select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint, topic text, until_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint) IS 'Internal: the ids of the tasks that selectors are about, in their order.';
+COMMENT ON FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint, topic text, until_id bigint) IS 'Internal: the ids of the tasks that selectors are about, in their order.';
 
 -- Name: selected_statuses(text, text); Type: FUNCTION; Schema: contentq; Owner: -
 

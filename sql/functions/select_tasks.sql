@@ -1,7 +1,8 @@
 -- The tasks that selectors are about, in order of their id.
--- Called by: matching_tasks(), count_matching(), choose_matching(), contentq list.
+-- Called by: matching_tasks(), count_matching(), choose_matching(), contentq list, contentq web.
 -- statuses: NULL for any. only_rejected: of completed tasks, those whose content a reviewer has rejected. beyond_id: where to go
--- on, NULL for the beginning. The others are as in matching_tasks().
+-- on, NULL for the beginning. topic: how the topic begins, in any case. until_id: where to stop at the latest, for whoever looks
+-- through part of the tasks at a time; NULL for the end. The others are as in matching_tasks().
 -- Locks: nothing. Returns: up to max_tasks ids, all without it.
 -- EXECUTE plans each call for its values: a selector that is NULL is no condition then, and costs nothing.
 CREATE OR REPLACE FUNCTION contentq.select_tasks(
@@ -16,7 +17,9 @@ CREATE OR REPLACE FUNCTION contentq.select_tasks(
     only_rejected boolean DEFAULT false,
     newest_first boolean DEFAULT false,
     beyond_id bigint DEFAULT NULL,
-    max_tasks bigint DEFAULT NULL
+    max_tasks bigint DEFAULT NULL,
+    topic text DEFAULT NULL,
+    until_id bigint DEFAULT NULL
 )
 RETURNS SETOF bigint
 LANGUAGE plpgsql
@@ -49,19 +52,22 @@ BEGIN
                             AND c.account_id + 0 = t.account_id
                             AND c.review_status = 'rejected'))
           AND ($10 IS NULL OR t.id %1$s $10)
-        ORDER BY t.id %2$s
+          AND ($12 IS NULL OR starts_with(lower(t.topic), lower($12)))
+          AND ($13 IS NULL OR t.id %2$s $13)
+        ORDER BY t.id %3$s
         LIMIT $11
         $query$,
         CASE WHEN select_tasks.newest_first THEN '<' ELSE '>' END,
+        CASE WHEN select_tasks.newest_first THEN '>=' ELSE '<=' END,
         CASE WHEN select_tasks.newest_first THEN 'DESC' ELSE 'ASC' END
     )
     USING select_tasks.statuses, select_tasks.account_id, select_tasks.category, select_tasks.batch, select_tasks.since,
         select_tasks.until, select_tasks.error, select_tasks.worker_id, select_tasks.only_rejected, select_tasks.beyond_id,
-        select_tasks.max_tasks;
+        select_tasks.max_tasks, select_tasks.topic, select_tasks.until_id;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.select_tasks(
-    text[], bigint, text, text, timestamptz, timestamptz, text, bigint, boolean, boolean, bigint, bigint
+    text[], bigint, text, text, timestamptz, timestamptz, text, bigint, boolean, boolean, bigint, bigint, text, bigint
 ) IS
     'Internal: the ids of the tasks that selectors are about, in their order.';

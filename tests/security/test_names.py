@@ -233,6 +233,16 @@ def test_commands_run_nothing_that_was_planted_behind_a_pooler_either(
         assert row[0].startswith('"$user", public')
 
 
+_TASK = """
+    INSERT INTO public.content_generation_tasks (account_id, topic, batch) VALUES (1, 'A topic', 'b')
+    RETURNING task_id"""
+
+_CONTENT = """
+    INSERT INTO public.contents (account_id, title, body, word_count, generation_task_id)
+    SELECT 1, 'A title', 'A body', 2, t.id FROM public.content_generation_tasks AS t LIMIT 1
+    RETURNING id"""
+
+
 def try_every_page(dsn: str) -> None:
     forms: list[tuple[str, dict[str, Any]]] = [
         ("/gates/close", {"key": "a", "for": "1h", "reason": "a reason"}),
@@ -244,6 +254,25 @@ def try_every_page(dsn: str) -> None:
         ("/accounts/budget", {"account": "Ada", "category": "blog", "amount": "5"}),
         ("/accounts/budget/unset", {"account": 1, "category": "blog", "period": "month"}),
     ]
+    with closing(open_connection(dsn, "contentq test")) as connection:
+        queue = Queue(connection)
+        task, _ = (queue.value(_TASK) for _ in range(2))
+        contents = [queue.value(_CONTENT) for _ in range(2)]
+    forms += [(f"/task/{what}", {"id": task, "note": "a note"}) for what in ("cancel", "requeue", "cancel")]
+    forms += [
+        ("/review/decide", {"content": contents[0], "seen": "pending", "verdict": "approve"}),
+        ("/review/decide", {"content": contents[0], "seen": "approved", "verdict": "reject", "note": "a note"}),
+    ]
+    looks = [
+        "/accounts?q=Ada",
+        "/tasks?status=pending&account=Ada&category=c&since=1h&until=1m&error=e&worker=1&q=A",
+        "/tasks?batch=b",
+        *(f"/tasks/confirm?operation={operation}&batch=b" for operation in ("requeue", "cancel", "delete")),
+        f"/task?id={task}",
+        "/review?account=Ada&category=c&batch=b",
+        f"/review?content={contents[1]}",
+        "/batches?batch=b",
+    ]
     app = create_app(dsn, operate=True)
     with serving(app) as port:
         visitor = Client(port)
@@ -251,9 +280,14 @@ def try_every_page(dsn: str) -> None:
             assert visitor.post(path, form).status == 303
             said, failed = visitor.message()
             assert not failed, said
-        for path in [*(path for path, _ in pages.NAVIGATION), "/accounts?q=Ada"]:
+        for path in [*(path for path, _ in pages.NAVIGATION), *looks]:
             answer = visitor.get(path)
             assert (answer.status, "took too long" in answer.text) == (200, False)
+        for operation in ("cancel", "requeue", "delete"):
+            answer = visitor.post("/tasks/change", {"operation": operation, "batch": "b"})
+            assert "Done." in answer.text
+        visitor.post("/task/delete", {"id": task})
+        assert visitor.message()[1] is False
 
 
 def test_pages_run_nothing_that_was_planted(migrated_dsn: str, request: pytest.FixtureRequest) -> None:

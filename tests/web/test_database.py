@@ -37,15 +37,23 @@ def logins(database: Connection, server: Server, dsn: str) -> Iterator[Logins]:
 @pytest.mark.parametrize("role", LOGINS)
 def test_page_works_with_each_role(logins: Logins, queue: Queue, serve: Serve, role: str) -> None:
     queue.register(gate="api.example.com")
-    queue.running(topic="Tea")
+    queue.running(topic="Tea", batch="monday")
+    queue.add(topic="Coffee", status="failed", error_message="It broke")
+    reviewed = queue.running(topic="Cocoa", auto_approve=False)
+    queue.store(reviewed.worker, [reviewed])
+    paths = [*PATHS, "/tasks?status=failed", "/tasks/confirm?operation=cancel&status=pending"]
+    paths += [f"/task?id={task_id}" for task_id in queue.values("SELECT task_id FROM content_generation_tasks")]
     client = serve(dsn=logins.add("visitor", role), operate=True)
-    answers = {path: client.get(path) for path in PATHS}
-    assert {path: answer.status for path, answer in answers.items()} == dict.fromkeys(PATHS, 200)
+    answers = {path: client.get(path) for path in paths}
+    assert {path: answer.status for path, answer in answers.items()} == dict.fromkeys(paths, 200)
     denied = {path for path, answer in answers.items() if "may not read this" in answer.text}
     if role in ("contentq_operator", "contentq_reader"):
         assert denied == set()
-    elif role in ("contentq_producer", "contentq_worker"):
+    elif role == "contentq_reviewer":
+        assert denied.isdisjoint({"/tasks", "/tasks?status=failed", "/review", "/batches"})
+    else:
         assert "/gates" in denied
+        assert denied.isdisjoint({"/tasks", "/tasks?status=failed"})
 
 
 def test_page_may_do_what_its_login_may(logins: Logins, queue: Queue, serve: Serve) -> None:
@@ -57,6 +65,7 @@ def test_page_may_do_what_its_login_may(logins: Logins, queue: Queue, serve: Ser
         ("/gates/close", form),
         ("/gates/set", form),
         ("/accounts/pause", account),
+        ("/task/cancel", {"id": queue.value("SELECT task_id FROM content_generation_tasks")}),
     ]
     for path, fields in refused:
         reader.post(path, fields)
@@ -74,6 +83,19 @@ def test_page_may_do_what_its_login_may(logins: Logins, queue: Queue, serve: Ser
     for path, fields in allowed:
         operator.post(path, fields)
         assert operator.message()[1] is False, operator.message()
+
+
+def test_reviewers_decide_and_operators_do_not(logins: Logins, queue: Queue, serve: Serve) -> None:
+    task = queue.running(topic="Tea", auto_approve=False)
+    queue.store(task.worker, [task])
+    form = {"content": queue.row(task.id)["content_id"], "seen": "pending", "verdict": "approve"}
+    operator = serve(dsn=logins.add("operator", "contentq_operator"), operate=True)
+    operator.post("/review/decide", form)
+    assert "The login of this page may not do that" in message_of(operator)
+    reviewer = serve(dsn=logins.add("reviewer", "contentq_reviewer"), operate=True)
+    reviewer.post("/review/decide", form)
+    assert "is approved" in message_of(reviewer)
+    assert queue.values("SELECT DISTINCT reviewed_by <> %s FROM contents", "operator") == [True]
 
 
 def test_part_that_is_slow_is_left_out(client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

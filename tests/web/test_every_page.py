@@ -15,7 +15,9 @@ PATHS = [path for path, _ in pages.NAVIGATION]
 def full(queue: Queue) -> Queue:
     """A queue with something of everything."""
     queue.register(gate="api.example.com")
-    queue.running(topic="Tea")
+    queue.running(topic="Tea", batch="monday")
+    reviewed = queue.running(topic="Cocoa", auto_approve=False, batch="monday")
+    queue.store(reviewed.worker, [reviewed], bodies=["# Cocoa\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n> *Hot*"])
     for status in ("pending", "failed", "timeout"):
         queue.add(status=status, topic="Coffee", error_message="It broke")
     queue.close_gate("other.example.com", "1 hour", "too many requests")

@@ -10,7 +10,7 @@ import pytest
 from contentq.web.markdown import MOST_CHARACTERS, to_html
 
 ALLOWED = {
-    *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote"),
+    *("h3", "h4", "h5", "h6", "p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote"),
     *("ul", "ol", "li", "a", "table", "thead", "tbody", "tr", "th", "td"),
 }
 
@@ -33,7 +33,7 @@ def test_article_is_formatted() -> None:
         "# Tea\n\nIt is *good*.\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```py\nx < 1\n```\n"
     )
     tags = [tag for tag, _ in Tags(html).found]
-    assert {"h1", "em", "ul", "table", "pre"} <= {*tags}
+    assert {"h3", "em", "ul", "table", "pre"} <= {*tags}
     assert "x &lt; 1" in html
 
 

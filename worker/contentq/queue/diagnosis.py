@@ -58,13 +58,17 @@ def in_order(found: Iterable[Finding]) -> list[Finding]:
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 
-def _ask_the_database(connection: Connection, patience: timedelta) -> Iterator[Finding]:
+def ask_the_database(connection: Connection, patience: timedelta) -> list[Finding]:
+    """What the SQL function finds, the worst first; in whatever transaction the connection is."""
+    return in_order(Finding(**row) for row in read_rows(connection, _DOCTOR, [patience]))
+
+
+def _ask_the_database(connection: Connection, patience: timedelta) -> list[Finding]:
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     connection.read_only = True
     with connection.transaction():
         connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'".encode())
-        for row in read_rows(connection, _DOCTOR, [patience]):
-            yield Finding(**row)
+        return ask_the_database(connection, patience)
 
 
 def _compare_clocks(connection: Connection) -> Iterator[Finding]:

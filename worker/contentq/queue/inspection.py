@@ -140,6 +140,11 @@ def batches(connection: Connection, names: list[str] | None, limit: int) -> list
     return read_rows(connection, _BATCHES, [names, limit])
 
 
+def latest_batches(connection: Connection, limit: int) -> list[str]:
+    """The names of the batches that were submitted last, latest first."""
+    return read_values(connection, "SELECT contentq.latest_batches(%s)", [limit])
+
+
 def latency(connection: Connection, period: timedelta, by: str | None = None) -> list[dict[str, Any]]:
     """How long tasks waited and ran that were completed in this period; by account, category or priority."""
     return read_rows(connection, _LATENCY, [period, by])

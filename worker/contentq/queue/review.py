@@ -54,6 +54,30 @@ _BEFORE = """
     ORDER BY o.id + 0 DESC
     LIMIT 1"""
 
+_WAITING_BEFORE = """
+    SELECT c.id
+    FROM contentq.contents AS c
+    WHERE c.review_status = 'pending'
+      AND c.id + 0 < %(before_id)s::bigint
+      AND (%(account_id)s::bigint IS NULL OR c.account_id + 0 = %(account_id)s)
+      AND (%(category)s::text IS NULL AND %(batch)s::text IS NULL
+           OR EXISTS (SELECT
+                      FROM contentq.tasks AS t
+                      WHERE t.id = c.generation_task_id
+                        AND t.account_id + 0 = c.account_id
+                        AND (%(category)s::text IS NULL OR t.category = %(category)s)
+                        AND (%(batch)s::text IS NULL OR t.batch = %(batch)s)))
+    ORDER BY c.id + 0 DESC
+    LIMIT 1"""
+
+_VERSIONS = """
+    SELECT v.version, v.content_id, v.word_count, v.review_status, v.reviewed_by, v.reviewed_at, v.note,
+           v.created_at
+    FROM contentq.content_versions AS v
+    WHERE v.task_id = %s
+    ORDER BY v.content_id DESC
+    LIMIT %s"""
+
 _APPROVE = "SELECT contentq.approve(%s, %s, %s, %s)"
 _REJECT = "SELECT contentq.reject(%s, %s, %s, %s, %s)"
 
@@ -90,6 +114,17 @@ def content(connection: Connection, content_id: int) -> dict[str, Any] | None:
 def version_before(connection: Connection, content_id: int) -> dict[str, Any] | None:
     """What the same task had produced before this content; None when it is the first."""
     return read_row(connection, _BEFORE, [content_id])
+
+
+def waiting_before(connection: Connection, selectors: Mapping[str, Any], before_id: int) -> int | None:
+    """The content before this one that waits for its review; account_id, category and batch select it."""
+    found: int | None = read_value(connection, _WAITING_BEFORE, {**_all_of(selectors), "before_id": before_id})
+    return found
+
+
+def list_versions(connection: Connection, task_id: str, limit: int) -> list[dict[str, Any]]:
+    """What a task has produced, the latest version first, without the text."""
+    return read_rows(connection, _VERSIONS, [task_id, limit])
 
 
 def versions(connection: Connection, task_id: str) -> list[int]:

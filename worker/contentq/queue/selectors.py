@@ -11,7 +11,7 @@ import psycopg
 
 from contentq.errors import SelectorRefused
 from contentq.queue.operations import BATCH
-from contentq.queue.reading import Connection, read_row, read_rows, read_value
+from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
 
 Operation: TypeAlias = Literal["requeue", "cancel", "delete"]
 
@@ -75,7 +75,7 @@ SELECTED = f"""contentq.select_tasks(
         contentq.selected_statuses(%(operation)s, %(status)s),
         {", ".join(f"{name} => %({name})s::{kind}" for name, kind in _TYPES.items() if name != "status")},
         only_rejected => coalesce(%(operation)s = 'requeue', false), newest_first => %(newest_first)s,
-        beyond_id => %(beyond)s, max_tasks => %(limit)s)"""
+        beyond_id => %(beyond)s, max_tasks => %(limit)s, topic => %(topic)s, until_id => %(until_id)s)"""
 """The ids, in a FROM clause; its values are those of values_of(), newest_first, beyond and limit."""
 
 _EXAMPLES = f"""
@@ -83,6 +83,15 @@ _EXAMPLES = f"""
     FROM {SELECTED} AS s (id)
     JOIN contentq.tasks AS t ON t.id = s.id
     ORDER BY t.id"""
+
+_FIRST = f"SELECT s.id FROM {SELECTED} AS s (id)"
+
+_STATUSES_OF = """
+    SELECT t.status, count(*) AS tasks
+    FROM contentq.tasks AS t
+    WHERE t.id = ANY (%s::bigint[])
+    GROUP BY t.status
+    ORDER BY array_position('{pending,processing,completed,failed,timeout}', t.status::text)"""
 
 _STEP = {
     operation: f"""
@@ -92,9 +101,11 @@ _STEP = {
 }
 
 
-def values_of(selector: Selector, operation: Operation | None = None) -> dict[str, Any]:
-    """What stands for a selector in statements."""
-    return {**asdict(selector), "operation": operation}
+def values_of(
+    selector: Selector, operation: Operation | None = None, topic: str | None = None, until_id: int | None = None
+) -> dict[str, Any]:
+    """What stands for a selector in statements. topic: how the topic begins. until_id: where to stop looking."""
+    return {**asdict(selector), "operation": operation, "topic": topic, "until_id": until_id}
 
 
 def check(connection: Connection, operation: Operation, selector: Selector) -> None:
@@ -109,6 +120,16 @@ def count(connection: Connection, selector: Selector, operation: Operation | Non
     """How many tasks of each status there are; with an operation, how many it would change."""
     rows = read_rows(connection, _COUNT, values_of(selector, operation))
     return {row["task_status"]: row["tasks"] for row in rows}
+
+
+def count_up_to(
+    connection: Connection, selector: Selector, operation: Operation, most: int
+) -> tuple[dict[str, int], list[int]]:
+    """How many tasks of each status an operation would change, and their ids, of so many of them at most."""
+    # What waits is among the newest, what has ended among the oldest: less is read before the first is found.
+    page = {"newest_first": operation == "cancel", "beyond": None, "limit": most}
+    ids = read_values(connection, _FIRST, {**values_of(selector, operation), **page})
+    return {row["status"]: row["tasks"] for row in read_rows(connection, _STATUSES_OF, [ids])}, ids
 
 
 def examples(
@@ -129,10 +150,22 @@ def change(
     """
     after = None
     while True:
-        values = {**asdict(selector), "note": note, "after": after, "limit": step}
-        done = read_row(connection, _STEP[operation], values)
-        assert done is not None
-        yield Changed(done["tasks"], done["locked"])
-        after = done["last_id"]
+        done, after = change_next(connection, operation, selector, note, after, step)
+        yield done
         if after is None:
             return
+
+
+def change_next(
+    connection: Connection,
+    operation: Operation,
+    selector: Selector,
+    note: str | None = None,
+    after: int | None = None,
+    step: int = BATCH,
+) -> tuple[Changed, int | None]:
+    """One step of change(): what it has done, and after which id the next one goes on; None when there is none."""
+    values = {**asdict(selector), "note": note, "after": after, "limit": step}
+    done = read_row(connection, _STEP[operation], values)
+    assert done is not None
+    return Changed(done["tasks"], done["locked"]), done["last_id"]

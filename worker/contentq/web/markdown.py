@@ -20,6 +20,10 @@ MOST_CHARACTERS = 100_000
 """Of a longer article the beginning is formatted, and the rest left out."""
 
 
+ABOVE = 2
+"""Levels of headings that the page has above those of an article."""
+
+
 def to_html(text: str) -> Markup:
     """An article in Markdown as HTML. HTML in it is shown as it is written; pictures are links."""
     seen = escaping.escape(text[:MOST_CHARACTERS], escaping.PROSE)
@@ -32,6 +36,8 @@ def _parser() -> MarkdownIt:
     parser.validateLink = _is_harmless  # type: ignore[method-assign]
     parser.add_render_rule("image", _picture)
     parser.add_render_rule("link_open", _link)
+    parser.add_render_rule("heading_open", _heading)
+    parser.add_render_rule("heading_close", _heading)
     parser.add_render_rule("th_open", _cell)
     parser.add_render_rule("td_open", _cell)
     return parser
@@ -58,6 +64,14 @@ def _link(
     self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: MutableMapping[str, Any]
 ) -> str:
     tokens[index].attrSet("rel", "noopener noreferrer nofollow")
+    return self.renderToken(tokens, index, options, env)
+
+
+def _heading(
+    self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: MutableMapping[str, Any]
+) -> str:
+    """Below the headings of the page itself, so that those who go from heading to heading find their way."""
+    tokens[index].tag = f"h{min(int(tokens[index].tag[1:]) + ABOVE, 6)}"
     return self.renderToken(tokens, index, options, env)
 
 

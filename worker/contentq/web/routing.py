@@ -53,7 +53,7 @@ def post(path: str, change: Change, *, back: str, changes: bool = True) -> BaseR
             except (ContentQueueError, psycopg.Error) as error:
                 if isinstance(error, DatabaseUnreachable | SchemaMismatch):
                     raise
-                return page.redirect(back, _say(page, error), failed=True)
+                return page.redirect(back, say(page, error), failed=True)
 
         return await _answer(request, answer)
 
@@ -67,7 +67,7 @@ async def _answer(request: Request, answer: Callable[[Page], Awaitable[Response]
     except HTTPException as error:
         return page.render("error.html", error.status_code, what=error.detail)
     except (ContentQueueError, psycopg.Error) as error:
-        return page.render("error.html", _status(error), what=_say(page, error))
+        return page.render("error.html", _status(error), what=say(page, error))
     except Exception:
         _log.exception("page failed path=%s", page.path)
         return page.render("error.html", 500, what=page.gettext("This page has failed; the log says why."))
@@ -96,7 +96,7 @@ def _status(error: Exception) -> int:
     return 422
 
 
-def _say(page: Page, error: Exception) -> str:
+def say(page: Page, error: Exception) -> str:
     """What has gone wrong, in a sentence; what the database says of it is English."""
     if isinstance(error, errors.InsufficientPrivilege):
         return page.gettext("The login of this page may not do that: %(said)s", said=error.diag.message_primary)

@@ -25,6 +25,11 @@ def exact(value: object) -> Markup:
     return Markup.escape("" if value is None else str(value))
 
 
+def prose(value: object) -> Markup:
+    """Text of several lines, which stay; what else cannot be seen is written."""
+    return Markup.escape(escaping.escape("" if value is None else str(value), escaping.PROSE))
+
+
 def finalize(value: Any) -> Any:
     """What every expression in a template becomes before it is escaped: what cannot be seen is written."""
     if value is None:
@@ -48,6 +53,7 @@ def environment(language: str) -> Environment:
     translations = i18n.translations(language)
     made.filters |= {
         "exact": exact,
+        "prose": prose,
         "cell": _cell,
         "number": _number,
         "money": _money,
@@ -103,6 +109,9 @@ STATES = {
     "ok": mark("ok"),
     "near": mark("near"),
     "used_up": mark("used up"),
+    "error": mark("error"),
+    "warning": mark("warning"),
+    "advice": mark("advice"),
     "day": mark("day"),
     "month": mark("month"),
 }

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from contentq.web.pages import accounts, gates, login, overview, workers
+from contentq.web.pages import (
+    accounts,
+    batches,
+    doctor,
+    errors,
+    gates,
+    login,
+    overview,
+    review,
+    task,
+    tasks,
+    workers,
+)
 
-MODULES = (overview, accounts, gates, workers)
+MODULES = (overview, tasks, review, errors, batches, accounts, gates, workers, doctor)
 """Those of the navigation, in its order: each has a PATH, a NAME and ROUTES."""
 
 NAVIGATION = [(module.PATH, module.NAME) for module in MODULES]
 
-ROUTES = [route for module in (*MODULES, login) for route in module.ROUTES]
+ROUTES = [route for module in (*MODULES, task, login) for route in module.ROUTES]

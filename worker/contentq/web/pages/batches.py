@@ -1,0 +1,45 @@
+"""What was submitted together: how far it is, what it has cost, and when it is likely to end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.responses import Response
+
+from contentq.queue import inspection
+from contentq.web.database import Part, read_part
+from contentq.web.i18n import mark
+from contentq.web.page import Page
+from contentq.web.routing import get
+
+PATH = "/batches"
+
+NAME = mark("Batches")
+
+MOST_SHOWN = 20
+
+PATIENCE = 0.5
+"""Seconds after which batches are only named: each that is shown has all of its tasks read."""
+
+
+def show_batches(page: Page) -> Response:
+    """The latest, or the one that is asked for."""
+    asked = page.request.query_params.get("batch", "")
+    with page.database.reading() as connection:
+        names = Part([asked]) if asked.strip() else read_part(connection, inspection.latest_batches, MOST_SHOWN)
+        began = time.monotonic()
+        batches: list[dict[str, Any]] = []
+        for name in names.value or []:
+            if batches and time.monotonic() - began > PATIENCE:
+                batches.append({"batch": name, "missing": "later"})
+                continue
+            progress = read_part(connection, inspection.batches, [name], 1)
+            if progress.missing is not None:
+                batches.append({"batch": name, "missing": progress.missing})
+            elif progress.value:
+                batches.append({**progress.value[0], "missing": None})
+    return page.render("batches.html", names=names, batches=batches, asked=asked, MOST_SHOWN=MOST_SHOWN)
+
+
+ROUTES = [get(PATH, show_batches)]

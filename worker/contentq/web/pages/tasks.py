@@ -1,0 +1,147 @@
+"""The tasks: looking for them, and changing all that are selected."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import psycopg
+from starlette.responses import RedirectResponse, Response
+
+from contentq.errors import ContentQueueError
+from contentq.queue import browsing, operations, selectors
+from contentq.queue.selectors import Operation
+from contentq.task import LARGEST_ID, STATUSES
+from contentq.web.database import read_part
+from contentq.web.forms import Form, FormRefused
+from contentq.web.i18n import mark
+from contentq.web.page import Page
+from contentq.web.routing import get, post, say
+from contentq.web.selection import as_fields, asked, sent
+
+PATH = "/tasks"
+
+NAME = mark("Tasks")
+
+ON_A_PAGE = 50
+
+MOST_COUNTED = 10_000
+"""Tasks that are counted before they are changed."""
+
+EXAMPLES = 5
+"""Tasks that are shown before they are changed."""
+
+WORK = 2.0
+"""Seconds after which a step of a change ends; the browser then asks for the next one."""
+
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+APPLIES_TO: Mapping[Operation, tuple[str, ...]] = {
+    "requeue": ("failed", "timeout", "completed"),
+    "cancel": ("pending", "processing"),
+    "delete": ("pending", "completed", "failed", "timeout"),
+}
+"""The statuses of tasks to which operations can be done (sql/functions/selected_statuses.sql)."""
+
+
+def show_tasks(page: Page) -> Response:
+    """Those that are selected, the newest first; one whose task_id is searched for is shown itself."""
+    selection, text = asked(page), page.query("q")
+    with page.database.reading() as connection:
+        if text is not None and operations.status_of(connection, text) is not None:
+            return RedirectResponse(page.url("/task", id=text), 303)
+        selector = selection.resolve(connection)
+        found = read_part(connection, browsing.browse, selector, text, _id(page.query("before")), ON_A_PAGE)
+    status = selector.status
+    possible = [each for each in OPERATIONS if status is None or status in APPLIES_TO[each]]
+    return page.render(
+        "tasks.html",
+        found=found,
+        q=text,
+        given=selection.all,
+        is_selected=bool(selection.given or text),
+        statuses=STATUSES,
+        operations=[] if text is not None or selector.is_empty else possible,
+        before=page.query("before"),
+    )
+
+
+def confirm(page: Page) -> Response:
+    """What a change of all that are selected would change."""
+    operation, selection = _operation(page.query("operation")), asked(page)
+    with page.database.reading() as connection:
+        selector = selection.resolve(connection)
+        if selector.is_empty:
+            raise FormRefused(page.gettext("Say which tasks: nothing is selected."))
+        selectors.check(connection, operation, selector)
+        counted = read_part(connection, selectors.count_up_to, selector, operation, MOST_COUNTED + 1)
+        counts, ids = counted.value or ({}, [])
+        examples = browsing.rows(connection, ids[:EXAMPLES])
+    return page.render(
+        "confirm.html",
+        operation=operation,
+        fields=as_fields(selector),
+        given=selection.all,
+        counted=counted,
+        counts=counts,
+        total=len(ids),
+        examples=examples,
+        MOST_COUNTED=MOST_COUNTED,
+    )
+
+
+def change(page: Page, form: Form) -> Response:
+    """Changes the next of those that are selected, for a while; the page then goes on with the others."""
+    operation, selection = _operation(form.text("operation")), sent(form)
+    note = form.text("note") if operation == "requeue" else None
+    after = form.id("after") if form.text("after") else None
+    changed, locked = _number(form, "changed"), _number(form, "locked")
+    failure = None
+    began = time.monotonic()
+    fields = dict(selection.given)
+    try:
+        with page.database.reading() as connection:
+            selector = selection.resolve(connection)
+        fields = as_fields(selector)
+        while True:
+            with page.database.changing() as connection:
+                done, after = selectors.change_next(connection, operation, selector, note, after)
+            changed, locked = changed + done.tasks, locked + done.locked
+            if after is None or time.monotonic() - began > WORK:
+                break
+    except (ContentQueueError, psycopg.Error) as error:
+        failure = say(page, error)
+    return page.render(
+        "change.html",
+        operation=operation,
+        fields=fields,
+        note=note,
+        after=after,
+        changed=changed,
+        locked=locked,
+        failure=failure,
+    )
+
+
+def _operation(text: str | None) -> Operation:
+    for each in OPERATIONS:
+        if each == text:
+            return each
+    raise FormRefused(f"operation: there is no {text!r}")
+
+
+def _number(form: Form, name: str) -> int:
+    return form.id(name) if form.text(name) else 0
+
+
+def _id(text: str | None) -> int | None:
+    is_id = text is not None and text.isascii() and text.isdecimal() and int(text) <= LARGEST_ID
+    return int(text) if text is not None and is_id else None
+
+
+ROUTES: list[Any] = [
+    get(PATH, show_tasks),
+    get("/tasks/confirm", confirm),
+    post("/tasks/change", change, back=PATH),
+]
