@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
@@ -160,15 +161,20 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
+def _runs(path: str) -> bool:
+    """Whether a browser is more than a script that tells where to get it, as Ubuntu's."""
+    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
+
+
 @pytest.fixture(scope="session")
 def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
     """The system's Chromium."""
-    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    path = next(filter(_runs, filter(None, map(shutil.which, CHROMIUM))), None)
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(CHROMIUM)} is installed")
     playwright: Playwright = request.getfixturevalue("playwright")
-    # As root, and in many containers, Chromium has no sandbox.
-    arguments = ["--no-sandbox", "--disable-dev-shm-usage"] if os.geteuid() == 0 else []
+    # As root Chromium has no sandbox; /dev/shm is small in containers.
+    arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     started = playwright.chromium.launch(executable_path=path, args=arguments)
     yield started
     started.close()
