@@ -415,13 +415,15 @@ def test_looking_for_what_waits_reads_no_more_than_what_waits(queue: Queue) -> N
         queue.run(
             """
             INSERT INTO content_generation_tasks (account_id, category, batch, status, started_at, completed_at)
-            SELECT %s, 'blog', 'batch ' || n / 100, 'completed', now(), now() FROM generate_series(1, 5000) AS n""",
+            SELECT %s, 'blog', 'batch ' || n / 100, 'completed', now(), now()
+            FROM generate_series(1, 5000) AS n""",
             queue.account,
         )
         queue.run(
             """
             INSERT INTO contents (account_id, title, body, word_count, review_status, generation_task_id)
-            SELECT t.account_id, 'Title', 'Body', 1, CASE WHEN t.id %% 50 = 0 THEN 'pending' ELSE 'approved' END, t.id
+            SELECT t.account_id, 'Title', 'Body', 1,
+                   CASE WHEN t.id %% 50 = 0 THEN 'pending' ELSE 'approved' END, t.id
             FROM content_generation_tasks AS t"""
         )
     queue.run("ANALYZE content_generation_tasks, contents")

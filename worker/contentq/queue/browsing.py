@@ -35,7 +35,7 @@ ENDS_TIMEOUT = 150
 
 _ENDS = "SELECT min(id) AS first, max(id) AS last FROM contentq.tasks"
 
-# What is submitted together lies together, and may lie far from the newest tasks. + 0: by the index on the condition.
+# What is submitted together lies together, maybe far from the newest. + 0: by the index on the condition.
 _ENDS_OF_BATCH = "SELECT min(id + 0) AS first, max(id + 0) AS last FROM contentq.tasks WHERE batch = %(batch)s"
 _ENDS_OF_ACCOUNT = """
     SELECT min(id + 0) AS first, max(id + 0) AS last
