@@ -4,7 +4,7 @@
 -- since, until: when the task was submitted. With anything but account_id, only content whose task is known to it
 -- (generation_task_id). seen: only accounts among these; NULL for all that the caller's own rights show.
 -- Only the conditions that are given are in the statement, and EXECUTE makes a plan for their values: it walks over what
--- waits, or looks up what is selected where that is little; it never reads a whole table.
+-- waits, or looks up what is of a batch or an account where that is little; it never reads a whole table.
 CREATE OR REPLACE FUNCTION contentq.matching_contents(
     account_id bigint DEFAULT NULL,
     category text DEFAULT NULL,
@@ -29,9 +29,12 @@ BEGIN
     RETURN QUERY EXECUTE concat_ws(
         ' ',
         'SELECT c.id::bigint FROM public.contents AS c',
-        CASE WHEN num_nonnulls(category, batch, nullif(since, '-infinity'), until) > 0
+        CASE WHEN batch IS NOT NULL
              THEN 'JOIN public.content_generation_tasks AS t '
-                  'ON t.id = c.generation_task_id AND t.account_id = c.account_id' END,
+                  'ON t.id = c.generation_task_id AND t.account_id + 0 = c.account_id'
+             WHEN num_nonnulls(category, nullif(since, '-infinity'), until) > 0
+             THEN 'JOIN LATERAL (SELECT o.category, o.submitted_at FROM public.content_generation_tasks AS o '
+                  'WHERE o.id = c.generation_task_id AND o.account_id + 0 = c.account_id LIMIT 1) AS t ON true' END,
         'WHERE c.review_status = ''pending'' AND c.id + 0 > $1',
         CASE WHEN account_id IS NOT NULL THEN 'AND c.account_id = $2' END,
         CASE WHEN category IS NOT NULL THEN 'AND t.category = $3' END,

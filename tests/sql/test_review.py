@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.plans import scans
 from tests.support.queue import Held, Queue, Row
 from tests.support.waiting import eventually
 
@@ -406,3 +407,33 @@ def test_what_another_decides_meanwhile_stays_as_it_is(queue: Queue, connect_que
         ("approved", "anna"),
         ("rejected", "ben"),
     ]
+
+
+def test_looking_for_what_waits_reads_no_more_than_what_waits(queue: Queue) -> None:
+    with queue.connection.transaction():
+        queue.run("SET LOCAL session_replication_role = replica")
+        queue.run(
+            """
+            INSERT INTO content_generation_tasks (account_id, category, batch, status, started_at, completed_at)
+            SELECT %s, 'blog', 'batch ' || n / 100, 'completed', now(), now()
+            FROM generate_series(1, 5000) AS n""",
+            queue.account,
+        )
+        queue.run(
+            """
+            INSERT INTO contents (account_id, title, body, word_count, review_status, generation_task_id)
+            SELECT t.account_id, 'Title', 'Body', 1,
+                   CASE WHEN t.id %% 50 = 0 THEN 'pending' ELSE 'approved' END, t.id
+            FROM content_generation_tasks AS t"""
+        )
+    queue.run("ANALYZE content_generation_tasks, contents")
+    waits = 100
+    for given, most in (
+        ("category => 'blog', max_contents => 5", 10),
+        ("category => 'none'", 2 * waits),
+        ("since => '2001-01-01', until => '2002-01-01'", 2 * waits),
+        ("batch => 'batch 30'", 2 * waits + 10),
+        ("category => 'none', batch => 'batch 30'", 2 * waits + 10),
+    ):
+        read = scans(queue, f"SELECT contentq.matching_contents({given})")
+        assert (read.sequential, read.rows <= most) == (0, True), (given, read)

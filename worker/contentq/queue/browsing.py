@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from psycopg import errors
@@ -29,7 +30,18 @@ FIRST_PART = 10_000
 WIDER = 3
 """How many times as many ids each further part has."""
 
+ENDS_TIMEOUT = 150
+"""Milliseconds after which the ends of what is selected are taken for those of all tasks."""
+
 _ENDS = "SELECT min(id) AS first, max(id) AS last FROM contentq.tasks"
+
+# What is submitted together lies together, maybe far from the newest. + 0: by the index on the condition.
+_ENDS_OF_BATCH = "SELECT min(id + 0) AS first, max(id + 0) AS last FROM contentq.tasks WHERE batch = %(batch)s"
+_ENDS_OF_ACCOUNT = """
+    SELECT min(id + 0) AS first, max(id + 0) AS last
+    FROM contentq.tasks
+    WHERE account_id = %(account_id)s"""
+_ENDS_OF_FAILED = f"{_ENDS} WHERE status IN ('failed', 'timeout')"
 
 _LIMIT = "SELECT set_config('statement_timeout', %s, true)"
 
@@ -56,17 +68,15 @@ def browse(connection: Connection, selector: Selector, topic: str | None, before
 
     connection: in a transaction. Raises QueryCanceled when even a part takes longer than the transaction allows.
     """
-    ends = read_row(connection, _ENDS)
-    if ends is None or ends["first"] is None:
-        return Found([], None, False)
-    found: list[int] = []
-    at = min(before or ends["last"] + 1, ends["last"] + 1)
-    width, began = FIRST_PART, time.monotonic()
     timeout = read_value(connection, "SELECT current_setting('statement_timeout')")
-    while at > ends["first"] and len(found) <= limit:
+    first, last = _ends(connection, selector, timeout)
+    found: list[int] = []
+    at = last + 1 if before is None else min(before, last + 1)
+    width, began = FIRST_PART, time.monotonic()
+    while at > first and len(found) <= limit:
         if width > FIRST_PART and time.monotonic() - began > PATIENCE:
             break
-        until = max(at - width, ends["first"])
+        until = max(at - width, first)
         values = values_of(selector, topic=topic, until_id=until)
         page = {"newest_first": True, "beyond": at, "limit": limit + 1 - len(found)}
         try:
@@ -83,8 +93,28 @@ def browse(connection: Connection, selector: Selector, topic: str | None, before
     tasks = rows(connection, found[:limit])
     if len(found) > limit:
         return Found(tasks, found[limit - 1], False)
-    is_cut = at > ends["first"]
+    is_cut = at > first
     return Found(tasks, at if is_cut else None, is_cut)
+
+
+def _ends(connection: Connection, selector: Selector, timeout: str) -> tuple[int, int]:
+    """Between which ids all lies that is selected, and more: as far as an index says it in little time."""
+    statement = None
+    if selector.batch is not None:
+        statement = _ENDS_OF_BATCH
+    elif selector.account_id is not None:
+        statement = _ENDS_OF_ACCOUNT
+    elif selector.status in ("failed", "timeout"):
+        statement = _ENDS_OF_FAILED
+    ends = None
+    if statement is not None:
+        with suppress(errors.QueryCanceled), connection.transaction():
+            connection.execute(_LIMIT, [str(ENDS_TIMEOUT)])
+            ends = read_row(connection, statement, values_of(selector))
+            connection.execute(_LIMIT, [timeout])
+    if ends is None:
+        ends = read_row(connection, _ENDS)
+    return (0, -1) if ends is None or ends["first"] is None else (ends["first"], ends["last"])
 
 
 def rows(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:

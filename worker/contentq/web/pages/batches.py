@@ -19,7 +19,7 @@ NAME = mark("Batches")
 
 MOST_SHOWN = 20
 
-PATIENCE = 0.5
+PATIENCE = 0.12
 """Seconds after which batches are only named: each that is shown has all of its tasks read."""
 
 

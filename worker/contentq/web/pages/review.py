@@ -60,9 +60,13 @@ def show_review(page: Page) -> Response:
             if content.value is None and content.missing is None:
                 raise HTTPException(404, page.gettext("There is no content of this id."))
             before = read_part(connection, review.version_before, shown).value
-        earlier = shown if shown is not None else (after or 0) + 1
-        count = read_part(connection, review.count, selectors, MOST_COUNTED + 1)
-        previous = read_part(connection, review.waiting_before, selectors, earlier)
+        # Where nothing fits, looking for it means looking through all that waits: once is enough.
+        if beyond == 0 and coming.value is not None and not coming.value:
+            count, previous = Part(0), Part[int | None](None)
+        else:
+            count = read_part(connection, review.count, selectors, MOST_COUNTED + 1)
+            earlier = shown if shown is not None else beyond + 1
+            previous = read_part(connection, review.waiting_before, selectors, earlier)
     return page.render(
         "review.html",
         content=content,
