@@ -11730,7 +11730,7 @@ CREATE VIEW contentq.batches WITH (security_invoker='true') AS
              CROSS JOIN LATERAL ( SELECT
                         CASE
                             WHEN ((t.status)::text = 'completed'::text) THEN t.completed_at
-                            WHEN ((t.status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[])) THEN t.updated_at
+                            WHEN (((t.status)::text = 'failed'::text) OR ((t.status)::text = 'timeout'::text)) THEN t.updated_at
                             ELSE NULL::timestamp with time zone
                         END AS ended_at) e)
           WHERE (t.batch IS NOT NULL)
