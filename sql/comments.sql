@@ -255,6 +255,7 @@ COMMENT ON COLUMN contentq.account_roles.account_id IS 'An account that it may s
 
 COMMENT ON TABLE contentq.awaited IS
     'Internal: tasks and batches whose end somebody waits for (wait_channel); a row goes when it has ended.';
+COMMENT ON COLUMN contentq.awaited.id IS 'In the order of asking; the same may be awaited in two rows.';
 COMMENT ON COLUMN contentq.awaited.kind IS 'task or batch.';
 COMMENT ON COLUMN contentq.awaited.name IS 'Its task_id, or the name of the batch.';
 COMMENT ON COLUMN contentq.awaited.since IS 'When somebody first asked; maintain() forgets it after a day.';

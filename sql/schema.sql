@@ -758,31 +758,41 @@ COMMENT ON FUNCTION contentq.at_the_door(gates text[]) IS 'Internal: how many ta
 CREATE FUNCTION contentq.await_end(kind text, name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '1s'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column
+DECLARE
+    most_awaited constant integer := 100000;
+    seen constant bigint[] := contentq.seen_accounts();
 BEGIN
+    IF NOT EXISTS (
+        SELECT
+        FROM public.content_generation_tasks AS t
+        WHERE await_end.kind = 'task'
+          AND t.task_id = await_end.name
+          AND (seen IS NULL OR t.account_id + 0 = ANY (seen))
+        UNION ALL
+        SELECT
+        FROM public.content_generation_tasks AS t
+        WHERE await_end.kind = 'batch'
+          AND t.batch = await_end.name
+          AND (seen IS NULL OR t.account_id + 0 = ANY (seen))
+    ) THEN
+        RETURN true;
+    END IF;
     -- So that one that waits already writes nothing.
     IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = await_end.kind AND a.name = await_end.name) THEN
         RETURN false;
     END IF;
-    INSERT INTO contentq.awaited (kind, name)
-    SELECT await_end.kind, await_end.name
-    WHERE CASE await_end.kind
-              WHEN 'task' THEN EXISTS (SELECT
-                                       FROM public.content_generation_tasks AS t
-                                       WHERE t.task_id = await_end.name)
-              WHEN 'batch' THEN EXISTS (SELECT
-                                        FROM public.content_generation_tasks AS t
-                                        WHERE t.batch = await_end.name)
-          END
-    ON CONFLICT DO NOTHING;
+    -- Counted only where there may be so many.
+    IF (SELECT max(a.id) FROM contentq.awaited AS a) - (SELECT min(a.id) FROM contentq.awaited AS a) < most_awaited - 1
+        IS NOT FALSE
+        OR (SELECT count(*) FROM contentq.awaited AS a) < most_awaited
+    THEN
+        INSERT INTO contentq.awaited (kind, name) VALUES (await_end.kind, await_end.name);
+    END IF;
     RETURN true;
-EXCEPTION
-    WHEN lock_not_available THEN
-        RETURN true;  -- someone has noted it in a transaction that goes on
 END;
 $$;
 
@@ -5759,7 +5769,7 @@ DECLARE
     forgotten integer := 0;
 BEGIN
     FOR each IN
-        SELECT a.kind, a.name
+        SELECT a.id, a.kind, a.name
         FROM contentq.awaited AS a
         WHERE a.since >= forget_awaited.noted_since
           AND (a.since < clock_timestamp() - interval '1 day'
@@ -5779,7 +5789,7 @@ BEGIN
         LIMIT forget_awaited.max_rows
         FOR UPDATE OF a SKIP LOCKED
     LOOP
-        DELETE FROM contentq.awaited AS a WHERE a.kind = each.kind AND a.name = each.name;
+        DELETE FROM contentq.awaited AS a WHERE a.id = each.id;
         PERFORM contentq.notify_waiters(each.kind, each.name);
         forgotten := forgotten + 1;
     END LOOP;
@@ -6577,33 +6587,6 @@ $$;
 -- Name: FUNCTION has_budgets(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.has_budgets() IS 'Internal: whether any account, or any category, has a budget.';
-
--- Name: has_unended(text, bigint); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.has_unended(batch text, account_id bigint) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
-    SET enable_sort TO 'off'
-    SET jit TO 'off'
-    AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN EXISTS (
-        SELECT
-        FROM public.content_generation_tasks AS t
-        WHERE t.batch = has_unended.batch
-          AND t.status IN ('pending', 'processing')
-          AND t.account_id = has_unended.account_id
-          AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))
-    );
-END;
-$$;
-
--- Name: FUNCTION has_unended(batch text, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.has_unended(batch text, account_id bigint) IS 'Internal: whether a batch has tasks of an account that have not ended, beside those that are being changed.';
 
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8566,7 +8549,7 @@ BEGIN
     PERFORM set_config(
         'contentq.waiters', CASE WHEN EXISTS (SELECT FROM contentq.awaited) THEN 'some' ELSE 'none' END, true
     );
-    RETURN NEW;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END;
 $$;
 
@@ -10395,6 +10378,8 @@ BEGIN
             (5, 'contentq.dead_workers'::regclass, NULL),
             -- Remembers accounts that are over budget.
             (6, 'contentq.claimers'::regclass, NULL),
+            -- Names tasks and batches of all accounts.
+            (6, 'contentq.awaited'::regclass, NULL),
             (7, 'contentq.account_roles'::regclass, 'role_name'),
             (8, 'contentq.batch_requests'::regclass, 'account_id')
         ) AS t (place, rel, col)
@@ -10955,6 +10940,11 @@ CREATE FUNCTION contentq.tell_waiters() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+DECLARE
+    told text;
+    key text;
+    remembered text;
+    unended bigint;
 BEGIN
     -- As wake_workers().
     IF current_setting('contentq.notify', true) = 'off' OR TG_RELID <> 'public.content_generation_tasks'::regclass THEN
@@ -10963,11 +10953,27 @@ BEGIN
     IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'task' AND a.name = OLD.task_id) THEN
         PERFORM contentq.notify_waiters('task', OLD.task_id);
     END IF;
-    IF OLD.batch IS NOT NULL
-        AND EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'batch' AND a.name = OLD.batch)
-        AND NOT contentq.has_unended(OLD.batch, OLD.account_id)
+    IF OLD.batch IS NULL
+        OR NOT EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'batch' AND a.name = OLD.batch)
     THEN
+        RETURN NULL;
+    END IF;
+
+    told := coalesce(current_setting('contentq.batches_told', true), '');
+    key := md5(format('%s %s', OLD.account_id, OLD.batch));
+    remembered := substring(told FROM key || '=(told|-?[0-9]{1,18});');
+    IF remembered = 'told' THEN
+        RETURN NULL;
+    END IF;
+    unended := contentq.unended_task(OLD.batch, OLD.account_id, remembered::bigint);
+    IF unended IS NULL THEN
         PERFORM contentq.notify_waiters('batch', OLD.batch);
+    END IF;
+    IF remembered::bigint IS DISTINCT FROM unended OR unended IS NULL THEN
+        PERFORM set_config(
+            'contentq.batches_told',
+            regexp_replace(told, key || '=[^;]*;', '') || format('%s=%s;', key, coalesce(unended::text, 'told')), true
+        );
     END IF;
     RETURN NULL;
 END;
@@ -11002,6 +11008,50 @@ $$;
 -- Name: FUNCTION touch_updated_at(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker, and one that is made ready by hand is ready since then.';
+
+-- Name: unended_task(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.unended_task(batch text, account_id bigint, found_before bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN coalesce(
+        (SELECT t.id
+         FROM public.content_generation_tasks AS t
+         WHERE t.id = unended_task.found_before
+           AND t.batch || '' = unended_task.batch
+           AND t.account_id + 0 = unended_task.account_id
+           AND (t.status IN ('pending', 'processing')) IS TRUE
+           AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))),
+        (SELECT t.id
+         FROM public.content_generation_tasks AS t
+         WHERE t.batch = unended_task.batch
+           AND t.status = 'pending'
+           AND t.account_id BETWEEN unended_task.account_id AND unended_task.account_id
+           AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))
+         ORDER BY t.batch, t.status, t.account_id DESC
+         LIMIT 1),
+        (SELECT t.id
+         FROM public.content_generation_tasks AS t
+         WHERE t.batch = unended_task.batch
+           AND t.status = 'processing'
+           AND t.account_id BETWEEN unended_task.account_id AND unended_task.account_id
+           AND (t.xmax = 0 OR NOT contentq.is_changing(t.xmax))
+         ORDER BY t.batch, t.status, t.account_id DESC
+         LIMIT 1)
+    );
+END;
+$$;
+
+-- Name: FUNCTION unended_task(batch text, account_id bigint, found_before bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.unended_task(batch text, account_id bigint, found_before bigint) IS 'Internal: a task of a batch and an account that has not ended, beside those that are being changed.';
 
 -- Name: unset_budget(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11495,6 +11545,7 @@ CREATE TABLE contentq.alembic_version (
 -- Name: awaited; Type: TABLE; Schema: contentq; Owner: -
 
 CREATE TABLE contentq.awaited (
+    id bigint NOT NULL,
     kind text NOT NULL,
     name text NOT NULL,
     since timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -11505,6 +11556,10 @@ CREATE TABLE contentq.awaited (
 -- Name: TABLE awaited; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON TABLE contentq.awaited IS 'Internal: tasks and batches whose end somebody waits for (wait_channel); a row goes when it has ended.';
+
+-- Name: COLUMN awaited.id; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.awaited.id IS 'In the order of asking; the same may be awaited in two rows.';
 
 -- Name: COLUMN awaited.kind; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11517,6 +11572,17 @@ COMMENT ON COLUMN contentq.awaited.name IS 'Its task_id, or the name of the batc
 -- Name: COLUMN awaited.since; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.awaited.since IS 'When somebody first asked; maintain() forgets it after a day.';
+
+-- Name: awaited_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
+
+ALTER TABLE contentq.awaited ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME contentq.awaited_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 -- Name: backlog_by_account; Type: VIEW; Schema: contentq; Owner: -
 
@@ -11670,7 +11736,7 @@ CREATE VIEW contentq.batches WITH (security_invoker='true') AS
              CROSS JOIN LATERAL ( SELECT
                         CASE
                             WHEN ((t.status)::text = 'completed'::text) THEN t.completed_at
-                            WHEN ((t.status)::text = ANY ((ARRAY['failed'::character varying, 'timeout'::character varying])::text[])) THEN t.updated_at
+                            WHEN (((t.status)::text = 'failed'::text) OR ((t.status)::text = 'timeout'::text)) THEN t.updated_at
                             ELSE NULL::timestamp with time zone
                         END AS ended_at) e)
           WHERE (t.batch IS NOT NULL)
@@ -12962,7 +13028,7 @@ ALTER TABLE ONLY contentq.alembic_version
 -- Name: awaited awaited_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
 ALTER TABLE ONLY contentq.awaited
-    ADD CONSTRAINT awaited_pkey PRIMARY KEY (kind, name);
+    ADD CONSTRAINT awaited_pkey PRIMARY KEY (id);
 
 -- Name: batch_requests batch_requests_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
 
@@ -13115,6 +13181,10 @@ ALTER TABLE ONLY public.contents
 -- Name: CONSTRAINT contents_pkey ON contents; Type: COMMENT; Schema: public; Owner: -
 
 COMMENT ON CONSTRAINT contents_pkey ON public.contents IS 'The table was created by contentq migrate.';
+
+-- Name: awaited_name_kind_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX awaited_name_kind_idx ON contentq.awaited USING btree (name, kind);
 
 -- Name: batch_requests_account_id_idx; Type: INDEX; Schema: contentq; Owner: -
 
@@ -13272,9 +13342,17 @@ CREATE TRIGGER content_generation_tasks_awaited BEFORE UPDATE ON public.content_
 
 COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation_tasks IS 'Looks, once a transaction that ends tasks, whether somebody waits for the end of any.';
 
+-- Name: content_generation_tasks content_generation_tasks_awaited_deleted; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER content_generation_tasks_awaited_deleted BEFORE DELETE ON public.content_generation_tasks FOR EACH ROW WHEN ((((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (COALESCE(current_setting('contentq.waiters'::text, true), ''::text) = ''::text))) EXECUTE FUNCTION contentq.note_waiters();
+
+-- Name: TRIGGER content_generation_tasks_awaited_deleted ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
+
+COMMENT ON TRIGGER content_generation_tasks_awaited_deleted ON public.content_generation_tasks IS 'The same for a transaction that deletes tasks before they have ended.';
+
 -- Name: content_generation_tasks content_generation_tasks_deleted; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted AFTER DELETE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[]))) EXECUTE FUNCTION contentq.tell_waiters();
+CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted AFTER DELETE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (current_setting('contentq.waiters'::text, true) = 'some'::text))) EXECUTE FUNCTION contentq.tell_waiters();
 
 -- Name: TRIGGER content_generation_tasks_deleted ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 

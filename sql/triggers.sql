@@ -79,6 +79,18 @@ CREATE TRIGGER content_generation_tasks_awaited
 COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation_tasks IS
     'Looks, once a transaction that ends tasks, whether somebody waits for the end of any.';
 
+CREATE TRIGGER content_generation_tasks_awaited_deleted
+    BEFORE DELETE ON public.content_generation_tasks
+    FOR EACH ROW
+    WHEN (
+        OLD.status IN ('pending', 'processing')
+        AND coalesce(current_setting('contentq.waiters', true), '') = ''
+    )
+    EXECUTE FUNCTION contentq.note_waiters();
+
+COMMENT ON TRIGGER content_generation_tasks_awaited_deleted ON public.content_generation_tasks IS
+    'The same for a transaction that deletes tasks before they have ended.';
+
 CREATE CONSTRAINT TRIGGER content_generation_tasks_ended
     AFTER UPDATE ON public.content_generation_tasks
     DEFERRABLE INITIALLY DEFERRED
@@ -97,7 +109,10 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted
     AFTER DELETE ON public.content_generation_tasks
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
-    WHEN (OLD.status IN ('pending', 'processing'))
+    WHEN (
+        OLD.status IN ('pending', 'processing')
+        AND current_setting('contentq.waiters', true) = 'some'
+    )
     EXECUTE FUNCTION contentq.tell_waiters();
 
 COMMENT ON TRIGGER content_generation_tasks_deleted ON public.content_generation_tasks IS

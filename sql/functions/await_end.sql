@@ -1,37 +1,48 @@
 -- Notes that somebody waits for the end of a task or a batch.
 -- Called by: wait_channel(), which has seen it with the rights of whoever waits.
--- Locks: nothing that others wait for but who notes the same, a second at most. Returns: whether it is noted only now.
--- Nothing is noted of what does not exist: the names would fill the table.
+-- Locks: nothing. Returns: whether whoever waits is noted only now, or not at all.
+-- Nothing is noted of what does not exist, or is of accounts that the caller does not see, and no more than 100,000 tasks and
+-- batches: maintain() looks at all of them. Who is not noted is not told, and looks by itself at times.
 CREATE OR REPLACE FUNCTION contentq.await_end(kind text, name text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '1s'
 SET enable_seqscan = off
 SET jit = off
 AS $$
 #variable_conflict use_column
+DECLARE
+    most_awaited constant integer := 100000;
+    seen constant bigint[] := contentq.seen_accounts();
 BEGIN
+    IF NOT EXISTS (
+        SELECT
+        FROM public.content_generation_tasks AS t
+        WHERE await_end.kind = 'task'
+          AND t.task_id = await_end.name
+          AND (seen IS NULL OR t.account_id + 0 = ANY (seen))
+        UNION ALL
+        SELECT
+        FROM public.content_generation_tasks AS t
+        WHERE await_end.kind = 'batch'
+          AND t.batch = await_end.name
+          AND (seen IS NULL OR t.account_id + 0 = ANY (seen))
+    ) THEN
+        RETURN true;
+    END IF;
     -- So that one that waits already writes nothing.
     IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = await_end.kind AND a.name = await_end.name) THEN
         RETURN false;
     END IF;
-    INSERT INTO contentq.awaited (kind, name)
-    SELECT await_end.kind, await_end.name
-    WHERE CASE await_end.kind
-              WHEN 'task' THEN EXISTS (SELECT
-                                       FROM public.content_generation_tasks AS t
-                                       WHERE t.task_id = await_end.name)
-              WHEN 'batch' THEN EXISTS (SELECT
-                                        FROM public.content_generation_tasks AS t
-                                        WHERE t.batch = await_end.name)
-          END
-    ON CONFLICT DO NOTHING;
+    -- Counted only where there may be so many.
+    IF (SELECT max(a.id) FROM contentq.awaited AS a) - (SELECT min(a.id) FROM contentq.awaited AS a) < most_awaited - 1
+        IS NOT FALSE
+        OR (SELECT count(*) FROM contentq.awaited AS a) < most_awaited
+    THEN
+        INSERT INTO contentq.awaited (kind, name) VALUES (await_end.kind, await_end.name);
+    END IF;
     RETURN true;
-EXCEPTION
-    WHEN lock_not_available THEN
-        RETURN true;  -- someone has noted it in a transaction that goes on
 END;
 $$;
 

@@ -17,7 +17,7 @@ DECLARE
     forgotten integer := 0;
 BEGIN
     FOR each IN
-        SELECT a.kind, a.name
+        SELECT a.id, a.kind, a.name
         FROM contentq.awaited AS a
         WHERE a.since >= forget_awaited.noted_since
           AND (a.since < clock_timestamp() - interval '1 day'
@@ -37,7 +37,7 @@ BEGIN
         LIMIT forget_awaited.max_rows
         FOR UPDATE OF a SKIP LOCKED
     LOOP
-        DELETE FROM contentq.awaited AS a WHERE a.kind = each.kind AND a.name = each.name;
+        DELETE FROM contentq.awaited AS a WHERE a.id = each.id;
         PERFORM contentq.notify_waiters(each.kind, each.name);
         forgotten := forgotten + 1;
     END LOOP;

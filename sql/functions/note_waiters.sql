@@ -1,5 +1,6 @@
 -- Notes, for the rest of a transaction, whether somebody waits for the end of any task or batch.
--- Called by: the trigger content_generation_tasks_awaited, once a transaction that ends tasks. Locks: nothing.
+-- Called by: the triggers content_generation_tasks_awaited and ..._awaited_deleted, once a transaction that ends tasks, or
+-- deletes some that have not ended. Locks: nothing.
 -- Returns: the row as it is.
 -- Who begins to wait after this look is told by forget_awaited(), should these tasks be theirs; wait_channel() that is called
 -- once more waits for the transaction.
@@ -13,7 +14,7 @@ BEGIN
     PERFORM set_config(
         'contentq.waiters', CASE WHEN EXISTS (SELECT FROM contentq.awaited) THEN 'some' ELSE 'none' END, true
     );
-    RETURN NEW;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END;
 $$;
 

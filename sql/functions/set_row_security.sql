@@ -53,6 +53,8 @@ BEGIN
             (5, 'contentq.dead_workers'::regclass, NULL),
             -- Remembers accounts that are over budget.
             (6, 'contentq.claimers'::regclass, NULL),
+            -- Names tasks and batches of all accounts.
+            (6, 'contentq.awaited'::regclass, NULL),
             (7, 'contentq.account_roles'::regclass, 'role_name'),
             (8, 'contentq.batch_requests'::regclass, 'account_id')
         ) AS t (place, rel, col)

@@ -2,13 +2,20 @@
 -- Called by: the deferred triggers content_generation_tasks_ended and ..._deleted, right before a commit, while somebody waits.
 -- Locks: nothing, and waits for nothing: no one who waits for a task can hold up who ends it. Returns: NULL (it is ignored).
 --
--- A batch is looked at account by account: whoever sees the tasks of one only has no other to wait for.
+-- A batch is looked at account by account: whoever sees the tasks of one only has no other to wait for. A transaction may end
+-- very many tasks of a batch: so it remembers, in the setting contentq.batches_told, one that has not ended, which is looked at
+-- first, or that it has told already.
 CREATE OR REPLACE FUNCTION contentq.tell_waiters()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    told text;
+    key text;
+    remembered text;
+    unended bigint;
 BEGIN
     -- As wake_workers().
     IF current_setting('contentq.notify', true) = 'off' OR TG_RELID <> 'public.content_generation_tasks'::regclass THEN
@@ -17,11 +24,27 @@ BEGIN
     IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'task' AND a.name = OLD.task_id) THEN
         PERFORM contentq.notify_waiters('task', OLD.task_id);
     END IF;
-    IF OLD.batch IS NOT NULL
-        AND EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'batch' AND a.name = OLD.batch)
-        AND NOT contentq.has_unended(OLD.batch, OLD.account_id)
+    IF OLD.batch IS NULL
+        OR NOT EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = 'batch' AND a.name = OLD.batch)
     THEN
+        RETURN NULL;
+    END IF;
+
+    told := coalesce(current_setting('contentq.batches_told', true), '');
+    key := md5(format('%s %s', OLD.account_id, OLD.batch));
+    remembered := substring(told FROM key || '=(told|-?[0-9]{1,18});');
+    IF remembered = 'told' THEN
+        RETURN NULL;
+    END IF;
+    unended := contentq.unended_task(OLD.batch, OLD.account_id, remembered::bigint);
+    IF unended IS NULL THEN
         PERFORM contentq.notify_waiters('batch', OLD.batch);
+    END IF;
+    IF remembered::bigint IS DISTINCT FROM unended OR unended IS NULL THEN
+        PERFORM set_config(
+            'contentq.batches_told',
+            regexp_replace(told, key || '=[^;]*;', '') || format('%s=%s;', key, coalesce(unended::text, 'told')), true
+        );
     END IF;
     RETURN NULL;
 END;

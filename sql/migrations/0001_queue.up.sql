@@ -866,14 +866,18 @@ CREATE TABLE contentq.account_roles (
 GRANT SELECT ON contentq.account_roles TO PUBLIC;
 
 -- Nearly always empty: tasks and batches whose end somebody wants to hear of. Whoever ends a task looks here.
+-- There is no key that two could want to add at once: one of them would wait for the other, or not be noted.
 CREATE TABLE contentq.awaited (
+    id bigint GENERATED ALWAYS AS IDENTITY,
     kind text NOT NULL,
     name text NOT NULL,
     since timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT awaited_pkey PRIMARY KEY (kind, name),
+    CONSTRAINT awaited_pkey PRIMARY KEY (id),
     CONSTRAINT awaited_kind_check CHECK (kind IN ('task', 'batch')),
     CONSTRAINT awaited_since_check CHECK (isfinite(since))
 );
+
+CREATE INDEX awaited_name_kind_idx ON contentq.awaited (name, kind);
 
 CREATE TABLE contentq.wakeups (
     slot integer NOT NULL,

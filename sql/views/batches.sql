@@ -41,7 +41,7 @@ FROM (
     FROM public.content_generation_tasks AS t
     CROSS JOIN LATERAL (
         SELECT CASE WHEN t.status = 'completed' THEN t.completed_at
-                    WHEN t.status IN ('failed', 'timeout') THEN t.updated_at END AS ended_at
+                    WHEN t.status = 'failed' OR t.status = 'timeout' THEN t.updated_at END AS ended_at
     ) AS e
     WHERE t.batch IS NOT NULL
     GROUP BY t.batch

@@ -307,15 +307,38 @@ def test_open_transaction_of_who_waits_holds_up_no_worker(
     assert waiter.heard() == [channel]
 
 
-def test_who_notes_the_same_in_an_open_transaction_holds_up_no_other_for_long(
+def test_who_notes_the_same_in_an_open_transaction_holds_up_no_other_and_keeps_nothing_from_it(
     queue: Queue, connect_queue: Connect, waiter: Waiter
 ) -> None:
     task = queue.running()
     name = name_of(queue, task.id)
     open_one = Waiter(connect_queue())
+    waiter.session.run("SET lock_timeout = '100ms'")
     with open_one.session.connection.transaction():
         open_one.ask(task=name)
-        assert waiter.ask(task=name) == open_one.ask(task=name)
+        channel = waiter.wait(task=name)
+
+        end(queue, task)
+
+        assert waiter.heard() == [channel]
+    queue.run("SELECT contentq.maintain()")
+    assert queue.value("SELECT count(*) FROM contentq.awaited") == 0
+
+
+@pytest.mark.newest
+def test_no_more_is_awaited_than_the_housekeeping_can_look_at(queue: Queue, waiter: Waiter) -> None:
+    """Whoever waits for more looks by itself."""
+    name = name_of(queue, queue.add())
+    queue.run(
+        "INSERT INTO contentq.awaited (kind, name) SELECT 'task', n::text FROM generate_series(1, 100000) AS n"
+    )
+
+    assert waiter.ask(task=name)
+    assert queue.value("SELECT count(*) FROM contentq.awaited") == 100000
+
+    queue.run("DELETE FROM contentq.awaited WHERE name = '50000'")
+    waiter.ask(task=name)
+    assert queue.value("SELECT count(*) FROM contentq.awaited WHERE name = %s", name) == 1
 
 
 @pytest.mark.parametrize("arguments", ["", "NULL, NULL", "'task-1', 'spring'"])
@@ -394,6 +417,115 @@ def test_last_task_of_a_large_batch_is_found_without_reading_the_others(queue: Q
     assert read.rows < 20
     assert asked.rows < 20
     assert len(waiter.heard()) == 1
+
+
+@pytest.mark.parametrize("others", ["end", "go on"])
+def test_many_tasks_of_a_batch_that_end_at_once_are_not_looked_at_again_for_each_other(
+    queue: Queue, waiter: Waiter, others: str
+) -> None:
+    number = 400
+    tasks = running_batch(queue, number)
+    channel = waiter.wait(batch="spring")
+    last = tasks[-1].id + (others == "end")
+
+    read = scans(
+        queue,
+        f"DO $$ BEGIN UPDATE content_generation_tasks SET status = 'completed', completed_at = now() "
+        f"WHERE id < {last}; SET CONSTRAINTS ALL IMMEDIATE; END $$",
+    )
+
+    assert sum(read.entries.values()) < 10 * number
+    assert waiter.heard() == ([channel] if others == "end" else [])
+
+
+def test_tasks_of_a_batch_that_ended_after_an_old_snapshot_are_not_read_by_those_that_end_later(
+    queue: Queue, connect_queue: Connect, waiter: Waiter
+) -> None:
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, batch) "
+        "SELECT %s, 'spring' FROM generate_series(1, 600)",
+        queue.account,
+    )
+    queue.run("VACUUM content_generation_tasks")
+    channel = waiter.wait(batch="spring")
+    worker = queue.register(slots=500)
+    with connect_queue().connection.transaction() as old:
+        old.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        old.connection.execute("SELECT FROM content_generation_tasks LIMIT 1")
+        end(queue, *[Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, 500)])
+        (row,) = queue.claim(worker, 1)
+
+        read = scans(
+            queue,
+            f"DO $$ BEGIN UPDATE content_generation_tasks SET status = 'completed', completed_at = now() "
+            f"WHERE id = {row['id']}; SET CONSTRAINTS ALL IMMEDIATE; END $$",
+        )
+
+        assert read.entries["batch_idx"] < 200
+        assert waiter.heard() == []
+        queue.run("UPDATE content_generation_tasks SET status = 'failed' WHERE status = 'pending'")
+        assert waiter.heard() == [channel]
+
+
+def test_what_was_told_counts_for_its_transaction_only(queue: Queue, waiter: Waiter) -> None:
+    first, second = running_batch(queue, 2)
+    channel = waiter.wait(batch="spring")
+    queue.run("BEGIN")
+    queue.run("SAVEPOINT before")
+    end(queue, first, second)
+    queue.run(HOLD)
+    queue.run("ROLLBACK TO before")
+    end(queue, first)
+    queue.run(HOLD)
+    queue.run("COMMIT")
+    assert waiter.heard() == []
+
+    end(queue, second)
+
+    assert waiter.heard() == [channel]
+
+
+def test_batch_of_several_accounts_is_heard_once_for_each(queue: Queue, waiter: Waiter) -> None:
+    """Also when one transaction ends the tasks of both, one after the other."""
+    tasks = running_batch(queue, 2)
+    other = queue.add_account()
+    tasks += running_batch(queue, 2, account_id=other)
+    channel = waiter.wait(batch="spring")
+
+    with queue.connection.transaction():
+        for task in (tasks[0], tasks[2], tasks[1]):
+            queue.set(task.id, status="completed", completed_at=queue.now())
+
+    assert waiter.heard() == [channel]
+
+
+def test_setting_of_a_session_that_makes_no_sense_hinders_nothing(queue: Queue, waiter: Waiter) -> None:
+    """As one that a pooler has left."""
+    (task,) = running_batch(queue, 1)
+    channel = waiter.wait(batch="spring")
+    queue.run("SET contentq.batches_told = 'what'")
+
+    end(queue, task)
+
+    assert waiter.heard() == [channel]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_only_who_waits_has_transactions_that_delete_tasks_look(queue: Queue, waiter: Waiter, waits: bool) -> None:
+    tasks = [queue.add(batch="spring") for _ in range(3)]
+    channels = [waiter.wait(task=name_of(queue, tasks[0]))] if waits else []
+    queue.run("SET track_functions = 'pl'")
+    queue.run("BEGIN")
+
+    queue.run("DELETE FROM content_generation_tasks")
+    queue.run(HOLD)
+
+    called = queue.value(
+        "SELECT coalesce(sum(calls), 0) FROM pg_stat_xact_user_functions WHERE funcname = 'tell_waiters'"
+    )
+    queue.run("COMMIT")
+    assert called == (3 if waits else 0)
+    assert waiter.heard() == channels
 
 
 @pytest.mark.newest
