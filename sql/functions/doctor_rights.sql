@@ -44,6 +44,7 @@ AS $$
     FROM pg_proc AS p
     JOIN contentq.definitions AS d ON d.kind = 'function' AND d.name = p.proname
     WHERE p.pronamespace = 'contentq'::regnamespace
+      AND p.prosecdef
       AND EXISTS (
           SELECT
           FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
