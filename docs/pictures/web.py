@@ -34,6 +34,7 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 780}, "device_scal
 
 PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "web-overview": ("/", DESKTOP),
+    "web-review": ("/review", DESKTOP),
     "web-gates": ("/gates", {**DESKTOP, "viewport": {"width": 1200, "height": 520}, "color_scheme": "dark"}),
     "web-accounts": ("/accounts", {**DESKTOP, "viewport": {"width": 1200, "height": 640}}),
     "web-phone": ("/", {**PHONE, "locale": "zh-CN"}),
@@ -157,6 +158,7 @@ def fill(connection: psycopg.Connection) -> None:
         assert worker is not None
         if tasks:
             connection.execute("SELECT count(*) FROM contentq.claim(%s, %s)", [worker[0], tasks])
+    write(connection)
     connection.execute("UPDATE contentq.workers SET heartbeat_at = now() + interval '1 hour'")  # they are heard
     connection.execute("SELECT contentq.set_gate('api.example.com', 600, 250000, 60)")
     connection.execute(
@@ -166,6 +168,47 @@ def fill(connection: psycopg.Connection) -> None:
         "UPDATE content_generation_tasks SET status = 'failed', error_message = 'refused' WHERE id IN "
         "(SELECT id FROM content_generation_tasks WHERE status = 'pending' ORDER BY id DESC LIMIT 9)"
     )
+
+
+TITLE = "How to read a weather map"
+
+DRAFT = """\
+# How to read a weather map
+
+A weather map shows what the air is doing. The lines join places of {equal}.
+
+## Fronts
+
+A blue line with teeth is a cold front, a red one with half-moons a warm front.{more}
+
+| symbol | meaning |
+|---|---|
+| H | high pressure, calm |
+| L | low pressure, wind and rain |
+"""
+
+
+def write(connection: psycopg.Connection) -> None:
+    """An article that waits for a review, after its first version was sent back."""
+    first = DRAFT.format(equal="the same temperature", more="")
+    second = DRAFT.format(equal="equal pressure", more=" Where they meet, the front is occluded.")
+    row = connection.execute(
+        "UPDATE content_generation_tasks SET topic = %(title)s, category = 'science', attempt = 2 "
+        "WHERE id = (SELECT min(id) FROM content_generation_tasks WHERE status = 'completed') "
+        "RETURNING id, account_id",
+        {"title": TITLE},
+    ).fetchone()
+    assert row is not None
+    note = "Isobars are lines of equal pressure. Say what an occlusion is."
+    for body, words, review in ((first, 51, ("rejected", "anna", note)), (second, 57, ("pending", None, None))):
+        connection.execute(
+            "WITH made AS (INSERT INTO contents (account_id, generation_task_id, title, body, word_count, "
+            "review_status, reviewed_by, review_note) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id) "
+            "UPDATE content_generation_tasks SET content_id = made.id FROM made "
+            "WHERE content_generation_tasks.id = %s",
+            [row[1], row[0], TITLE, body, words, *review, row[0]],
+        )
+    connection.execute("UPDATE contents SET reviewed_at = now() WHERE reviewed_by IS NOT NULL")
 
 
 if __name__ == "__main__":
