@@ -649,7 +649,6 @@ COMMENT ON FUNCTION contentq.approve(content_id bigint, reviewer text, note text
 CREATE FUNCTION contentq.approve_matching(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000) RETURNS TABLE(contents bigint, last_id bigint)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '3s'
     AS $$
     SELECT m.contents, m.last_id
     FROM contentq.mark_matching(
@@ -6503,19 +6502,19 @@ CREATE FUNCTION contentq.group_errors(since timestamp with time zone DEFAULT NUL
 BEGIN
     RETURN QUERY
     WITH failures AS (
-        SELECT t.id, t.status, t.account_id, t.updated_at, left(t.error_message, 500) AS message
+        SELECT t.id, t.status, t.account_id, t.updated_at, translate(left(t.error_message, 500), '123456789', '000000000') AS message
         FROM public.content_generation_tasks AS t
         WHERE t.status IN ('failed', 'timeout')
           AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
         UNION ALL
-        SELECT t.id, t.status, t.account_id, t.updated_at, left(t.error_message, 500)
+        SELECT t.id, t.status, t.account_id, t.updated_at, translate(left(t.error_message, 500), '123456789', '000000000')
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND t.retry_count > 0
           AND t.error_message IS NOT NULL
           AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
     ),
-    -- Many messages are equal to the last letter, and to normalise one takes as long as to read many.
+    -- Many messages are equal but for their digits, which are one to error_group(), and that takes as long as to read many.
     messages AS (
         SELECT f.message,
                f.account_id,
@@ -7681,9 +7680,11 @@ CREATE FUNCTION contentq.mark_matching(verdict text, account_id bigint, category
     AS $$
 #variable_conflict use_column
 DECLARE
+    most constant integer := least(greatest(coalesce(mark_matching.max_contents, 1000), 1), 10000);
     is_revised constant boolean := coalesce(mark_matching.revise, false);
     ids bigint[];
     marked bigint[];
+    tasks bigint[];
 BEGIN
     IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
                     mark_matching.until) = 0 THEN
@@ -7695,7 +7696,7 @@ BEGIN
         SELECT m.id
         FROM contentq.matching_contents(
             mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
-            mark_matching.until, mark_matching.after_id, mark_matching.max_contents, contentq.seen_accounts()
+            mark_matching.until, mark_matching.after_id, most, contentq.seen_accounts()
         ) AS m (id)
     );
     -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
@@ -7703,53 +7704,42 @@ BEGIN
         RETURN QUERY SELECT 0::bigint, NULL::bigint;
         RETURN;
     END IF;
-    WITH locked AS MATERIALIZED (
-        SELECT c.id, c.generation_task_id, c.account_id
+    marked := ARRAY(
+        SELECT c.id
         FROM public.contents AS c
         WHERE c.id = ANY (ids)
           AND coalesce(c.review_status, '') = 'pending'
-          AND (NOT is_revised
-               OR EXISTS (SELECT
-                          FROM public.content_generation_tasks AS t
-                          WHERE t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
-                            AND t.account_id + 0 = c.account_id
-                            AND t.content_id + 0 = c.id
-                            AND t.status <> ALL ('{pending,processing}')))
         ORDER BY c.id
-        FOR NO KEY UPDATE
-    ),
-    changed AS (
+        FOR NO KEY UPDATE SKIP LOCKED
+    );
+    IF is_revised AND cardinality(marked) > 0 THEN
+        tasks := ARRAY(
+            SELECT t.id
+            FROM public.contents AS c
+            JOIN public.content_generation_tasks AS t
+                ON t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                AND t.account_id + 0 = c.account_id
+                AND t.content_id + 0 = c.id
+            WHERE c.id = ANY (marked)
+              AND t.status <> ALL ('{pending,processing}')
+            ORDER BY t.id
+            FOR NO KEY UPDATE OF t SKIP LOCKED
+        );
+        marked := ARRAY(SELECT t.content_id FROM public.content_generation_tasks AS t WHERE t.id = ANY (tasks));
+    END IF;
+    IF cardinality(marked) > 0 THEN
         UPDATE public.contents AS c
         SET review_status = mark_matching.verdict,
             reviewed_by = left(coalesce(nullif(btrim(mark_matching.reviewer), ''), session_user), 100),
             reviewed_at = clock_timestamp(),
             review_note = contentq.shorten(mark_matching.note, 8000)
-        FROM locked AS l
-        WHERE c.id = ANY (ARRAY[l.id])
-        RETURNING c.id
-    )
-    SELECT coalesce(array_agg(c.id), '{}') INTO marked FROM changed AS c;
-
+        WHERE c.id = ANY (marked);
+    END IF;
     IF is_revised AND cardinality(marked) > 0 THEN
-        PERFORM t.id
-        FROM public.contents AS c
-        JOIN public.content_generation_tasks AS t
-            ON t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
-            AND t.account_id + 0 = c.account_id
-        WHERE c.id = ANY (marked)
-        ORDER BY t.id
-        FOR NO KEY UPDATE OF t;
-        PERFORM contentq.requeue_tasks(
-            ARRAY(
-                SELECT contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
-                FROM public.contents AS c
-                WHERE c.id = ANY (marked)
-            ),
-            mark_matching.note
-        );
+        PERFORM contentq.requeue_tasks(tasks, mark_matching.note);
     END IF;
     contents := cardinality(marked);
-    IF cardinality(ids) >= greatest(coalesce(mark_matching.max_contents, 1000), 1) THEN
+    IF cardinality(ids) = most THEN
         last_id := ids[cardinality(ids)];
     END IF;
     RETURN NEXT;
@@ -9550,7 +9540,6 @@ COMMENT ON FUNCTION contentq.reject(content_id bigint, reviewer text, note text,
 CREATE FUNCTION contentq.reject_matching(account_id bigint DEFAULT NULL::bigint, category text DEFAULT NULL::text, batch text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, reviewer text DEFAULT SESSION_USER, note text DEFAULT NULL::text, revise boolean DEFAULT false, after_id bigint DEFAULT 0, max_contents integer DEFAULT 1000) RETURNS TABLE(contents bigint, last_id bigint)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '3s'
     AS $$
     SELECT m.contents, m.last_id
     FROM contentq.mark_matching(

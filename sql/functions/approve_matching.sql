@@ -1,8 +1,9 @@
 -- Approves content that waits for its review, as it is selected: one chunk of it.
--- Called by: reviewers. Locks: the contents, in id order.
+-- Called by: reviewers. Locks: the contents, in id order, skipping those that others hold.
 -- Returns: one row: how many were approved; last_id, which the next call takes as after_id, is NULL when there are no more.
--- At most max_contents a call, so that no lock is held for long. Selectors are those of matching_contents(); one is required:
--- since => '-infinity' says all. What another decides meanwhile is left as it is.
+-- At most max_contents a call, and never more than 10,000, so that no lock is held for long. Selectors are those of
+-- matching_contents(); one is required: since => '-infinity' says all. What another decides meanwhile, or is just deciding, is
+-- left as it is.
 -- Raises: 22023 without a selector.
 CREATE OR REPLACE FUNCTION contentq.approve_matching(
     account_id bigint DEFAULT NULL,
@@ -19,7 +20,6 @@ RETURNS TABLE (contents bigint, last_id bigint)
 LANGUAGE sql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '3s'
 AS $$
     SELECT m.contents, m.last_id
     FROM contentq.mark_matching(

@@ -25,19 +25,19 @@ AS $$
 BEGIN
     RETURN QUERY
     WITH failures AS (
-        SELECT t.id, t.status, t.account_id, t.updated_at, left(t.error_message, 500) AS message
+        SELECT t.id, t.status, t.account_id, t.updated_at, translate(left(t.error_message, 500), '123456789', '000000000') AS message
         FROM public.content_generation_tasks AS t
         WHERE t.status IN ('failed', 'timeout')
           AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
         UNION ALL
-        SELECT t.id, t.status, t.account_id, t.updated_at, left(t.error_message, 500)
+        SELECT t.id, t.status, t.account_id, t.updated_at, translate(left(t.error_message, 500), '123456789', '000000000')
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
           AND t.retry_count > 0
           AND t.error_message IS NOT NULL
           AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
     ),
-    -- Many messages are equal to the last letter, and to normalise one takes as long as to read many.
+    -- Many messages are equal but for their digits, which are one to error_group(), and that takes as long as to read many.
     messages AS (
         SELECT f.message,
                f.account_id,

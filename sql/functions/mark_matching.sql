@@ -1,6 +1,7 @@
 -- Writes a verdict into content that waits for its review, as it is selected: one chunk of it.
 -- Called by: approve_matching() and reject_matching(), with the rights of their owner.
--- Locks: the contents, then, with revise, their tasks, each in id order.
+-- Locks: the contents, then, with revise, their tasks, each in id order, skipping those that others hold (so it never waits):
+--        someone is just deciding about them, and they are left as they are.
 -- Returns: how many; last_id, NULL when there are no more.
 -- Raises: 22023 without a selector.
 -- coalesce(): they are found by their ids, and not among all that waits.
@@ -28,9 +29,11 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    most constant integer := least(greatest(coalesce(mark_matching.max_contents, 1000), 1), 10000);
     is_revised constant boolean := coalesce(mark_matching.revise, false);
     ids bigint[];
     marked bigint[];
+    tasks bigint[];
 BEGIN
     IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
                     mark_matching.until) = 0 THEN
@@ -42,7 +45,7 @@ BEGIN
         SELECT m.id
         FROM contentq.matching_contents(
             mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
-            mark_matching.until, mark_matching.after_id, mark_matching.max_contents, contentq.seen_accounts()
+            mark_matching.until, mark_matching.after_id, most, contentq.seen_accounts()
         ) AS m (id)
     );
     -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
@@ -50,53 +53,42 @@ BEGIN
         RETURN QUERY SELECT 0::bigint, NULL::bigint;
         RETURN;
     END IF;
-    WITH locked AS MATERIALIZED (
-        SELECT c.id, c.generation_task_id, c.account_id
+    marked := ARRAY(
+        SELECT c.id
         FROM public.contents AS c
         WHERE c.id = ANY (ids)
           AND coalesce(c.review_status, '') = 'pending'
-          AND (NOT is_revised
-               OR EXISTS (SELECT
-                          FROM public.content_generation_tasks AS t
-                          WHERE t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
-                            AND t.account_id + 0 = c.account_id
-                            AND t.content_id + 0 = c.id
-                            AND t.status <> ALL ('{pending,processing}')))
         ORDER BY c.id
-        FOR NO KEY UPDATE
-    ),
-    changed AS (
+        FOR NO KEY UPDATE SKIP LOCKED
+    );
+    IF is_revised AND cardinality(marked) > 0 THEN
+        tasks := ARRAY(
+            SELECT t.id
+            FROM public.contents AS c
+            JOIN public.content_generation_tasks AS t
+                ON t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
+                AND t.account_id + 0 = c.account_id
+                AND t.content_id + 0 = c.id
+            WHERE c.id = ANY (marked)
+              AND t.status <> ALL ('{pending,processing}')
+            ORDER BY t.id
+            FOR NO KEY UPDATE OF t SKIP LOCKED
+        );
+        marked := ARRAY(SELECT t.content_id FROM public.content_generation_tasks AS t WHERE t.id = ANY (tasks));
+    END IF;
+    IF cardinality(marked) > 0 THEN
         UPDATE public.contents AS c
         SET review_status = mark_matching.verdict,
             reviewed_by = left(coalesce(nullif(btrim(mark_matching.reviewer), ''), session_user), 100),
             reviewed_at = clock_timestamp(),
             review_note = contentq.shorten(mark_matching.note, 8000)
-        FROM locked AS l
-        WHERE c.id = ANY (ARRAY[l.id])
-        RETURNING c.id
-    )
-    SELECT coalesce(array_agg(c.id), '{}') INTO marked FROM changed AS c;
-
+        WHERE c.id = ANY (marked);
+    END IF;
     IF is_revised AND cardinality(marked) > 0 THEN
-        PERFORM t.id
-        FROM public.contents AS c
-        JOIN public.content_generation_tasks AS t
-            ON t.id = contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
-            AND t.account_id + 0 = c.account_id
-        WHERE c.id = ANY (marked)
-        ORDER BY t.id
-        FOR NO KEY UPDATE OF t;
-        PERFORM contentq.requeue_tasks(
-            ARRAY(
-                SELECT contentq.task_of_content(c.id, c.generation_task_id, c.account_id)
-                FROM public.contents AS c
-                WHERE c.id = ANY (marked)
-            ),
-            mark_matching.note
-        );
+        PERFORM contentq.requeue_tasks(tasks, mark_matching.note);
     END IF;
     contents := cardinality(marked);
-    IF cardinality(ids) >= greatest(coalesce(mark_matching.max_contents, 1000), 1) THEN
+    IF cardinality(ids) = most THEN
         last_id := ids[cardinality(ids)];
     END IF;
     RETURN NEXT;

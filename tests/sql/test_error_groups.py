@@ -139,3 +139,21 @@ def test_tasks_that_did_not_fail_are_not_read(queue: Queue) -> None:
     read = scans(queue, "SELECT * FROM contentq.error_groups")
 
     assert (read.sequential, read.rows <= 250) == (0, True), read
+
+
+def test_messages_that_differ_in_digits_are_taken_apart_once(queue: Queue) -> None:
+    """100,000 of them in a fraction of a second."""
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, status, error_message) "
+        "SELECT %s, 'failed', format('job %%s of account \"%%s\"', n, n) FROM generate_series(1000, 1499) AS n",
+        queue.account,
+    )
+    queue.run("SET track_functions = 'all'")
+    with queue.connection.transaction():
+        groups = queue.rows("SELECT error, tasks, example_message FROM contentq.group_errors()")
+        calls = queue.value("SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'error_group'")
+
+    assert groups == [
+        {"error": "job # of account <text>", "tasks": 500, "example_message": 'job 1499 of account "1499"'}
+    ]
+    assert calls < 5

@@ -391,22 +391,34 @@ def test_nothing_selected_is_not_everything(queue: Queue, name: str) -> None:
     assert decide(queue, name, since="-infinity") == [1]
 
 
-def test_what_another_decides_meanwhile_stays_as_it_is(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    ids = [produced(queue)[1] for _ in range(3)]
-    first, second = connect_queue(), connect_queue()
-    with ThreadPoolExecutor(1) as pool:
-        with first.connection.transaction():
-            approve(first, ids[1], reviewer="anna")
-            all_of_it = {"since": "-infinity", "reviewer": "ben"}
-            waiting = started(pool, queue, second, lambda: decide(second, "reject_matching", **all_of_it))
-        chunks = waiting.result(30)
+@pytest.mark.parametrize("held", ["content", "task"])
+def test_what_another_is_just_deciding_about_stays_as_it_is_and_holds_up_nothing(
+    queue: Queue, connect_queue: Callable[[], Queue], held: str
+) -> None:
+    tasks = [produced(queue) for _ in range(3)]
+    first = connect_queue()
+    queue.run("SET lock_timeout = '100ms'")
+    with first.connection.transaction():
+        if held == "content":
+            approve(first, tasks[1][1], reviewer="anna")
+        else:
+            first.run("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", tasks[1][0].id)
+
+        chunks = decide(queue, "reject_matching", since="-infinity", reviewer="ben", revise=True)
 
     assert chunks == [2]
-    assert [verdict(queue, id_)[:2] for id_ in ids] == [
-        ("rejected", "ben"),
-        ("approved", "anna"),
-        ("rejected", "ben"),
-    ]
+    middle = ("approved", "anna") if held == "content" else ("pending", None)
+    assert [verdict(queue, id_)[:2] for _, id_ in tasks] == [("rejected", "ben"), middle, ("rejected", "ben")]
+    assert [queue.status(task.id) for task, _ in tasks] == ["pending", "completed", "pending"]
+
+
+def test_no_call_decides_about_more_than_ten_thousand(queue: Queue) -> None:
+    queue.run(
+        "INSERT INTO contents (account_id, title, body) SELECT %s, 'T', 'B' FROM generate_series(1, 10001)",
+        queue.account,
+    )
+
+    assert decide(queue, "approve_matching", since="-infinity", max_contents=1000000) == [10000, 1]
 
 
 def test_looking_for_what_waits_reads_no_more_than_what_waits(queue: Queue) -> None:
