@@ -784,6 +784,9 @@ BEGIN
     IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = await_end.kind AND a.name = await_end.name) THEN
         RETURN false;
     END IF;
+    IF current_setting('transaction_read_only')::boolean THEN
+        RETURN true;
+    END IF;
     -- Counted only where there may be so many.
     IF (SELECT max(a.id) FROM contentq.awaited AS a) - (SELECT min(a.id) FROM contentq.awaited AS a) < most_awaited - 1
         IS NOT FALSE
@@ -2365,6 +2368,7 @@ CREATE TABLE public.content_generation_tasks (
     CONSTRAINT content_generation_tasks_max_retries_check CHECK ((max_retries >= 0)),
     CONSTRAINT content_generation_tasks_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
     CONSTRAINT content_generation_tasks_progress_check CHECK (((progress >= '0'::real) AND (progress <= '1'::real))),
+    CONSTRAINT content_generation_tasks_ready_at_check CHECK (isfinite(ready_at)),
     CONSTRAINT content_generation_tasks_result_check CHECK (((result IS NULL) OR ((result)::jsonb IS NOT NULL))),
     CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
     CONSTRAINT content_generation_tasks_revision_count_check CHECK ((revision_count >= 0)),
@@ -3006,6 +3010,8 @@ CREATE FUNCTION contentq.count_failure(error_class text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column
@@ -3016,11 +3022,11 @@ BEGIN
     LOOP
         UPDATE contentq.failure_counts AS f
         SET attempts = f.attempts + 1
-        WHERE f.id = (
-            SELECT c.id
+        WHERE f.ctid = (
+            SELECT c.ctid
             FROM contentq.failure_counts AS c
-            WHERE c.error_class = class
-            ORDER BY c.error_class
+            WHERE c.error_class BETWEEN class AND class
+            ORDER BY c.error_class DESC
             LIMIT 1
             FOR NO KEY UPDATE SKIP LOCKED
         );

@@ -1,8 +1,9 @@
 -- Notes that somebody waits for the end of a task or a batch.
 -- Called by: wait_channel(), which has seen it with the rights of whoever waits.
 -- Locks: nothing. Returns: whether whoever waits is noted only now, or not at all.
--- Nothing is noted of what does not exist, or is of accounts that the caller does not see, and no more than 100,000 tasks and
--- batches: maintain() looks at all of them. Who is not noted is not told, and looks by itself at times.
+-- In a transaction that may only read nothing is noted, nor of what does not exist, or is of accounts that the caller does not
+-- see; and no more than 100,000 tasks and batches are, since maintain() looks at all of them. Who is not noted is not told, and
+-- looks by itself at times.
 CREATE OR REPLACE FUNCTION contentq.await_end(kind text, name text)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -34,6 +35,9 @@ BEGIN
     -- So that one that waits already writes nothing.
     IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = await_end.kind AND a.name = await_end.name) THEN
         RETURN false;
+    END IF;
+    IF current_setting('transaction_read_only')::boolean THEN
+        RETURN true;
     END IF;
     -- Counted only where there may be so many.
     IF (SELECT max(a.id) FROM contentq.awaited AS a) - (SELECT min(a.id) FROM contentq.awaited AS a) < most_awaited - 1

@@ -2,12 +2,16 @@
 -- Called by: record_failure() and revise().
 -- Locks: a row of failure_counts, skipping those that others hold (so it never waits: where no row of a class is free, it
 --        adds one). Returns: nothing.
+-- The index is read from its end, where the latest version of a row is, and the row is updated by its place: beside an old
+-- snapshot all other versions are still there. BETWEEN: with one value there would be no order.
 -- Handlers name the classes. When there are 100, those that come later are counted as other.
 CREATE OR REPLACE FUNCTION contentq.count_failure(error_class text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
 SET jit = off
 AS $$
 #variable_conflict use_column
@@ -18,11 +22,11 @@ BEGIN
     LOOP
         UPDATE contentq.failure_counts AS f
         SET attempts = f.attempts + 1
-        WHERE f.id = (
-            SELECT c.id
+        WHERE f.ctid = (
+            SELECT c.ctid
             FROM contentq.failure_counts AS c
-            WHERE c.error_class = class
-            ORDER BY c.error_class
+            WHERE c.error_class BETWEEN class AND class
+            ORDER BY c.error_class DESC
             LIMIT 1
             FOR NO KEY UPDATE SKIP LOCKED
         );

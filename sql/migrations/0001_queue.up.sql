@@ -149,6 +149,7 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true),
     ('content_generation_tasks', 'revision_count', 'check', 'CHECK (revision_count >= 0)', true),
     ('content_generation_tasks', 'gate_entered_at', 'check', 'CHECK (isfinite(gate_entered_at))', true),
+    ('content_generation_tasks', 'ready_at', 'check', 'CHECK (isfinite(ready_at))', true),
     -- A claim hands it out with up to a thousand tasks.
     ('content_generation_tasks', 'handler_state', 'check',
      'CHECK (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)', true);
@@ -440,6 +441,7 @@ BEGIN
                 (14, 'updated_at', 'an infinite updated_at', 'NOT isfinite(updated_at)'),
                 (15, 'cancel_requested_at', 'an infinite cancel_requested_at', 'NOT isfinite(cancel_requested_at)'),
                 (16, 'gate_entered_at', 'an infinite gate_entered_at', 'NOT isfinite(gate_entered_at)'),
+                (16, 'ready_at', 'an infinite ready_at', 'NOT isfinite(ready_at)'),
                 (17, 'progress', 'a progress that is not from 0 to 1', 'NOT progress BETWEEN 0 AND 1'),
                 (18, 'attempt_errors', 'attempt_errors that are not an array of objects',
                  'NOT (jsonb_typeof(attempt_errors) = ''array'' '

@@ -9,6 +9,10 @@ from tests.support.queue import Queue
 COUNTS = "SELECT error_class, sum(attempts)::integer AS attempts FROM contentq.failure_counts GROUP BY 1"
 
 
+READ = "SELECT pg_stat_get_xact_blocks_fetched('contentq.failure_counts'::regclass)"
+"""Pages of the table that this transaction has read."""
+
+
 def counts(queue: Queue) -> dict[str, int]:
     return {row["error_class"]: row["attempts"] for row in queue.rows(COUNTS)}
 
@@ -55,3 +59,25 @@ def test_classes_beyond_a_hundred_are_counted_as_other(queue: Queue) -> None:
     found = counts(queue)
     assert len(found) == 101
     assert (found["other"], found["Error000"]) == (4, 2)
+
+
+def test_counting_beside_an_old_snapshot_does_not_read_all_that_was_counted_since(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    queue.run("SELECT contentq.count_failure('ValueError')")
+    with connect_queue().connection.transaction() as old:
+        old.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        old.connection.execute("SELECT FROM contentq.failure_counts")
+        for _ in range(6):
+            queue.run(
+                "DO $$ BEGIN FOR n IN 1..500 LOOP "
+                "PERFORM contentq.count_failure('ValueError'); COMMIT; END LOOP; END $$"
+            )
+        queue.run("SELECT pg_stat_force_next_flush()")
+
+        with queue.connection.transaction():
+            before = queue.value(READ)
+            queue.run("SELECT contentq.count_failure('ValueError')")
+            assert queue.value(READ) - before < 10
+
+    assert counts(queue) == {"ValueError": 3002}

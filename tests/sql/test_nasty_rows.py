@@ -18,7 +18,15 @@ LAST = "294276-12-31 23:59:59.999999+00"
 FIRST = "4713-11-24 00:00:00+00 BC"
 """The last time and the first that PostgreSQL holds."""
 
-FINITE = ("submitted_at", "started_at", "completed_at", "created_at", "updated_at", "cancel_requested_at")
+FINITE = (
+    "submitted_at",
+    "started_at",
+    "completed_at",
+    "created_at",
+    "updated_at",
+    "cancel_requested_at",
+    "ready_at",
+)
 
 
 @pytest.mark.parametrize("time", ["infinity", "-infinity"])

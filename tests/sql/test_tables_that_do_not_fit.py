@@ -252,10 +252,10 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             + TASKS
             + """;
             ALTER TABLE content_generation_tasks ADD progress real, ADD attempt_errors jsonb,
-                ADD cancel_requested_at timestamptz, ADD gate_entered_at timestamptz;
+                ADD cancel_requested_at timestamptz, ADD gate_entered_at timestamptz, ADD ready_at timestamptz;
             UPDATE content_generation_tasks SET submitted_at = '-infinity', started_at = 'infinity',
                 completed_at = 'infinity', created_at = 'infinity', updated_at = 'infinity', progress = 'NaN',
-                cancel_requested_at = 'infinity', gate_entered_at = 'infinity',
+                cancel_requested_at = 'infinity', gate_entered_at = 'infinity', ready_at = 'infinity',
                 attempt_errors = '[1, "x", null]', timeout_at = 'infinity'
             WHERE id < 3""",
             [
@@ -265,6 +265,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
                     *(f"an infinite {time}" for time in ("submitted_at", "started_at", "completed_at")),
                     *(f"an infinite {time}" for time in ("created_at", "updated_at", "cancel_requested_at")),
                     "an infinite gate_entered_at",
+                    "an infinite ready_at",
                     "a progress that is not from 0 to 1",
                     "attempt_errors that are not an array of objects",
                 )

@@ -325,6 +325,16 @@ def test_who_notes_the_same_in_an_open_transaction_holds_up_no_other_and_keeps_n
     assert queue.value("SELECT count(*) FROM contentq.awaited") == 0
 
 
+def test_session_that_may_only_read_is_not_noted_and_gets_its_channel(queue: Queue, waiter: Waiter) -> None:
+    """As logins of readers are often set: it looks by itself."""
+    task = queue.running(batch="spring")
+    waiter.session.run("SET default_transaction_read_only = on")
+
+    for channel in (waiter.wait(task=name_of(queue, task.id)), waiter.wait(batch="spring")):
+        assert channel.startswith("contentq_")
+    assert queue.value("SELECT count(*) FROM contentq.awaited") == 0
+
+
 @pytest.mark.newest
 def test_no_more_is_awaited_than_the_housekeeping_can_look_at(queue: Queue, waiter: Waiter) -> None:
     """Whoever waits for more looks by itself."""

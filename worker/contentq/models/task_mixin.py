@@ -318,6 +318,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         CheckConstraint("progress BETWEEN '0' AND '1'", name=conv("content_generation_tasks_progress_check")),
         CheckConstraint("revision_count >= 0", name=conv("content_generation_tasks_revision_count_check")),
         CheckConstraint("isfinite(gate_entered_at)", name=conv("content_generation_tasks_gate_entered_at_check")),
+        CheckConstraint("isfinite(ready_at)", name=conv("content_generation_tasks_ready_at_check")),
         CheckConstraint(
             "jsonb_typeof(handler_state) = 'object' AND octet_length(handler_state::text) <= 8192",
             name=conv("content_generation_tasks_handler_state_check"),
