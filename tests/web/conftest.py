@@ -155,8 +155,9 @@ def operating(serve: Serve) -> Client:
     return serve(operate=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
+    """Only as long as the tests of this folder run: until it ends, its event loop is in the way of all others."""
     with sync_playwright() as started:
         yield started
 
@@ -166,7 +167,7 @@ def _runs(path: str) -> bool:
     return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
     """The system's Chromium."""
     path = next(filter(_runs, filter(None, map(shutil.which, CHROMIUM))), None)
