@@ -252,3 +252,11 @@ def test_host_mounts_it_behind_its_own_login(dsn: str, queue: Queue) -> None:
         assert "Path=/admin/queue/" in answer.headers["Set-Cookie"]
     page.state.site.database.close()
     assert is_closed(queue)
+
+
+@pytest.mark.parametrize(
+    "path", ["/tasks?before=", "/accounts?after=", "/review?after=", "/review?content=", "/tasks?worker="]
+)
+def test_number_that_is_no_id_breaks_no_page(client: Client, path: str) -> None:
+    for number in ("9" * 5000, "9" * 19, "9" * 20, "-1", "٣", "1_0"):
+        assert client.get(path + quote(number)).status < 500, number

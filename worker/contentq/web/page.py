@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from contentq.task import LARGEST_ID
 from contentq.web import i18n
 from contentq.web.database import Database
 from contentq.web.site import Site
@@ -23,6 +24,14 @@ MESSAGE = "contentq_message"
 
 LONGEST_MESSAGE = 1_000
 """Characters."""
+
+
+def read_id(text: str) -> int | None:
+    """The id of a row; None for what is none."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))):
+        return None  # also what Python refuses to take for a number, for its length
+    id_ = int(text)
+    return id_ if id_ <= LARGEST_ID else None
 
 
 class Page:
@@ -69,6 +78,10 @@ class Page:
     def query(self, name: str) -> str | None:
         """What the address says; None when it says nothing."""
         return self.request.query_params.get(name, "").strip() or None
+
+    def id(self, name: str) -> int | None:
+        """The id of a row that the address says; None when it says none."""
+        return read_id(self.query(name) or "")
 
     def url(self, path: str, **query: Any) -> str:
         """The address of another page; what is None or empty is left out of its query."""

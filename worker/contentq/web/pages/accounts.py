@@ -30,7 +30,7 @@ LONGEST_CATEGORY = 200
 def show_accounts(page: Page) -> Response:
     """Some of them in the order of their ids, or those that are searched for; and all budgets."""
     text = page.query("q")
-    after = int(found) if (found := page.query("after")) and found.isascii() and found.isdecimal() else 0
+    after = page.id("after") or 0
     with page.database.reading() as connection:
         listed = read_part(connection, accounts.list_accounts, text, after, ON_A_PAGE + 1)
         ids = [account["id"] for account in listed.value or ()][:ON_A_PAGE]

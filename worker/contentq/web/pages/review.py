@@ -12,7 +12,7 @@ from starlette.responses import Response
 from contentq.errors import ReviewRefused
 from contentq.queue import review
 from contentq.queue.reading import Connection
-from contentq.task import LARGEST_ID, ReviewStatus
+from contentq.task import ReviewStatus
 from contentq.titles import heading_of
 from contentq.web.database import Part, read_part
 from contentq.web.forms import Form, FormRefused
@@ -44,7 +44,7 @@ REVIEW_STATUSES = ("pending", "approved", "rejected")
 def show_review(page: Page) -> Response:
     """A content: the one that is asked for, else the oldest that waits after the last one seen."""
     selection = asked(page, *SELECTORS)
-    asked_for, after = _id(page.query("content")), _id(page.query("after"))
+    asked_for, after = page.id("content"), page.id("after")
     with page.database.reading() as connection:
         selectors = _resolve(connection, selection)
         beyond = after or 0 if asked_for is None else asked_for
@@ -119,11 +119,6 @@ def _resolve(connection: Connection, selection: Selection) -> dict[str, Any]:
 
 def _place(**query: Any) -> str:
     return f"{PATH}?{urlencode(query)}"
-
-
-def _id(text: str | None) -> int | None:
-    is_id = text is not None and text.isascii() and text.isdecimal() and int(text) <= LARGEST_ID
-    return int(text) if text is not None and is_id else None
 
 
 ROUTES = [get(PATH, show_review), post("/review/decide", decide, back=PATH)]

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from contentq.errors import ContentQueueError
 from contentq.queue import browsing, operations, selectors
 from contentq.queue.selectors import Operation
-from contentq.task import LARGEST_ID, STATUSES
+from contentq.task import STATUSES
 from contentq.web.database import read_part
 from contentq.web.forms import Form, FormRefused
 from contentq.web.i18n import mark
@@ -52,7 +52,7 @@ def show_tasks(page: Page) -> Response:
         if text is not None and operations.status_of(connection, text) is not None:
             return RedirectResponse(page.url("/task", id=text), 303)
         selector = selection.resolve(connection)
-        found = read_part(connection, browsing.browse, selector, text, _id(page.query("before")), ON_A_PAGE)
+        found = read_part(connection, browsing.browse, selector, text, page.id("before"), ON_A_PAGE)
     status = selector.status
     possible = [each for each in OPERATIONS if status is None or status in APPLIES_TO[each]]
     return page.render(
@@ -133,11 +133,6 @@ def _operation(text: str | None) -> Operation:
 
 def _number(form: Form, name: str) -> int:
     return form.id(name) if form.text(name) else 0
-
-
-def _id(text: str | None) -> int | None:
-    is_id = text is not None and text.isascii() and text.isdecimal() and int(text) <= LARGEST_ID
-    return int(text) if text is not None and is_id else None
 
 
 ROUTES: list[Any] = [
