@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -66,6 +67,8 @@ def test_reading_is_done_in_transactions_that_only_read(
         {"Origin": "https://evil.example"},
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": "null"},
+        {"Origin": "null", "Host": ""},
+        {"Origin": "http://["},
     ],
 )
 def test_form_of_another_site_is_refused(operating: Client, queue: Queue, headers: dict[str, str]) -> None:
@@ -260,3 +263,12 @@ def test_host_mounts_it_behind_its_own_login(dsn: str, queue: Queue) -> None:
 def test_number_that_is_no_id_breaks_no_page(client: Client, path: str) -> None:
     for number in ("9" * 5000, "9" * 19, "9" * 20, "-1", "٣", "1_0"):
         assert client.get(path + quote(number)).status < 500, number
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "///evil.example", "/%2f/evil.example", "/\\evil.example"])
+def test_address_that_leads_nowhere_links_to_no_other_site(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status == 404
+    links = re.findall(r'(?:href|src|action|hx-get)="([^"]*)"', answer.body)
+    assert [link for link in links if "evil.example" in link]
+    assert [link for link in links if re.match(r"/[/\\]|[^/#]", link)] == []

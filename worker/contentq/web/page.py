@@ -61,8 +61,10 @@ class Page:
 
     @property
     def path(self) -> str:
-        """The path of this page, without where it is mounted."""
-        return self.request.url.path.removeprefix(self._root)
+        """The path of this page, without where it is mounted. It has one slash at its beginning: with two, a link
+        to it would lead to another site.
+        """
+        return f"/{self.request.url.path.removeprefix(self._root).lstrip('/')}"
 
     @property
     def here(self) -> str:

@@ -175,7 +175,12 @@ def is_from_here(headers: RequestHeaders) -> bool:
         return site in ("same-origin", "none")
     # Browsers leave it out over plain HTTP, unless it is to localhost.
     origin = headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("Host", "").lower() != ""
+    except ValueError:
+        return False
 
 
 def _is_public(scope: Scope) -> bool:
