@@ -102,3 +102,11 @@ def test_hostile_article_takes_no_long_time(text: str) -> None:
 
 def test_long_article_is_cut() -> None:
     assert to_html("a" * (MOST_CHARACTERS + 1)).endswith("<p>[…]</p>")
+
+
+@pytest.mark.parametrize("link", ["[x]", "![x]"])
+@pytest.mark.parametrize("defined", ["http://" + "a" * 5_000, "http://a '" + '"' * 5_000 + "'"])
+def test_long_address_is_not_repeated_without_end(link: str, defined: str) -> None:
+    html = to_html(f"[x]: {defined}\n\n" + f"{link} " * 3_000)
+    assert len(html) < 4_000_000
+    assert html.count("🖼" if link == "![x]" else "<a") == 3_000

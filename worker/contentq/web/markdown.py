@@ -19,6 +19,11 @@ SCHEMES = ("http", "https", "mailto")
 MOST_CHARACTERS = 100_000
 """Of a longer article the beginning is formatted, and the rest left out."""
 
+MOST_OF_LINKS = 500_000
+"""Characters of all links of an article: one definition of a long address may be used ten thousand times."""
+
+LINKED = "contentq_linked"
+"""Where the characters of links are counted, while an article is rendered."""
 
 ABOVE = 2
 """Levels of headings that the page has above those of an article."""
@@ -52,19 +57,31 @@ def _is_harmless(url: str) -> bool:
 
 
 def _picture(
-    _self: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: MutableMapping[str, Any]
+    _self: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, env: MutableMapping[str, Any]
 ) -> str:
     """A link to a picture: the browser of a reviewer asks nobody for anything."""
     token = tokens[index]
     source = str(token.attrs.get("src", ""))
+    if _is_too_much(source, env):
+        return f"🖼 {escape(token.content)}"
     return f'<a href="{escape(source)}" rel="noopener noreferrer nofollow">🖼 {escape(token.content or source)}</a>'
 
 
 def _link(
     self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: MutableMapping[str, Any]
 ) -> str:
-    tokens[index].attrSet("rel", "noopener noreferrer nofollow")
+    attributes = tokens[index].attrs
+    if _is_too_much("".join(map(str, attributes.values())), env):
+        attributes.clear()  # its text stays
+    else:
+        attributes["rel"] = "noopener noreferrer nofollow"
     return self.renderToken(tokens, index, options, env)
+
+
+def _is_too_much(link: str, env: MutableMapping[str, Any]) -> bool:
+    """Whether a link is left out, since the links before it are long enough together."""
+    env[LINKED] = env.get(LINKED, 0) + len(link)
+    return bool(env[LINKED] > MOST_OF_LINKS)
 
 
 def _heading(
