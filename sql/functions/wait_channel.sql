@@ -22,6 +22,7 @@ DECLARE
     began constant timestamptz := clock_timestamp();
     kind constant text := CASE WHEN wait_channel.task_id IS NOT NULL THEN 'task' ELSE 'batch' END;
     name constant text := coalesce(wait_channel.task_id, wait_channel.batch);
+    is_ending boolean;
     has_ended boolean;
     is_new boolean;
     is_hanging boolean := false;
@@ -31,6 +32,21 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     LOOP
+        -- Before the status: what ends in between has ended then. Of a batch what runs is enough: a worker ends nothing else.
+        is_ending := EXISTS (
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.task_id = wait_channel.task_id
+              AND t.xmax <> 0
+              AND contentq.is_changing(t.xmax)
+            UNION ALL
+            SELECT
+            FROM public.content_generation_tasks AS t
+            WHERE t.batch = wait_channel.batch
+              AND t.status = 'processing'
+              AND t.xmax <> 0
+              AND contentq.is_changing(t.xmax)
+        );
         IF kind = 'task' THEN
             has_ended := (
                 SELECT t.status NOT IN ('pending', 'processing')
@@ -55,21 +71,7 @@ BEGIN
                 USING ERRCODE = 'no_data_found';
         END IF;
         is_new := coalesce(is_new, NOT has_ended AND contentq.await_end(kind, name));
-        -- Of a batch what runs is enough: a worker ends nothing else.
-        EXIT WHEN has_ended OR is_new OR NOT EXISTS (
-            SELECT
-            FROM public.content_generation_tasks AS t
-            WHERE t.task_id = wait_channel.task_id
-              AND t.xmax <> 0
-              AND contentq.is_changing(t.xmax)
-            UNION ALL
-            SELECT
-            FROM public.content_generation_tasks AS t
-            WHERE t.batch = wait_channel.batch
-              AND t.status = 'processing'
-              AND t.xmax <> 0
-              AND contentq.is_changing(t.xmax)
-        );
+        EXIT WHEN has_ended OR is_new OR NOT is_ending;
         is_hanging := clock_timestamp() > began + interval '1 second';
         EXIT WHEN is_hanging;
         PERFORM pg_sleep(0.005);
