@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from contentq.cli.failures import EXIT_INTERRUPTED
+from contentq.failures import EXIT_INTERRUPTED
 from rich.console import Console
 
 from tests.bench.bed import Bed, bed

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 from contentq import errors
-from contentq.cli.failures import EXIT_INTERRUPTED
 from contentq.cli.main import COMMANDS, EXIT_CODES, main
+from contentq.failures import EXIT_INTERRUPTED
 
 from tests.bench.__main__ import options
 from tests.bench.catalogue import MEASUREMENTS

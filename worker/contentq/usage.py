@@ -40,3 +40,15 @@ def split_usage(members: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, A
         counts = isinstance(value, str) if name == MODEL else is_amount(value)
         (counted if counts else ignored)[name] = value
     return counted, ignored
+
+
+def counted_usage(said: object) -> dict[str, Any]:
+    """What the database counts of what was said of tokens and cost: model, prompt_tokens, completion_tokens, cost.
+
+    said: a result or a usage, from its JSON. Members that are no numbers, negative or too large are left out, as
+    contentq.record_usage() does when it counts.
+    """
+    if not isinstance(said, Mapping):
+        return {}
+    counted, _ = split_usage(said)
+    return {name: int(value) if name.endswith("_tokens") else value for name, value in counted.items()}

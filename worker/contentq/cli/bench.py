@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contentq.cli.durations import Duration
 from contentq.cli.output import console, json_option, print_json, print_line, print_table, print_text
+from contentq.durations import Duration
 from contentq.version import __version__
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contentq.cli.durations import DURATION
 from contentq.cli.output import count_of, json_option, print_fields, print_json, print_line
+from contentq.durations import DURATION
 from contentq.errors import EXIT_FOUND_ERRORS, EXIT_FOUND_WARNINGS, HandlerUnusable, SchemaMismatch
 from contentq.finding import SEVERITIES, Finding
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contentq.cli.limit import Limit, given_of, limits_text
+from contentq.cli.limit import given_of, limits_text
 from contentq.cli.output import json_option, print_json, print_line, print_table
 from contentq.cli.session import open_session
+from contentq.limits import Limit
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from contentq.cli.durations import DURATION
 from contentq.cli.output import format_value, json_option, print_json, print_line
 from contentq.cli.session import open_session
+from contentq.durations import DURATION
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions

@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from contentq.cli.failures import EXIT_INTERRUPTED, explain_error
 from contentq.cli.notes import notes_to_stderr, warn_of_password
 from contentq.cli.output import print_text, set_raw
 from contentq.cli.streams import abandon_output, open_standard_streams, print_error
 from contentq.errors import MigrationStopped
+from contentq.failures import EXIT_INTERRUPTED, explain_error
 from contentq.version import __version__
 
 EXIT_CODES = """\b

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contentq.cli.durations import DURATION
 from contentq.cli.output import count_of, json_option, print_json, print_line, print_message
 from contentq.cli.selected import Given, change_selected, task_arguments
 from contentq.cli.session import open_session
 from contentq.cli.unknown import hint_at_id
+from contentq.durations import DURATION
 from contentq.task import STATUSES
 
 if TYPE_CHECKING:

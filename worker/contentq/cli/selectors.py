@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from contentq.cli.durations import DURATION
+from contentq.durations import DURATION
 from contentq.task import LARGEST_ID, STATUSES
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contentq.cli.durations import DURATION
 from contentq.cli.output import json_option, print_json, print_line, print_table
 from contentq.cli.session import open_session
+from contentq.durations import DURATION
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions

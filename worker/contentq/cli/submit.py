@@ -13,11 +13,11 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from contentq.cli.durations import DURATION
 from contentq.cli.output import console, count_of, json_option, print_json, print_line
 from contentq.cli.session import open_session
 from contentq.cli.streams import answering, check_output
 from contentq.cli.wait import wait_for
+from contentq.durations import DURATION
 from contentq.errors import ContentQueueError, InputRefused
 from contentq.task import SETTABLE
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from contentq.cli.failures import explain_error
 from contentq.cli.output import console, json_option, print_json
 from contentq.cli.top_screen import Screen, Trouble
+from contentq.failures import explain_error
 
 if TYPE_CHECKING:
     import psycopg

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from contentq.cli.durations import DURATION
-from contentq.cli.failures import EXIT_INTERRUPTED
 from contentq.cli.handler_options import handler_options, pop_handler
 from contentq.cli.logs import LOG_LEVELS, log_to_stderr
 from contentq.cli.output import json_option, print_line
 from contentq.cli.verdict import Verdict
+from contentq.durations import DURATION
+from contentq.failures import EXIT_INTERRUPTED
 from contentq.task import SETTABLE
 
 if TYPE_CHECKING:

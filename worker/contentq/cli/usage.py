@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
-from contentq.usage import split_usage
+from contentq.usage import counted_usage
 
 _LEAST_SHOWN = Decimal("1e-12")
 """Costs below this are shown as 0; written out, 1e-100000 would fill the screen."""
-
-
-def counted_usage(said: object) -> dict[str, Any]:
-    """What the database counts of what was said of tokens and cost: model, prompt_tokens, completion_tokens, cost.
-
-    said: a result or a usage, from its JSON. Members that are no numbers, negative or too large are left out, as
-    contentq.record_usage() does when it counts.
-    """
-    if not isinstance(said, Mapping):
-        return {}
-    counted, _ = split_usage(said)
-    return {name: int(value) if name.endswith("_tokens") else value for name, value in counted.items()}
 
 
 def usage_in_words(result: str | None) -> str | None:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from contentq.cli.output import count_of, print_json, print_line, print_message, print_prose, print_text
-from contentq.cli.usage import counted_usage
+from contentq.usage import counted_usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

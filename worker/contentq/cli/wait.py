@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contentq.cli.durations import Duration
 from contentq.cli.output import count_of, json_option, print_json, print_line
 from contentq.cli.session import open_session
+from contentq.durations import Duration
 
 if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import click
 from starlette.requests import Request
 
-from contentq.cli.durations import DURATION
+from contentq.durations import DURATION
 from contentq.errors import ContentQueueError
 
 MOST_BYTES = 1_000_000
@@ -54,7 +54,7 @@ class Form:
 
     def limit(self, name: str, most: int, *, least: int = 0, whole: bool = True) -> Decimal | None:
         """A number, as on the command line; an empty field is None: no limit. Raises FormRefused."""
-        from contentq.cli.limit import Limit
+        from contentq.limits import Limit
 
         value = self.text(name)
         return None if value is None else _convert(Limit(name, most, least=least, whole=whole), name, value)

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from contentq.cli.failures import explain_error
 from contentq.errors import ContentQueueError, DatabaseUnreachable, SchemaMismatch
+from contentq.failures import explain_error
 from contentq.web.database import Busy
 from contentq.web.forms import Form, FormRefused, read_form
 from contentq.web.page import Page

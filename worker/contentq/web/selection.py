@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from contentq.cli.durations import DURATION
+from contentq.durations import DURATION
 from contentq.queue import inspection
 from contentq.queue.accounts import find_account
 from contentq.queue.reading import Connection

@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from contentq.cli.usage import counted_usage
 from contentq.difference import Piece, difference
 from contentq.queue import inspection, operations, review
 from contentq.queue.reading import Connection
 from contentq.titles import heading_of
+from contentq.usage import counted_usage
 from contentq.web.database import Part, read_part
 from contentq.web.forms import Form
 from contentq.web.page import Page
