@@ -6830,15 +6830,21 @@ CREATE FUNCTION contentq.is_changing(holder xid) RETURNS boolean
         WHEN is_changing.holder = 0 OR age(is_changing.holder) > age(pg_snapshot_xmin(s.of_now)::xid) THEN false
         -- It has begun since.
         WHEN age(is_changing.holder) <= age(pg_snapshot_xmax(s.of_now)::xid) THEN true
-        ELSE pg_xact_status(((pg_snapshot_xmax(s.of_now)::text)::bigint
-                             + age(pg_snapshot_xmax(s.of_now)::xid) - age(is_changing.holder))::text::xid8) = 'in progress'
+        ELSE (
+            SELECT pg_xact_status(x.id) = 'in progress'
+                   OR pg_xact_status(x.id) = 'committed' AND NOT pg_visible_in_snapshot(x.id, s.of_now)
+            FROM (
+                SELECT ((pg_snapshot_xmax(s.of_now)::text)::bigint
+                        + age(pg_snapshot_xmax(s.of_now)::xid) - age(is_changing.holder))::text::xid8 AS id
+            ) AS x
+        )
     END
     FROM (SELECT pg_current_snapshot() AS of_now OFFSET 0) AS s;
 $$;
 
 -- Name: FUNCTION is_changing(holder xid); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.is_changing(holder xid) IS 'Internal: whether the transaction that is the xmax of a row is in progress.';
+COMMENT ON FUNCTION contentq.is_changing(holder xid) IS 'Internal: whether the transaction that is the xmax of a row is in progress, or is not seen by the caller.';
 
 -- Name: is_held(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 

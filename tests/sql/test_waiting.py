@@ -271,6 +271,30 @@ def test_last_two_tasks_of_a_batch_that_end_at_once_are_heard(
     assert waiter.session.values("SELECT pending + processing FROM contentq.batches") == [0]
 
 
+@pytest.mark.parametrize("second_began", ["before", "after"])
+def test_end_in_a_transaction_that_does_not_see_the_other_ends_is_heard(
+    queue: Queue, connect_queue: Connect, waiter: Waiter, second_began: str
+) -> None:
+    tasks = running_batch(queue, 2)
+    channel = waiter.wait(batch="spring")
+    first, second = connect_queue(), connect_queue()
+    second.run("BEGIN")
+    if second_began == "before":
+        end(second, tasks[1])
+        queue.add()  # a transaction with a later id, so that the snapshot names this one
+    first.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    first.run("SELECT FROM content_generation_tasks")
+    if second_began == "after":
+        end(second, tasks[1])
+    second.run("COMMIT")
+    assert waiter.heard() == []
+
+    end(first, tasks[0])
+    first.run("COMMIT")
+
+    assert waiter.heard() == [channel]
+
+
 def test_transaction_that_does_not_end_keeps_no_one_waiting_for_it(
     queue: Queue, connect_queue: Connect, waiter: Waiter
 ) -> None:
