@@ -232,6 +232,17 @@ def test_message_that_is_forged_is_text(client: Client) -> None:
         assert "<script>1" not in client.get("/").body
     client.cookies["contentq_message"] = "no base64 §"
     assert client.get("/").status == 200
+    client.cookies["contentq_message"] = urlsafe_b64encode(b"[" * 30_000).decode()
+    assert client.get("/").status == 200
+
+
+@pytest.mark.parametrize("character", ["a", "\n", '"', "é", "任", "👩"])
+def test_message_fits_a_cookie(operating: Client, character: str) -> None:
+    answer = operating.post("/task/requeue", {"id": "1"})
+    assert operating.message() == ("There is no task of this id.", True)
+    answer = operating.post("/gates/close", {"key": "x", "for": character * 5_000})
+    assert max(len(cookie) for cookie in answer.headers.get_all("Set-Cookie", [])) < 4_096
+    assert character.strip() in message_of(operating)
 
 
 def test_host_mounts_it_behind_its_own_login(dsn: str, queue: Queue) -> None:

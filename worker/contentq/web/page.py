@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from contentq import escaping
 from contentq.task import LARGEST_ID
 from contentq.web import i18n
 from contentq.web.database import Database
@@ -22,8 +23,8 @@ from contentq.web.templating import environment
 MESSAGE = "contentq_message"
 """The cookie with what was done, which the next page shows."""
 
-LONGEST_MESSAGE = 1_000
-"""Characters."""
+LONGEST_MESSAGE = 1_400
+"""Bytes. Browsers keep cookies of 4,096; JSON makes two bytes of a quote, and base64 four of three."""
 
 
 def read_id(text: str) -> int | None:
@@ -125,7 +126,8 @@ class Page:
         """To the page that shows what has become of it, with a message."""
         response = RedirectResponse(self.url(path), 303)
         if said is not None:
-            text = json.dumps([said[:LONGEST_MESSAGE], failed])
+            short = escaping.escape(said).encode()[:LONGEST_MESSAGE].decode(errors="ignore")
+            text = json.dumps([short, failed], ensure_ascii=False)
             self.set_cookie(response, MESSAGE, urlsafe_b64encode(text.encode()).decode(), max_age=60)
         return response
 
@@ -151,7 +153,7 @@ class Page:
 
     def _message(self) -> Mapping[str, Any] | None:
         """What the request before this one has said."""
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, RecursionError):
             text, failed = json.loads(urlsafe_b64decode(self.request.cookies.get(MESSAGE, "")))
             if isinstance(text, str):
                 return {"text": text, "failed": bool(failed)}
