@@ -283,3 +283,22 @@ def test_address_that_leads_nowhere_links_to_no_other_site(client: Client, path:
     links = re.findall(r'(?:href|src|action|hx-get)="([^"]*)"', answer.body)
     assert [link for link in links if "evil.example" in link]
     assert [link for link in links if re.match(r"/[/\\]|[^/#]", link)] == []
+
+
+def test_only_yes_lets_anyone_operate(serve: Serve, queue: Queue) -> None:
+    async def may_operate(_request: Request) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match=r"may_operate\(\) is a coroutine function"):
+        serve(operate=may_operate)
+    for answer in (None, "no", 0, [False]):
+        client = serve(operate=lambda _request, answer=answer: answer)
+        assert client.post("/gates/close", CLOSE).status == 403
+    assert not is_closed(queue)
+
+
+def test_token_may_be_of_any_letters(serve: Serve) -> None:
+    token = "ключ от очереди 任务"
+    client = serve(token=token)
+    assert client.get("/", Authorization=f"Bearer {token}".encode().decode("latin-1")).status == 200
+    assert client.post("/login", {"token": token}).headers["Location"] == "/"
