@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
@@ -283,6 +284,22 @@ def test_address_that_leads_nowhere_links_to_no_other_site(client: Client, path:
     links = re.findall(r'(?:href|src|action|hx-get)="([^"]*)"', answer.body)
     assert [link for link in links if "evil.example" in link]
     assert [link for link in links if re.match(r"/[/\\]|[^/#]", link)] == []
+
+
+@pytest.mark.parametrize("tenant", ["anna", "任务", "a b", 'x"><b>', "a; Domain=example.com", "a\r\nX-Evil: 1"])
+def test_host_mounts_it_anywhere(dsn: str, tenant: str) -> None:
+    page = create_app(dsn, operate=True)
+    host = Starlette(routes=[Mount("/{tenant}/queue", page)])
+    with closing(page.state.site.database), serving(host) as port:
+        root = f"/{quote(tenant, safe=':=')}/queue"
+        client = Client(port, root=root)
+        answer = client.post("/gates/close", CLOSE)
+        assert (answer.status, answer.headers["Location"]) == (303, f"{root}/gates")
+        assert answer.headers["Set-Cookie"].split("; ")[3:] == [f"Path={root}/", "SameSite=lax"]
+        assert "X-Evil" not in answer.headers
+        answer = client.get("/gates?lang=zh")
+        assert f'href="{root}/gates?lang=en"' in answer.body
+        assert f'hx-get="{root}/gates?lang=zh"' in answer.body
 
 
 def test_only_yes_lets_anyone_operate(serve: Serve, queue: Queue) -> None:

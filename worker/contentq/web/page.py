@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -27,6 +27,10 @@ LONGEST_MESSAGE = 1_400
 """Bytes. Browsers keep cookies of 4,096; JSON makes two bytes of a quote, and base64 four of three."""
 
 
+PLAIN = "/:@!$&'()*+,="
+"""What stays as it is in a path, beside letters and digits; a semicolon would end the path of a cookie."""
+
+
 def read_id(text: str) -> int | None:
     """The id of a row; None for what is none."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))):
@@ -42,7 +46,10 @@ class Page:
         self.request = request
         self.site: Site = request.app.state.site
         self.language = i18n.language_of(request)
-        self._root = str(request.scope.get("root_path", ""))
+        root = str(request.scope.get("root_path", ""))
+        # As browsers write them, which compare cookies' paths with that; a header has no other characters.
+        self._root = quote(root, safe=PLAIN)
+        self._path = quote(str(request.scope["path"]).removeprefix(root), safe=PLAIN)
         self._translations = i18n.translations(self.language)
 
     @property
@@ -65,7 +72,7 @@ class Page:
         """The path of this page, without where it is mounted. It has one slash at its beginning: with two, a link
         to it would lead to another site.
         """
-        return f"/{self.request.url.path.removeprefix(self._root).lstrip('/')}"
+        return f"/{self._path.lstrip('/')}"
 
     @property
     def here(self) -> str:
