@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
@@ -232,6 +233,17 @@ def test_message_that_is_forged_is_text(client: Client) -> None:
         assert "<script>1" not in client.get("/").body
     client.cookies["contentq_message"] = "no base64 §"
     assert client.get("/").status == 200
+    client.cookies["contentq_message"] = urlsafe_b64encode(b"[" * 30_000).decode()
+    assert client.get("/").status == 200
+
+
+@pytest.mark.parametrize("character", ["a", "\n", '"', "é", "任", "👩"])
+def test_message_fits_a_cookie(operating: Client, character: str) -> None:
+    answer = operating.post("/task/requeue", {"id": "1"})
+    assert operating.message() == ("There is no task of this id.", True)
+    answer = operating.post("/gates/close", {"key": "x", "for": character * 5_000})
+    assert max(len(cookie) for cookie in answer.headers.get_all("Set-Cookie", [])) < 4_096
+    assert character.strip() in message_of(operating)
 
 
 def test_host_mounts_it_behind_its_own_login(dsn: str, queue: Queue) -> None:
@@ -272,3 +284,38 @@ def test_address_that_leads_nowhere_links_to_no_other_site(client: Client, path:
     links = re.findall(r'(?:href|src|action|hx-get)="([^"]*)"', answer.body)
     assert [link for link in links if "evil.example" in link]
     assert [link for link in links if re.match(r"/[/\\]|[^/#]", link)] == []
+
+
+@pytest.mark.parametrize("tenant", ["anna", "任务", "a b", 'x"><b>', "a; Domain=example.com", "a\r\nX-Evil: 1"])
+def test_host_mounts_it_anywhere(dsn: str, tenant: str) -> None:
+    page = create_app(dsn, operate=True)
+    host = Starlette(routes=[Mount("/{tenant}/queue", page)])
+    with closing(page.state.site.database), serving(host) as port:
+        root = f"/{quote(tenant, safe=':=')}/queue"
+        client = Client(port, root=root)
+        answer = client.post("/gates/close", CLOSE)
+        assert (answer.status, answer.headers["Location"]) == (303, f"{root}/gates")
+        assert answer.headers["Set-Cookie"].split("; ")[3:] == [f"Path={root}/", "SameSite=lax"]
+        assert "X-Evil" not in answer.headers
+        answer = client.get("/gates?lang=zh")
+        assert f'href="{root}/gates?lang=en"' in answer.body
+        assert f'hx-get="{root}/gates?lang=zh"' in answer.body
+
+
+def test_only_yes_lets_anyone_operate(serve: Serve, queue: Queue) -> None:
+    async def may_operate(_request: Request) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match=r"may_operate\(\) is a coroutine function"):
+        serve(operate=may_operate)
+    for answer in (None, "no", 0, [False]):
+        client = serve(operate=lambda _request, answer=answer: answer)
+        assert client.post("/gates/close", CLOSE).status == 403
+    assert not is_closed(queue)
+
+
+def test_token_may_be_of_any_letters(serve: Serve) -> None:
+    token = "ключ от очереди 任务"
+    client = serve(token=token)
+    assert client.get("/", Authorization=f"Bearer {token}".encode().decode("latin-1")).status == 200
+    assert client.post("/login", {"token": token}).headers["Location"] == "/"

@@ -184,3 +184,9 @@ def test_timeline_holds_what_cannot_be_read_at_the_end() -> None:
     events = list(page_of_task.timeline(task, []))
     assert [event.kind for event in events] == ["error", "submitted", "error", "started"]
     assert events[2].detail == '"junk"'
+
+
+def test_line_break_in_an_id_comes_back_from_a_browser_as_two_characters(operating: Client, queue: Queue) -> None:
+    queue.add(task_id="a\nb")
+    operating.post("/task/cancel", {"id": "a\r\nb"})
+    assert operating.message() == ("The task is cancelled.", False)

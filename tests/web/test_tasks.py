@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from urllib.parse import quote, urlencode
 
@@ -208,6 +209,33 @@ def test_time_of_a_selection_stays_when_it_is_confirmed(operating: Client, queue
     body = operating.get("/tasks/confirm?operation=cancel&since=1h").body
     assert 'name="since" value="20' in body
     assert 'name="since" value="1h"' not in body
+
+
+def hidden_fields(body: str) -> dict[str, str]:
+    """What the form of a page sends by itself."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', body))
+
+
+def test_only_what_was_confirmed_is_changed(operating: Client, queue: Queue) -> None:
+    queue.add(category="old")
+    form = hidden_fields(operating.get("/tasks/confirm?operation=delete&category=old").body)
+    later = queue.add(category="old")
+    assert "1 task is deleted." in operating.post("/tasks/change", form).text
+    assert queue.values("SELECT id FROM content_generation_tasks") == [later]
+
+
+def test_more_than_was_confirmed_is_asked_for_again(operating: Client, queue: Queue) -> None:
+    queue.add(status="failed", error_message="It broke")
+    pending = queue.add(topic="Tea")
+    form = hidden_fields(operating.get("/tasks/confirm?operation=requeue&status=failed").body)
+    queue.set(pending, status="failed", error_message="It broke, too")
+    answer = operating.post("/tasks/change", {**form, "note": "shorter"})
+    assert answer.status == 409
+    assert "more than the 1 task that you were shown" in answer.text
+    assert "Tea" in answer.text
+    assert 'value="shorter"' in answer.body
+    assert statuses(queue) == {"failed": 2}
+    assert "2 tasks are pending again" in operating.post("/tasks/change", hidden_fields(answer.body)).text
 
 
 def test_tasks_that_others_have_locked_are_told(operating: Client, queue: Queue, dsn: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from inspect import iscoroutinefunction
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -38,6 +39,9 @@ def create_app(
 
     Whoever mounts it closes its connections at the end: app.state.site.database.close().
     """
+    for function in (operate, user):
+        if iscoroutinefunction(function):
+            raise TypeError(f"{function.__name__}() is a coroutine function; the page asks plain ones")
     login = None if token is None else Login(token)
     site = Site(Database(dsns.resolve(dsn)), operate, login, user_header, user, pages.NAVIGATION)
 

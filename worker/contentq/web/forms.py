@@ -27,7 +27,8 @@ class Form:
     """The fields of a form, in the order in which they were sent."""
 
     def __init__(self, fields: Sequence[tuple[str, str]]) -> None:
-        self._fields = fields
+        # A browser sends each line break as two characters, also those of an id that it has from the page.
+        self._fields = [(name, value.replace("\r\n", "\n")) for name, value in fields]
 
     def all(self, name: str) -> list[str]:
         """The values of a field that may come more than once."""

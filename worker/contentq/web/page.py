@@ -7,11 +7,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from contentq import escaping
 from contentq.task import LARGEST_ID
 from contentq.web import i18n
 from contentq.web.database import Database
@@ -22,8 +23,12 @@ from contentq.web.templating import environment
 MESSAGE = "contentq_message"
 """The cookie with what was done, which the next page shows."""
 
-LONGEST_MESSAGE = 1_000
-"""Characters."""
+LONGEST_MESSAGE = 1_400
+"""Bytes. Browsers keep cookies of 4,096; JSON makes two bytes of a quote, and base64 four of three."""
+
+
+PLAIN = "/:@!$&'()*+,="
+"""What stays as it is in a path, beside letters and digits; a semicolon would end the path of a cookie."""
 
 
 def read_id(text: str) -> int | None:
@@ -41,7 +46,10 @@ class Page:
         self.request = request
         self.site: Site = request.app.state.site
         self.language = i18n.language_of(request)
-        self._root = str(request.scope.get("root_path", ""))
+        root = str(request.scope.get("root_path", ""))
+        # As browsers write them, which compare cookies' paths with that; a header has no other characters.
+        self._root = quote(root, safe=PLAIN)
+        self._path = quote(str(request.scope["path"]).removeprefix(root), safe=PLAIN)
         self._translations = i18n.translations(self.language)
 
     @property
@@ -64,7 +72,7 @@ class Page:
         """The path of this page, without where it is mounted. It has one slash at its beginning: with two, a link
         to it would lead to another site.
         """
-        return f"/{self.request.url.path.removeprefix(self._root).lstrip('/')}"
+        return f"/{self._path.lstrip('/')}"
 
     @property
     def here(self) -> str:
@@ -125,7 +133,8 @@ class Page:
         """To the page that shows what has become of it, with a message."""
         response = RedirectResponse(self.url(path), 303)
         if said is not None:
-            text = json.dumps([said[:LONGEST_MESSAGE], failed])
+            short = escaping.escape(said).encode()[:LONGEST_MESSAGE].decode(errors="ignore")
+            text = json.dumps([short, failed], ensure_ascii=False)
             self.set_cookie(response, MESSAGE, urlsafe_b64encode(text.encode()).decode(), max_age=60)
         return response
 
@@ -151,7 +160,7 @@ class Page:
 
     def _message(self) -> Mapping[str, Any] | None:
         """What the request before this one has said."""
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, RecursionError):
             text, failed = json.loads(urlsafe_b64decode(self.request.cookies.get(MESSAGE, "")))
             if isinstance(text, str):
                 return {"text": text, "failed": bool(failed)}

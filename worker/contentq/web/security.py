@@ -79,7 +79,7 @@ class Login:
         """Whether a request comes with the cookie, or with the token as a bearer's."""
         scheme, _, bearer = connection.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.is_token(bearer.strip())
+            return self.is_token(_utf_8(bearer))
         cookie = connection.cookies.get(COOKIE, "")
         return hmac.compare_digest(cookie.encode(errors="replace"), self.cookie.encode())
 

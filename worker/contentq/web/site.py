@@ -32,4 +32,5 @@ class Site:
 
     def may_operate(self, request: Request) -> bool:
         """Whether whoever asks may change something."""
-        return self.operate(request) if callable(self.operate) else self.operate
+        # A coroutine, of a function that was to be plain, is no yes.
+        return (self.operate(request) if callable(self.operate) else self.operate) is True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 import psycopg
 from starlette.responses import RedirectResponse, Response
 
 from contentq.errors import ContentQueueError
-from contentq.queue import browsing, operations, selectors
+from contentq.queue import browsing, inspection, operations, selectors
 from contentq.queue.selectors import Operation
 from contentq.task import STATUSES
 from contentq.web.database import read_part
@@ -18,7 +19,7 @@ from contentq.web.forms import Form, FormRefused
 from contentq.web.i18n import mark
 from contentq.web.page import Page
 from contentq.web.routing import get, post, say
-from contentq.web.selection import as_fields, asked, sent
+from contentq.web.selection import Selection, as_fields, asked, sent
 
 PATH = "/tasks"
 
@@ -69,17 +70,33 @@ def show_tasks(page: Page) -> Response:
 
 def confirm(page: Page) -> Response:
     """What a change of all that are selected would change."""
-    operation, selection = _operation(page.query("operation")), asked(page)
+    asking = _ask(page, _operation(page.query("operation")), asked(page))
+    assert asking is not None
+    return asking
+
+
+def _ask(
+    page: Page, operation: Operation, selection: Selection, note: str | None = None, confirmed: int | None = None
+) -> Response | None:
+    """Asks whether to change all that are selected and are there by now: what is submitted later is none of them.
+
+    confirmed: how many were to be changed when this was asked before; None is returned while there are no more.
+    """
     with page.database.reading() as connection:
         selector = selection.resolve(connection)
         if selector.is_empty:
             raise FormRefused(page.gettext("Say which tasks: nothing is selected."))
         selectors.check(connection, operation, selector)
+        now = inspection.now(connection)
+        selector = replace(selector, until=now if selector.until is None else min(selector.until, now))
         counted = read_part(connection, selectors.count_up_to, selector, operation, MOST_COUNTED + 1)
         counts, ids = counted.value or ({}, [])
+        if confirmed is not None and counted.missing is None and len(ids) <= confirmed:
+            return None
         examples = browsing.rows(connection, ids[:EXAMPLES])
     return page.render(
         "confirm.html",
+        status=200 if confirmed is None else 409,
         operation=operation,
         fields=as_fields(selector),
         given=selection.all,
@@ -88,6 +105,8 @@ def confirm(page: Page) -> Response:
         total=len(ids),
         examples=examples,
         MOST_COUNTED=MOST_COUNTED,
+        confirmed=confirmed,
+        note=note,
     )
 
 
@@ -98,9 +117,13 @@ def change(page: Page, form: Form) -> Response:
     after = form.id("after") if form.text("after") else None
     changed, locked = _number(form, "changed"), _number(form, "locked")
     failure = None
-    began = time.monotonic()
     fields = dict(selection.given)
     try:
+        if form.text("confirmed"):
+            asking = _ask(page, operation, selection, note, form.id("confirmed"))
+            if asking is not None:
+                return asking
+        began = time.monotonic()
         with page.database.reading() as connection:
             selector = selection.resolve(connection)
         fields = as_fields(selector)
