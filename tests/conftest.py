@@ -31,6 +31,7 @@ from contentq.database.connect import connect as open_connection
 
 from tests.support.databases import Connection
 from tests.support.servers import EVERY_VERSION, Server, Servers, engine_for_workers, servers_of
+from tests.support.shares import in_shares
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,11 +67,15 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the thorough tests to --all, where they come first: they are the longest."""
+    """Leaves the thorough tests to --all, where they come first in each process: they are the longest.
+
+    What builds and installs stays in one process, which does so once for all of them.
+    """
     marked = [item for item in items if item.get_closest_marker("thorough")]
     others = [item for item in items if not item.get_closest_marker("thorough")]
     if config.getoption(EVERY_VERSION):
-        items[:] = marked + others
+        processes = getattr(config, "workerinput", {}).get("workercount", 1)
+        items[:] = in_shares(marked, others, processes, _folder)
     elif marked:
         config.hook.pytest_deselected(items=marked)
         items[:] = others
@@ -145,6 +150,12 @@ def connect(dsn: str) -> Iterator[Callable[[], Connection]]:
 def database(connect: Callable[[], Connection]) -> Connection:
     """A connection to the database of `dsn`, in autocommit mode."""
     return connect()
+
+
+def _folder(item: pytest.Item) -> str:
+    """The folder of a test; "installing" for both of those that install the wheel."""
+    name = item.path.parent.name
+    return "installing" if name in ("docs", "packaging") else name
 
 
 def _sendable(value: Any) -> Any:
