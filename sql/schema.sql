@@ -183,9 +183,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.add_gate(key text) IS 'Internal: adds the row of a gate, unless another session is about to.';
 
--- Name: add_usage(bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: add_usage(bigint[], text[], bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.add_usage(ids bigint[], usages text[]) RETURNS numeric
+CREATE FUNCTION contentq.add_usage(ids bigint[], usages text[], account_ids bigint[] DEFAULT NULL::bigint[], categories text[] DEFAULT NULL::text[]) RETURNS numeric
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -223,8 +223,8 @@ BEGIN
                sum(s.cost) AS cost,
                max(s.cost) AS largest
         FROM (
-            SELECT t.account_id + 0 AS account_id,
-                   left(coalesce(t.category, ''), 200) AS category,
+            SELECT coalesce(t.account_id, r.account_id) AS account_id,
+                   left(coalesce(t.category, r.category, ''), 200) AS category,
                    is_counted AND t.status = 'completed' AND EXISTS (
                        SELECT FROM contentq.budgets_of(t.account_id, left(coalesce(t.category, ''), 200))
                    ) AS is_counted,
@@ -233,16 +233,18 @@ BEGIN
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
                    contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
-                SELECT n.id, coalesce(n.usage::jsonb, '{}') AS usage
-                FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
+                SELECT n.id, coalesce(n.usage::jsonb, '{}') AS usage, n.account_id, n.category
+                FROM unnest(add_usage.ids, add_usage.usages, add_usage.account_ids, add_usage.categories)
+                    AS n (id, usage, account_id, category)
                 WHERE n.usage IS NOT NULL
                    OR is_counted
             ) AS r
-            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
+            LEFT JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
                OR is_counted
         ) AS s
-        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0 OR s.is_counted
+        WHERE s.account_id IS NOT NULL
+          AND (s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0 OR s.is_counted)
         GROUP BY s.account_id, s.model, s.category
     ) AS c;
     IF all_accounts IS NULL THEN
@@ -285,9 +287,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION add_usage(ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION add_usage(ids bigint[], usages text[], account_ids bigint[], categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[]) IS 'Internal: adds what attempts at these tasks have cost to the usage of their accounts; returns their tokens.';
+COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[], account_ids bigint[], categories text[]) IS 'Internal: adds what attempts at these tasks have cost to the usage of their accounts; returns their tokens.';
 
 -- Name: admit(bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10759,6 +10761,8 @@ DECLARE
     over_ids bigint[];
     unreported_ids bigint[];
     usages text[];
+    account_ids bigint[];
+    categories text[];
 BEGIN
     IF NOT contentq.is_own_worker(sweep_batches.worker_id) THEN
         RETURN 0;
@@ -10786,15 +10790,17 @@ BEGIN
             LIMIT sweep_batches.max_rows
             FOR UPDATE OF a SKIP LOCKED
         )
-        RETURNING r.id, r.usage, r.is_taken
+        RETURNING r.id, r.usage, r.is_taken, r.account_id, r.category
     )
     SELECT array_agg(o.id),
            array_agg(o.id) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
-           array_agg(o.usage) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL)
-    INTO over_ids, unreported_ids, usages
+           array_agg(o.usage) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
+           array_agg(o.account_id) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
+           array_agg(o.category) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL)
+    INTO over_ids, unreported_ids, usages, account_ids, categories
     FROM over AS o;
     IF unreported_ids IS NOT NULL THEN
-        PERFORM contentq.add_usage(unreported_ids, usages);
+        PERFORM contentq.add_usage(unreported_ids, usages, account_ids, categories);
     END IF;
     DELETE FROM contentq.provider_batches AS b
     WHERE b.id IN (

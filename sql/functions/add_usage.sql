@@ -1,12 +1,17 @@
 -- Adds what attempts have cost to the usage of their accounts.
 -- Called by: complete() and store(), with the results, and record_usage().
--- Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
+-- account_ids, categories: of tasks that may have been deleted since. Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
 -- (numbers) count, and one that has neither tokens nor a cost counts for nothing, unless it is of a completed task that a
 -- budget counts: then it is known that such a task costs nothing (see budget_room()).
 -- Locks: rows of usage, skipping those that others hold (so it never waits: where no row of an account, day, model and
 --        category is free, it adds one). Returns: how many tokens there were. Days begin at midnight UTC.
 -- Budgets are looked at when a task is about to start (see admit()).
-CREATE OR REPLACE FUNCTION contentq.add_usage(ids bigint[], usages text[])
+CREATE OR REPLACE FUNCTION contentq.add_usage(
+    ids bigint[],
+    usages text[],
+    account_ids bigint[] DEFAULT NULL,
+    categories text[] DEFAULT NULL
+)
 RETURNS numeric
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -45,8 +50,8 @@ BEGIN
                sum(s.cost) AS cost,
                max(s.cost) AS largest
         FROM (
-            SELECT t.account_id + 0 AS account_id,
-                   left(coalesce(t.category, ''), 200) AS category,
+            SELECT coalesce(t.account_id, r.account_id) AS account_id,
+                   left(coalesce(t.category, r.category, ''), 200) AS category,
                    is_counted AND t.status = 'completed' AND EXISTS (
                        SELECT FROM contentq.budgets_of(t.account_id, left(coalesce(t.category, ''), 200))
                    ) AS is_counted,
@@ -55,16 +60,18 @@ BEGIN
                    trunc(contentq.usage_amount(r.usage->'completion_tokens')) AS completion_tokens,
                    contentq.usage_amount(r.usage->'cost') AS cost
             FROM (
-                SELECT n.id, coalesce(n.usage::jsonb, '{}') AS usage
-                FROM unnest(add_usage.ids, add_usage.usages) AS n (id, usage)
+                SELECT n.id, coalesce(n.usage::jsonb, '{}') AS usage, n.account_id, n.category
+                FROM unnest(add_usage.ids, add_usage.usages, add_usage.account_ids, add_usage.categories)
+                    AS n (id, usage, account_id, category)
                 WHERE n.usage IS NOT NULL
                    OR is_counted
             ) AS r
-            JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
+            LEFT JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
             WHERE jsonb_typeof(r.usage) = 'object'
                OR is_counted
         ) AS s
-        WHERE s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0 OR s.is_counted
+        WHERE s.account_id IS NOT NULL
+          AND (s.prompt_tokens > 0 OR s.completion_tokens > 0 OR s.cost > 0 OR s.is_counted)
         GROUP BY s.account_id, s.model, s.category
     ) AS c;
     IF all_accounts IS NULL THEN
@@ -107,5 +114,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.add_usage(bigint[], text[]) IS
+COMMENT ON FUNCTION contentq.add_usage(bigint[], text[], bigint[], text[]) IS
     'Internal: adds what attempts at these tasks have cost to the usage of their accounts; returns their tokens.';

@@ -1,6 +1,6 @@
 -- Makes tasks ready that were locked when their answer came, and forgets what is over.
 -- Called by: handlers of batches, every few seconds. Locks: requests and tasks, skipping those that others hold.
--- Answers of tasks that have ended are deleted; what no attempt has reported of their cost is added to the usage of their
+-- Answers of tasks that have ended, or are gone, are deleted; what no attempt has reported of their cost is added to the usage of their
 -- accounts. Batches are deleted after settings.retention, or 30 days when that is NULL.
 -- Returns: how many requests it deleted.
 CREATE OR REPLACE FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer DEFAULT 1000)
@@ -15,6 +15,8 @@ DECLARE
     over_ids bigint[];
     unreported_ids bigint[];
     usages text[];
+    account_ids bigint[];
+    categories text[];
 BEGIN
     IF NOT contentq.is_own_worker(sweep_batches.worker_id) THEN
         RETURN 0;
@@ -42,15 +44,17 @@ BEGIN
             LIMIT sweep_batches.max_rows
             FOR UPDATE OF a SKIP LOCKED
         )
-        RETURNING r.id, r.usage, r.is_taken
+        RETURNING r.id, r.usage, r.is_taken, r.account_id, r.category
     )
     SELECT array_agg(o.id),
            array_agg(o.id) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
-           array_agg(o.usage) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL)
-    INTO over_ids, unreported_ids, usages
+           array_agg(o.usage) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
+           array_agg(o.account_id) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL),
+           array_agg(o.category) FILTER (WHERE NOT o.is_taken AND o.usage IS NOT NULL)
+    INTO over_ids, unreported_ids, usages, account_ids, categories
     FROM over AS o;
     IF unreported_ids IS NOT NULL THEN
-        PERFORM contentq.add_usage(unreported_ids, usages);
+        PERFORM contentq.add_usage(unreported_ids, usages, account_ids, categories);
     END IF;
     DELETE FROM contentq.provider_batches AS b
     WHERE b.id IN (

@@ -141,16 +141,22 @@ def test_what_a_batch_has_not_answered_waits_for_another_and_what_no_task_wants_
     assert open_batch(queue, worker)["requests"] == 1
 
 
-def test_answer_that_no_attempt_reports_is_counted_with_its_account(queue: Queue) -> None:
+@pytest.mark.parametrize(
+    "ended",
+    ["SELECT contentq.cancel(task_id) FROM content_generation_tasks", "DELETE FROM content_generation_tasks"],
+)
+def test_answer_that_no_attempt_reports_is_counted_with_its_account(queue: Queue, ended: str) -> None:
     worker = queue.register()
     [task] = asked(queue, worker)
     batch = open_batch(queue, worker)
-    queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks")
+    queue.run(ended)
 
     assert answer(queue, worker, batch, [task], '{"model": "small", "cost": 0.5}') == 1
 
     queue.run("SELECT contentq.sweep_batches(%s)", worker)
-    assert queue.value("SELECT cost::float8 FROM contentq.usage") == 0.5
+    assert queue.rows("SELECT account_id, cost::float8 FROM contentq.usage") == [
+        {"account_id": queue.account, "cost": 0.5}
+    ]
     assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 0
 
 

@@ -227,7 +227,7 @@ def test_usage_of_nothing_or_of_a_task_that_is_gone_counts_for_nothing(queue: Qu
 def test_results_without_usage_are_not_looked_at_any_further(queue: Queue) -> None:
     """A result without cost is by far the most frequent: completing it must not cost more than it did."""
     task = queue.running()
-    queue.run("DROP FUNCTION contentq.add_usage(bigint[], text[])")
+    queue.run("DROP FUNCTION contentq.add_usage")
 
     assert queue.complete(task.worker, [task], ['{"words": 5, "costs": 1}']) == [task.id]
 
