@@ -10,11 +10,18 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.conftest import Outcome, plain_environment
+from tests.support.forked import CONTENTQ
 from tests.support.queue import Queue
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is missing")
 
 InShell = Callable[[str], Outcome]
+Output = tuple[str, int]
+WithOutput = Callable[[str, str, Output], Outcome]
+
+FULL = ("/dev/full", os.O_WRONLY)
+CLOSED = (os.devnull, os.O_RDONLY)
+"""What contentq puts in the place of a standard output that is closed."""
 
 READING = ["list", "list --json", "show task-1", "stats", "explain task-1", "--help", "submit --help", "--version"]
 
@@ -32,6 +39,24 @@ def in_shell(dsn: str) -> InShell:
             check=False,
         )
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def with_output(dsn: str) -> WithOutput:
+    """Runs a command as a fork, with one of its streams on this file."""
+
+    def run(command: str, stream: str, output: Output) -> Outcome:
+        descriptor = os.open(*output)
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: descriptor}
+        environment = {**plain_environment(), "DATABASE_URL": dsn}
+        try:
+            with CONTENTQ.start(*command.split(), stdin=subprocess.DEVNULL, env=environment, **streams) as process:
+                out, err = process.communicate(timeout=60)
+        finally:
+            os.close(descriptor)
+        return Outcome(process.returncode, (out or b"").decode(), (err or b"").decode())
 
     return run
 
@@ -79,8 +104,22 @@ def test_submit_whose_answer_nobody_reads_is_silent(in_shell: InShell, queue: Qu
 
 @pytest.mark.usefixtures("task")
 @pytest.mark.parametrize("command", READING)
-@pytest.mark.parametrize(("output", "why"), [(">&-", "Bad file descriptor"), ("> /dev/full", "No space left")])
+@pytest.mark.parametrize(
+    ("output", "why"), [(CLOSED, "Bad file descriptor"), (FULL, "No space left")], ids=["closed", "full"]
+)
 def test_output_that_cannot_be_written_is_a_sentence(
+    with_output: WithOutput, command: str, output: Output, why: str
+) -> None:
+    outcome = with_output(command, "stdout", output)
+
+    assert outcome.code == 1
+    assert outcome.error.startswith(why)
+
+
+@pytest.mark.usefixtures("task")
+@pytest.mark.parametrize("command", ["list", "--version"])
+@pytest.mark.parametrize(("output", "why"), [(">&-", "Bad file descriptor"), ("> /dev/full", "No space left")])
+def test_interpreter_has_nothing_to_add_as_it_starts_and_ends(
     in_shell: InShell, command: str, output: str, why: str
 ) -> None:
     outcome = in_shell(f"contentq {command} {output}")
@@ -90,18 +129,26 @@ def test_output_that_cannot_be_written_is_a_sentence(
 
 
 @pytest.mark.usefixtures("task")
-@pytest.mark.parametrize("errors", ["2>&-", "2> /dev/full"])
+@pytest.mark.parametrize("output", [CLOSED, FULL], ids=["closed", "full"])
 @pytest.mark.parametrize(
     ("command", "code"),
-    [("show nothing", 1), ("cancel nothing", 1), ("submit --topic Tea", 2), ("list --nonsense", 2), ("list", 0)],
+    [("submit --topic Tea", 2), ("list --nonsense", 2), ("list", 0)],
 )
 def test_error_output_that_cannot_be_written_keeps_the_exit_code(
-    in_shell: InShell, command: str, code: int, errors: str
+    with_output: WithOutput, command: str, code: int, output: Output
 ) -> None:
-    outcome = in_shell(f"contentq {command} {errors}")
+    outcome = with_output(command, "stderr", output)
 
     assert (outcome.code, outcome.err) == (code, "")
     assert "Traceback" not in outcome.out
+
+
+@pytest.mark.parametrize("errors", ["2>&-", "2> /dev/full"])
+@pytest.mark.parametrize(("command", "code"), [("show nothing", 1), ("cancel nothing", 1), ("list --nonsense", 2)])
+def test_interpreter_keeps_the_exit_code(in_shell: InShell, command: str, code: int, errors: str) -> None:
+    outcome = in_shell(f"contentq {command} {errors}")
+
+    assert (outcome.code, outcome.err, outcome.out) == (code, "", "")
 
 
 def test_worker_without_standard_streams_works(in_shell: InShell, queue: Queue, task: str) -> None:
