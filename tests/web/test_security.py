@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from contentq.queue import inspection
-from contentq.web import create_app
+from contentq.web import create_app, pages
 from contentq.web.security import COOKIE, HEADERS
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -43,6 +43,16 @@ def test_page_that_shows_only_changes_nothing(client: Client, queue: Queue) -> N
     assert client.post("/gates/close", CLOSE).status == 403
     assert not is_closed(queue)
     assert "<form" not in client.get("/gates").body
+
+
+FORMS = [route.path for route in pages.ROUTES if isinstance(route, Route) and "POST" in (route.methods or ())]
+
+
+@pytest.mark.parametrize("path", sorted({*FORMS} - {"/login", "/logout"}))
+def test_every_form_is_refused_by_a_page_that_shows_only(client: Client, path: str) -> None:
+    assert client.post(path).status == 403
+    for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"):
+        assert client._ask(method, path, None, {}).status == 405
 
 
 def test_reading_is_done_in_transactions_that_only_read(
