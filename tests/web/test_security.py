@@ -280,7 +280,8 @@ def test_host_mounts_it_behind_its_own_login(dsn: str, queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/tasks?before=", "/accounts?after=", "/review?after=", "/review?content=", "/tasks?worker="]
+    "path",
+    ["/tasks?before=", "/accounts?after=", "/review?after=", "/review?content=", "/tasks?worker=", "/accounts?q="],
 )
 def test_number_that_is_no_id_breaks_no_page(client: Client, path: str) -> None:
     for number in ("9" * 5000, "9" * 19, "9" * 20, "-1", "٣", "1_0"):
