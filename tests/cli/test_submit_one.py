@@ -75,6 +75,7 @@ def test_durations_count_from_the_databases_now(contentq: Run, queue: Queue, acc
     [
         (["--account", "999"], "there is no account 999; add one with: INSERT INTO accounts"),
         (["--account", "0"], "there is no account 0; ids are from 1"),
+        (["--account", "9" * 5000], "ids are from 1"),
         (["--priority", "11"], "priority is '11'; it must be a whole number from 1 to 10"),
         (["--priority", "high"], "priority is 'high'; it must be a whole number from 1 to 10"),
         (["--max-retries", "-1"], "max_retries is '-1'; it must be a whole number of 0 or more"),

@@ -186,3 +186,18 @@ def test_article_is_shown_as_one_and_is_no_markup(operating: Client, queue: Queu
     assert visitor.findings("color-contrast") == []
     assert visitor.is_as_wide_as_the_screen()
     assert visitor.errors == []
+
+
+def test_text_from_right_to_left_is_shown_so(operating: Client, queue: Queue, visit: Visit) -> None:
+    waiting(queue, "תה 123", "# תה\n\nתה ירוק (טוב).\n\n- אחת\n\nGreen tea.")
+    page = visit(operating).open("/review")
+    places = page.evaluate("""() => {
+        const place = (node) => {
+            const range = document.createRange();
+            range.selectNodeContents(node);
+            const [of, all] = [range.getBoundingClientRect(), node.getBoundingClientRect()];
+            return of.left - all.left > all.right - of.right + 10 ? "right" : "left";
+        };
+        return [...document.querySelectorAll("main h2.break, article p, article li")].map(place);
+    }""")
+    assert places[:4] == ["right", "right", "right", "left"]

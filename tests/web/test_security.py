@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from contentq.queue import inspection
-from contentq.web import create_app
+from contentq.web import create_app, pages
 from contentq.web.security import COOKIE, HEADERS
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -43,6 +43,16 @@ def test_page_that_shows_only_changes_nothing(client: Client, queue: Queue) -> N
     assert client.post("/gates/close", CLOSE).status == 403
     assert not is_closed(queue)
     assert "<form" not in client.get("/gates").body
+
+
+FORMS = [route.path for route in pages.ROUTES if isinstance(route, Route) and "POST" in (route.methods or ())]
+
+
+@pytest.mark.parametrize("path", sorted({*FORMS} - {"/login", "/logout"}))
+def test_every_form_is_refused_by_a_page_that_shows_only(client: Client, path: str) -> None:
+    assert client.post(path).status == 403
+    for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"):
+        assert client._ask(method, path, None, {}).status == 405
 
 
 def test_reading_is_done_in_transactions_that_only_read(
@@ -270,7 +280,8 @@ def test_host_mounts_it_behind_its_own_login(dsn: str, queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/tasks?before=", "/accounts?after=", "/review?after=", "/review?content=", "/tasks?worker="]
+    "path",
+    ["/tasks?before=", "/accounts?after=", "/review?after=", "/review?content=", "/tasks?worker=", "/accounts?q="],
 )
 def test_number_that_is_no_id_breaks_no_page(client: Client, path: str) -> None:
     for number in ("9" * 5000, "9" * 19, "9" * 20, "-1", "٣", "1_0"):

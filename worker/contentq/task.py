@@ -25,6 +25,13 @@ LARGEST_ID = 9_223_372_036_854_775_807
 """What an id of an account or of a content may come to, in a database that has bigint keys."""
 
 
+def read_id(text: str) -> int | None:
+    """The id of a row, from 1; None for what is none."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))):
+        return None  # also what Python refuses to take for a number, since it is too long
+    return id_ if 1 <= (id_ := int(text)) <= LARGEST_ID else None
+
+
 class Task(NamedTuple):
     """One row of the queue at the moment of its claim. Times are the database's."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from contentq.errors import ContentQueueError
 from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
-from contentq.task import LARGEST_ID
+from contentq.task import LARGEST_ID, read_id
 
 EXTERNAL = "external:"
 """What comes before the name that another system has for an account."""
@@ -95,9 +95,10 @@ def find_account(connection: Connection, named: str) -> int:
     than one, has the name.
     """
     if named.isdecimal() and named.isascii():
-        if not 1 <= int(named) <= LARGEST_ID:
+        id_ = read_id(named)
+        if id_ is None:
             raise ContentQueueError(f"there is no account {named}; ids are from 1 to {LARGEST_ID}")
-        return int(named)
+        return id_
     if named.startswith(EXTERNAL):
         found = read_values(connection, _BY_EXTERNAL_ID, [named.removeprefix(EXTERNAL)])
         if not found:
@@ -123,8 +124,7 @@ def list_accounts(connection: Connection, text: str | None, after: int, limit: i
 
     text: only those of this id or external_id; when it is not a number, also those with it in their names.
     """
-    is_id = text is not None and text.isascii() and text.isdecimal() and int(text) <= LARGEST_ID
-    values = {"after": after, "limit": limit, "id": int(text) if text and is_id else None}
+    values = {"after": after, "limit": limit, "id": None if text is None else read_id(text)}
     return read_rows(connection, _LIST, {**values, "text": text})
 
 

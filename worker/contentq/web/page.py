@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from contentq import escaping
-from contentq.task import LARGEST_ID
+from contentq.task import read_id
 from contentq.web import i18n
 from contentq.web.database import Database
 from contentq.web.site import Site
@@ -29,14 +29,6 @@ LONGEST_MESSAGE = 1_400
 
 PLAIN = "/:@!$&'()*+,="
 """What stays as it is in a path, beside letters and digits; a semicolon would end the path of a cookie."""
-
-
-def read_id(text: str) -> int | None:
-    """The id of a row; None for what is none."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))):
-        return None  # also what Python refuses to take for a number, for its length
-    id_ = int(text)
-    return id_ if id_ <= LARGEST_ID else None
 
 
 class Page:

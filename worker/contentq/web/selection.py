@@ -14,7 +14,7 @@ from contentq.queue import inspection
 from contentq.queue.accounts import find_account
 from contentq.queue.reading import Connection
 from contentq.queue.selectors import Selector
-from contentq.task import LARGEST_ID, STATUSES
+from contentq.task import STATUSES, read_id
 from contentq.web.forms import Form, FormRefused
 from contentq.web.page import Page
 
@@ -117,7 +117,7 @@ def _time(connection: Connection, name: str, text: str | None) -> datetime | Non
 def _worker(text: str | None) -> int | None:
     if text is None:
         return None
-    text = text.strip()
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= LARGEST_ID):
+    id_ = read_id(text.strip())
+    if id_ is None:
         raise FormRefused(f"worker: not an id: {text!r}")
-    return int(text)
+    return id_
