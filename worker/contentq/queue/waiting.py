@@ -112,7 +112,8 @@ class Waiting:
             return True
         if self._ends_at is not None and time.monotonic() >= self._ends_at:
             left = sum(self.counts.get(status, 0) for status in UNENDED)
-            raise WaitTimedOut(f"{self._name()}: {left} of {found} have not ended in time", self.counts)
+            of_several = f": {left} of {found} have" if found > 1 else " has"
+            raise WaitTimedOut(f"{self._name()}{of_several} not ended in time", self.counts)
         return False
 
     def pause(self) -> float:
