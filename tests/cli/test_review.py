@@ -150,11 +150,13 @@ def test_many_are_decided_as_they_are_selected(contentq: Run, queue: Queue) -> N
 
     tried = contentq("review", "approve", "--batch", "monday", "--dry-run")
     tried_json = contentq("review", "approve", "--batch", "monday", "--dry-run", "--json").json
+    back = contentq("review", "reject", "--batch", "tuesday", "--revise", "--dry-run").out
     assert {review_of(queue, id_)[0] for id_ in wanted} == {"pending"}
     approved = contentq("review", "approve", "--batch", "monday", "--as", "anna")
     rejected = contentq("review", "reject", "--all", "--revise", "--note", "shorter", "--json").json
 
-    assert tried.out.startswith("2 contents wait for a review and would be decided\n")
+    assert tried.out.startswith("would approve 2 contents\n")
+    assert back.startswith("would reject 1 content, to be revised\n")
     assert tried_json["contents"] == 2
     assert [row["content_id"] for row in tried_json["examples"]] == wanted
     assert approved.out == "2 contents approved\n"

@@ -122,12 +122,12 @@ def test_dry_run_counts_and_changes_nothing(contentq: Run, queue: Queue, command
     assert found["would_change"] == sum(by_status.values())
     assert len(found["examples"]) == min(5, found["would_change"])
     assert {task["status"] for task in found["examples"]} <= by_status.keys()
-    assert said.startswith(f"{command} would change {found['would_change']} tasks\n")
+    assert said.startswith(f"would {command} {found['would_change']} tasks\n")
     assert found["examples"][0]["task_id"] in said
 
 
 def test_dry_run_of_nothing_is_one_line(contentq: Run) -> None:
-    assert contentq("delete", "--batch", "none", "--dry-run").out == "delete would change 0 tasks\n"
+    assert contentq("delete", "--batch", "none", "--dry-run").out == "would delete 0 tasks\n"
 
 
 @pytest.mark.parametrize("command", ["requeue", "cancel", "delete"])

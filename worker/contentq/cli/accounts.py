@@ -36,7 +36,7 @@ def accounts() -> None:
 @json_option
 @click.pass_context
 def set_limits(ctx: click.Context, /, account: str, as_json: bool, **given: Any) -> None:
-    """Set the share, the cap or the budget of an account, and show all three.
+    """Set the share, cap or budget of an account, and show all three.
 
     ACCOUNT is its id, external:VALUE, or its name. What is not given stays as it is.
     """

@@ -49,9 +49,10 @@ def budgets() -> None:
 @json_option
 @click.pass_obj
 def list_budgets(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show the budgets of this day and month (UTC): spent, reserved for the tasks that run, and the state.
+    """Show the budgets of this day and month (UTC), and their state.
 
-    A budget is near its end from settings.budget_warning on, 80 % unless it was changed.
+    Shown are what is spent, and what is reserved for the tasks that run. A budget is near its end from
+    settings.budget_warning on, 80 % unless it was changed.
     """
     from contentq.queue.budgets import budget_status
 
@@ -73,10 +74,11 @@ def list_budgets(options: GlobalOptions, /, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def set_budget(options: GlobalOptions, /, amount: Decimal | None, as_json: bool, **of: Any) -> None:
-    """Set what attempts may cost in a day or a month, in the currency of the handler's prices.
+    """Set what attempts may cost in a day or a month.
 
-    With --account and --category, of tasks of both. What one task more is expected to cost is reserved when it
-    starts, so that a budget is not overshot by many tasks that run at once.
+    AMOUNT is in the currency of the handler's prices. With --account and --category, of tasks of both. What one
+    task more is expected to cost is reserved when it starts, so that a budget is not overshot by many tasks that
+    run at once.
     """
     from contentq.queue import budgets as of_queue
 

@@ -30,7 +30,7 @@ def gates() -> None:
 @json_option
 @click.pass_obj
 def list_gates(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show the gates: their pace, what is set, what was refused, and why they are closed."""
+    """Show the gates: pace, limits, refusals, and why they are closed."""
     from contentq.queue.gates import gate_status
 
     with open_session(options) as connection:
@@ -62,7 +62,7 @@ def list_gates(options: GlobalOptions, /, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def set_limits(ctx: click.Context, /, key: str, as_json: bool, **given: Any) -> None:
-    """Set what a provider allows, for all workers with this gate, and show it.
+    """Set what a provider allows all workers with this gate.
 
     KEY is what workers name with --gate, or the host of their provider; * is every worker's. What is not given
     stays as it is, and so does what contentq has learned of the provider.

@@ -213,7 +213,7 @@ def _decide(
         if content_ids:
             _print_outcomes(ctx, [_decide_one(connection, decision, each) for each in content_ids], as_json)
         elif dry_run:
-            _print_dry_run(connection, _resolve(connection, selector), as_json)
+            _print_dry_run(connection, decision, _resolve(connection, selector), as_json)
         else:
             _decide_matching(connection, decision, _resolve(connection, selector), as_json)
 
@@ -260,7 +260,7 @@ def _print_outcomes(ctx: click.Context, outcomes: list[dict[str, Any]], as_json:
         ctx.exit(1)
 
 
-def _print_dry_run(connection: Connection, selectors: dict[str, Any], as_json: bool) -> None:
+def _print_dry_run(connection: Connection, decision: Decision, selectors: dict[str, Any], as_json: bool) -> None:
     from contentq.queue import review as reviews
 
     number = reviews.count(connection, selectors, MOST_COUNTED)
@@ -268,9 +268,7 @@ def _print_dry_run(connection: Connection, selectors: dict[str, Any], as_json: b
     if as_json:
         print_json({"contents": number, "examples": examples})
         return
-    print_line(
-        f"{count_of(number, 'content')} {'waits' if number == 1 else 'wait'} for a review and would be decided"
-    )
+    print_line(f"would {decision.verdict} {count_of(number, 'content')}{_then(decision)}")
     names = ("content_id", "account", "word_count", "title")
     if examples:
         print_table(
@@ -302,4 +300,8 @@ def _decide_matching(connection: Connection, decision: Decision, selectors: dict
 
 def _told(decision: Decision, number: int) -> str:
     said = "approved" if decision.verdict == "approve" else "rejected"
-    return f"{count_of(number, 'content')} {said}{', to be revised' if decision.revise else ''}"
+    return f"{count_of(number, 'content')} {said}{_then(decision)}"
+
+
+def _then(decision: Decision) -> str:
+    return ", to be revised" if decision.revise else ""

@@ -22,7 +22,7 @@ def roles() -> None:
 @json_option
 @click.pass_obj
 def apply(options: GlobalOptions, /, as_json: bool) -> None:
-    """Create the roles and give them their rights, all of them and no others.
+    """Create the roles, and give them their rights and no others.
 
     Run it as a superuser, or as the owner of the tables with the right to create roles. Each later migration
     restores the rights. It is what psql -f sql/roles.sql does.
@@ -37,7 +37,7 @@ def apply(options: GlobalOptions, /, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show the roles: whether they are there and have rights in this database, and who has them."""
+    """Show which roles there are, their rights, and who has them."""
     from contentq.database import dsn
     from contentq.database.roles import members_of_roles
 
@@ -61,9 +61,10 @@ def show(options: GlobalOptions, /, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def drop(options: GlobalOptions, /, as_json: bool) -> None:
-    """Take the rights of the roles away in this database, and drop those that no other database uses.
+    """Take the rights of the roles away in this database.
 
-    Whoever has them can then do nothing with the queue; only the owner of the tables can, and superusers.
+    Roles that no other database uses are dropped. Whoever has them can then do nothing with the queue; only the
+    owner of the tables can, and superusers.
     """
     from contentq.database import dsn
     from contentq.database.roles import drop_roles

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def row_security(options: GlobalOptions, /, enabled: bool | None, as_json: bool) -> None:
-    """Show to producers and readers only what is of their accounts.
+    """Show producers and readers their own accounts only.
 
     Table contentq.account_roles says which login, or group of logins, has which accounts. Workers and operators
     see everything. Only the owner of the tables can turn it on or off.

@@ -112,7 +112,7 @@ def _show(connection: Connection, operation: Operation, selector: Selector, as_j
     if as_json:
         print_json({"would_change": sum(counts.values()), "by_status": counts, "examples": examples})
         return
-    print_line(f"{operation} would change {count_of(sum(counts.values()), 'task')}")
+    print_line(f"would {operation} {count_of(sum(counts.values()), 'task')}")
     if counts:
         print_line()
         print_table(None, [{"status": status, "tasks": tasks} for status, tasks in counts.items()], "")
