@@ -1,4 +1,4 @@
-"""contentq accounts set: the share, the cap and the budget of an account."""
+"""contentq accounts: which there are; the share, the cap and the budget of each."""
 
 from __future__ import annotations
 
@@ -70,3 +70,37 @@ def test_workers_are_told_that_more_may_start(contentq: Run, queue: Queue) -> No
     assert contentq("accounts", "set", str(account), "--max-running", "1").code == 0
 
     assert len(list(queue.connection.notifies(timeout=5, stop_after=1))) == 1
+
+
+def test_accounts_are_listed_with_their_limits_and_cost(contentq: Run, queue: Queue) -> None:
+    ada = queue.add_account("Ada & Co", share=3, monthly_budget=5, external_id="crm-1")
+    grace = queue.add_account("Grace")
+    task = queue.running(account_id=ada)
+    queue.complete(task.worker, [task], ['{"cost": 0.25}'])
+
+    first, second = contentq("accounts", "list", "--json").json
+
+    assert first == {
+        "id": ada,
+        "name": "Ada & Co",
+        "external_id": "crm-1",
+        "paused_until": None,
+        "monthly_budget": 5,
+        "share": 3,
+        "max_running": None,
+        "cost": 0.25,
+    }
+    assert (second["id"], second["cost"]) == (grace, None)
+    assert [row["id"] for row in contentq("accounts", "list", "--search", "GRACE", "--json").json] == [grace]
+    assert [row["id"] for row in contentq("accounts", "list", "--after", str(ada), "--json").json] == [grace]
+    page = contentq("accounts", "list", "--limit", "1")
+    assert page.err == f"further ones: add --after {ada}\n"
+    assert "Ada & Co" in page.out
+    assert "Grace" not in page.out
+
+
+def test_account_that_is_not_found_leads_to_the_list(contentq: Run) -> None:
+    outcome = contentq("accounts", "set", "Nobody", "--share", "3")
+
+    assert outcome.code == 1
+    assert outcome.err == "Error: there is no account named 'Nobody'; find it with: contentq accounts list\n"

@@ -11,7 +11,7 @@ from tests.support.queue import Queue
 
 CHINESE = "怎样在一个星期之内读懂一份很长很长的体检报告"
 
-TABLES = [["list"], ["stats"], ["gates", "list"], ["budgets", "list"], ["top", "--once"]]
+TABLES = [["list"], ["accounts", "list"], ["stats"], ["gates", "list"], ["budgets", "list"], ["top", "--once"]]
 
 
 @pytest.fixture

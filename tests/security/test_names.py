@@ -72,6 +72,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "gates list": [["gates", "list"]],
     "gates set": [["gates", "set", "b", "--requests-per-minute", "600", "--max-running", "none"]],
     "gates unset": [["gates", "unset", "b"]],
+    "accounts list": [["accounts", "list"], ["accounts", "list", "--search", "Ada", "--json"]],
     "accounts set": [
         ["accounts", "set", "Ada", "--share", "2"],
         ["accounts", "set", "1", "--max-running", "none"],

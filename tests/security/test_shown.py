@@ -100,6 +100,8 @@ SHOWING: list[list[str]] = [
     ["gates", "set", "gate", "--max-running", NASTY],
     ["gates", "list"],
     ["gates", "unset", f"gate{NASTY}"],
+    ["accounts", "list"],
+    ["accounts", "list", "--search", NASTY],
     ["accounts", "set", f"Ada{NASTY}", "--share", "2"],
     ["accounts", "set", f"nobody{NASTY}"],
     ["accounts", "set", "1", "--max-running", NASTY],

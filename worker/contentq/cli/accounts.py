@@ -1,4 +1,4 @@
-"""`contentq accounts`: how much of the queue an account may have."""
+"""`contentq accounts`: which there are, and how much of the queue an account may have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentq.cli.limit import given_of, limits_text
-from contentq.cli.output import json_option, print_json, print_line
+from contentq.cli.output import json_option, print_json, print_line, print_table
 from contentq.cli.session import open_session
 from contentq.limits import Limit
 
@@ -17,7 +17,36 @@ if TYPE_CHECKING:
 
 @click.group()
 def accounts() -> None:
-    """Set how much of the queue an account may have."""
+    """List accounts, and set how much of the queue each may have."""
+
+
+@accounts.command("list")
+@click.option("--search", metavar="TEXT", help="Only those with this id, external id, or part of a name.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
+@click.option("--after", type=int, default=0, metavar="ID", help="Only accounts with a larger id: the next page.")
+@json_option
+@click.pass_obj
+def list_accounts(options: GlobalOptions, /, search: str | None, limit: int, after: int, as_json: bool) -> None:
+    """List accounts, with their limits.
+
+    cost is what they have cost this month (UTC).
+    """
+    from contentq.queue import accounts as of_queue
+
+    with open_session(options) as connection:
+        found = of_queue.list_accounts(connection, search, after, limit)
+        costs = of_queue.costs(connection, [row["id"] for row in found])
+    rows = [{**row, "cost": costs[row["id"]]} for row in found]
+    if as_json:
+        print_json(rows)
+        return
+    headings = {"monthly_budget": "budget", "paused_until": "paused until"}
+    shown = [{headings.get(name, name): value for name, value in row.items()} for row in rows]
+    print_table(
+        None, shown, "no accounts", give_way=["name", "external_id"], may_go=["external_id", "paused until"]
+    )
+    if len(rows) == limit:
+        print_line(f"further ones: add --after {rows[-1]['id']}", err=True)
 
 
 @accounts.command("set")

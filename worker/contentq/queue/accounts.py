@@ -106,7 +106,7 @@ def find_account(connection: Connection, named: str) -> int:
         return int(found[0])
     found = read_values(connection, _BY_NAME, [named, MOST_SHOWN + 1])
     if not found:
-        raise _not_found(connection, f"named {named!r}", "; give its id, external:VALUE, or its name")
+        raise _not_found(connection, f"named {named!r}", "; find it with: contentq accounts list")
     if len(found) > 1:
         ids = ", ".join(map(str, found[:MOST_SHOWN])) + (" and more" if len(found) > MOST_SHOWN else "")
         raise ContentQueueError(f"several accounts are named {named!r}: {ids}; give the id of the one you mean")
