@@ -38,7 +38,10 @@ def _from_database(error: psycopg.Error) -> tuple[str, int]:
     said = error.diag.message_primary or " ".join(str(error).split())
     hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
     if isinstance(error, errors.InsufficientPrivilege) and not hint:
-        return f"{said}; connect as a user who may, or have the owner of the database grant it", 1
+        return (
+            f"{said}; connect as a member of a role that may: docs/operating.md lists them, with their rights",
+            1,
+        )
     if isinstance(error, errors.LockNotAvailable):
         place = (error.diag.context or "").partition("\n")[0]
         return (
