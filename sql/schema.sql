@@ -8550,10 +8550,10 @@ CREATE FUNCTION contentq.note_waiters() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+DECLARE
+    found constant text := CASE WHEN EXISTS (SELECT FROM contentq.awaited) THEN 'some' ELSE 'none' END;
 BEGIN
-    PERFORM set_config(
-        'contentq.waiters', CASE WHEN EXISTS (SELECT FROM contentq.awaited) THEN 'some' ELSE 'none' END, true
-    );
+    PERFORM set_config('contentq.waiters', found, true);
     RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END;
 $$;
@@ -10978,10 +10978,8 @@ BEGIN
         PERFORM contentq.notify_waiters('batch', OLD.batch);
     END IF;
     IF remembered::bigint IS DISTINCT FROM unended OR unended IS NULL THEN
-        PERFORM set_config(
-            'contentq.batches_told',
-            regexp_replace(told, key || '=[^;]*;', '') || format('%s=%s;', key, coalesce(unended::text, 'told')), true
-        );
+        told := regexp_replace(told, key || '=[^;]*;', '') || format('%s=%s;', key, coalesce(unended::text, 'told'));
+        PERFORM set_config('contentq.batches_told', told, true);
     END IF;
     RETURN NULL;
 END;
@@ -13346,7 +13344,7 @@ CREATE INDEX contents_review_idx ON public.contents USING btree (((id + 0))) WHE
 
 -- Name: content_generation_tasks content_generation_tasks_awaited; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER content_generation_tasks_awaited BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN ((((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND ((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (COALESCE(current_setting('contentq.waiters'::text, true), ''::text) = ''::text))) EXECUTE FUNCTION contentq.note_waiters();
+CREATE TRIGGER content_generation_tasks_awaited BEFORE UPDATE ON public.content_generation_tasks FOR EACH ROW WHEN ((((new.status)::text <> 'pending'::text) AND ((new.status)::text <> 'processing'::text) AND (((old.status)::text = 'pending'::text) OR ((old.status)::text = 'processing'::text)) AND (COALESCE(current_setting('contentq.waiters'::text, true), ''::text) = ''::text))) EXECUTE FUNCTION contentq.note_waiters();
 
 -- Name: TRIGGER content_generation_tasks_awaited ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
@@ -13354,7 +13352,7 @@ COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation
 
 -- Name: content_generation_tasks content_generation_tasks_awaited_deleted; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE TRIGGER content_generation_tasks_awaited_deleted BEFORE DELETE ON public.content_generation_tasks FOR EACH ROW WHEN ((((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (COALESCE(current_setting('contentq.waiters'::text, true), ''::text) = ''::text))) EXECUTE FUNCTION contentq.note_waiters();
+CREATE TRIGGER content_generation_tasks_awaited_deleted BEFORE DELETE ON public.content_generation_tasks FOR EACH ROW WHEN (((((old.status)::text = 'pending'::text) OR ((old.status)::text = 'processing'::text)) AND (COALESCE(current_setting('contentq.waiters'::text, true), ''::text) = ''::text))) EXECUTE FUNCTION contentq.note_waiters();
 
 -- Name: TRIGGER content_generation_tasks_awaited_deleted ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
@@ -13362,7 +13360,7 @@ COMMENT ON TRIGGER content_generation_tasks_awaited_deleted ON public.content_ge
 
 -- Name: content_generation_tasks content_generation_tasks_deleted; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted AFTER DELETE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (current_setting('contentq.waiters'::text, true) = 'some'::text))) EXECUTE FUNCTION contentq.tell_waiters();
+CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted AFTER DELETE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((old.status)::text = 'pending'::text) OR ((old.status)::text = 'processing'::text)) AND (current_setting('contentq.waiters'::text, true) = 'some'::text))) EXECUTE FUNCTION contentq.tell_waiters();
 
 -- Name: TRIGGER content_generation_tasks_deleted ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
@@ -13370,7 +13368,7 @@ COMMENT ON TRIGGER content_generation_tasks_deleted ON public.content_generation
 
 -- Name: content_generation_tasks content_generation_tasks_ended; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER content_generation_tasks_ended AFTER UPDATE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text <> ALL ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND ((old.status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying])::text[])) AND (current_setting('contentq.waiters'::text, true) = 'some'::text))) EXECUTE FUNCTION contentq.tell_waiters();
+CREATE CONSTRAINT TRIGGER content_generation_tasks_ended AFTER UPDATE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text <> 'pending'::text) AND ((new.status)::text <> 'processing'::text) AND (((old.status)::text = 'pending'::text) OR ((old.status)::text = 'processing'::text)) AND (current_setting('contentq.waiters'::text, true) = 'some'::text))) EXECUTE FUNCTION contentq.tell_waiters();
 
 -- Name: TRIGGER content_generation_tasks_ended ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 

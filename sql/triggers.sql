@@ -65,13 +65,14 @@ COMMENT ON TRIGGER content_generation_tasks_size ON public.content_generation_ta
     'Refuses texts that are larger than settings.max_text_bytes.';
 
 -- Asked once a transaction that ends tasks: all that they pay when nobody waits. A trigger, and no function in the condition
--- of the next one, since whoever updates a task need not be allowed to execute it.
+-- of the next one, since whoever updates a task need not be allowed to execute it. Conditions without IN: a dump writes that
+-- in other words.
 CREATE TRIGGER content_generation_tasks_awaited
     BEFORE UPDATE ON public.content_generation_tasks
     FOR EACH ROW
     WHEN (
-        NEW.status NOT IN ('pending', 'processing')
-        AND OLD.status IN ('pending', 'processing')
+        NEW.status <> 'pending' AND NEW.status <> 'processing'
+        AND (OLD.status = 'pending' OR OLD.status = 'processing')
         AND coalesce(current_setting('contentq.waiters', true), '') = ''
     )
     EXECUTE FUNCTION contentq.note_waiters();
@@ -83,7 +84,7 @@ CREATE TRIGGER content_generation_tasks_awaited_deleted
     BEFORE DELETE ON public.content_generation_tasks
     FOR EACH ROW
     WHEN (
-        OLD.status IN ('pending', 'processing')
+        (OLD.status = 'pending' OR OLD.status = 'processing')
         AND coalesce(current_setting('contentq.waiters', true), '') = ''
     )
     EXECUTE FUNCTION contentq.note_waiters();
@@ -96,8 +97,8 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_ended
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
     WHEN (
-        NEW.status NOT IN ('pending', 'processing')
-        AND OLD.status IN ('pending', 'processing')
+        NEW.status <> 'pending' AND NEW.status <> 'processing'
+        AND (OLD.status = 'pending' OR OLD.status = 'processing')
         AND current_setting('contentq.waiters', true) = 'some'
     )
     EXECUTE FUNCTION contentq.tell_waiters();
@@ -110,7 +111,7 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
     WHEN (
-        OLD.status IN ('pending', 'processing')
+        (OLD.status = 'pending' OR OLD.status = 'processing')
         AND current_setting('contentq.waiters', true) = 'some'
     )
     EXECUTE FUNCTION contentq.tell_waiters();

@@ -10,10 +10,10 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    found constant text := CASE WHEN EXISTS (SELECT FROM contentq.awaited) THEN 'some' ELSE 'none' END;
 BEGIN
-    PERFORM set_config(
-        'contentq.waiters', CASE WHEN EXISTS (SELECT FROM contentq.awaited) THEN 'some' ELSE 'none' END, true
-    );
+    PERFORM set_config('contentq.waiters', found, true);
     RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END;
 $$;

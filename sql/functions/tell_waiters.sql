@@ -41,10 +41,8 @@ BEGIN
         PERFORM contentq.notify_waiters('batch', OLD.batch);
     END IF;
     IF remembered::bigint IS DISTINCT FROM unended OR unended IS NULL THEN
-        PERFORM set_config(
-            'contentq.batches_told',
-            regexp_replace(told, key || '=[^;]*;', '') || format('%s=%s;', key, coalesce(unended::text, 'told')), true
-        );
+        told := regexp_replace(told, key || '=[^;]*;', '') || format('%s=%s;', key, coalesce(unended::text, 'told'));
+        PERFORM set_config('contentq.batches_told', told, true);
     END IF;
     RETURN NULL;
 END;

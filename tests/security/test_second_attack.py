@@ -233,7 +233,7 @@ def test_migration_tells_of_roles_that_may_make_triggers(owner: Queue, logins: L
 
     (note,) = migrate(dsn).notes
 
-    assert "with the rights of whoever changes it, superusers included" in note
+    assert "with the rights of whoever changes the table, superusers included" in note
     owner.run(note.rpartition(": ")[2])
     assert migrate(dsn).notes == []
     assert owner.value("SELECT has_table_privilege(%s, 'content_generation_tasks', 'INSERT')", names[0])
