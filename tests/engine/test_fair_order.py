@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -124,12 +125,15 @@ def test_shares_hold_between_the_workers_of_a_fleet(
     for _ in range(2):
         start_worker(handler, concurrency=8)
     eventually(lambda: handler.running().total() == 16)
-    for _ in range(12):
+    of_large = []
+    for _ in range(16):
         before = len(handler.started)
         handler.end(4)
         eventually(lambda before=before: len(handler.started) == before + 4)  # type: ignore[misc]
-    # What they claimed at the same moment, when they started, is long over.
-    eventually(lambda: handler.running() == {large: 12, small: 4})
+        of_large.append(handler.running()[large])
+    # What they claimed at the same moment, when they started, is over. In any round they may do so again, and one
+    # too many or too few runs until the next.
+    assert abs(statistics.mean(of_large[5:]) - 12) <= 1, of_large
 
 
 def test_capped_account_never_has_more_running_and_no_place_stays_free(

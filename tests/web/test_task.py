@@ -37,7 +37,9 @@ def test_reasons_are_those_of_explain(client: Client, queue: Queue) -> None:
     id_ = queue.add(topic="Tea", scheduled_at=datetime(2999, 1, 1, tzinfo=UTC))
     text = client.get(place(queue, id_)).text
     (reason, *_) = queue.values("SELECT contentq.explain(%s)", queue.row(id_)["task_id"])
-    assert reason[:40] in text
+    said, days, _ = reason.partition(" days")  # what follows is another second's
+    assert days
+    assert said in text
     assert "2999-01-01 00:00:00" in text
 
 
