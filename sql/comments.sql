@@ -97,6 +97,12 @@ COMMENT ON COLUMN public.content_generation_tasks.ready_at IS
     'When the task became ready for its latest attempt, other than by its submission: at its scheduled time, after a retry, '
     'put back by an operator. NULL: at its submission.';
 
+COMMENT ON TABLE contentq.needed_indexes IS 'The indexes of the three tables that contentq reads with; doctor() tells of those that are missing.';
+COMMENT ON COLUMN contentq.needed_indexes.table_name IS 'accounts, contents or content_generation_tasks.';
+COMMENT ON COLUMN contentq.needed_indexes.name IS 'The name of the index.';
+COMMENT ON COLUMN contentq.needed_indexes.definition IS 'Its columns and condition, as CREATE INDEX takes them.';
+COMMENT ON COLUMN contentq.needed_indexes.first_column IS
+    'On a table that was there before contentq, another index that begins with this column and leaves out no row will do.';
 COMMENT ON TABLE contentq.tables IS
     'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped '
     'by a downgrade.';

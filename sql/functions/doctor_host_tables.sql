@@ -7,16 +7,18 @@ LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH columns AS (
+    WITH written (names) AS (
+        SELECT '{account_id,title,body,word_count,review_status,generation_task_id}'::name[]
+    ),
+    columns AS (
         SELECT r.tab, a.attname, a.attnum, a.attgenerated,
-               r.tab = 'contents'
-               AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id')
-                   AS is_written,
+               r.tab = 'contents' AND a.attname = ANY (w.names) AS is_written,
                (a.attnotnull OR y.typnotnull) AND NOT a.atthasdef AND y.typdefault IS NULL AND a.attidentity = '' AS is_needed,
                coalesce(nullif(a.atttypmod, -1), y.typtypmod) - 4 AS characters
         FROM (VALUES ('contents'), ('content_generation_tasks')) AS r (tab)
         JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || r.tab)
         JOIN pg_type AS y ON y.oid = a.atttypid
+        CROSS JOIN written AS w
         WHERE a.attnum > 0
           AND NOT a.attisdropped
     )
@@ -50,11 +52,12 @@ AS $$
     FROM pg_index AS i
     CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
     JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.place <= i.indnkeyatts
+    CROSS JOIN written AS w
     WHERE i.indrelid = to_regclass('public.contents')
       AND i.indisunique
       AND i.indexprs IS NULL
-    GROUP BY i.indexrelid
-    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id'))
+    GROUP BY i.indexrelid, w.names
+    HAVING bool_and(a.attname = ANY (w.names))
     UNION ALL
     SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
            'contentq submit cannot insert tasks, only producers that fill it can.',

@@ -26,4 +26,5 @@ DROP TABLE
     contentq.budget_events, contentq.budgets, contentq.usage, contentq.failure_counts, contentq.durations,
     contentq.cap_locks, contentq.claimers, contentq.gate_events, contentq.gate_counts, contentq.gates,
     contentq.account_roles, contentq.awaited, contentq.wakeups, contentq.silent_commits, contentq.maintenance, contentq.settings,
-    contentq.dead_workers, contentq.workers, contentq.definitions, contentq.tables;
+    contentq.dead_workers, contentq.workers, contentq.definitions, contentq.needed_indexes,
+    contentq.tables;

@@ -154,16 +154,17 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'handler_state', 'check',
      'CHECK (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)', true);
 
+-- These stay, since doctor() looks whether they are there: a later step that adds an index adds its row.
 -- first_column: on a table that was taken over, any index that begins with it and leaves out no row serves as well.
 CREATE TABLE contentq.needed_indexes (
-    position integer GENERATED ALWAYS AS IDENTITY,
-    tab text,
-    name text,
-    definition text,
-    first_column text
+    table_name text NOT NULL,
+    name text NOT NULL,
+    definition text NOT NULL,
+    first_column text,
+    CONSTRAINT needed_indexes_pkey PRIMARY KEY (name)
 );
 
-INSERT INTO contentq.needed_indexes (tab, name, definition, first_column) VALUES
+INSERT INTO contentq.needed_indexes (table_name, name, definition, first_column) VALUES
     -- What claim() reads of accounts: usually nothing.
     ('accounts', 'accounts_paused_idx', '(paused_until) WHERE paused_until IS NOT NULL', NULL),
     ('accounts', 'accounts_max_running_idx', '(max_running) WHERE max_running IS NOT NULL', NULL),
@@ -707,7 +708,7 @@ BEGIN
         FOR each IN
             SELECT n.*
             FROM contentq.needed_indexes AS n
-            WHERE n.tab = one.tab
+            WHERE n.table_name = one.tab
               -- Of a host's contents, only what review needs.
               AND (created OR n.name <> 'contents_account_id_idx')
               AND NOT EXISTS (
@@ -719,7 +720,7 @@ BEGIN
                   WHERE i.indrelid = rel
                     AND (c.relname = n.name OR i.indpred IS NULL AND i.indisvalid AND a.attname = n.first_column)
               )
-            ORDER BY n.position
+            ORDER BY n.name
         LOOP
             EXECUTE format('CREATE INDEX %I ON public.%I %s', each.name, one.tab, each.definition);
             added := added || format('DROP INDEX IF EXISTS public.%I', each.name);
@@ -734,7 +735,7 @@ BEGIN
 END;
 $$;
 
-DROP TABLE contentq.needed_tables, contentq.needed_columns, contentq.needed_constraints, contentq.needed_indexes;
+DROP TABLE contentq.needed_tables, contentq.needed_columns, contentq.needed_constraints;
 
 -- The machinery.
 

@@ -33,6 +33,7 @@ TABLES = [
     "contentq.gate_events",
     "contentq.gates",
     "contentq.maintenance",
+    "contentq.needed_indexes",
     "contentq.provider_batches",
     "contentq.settings",
     "contentq.silent_commits",
