@@ -272,7 +272,7 @@ DECLARE
             "at_the_door", "gate_wait", "gate_state", "gate_pace",
             "gate_cycle", "gate_running", "gate_totals", "gate_closure_text", "judge_gate", "judge_unanswered",
             "judge_refusals", "judge_trial", "end_trial", "gate_used_up", "gate_outage", "gate_refused", "backoff",
-            "doctor", "doctor_definitions", "doctor_ids", "doctor_indexes", "doctor_vacuum", "doctor_sessions",
+            "doctor", "doctor_definitions", "ids_used", "doctor_ids", "doctor_indexes", "doctor_vacuum", "doctor_sessions",
             "doctor_server", "doctor_host_tables", "doctor_rights", "doctor_prices", "doctor_workers", "doctor_waiting",
             "session_text", "lock_holder"
         ]

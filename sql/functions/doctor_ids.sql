@@ -1,95 +1,23 @@
 -- Finds ids that are running out: of a table whose id is 4 bytes wide, and of narrower columns that refer to a wider one.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
--- The last value of a sequence is seen by those who may read it; others go by the largest id in the table. Ids below zero are
--- what docs/operating.md gives out when the others are nearly used up.
 CREATE OR REPLACE FUNCTION contentq.doctor_ids()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
-LANGUAGE plpgsql
+LANGUAGE sql
+VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
-DECLARE
-    each record;
-    in_table bigint;
-    used bigint;
-    most bigint;
-    percent integer;
-BEGIN
-    FOR each IN
-        WITH columns AS (
-            SELECT c.place, c.tab, c.col, c.of_tab, a.attrelid, a.attnum,
-                   format_type(a.atttypid, NULL) AS type,
-                   CASE coalesce(nullif(y.typbasetype, 0), y.oid)
-                       WHEN 'int2'::regtype THEN 32767
-                       WHEN 'int4'::regtype THEN 2147483647
-                       ELSE 9223372036854775807
-                   END AS largest
-            FROM (VALUES
-                (1, 'accounts', 'id', 'accounts'),
-                (2, 'contents', 'id', 'contents'),
-                (3, 'content_generation_tasks', 'id', 'content_generation_tasks'),
-                (4, 'contents', 'account_id', 'accounts'),
-                (5, 'content_generation_tasks', 'account_id', 'accounts'),
-                (6, 'content_generation_tasks', 'content_id', 'contents'),
-                (7, 'contents', 'generation_task_id', 'content_generation_tasks')
-            ) AS c (place, tab, col, of_tab)
-            JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || c.tab) AND a.attname = c.col
-            JOIN pg_type AS y ON y.oid = a.atttypid
-        )
-        SELECT c.*, s.sequence, s.last_value, s.seqmin, s.seqmax
-        FROM columns AS c
-        JOIN columns AS o ON o.tab = c.of_tab AND o.col = 'id'
-        LEFT JOIN LATERAL (
-            SELECT q.seqrelid::regclass AS sequence, q.seqmin, q.seqmax,
-                   CASE WHEN has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
-                        THEN pg_sequence_last_value(q.seqrelid) END AS last_value
-            FROM pg_sequence AS q
-            WHERE q.seqrelid = pg_get_serial_sequence(o.attrelid::regclass::text, 'id')::regclass
-               OR q.seqrelid IN (
-                   SELECT d.refobjid
-                   FROM pg_attrdef AS f
-                   JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
-                   WHERE f.adrelid = o.attrelid
-                     AND f.adnum = o.attnum
-                     AND d.refclassid = 'pg_class'::regclass
-               )
-            LIMIT 1
-        ) AS s ON true
-        WHERE c.col = 'id' OR c.largest < o.largest
-        ORDER BY c.place
-    LOOP
-        in_table := NULL;
-        -- Under row level security the largest one is not found quickly.
-        IF NOT row_security_active('public.' || each.of_tab) THEN
-            EXECUTE format('SELECT max(t.id) FROM public.%I AS t%s', each.of_tab,
-                           CASE WHEN each.seqmin < 0 THEN ' WHERE t.id < 0' ELSE '' END)
-            INTO in_table;
-        END IF;
-        used := greatest(in_table, each.last_value);
-        most := CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END;
-        IF each.seqmin < 0 AND coalesce(used, each.seqmin) < 0 THEN
-            -- Ids below zero are given out, up to where the others began.
-            used := coalesce(used, each.seqmin) - each.seqmin;
-            most := -each.seqmin;
-        END IF;
-        percent := floor(100.0 * used / most);
-        IF percent >= 50 THEN
-            RETURN QUERY SELECT
-                CASE WHEN percent >= 80 THEN 'error' ELSE 'warning' END,
-                'ids_running_out',
-                format('%s.%s', each.tab, each.col),
-                format('%s %% of the ids that it can hold are used: %s of %s (%s)', percent, used, most, each.type),
-                'When they are used up, every INSERT fails.',
-                CASE
-                    WHEN each.col = 'id' AND each.seqmax < each.largest
-                    THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', each.sequence,
-                                CASE each.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
-                                each.largest)
-                    ELSE 'docs/operating.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it'
-                END;
-        END IF;
-    END LOOP;
-END;
+    SELECT CASE WHEN u.percent >= 80 THEN 'error' ELSE 'warning' END,
+           'ids_running_out',
+           format('%s.%s', u.tab, u.col),
+           format('%s %% of the ids that it can hold are used: %s of %s (%s)', floor(u.percent), u.used, u.most, u.type),
+           'When they are used up, every INSERT fails.',
+           CASE WHEN u.sequence IS NOT NULL
+                THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', u.sequence,
+                            CASE u.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
+                            u.largest)
+                ELSE 'docs/operating.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it' END
+    FROM contentq.ids_used() AS u
+    WHERE u.percent >= 50;
 $$;
 
 COMMENT ON FUNCTION contentq.doctor_ids() IS

@@ -247,6 +247,14 @@ def test_ids_that_are_nearly_used_up_are_told(fleet: Fleet, queue: Queue) -> Non
     )
 
 
+def test_ids_below_zero_are_counted_by_themselves(fleet: Fleet, queue: Queue) -> None:
+    queue.add(id=2_000_000_000)
+    queue.run("ALTER TABLE content_generation_tasks ALTER COLUMN id SET MINVALUE -2147483648 RESTART -2147483648")
+    queue.add()
+
+    assert values(fleet.read())["contentq_ids_used_ratio{content_generation_tasks}"] < 0.001
+
+
 def test_part_that_cannot_be_read_in_time_leaves_the_others(
     make_fleet: MakeFleet, queue: Queue, connect_queue: Callable[[], Queue], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -132,7 +132,7 @@ def upkeep(connection: Connection) -> dict[str, Any]:
 
 def ids_used(connection: Connection) -> dict[str, float]:
     """By table, the part of the ids of its type that is behind it, from 0 to 1."""
-    return {row["table_name"]: row["used"] for row in read_rows(connection, _ids_used(connection))}
+    return {row["tab"]: row["used"] for row in read_rows(connection, _IDS_USED)}
 
 
 def look(connection: Connection) -> Look:
@@ -161,12 +161,6 @@ def completed_since(connection: Connection, before: Look, bounds: Sequence[float
 
 def _schema(connection: Connection) -> str:
     return str(read_value(connection, _SCHEMA))
-
-
-def _ids_used(connection: Connection) -> sql.Composed:
-    tables = read_rows(connection, "SELECT t.schema_name, t.table_name FROM contentq.tables AS t ORDER BY 2")
-    each = ((row["table_name"], sql.Identifier(row["schema_name"], row["table_name"])) for row in tables)
-    return sql.SQL(" UNION ALL ").join(sql.SQL(_OF_TABLE).format(sql.Literal(name), table) for name, table in each)
 
 
 _WAITING = """
@@ -276,13 +270,8 @@ _UPKEEP = """
             WHERE isfinite(m.ran_at)) AS maintenance_age,
            pg_notification_queue_usage() AS notification_queue"""
 
-_OF_TABLE = """
-    SELECT {0}::text AS table_name,
-           coalesce(max(t.id), 0)::float8
-               / CASE WHEN pg_typeof(max(t.id)) = 'bigint'::regtype THEN 9223372036854775807
-                      WHEN pg_typeof(max(t.id)) = 'smallint'::regtype THEN 32767
-                      ELSE 2147483647 END AS used
-    FROM {1} AS t"""
+_IDS_USED = """
+    SELECT u.tab, (u.percent / 100)::float8 AS used FROM contentq.ids_used() AS u WHERE u.col = 'id'"""
 
 _SCHEMA = """
     SELECT t.schema_name FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks'"""
