@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,19 +39,10 @@ _FLOW = f"""
     JOIN contentq.tasks AS t ON t.status = 'completed' AND t.completed_at >= s.since AND t.completed_at < s.until
     GROUP BY 2"""
 
-# The difference of times that someone made up may be more than an interval holds; that of two numbers never is.
 _TIMES = f"""
-    SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY o.waited) AS waited,
-           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY o.ran) AS ran
-    FROM (
-        SELECT (extract(epoch FROM t.started_at) - extract(epoch FROM r.ready_at))::float8 AS waited,
-               (extract(epoch FROM t.completed_at) - extract(epoch FROM t.started_at))::float8 AS ran
-        FROM contentq.tasks AS t
-        CROSS JOIN LATERAL (SELECT coalesce(t.ready_at, t.submitted_at) AS ready_at) AS r
-        WHERE t.status = 'completed'
-          AND t.completed_at >= statement_timestamp() - interval '{SPAN} seconds'
-          AND t.completed_at <= statement_timestamp()
-    ) AS o"""
+    SELECT l.wait_p50::float8 AS wait_p50, l.wait_p95::float8 AS wait_p95, l.run_p50::float8 AS run_p50,
+           l.run_p95::float8 AS run_p95
+    FROM contentq.latency(interval '{SPAN} seconds') AS l"""
 
 _STATE = f"""
     SELECT clock_timestamp() AS at,
@@ -122,7 +112,8 @@ class Live:
     """Tasks submitted in each second of SPAN, the earliest first."""
     completed: list[int]
     waited: tuple[float, float] | None
-    """Seconds from ready to started, of tasks completed within SPAN: the median, and what 95 % are below."""
+    """Seconds from ready to started, of the last 10,000 tasks completed within SPAN: the median, and what 95 % are
+    below."""
     ran: tuple[float, float] | None
     pending: int
     scheduled: int
@@ -160,8 +151,8 @@ def look(connection: Connection, rows: int) -> Live:
         database=state["database"],
         submitted=_by_second(flow, "submitted"),
         completed=_by_second(flow, "completed"),
-        waited=_pair(times["waited"]),
-        ran=_pair(times["ran"]),
+        waited=(times["wait_p50"], times["wait_p95"]) if times else None,
+        ran=(times["run_p50"], times["run_p95"]) if times else None,
         pending=all_accounts.get("all_pending", 0),
         scheduled=all_accounts.get("all_scheduled", 0),
         processing=all_accounts.get("all_processing", 0),
@@ -183,10 +174,3 @@ def _by_second(flow: list[dict[str, Any]], what: str) -> list[int]:
         if row["what"] == what:
             counts[SPAN - row["ago"]] = row["tasks"]
     return counts
-
-
-def _pair(percentiles: list[float] | None) -> tuple[float, float] | None:
-    """Times that someone made up may be infinite, and their difference no number."""
-    if percentiles is None or not all(map(math.isfinite, percentiles)):
-        return None
-    return percentiles[0], percentiles[1]
