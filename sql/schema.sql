@@ -3229,16 +3229,18 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    WITH columns AS (
+    WITH written (names) AS (
+        SELECT '{account_id,title,body,word_count,review_status,generation_task_id}'::name[]
+    ),
+    columns AS (
         SELECT r.tab, a.attname, a.attnum, a.attgenerated,
-               r.tab = 'contents'
-               AND a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id')
-                   AS is_written,
+               r.tab = 'contents' AND a.attname = ANY (w.names) AS is_written,
                (a.attnotnull OR y.typnotnull) AND NOT a.atthasdef AND y.typdefault IS NULL AND a.attidentity = '' AS is_needed,
                coalesce(nullif(a.atttypmod, -1), y.typtypmod) - 4 AS characters
         FROM (VALUES ('contents'), ('content_generation_tasks')) AS r (tab)
         JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || r.tab)
         JOIN pg_type AS y ON y.oid = a.atttypid
+        CROSS JOIN written AS w
         WHERE a.attnum > 0
           AND NOT a.attisdropped
     )
@@ -3272,11 +3274,12 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
     FROM pg_index AS i
     CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
     JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.place <= i.indnkeyatts
+    CROSS JOIN written AS w
     WHERE i.indrelid = to_regclass('public.contents')
       AND i.indisunique
       AND i.indexprs IS NULL
-    GROUP BY i.indexrelid
-    HAVING bool_and(a.attname IN ('account_id', 'title', 'body', 'word_count', 'review_status', 'generation_task_id'))
+    GROUP BY i.indexrelid, w.names
+    HAVING bool_and(a.attname = ANY (w.names))
     UNION ALL
     SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
            'contentq submit cannot insert tasks, only producers that fill it can.',
@@ -3304,92 +3307,21 @@ COMMENT ON FUNCTION contentq.doctor_host_tables() IS 'Internal: findings of doct
 -- Name: doctor_ids(); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.doctor_ids() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
-    LANGUAGE plpgsql
+    LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-#variable_conflict use_column
-DECLARE
-    each record;
-    in_table bigint;
-    used bigint;
-    most bigint;
-    percent integer;
-BEGIN
-    FOR each IN
-        WITH columns AS (
-            SELECT c.place, c.tab, c.col, c.of_tab, a.attrelid, a.attnum,
-                   format_type(a.atttypid, NULL) AS type,
-                   CASE coalesce(nullif(y.typbasetype, 0), y.oid)
-                       WHEN 'int2'::regtype THEN 32767
-                       WHEN 'int4'::regtype THEN 2147483647
-                       ELSE 9223372036854775807
-                   END AS largest
-            FROM (VALUES
-                (1, 'accounts', 'id', 'accounts'),
-                (2, 'contents', 'id', 'contents'),
-                (3, 'content_generation_tasks', 'id', 'content_generation_tasks'),
-                (4, 'contents', 'account_id', 'accounts'),
-                (5, 'content_generation_tasks', 'account_id', 'accounts'),
-                (6, 'content_generation_tasks', 'content_id', 'contents'),
-                (7, 'contents', 'generation_task_id', 'content_generation_tasks')
-            ) AS c (place, tab, col, of_tab)
-            JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || c.tab) AND a.attname = c.col
-            JOIN pg_type AS y ON y.oid = a.atttypid
-        )
-        SELECT c.*, s.sequence, s.last_value, s.seqmin, s.seqmax
-        FROM columns AS c
-        JOIN columns AS o ON o.tab = c.of_tab AND o.col = 'id'
-        LEFT JOIN LATERAL (
-            SELECT q.seqrelid::regclass AS sequence, q.seqmin, q.seqmax,
-                   CASE WHEN has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
-                        THEN pg_sequence_last_value(q.seqrelid) END AS last_value
-            FROM pg_sequence AS q
-            WHERE q.seqrelid = pg_get_serial_sequence(o.attrelid::regclass::text, 'id')::regclass
-               OR q.seqrelid IN (
-                   SELECT d.refobjid
-                   FROM pg_attrdef AS f
-                   JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
-                   WHERE f.adrelid = o.attrelid
-                     AND f.adnum = o.attnum
-                     AND d.refclassid = 'pg_class'::regclass
-               )
-            LIMIT 1
-        ) AS s ON true
-        WHERE c.col = 'id' OR c.largest < o.largest
-        ORDER BY c.place
-    LOOP
-        in_table := NULL;
-        -- Under row level security the largest one is not found quickly.
-        IF NOT row_security_active('public.' || each.of_tab) THEN
-            EXECUTE format('SELECT max(t.id) FROM public.%I AS t%s', each.of_tab,
-                           CASE WHEN each.seqmin < 0 THEN ' WHERE t.id < 0' ELSE '' END)
-            INTO in_table;
-        END IF;
-        used := greatest(in_table, each.last_value);
-        most := CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END;
-        IF each.seqmin < 0 AND coalesce(used, each.seqmin) < 0 THEN
-            -- Ids below zero are given out, up to where the others began.
-            used := coalesce(used, each.seqmin) - each.seqmin;
-            most := -each.seqmin;
-        END IF;
-        percent := floor(100.0 * used / most);
-        IF percent >= 50 THEN
-            RETURN QUERY SELECT
-                CASE WHEN percent >= 80 THEN 'error' ELSE 'warning' END,
-                'ids_running_out',
-                format('%s.%s', each.tab, each.col),
-                format('%s %% of the ids that it can hold are used: %s of %s (%s)', percent, used, most, each.type),
-                'When they are used up, every INSERT fails.',
-                CASE
-                    WHEN each.col = 'id' AND each.seqmax < each.largest
-                    THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', each.sequence,
-                                CASE each.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
-                                each.largest)
-                    ELSE 'docs/operating.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it'
-                END;
-        END IF;
-    END LOOP;
-END;
+    SELECT CASE WHEN u.percent >= 80 THEN 'error' ELSE 'warning' END,
+           'ids_running_out',
+           format('%s.%s', u.tab, u.col),
+           format('%s %% of the ids that it can hold are used: %s of %s (%s)', floor(u.percent), u.used, u.most, u.type),
+           'When they are used up, every INSERT fails.',
+           CASE WHEN u.sequence IS NOT NULL
+                THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', u.sequence,
+                            CASE u.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
+                            u.largest)
+                ELSE 'docs/operating.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it' END
+    FROM contentq.ids_used() AS u
+    WHERE u.percent >= 50;
 $$;
 
 -- Name: FUNCTION doctor_ids(); Type: COMMENT; Schema: contentq; Owner: -
@@ -3402,60 +3334,19 @@ CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding t
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    WITH needed (tab, name, definition, first_column) AS (VALUES
-        ('accounts', 'accounts_paused_idx', '(paused_until) WHERE paused_until IS NOT NULL', NULL::text),
-        ('accounts', 'accounts_max_running_idx', '(max_running) WHERE max_running IS NOT NULL', NULL),
-        ('accounts', 'accounts_monthly_budget_idx', '(monthly_budget) WHERE monthly_budget IS NOT NULL', NULL),
-        ('contents', 'contents_account_id_idx', '(account_id, (id + 0))', 'account_id'),
-        ('contents', 'contents_generation_task_id_idx', '(generation_task_id) WHERE generation_task_id IS NOT NULL',
-         'generation_task_id'),
-        ('contents', 'contents_review_idx', '((id + 0)) WHERE review_status = ''pending''', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_status_idx', '(status)', 'status'),
-        ('content_generation_tasks', 'content_generation_tasks_account_id_idx', '(account_id)', 'account_id'),
-        ('content_generation_tasks', 'content_generation_tasks_submitted_at_idx', '(submitted_at)', 'submitted_at'),
-        ('content_generation_tasks', 'content_generation_tasks_content_id_idx',
-         '(content_id) WHERE content_id IS NOT NULL', 'content_id'),
-        ('content_generation_tasks', 'content_generation_tasks_batch_idx',
-         '(batch, status, account_id) WHERE batch IS NOT NULL', 'batch'),
-        ('content_generation_tasks', 'content_generation_tasks_ready_idx',
-         '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
-         '((10 - priority), account_id, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_ready_category_idx',
-         '((10 - priority), category, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_ready_deadline_idx',
-         '((10 - priority), timeout_at, submitted_at, id) '
-         'WHERE status = ''pending'' AND scheduled_at IS NULL AND timeout_at IS NOT NULL', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_running_idx',
-         '(account_id) WHERE status COLLATE "C" = ''processing''', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_scheduled_idx',
-         '(scheduled_at, priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NOT NULL', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_deadline_idx',
-         '(timeout_at) WHERE timeout_at IS NOT NULL AND status IN (''pending'', ''processing'')', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_held_idx',
-         '(worker_id) WHERE status = ''processing'' AND worker_id IS NOT NULL', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_gate_idx',
-         '(gate) WHERE status || '''' = ''processing'' AND gate IS NOT NULL', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_revoked_idx',
-         '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_completed_at_idx',
-         '(completed_at) WHERE status = ''completed''', NULL),
-        ('content_generation_tasks', 'content_generation_tasks_failed_idx', '(id) WHERE status IN (''failed'', ''timeout'')',
-         NULL)
-    )
     SELECT 'warning', 'index_missing', n.name,
-           format('%s has no such index', n.tab),
+           format('%s has no such index', n.table_name),
            'What contentq reads with it, it now looks for in the whole table.',
-           format('CREATE INDEX CONCURRENTLY %I ON public.%I %s', n.name, n.tab, n.definition)
-    FROM needed AS n
-    JOIN contentq.tables AS t ON t.table_name = n.tab
+           format('CREATE INDEX CONCURRENTLY %I ON public.%I %s', n.name, n.table_name, n.definition)
+    FROM contentq.needed_indexes AS n
+    JOIN contentq.tables AS t ON t.table_name = n.table_name
     WHERE (t.is_created OR n.name <> 'contents_account_id_idx')
       AND NOT EXISTS (
           SELECT
           FROM pg_index AS i
           JOIN pg_class AS c ON c.oid = i.indexrelid
           LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-          WHERE i.indrelid = to_regclass('public.' || n.tab)
+          WHERE i.indrelid = to_regclass('public.' || n.table_name)
             AND (c.relname = n.name
                  OR NOT t.is_created AND i.indpred IS NULL AND i.indisvalid AND a.attname = n.first_column)
       )
@@ -6811,6 +6702,89 @@ $$;
 -- Name: FUNCTION hold_batch(worker_id bigint, batch_id bigint, tending integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer) IS 'Keeps the lease of a batch for another minute; raises CQ004 when the worker does not have it any more.';
+
+-- Name: ids_used(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.ids_used() RETURNS TABLE(tab text, col text, type text, used bigint, most bigint, percent numeric, sequence regclass, largest bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    each record;
+    in_table bigint;
+BEGIN
+    FOR each IN
+        WITH columns AS (
+            SELECT c.place, c.tab, c.col, c.of_tab, a.attrelid, a.attnum,
+                   format_type(a.atttypid, NULL) AS type,
+                   CASE coalesce(nullif(y.typbasetype, 0), y.oid)
+                       WHEN 'int2'::regtype THEN 32767
+                       WHEN 'int4'::regtype THEN 2147483647
+                       ELSE 9223372036854775807
+                   END AS largest
+            FROM (VALUES
+                (1, 'accounts', 'id', 'accounts'),
+                (2, 'contents', 'id', 'contents'),
+                (3, 'content_generation_tasks', 'id', 'content_generation_tasks'),
+                (4, 'contents', 'account_id', 'accounts'),
+                (5, 'content_generation_tasks', 'account_id', 'accounts'),
+                (6, 'content_generation_tasks', 'content_id', 'contents'),
+                (7, 'contents', 'generation_task_id', 'content_generation_tasks')
+            ) AS c (place, tab, col, of_tab)
+            JOIN pg_attribute AS a ON a.attrelid = to_regclass('public.' || c.tab) AND a.attname = c.col
+            JOIN pg_type AS y ON y.oid = a.atttypid
+        )
+        SELECT c.*, s.sequence, s.last_value, s.seqmin, s.seqmax
+        FROM columns AS c
+        JOIN columns AS o ON o.tab = c.of_tab AND o.col = 'id'
+        LEFT JOIN LATERAL (
+            SELECT q.seqrelid::regclass AS sequence, q.seqmin, q.seqmax,
+                   CASE WHEN has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
+                        THEN pg_sequence_last_value(q.seqrelid) END AS last_value
+            FROM pg_sequence AS q
+            WHERE q.seqrelid = pg_get_serial_sequence(o.attrelid::regclass::text, 'id')::regclass
+               OR q.seqrelid IN (
+                   SELECT d.refobjid
+                   FROM pg_attrdef AS f
+                   JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+                   WHERE f.adrelid = o.attrelid
+                     AND f.adnum = o.attnum
+                     AND d.refclassid = 'pg_class'::regclass
+               )
+            LIMIT 1
+        ) AS s ON true
+        WHERE c.col = 'id' OR c.largest < o.largest
+        ORDER BY c.place
+    LOOP
+        in_table := NULL;
+        -- Under row level security the largest one is not found quickly.
+        IF NOT row_security_active('public.' || each.of_tab) THEN
+            EXECUTE format('SELECT max(t.id) FROM public.%I AS t%s', each.of_tab,
+                           CASE WHEN each.seqmin < 0 THEN ' WHERE t.id < 0' ELSE '' END)
+            INTO in_table;
+        END IF;
+        tab := each.tab;
+        col := each.col;
+        type := each.type;
+        largest := each.largest;
+        sequence := CASE WHEN each.col = 'id' AND each.seqmax < each.largest THEN each.sequence END;
+        used := coalesce(greatest(in_table, each.last_value), 0);
+        most := CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END;
+        IF each.seqmin < 0 AND coalesce(greatest(in_table, each.last_value), each.seqmin) < 0 THEN
+            -- Ids below zero are given out, up to where the others began.
+            used := coalesce(greatest(in_table, each.last_value), each.seqmin) - each.seqmin;
+            most := -each.seqmin;
+        END IF;
+        percent := 100.0 * used / most;
+        RETURN NEXT;
+    END LOOP;
+END;
+$$;
+
+-- Name: FUNCTION ids_used(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.ids_used() IS 'Internal: how many of the ids that a column of the three tables can hold are used.';
 
 -- Name: is_batch_wanted(text, jsonb, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -12425,6 +12399,35 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 
 COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS 'When budgets are looked at again: so seldom that it takes a fiftieth of the time at most.';
 
+-- Name: needed_indexes; Type: TABLE; Schema: contentq; Owner: -
+
+CREATE TABLE contentq.needed_indexes (
+    table_name text NOT NULL,
+    name text NOT NULL,
+    definition text NOT NULL,
+    first_column text
+);
+
+-- Name: TABLE needed_indexes; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON TABLE contentq.needed_indexes IS 'The indexes of the three tables that contentq reads with; doctor() tells of those that are missing.';
+
+-- Name: COLUMN needed_indexes.table_name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.needed_indexes.table_name IS 'accounts, contents or content_generation_tasks.';
+
+-- Name: COLUMN needed_indexes.name; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.needed_indexes.name IS 'The name of the index.';
+
+-- Name: COLUMN needed_indexes.definition; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.needed_indexes.definition IS 'Its columns and condition, as CREATE INDEX takes them.';
+
+-- Name: COLUMN needed_indexes.first_column; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.needed_indexes.first_column IS 'On a table that was there before contentq, another index that begins with this column and leaves out no row will do.';
+
 -- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
 
 CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
@@ -13112,6 +13115,11 @@ ALTER TABLE ONLY contentq.gates
 
 ALTER TABLE ONLY contentq.maintenance
     ADD CONSTRAINT maintenance_pkey PRIMARY KEY (only_row);
+
+-- Name: needed_indexes needed_indexes_pkey; Type: CONSTRAINT; Schema: contentq; Owner: -
+
+ALTER TABLE ONLY contentq.needed_indexes
+    ADD CONSTRAINT needed_indexes_pkey PRIMARY KEY (name);
 
 -- Name: provider_batches provider_batches_key_key; Type: CONSTRAINT; Schema: contentq; Owner: -
 

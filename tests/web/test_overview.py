@@ -49,6 +49,26 @@ def test_queue_is_shown_at_a_glance(client: Client, queue: Queue) -> None:
         assert part in text, text
 
 
+def test_spending_is_that_of_thirty_days_and_of_this_month(queue: Queue) -> None:
+    other = queue.add_account("Grace", monthly_budget=5)
+    for account, ago, cost in ((queue.account, 0, 3), (other, 0, 4), (other, 29, 2), (other, 40, 50)):
+        queue.run(
+            "INSERT INTO contentq.usage (account_id, day, cost, model, attempts, prompt_tokens, completion_tokens)"
+            " VALUES (%s, (now() AT TIME ZONE 'UTC')::date - %s, %s, 'm', 1, 1, 1)",
+            account,
+            ago,
+            cost,
+        )
+    this_month = queue.value(
+        "SELECT sum(cost) FROM contentq.usage WHERE account_id = %s AND day >= date_trunc('month', now())", other
+    )
+
+    days, accounts = overview.spending(queue.connection, 1)
+
+    assert [cost for _, cost in days] == [2, *[0] * 28, 7]
+    assert [(row["name"], row["cost"], row["monthly_budget"]) for row in accounts] == [("Grace", this_month, 5)]
+
+
 def test_charts_show_rates_and_waiting_times(client: Client, queue: Queue, visit: Visit) -> None:
     complete(queue, 100, waited="2 seconds")
     complete(queue, 2, waited="40 seconds", ago="30 minutes")

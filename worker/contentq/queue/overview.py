@@ -105,27 +105,40 @@ _BUCKETS = """
     ) AS e
     GROUP BY e.place"""
 
-_SPENT = """
-    SELECT a.id AS account_id, a.name, u.cost, a.monthly_budget
-    FROM (
-        SELECT e.account_id, sum(e.cost) AS cost
-        FROM contentq.usage AS e
-        WHERE e.day >= date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
-        GROUP BY e.account_id
-        HAVING sum(e.cost) > 0
-        ORDER BY cost DESC, e.account_id
+# Both from one look at the usage of a month, which may be many rows.
+_SPENDING = """
+    WITH n AS (
+        SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today
+    ),
+    usage AS MATERIALIZED (
+        SELECT u.account_id, u.day, sum(u.cost) AS cost
+        FROM n
+        JOIN contentq.usage AS u ON u.day >= least(n.today - 29, date_trunc('month', n.today)::date)
+        GROUP BY u.account_id, u.day
+    ),
+    accounts AS (
+        SELECT u.account_id, sum(u.cost) AS cost
+        FROM n
+        JOIN usage AS u ON u.day >= date_trunc('month', n.today)::date
+        GROUP BY u.account_id
+        HAVING sum(u.cost) > 0
+        ORDER BY cost DESC, u.account_id
         LIMIT %s
-    ) AS u
-    JOIN contentq.accounts AS a ON a.id = u.account_id
-    ORDER BY u.cost DESC, a.id"""
-
-_DAYS = """
-    SELECT d.day::date AS day, coalesce(sum(u.cost), 0) AS cost
-    FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) AS n
-    CROSS JOIN LATERAL generate_series(n.today - 29, n.today, interval '1 day') AS d (day)
-    LEFT JOIN contentq.usage AS u ON u.day = d.day::date
-    GROUP BY d.day
-    ORDER BY d.day"""
+    ),
+    days AS (
+        SELECT d.day::date AS day, coalesce(sum(u.cost), 0) AS cost
+        FROM n
+        CROSS JOIN LATERAL generate_series(n.today - 29, n.today, interval '1 day') AS d (day)
+        LEFT JOIN usage AS u ON u.day = d.day::date
+        GROUP BY d.day
+    )
+    SELECT d.day, NULL::bigint AS account_id, NULL AS name, d.cost, NULL::numeric AS monthly_budget
+    FROM days AS d
+    UNION ALL
+    SELECT NULL, s.account_id, a.name, s.cost, a.monthly_budget
+    FROM accounts AS s
+    JOIN contentq.accounts AS a ON a.id = s.account_id
+    ORDER BY day, cost DESC, account_id"""
 
 
 class Rates(NamedTuple):
@@ -142,6 +155,15 @@ class Rates(NamedTuple):
         """Completed tasks a second."""
         seconds = (self.until - self.since).total_seconds()
         return sum(self.completed) / seconds if seconds > 0 else 0.0
+
+
+class Spending(NamedTuple):
+    """What attempts have cost."""
+
+    days: list[tuple[str, Decimal]]
+    """Each of the last 30 days (UTC)."""
+    accounts: list[dict[str, Any]]
+    """The accounts that have cost most this month (UTC), with their budgets."""
 
 
 def count_by_status(connection: Connection) -> dict[str, int]:
@@ -180,11 +202,8 @@ def rates(connection: Connection) -> Rates:
     return Rates(window["since"], window["until"], completed, waited)  # type: ignore[arg-type]
 
 
-def spent_by_account(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """The accounts that have cost most this month (UTC)."""
-    return read_rows(connection, _SPENT, [limit])
-
-
-def spent_by_day(connection: Connection) -> list[tuple[str, Decimal]]:
-    """What each of the last 30 days (UTC) has cost."""
-    return [(f"{row['day']:%m-%d}", row["cost"]) for row in read_rows(connection, _DAYS)]
+def spending(connection: Connection, limit: int) -> Spending:
+    """What the last days have cost, and so many accounts."""
+    rows = read_rows(connection, _SPENDING, [limit])
+    days = [(f"{row['day']:%m-%d}", row["cost"]) for row in rows if row["day"] is not None]
+    return Spending(days, [row for row in rows if row["day"] is None])

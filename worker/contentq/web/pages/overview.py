@@ -30,7 +30,7 @@ def show_overview(page: Page) -> Response:
     """Everything that one looks at first."""
     with page.database.reading() as connection:
         rates = read_part(connection, overview.rates)
-        days = read_part(connection, overview.spent_by_day)
+        spending = read_part(connection, overview.spending, MOST_ACCOUNTS)
         workers = read_part(connection, inspection.view, "worker_status", MOST_ROWS)
         gates = read_part(connection, inspection.view, "gate_status", MOST_ROWS)
         return page.render(
@@ -40,12 +40,11 @@ def show_overview(page: Page) -> Response:
             reviews=read_part(connection, overview.count_reviews),
             priorities=read_part(connection, overview.ready_by_priority),
             accounts=read_part(connection, overview.front_by_account, MOST_ACCOUNTS),
-            spent=read_part(connection, overview.spent_by_account, MOST_ACCOUNTS),
             rates=rates,
             completed_chart=_completed(page, rates.value),
             waited_chart=_waited(page, rates.value),
-            days=days,
-            days_chart=_days(page, days.value),
+            spending=spending,
+            days_chart=_days(page, spending.value),
             workers=workers,
             fleet=_fleet(workers.value),
             gates=gates,
@@ -80,13 +79,11 @@ def _labels(rates: overview.Rates) -> list[str]:
     return [f"{rates.since + step * (place + 1):{written}}" for place in range(overview.BUCKETS)]
 
 
-def _days(page: Page, days: list[tuple[str, Any]] | None) -> Markup | None:
-    if not days or not any(cost for _, cost in days):
+def _days(page: Page, spending: overview.Spending | None) -> Markup | None:
+    if spending is None or not any(cost for _, cost in spending.days):
         return None
-    values = [float(cost) for _, cost in days]
-    return charts.columns(
-        page.gettext("Cost by day"), [day for day, _ in days], [Series(page.gettext("cost"), values)]
-    )
+    labels, values = [day for day, _ in spending.days], [float(cost) for _, cost in spending.days]
+    return charts.columns(page.gettext("Cost by day"), labels, [Series(page.gettext("cost"), values)])
 
 
 def _fleet(workers: list[dict[str, Any]] | None) -> dict[str, Any] | None:
