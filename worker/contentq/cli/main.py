@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from contentq.cli.empty import not_empty
 from contentq.cli.notes import notes_to_stderr, warn_of_password
 from contentq.cli.output import print_text, set_raw
 from contentq.cli.streams import abandon_output, open_standard_streams, print_error
@@ -114,18 +115,11 @@ class Commands(click.Group):
         return command
 
 
-def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Refuses what comes of a variable that is not set: another database than the one that was meant."""
-    if value is not None and not value.strip():
-        raise click.BadParameter("the value is empty; is the environment variable set?", ctx, param)
-    return value
-
-
 @click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--dsn",
     metavar="DSN",
-    callback=_not_empty,
+    callback=not_empty,
     help="The database; else DATABASE_URL, else the embedded server (contentq db start).",
 )
 @click.option(

@@ -20,7 +20,7 @@ from contentq.cli.output import (
     print_prose,
     print_table,
 )
-from contentq.cli.progress_bar import progress_bar
+from contentq.cli.progress_bar import go_through
 from contentq.cli.selectors import GivenSelector, selector_options
 from contentq.cli.session import open_session
 from contentq.cli.tasks import age_of
@@ -280,18 +280,14 @@ def _decide_matching(connection: Connection, decision: Decision, selectors: dict
     from contentq.queue import review as reviews
 
     chosen = selectors if any(value is not None for value in selectors.values()) else reviews.EVERYTHING
-    done = 0
-    try:
-        with progress_bar(decision.verdict, lambda: reviews.count(connection, selectors, MOST_COUNTED)) as advance:
-            for step in reviews.decide_matching(
-                connection, decision.verdict, chosen, decision.reviewer, decision.note, decision.revise
-            ):
-                done += step
-                advance(done)
-    except BaseException:
-        if done:
-            print_line(f"{_told(decision, done)}, so far", err=True)
-        raise
+    done = go_through(
+        decision.verdict,
+        lambda: reviews.count(connection, selectors, MOST_COUNTED),
+        reviews.decide_matching(
+            connection, decision.verdict, chosen, decision.reviewer, decision.note, decision.revise
+        ),
+        lambda number: _told(decision, number),
+    )
     if as_json:
         print_json({"contents": done})
     else:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from contentq.cli.output import count_of, json_option, print_json, print_line, print_table
-from contentq.cli.progress_bar import progress_bar
+from contentq.cli.progress_bar import go_through
 from contentq.cli.selectors import GivenSelector, selector_options
 from contentq.cli.session import open_session
 
@@ -82,17 +82,20 @@ def change_selected(
         if given.dry_run:
             _show(connection, operation, selector, as_json)
             return
-        changed = locked = 0
-        try:
-            with progress_bar(operation, lambda: _count(connection, operation, selector)) as advance:
-                for step in selectors.change(connection, operation, selector, note):
-                    changed += step.tasks
-                    locked += step.locked
-                    advance(changed)
-        except BaseException:
-            if changed:
-                print_line(f"{_told(operation, changed)}, so far", err=True)
-            raise
+        locked = 0
+
+        def steps() -> Iterator[int]:
+            nonlocal locked
+            for step in selectors.change(connection, operation, selector, note):
+                locked += step.locked
+                yield step.tasks
+
+        changed = go_through(
+            operation,
+            lambda: _count(connection, operation, selector),
+            steps(),
+            lambda number: _told(operation, number),
+        )
     if as_json:
         print_json({"changed": changed, "locked": locked})
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from contentq.cli.empty import not_empty
 from contentq.durations import DURATION
 from contentq.task import LARGEST_ID, STATUSES
 
@@ -93,30 +94,23 @@ class GivenSelector:
         )
 
 
-def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Refuses what comes of a variable that is not set."""
-    if value is not None and not value.strip():
-        raise click.BadParameter("the value is empty; is the environment variable set?", ctx, param)
-    return value
-
-
 _OPTIONS: dict[str, Callable[[F], F]] = {
     "status": click.option("--status", type=click.Choice(STATUSES), help="Only tasks of this status."),
     "account": click.option(
         "--account",
         metavar="ACCOUNT",
-        callback=_not_empty,
+        callback=not_empty,
         help="Only tasks of this account: its id, external:VALUE, or its name.",
     ),
-    "category": click.option("--category", callback=_not_empty, help="Only tasks of this category."),
-    "batch": click.option("--batch", callback=_not_empty, help="Only tasks of this batch."),
+    "category": click.option("--category", callback=not_empty, help="Only tasks of this category."),
+    "batch": click.option("--batch", callback=not_empty, help="Only tasks of this batch."),
     "since": click.option(
         "--since", type=MOMENT, help="Only tasks submitted since then; 2h means since two hours ago."
     ),
     "until": click.option("--until", type=MOMENT, help="Only tasks submitted before then."),
     "error": click.option(
         "--error",
-        callback=_not_empty,
+        callback=not_empty,
         help="Only tasks whose error has this text in it, or is of this kind (contentq errors).",
     ),
     "worker": click.option(
