@@ -18,7 +18,11 @@ CODE = [
     ROOT / "worker/contentq/queue/diagnosis.py",
     ROOT / "worker/contentq/cli/doctor.py",
 ]
-TESTS = [ROOT / "tests/sql/test_doctor.py", ROOT / "tests/sql/test_drift.py", ROOT / "tests/cli/test_doctor.py"]
+TESTS = [
+    *ROOT.glob("tests/sql/test_doctor*.py"),
+    ROOT / "tests/sql/test_drift.py",
+    ROOT / "tests/cli/test_doctor.py",
+]
 
 _FOUND = re.compile(rf"""['"](?:{"|".join(SEVERITIES)})['"](?: END)?,\s+['"](\w+)['"]""")
 """A finding in SQL or Python that follows its severity."""

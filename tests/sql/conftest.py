@@ -13,6 +13,7 @@ import pytest
 from contentq.database.connect import connect as open_connection
 from contentq.database.definitions import DEFAULT_SCHEMA
 
+from tests.sql.waiters import Waiter
 from tests.support.databases import Connection
 from tests.support.queue import Queue
 from tests.support.servers import Server, Servers, servers_of
@@ -79,3 +80,9 @@ def in_utc(queue: Queue) -> None:
 def idle(queue: Queue) -> int:
     """A worker with the gate api.example that would claim anything."""
     return queue.register(gate="api.example")
+
+
+@pytest.fixture
+def waiter(connect_queue: Callable[[], Queue]) -> Waiter:
+    """A session of its own that waits for tasks and batches."""
+    return Waiter(connect_queue())

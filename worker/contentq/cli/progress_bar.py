@@ -12,7 +12,8 @@ from contentq.cli.output import console, print_line
 def go_through(label: str, count: Callable[[], int], steps: Iterable[int], told: Callable[[int], str]) -> int:
     """Takes each step, under a bar; returns the sum of what they say that they did.
 
-    count: of all that there is; not asked without a terminal. told: says in words what was done, should it be interrupted.
+    count: of all that there is; not asked without a terminal. told: says in words what was done, should it be
+    interrupted.
     """
     done = 0
     try:
