@@ -3292,7 +3292,7 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
     UNION ALL
     SELECT 'advice', 'row_security', t.table_name, 'row level security is on, and was not switched on by contentq',
            'A worker, and whoever submits, sees and changes only the rows that a policy gives to its role.',
-           'give the logins of workers a policy for all rows, or BYPASSRLS: docs/adopting.md'
+           'give the logins of workers a policy for all rows, or BYPASSRLS: docs/how-to/adopt-an-application.md'
     FROM contentq.tables AS t
     JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.table_name)
     WHERE c.relrowsecurity
@@ -3319,7 +3319,7 @@ CREATE FUNCTION contentq.doctor_ids() RETURNS TABLE(severity text, finding text,
                 THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', u.sequence,
                             CASE u.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
                             u.largest)
-                ELSE 'docs/operating.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it' END
+                ELSE 'docs/how-to/operate.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it' END
     FROM contentq.ids_used() AS u
     WHERE u.percent >= 50;
 $$;

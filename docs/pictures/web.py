@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/web.md: the page of a queue that is busy, in the system's Chromium.
+"""Takes the pictures of docs/how-to/use-the-page.md: the page of a queue that is busy, in the system's Chromium.
 
     python docs/pictures/web.py
 

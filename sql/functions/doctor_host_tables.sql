@@ -70,7 +70,7 @@ AS $$
     UNION ALL
     SELECT 'advice', 'row_security', t.table_name, 'row level security is on, and was not switched on by contentq',
            'A worker, and whoever submits, sees and changes only the rows that a policy gives to its role.',
-           'give the logins of workers a policy for all rows, or BYPASSRLS: docs/adopting.md'
+           'give the logins of workers a policy for all rows, or BYPASSRLS: docs/how-to/adopt-an-application.md'
     FROM contentq.tables AS t
     JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.table_name)
     WHERE c.relrowsecurity

@@ -15,7 +15,7 @@ AS $$
                 THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', u.sequence,
                             CASE u.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
                             u.largest)
-                ELSE 'docs/operating.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it' END
+                ELSE 'docs/how-to/operate.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it' END
     FROM contentq.ids_used() AS u
     WHERE u.percent >= 50;
 $$;

@@ -4,7 +4,7 @@
 -- Returns: a row for each column: of most ids so many are used, which is percent. sequence: when it ends before the type of the
 --          id does; largest: the largest number of that type.
 -- The last value of a sequence is seen by those who may read it; others go by the largest id in the table. Ids below zero
--- are what docs/operating.md gives out when the others are nearly used up.
+-- are what docs/how-to/operate.md gives out when the others are nearly used up.
 CREATE OR REPLACE FUNCTION contentq.ids_used()
 RETURNS TABLE (
     tab text,

@@ -1,4 +1,4 @@
-"""docs/doctor.md lists the findings of `contentq doctor`, each with its severities, and each has a test."""
+"""docs/reference/doctor.md lists every finding of `contentq doctor` with its severities; each has a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contentq.finding import SEVERITIES
 from tests.docs.markdown import ROOT
 from tests.support.findings import IN_SQL, OF_THE_CLIENT
 
-PAGE = (ROOT / "docs/doctor.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/reference/doctor.md").read_text(encoding="utf-8")
 CODE = [
     *(ROOT / "sql/functions").glob("doctor*.sql"),
     ROOT / "worker/contentq/database/drift.py",

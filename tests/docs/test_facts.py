@@ -29,7 +29,7 @@ def readme() -> str:
 
 @pytest.fixture(scope="module")
 def operating() -> str:
-    return (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    return (ROOT / "docs/how-to/operate.md").read_text(encoding="utf-8")
 
 
 def _make_targets() -> set[str]:
@@ -75,13 +75,13 @@ def test_files_of_the_project_that_a_document_names_exist(document: Path) -> Non
 
 
 def test_performance_lists_every_option_of_make_bench() -> None:
-    performance = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    performance = (ROOT / "docs/explanation/performance.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(--[a-z-]+)", performance, re.MULTILINE))
     assert listed == _options_of_make_bench() - {"--help"}
 
 
 def test_performance_counts_the_families_of_make_bench() -> None:
-    performance = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    performance = (ROOT / "docs/explanation/performance.md").read_text(encoding="utf-8")
     families = {measurement.family for measurement in MEASUREMENTS}
     assert re.findall(r"two of the (\w+) families", performance) == [NUMBERS[len(families)]]
 
@@ -130,7 +130,7 @@ def test_the_sql_contract_lists_every_function_as_it_is(database: Connection) ->
           AND obj_description(oid, 'pg_proc') !~ '^(Internal|Trigger):'"""
     ).fetchall()
     real = {f"`{name}({_without_casts(arguments)})` → `{result}`" for name, arguments, result in rows}
-    text = " ".join(prose(ROOT / "docs/sql-contract.md").split())
+    text = " ".join(prose(ROOT / "docs/reference/sql-contract.md").split())
     assert set(re.findall(r"`\w+\([^`]*\)` → `[^`]+`", text)) == real
 
 

@@ -26,7 +26,7 @@ CRASH_SAFE = {"fsync": "off", "max_connections": "60", **TRACKED}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what was measured, for docs/guarantees.md."""
+    """Prints what was measured, for docs/explanation/guarantees.md."""
     if FIGURES:
         terminalreporter.section("figures of the fault suite")
         for line in FIGURES.lines():

@@ -1,4 +1,4 @@
-"""docs/metrics.md, the dashboard and the alert rules name the metrics that there are, with their labels."""
+"""docs/how-to/monitor.md, the dashboard and the alert rules name the metrics that there are, with their labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contentq.metrics.samples import MOST_VALUES
 
 from tests.docs.markdown import ROOT
 
-DOCUMENT = ROOT / "docs/metrics.md"
+DOCUMENT = ROOT / "docs/how-to/monitor.md"
 DASHBOARD = ROOT / "docs/metrics/grafana-dashboard.json"
 ALERTS = ROOT / "docs/metrics/alerts.yml"
 

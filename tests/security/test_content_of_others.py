@@ -1,4 +1,4 @@
-"""What a task names as its content reaches no one when it is of another account (docs/security.md)."""
+"""What a task names as its content reaches no one when it is of another account (docs/explanation/security.md)."""
 
 from __future__ import annotations
 

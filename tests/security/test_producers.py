@@ -1,4 +1,4 @@
-"""A producer inserts what a producer may say, and nothing else (docs/security.md)."""
+"""A producer inserts what a producer may say, and nothing else (docs/explanation/security.md)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the login of a worker, an operator, a stranger can do, and what it cannot: real logins, and no SET ROLE.
 
-docs/security.md names these tests.
+docs/explanation/security.md names these tests.
 """
 
 from __future__ import annotations

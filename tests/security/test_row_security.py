@@ -1,4 +1,4 @@
-"""Row level security per account: logins see and insert what is of their accounts (docs/security.md)."""
+"""Row-level security: logins see and insert rows of their own accounts (docs/explanation/security.md)."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_tasks_that_have_not_ended_are_counted_when_their_table_is_taken_over(em
     assert migrate(empty_dsn).notes == [
         "tasks that are pending: 1; workers begin them as soon as they are started",
         "tasks that are processing: 1; no worker of contentq holds them, and they stay so until your own program "
-        "ends them. When none does, cancel and requeue them: see docs/adopting.md",
+        "ends them. When none does, cancel and requeue them: see docs/how-to/adopt-an-application.md",
     ]
     assert migrate(empty_dsn).notes == []
     assert bare.value("SELECT contentq.cancel('task-4')") == "failed"
@@ -326,7 +326,7 @@ def test_row_security_is_said(empty_dsn: str, bare: Queue, forced: bool) -> None
         assert migrate(empty_dsn).notes == [
             "accounts: row level security is on, and was not switched on by contentq. A worker, and whoever "
             "submits, sees and changes only the rows that a policy gives to its role. What mends it: give the "
-            "logins of workers a policy for all rows, or BYPASSRLS: docs/adopting.md"
+            "logins of workers a policy for all rows, or BYPASSRLS: docs/how-to/adopt-an-application.md"
         ]
 
 

@@ -295,8 +295,8 @@ def test_task_that_someone_has_locked_is_left_and_counted(
 
 
 def test_task_that_is_claimed_meanwhile_is_not_deleted(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    """The step waits for the claim, and looks at the task once more; on a machine that stalls for the second that it
-    waits at most, it leaves the task and says so."""
+    """The step waits for the claim, and looks at the task once more; on a machine that stalls for the second that
+    it waits at most, it leaves the task and says so."""
     claimed, waits = queue.add(priority=10, batch="all"), queue.add(batch="all")
     worker = queue.register()
     other = connect_queue()

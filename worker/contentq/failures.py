@@ -39,7 +39,8 @@ def _from_database(error: psycopg.Error) -> tuple[str, int]:
     hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
     if isinstance(error, errors.InsufficientPrivilege) and not hint:
         return (
-            f"{said}; connect as a member of a role that may: docs/operating.md lists them, with their rights",
+            f"{said}; connect as a member of a role that may: docs/how-to/operate.md lists them, "
+            "with their rights",
             1,
         )
     if isinstance(error, errors.LockNotAvailable):

@@ -22,7 +22,7 @@ SHORT = 1.0
 TOO_FEW = 10
 """Starts from which nothing follows are fewer."""
 
-SIZING = "docs/performance.md#sizing-a-deployment"
+SIZING = "docs/explanation/performance.md#sizing-a-deployment"
 
 
 def verdict(figures: Figures) -> list[str]:

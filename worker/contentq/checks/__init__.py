@@ -1,4 +1,4 @@
-"""Checks of what a handler has written, before it counts: docs/revisions.md.
+"""Checks of what a handler has written, before it counts: docs/how-to/check-articles.md.
 
     from contentq.checks import Headings, MinWords, check
 

@@ -62,7 +62,8 @@ def describe_tasks_taken_over(connection: psycopg.Connection[TupleRow]) -> list[
     if processing:
         notes.append(
             f"tasks that are processing: {processing}; no worker of contentq holds them, and they stay so until "
-            "your own program ends them. When none does, cancel and requeue them: see docs/adopting.md"
+            "your own program ends them. When none does, cancel and requeue them: "
+            "see docs/how-to/adopt-an-application.md"
         )
     return notes
 

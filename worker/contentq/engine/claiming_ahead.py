@@ -1,4 +1,4 @@
-"""Claims more tasks than there are free slots while handlers take milliseconds (docs/decisions/0009).
+"""Claims more tasks than there are free slots while handlers take milliseconds (docs/explanation/decisions/0009).
 
 Then the time goes into claims and reports, and both go on at once. The tasks wait here for a slot, at most for
 a quarter of a second.

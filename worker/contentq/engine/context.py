@@ -127,7 +127,8 @@ class Context(_Attempt):
         """Enters the first of these gates, in their order, that has room; returns its key.
 
         For handlers that call several providers: before each call, with the gates of those that would do. The
-        worker must have been given all of them (docs/gates.md). A turn that comes in a moment is waited for; when
+        worker must have been given all of them (docs/how-to/pace-a-provider.md). A turn that comes in a moment
+        is waited for; when
         no gate has room, it raises NoGateHasRoom, which puts the task off. What becomes of the attempt is told to
         that gate. Where the worker has one gate, or none, the first key is the answer.
         """

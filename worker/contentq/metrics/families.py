@@ -1,4 +1,4 @@
-"""Every metric that there is: its name, what it counts, and its labels. docs/metrics.md has the same list.
+"""Every metric that there is: its name, what it counts, and its labels. docs/how-to/monitor.md has the same list.
 
 Names follow https://prometheus.io/docs/practices/naming/
 """

@@ -1,7 +1,8 @@
 """SQLAlchemy models of the three tables; a mirror of sql/migrations/, which makes them.
 
 Account, Content and ContentGenerationTask are ready to use. A host that has classes of its own for `accounts` and
-`contents` makes its models with AccountMixin, ContentMixin and TaskMixin instead (docs/adopting.md).
+`contents` makes its models with AccountMixin, ContentMixin and TaskMixin instead
+(docs/how-to/adopt-an-application.md).
 
 A test compares what they declare with the migrated database, down to the comments. Triggers and functions
 are not part of a model: make the tables with `contentq migrate`, not with create_all().

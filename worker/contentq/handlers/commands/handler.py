@@ -1,6 +1,7 @@
 """The `command` handler: any program, one process for each attempt.
 
-It reads the task as JSON from standard input and writes what it made to standard output; docs/handlers.md has the
+It reads the task as JSON from standard input and writes what it made to standard output;
+docs/how-to/write-a-handler.md has the
 whole contract. Its process group is killed when the attempt is stopped, whatever the reason.
 """
 

@@ -77,7 +77,8 @@ class Caller:
     async def ask(self, messages: list[Message], settings: OpenAISettings, task: Task, context: Any) -> Answer:
         """Asks, and returns what the model has written. settings: those of this task.
 
-        Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited, as docs/providers.md lists
+        Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited, as
+        docs/how-to/call-a-model.md lists
         them; with the usage of tokens that were paid for all the same.
         """
         received = Received(settings, messages)

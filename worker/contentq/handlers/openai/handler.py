@@ -1,6 +1,7 @@
 """The `openai` handler: an article from any model behind an OpenAI-compatible API, streamed.
 
-Its settings, its errors and its prompt are described in docs/providers.md. It needs the package `openai`.
+Its settings, its errors and its prompt are described in docs/how-to/call-a-model.md. It needs the package
+`openai`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The `openai-batch` handler: tasks of low priority go to the provider as batches, at half the price.
 
 An attempt asks, and snoozes its task; what tends the batches runs beside the tasks (tending.py); when an answer
-has come, the next attempt makes content of it. See docs/provider-batches.md. It needs the package `openai`.
+has come, the next attempt makes content of it. See docs/how-to/use-provider-batches.md. It needs the package
+`openai`.
 """
 
 from __future__ import annotations
