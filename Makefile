@@ -85,7 +85,7 @@ stop: ## stop that database; its data stay
 test: $(VENV)/dev-installed ## run the tests (ARGS='-k claim' for some)
 	@$(PY) -m pytest --ignore=tests/faults $(PARALLEL) $(ARGS)
 
-test-all: $(VENV)/dev-installed ## run also those that build and install, and tests/sql on every PostgreSQL there is
+test-all: $(VENV)/dev-installed ## run also those that build and install, and tests/sql on the oldest PostgreSQL too
 	@$(PY) -m pytest --ignore=tests/faults --all $(PARALLEL) $(ARGS)
 
 faults: $(VENV)/dev-installed ## break things on purpose, 3 minutes (or FAULTS_MINUTES=30)

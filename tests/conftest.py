@@ -7,10 +7,9 @@ The server, first of these:
 2. A container, when a Docker engine answers (it is asked for half a second at most) and has or gets the image.
 3. A throwaway cluster of PostgreSQL 18 from the embedded wheel, without the wheel one of the system's programs.
 
-With --all, the tests in tests/sql also run on a throwaway cluster of every other major version that is installed
-(`-k postgresql-15` picks one). One of them, between the newest and the oldest, or the first server where there
-is none, has the tables in a schema of their own (`-k schema` picks that). The tests marked `thorough` run then,
-and those beside masses of rows have more of them.
+With --all, the tests in tests/sql also run on a throwaway cluster of the oldest major version that is installed (of
+the same one if there is no other), with the tables in a schema of their own; `-k schema` picks these. The tests
+marked `thorough` run then, and those beside masses of rows have more of them.
 
 In a parallel run (`-n 2`) each process starts servers of its own, which takes a second each: what belongs to a
 whole server, such as roles, is then no other test's business. Only the server of CONTENTQ_TEST_DSN is everyone's.

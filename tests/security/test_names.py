@@ -285,7 +285,7 @@ def try_every_page(dsn: str) -> None:
             answer = visitor.get(path)
             assert (answer.status, "took too long" in answer.text) == (200, False)
         for operation in ("cancel", "requeue", "delete"):
-            answer = visitor.post("/tasks/change", {"operation": operation, "batch": "b"})
+            answer = visitor.post("/selection/change", {"operation": operation, "batch": "b"})
             assert "Done." in answer.text
         visitor.post("/task/delete", {"id": task})
         assert visitor.message()[1] is False

@@ -113,9 +113,9 @@ def _choose(config: pytest.Config) -> Servers:
     if not config.getoption(EVERY_VERSION):
         return Servers(default, [], note)
     others = [server for major, server in local.items() if major != default.major]
-    # For a version between the newest and the oldest, these two stand already.
-    between = [each for each in others if min(local) < each.major < default.major]
-    return Servers(default, [(between or [default])[0].in_schema(), *others], note)
+    # What works on the newest and on the oldest works between them.
+    oldest = min(others, key=lambda server: server.major, default=default)
+    return Servers(default, [oldest.in_schema(), *({oldest} - {default})], note)
 
 
 def _default(config: pytest.Config, local: dict[int, Server]) -> tuple[Server, str | None]:

@@ -98,6 +98,25 @@ def test_reviewers_decide_and_operators_do_not(logins: Logins, queue: Queue, ser
     assert queue.values("SELECT DISTINCT reviewed_by <> %s FROM contents", "operator") == [True]
 
 
+@pytest.mark.parametrize(
+    ("role", "offered"),
+    [
+        ("contentq_reader", {"/task/cancel": False, "/review/decide": False}),
+        ("contentq_operator", {"/task/cancel": True, "/review/decide": False}),
+        ("contentq_reviewer", {"/task/cancel": False, "/review/decide": True}),
+    ],
+)
+def test_page_offers_what_its_login_may(
+    logins: Logins, queue: Queue, serve: Serve, role: str, offered: dict[str, bool]
+) -> None:
+    task = queue.running(topic="Tea", auto_approve=False)
+    queue.store(task.worker, [task])
+    waits = queue.row(queue.add(topic="Coffee"))["task_id"]
+    client = serve(dsn=logins.add("visitor", role), operate=True)
+    pages = client.get(f"/task?id={waits}").body + client.get("/review").body
+    assert {action: f'action="{action}"' in pages for action in offered} == offered
+
+
 def test_part_that_is_slow_is_left_out(client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(connection: Any, name: str, *_: Any) -> list[Any]:
         if name == "worker_status":

@@ -33,6 +33,15 @@ def test_attempts_are_told_in_order_with_what_is_wrong_now(client: Client, queue
     assert "attempt 2 of 4" in text or "failed" in text
 
 
+def test_task_is_found_by_what_people_type(client: Client, queue: Queue) -> None:
+    id_ = queue.add(topic="Tea")
+    for given in (str(id_), queue.row(id_)["task_id"]):
+        answer = client.get(f"/tasks/{given}")
+        assert answer.status == 303
+        assert answer.headers["location"] == place(queue, id_)
+    assert client.get(client.get("/tasks/none").headers["location"]).status == 404
+
+
 def test_reasons_are_those_of_explain(client: Client, queue: Queue) -> None:
     id_ = queue.add(topic="Tea", scheduled_at=datetime(2999, 1, 1, tzinfo=UTC))
     text = client.get(place(queue, id_)).text

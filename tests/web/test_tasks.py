@@ -220,7 +220,7 @@ def test_only_what_was_confirmed_is_changed(operating: Client, queue: Queue) -> 
     queue.add(category="old")
     form = hidden_fields(operating.get("/tasks/confirm?operation=delete&category=old").body)
     later = queue.add(category="old")
-    assert "1 task is deleted." in operating.post("/tasks/change", form).text
+    assert "1 task is deleted." in operating.post("/selection/change", form).text
     assert queue.values("SELECT id FROM content_generation_tasks") == [later]
 
 
@@ -229,13 +229,13 @@ def test_more_than_was_confirmed_is_asked_for_again(operating: Client, queue: Qu
     pending = queue.add(topic="Tea")
     form = hidden_fields(operating.get("/tasks/confirm?operation=requeue&status=failed").body)
     queue.set(pending, status="failed", error_message="It broke, too")
-    answer = operating.post("/tasks/change", {**form, "note": "shorter"})
+    answer = operating.post("/selection/change", {**form, "note": "shorter"})
     assert answer.status == 409
     assert "more than the 1 task that you were shown" in answer.text
     assert "Tea" in answer.text
     assert 'value="shorter"' in answer.body
     assert statuses(queue) == {"failed": 2}
-    assert "2 tasks are pending again" in operating.post("/tasks/change", hidden_fields(answer.body)).text
+    assert "2 tasks are pending again" in operating.post("/selection/change", hidden_fields(answer.body)).text
 
 
 def test_tasks_that_others_have_locked_are_told(operating: Client, queue: Queue, dsn: str) -> None:
@@ -245,7 +245,7 @@ def test_tasks_that_others_have_locked_are_told(operating: Client, queue: Queue,
     queue.add(category="old")
     with psycopg.connect(dsn) as other:
         other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [first])
-        text = operating.post("/tasks/change", {"operation": "cancel", "category": "old"}).text
+        text = operating.post("/selection/change", {"operation": "cancel", "category": "old"}).text
     assert "1 task is cancelled" in text
     assert "1 task was left as it is: another session has locked it." in text
     assert statuses(queue) == {"failed": 1, "pending": 1}
@@ -256,10 +256,10 @@ def test_nothing_is_changed_without_a_selection_or_by_a_page_that_only_shows(
 ) -> None:
     queue.add()
     assert operating.get("/tasks/confirm?operation=cancel").status == 400
-    assert "no selector" in operating.post("/tasks/change", {"operation": "cancel"}).text
-    assert operating.post("/tasks/change", {"operation": "drop", "status": "pending"}).status == 303
+    assert "no selector" in operating.post("/selection/change", {"operation": "cancel"}).text
+    assert operating.post("/selection/change", {"operation": "drop", "status": "pending"}).status == 303
     assert "cannot cancel" in operating.get("/tasks/confirm?operation=cancel&status=failed").text
-    assert client.post("/tasks/change", {"operation": "cancel", "status": "pending"}).status == 403
+    assert client.post("/selection/change", {"operation": "cancel", "status": "pending"}).status == 403
     assert "Cancel…" not in client.get("/tasks?status=pending").body
     assert "Cancel…" not in operating.get("/tasks").body
     assert "Cancel…" not in operating.get("/tasks?status=pending&q=tea").body

@@ -37,6 +37,14 @@ CHANGE_TIMEOUT = 10_000
 
 _LIMIT = "SELECT set_config('statement_timeout', %s, true)"
 
+_RIGHTS = """
+    SELECT coalesce(bool_or(has_function_privilege(oid, 'EXECUTE'))
+                    FILTER (WHERE proname = 'requeue'), false),
+           coalesce(bool_or(has_function_privilege(oid, 'EXECUTE')) FILTER (WHERE proname = 'approve'), false)
+    FROM pg_catalog.pg_proc
+    WHERE pronamespace = 'contentq'::pg_catalog.regnamespace AND proname IN ('requeue', 'approve')
+"""
+
 
 class Busy(ContentQueueError):
     """All connections are in use."""
@@ -51,6 +59,14 @@ class Part(Generic[T]):
     """`denied` when the login may not read it, `slow` when that took too long."""
 
 
+@dataclass(frozen=True)
+class Rights:
+    """What the login may do, so that the page offers nothing else; the database decides in the end."""
+
+    operate: bool = False
+    review: bool = False
+
+
 class Database:
     """Connections for pages, which run in threads; they are kept for the next page."""
 
@@ -58,6 +74,8 @@ class Database:
         self._dsn = dsn
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._idle: list[Connection] = []
+        self.rights = Rights()
+        """As of the newest connection."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -117,6 +135,8 @@ class Database:
         connection = connect(self._dsn, APPLICATION)
         try:
             require_head(connection)
+            operate, review = connection.execute(_RIGHTS).fetchone() or (False, False)
+            self.rights = Rights(operate, review)
         except BaseException:
             connection.close()
             raise

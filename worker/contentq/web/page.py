@@ -55,9 +55,19 @@ class Page:
         return self.site.user_of(self.request)
 
     @property
-    def may_operate(self) -> bool:
-        """Whether whoever asks may change something."""
+    def may_change(self) -> bool:
+        """Whether whoever asks may change something, as far as the database allows it to the page's login."""
         return self.site.may_operate(self.request)
+
+    @property
+    def may_operate(self) -> bool:
+        """Whether the page offers what operators do."""
+        return self.may_change and self.database.rights.operate
+
+    @property
+    def may_review(self) -> bool:
+        """Whether the page offers what reviewers do."""
+        return self.may_change and self.database.rights.review
 
     @property
     def path(self) -> str:

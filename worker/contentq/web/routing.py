@@ -46,7 +46,7 @@ def post(path: str, change: Change, *, back: str, changes: bool = True) -> BaseR
 
     async def endpoint(request: Request) -> Response:
         async def answer(page: Page) -> Response:
-            if changes and not page.may_operate:
+            if changes and not page.may_change:
                 raise HTTPException(403, page.gettext("This page is read-only."))
             try:
                 return await run_in_threadpool(change, page, await read_form(request))

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from contentq.difference import Piece, difference
 from contentq.queue import inspection, operations, review
 from contentq.queue.reading import Connection
+from contentq.task import read_id
 from contentq.titles import heading_of
 from contentq.usage import counted_usage
 from contentq.web.database import Part, read_part
@@ -73,6 +74,15 @@ def show_task(page: Page) -> Response:
         state=None if state is None else json.dumps(state, ensure_ascii=False, indent=2),
         LONGEST_TEXT=LONGEST_TEXT,
     )
+
+
+def find_task(page: Page) -> Response:
+    """Leads to a task by its id or its task_id in the path, as people type it."""
+    given: str = page.request.path_params["given"]
+    id_ = read_id(given)
+    with page.database.reading() as connection:
+        found = None if id_ is None else inspection.task_id_of(connection, id_)
+    return page.redirect(f"{PATH}?{urlencode({'id': found or given})}")
 
 
 def changes(before: dict[str, Any] | None, content: dict[str, Any] | None) -> list[Piece] | None:
@@ -197,6 +207,7 @@ def _since(value: Any, now: datetime) -> float | None:
 
 ROUTES = [
     get(PATH, show_task),
+    get("/tasks/{given}", find_task),
     post("/task/requeue", requeue, back="/tasks"),
     post("/task/cancel", cancel, back="/tasks"),
     post("/task/delete", delete, back="/tasks"),

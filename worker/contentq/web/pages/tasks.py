@@ -161,5 +161,5 @@ def _number(form: Form, name: str) -> int:
 ROUTES: list[Any] = [
     get(PATH, show_tasks),
     get("/tasks/confirm", confirm),
-    post("/tasks/change", change, back=PATH),
+    post("/selection/change", change, back=PATH),
 ]
