@@ -7,7 +7,7 @@ The server, first of these:
 2. A container, when a Docker engine answers (it is asked for half a second at most) and has or gets the image.
 3. A throwaway cluster of PostgreSQL 18 from the embedded wheel, without the wheel one of the system's programs.
 
-With --all, the tests in tests/sql also run on a throwaway cluster of the oldest major version that is installed (of
+With --all, tests/sql also runs on a throwaway cluster of the oldest major version that is installed (of
 the same one if there is no other), with the tables in a schema of their own; `-k schema` picks these. The tests
 marked `thorough` run then, and those beside masses of rows have more of them.
 
