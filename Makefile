@@ -91,10 +91,11 @@ test-all: $(VENV)/dev-installed ## run also those that build and install, and te
 faults: $(VENV)/dev-installed ## break things on purpose, 3 minutes (or FAULTS_MINUTES=30)
 	@$(PY) -m pytest tests/faults $(ARGS)
 
-lint: $(VENV)/dev-installed ## ruff and mypy
+lint: $(VENV)/dev-installed ## ruff, mypy and codespell
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m codespell_lib . .ci/*
 
 docs: $(VENV)/dev-installed ## build the documentation into .site, and check its links
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict $(ARGS)
