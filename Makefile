@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests in several processes at once; ARGS='-n 0' runs them in one, as a debugger needs it.
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: help run psql worker web stop test test-all faults lint audit bench bench-peers schema clean database
+.PHONY: help run psql worker web stop test test-all faults lint docs audit bench bench-peers schema clean database
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -91,10 +91,15 @@ test-all: $(VENV)/dev-installed ## run also those that build and install, and te
 faults: $(VENV)/dev-installed ## break things on purpose, 3 minutes (or FAULTS_MINUTES=30)
 	@$(PY) -m pytest tests/faults $(ARGS)
 
-lint: $(VENV)/dev-installed ## ruff and mypy
+lint: $(VENV)/dev-installed ## ruff, mypy and codespell
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m codespell_lib . .ci/*
+
+docs: $(VENV)/dev-installed ## build the documentation into .site, and check its links
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict $(ARGS)
+	@echo 'Built .site/index.html. To read it in a browser, with search: $(PY) -m mkdocs serve'
 
 audit: $(VENV)/dev-installed ## look up known advisories of what contentq needs
 	@$(PY) -m tests.packaging.audit
@@ -114,7 +119,7 @@ schema: $(VENV)/dev-installed ## write sql/schema.sql anew from the migrations
 	@$(PY) -m tests.support.schema_snapshot $(ARGS)
 
 clean: stop ## stop the database; delete its data, .venv and what tools left behind
-	@rm -rf .contentq $(VENV) $(PEERS) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .contentq $(VENV) $(PEERS) .site build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A checkout that was copied or moved together with its .venv needs a new one: the old one runs the old place.

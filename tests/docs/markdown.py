@@ -121,6 +121,11 @@ def headings(path: Path) -> list[str]:
     return [section.heading for section in sections_of(path)[1:]]
 
 
+def anchor(heading: str) -> str:
+    """The anchor of a heading, on GitHub and in the site."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def prose(path: Path) -> str:
     """A document without its blocks."""
     return re.sub(

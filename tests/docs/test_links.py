@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import ROOT, documents, headings, prose
+from tests.docs.markdown import ROOT, anchor, documents, headings, prose
 
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 
@@ -21,11 +21,11 @@ def test_links_within_the_project_lead_to_files_and_headings(document: Path) -> 
     for target in _LINK.findall(prose(document)):
         if target.startswith("https://"):
             continue
-        path, _, anchor = target.partition("#")
+        path, _, fragment = target.partition("#")
         linked = (document.parent / path) if path else document
         assert linked.exists(), f"{_name(document)} links to {target}, which does not exist"
-        if anchor:
-            assert anchor in map(_anchor, headings(linked)), (
+        if fragment:
+            assert fragment in map(anchor, headings(linked)), (
                 f"{_name(document)} links to {target}: no such heading"
             )
 
@@ -34,8 +34,3 @@ def test_links_within_the_project_lead_to_files_and_headings(document: Path) -> 
 def test_files_that_a_document_names_exist(document: Path) -> None:
     for name in re.findall(r"`((?:sql|docs|worker|alembic|tests)/[\w./-]*)`", prose(document)):
         assert "NNNN" in name or (ROOT / name).exists(), f"{_name(document)} names {name}, which does not exist"
-
-
-def _anchor(heading: str) -> str:
-    """The anchor that a heading gets when it is rendered."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

@@ -23,6 +23,7 @@ SOURCES = (
     "alembic",
     "alembic.ini",
     "docs",
+    "mkdocs.yml",
     "pyproject.toml",
     "sql",
     "tests",

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
-import shutil
 import socket
-import subprocess
 import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
@@ -27,12 +24,10 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, P
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from tests.support.browser import chromium, launch
 from tests.support.databases import Connection
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
-
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-"""The browsers that the tests take, by their names on the PATH."""
 
 _AXE = files("axe_playwright_python").joinpath("axe.min.js")
 
@@ -162,21 +157,12 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
-def _runs(path: str) -> bool:
-    """Whether a browser is more than a script that tells where to get it, as Ubuntu's."""
-    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
-
-
 @pytest.fixture(scope="package")
 def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
     """The system's Chromium."""
-    path = next(filter(_runs, filter(None, map(shutil.which, CHROMIUM))), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(CHROMIUM)} is installed")
+    path = chromium()
     playwright: Playwright = request.getfixturevalue("playwright")
-    # As root Chromium has no sandbox; /dev/shm is small in containers.
-    arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    started = playwright.chromium.launch(executable_path=path, args=arguments)
+    started = launch(playwright, path)
     yield started
     started.close()
 

@@ -1,0 +1,191 @@
+"""The documentation as a site: complete, the same as the Markdown, and without a request to anyone else."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+from mkdocs.exceptions import Abort
+from playwright.sync_api import sync_playwright
+
+from tests.docs.markdown import ROOT, anchor, headings
+from tests.support.browser import chromium, launch
+
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+
+_STRUCTURE = ("h1", "h2", "h3", "ul", "ol", "li", "table", "tr", "td", "pre", "blockquote", "img", "strong", "em")
+"""Elements that GitHub and the site make of the same Markdown."""
+
+_LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src"}
+"""Elements that load a file, and the attribute that names it."""
+
+_IN_STYLES = re.compile(r"""(?:@import\s*["']|url\(\s*["']?)\s*([^"')\s]+)""")
+
+
+class _Elements(HTMLParser):
+    """The elements of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attributes)))
+
+    def loaded(self) -> Iterator[str]:
+        """The addresses of files that a browser loads with the page."""
+        for tag, attributes in self.found:
+            address = attributes.get(_LOADED.get(tag, ""))
+            if address and attributes.get("rel") not in ("canonical", "next", "prev"):
+                yield address
+
+    def ids(self) -> set[str | None]:
+        """The ids, which links lead to."""
+        return {attributes.get("id") for _, attributes in self.found}
+
+    def structure(self) -> Counter[str]:
+        """How many there are of each element that the text is made of."""
+        return Counter(tag for tag, _ in self.found if tag in _STRUCTURE)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the site, built as `make docs` builds it."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT / "docs").as_posix()
+
+
+def _built(site: Path, page: Path) -> str:
+    path = site / page.relative_to(ROOT / "docs").with_suffix("")
+    return (path.parent if path.name == "index" else path).joinpath("index.html").read_text(encoding="utf-8")
+
+
+def test_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = sorted(site.rglob("*.html"))
+    styles = sorted(site.rglob("*.css"))
+    assert len(pages) > len(PAGES)
+    assert styles
+    loaded = [
+        (page, address) for page in pages for address in _Elements(page.read_text(encoding="utf-8")).loaded()
+    ]
+    loaded += [
+        (path, address)
+        for path in [*pages, *styles]
+        for address in _IN_STYLES.findall(path.read_text(encoding="utf-8"))
+    ]
+
+    assert len(loaded) > len(pages), "no stylesheet was found"
+    assert [f"{path.relative_to(site)}: {address}" for path, address in loaded if "//" in address] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_page_reads_the_same_on_the_site_as_on_github(site: Path, page: Path) -> None:
+    built = _built(site, page)
+    article = _Elements(built[built.index("<article") : built.index("</article>")])
+    on_github = _Elements(MarkdownIt("commonmark").enable("table").render(page.read_text(encoding="utf-8")))
+
+    assert article.structure() == on_github.structure()
+    assert {anchor(heading) for heading in headings(page)} - article.ids() == set()
+
+
+def test_site_is_searched_and_read_in_a_browser_without_a_request_to_anyone_else(site: Path) -> None:
+    path = chromium()
+    elsewhere: list[str] = []
+    errors: list[str] = []
+    with _serving(site) as address, sync_playwright() as playwright, launch(playwright, path) as browser:
+        page = browser.new_page()
+        page.set_default_timeout(10_000)
+        page.on(
+            "request", lambda request: None if request.url.startswith(address) else elsewhere.append(request.url)
+        )
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{address}/explanation/guarantees/")
+        assert page.title() == f"{headings(ROOT / 'docs/explanation/guarantees.md')[0]} - contentq"
+        page.get_by_role("textbox", name="Search").fill("heartbeat")
+        page.locator(".md-search-result__link").first.click()
+        page.wait_for_url(re.compile("h=heartbeat"))
+        assert "heartbeat" in page.locator("article mark").first.inner_text().lower()
+
+    assert elsewhere == []
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("# Home\n\n[Away](missing.md)\n", "link 'missing.md', but the target is not found"),
+        ("# Home\n\n[Down](#missing)\n", "link '#missing', but there is no such anchor"),
+        ("# Home\n\n[Out](../README.md)\n", "link '../README.md', but the target"),
+    ],
+)
+def test_broken_link_fails_the_build(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, complaint: str
+) -> None:
+    with pytest.raises(Abort):
+        _build(tmp_path, {"index.md": text}, nav=["index.md"])
+
+    assert complaint in caplog.text
+
+
+def test_page_that_is_missing_from_the_navigation_fails_the_build(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = {"index.md": "# Home\n", "how-to/lost.md": "# Lost\n"}
+    _build(tmp_path, pages, nav=[*pages])
+    with pytest.raises(Abort):
+        _build(tmp_path, pages, nav=["index.md"])
+
+    assert 'not included in the "nav" configuration:\n  - how-to/lost.md' in caplog.text
+
+
+def _build(folder: Path, pages: dict[str, str], nav: list[str]) -> None:
+    """Builds a site of these pages with the project's mkdocs.yml."""
+    for name, text in pages.items():
+        path = folder / "docs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    configuration = str(ROOT / "mkdocs.yml")
+    build(load_config(configuration, docs_dir=str(folder / "docs"), site_dir=str(folder / "site"), nav=nav))
+
+
+class _serving:
+    """Serves a folder over HTTP; gives its address."""
+
+    def __init__(self, folder: Path) -> None:
+        handler = partial(_Quiet, directory=str(folder))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.01])
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
