@@ -292,19 +292,22 @@ BEGIN
     LOOP
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
-    -- refuse_forged_task() compares an id with what the session has drawn.
+    -- refuse_forged_task() compares an id with the value that the session drew last.
     FOR each IN
-        SELECT s.oid::regclass AS sequence
+        SELECT s.oid::regclass AS sequence, false AS is_default
         FROM pg_class AS s
         WHERE s.oid = pg_get_serial_sequence(format('%I.content_generation_tasks', tables_schema), 'id')::regclass
         UNION
-        SELECT s.oid::regclass
+        SELECT s.oid::regclass, true
         FROM pg_attrdef AS a
         JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
         JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
         WHERE a.adrelid = format('%I.content_generation_tasks', tables_schema)::regclass
     LOOP
         EXECUTE format('GRANT SELECT ON SEQUENCE %s TO contentq_definer', each.sequence);
+        IF each.is_default THEN
+            EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_producer', each.sequence);
+        END IF;
     END LOOP;
 
     -- The digests were made with this search_path, in which no table of the three is visible. A host's functions have none.

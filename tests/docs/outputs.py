@@ -8,6 +8,7 @@ _CHANGING = [
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?([+-]\d\d)?"), "<time>"),
     (re.compile(r"\d\d:\d\d:\d\d\.\d+"), "<duration>"),
     (re.compile(r"\btook \d+\.\d\d s\b"), "took <seconds>"),
+    (re.compile(r"\b\d+ seconds? ago\b"), "<age>"),
     (re.compile(r"task-[0-9a-f]{32}"), "<task id>"),
     (re.compile(r'"seconds": [\d.]+'), '"seconds": <seconds>'),
     # The provider of the tests stands for OpenAI.

@@ -394,9 +394,9 @@ def test_what_another_login_may_update_does_not_help(owner: Queue, mapper: Queue
 
 
 def test_ids_of_a_table_whose_default_has_a_sequence_of_its_own(
-    owner: Queue, mapper: Queue, logins: Logins, dsn: str
+    owner: Queue, producer: Queue, mapper: Queue, logins: Logins, dsn: str
 ) -> None:
-    """As a table that was taken over may have it, from which the right to draw has to be granted."""
+    """An existing table with a serial id: the role of producers may draw from it; other logins need a grant."""
     account, schema = owner.account, owner.schema
     owner.run("ALTER TABLE content_generation_tasks ALTER COLUMN id DROP IDENTITY")
     owner.run(f"CREATE SEQUENCE {schema}.task_ids START 500")
@@ -407,7 +407,10 @@ def test_ids_of_a_table_whose_default_has_a_sequence_of_its_own(
     apply_roles(dsn)
 
     assert mapper.add(account_id=account) == 500
-    refused(mapper, "INSERT INTO content_generation_tasks (id, account_id) VALUES (501, %s)", account)
+    assert producer.add(account_id=account) == 501
+    refused(mapper, "INSERT INTO content_generation_tasks (id, account_id) VALUES (502, %s)", account)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="task_ids"):
+        producer.run(f"SELECT setval('{schema}.task_ids', 5000)")
 
 
 def test_ids_that_come_from_no_sequence_are_not_looked_at(owner: Queue, mapper: Queue) -> None:
