@@ -1,4 +1,5 @@
--- Roles with only the rights that their work needs. Applied on demand, by a superuser or by the owner of the tables with CREATEROLE;
+-- Roles with only the rights that their work needs. Applied on demand, by a superuser or by the owner of the tables with
+-- CREATEROLE;
 -- each migration restores them afterwards:
 --
 --     contentq roles apply                      (or: psql -d <database> -f sql/roles.sql)
@@ -11,11 +12,11 @@
 -- contentq_reviewer   reads tasks, accounts and contents; approves and rejects content
 -- contentq_definer    not for users: owns the functions that change rows, which run with its rights
 --
--- With row level security on (contentq roles row-security --on), producers, readers and reviewers see only the accounts of their
--- logins.
+-- With row level security on (contentq roles row-security --on), producers, readers and reviewers see only the accounts of
+-- their logins.
 --
--- The roles cannot log in; grant all but the last one to users that can. Other rights that were granted to these roles are revoked,
--- so that this file lists all of their rights.
+-- The roles cannot log in; grant all but the last one to users that can. Other rights that were granted to these roles are
+-- revoked, so that this file lists all of their rights.
 
 \set ON_ERROR_STOP on
 \set SHOW_CONTEXT never
@@ -55,8 +56,8 @@ BEGIN
         EXECUTE format('CREATE ROLE %I NOLOGIN', role);
         RAISE NOTICE 'created role %', role;
     END LOOP;
-    -- An existing role may have been created by someone else. A member of a role can act as that role, with all rights that it has
-    -- beyond this file.
+    -- An existing role may have been created by someone else. A member of a role can act as that role, with all rights that
+    -- it has beyond this file.
     SELECT string_agg(r.rolname, ', ' ORDER BY r.rolname) INTO mightier
     FROM pg_roles AS r
     WHERE r.rolname = ANY (ours)
@@ -71,11 +72,13 @@ BEGIN
     JOIN pg_roles AS r ON r.oid = m.member
     WHERE r.rolname = ANY (ours);
     IF mightier IS NOT NULL THEN
-        RAISE WARNING 'roles of contentq are members of other roles, and so have more rights than sql/roles.sql grants: %', mightier;
+        RAISE WARNING 'roles of contentq are members of other roles, and so have more rights than sql/roles.sql grants: %',
+            mightier;
     END IF;
 
-    -- A role that created contentq_definer before this file may have kept a way to act as it: as a member, or through a function that
-    -- runs with its rights. The owner of the queue is a member, and so are owners of queues in other databases.
+    -- A role that created contentq_definer before this file may have kept a way to act as it: as a member, or through a
+    -- function that runs with its rights. The owner of the queue is a member, and so are owners of queues in other
+    -- databases.
     SELECT coalesce(array_agg(r.oid), '{}')
     INTO owners
     FROM pg_roles AS r
@@ -184,8 +187,9 @@ GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON contentq.acco
 GRANT SELECT ON contentq.review_queue, contentq.content_versions, contentq.queue_overview, contentq.backlog_by_account,
     contentq.recent_failures TO contentq_reviewer;
 
--- The columns that a producer may set, and status, which programs often include although it can only be pending. An ORM that includes
--- every column needs INSERT on the whole table: the trigger content_generation_tasks_forged refuses forged values.
+-- The columns that a producer may set, and status, which programs often include although it can only be pending. An ORM
+-- that includes every column needs INSERT on the whole table: the trigger content_generation_tasks_forged refuses forged
+-- values.
 GRANT INSERT (
     task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve, max_retries,
     submitted_at, scheduled_at, timeout_at, batch, traceparent
@@ -307,7 +311,8 @@ BEGIN
         EXECUTE format('GRANT SELECT ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
 
-    -- The digests were computed with this search_path, in which none of the three tables is visible. Functions of a host have no digest.
+    -- The digests were computed with this search_path, in which none of the three tables is visible. Functions of a host
+    -- have no digest.
     ours := ARRAY(
         SELECT p.oid
         FROM pg_proc AS p

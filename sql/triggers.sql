@@ -1,7 +1,7 @@
 -- The triggers, each followed by its comment. Like functions and views, each migration creates them again.
 
--- Roles that may update status may insert tasks in any state: owners, restores, and programs with that right. Other inserts pay only
--- for this condition.
+-- Roles that may update status may insert tasks in any state: owners, restores, and programs with that right. Other inserts
+-- pay only for this condition.
 CREATE TRIGGER content_generation_tasks_forged
     BEFORE INSERT ON public.content_generation_tasks
     FOR EACH ROW
@@ -20,8 +20,8 @@ CREATE TRIGGER content_generation_tasks_touch
 COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_tasks IS
     'Sets updated_at on every update; skipped if the statement itself has set it to CURRENT_TIMESTAMP.';
 
--- An outcome counts for (id, attempt, worker_id): no update except a claim may restore an earlier combination. Updates of the queue's
--- own functions pay only for this condition.
+-- An outcome counts for (id, attempt, worker_id): no update except a claim may restore an earlier combination. Updates of
+-- the queue's own functions pay only for this condition.
 CREATE TRIGGER content_generation_tasks_stale
     BEFORE UPDATE ON public.content_generation_tasks
     FOR EACH ROW
@@ -46,8 +46,8 @@ CREATE TRIGGER content_generation_tasks_state
 COMMENT ON TRIGGER content_generation_tasks_state ON public.content_generation_tasks IS
     'Removes the handler_state of a task that has ended, because no attempt will follow.';
 
--- No setting can be less than the size in this condition; smaller rows pay only for it. Columns that an update does not set are not
--- checked: a row that is already larger stays.
+-- No setting can be less than the size in this condition; smaller rows pay only for it. Columns that an update does not set
+-- are not checked: a row that is already larger stays.
 CREATE TRIGGER content_generation_tasks_size
     BEFORE INSERT OR UPDATE OF
         task_id, topic, keywords, category, requirements, tone, error_message, progress_note
@@ -64,9 +64,9 @@ CREATE TRIGGER content_generation_tasks_size
 COMMENT ON TRIGGER content_generation_tasks_size ON public.content_generation_tasks IS
     'Refuses texts that are larger than settings.max_text_bytes.';
 
--- Runs once in a transaction that ends tasks, which pays no more if nobody waits. It is a trigger, not a function in the condition of
--- the next one, because roles that update tasks may lack the right to execute it. Conditions avoid IN, which a dump writes
--- differently.
+-- Runs once in a transaction that ends tasks, which pays no more if nobody waits. It is a trigger, not a function in the
+-- condition of the next one, because roles that update tasks may lack the right to execute it. Conditions avoid IN, which a
+-- dump writes differently.
 CREATE TRIGGER content_generation_tasks_awaited
     BEFORE UPDATE ON public.content_generation_tasks
     FOR EACH ROW
@@ -119,7 +119,8 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted
 COMMENT ON TRIGGER content_generation_tasks_deleted ON public.content_generation_tasks IS
     'The same for tasks that are deleted before they have ended.';
 
--- Deferred triggers fire for each row. The condition is evaluated when the row is inserted and lets one row of a transaction pass.
+-- Deferred triggers fire for each row. The condition is evaluated when the row is inserted and lets one row of a
+-- transaction pass.
 CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
     AFTER INSERT ON public.content_generation_tasks
     DEFERRABLE INITIALLY DEFERRED
@@ -134,8 +135,8 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
 COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS
     'Wakes idle workers once, at the commit of a transaction that inserted tasks.';
 
--- Fires for tasks that were not ready and now are. Tasks whose scheduled time had passed were ready already: workers wait for that
--- time, and promote_scheduled() only records it.
+-- Fires for tasks that were not ready and now are. Tasks whose scheduled time had passed were ready already: workers wait
+-- for that time, and promote_scheduled() only records it.
 CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again
     AFTER UPDATE ON public.content_generation_tasks
     DEFERRABLE INITIALLY DEFERRED

@@ -1,10 +1,10 @@
 -- Adds the cost of attempts to the usage of their accounts.
 -- Called by: complete() and store(), with the results, and record_usage().
--- account_ids, categories: for tasks that may have been deleted since. usages: JSON objects as text. Their members model (text),
--- prompt_tokens, completion_tokens and cost (numbers) count. A usage with neither tokens nor a cost is ignored, except for a
--- completed task that counts against a budget: it shows that such a task costs nothing (see budget_room()).
--- Locks: rows of usage; it skips rows that other sessions have locked, so it never waits. If no row of an account, day, model and
---        category is free, it adds one. Returns: the number of tokens. Days begin at midnight UTC.
+-- account_ids, categories: for tasks that may have been deleted since. usages: JSON objects as text. Their members model
+-- (text), prompt_tokens, completion_tokens and cost (numbers) count. A usage with neither tokens nor a cost is ignored,
+-- except for a completed task that counts against a budget: it shows that such a task costs nothing (see budget_room()).
+-- Locks: rows of usage; it skips rows that other sessions have locked, so it never waits. If no row of an account, day,
+--        model and category is free, it adds one. Returns: the number of tokens. Days begin at midnight UTC.
 -- Budgets are checked when a task is about to start (see admit()).
 CREATE OR REPLACE FUNCTION contentq.add_usage(
     ids bigint[],

@@ -189,4 +189,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.admit(bigint[], bigint[]) IS
-    'Internal: filters chosen tasks down to those that the caps and budgets of their accounts and categories allow to start.';
+    'Internal: filters chosen tasks down to those that the caps and budgets of their accounts and categories allow to '
+    'start.';

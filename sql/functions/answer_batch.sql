@@ -1,8 +1,8 @@
 -- Stores answers to requests of a batch and makes their tasks ready.
--- Called by: handlers of batches, for a few lines of the provider's output at a time. Locks: the row of the batch, the requests, and
---            the tasks as wake_answered().
--- Existing answers stay. usages: JSON objects as text with the cost of each answer. If no task waits for an answer any more, no
--- attempt will report its cost, so sweep_batches() adds it to the usage of the account.
+-- Called by: handlers of batches, for a few lines of the provider's output at a time. Locks: the row of the batch, the
+--            requests, and the tasks as wake_answered().
+-- Existing answers stay. usages: JSON objects as text with the cost of each answer. If no task waits for an answer any
+-- more, no attempt will report its cost, so sweep_batches() adds it to the usage of the account.
 -- Returns: how many answers were new. Raises: CQ004, as hold_batch().
 CREATE OR REPLACE FUNCTION contentq.answer_batch(
     worker_id bigint,

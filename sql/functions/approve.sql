@@ -23,4 +23,5 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.approve(bigint, text, text, text) IS
-    'Approves content that is pending (or has the given review_status); raises CQ005 if someone else has decided meanwhile.';
+    'Approves content that is pending (or has the given review_status); raises CQ005 if someone else has decided '
+    'meanwhile.';

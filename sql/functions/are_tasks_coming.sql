@@ -1,9 +1,9 @@
 -- Checks whether transactions are about to commit tasks of which no worker may have been notified.
 -- Called by: claim(). Locks: nothing. Returns: whether a transaction that locked a row of silent_commits is in progress.
 --
--- A locked row has the id of the last transaction that locked it as its xmax. The id is read; trying the lock would write and
--- delay the committing transactions. An id older than all transactions in progress has ended. PostgreSQL reports the state of
--- the others, which may be subtransactions. An xmax lacks the epoch, which is taken from the ids around it.
+-- A locked row has the id of the last transaction that locked it as its xmax. The id is read; trying the lock would write
+-- and delay the committing transactions. An id older than all transactions in progress has ended. PostgreSQL reports the
+-- state of the others, which may be subtransactions. An xmax lacks the epoch, which is taken from the ids around it.
 CREATE OR REPLACE FUNCTION contentq.are_tasks_coming()
 RETURNS boolean
 LANGUAGE sql

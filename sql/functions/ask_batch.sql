@@ -1,9 +1,10 @@
 -- Adds a request to a provider's next batch, on behalf of a task. The handler then snoozes the task.
 -- Called by: handlers of batches. Locks: the row of the task.
 -- provider: the address of its API. model: a batch is for one model. body: the request, as JSON.
--- handler_state becomes {"asked_by_attempt": attempt} in the same transaction, and gets the batch's id when the batch exists.
--- Returns: whether it counted; false if the worker no longer holds this attempt, or if the task was cancelled or is past its
---          deadline.
+-- handler_state becomes {"asked_by_attempt": attempt} in the same transaction, and gets the batch's id when the batch
+-- exists.
+-- Returns: whether it counted; false if the worker no longer holds this attempt, or if the task was cancelled or is past
+--          its deadline.
 CREATE OR REPLACE FUNCTION contentq.ask_batch(
     worker_id bigint,
     id bigint,

@@ -1,9 +1,9 @@
 -- Registers that a session waits for the end of a task or a batch.
 -- Called by: wait_channel(), which has read the task or batch with the rights of that session.
 -- Locks: nothing. Returns: true if the wait is new or was not registered; false if it was registered before.
--- It registers nothing in a read-only transaction, nothing for a task or batch that does not exist or whose accounts the caller may
--- not see, and no more than 100,000 waits, because maintain() reads them all. Sessions that are not registered get no notification
--- and must poll.
+-- It registers nothing in a read-only transaction, nothing for a task or batch that does not exist or whose accounts the
+-- caller may not see, and no more than 100,000 waits, because maintain() reads them all. Sessions that are not registered
+-- get no notification and must poll.
 CREATE OR REPLACE FUNCTION contentq.await_end(kind text, name text)
 RETURNS boolean
 LANGUAGE plpgsql

@@ -1,6 +1,6 @@
 -- Computes a random delay before a retry: exponential backoff with full jitter and a cap.
--- Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: random between 0 and min(cap, base * 2^n). The jitter
---         keeps tasks that failed together from being tried again together.
+-- Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: random between 0 and min(cap, base * 2^n). The
+--         jitter keeps tasks that failed together from being tried again together.
 -- Called by: record_failure(). Locks: nothing. Returns: the delay.
 CREATE OR REPLACE FUNCTION contentq.backoff(retry_count integer)
 RETURNS interval

@@ -1,7 +1,7 @@
 -- Returns the answer to a request that an earlier attempt made with ask_batch().
 -- Called by: handlers of batches. Locks: the row of the request.
--- Returns: the model, the body of the request, and the status code and body of the answer, both NULL while there is none; no row if
---          there is no request or the worker no longer holds the attempt.
+-- Returns: the model, the body of the request, and the status code and body of the answer, both NULL while there is none;
+--          no row if there is no request or the worker no longer holds the attempt.
 -- The answer stays until the task has ended: if the worker of an attempt dies, the next attempt finds it again.
 CREATE OR REPLACE FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer)
 RETURNS TABLE (model text, body text, status_code integer, answer text)
@@ -33,5 +33,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.batch_answer(bigint, bigint, integer) IS
-    'The answer to the request that an earlier attempt at a task of this worker made with ask_batch(); NULLs while there is '
-    'none, no row without a request.';
+    'The answer to the request that an earlier attempt at a task of this worker made with ask_batch(); NULLs while there '
+    'is none, no row without a request.';

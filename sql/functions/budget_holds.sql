@@ -1,5 +1,6 @@
 -- Checks whether a budget allows no further task of an account in a category to start now.
--- Called by: choose_ready(), for blocks that it remembers; explain_waiting(). account_id, category: as in budget_refusals().
+-- Called by: choose_ready(), for blocks that it remembers; explain_waiting(). account_id, category: as in
+--            budget_refusals().
 -- Locks: nothing. Returns: true or false. If a budget is used up, the usual case here, running tasks are not counted.
 CREATE OR REPLACE FUNCTION contentq.budget_holds(account_id bigint, category text)
 RETURNS boolean

@@ -1,8 +1,9 @@
 -- Lists the budgets that allow no further task of an account in a category to start now.
 -- Called by: budget_holds(), explain_budgets(). Locks: nothing.
--- account_id: NULL for budgets without an account only. category: '' for no category; NULL for budgets without a category only.
--- Returns: the budgets, each with the cost so far (spent), what is reserved, for how many running tasks, and the expected cost of
--- another task (NULL: not known).
+-- account_id: NULL for budgets without an account only. category: '' for no category; NULL for budgets without a category
+-- only.
+-- Returns: the budgets, each with the cost so far (spent), what is reserved, for how many running tasks, and the expected
+-- cost of another task (NULL: not known).
 CREATE OR REPLACE FUNCTION contentq.budget_refusals(account_id bigint, category text)
 RETURNS TABLE (
     of_account_id bigint,

@@ -1,18 +1,18 @@
 -- Computes what is left of a budget: the cost so far, what is reserved for running tasks, and which further tasks fit.
 -- Called by: admit(), under the lock of the budget's place; budget_refusals(), over_budget(), the view budget_status.
--- account_id, category: the tasks that count; NULL for all, category '' for tasks without one. starting: the categories of tasks
--- that count, are about to start and are not processing yet. wanted: the categories of further tasks, in order.
--- Locks: nothing. Returns: spent, reserved, running: the sums, including starting; fits: for each wanted task whether it fits, where
---        each one that fits is reserved as well; expected: the expected cost of another task of the last one's category, NULL if
---        not known; is_full: whether no further task fits.
+-- account_id, category: the tasks that count; NULL for all, category '' for tasks without one. starting: the categories of
+-- tasks that count, are about to start and are not processing yet. wanted: the categories of further tasks, in order.
+-- Locks: nothing. Returns: spent, reserved, running: the sums, including starting; fits: for each wanted task whether it
+--        fits, where each one that fits is reserved as well; expected: the expected cost of another task of the last one's
+--        category, NULL if not known; is_full: whether no further task fits.
 --
--- For each running task, and each task whose request is in a provider batch, the expected cost of its category is reserved. That
--- is the average of the last 7 days (or of today, if higher); if costs vary, the largest cost, up to three times the average. All
--- of it is read from the rows in one snapshot: a report turns a reservation into spending in one transaction.
--- An average of few attempts is uncertain. So each category may have one more running task than it has attempts in these days: 1,
--- 2, 4, 8 and so on. If nothing is known for the budget, one task runs.
--- While nothing runs, a task may start until the budget is used up; otherwise the last part of it could never be spent. Tasks in
--- batches do not count as running: the first batch may take a day until its cost is known.
+-- For each running task, and each task whose request is in a provider batch, the expected cost of its category is reserved.
+-- That is the average of the last 7 days (or of today, if higher); if costs vary, the largest cost, up to three times the
+-- average. All of it is read from the rows in one snapshot: a report turns a reservation into spending in one transaction.
+-- An average of few attempts is uncertain. So each category may have one more running task than it has attempts in these
+-- days: 1, 2, 4, 8 and so on. If nothing is known for the budget, one task runs.
+-- While nothing runs, a task may start until the budget is used up; otherwise the last part of it could never be spent.
+-- Tasks in batches do not count as running: the first batch may take a day until its cost is known.
 CREATE OR REPLACE FUNCTION contentq.budget_room(
     account_id bigint,
     category text,

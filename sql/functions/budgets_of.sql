@@ -1,6 +1,7 @@
 -- Lists the budgets against which tasks of an account in a category count.
 -- Called by: add_usage(), budget_refusals(), budget_holds(). Locks: nothing.
--- account_id: NULL for budgets without an account only. category: '' for no category; NULL for budgets without a category only.
+-- account_id: NULL for budgets without an account only. category: '' for no category; NULL for budgets without a category
+-- only.
 -- Returns: the budgets, including accounts.monthly_budget.
 CREATE OR REPLACE FUNCTION contentq.budgets_of(account_id bigint, category text)
 RETURNS TABLE (of_account_id bigint, of_category text, period text, amount numeric)

@@ -1,7 +1,7 @@
 -- Cancels a task: a waiting task ends at once; a running task is stopped and can only end failed.
 -- Called by: operators. Locks: the row of the task.
--- Returns: the new status: failed, or processing while its worker stops it (within 2 seconds if it is alive); NULL if the task does
---          not exist or has already ended.
+-- Returns: the new status: failed, or processing while its worker stops it (within 2 seconds if it is alive); NULL if the
+--          task does not exist or has already ended.
 CREATE OR REPLACE FUNCTION contentq.cancel(task_id text)
 RETURNS text
 LANGUAGE sql
@@ -16,5 +16,5 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.cancel(text) IS
-    'Cancels a task: a waiting task fails at once (Task cancelled); a running task is stopped by its worker. Returns the new '
-    'status; NULL if the task does not exist or has ended.';
+    'Cancels a task: a waiting task fails at once (Task cancelled); a running task is stopped by its worker. Returns the '
+    'new status; NULL if the task does not exist or has ended.';

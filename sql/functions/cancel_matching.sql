@@ -2,8 +2,9 @@
 -- Called by: operators, repeatedly with after_id => last_id.
 -- Selectors: as in matching_tasks(). Without a status, pending and processing tasks are cancelled.
 -- Locks: the tasks, in id order, until the transaction ends: commit after each call. It waits at most a second for a lock.
--- Returns: tasks: how many it changed; last_id: the after_id of the next call, NULL after the last tasks; locked: how many it skipped
---          because other sessions have locked them. Raises: 22023 without a selector, or for a status that cannot be cancelled.
+-- Returns: tasks: how many it changed; last_id: the after_id of the next call, NULL after the last tasks; locked: how many
+--          it skipped because other sessions have locked them. Raises: 22023 without a selector, or for a status that
+--          cannot be cancelled.
 CREATE OR REPLACE FUNCTION contentq.cancel_matching(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,
@@ -44,5 +45,5 @@ $$;
 COMMENT ON FUNCTION contentq.cancel_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, bigint, integer
 ) IS
-    'Cancels up to max_tasks tasks above after_id that match all selectors, as cancel() does. Returns how many, the after_id of '
-    'the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';
+    'Cancels up to max_tasks tasks above after_id that match all selectors, as cancel() does. Returns how many, the '
+    'after_id of the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';

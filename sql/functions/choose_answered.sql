@@ -1,7 +1,8 @@
--- Chooses and locks tasks whose batch answer is ready to be collected. Budgets do not matter: the answer is already paid for.
+-- Chooses and locks tasks whose batch answer is ready to be collected. Budgets do not matter: the answer is already paid
+-- for.
 -- Called by: choose_ready().
--- held: accounts blocked for another reason than a budget. taken: tasks that the same claim chose earlier. categories: as in
--- choose_in_order().
+-- held: accounts blocked for another reason than a budget. taken: tasks that the same claim chose earlier. categories: as
+-- in choose_in_order().
 -- Locks: the chosen tasks; it skips tasks that other sessions have locked.
 -- Returns: their ids, the oldest answer first.
 CREATE OR REPLACE FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[])

@@ -1,7 +1,8 @@
 -- Chooses and locks ready tasks from the highest priority down, in the order that the settings define.
 -- Called by: choose_ready(), unless the plain order of choose_first() applies.
--- categories: only these; NULL for all. held, held_keys: blocked accounts, and blocked accounts with a category. taken: tasks
--- that the same claim chose earlier. heads: for each priority, the place in strict order to start from; NULL if unknown.
+-- categories: only these; NULL for all. held, held_keys: blocked accounts, and blocked accounts with a category. taken:
+-- tasks that the same claim chose earlier. heads: for each priority, the place in strict order to start from; NULL if
+-- unknown.
 -- turns: for each priority, which account has its turn in fair order (see choose_fair()).
 -- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: their ids, and the next turns.

@@ -5,10 +5,10 @@
 -- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: their ids; and the next turn: the id of an account and how many tasks it has started in this turn.
 --
--- Running tasks are counted from the rows, so no counter can drift. A call considers 64 accounts, or as many as it has slots
--- to fill, starting with the account whose turn it is. Slots that these accounts do not use go to the following accounts and
--- to those with more ready tasks; after about 1000 accounts they go to the first ones that can use them. With categories or
--- deadlines, it considers one window of accounts and the first 1000 tasks of each.
+-- Running tasks are counted from the rows, so no counter can drift. A call considers 64 accounts, or as many as it has
+-- slots to fill, starting with the account whose turn it is. Slots that these accounts do not use go to the following
+-- accounts and to those with more ready tasks; after about 1000 accounts they go to the first ones that can use them. With
+-- categories or deadlines, it considers one window of accounts and the first 1000 tasks of each.
 CREATE OR REPLACE FUNCTION contentq.choose_fair(
     urgency integer,
     max_tasks integer,

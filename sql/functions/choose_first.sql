@@ -89,4 +89,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_first(integer, jsonb, interval) IS
-    'Internal: chooses and locks the first ready tasks in strict order; returns their ids, in order, and places to remember.';
+    'Internal: chooses and locks the first ready tasks in strict order; returns their ids, in order, and places to '
+    'remember.';

@@ -9,8 +9,8 @@
 --
 -- It reads windows of the order without locks and then locks the tasks that may start. It does not read tasks of other
 -- categories: each category is a separate range of an index. A long run of tasks that may not start means blocked accounts.
--- It then looks up the first tasks of every other account (see choose_by_account()), however many tasks the blocked accounts
--- have. It reads about twice as many accounts as it has read tasks so far; beyond that, reading on costs less.
+-- It then looks up the first tasks of every other account (see choose_by_account()), however many tasks the blocked
+-- accounts have. It reads about twice as many accounts as it has read tasks so far; beyond that, reading on costs less.
 CREATE OR REPLACE FUNCTION contentq.choose_in_order(
     urgency integer,
     max_tasks integer,

@@ -2,8 +2,8 @@
 -- Called by: requeue_matching(), cancel_matching(), delete_matching().
 -- operation: requeue, cancel or delete. Selectors: as in matching_tasks(); at least one is required.
 -- Locks: the tasks that it returns, as lock_selected() does.
--- Returns: their ids; last_id: the after_id of the next call, NULL after the last tasks; locked: how many tasks were left out
---          because other sessions have locked them.
+-- Returns: their ids; last_id: the after_id of the next call, NULL after the last tasks; locked: how many tasks were left
+--          out because other sessions have locked them.
 -- Raises: 22023 without a selector, and as selected_statuses() does.
 CREATE OR REPLACE FUNCTION contentq.choose_matching(
     operation text,
@@ -58,5 +58,5 @@ $$;
 COMMENT ON FUNCTION contentq.choose_matching(
     text, text, bigint, text, text, timestamptz, timestamptz, text, bigint, bigint, integer
 ) IS
-    'Internal: chooses and locks the next tasks that an operation with selectors changes; returns their ids, the after_id of '
-    'the next call, and how many tasks other sessions have locked.';
+    'Internal: chooses and locks the next tasks that an operation with selectors changes; returns their ids, the after_id '
+    'of the next call, and how many tasks other sessions have locked.';

@@ -4,8 +4,8 @@
 -- Returns: their ids; and whether to claim again in a moment, because more tasks may be free than were found.
 --
 -- Steps: leave out accounts that are paused or at their cap (held_accounts()); go through priorities from the highest down,
--- inside one in strict or fair order; filter by caps and budgets (admit()); choose again without the accounts and categories
--- that have no room.
+-- inside one in strict or fair order; filter by caps and budgets (admit()); choose again without the accounts and
+-- categories that have no room.
 -- It remembers places and blocked accounts in the worker's row of claimers. If that row is locked, it remembers nothing.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(
     worker_id bigint,
@@ -42,8 +42,8 @@ DECLARE
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
                                    OR EXISTS (SELECT FROM contentq.budgets AS b);
     over_budget bigint[] := '{}'::bigint[];
-    -- Categories, and accounts with a category, that a budget blocks. spent has them as [account, category] in JSON, to check
-    -- them again.
+    -- Categories, and accounts with a category, that a budget blocks. spent has them as [account, category] in JSON, to
+    -- check them again.
     held_categories text[] := '{}'::text[];
     held_keys text[] := '{}'::text[];
     spent jsonb := '[]'::jsonb;

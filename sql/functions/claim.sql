@@ -129,7 +129,8 @@ BEGIN
             attempt = t.attempt + 1,
             worker_id = claim.worker_id,
             scheduled_at = NULL,
-            -- When it became ready for this attempt: at its scheduled time, at ready_at, or when an earlier attempt put it back.
+            -- When it became ready for this attempt: at its scheduled time, at ready_at, or when an earlier attempt put it
+            -- back.
             ready_at = CASE
                 WHEN t.scheduled_at IS NOT NULL
                 THEN least(greatest(t.scheduled_at, t.submitted_at), CURRENT_TIMESTAMP)
@@ -154,7 +155,7 @@ $$;
 
 COMMENT ON FUNCTION contentq.claim(bigint, integer, text[], bigint[]) IS
     'Claims up to max_tasks ready tasks for a worker and returns them. categories: only tasks of these categories. Order: '
-    'priority DESC, submitted_at, id, unless contentq.settings changes it. The gate of the worker, the gate * and the pauses, '
-    'caps and budgets of accounts limit the number. The attempt of each row is the fencing token for its reports. task_ids: '
-    'only these tasks, regardless of gates, scheduled_at and blocked accounts, for logins that may update tasks. '
+    'priority DESC, submitted_at, id, unless contentq.settings changes it. The gate of the worker, the gate * and the '
+    'pauses, caps and budgets of accounts limit the number. The attempt of each row is the fencing token for its reports. '
+    'task_ids: only these tasks, regardless of gates, scheduled_at and blocked accounts, for logins that may update tasks. '
     'Raises CQ001 if the worker is not registered.';

@@ -1,6 +1,6 @@
 -- Closes a gate: no worker registered with it claims anything until opens_at. Running tasks continue.
--- Called by: operators, and workers that want it closed at once; otherwise their reports close it. Logins that may not update
---            gates, such as those of workers, may close only gates of their own workers, for at most an hour.
+-- Called by: operators, and workers that want it closed at once; otherwise their reports close it. Logins that may not
+--            update gates, such as those of workers, may close only gates of their own workers, for at most an hour.
 -- Locks: the row of the gate. Returns: the time until which the gate is closed now.
 -- A gate that is already closed for longer stays closed: a short refusal does not end an operator's pause.
 -- The gate * applies to every worker, including those without a gate. opens_at may be infinity.
@@ -66,7 +66,7 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.close_gate(text, timestamptz, text, boolean) IS
-    'Closes a gate until opens_at (infinity: until someone opens it): no worker registered with it claims; the gate * applies '
-    'to every worker. A gate that is already closed for longer stays closed. half_open: when it opens, one task of the fleet '
-    'tries first. Logins of workers may close only gates of their own workers, for at most an hour. Returns the time until '
-    'which it is closed.';
+    'Closes a gate until opens_at (infinity: until someone opens it): no worker registered with it claims; the gate * '
+    'applies to every worker. A gate that is already closed for longer stays closed. half_open: when it opens, one task of '
+    'the fleet tries first. Logins of workers may close only gates of their own workers, for at most an hour. Returns the '
+    'time until which it is closed.';

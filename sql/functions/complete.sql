@@ -1,14 +1,14 @@
 -- Completes tasks that a worker holds, many in one call.
 -- Called by: workers, after handlers succeeded.
 -- Locks: the tasks, in id order. Returns: the ids that counted.
--- It ignores attempts that the worker no longer holds. A task that was cancelled meanwhile ends failed, a task past its deadline
--- ends timeout; neither counts.
+-- It ignores attempts that the worker no longer holds. A task that was cancelled meanwhile ends failed, a task past its
+-- deadline ends timeout; neither counts.
 -- content_ids names content that the caller has stored itself, for logins that may do so; other logins, such as those of
--- contentq_worker, use store(). Content of the task's account that belongs to no task becomes the task's (generation_task_id). It
--- is approved if the task has auto_approve and the login may approve. Model, tokens and cost in a result are added to the usage of
--- the task's account (see add_usage()).
--- Raises: 42501 for content_ids if the login may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing changed, if a
---         result is not JSON that jsonb can hold.
+-- contentq_worker, use store(). Content of the task's account that belongs to no task becomes the task's
+-- (generation_task_id). It is approved if the task has auto_approve and the login may approve. Model, tokens and cost in a
+-- result are added to the usage of the task's account (see add_usage()).
+-- Raises: 42501 for content_ids if the login may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing changed,
+--         if a result is not JSON that jsonb can hold.
 CREATE OR REPLACE FUNCTION contentq.complete(
     worker_id bigint,
     ids bigint[],
@@ -122,5 +122,5 @@ $$;
 
 COMMENT ON FUNCTION contentq.complete(bigint, bigint[], integer[], text[], bigint[]) IS
     'Completes the tasks (ids with their attempts) that this worker still holds. results: JSON as text. content_ids: the '
-    'content that each task produced. Returns the ids that counted; the others were rescued, requeued, cancelled or past their '
-    'deadline.';
+    'content that each task produced. Returns the ids that counted; the others were rescued, requeued, cancelled or past '
+    'their deadline.';

@@ -1,7 +1,7 @@
 -- Adds to the counts of a worker with several gates at one of its gates.
 -- Called by: enter_gate(), leave_gate(), note_gate_answers().
--- Locks: a row of gate_counts; it skips rows that other sessions have locked, so it never waits. If no row of the worker and
---        gate is free, it adds one. Returns: nothing.
+-- Locks: a row of gate_counts; it skips rows that other sessions have locked, so it never waits. If no row of the worker
+--        and gate is free, it adds one. Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.count_at_gate(
     worker_id bigint,
     gate text,

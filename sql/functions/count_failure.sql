@@ -1,9 +1,9 @@
 -- Counts a failed attempt by its error class, for metrics.
 -- Called by: record_failure() and revise().
--- Locks: a row of failure_counts; it skips rows that other sessions have locked, so it never waits. If no row of a class is free, it
---        adds one. Returns: nothing.
--- The index is read from its end, where the latest version of a row is, and the row is updated by its ctid: while a session holds
--- an old snapshot, all other versions are still there. BETWEEN: with =, the index would give no order.
+-- Locks: a row of failure_counts; it skips rows that other sessions have locked, so it never waits. If no row of a class is
+--        free, it adds one. Returns: nothing.
+-- The index is read from its end, where the latest version of a row is, and the row is updated by its ctid: while a session
+-- holds an old snapshot, all other versions are still there. BETWEEN: with =, the index would give no order.
 -- Handlers name the classes. After 100 classes, new ones are counted as other.
 CREATE OR REPLACE FUNCTION contentq.count_failure(error_class text)
 RETURNS void

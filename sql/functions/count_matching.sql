@@ -35,4 +35,5 @@ $$;
 COMMENT ON FUNCTION contentq.count_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, text
 ) IS
-    'How many tasks match all given selectors, by status; with an operation (requeue, cancel, delete), how many it would change.';
+    'How many tasks match all given selectors, by status; with an operation (requeue, cancel, delete), how many it would '
+    'change.';

@@ -2,8 +2,9 @@
 -- Called by: operators, repeatedly with after_id => last_id.
 -- Selectors: as in matching_tasks(). Processing tasks are not deleted.
 -- Locks: the tasks, in id order, until the transaction ends: commit after each call. It waits at most a second for a lock.
--- Returns: tasks: how many it deleted; last_id: the after_id of the next call, NULL after the last tasks; locked: how many it skipped
---          because other sessions have locked them. Raises: 22023 without a selector, or for a status that cannot be deleted.
+-- Returns: tasks: how many it deleted; last_id: the after_id of the next call, NULL after the last tasks; locked: how many
+--          it skipped because other sessions have locked them. Raises: 22023 without a selector, or for a status that
+--          cannot be deleted.
 CREATE OR REPLACE FUNCTION contentq.delete_matching(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,
@@ -45,6 +46,6 @@ $$;
 COMMENT ON FUNCTION contentq.delete_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, bigint, integer
 ) IS
-    'Deletes up to max_tasks tasks above after_id that match all selectors and are not processing; their content stays. Returns '
-    'how many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of '
-    'matching_tasks().';
+    'Deletes up to max_tasks tasks above after_id that match all selectors and are not processing; their content stays. '
+    'Returns how many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those '
+    'of matching_tasks().';

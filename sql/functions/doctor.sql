@@ -1,8 +1,9 @@
 -- Finds what is wrong, or soon will be, with the schema, the server, sessions, workers and tasks.
 -- Called by: people and monitors, as contentq doctor. Locks: nothing; it changes nothing.
--- patience: how long a transaction may be open before it is reported. Returns: a row for each finding; no rows if all is well.
--- Each check is a function; a check that fails, or that the caller may not run, does not stop the others. Each reads a bounded
--- number of rows, whatever the tables contain.
+-- patience: how long a transaction may be open before it is reported. Returns: a row for each finding; no rows if all is
+-- well.
+-- Each check is a function; a check that fails, or that the caller may not run, does not stop the others. Each reads a
+-- bounded number of rows, whatever the tables contain.
 CREATE OR REPLACE FUNCTION contentq.doctor(patience interval DEFAULT '10 minutes')
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE plpgsql
@@ -37,6 +38,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.doctor(interval) IS
-    'What is wrong, or soon will be, one row for each finding: severity (error, warning or advice), finding, subject, what was '
-    'found (detail), why it matters (why), and the command that fixes it (mend). patience: how long a transaction may be open '
-    'before it is reported.';
+    'What is wrong, or soon will be, one row for each finding: severity (error, warning or advice), finding, subject, what '
+    'was found (detail), why it matters (why), and the command that fixes it (mend). patience: how long a transaction may '
+    'be open before it is reported.';

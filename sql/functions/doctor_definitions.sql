@@ -1,7 +1,7 @@
 -- Finds functions, views and triggers of contentq that are missing, or that were changed since contentq migrate.
 -- Called by: doctor(). Locks: nothing. Returns: the findings, one for each kind.
--- A migration stores a digest of each definition in the catalogue in contentq.definitions; this function computes the digests in the
--- same way. Whether a definition is that of the program's version, only the program can tell.
+-- A migration stores a digest of each definition in the catalogue in contentq.definitions; this function computes the
+-- digests in the same way. Whether a definition is that of the program's version, only the program can tell.
 CREATE OR REPLACE FUNCTION contentq.doctor_definitions()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE sql

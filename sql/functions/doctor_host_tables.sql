@@ -47,7 +47,8 @@ AS $$
     UNION ALL
     SELECT 'error', 'content_refused', i.indexrelid::regclass::text,
            format('contents has this unique index on (%s)', string_agg(a.attname, ', ' ORDER BY k.place)),
-           'Content with the same values cannot be stored again: its task fails after its handler has run and its cost is incurred.',
+           'Content with the same values cannot be stored again: its task fails after its handler has run and its cost is '
+           'incurred.',
            format('DROP INDEX %s', i.indexrelid::regclass)
     FROM pg_index AS i
     CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)

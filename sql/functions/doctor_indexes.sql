@@ -1,7 +1,7 @@
 -- Finds missing indexes of the three tables, and invalid indexes, as an interrupted CREATE INDEX CONCURRENTLY leaves them.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
--- The required indexes are those of the migrations. In a table that existed before contentq, another index that begins with the same
--- column and covers all rows also counts.
+-- The required indexes are those of the migrations. In a table that existed before contentq, another index that begins with
+-- the same column and covers all rows also counts.
 CREATE OR REPLACE FUNCTION contentq.doctor_indexes()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE sql

@@ -1,4 +1,5 @@
--- Finds long transactions: those that have locked rows of contentq, those that keep dead rows from being removed, and idle ones.
+-- Finds long transactions: those that have locked rows of contentq, those that keep dead rows from being removed, and idle
+-- ones.
 -- Called by: doctor(). Locks: nothing.
 -- patience: how long a transaction may be open; with locks on tables of contentq, at most a minute.
 -- Returns: the findings, one for each session. PostgreSQL shows the times of other users' sessions only to members of

@@ -1,8 +1,9 @@
--- Finds tasks that wait too long or that no live worker claims, retries that are delayed for long, and content that waits for review.
+-- Finds tasks that wait too long or that no live worker claims, retries that are delayed for long, and content that waits
+-- for review.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
--- Of ready tasks, it reads the oldest of each priority and category in the index that claims use, at most 2000. Of delayed tasks, it
--- reads at most 10,000; of content, the 1000 that have been pending longest. A caller who may see only the tasks of some accounts
--- gets a finding about that and findings about those tasks only.
+-- Of ready tasks, it reads the oldest of each priority and category in the index that claims use, at most 2000. Of delayed
+-- tasks, it reads at most 10,000; of content, the 1000 that have been pending longest. A caller who may see only the tasks
+-- of some accounts gets a finding about that and findings about those tasks only.
 CREATE OR REPLACE FUNCTION contentq.doctor_waiting()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE plpgsql

@@ -1,8 +1,8 @@
 -- Returns the content of an earlier attempt at a task: its id, title, body, word count and review status.
 -- Called by: workers, in the statement of a claim, for each task that has content.
 -- Locks: nothing. Returns: a JSON array; NULL if there is no such content, or if it belongs to another account.
--- It is a function because a statement inside it sees everything committed before it begins. claim() may return a task that was
--- sent back for a revision after the statement of the claim began, and that statement itself would not see the draft.
+-- It is a function because a statement inside it sees everything committed before it begins. claim() may return a task that
+-- was sent back for a revision after the statement of the claim began, and that statement itself would not see the draft.
 -- + 0: the content is found by its id, not among all contents of the account.
 CREATE OR REPLACE FUNCTION contentq.earlier_content(content_id bigint, account_id bigint)
 RETURNS json

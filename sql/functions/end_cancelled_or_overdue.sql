@@ -1,9 +1,9 @@
--- Ends those of these tasks that were cancelled while running (failed) or are past their deadline (timeout). Later reports of their
--- handlers do not count.
+-- Ends those of these tasks that were cancelled while running (failed) or are past their deadline (timeout). Later reports
+-- of their handlers do not count.
 -- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the reporting worker.
--- All reports find tasks by t.id = ANY (ARRAY[r.id]). With t.id = r.id the planner might read the whole primary key and compare
--- every task with every report; it does so if statistics show an empty table, as after ANALYZE of many uncommitted rows. The other
--- form allows only lookups.
+-- All reports find tasks by t.id = ANY (ARRAY[r.id]). With t.id = r.id the planner might read the whole primary key and
+-- compare every task with every report; it does so if statistics show an empty table, as after ANALYZE of many uncommitted
+-- rows. The other form allows only lookups.
 -- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids of the tasks that it ended.
 CREATE OR REPLACE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS SETOF bigint

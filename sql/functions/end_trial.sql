@@ -1,5 +1,5 @@
--- Records that the refusals of a provider depend on the pace. A pace that was cut twice returns nearly to the value after the first
--- cut.
+-- Records that the refusals of a provider depend on the pace. A pace that was cut twice returns nearly to the value after
+-- the first cut.
 -- Called by: judge_refusals(), spend_gate(). Locks: nothing. Returns: the new row of the gate, not stored.
 CREATE OR REPLACE FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamptz)
 RETURNS contentq.gates

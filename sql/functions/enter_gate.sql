@@ -1,12 +1,12 @@
 -- Lets a running task pass the first of several gates that has room, and counts it there.
 -- Called by: workers registered with several gates, before a task calls a provider.
--- Locks: the row of the task; the row of a gate with a limit, for which it waits at most 50 milliseconds, and only while it holds
---        no other gate.
--- Returns: gate: the gate that the task entered; NULL if no gate has room or the attempt must stop. next_in: the time until a
---          gate may have room (NULL: not known). why: for each gate passed over, in order, the reason; if the attempt must
---          stop, that reason.
--- A gate may be closed, at its pace, at its cap or half open, by the same rules as for claims of workers with one gate. Each gate
--- is counted once: if the attempt has already entered one of these gates and not left it, that gate is returned.
+-- Locks: the row of the task; the row of a gate with a limit, for which it waits at most 50 milliseconds, and only while it
+--        holds no other gate.
+-- Returns: gate: the gate that the task entered; NULL if no gate has room or the attempt must stop. next_in: the time until
+--          a gate may have room (NULL: not known). why: for each gate passed over, in order, the reason; if the attempt
+--          must stop, that reason.
+-- A gate may be closed, at its pace, at its cap or half open, by the same rules as for claims of workers with one gate.
+-- Each gate is counted once: if the attempt has already entered one of these gates and not left it, that gate is returned.
 -- Raises: CQ003 if a key is not a gate that the worker registered with; 22004 without a key.
 CREATE OR REPLACE FUNCTION contentq.enter_gate(
     worker_id bigint,
@@ -67,7 +67,8 @@ BEGIN
     END IF;
 
     FOREACH each IN ARRAY enter_gate.keys LOOP
-        -- Checked without a lock first: a gate that is closed, at its pace or at its cap nearly always stays so under the lock.
+        -- Checked without a lock first: a gate that is closed, at its pace or at its cap nearly always stays so under the
+        -- lock.
         SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
         IF NOT FOUND THEN
             room := contentq.gate_room(each, 1);

@@ -1,9 +1,9 @@
 -- Reduces an error message to its kind: the message without what differs from task to task.
 -- Called by: select_tasks(), group_errors(), people. Locks: nothing.
--- Returns: the beginning of the message on one line, at most 200 characters, with # for words with digits and for uuids, and
---          <text> for quoted text; NULL for NULL.
--- It reads 500 characters, because a message can have any length. Each expression stops at the next quote or at the end of a
--- word, so no text makes it slow.
+-- Returns: the beginning of the message on one line, at most 200 characters, with # for words with digits and for uuids,
+--          and <text> for quoted text; NULL for NULL.
+-- It reads 500 characters, because a message can have any length. Each expression stops at the next quote or at the end of
+-- a word, so no text makes it slow.
 CREATE OR REPLACE FUNCTION contentq.error_group(message text)
 RETURNS text
 LANGUAGE sql

@@ -70,6 +70,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.explain(text) IS
-    'Explains why a task is not running, one line for each reason, by the same conditions as claim(): not due, account paused, '
-    'at its cap or over budget, no worker for its category, gate closed, all slots in use, tasks ahead of it. For a running or '
-    'ended task: its state.';
+    'Explains why a task is not running, one line for each reason, by the same conditions as claim(): not due, account '
+    'paused, at its cap or over budget, no worker for its category, gate closed, all slots in use, tasks ahead of it. For '
+    'a running or ended task: its state.';

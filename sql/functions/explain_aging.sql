@@ -1,7 +1,7 @@
 -- Explains how settings.aging changes the place of a task.
 -- Called by: explain_order(). categories, held: as in choose_in_order().
--- Locks: nothing. Returns: is_first: whether the task is the first aged one, or there is no aged one; line: the explanation, NULL
---                          if no task has aged.
+-- Locks: nothing. Returns: is_first: whether the task is the first aged one, or there is no aged one; line: the
+--                          explanation, NULL if no task has aged.
 CREATE OR REPLACE FUNCTION contentq.explain_aging(
     task public.content_generation_tasks,
     categories text[],

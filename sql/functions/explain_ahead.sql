@@ -1,8 +1,9 @@
 -- Counts the ready tasks that a claim in strict order claims before a task, by account.
 -- Called by: explain_order(). categories, held: as in choose_in_order(). most: the maximum number of tasks to read.
 -- Locks: nothing.
--- Returns: account_ids; urgent, equal: for each account, how many tasks of higher and of equal priority are ahead and may start
---          under its cap and budgets, which are checked for the 200 accounts with the most tasks; are_all: whether it read all;
+-- Returns: account_ids; urgent, equal: for each account, how many tasks of higher and of equal priority are ahead and may
+--          start under its cap and budgets, which are checked for the 200 accounts with the most tasks; are_all: whether it
+--          read all;
 --          own_categories: the categories of the tasks ahead of the own account, in order, '' for none.
 CREATE OR REPLACE FUNCTION contentq.explain_ahead(
     task public.content_generation_tasks,

@@ -26,7 +26,8 @@ SET enable_mergejoin = off
 SET jit = off
 AS $$
     WITH place AS (
-        -- For each priority, the place that tasks ahead come before; all tasks of a higher priority do. NULL: not read here.
+        -- For each priority, the place that tasks ahead come before; all tasks of a higher priority do. NULL: not read
+        -- here.
         SELECT p.priority,
                CASE WHEN p.priority > (task).priority THEN 'infinity'
                     WHEN NOT explain_before.by_deadline OR (task).timeout_at IS NULL THEN (task).submitted_at

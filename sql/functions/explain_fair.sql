@@ -1,8 +1,8 @@
 -- Explains when the account of a task gets the next slot in fair order.
 -- Called by: explain_order(). held: as in choose_in_order(). own_ahead: tasks of the same account ahead of it.
 -- slots, busy: those of all workers that claim its category.
--- Locks: nothing. Returns: is_first: whether the next claim of this worker gives the account a slot before any other account of
---                          the same priority; line: an explanation of the shares if the task is not next.
+-- Locks: nothing. Returns: is_first: whether the next claim of this worker gives the account a slot before any other
+--                          account of the same priority; line: an explanation of the shares if the task is not next.
 -- It considers the accounts that a claim of this worker for one task would consider first.
 CREATE OR REPLACE FUNCTION contentq.explain_fair(
     task public.content_generation_tasks,

@@ -1,8 +1,8 @@
 -- Lists the live workers, those that claim a category first, and why each may not start a task.
 -- Called by: explain_workers(). Locks: nothing.
--- Returns: each worker that has a recent heartbeat and is not draining: busy: how many tasks it has; suits: whether it claims the
---          category; why: why it may not start a task, NULL if it may. Only the first 50 by place are checked; a worker of each
---          gate comes before the second worker of any gate.
+-- Returns: each worker that has a recent heartbeat and is not draining: busy: how many tasks it has; suits: whether it
+--          claims the category; why: why it may not start a task, NULL if it may. Only the first 50 by place are checked; a
+--          worker of each gate comes before the second worker of any gate.
 CREATE OR REPLACE FUNCTION contentq.explain_fleet(category text)
 RETURNS TABLE (worker contentq.workers, busy integer, suits boolean, why text, place bigint)
 LANGUAGE sql

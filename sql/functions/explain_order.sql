@@ -1,8 +1,9 @@
 -- Explains what comes before a ready task on a worker.
 -- Called by: explain_waiting(). held: blocked accounts. most: the maximum number of tasks to read.
--- slots, busy: those of all workers that claim its category. pace: tasks a second that their gates allow; NULL for no limit.
--- Locks: nothing. Returns: ahead: how many tasks come before it; is_next: whether it is next; lines: one line for each reason why
---                          it is not.
+-- slots, busy: those of all workers that claim its category. pace: tasks a second that their gates allow; NULL for no
+-- limit.
+-- Locks: nothing. Returns: ahead: how many tasks come before it; is_next: whether it is next; lines: one line for each
+--                          reason why it is not.
 CREATE OR REPLACE FUNCTION contentq.explain_order(
     task public.content_generation_tasks,
     worker contentq.workers,
@@ -86,8 +87,8 @@ BEGIN
         -- An aged task may get the room before them (see explain_aging()).
         IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
             lines := lines || format(
-                'account %s may start %s more (max_running %s), and its own tasks ahead of this one come first; to raise the cap: '
-                'contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
+                'account %s may start %s more (max_running %s), and its own tasks ahead of this one come first; to raise the '
+                'cap: contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
                 account.max_running + 1);
         END IF;
     ELSIF cardinality(found.own_categories) > 0

@@ -3,9 +3,9 @@
 --
 -- Each condition is a function that claim() also calls: is_ready(), held_accounts(), account_room(), budget_room(),
 -- open_categories(), worker_wait() and what it calls, median_duration(), ready_accounts(), fair_accounts(), fair_quotas(),
--- aged_tasks(). The tasks ahead depend on the categories of the claiming worker. They are counted for each list of categories
--- of live workers, five at most, and reported for the one with the fewest tasks ahead. It reads 10,000 tasks at most. Rows
--- that the caller may not see do not count.
+-- aged_tasks(). The tasks ahead depend on the categories of the claiming worker. They are counted for each list of
+-- categories of live workers, five at most, and reported for the one with the fewest tasks ahead. It reads 10,000 tasks at
+-- most. Rows that the caller may not see do not count.
 CREATE OR REPLACE FUNCTION contentq.explain_waiting(task public.content_generation_tasks)
 RETURNS SETOF text
 LANGUAGE plpgsql

@@ -1,8 +1,8 @@
 -- Explains why no worker starts a task of a category.
 -- Called by: explain_waiting(). Locks: nothing.
--- Returns: lines: one line for each reason, empty if a worker may start one; workers: those that may start one, otherwise those
---          that claim the category; slots, busy: the slots of all workers that claim it, and how many are in use; pace: tasks a
---          second that their gates allow (NULL: no limit).
+-- Returns: lines: one line for each reason, empty if a worker may start one; workers: those that may start one, otherwise
+--          those that claim the category; slots, busy: the slots of all workers that claim it, and how many are in use;
+--          pace: tasks a second that their gates allow (NULL: no limit).
 CREATE OR REPLACE FUNCTION contentq.explain_workers(
     category text,
     OUT lines text[],

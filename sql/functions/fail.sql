@@ -1,12 +1,13 @@
 -- Reports that an attempt failed.
 -- Called by: workers, after a handler raised an error.
--- Locks: the row of the task. Returns: the new status: pending (a retry is charged), failed, or timeout if its deadline has passed;
+-- Locks: the row of the task. Returns: the new status: pending (a retry is charged), failed, or timeout if its deadline has
+--        passed;
 --        NULL if the worker no longer holds this attempt.
 -- The retry waits for retry_after, or without it for a random backoff. permanent: no retry.
 -- state: handler_state for the next attempt, as in snooze().
--- unanswered: the provider did not answer. The next claim of the gate, the worker's or the one that the attempt entered, evaluates
--- it. In an outage, retries wait until the provider is tried again, spread over 10 seconds times the number of attempts charged, so
--- that different tasks are tried in the meantime.
+-- unanswered: the provider did not answer. The next claim of the gate, the worker's or the one that the attempt entered,
+-- evaluates it. In an outage, retries wait until the provider is tried again, spread over 10 seconds times the number of
+-- attempts charged, so that different tasks are tried in the meantime.
 CREATE OR REPLACE FUNCTION contentq.fail(
     worker_id bigint,
     id bigint,
@@ -65,6 +66,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.fail(bigint, bigint, integer, text, boolean, interval, text, boolean, jsonb) IS
-    'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed if '
-    'permanent or if no retry is left. Returns the new status; NULL if this worker no longer holds this attempt. unanswered: '
-    'the provider did not answer the call. state: as in snooze.';
+    'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed '
+    'if permanent or if no retry is left. Returns the new status; NULL if this worker no longer holds this attempt. '
+    'unanswered: the provider did not answer the call. state: as in snooze.';

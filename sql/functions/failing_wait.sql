@@ -1,8 +1,8 @@
 -- Computes how long a worker whose tasks all fail must wait before it tries again.
 -- Called by: worker_room(), worker_wait(). Locks: nothing.
 -- Returns: the time from now, 0 if it may try one task; NULL if fewer than five quick failures came in a row.
--- From the fifth quick failure in a row on (see note_failure()), it waits half a second, doubled at each further one, at most 30
--- seconds.
+-- From the fifth quick failure in a row on (see note_failure()), it waits half a second, doubled at each further one, at
+-- most 30 seconds.
 CREATE OR REPLACE FUNCTION contentq.failing_wait(worker_id bigint)
 RETURNS interval
 LANGUAGE plpgsql

@@ -1,7 +1,7 @@
 -- Reads the next accounts between which a claim in fair order shares out slots, for one priority.
 -- Called by: choose_fair(), explain_fair(). Locks: nothing.
--- after_account, below_account: only ids between these; below_account NULL for no upper bound. number: how many accounts that
--- are not blocked. held: blocked accounts. taken: tasks that the same claim chose earlier; they count as running.
+-- after_account, below_account: only ids between these; below_account NULL for no upper bound. number: how many accounts
+-- that are not blocked. held: blocked accounts. taken: tasks that the same claim chose earlier; they count as running.
 -- Returns: looked_at: how many accounts it read; free: how many of these are not blocked; last_account: the last id. For
 --          accounts that are neither blocked nor out of range, in id order: the id, the share, the number of running tasks
 --          (counted from the rows) and how many more may start (NULL: any number).

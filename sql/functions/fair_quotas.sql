@@ -1,12 +1,12 @@
 -- Shares out slots between accounts so that running tasks are in proportion to their shares.
 -- Called by: choose_fair(). Locks: nothing.
--- shares, running, rooms, started: for each account, in order of turns: its share, its running tasks, how many more may start
--- (NULL: any number), and how many it has started in this turn.
+-- shares, running, rooms, started: for each account, in order of turns: its share, its running tasks, how many more may
+-- start (NULL: any number), and how many it has started in this turn.
 -- Returns: quotas: the slots of each account; last_place: the place of the account that gets the last slot.
 --
 -- Slot by slot, the account with the fewest whole shares running is next: with share 3, up to 2 running tasks count as zero
--- shares and up to 5 as one. Accounts with equal counts take turns; a turn is as many tasks as the share. So running tasks are
--- in proportion if there are enough slots; if there are fewer slots than shares, started tasks are.
+-- shares and up to 5 as one. Accounts with equal counts take turns; a turn is as many tasks as the share. So running tasks
+-- are in proportion if there are enough slots; if there are fewer slots than shares, started tasks are.
 CREATE OR REPLACE FUNCTION contentq.fair_quotas(
     slots integer,
     shares integer[],

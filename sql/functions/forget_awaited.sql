@@ -1,9 +1,9 @@
--- Notifies sessions that wait for tasks or batches that have ended or were deleted, and removes their rows. This covers sessions that
--- registered too late for the trigger.
+-- Notifies sessions that wait for tasks or batches that have ended or were deleted, and removes their rows. This covers
+-- sessions that registered too late for the trigger.
 -- Called by: maintain(). Locks: the rows that it removes; it skips rows that other sessions have locked, so it never waits.
 -- Returns: how many rows it removed, at most max_rows.
--- noted_since: only rows added since then are checked. Rows older than a day are removed as well: sessions that still wait call
--- wait_channel() again regularly.
+-- noted_since: only rows added since then are checked. Rows older than a day are removed as well: sessions that still wait
+-- call wait_channel() again regularly.
 CREATE OR REPLACE FUNCTION contentq.forget_awaited(noted_since timestamptz, max_rows integer)
 RETURNS integer
 LANGUAGE plpgsql

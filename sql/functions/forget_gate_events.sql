@@ -1,5 +1,6 @@
 -- Deletes reports about providers that are more than ten minutes old; nothing reads older ones.
--- Called by: maintain(). Locks: up to max_rows of these rows; it skips rows that other sessions have locked, so it never waits.
+-- Called by: maintain(). Locks: up to max_rows of these rows; it skips rows that other sessions have locked, so it never
+--            waits.
 -- Returns: how many it deleted.
 CREATE OR REPLACE FUNCTION contentq.forget_gate_events(max_rows integer)
 RETURNS integer

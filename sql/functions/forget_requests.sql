@@ -1,7 +1,7 @@
--- Deletes requests for batches that no task waits for: those without a batch, and those whose batch is long over. Handlers of batches
--- delete them too (see sweep_batches()); this function is for when no such handler runs any more.
--- Called by: maintain(). Locks: the requests; it skips rows that other sessions have locked. Returns: how many it deleted, at most
--- max_rows.
+-- Deletes requests for batches that no task waits for: those without a batch, and those whose batch is long over. Handlers
+-- of batches delete them too (see sweep_batches()); this function is for when no such handler runs any more.
+-- Called by: maintain(). Locks: the requests; it skips rows that other sessions have locked. Returns: how many it deleted,
+-- at most max_rows.
 CREATE OR REPLACE FUNCTION contentq.forget_requests(max_rows integer)
 RETURNS integer
 LANGUAGE plpgsql

@@ -1,7 +1,7 @@
 -- Removes the row of a worker, and its id from tasks that were taken from it: nobody is left to be told.
 -- Called by: deregister_worker() and rescue_silent(), after its running tasks were handled.
--- Locks: up to 1000 of those tasks in id order, skipping locked ones, and the rows of the worker. An id that stays on a task does no
---        harm; maintain() removes rows of claimers or gate_counts that are locked now.
+-- Locks: up to 1000 of those tasks in id order, skipping locked ones, and the rows of the worker. An id that stays on a
+--        task does no harm; maintain() removes rows of claimers or gate_counts that are locked now.
 -- Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.forget_worker(worker_id bigint)
 RETURNS void

@@ -1,4 +1,5 @@
--- Computes the time in which the pace of a gate grows by 0.09 of its peak: 5 seconds, or the time of 60 tasks if that is longer.
+-- Computes the time in which the pace of a gate grows by 0.09 of its peak: 5 seconds, or the time of 60 tasks if that is
+-- longer.
 -- Each cut costs some refusals, which must stay few among the calls.
 -- Called by: gate_pace(), spend_gate() and judge_refusals(). Locks: nothing. Returns: seconds.
 CREATE OR REPLACE FUNCTION contentq.gate_cycle(peak float8)

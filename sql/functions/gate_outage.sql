@@ -1,5 +1,6 @@
 -- Computes since when a provider has answered nothing.
--- Called by: judge_unanswered(), and note_unanswered(), which spreads the retries of tasks hit by an outage. Locks: nothing.
+-- Called by: judge_unanswered(), and note_unanswered(), which spreads the retries of tasks hit by an outage. Locks:
+--            nothing.
 -- Returns: the time of the first call without an answer; NULL if there is no outage.
 -- Three unanswered calls in a row are an outage: no call that began after one of them was answered, and all are at most two
 -- minutes old. With calls of a minute of which one in a hundred gets no answer, three may come before the first answer to a

@@ -2,10 +2,10 @@
 -- Called by: gate_state(), spend_gate(), judge_refusals(), and the view gate_status. Locks: nothing.
 -- Returns: tasks per second; NULL if nothing limits them.
 --
--- The learned pace starts at 0.95 of the rate that the provider accepted when it last refused (peak) and grows by 0.09 of the
--- peak in each cycle (see gate_cycle()). So refusals come soon after it passes the limit, and rarely. Above 1.22 of the peak it
--- doubles every four seconds: the limit was raised. grown counts the seconds in which the pace was the limit. While ramping,
--- because little is known about the limit, it doubles each second, or in the time of 5 tasks.
+-- The learned pace starts at 0.95 of the rate that the provider accepted when it last refused (peak) and grows by 0.09 of
+-- the peak in each cycle (see gate_cycle()). So refusals come soon after it passes the limit, and rarely. Above 1.22 of the
+-- peak it doubles every four seconds: the limit was raised. grown counts the seconds in which the pace was the limit. While
+-- ramping, because little is known about the limit, it doubles each second, or in the time of 5 tasks.
 CREATE OR REPLACE FUNCTION contentq.gate_pace(gate contentq.gates)
 RETURNS float8
 LANGUAGE sql

@@ -1,7 +1,7 @@
 -- Computes the rate at which the running tasks of a gate started, which its provider has accepted.
 -- Called by: judge_refusals(), at a gate whose pace was not the limit. Locks: nothing.
--- Returns: tasks per second: the tasks that began more than a second ago, over the age of the oldest; NULL for none. Tasks that
---          began in the last second may still be refused.
+-- Returns: tasks per second: the tasks that began more than a second ago, over the age of the oldest; NULL for none. Tasks
+--          that began in the last second may still be refused.
 -- Slots that filled at once become free in waves, so the claims of the last seconds may be far fewer.
 CREATE OR REPLACE FUNCTION contentq.gate_rate(key text, now_ timestamptz)
 RETURNS float8

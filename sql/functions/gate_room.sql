@@ -1,9 +1,9 @@
 -- Computes how many of the wanted tasks may start now at a gate.
 -- Called by: worker_room(), before a claim chooses, for the gate of the worker and for the gate *.
--- Locks: nothing if the gate is free and has no new reports. Otherwise the row of the gate; if another session has locked it,
---        claims skip it, so they never wait. New reports are folded into the row first.
--- Returns: the number; 0 if none may start (gate_wait() tells how long and why); -1 if another session has locked the row, so
---          that a retry in a moment may succeed.
+-- Locks: nothing if the gate is free and has no new reports. Otherwise the row of the gate; if another session has locked
+--        it, claims skip it, so they never wait. New reports are folded into the row first.
+-- Returns: the number; 0 if none may start (gate_wait() tells how long and why); -1 if another session has locked the row,
+--          so that a retry in a moment may succeed.
 CREATE OR REPLACE FUNCTION contentq.gate_room(
     key text,
     wanted integer,
@@ -37,7 +37,8 @@ BEGIN
 
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
-        -- The session that has locked a free gate is folding its reports. An exhausted provider must be known before more starts.
+        -- The session that has locked a free gate is folding its reports. An exhausted provider must be known before more
+        -- starts.
         RETURN CASE
             WHEN is_free AND NOT EXISTS (SELECT
                                          FROM contentq.gate_events AS e

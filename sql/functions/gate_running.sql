@@ -1,6 +1,7 @@
--- Counts the running tasks of a gate: those of its workers, and those of workers with several gates that have entered it. For the
--- gate *, it counts the running tasks of all workers.
--- Called by: gate_state(), under the lock of the row of the gate when exactness matters, and the functions that judge a gate.
+-- Counts the running tasks of a gate: those of its workers, and those of workers with several gates that have entered it.
+-- For the gate *, it counts the running tasks of all workers.
+-- Called by: gate_state(), under the lock of the row of the gate when exactness matters, and the functions that judge a
+--            gate.
 -- Locks: nothing. Returns: how many of them began between these times.
 CREATE OR REPLACE FUNCTION contentq.gate_running(
     key text,

@@ -1,11 +1,12 @@
 -- Decides how many tasks may start now at a gate, and what limits them. All callers use this function.
 -- Called by: gate_room(), spend_gate() and gate_wait(), and so by claims, explain() and the views.
 -- Locks: nothing; exact only under the lock of the row of the gate.
--- Returns: room; if there is none, next_in (the time until there may be; NULL: not known) and why, as text. For spend_gate(): the
---          level of the bucket, the tokens left, and the tokens used or expected so far.
+-- Returns: room; if there is none, next_in (the time until there may be; NULL: not known) and why, as text. For
+--          spend_gate(): the level of the bucket, the tokens left, and the tokens used or expected so far.
 --
 -- The bucket holds the tasks of 50 milliseconds, at least one: a provider whose bucket holds one call refuses two at once.
--- Tokens: the expected tokens of a task are the average of the gate's tasks, or one second's allowance while nothing is known;
+-- Tokens: the expected tokens of a task are the average of the gate's tasks, or one second's allowance while nothing is
+-- known;
 -- the real number replaces them when it is known. The tokens of a second may be used at once, or those of one task.
 CREATE OR REPLACE FUNCTION contentq.gate_state(
     gate contentq.gates,

@@ -1,8 +1,9 @@
 -- Computes until when a provider accepts nothing, according to its refusals.
 -- Called by: judge_refusals(). Locks: nothing. Returns: the latest new refusal that shows this; NULL for none.
--- Either a call reported that nothing is left (kind exhausted). Or the refusals name a time more than 1.2 seconds ahead and, of
--- the calls since one of the last 50 refusals, at least five and nearly all were refused: none was answered, and hardly any is
--- running. Shorter times do not count: providers that name whole seconds mean a moment, which the pace handles better.
+-- Either a call reported that nothing is left (kind exhausted). Or the refusals name a time more than 1.2 seconds ahead
+-- and, of the calls since one of the last 50 refusals, at least five and nearly all were refused: none was answered, and
+-- hardly any is running. Shorter times do not count: providers that name whole seconds mean a moment, which the pace
+-- handles better.
 CREATE OR REPLACE FUNCTION contentq.gate_used_up(
     gate contentq.gates,
     last_answered timestamptz,

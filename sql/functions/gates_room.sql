@@ -1,8 +1,9 @@
 -- Computes how many of the wanted tasks a worker with several gates may claim now.
--- Called by: worker_room(). Locks: the rows of gates with limits; it skips rows that other sessions have locked, so it never waits.
+-- Called by: worker_room(). Locks: the rows of gates with limits; it skips rows that other sessions have locked, so it
+--            never waits.
 -- It folds new reports into them. It locks nothing if one of the gates has no limit.
--- Returns: the number; 0 if none may be claimed (gates_state() tells how long and why); -1 if another session has locked a row, so
---          that a retry in a moment may succeed.
+-- Returns: the number; 0 if none may be claimed (gates_state() tells how long and why); -1 if another session has locked a
+--          row, so that a retry in a moment may succeed.
 CREATE OR REPLACE FUNCTION contentq.gates_room(
     gates text[],
     wanted integer,

@@ -1,9 +1,10 @@
 -- Decides how many tasks a worker with several gates may claim now, and what limits them.
--- Called by: gates_room(), worker_wait(). Locks: nothing. Returns: room; if there is none, next_in (the time until there may be;
+-- Called by: gates_room(), worker_wait(). Locks: nothing. Returns: room; if there is none, next_in (the time until there
+--            may be;
 -- NULL: not known) and why, as text.
--- Each task enters a gate a moment after its claim (see enter_gate()). A claim gets no more tasks than all gates together allow,
--- minus the tasks that are about to enter. Tasks whose turn at a gate comes within 100 milliseconds are claimed ahead, so that
--- they are ready in time; otherwise each turn would be late by the duration of a claim.
+-- Each task enters a gate a moment after its claim (see enter_gate()). A claim gets no more tasks than all gates together
+-- allow, minus the tasks that are about to enter. Tasks whose turn at a gate comes within 100 milliseconds are claimed
+-- ahead, so that they are ready in time; otherwise each turn would be late by the duration of a claim.
 CREATE OR REPLACE FUNCTION contentq.gates_state(
     gates text[],
     now_ timestamptz DEFAULT clock_timestamp(),

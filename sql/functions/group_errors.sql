@@ -1,7 +1,8 @@
 -- Groups the errors of tasks by kind.
 -- Called by: the view error_groups, people. since: only tasks that failed then or later; NULL for all.
--- Locks: nothing. Returns: a row for each kind, most tasks first. It counts tasks that are failed or timeout, and tasks that wait for
---          a retry. error: the result of error_group(). first_at, last_at: when the first and the last of these tasks failed.
+-- Locks: nothing. Returns: a row for each kind, most tasks first. It counts tasks that are failed or timeout, and tasks
+--          that wait for a retry. error: the result of error_group(). first_at, last_at: when the first and the last of
+--          these tasks failed.
 --          example: the newest of them.
 CREATE OR REPLACE FUNCTION contentq.group_errors(since timestamptz DEFAULT NULL)
 RETURNS TABLE (
@@ -37,7 +38,8 @@ BEGIN
           AND t.error_message IS NOT NULL
           AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
     ),
-    -- Many messages differ only in digits, which error_group() ignores. Grouping them first is faster: error_group() is slow.
+    -- Many messages differ only in digits, which error_group() ignores. Grouping them first is faster: error_group() is
+    -- slow.
     messages AS (
         SELECT f.message,
                f.account_id,

@@ -1,4 +1,5 @@
--- Checks whether a batch answer is ready for the task that requested it. It is already paid for, so no budget blocks the task.
+-- Checks whether a batch answer is ready for the task that requested it. It is already paid for, so no budget blocks the
+-- task.
 -- Called by: admit(), explain_waiting(), for tasks with a handler_state. Locks: nothing. Returns: true or false.
 CREATE OR REPLACE FUNCTION contentq.has_answer(task_id bigint, status text, handler_state jsonb)
 RETURNS boolean

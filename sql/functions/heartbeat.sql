@@ -1,19 +1,20 @@
 -- Keeps a worker alive, returns the tasks that it must stop, and releases tasks that it does not know of.
 -- Called by: every worker, every 2 seconds.
--- Locks: its own row, for which it waits at most a second (a worker whose row is locked is not rescued either); rows of tasks to
---        report or release in id order, skipping locked ones, so that no open transaction can make a live worker look dead.
--- Returns: (id, attempt) of tasks that it must stop: cancelled tasks, and tasks in the list that it no longer holds, at every call
---          until they end; and tasks that are no longer its own (swept, or changed by hand), once.
+-- Locks: its own row, for which it waits at most a second (a worker whose row is locked is not rescued either); rows of
+--        tasks to report or release in id order, skipping locked ones, so that no open transaction can make a live worker
+--        look dead.
+-- Returns: (id, attempt) of tasks that it must stop: cancelled tasks, and tasks in the list that it no longer holds, at
+--          every call until they end; and tasks that are no longer its own (swept, or changed by hand), once.
 -- Raises: CQ001 if the worker is not registered, CQ003 if another login registered it.
 --
--- A claim may take effect although its reply is lost. Such a task would be held for as long as the worker lives. So tasks that
--- were claimed before complete_until and are not in the list are taken back (see release_unknown()). Claims under way must not be
--- judged: complete_until is the time of an earlier statement, and every claim sent before the reply to that statement must have
--- been answered when the list is made.
+-- A claim may take effect although its reply is lost. Such a task would be held for as long as the worker lives. So tasks
+-- that were claimed before complete_until and are not in the list are taken back (see release_unknown()). Claims under way
+-- must not be judged: complete_until is the time of an earlier statement, and every claim sent before the reply to that
+-- statement must have been answered when the list is made.
 --
--- A call reads the tasks of the list and at most 10,000 others, and changes at most 1000 of each kind. So the heartbeat of a live
--- worker is never late, whatever the table contains, and the next call continues. Tasks claimed meanwhile, which cannot be judged
--- yet, are never that many. No worker sets a time of claim far in the future.
+-- A call reads the tasks of the list and at most 10,000 others, and changes at most 1000 of each kind. So the heartbeat of
+-- a live worker is never late, whatever the table contains, and the next call continues. Tasks claimed meanwhile, which
+-- cannot be judged yet, are never that many. No worker sets a time of claim far in the future.
 -- EXCEPT compares in linear time with any cached plan; NOT IN, planned on an empty table, does not.
 CREATE OR REPLACE FUNCTION contentq.heartbeat(
     worker_id bigint,
@@ -140,7 +141,7 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.heartbeat(bigint, integer, bigint[], integer[], timestamptz) IS
-    'Keeps a worker alive (after 10 seconds without a heartbeat its tasks are rescued) and returns (id, attempt) of the tasks '
-    'that it must stop: cancelled, or no longer its own. busy: the number of tasks that it runs. ids, attempts: the attempts '
-    'that it holds, complete for all claims until complete_until. Other tasks that it claimed before then are released, and '
-    'charged a retry from the second time on. Raises CQ001 if it is not registered.';
+    'Keeps a worker alive (after 10 seconds without a heartbeat its tasks are rescued) and returns (id, attempt) of the '
+    'tasks that it must stop: cancelled, or no longer its own. busy: the number of tasks that it runs. ids, attempts: the '
+    'attempts that it holds, complete for all claims until complete_until. Other tasks that it claimed before then are '
+    'released, and charged a retry from the second time on. Raises CQ001 if it is not registered.';

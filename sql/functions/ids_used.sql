@@ -1,10 +1,10 @@
--- Computes how many of the ids that a column can hold are used, for each id of the three tables and each narrower column that
--- refers to a wider one.
+-- Computes how many of the ids that a column can hold are used, for each id of the three tables and each narrower column
+-- that refers to a wider one.
 -- Called by: doctor_ids(), contentq metrics. Locks: nothing.
 -- Returns: a row for each column: used of most ids, which is percent. sequence: the sequence, if it ends before the type of
 --          the id; largest: the largest number of that type.
--- It reads the last value of a sequence if the caller may; otherwise it uses the largest id in the table. With negative ids,
--- as docs/how-to/operate.md describes for a nearly full range, it counts those.
+-- It reads the last value of a sequence if the caller may; otherwise it uses the largest id in the table. With negative
+-- ids, as docs/how-to/operate.md describes for a nearly full range, it counts those.
 CREATE OR REPLACE FUNCTION contentq.ids_used()
 RETURNS TABLE (
     tab text,

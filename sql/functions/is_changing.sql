@@ -1,8 +1,8 @@
 -- Checks whether another transaction is changing a row or has locked it. holder: the xmax of the row.
--- Called by: unended_task() and wait_channel(). Locks: nothing. Returns: true if that transaction is in progress, or if the caller,
--- with an older snapshot, does not see its changes.
--- It reads the state, as are_tasks_coming() does; trying the lock would take it. If several transactions have locked the row, its
--- xmax is not a transaction, and the result means little.
+-- Called by: unended_task() and wait_channel(). Locks: nothing. Returns: true if that transaction is in progress, or if the
+-- caller, with an older snapshot, does not see its changes.
+-- It reads the state, as are_tasks_coming() does; trying the lock would take it. If several transactions have locked the
+-- row, its xmax is not a transaction, and the result means little.
 CREATE OR REPLACE FUNCTION contentq.is_changing(holder xid)
 RETURNS boolean
 LANGUAGE sql

@@ -2,8 +2,8 @@
 -- Called by: complete(), store(), fail(), snooze(), release(), report_progress(), enter_gate(), leave_gate(),
 -- end_cancelled_or_overdue().
 -- Locks: nothing. Returns: true or false, never NULL.
--- It sets no search_path: with one, PostgreSQL would call it for each row instead of inlining it. Its body is parsed when it
--- is created, so the search_path of a session does not affect it.
+-- It sets no search_path: with one, PostgreSQL would call it for each row instead of inlining it. Its body is parsed when
+-- it is created, so the search_path of a session does not affect it.
 -- The coalesce leaves the planner no index but the primary key. By its statistics another index may look as good, and every
 -- report of a worker would then read all tasks that it holds. The planner estimates that it is true for half of the tasks.
 -- With an estimate of one task, reading a whole small table would look better than looking up each id.

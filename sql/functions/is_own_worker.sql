@@ -1,6 +1,6 @@
 -- Checks whether a worker is registered by the calling login, so that nobody acts as another login's worker.
--- Called by: every function with a worker_id, or the functions that these call. The login is session_user, which neither SET ROLE
---            nor SECURITY DEFINER changes.
+-- Called by: every function with a worker_id, or the functions that these call. The login is session_user, which neither
+--            SET ROLE nor SECURITY DEFINER changes.
 -- Locks: nothing. Returns: true; false if the worker is not registered and so holds nothing.
 -- Raises: CQ003 if another login registered it.
 CREATE OR REPLACE FUNCTION contentq.is_own_worker(worker_id bigint)

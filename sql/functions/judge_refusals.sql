@@ -1,14 +1,14 @@
 -- Evaluates what refused calls mean for the pace of a gate.
 -- Called by: judge_gate(). Locks: nothing. Returns: the new row of the gate, not stored.
--- It considers attempts that began after the last cut (cut_at, when the workers had claimed cut_calls) and were refused within
--- the last cycle, plus the duration of the calls; earlier attempts are an echo of the cut. It compares them with the claims since
--- the first of them was reported.
+-- It considers attempts that began after the last cut (cut_at, when the workers had claimed cut_calls) and were refused
+-- within the last cycle, plus the duration of the calls; earlier attempts are an echo of the cut. It compares them with the
+-- claims since the first of them was reported.
 --
--- Some providers refuse a share of all calls at any pace. Only a trial can show that: while cut_share is set, the pace stays
--- below the value after the cut. If as much is refused as before, the pace is cut again, by a quarter. If that makes no
--- difference either, the pace returns to its old value (cut_from) and the share refused is noise, for five minutes. A share of
--- more than a fifth is never noise, and a gate without a limit is not cut for less. Not every cut starts a trial: a result counts
--- for five minutes, unless refusals come again at a pace that worked before, or soon.
+-- Some providers refuse a share of all calls at any pace. Only a trial can show that: while cut_share is set, the pace
+-- stays below the value after the cut. If as much is refused as before, the pace is cut again, by a quarter. If that makes
+-- no difference either, the pace returns to its old value (cut_from) and the share refused is noise, for five minutes. A
+-- share of more than a fifth is never noise, and a gate without a limit is not cut for less. Not every cut starts a trial:
+-- a result counts for five minutes, unless refusals come again at a pace that worked before, or soon.
 CREATE OR REPLACE FUNCTION contentq.judge_refusals(
     gate contentq.gates,
     calls bigint,
@@ -115,7 +115,8 @@ BEGIN
         END CASE;
     END IF;
 
-    -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the pace worked.
+    -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the
+    -- pace worked.
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
     expected := claimed * greatest(1.5 * noise, small);
     deviations := CASE WHEN is_probing THEN 1.5 ELSE 3 END;
@@ -141,8 +142,9 @@ BEGIN
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
-    -- At least the calls accepted in the last second: if the last calls of each second are refused, the shares alone estimate too
-    -- low a rate. Quick calls have ended by then; for a rising pace, the calls accepted since the cut count instead.
+    -- At least the calls accepted in the last second: if the last calls of each second are refused, the shares alone
+    -- estimate too low a rate. Quick calls have ended by then; for a rising pace, the calls accepted since the cut count
+    -- instead.
     accepted := contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds');
     IF gate.is_ramping THEN
         accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
@@ -152,8 +154,8 @@ BEGIN
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
-        -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the pace, not to
-        -- the clock: late workers start a little less than the pace allows.
+        -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
+        -- pace, not to the clock: late workers start a little less than the pace allows.
         rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
                 * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
                 / (1 - noise);

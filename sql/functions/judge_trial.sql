@@ -1,6 +1,7 @@
 -- Judges whether a cut of a gate's pace changed what its provider refuses.
 -- Called by: judge_refusals(), spend_gate(), while the gate has a cut_share. Locks: nothing.
--- Returns: 'goes on' until eight refusals are expected or have come; then 'real' if hardly any came: the limit depends on the pace;
+-- Returns: 'goes on' until eight refusals are expected or have come; then 'real' if hardly any came: the limit depends on
+--          the pace;
 --          'noise' if about as many came as expected; 'other' if many more came.
 -- The share before the cut is probably too high, because it caused the cut: a fifth of the expected number counts as many.
 CREATE OR REPLACE FUNCTION contentq.judge_trial(gate contentq.gates, claimed float8, refused float8)

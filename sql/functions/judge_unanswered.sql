@@ -1,9 +1,10 @@
 -- Evaluates what unanswered calls mean for a gate: an outage closes it, and the first answered task of the fleet opens it.
 -- Called by: judge_gate(). Locks: nothing. Returns: the new row of the gate, not stored.
 --
--- The gate stays closed for a quarter of the time that the outage has lasted, from 1 to 30 seconds, with 10 % jitter; then one task
--- tries. So a short outage ends soon. An answer opens the gate; a refusal also does, because the provider responds. A task that
--- has run for 5 seconds counts as answered. A gate that is half open for another reason opens when a task is not refused.
+-- The gate stays closed for a quarter of the time that the outage has lasted, from 1 to 30 seconds, with 10 % jitter; then
+-- one task tries. So a short outage ends soon. An answer opens the gate; a refusal also does, because the provider
+-- responds. A task that has run for 5 seconds counts as answered. A gate that is half open for another reason opens when a
+-- task is not refused.
 CREATE OR REPLACE FUNCTION contentq.judge_unanswered(
     gate contentq.gates,
     answered bigint,

@@ -1,7 +1,7 @@
 -- Lists the names of the latest submitted batches, for callers that show a few rows of the view batches.
 -- Called by: people, contentq batches. Locks: nothing. Returns: their names, latest first.
--- One index lookup for each batch, so that a batch of 100,000 tasks costs as much as one of one task. The age of a batch is that of
--- its first task in that index.
+-- One index lookup for each batch, so that a batch of 100,000 tasks costs as much as one of one task. The age of a batch is
+-- that of its first task in that index.
 CREATE OR REPLACE FUNCTION contentq.latest_batches(max_batches integer DEFAULT 20)
 RETURNS SETOF text
 LANGUAGE sql

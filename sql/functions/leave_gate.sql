@@ -1,6 +1,7 @@
--- Reports the outcome of a call behind a gate that an attempt has entered, while the attempt continues, at another gate or none.
--- Called by: workers with several gates. Locks: the row of the task. Returns: whether the report counted; false if the worker no
--- longer holds the attempt or the attempt is not behind this gate. So a repeated report counts once.
+-- Reports the outcome of a call behind a gate that an attempt has entered, while the attempt continues, at another gate or
+-- none.
+-- Called by: workers with several gates. Locks: the row of the task. Returns: whether the report counted; false if the
+-- worker no longer holds the attempt or the attempt is not behind this gate. So a repeated report counts once.
 -- outcome: answered, refused, exhausted (nothing is left until resume_at) or unanswered, as complete(), snooze() and fail()
 -- report it for the end of an attempt. resume_at: the time that the provider named. usage: the cost of the call, as for
 -- record_usage().

@@ -1,7 +1,7 @@
 -- Locks the tasks that an operation with selectors is about to change and checks their status again.
 -- Called by: choose_matching(). statuses: a task must still have one of these.
--- Locks: the tasks that it returns, in id order. It waits at most a second for each lock. If a lock takes longer, it leaves out
---        all tasks that are locked then.
+-- Locks: the tasks that it returns, in id order. It waits at most a second for each lock. If a lock takes longer, it leaves
+--        out all tasks that are locked then.
 -- Returns: the ids; locked: how many were left out.
 CREATE OR REPLACE FUNCTION contentq.lock_selected(
     wanted bigint[],
@@ -46,5 +46,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.lock_selected(bigint[], text[]) IS
-    'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many tasks other '
-    'sessions have locked.';
+    'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many tasks '
+    'other sessions have locked.';

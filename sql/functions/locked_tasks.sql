@@ -1,7 +1,7 @@
 -- Lists tasks of a worker that cannot be reported because another session has locked a row that reports change.
 -- Called by: workers whose report waited for a lock too long; they then report the others without these.
--- Locks: the tasks, their accounts and their contents, as reports do, skipping locked ones, so it never waits. It releases these locks
---        before it returns: running with the rights of its owner, it must not keep them for a caller.
+-- Locks: the tasks, their accounts and their contents, as reports do, skipping locked ones, so it never waits. It releases
+--        these locks before it returns: running with the rights of its owner, it must not keep them for a caller.
 -- Returns: the ids, and for each one what is locked and by which session.
 -- It ignores tasks that the worker does not hold: none of its reports waits for them.
 CREATE OR REPLACE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[])

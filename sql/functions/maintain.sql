@@ -1,15 +1,15 @@
 -- Runs the maintenance that is due: deadlines, dead workers, scheduled tasks, waiting sessions, old tasks, budgets.
 -- Called by: every worker, after the time that the last call returned; the first to call does the work.
 -- Locks: the row of maintenance, which other callers skip instead of waiting; then as the functions it calls.
--- Returns: how long to wait before the next call: until the next deadline or the next possible death of a worker that it knows
---          of, at most 4 seconds.
--- Raises no error of a step: the error becomes a warning, and the other steps still run. A failed step would probably fail again, so
---          the next call waits the full time.
+-- Returns: how long to wait before the next call: until the next deadline or the next possible death of a worker that it
+--          knows of, at most 4 seconds.
+-- Raises no error of a step: the error becomes a warning, and the other steps still run. A failed step would probably fail
+--          again, so the next call waits the full time.
 --
--- A missing heartbeat shows that a worker is dead only while workers could reach the database. maintenance.watched_since is the
--- start of an unbroken series of these calls. After a restart, a failover or a network cut the series begins anew, so every worker
--- has the full timeout to send a heartbeat again. Heartbeats are judged as of the start of this call: if this call is delayed, the
--- workers are delayed too.
+-- A missing heartbeat shows that a worker is dead only while workers could reach the database. maintenance.watched_since is
+-- the start of an unbroken series of these calls. After a restart, a failover or a network cut the series begins anew, so
+-- every worker has the full timeout to send a heartbeat again. Heartbeats are judged as of the start of this call: if this
+-- call is delayed, the workers are delayed too.
 CREATE OR REPLACE FUNCTION contentq.maintain()
 RETURNS interval
 LANGUAGE plpgsql
@@ -42,7 +42,8 @@ BEGIN
         WHERE m.ran_at < now_ - 4 * longest_wait
           AND isfinite(m.ran_at);  -- before the first call, the start of the delay is not known
         IF FOUND THEN
-            RAISE WARNING 'deadlines, rescues and clean-up have been blocked since %: the row of contentq.maintenance is locked by %',
+            RAISE WARNING 'deadlines, rescues and clean-up have been blocked since %: the row of contentq.maintenance is locked '
+                          'by %',
                 date_trunc('second', held_since), holder;
         END IF;
         RETURN longest_wait;
@@ -173,6 +174,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.maintain() IS
-    'Maintenance, run by whichever worker calls first: sweeps deadlines, rescues tasks of dead workers, makes scheduled tasks '
-    'ready, deletes what is older than settings.retention and failed_retention, records budgets that are near their end. '
-    'Returns how long to wait before the next call.';
+    'Maintenance, run by whichever worker calls first: sweeps deadlines, rescues tasks of dead workers, makes scheduled '
+    'tasks ready, deletes what is older than settings.retention and failed_retention, records budgets that are near their '
+    'end. Returns how long to wait before the next call.';

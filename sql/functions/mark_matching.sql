@@ -1,7 +1,7 @@
 -- Stores a verdict on pending content that matches selectors, for one chunk.
 -- Called by: approve_matching() and reject_matching(), with the rights of their owner.
--- Locks: the contents, then with revise their tasks, each in id order; it skips rows that other sessions have locked, on which
---        someone is deciding, so it never waits.
+-- Locks: the contents, then with revise their tasks, each in id order; it skips rows that other sessions have locked, on
+--        which someone is deciding, so it never waits.
 -- Returns: contents: how many; last_id, NULL after the last ones.
 -- Raises: 22023 without a selector.
 -- coalesce(): contents are found by id, not among all pending ones.
@@ -39,7 +39,8 @@ BEGIN
                     mark_matching.until) = 0 THEN
         RAISE EXCEPTION 'no selector given: name the content to decide on'
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Pass account_id, category, batch, since or until. To select all pending content: since => ''-infinity''.';
+                  HINT = 'Pass account_id, category, batch, since or until. To select all pending content: '
+                         'since => ''-infinity''.';
     END IF;
     ids := ARRAY(
         SELECT m.id

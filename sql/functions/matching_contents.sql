@@ -3,8 +3,8 @@
 -- Locks: nothing. Returns: ids of contents, ascending: up to max_contents after after_id.
 -- since, until: when the task was submitted. With any selector but account_id, only content with a known task
 -- (generation_task_id). seen: only accounts among these; NULL for all that the caller's rights allow.
--- The statement has only the given conditions, and EXECUTE plans it for their values. It reads pending content in order, or looks
--- up the content of a batch or an account if there is little; it never reads a whole table.
+-- The statement has only the given conditions, and EXECUTE plans it for their values. It reads pending content in order, or
+-- looks up the content of a batch or an account if there is little; it never reads a whole table.
 CREATE OR REPLACE FUNCTION contentq.matching_contents(
     account_id bigint DEFAULT NULL,
     category text DEFAULT NULL,

@@ -1,9 +1,11 @@
 -- Lists the tasks that match selectors, in id order.
 -- Called by: people and programs.
--- status, account_id, category, batch: the values of the task. since, until: submitted at or after since, and before until. error:
--- a part of its error message, ignoring case, or its error_group(). worker_id: the worker that runs it; for failed and timed-out
--- tasks, the worker whose attempt failed last. Without a selector, all tasks match.
--- Locks: nothing. Returns: up to max_tasks ids above after_id; NULL for all. Raises: 22023 for a status that does not exist.
+-- status, account_id, category, batch: the values of the task. since, until: submitted at or after since, and before until.
+-- error:
+-- a part of its error message, ignoring case, or its error_group(). worker_id: the worker that runs it; for failed and
+-- timed-out tasks, the worker whose attempt failed last. Without a selector, all tasks match.
+-- Locks: nothing. Returns: up to max_tasks ids above after_id; NULL for all. Raises: 22023 for a status that does not
+--        exist.
 CREATE OR REPLACE FUNCTION contentq.matching_tasks(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,

@@ -1,7 +1,7 @@
 -- Finds which of the latest contents of a task's account a text resembles most, by trigrams.
 -- Called by: workers, for the check max_likeness. Locks: nothing.
--- Returns: one row with its id, title and likeness, from 0 to 1; no row if the account has no content yet. Rejected content and
---          content of the task itself do not count. Of each text, the first 100,000 characters are compared.
+-- Returns: one row with its id, title and likeness, from 0 to 1; no row if the account has no content yet. Rejected content
+--          and content of the task itself do not count. Of each text, the first 100,000 characters are compared.
 -- Raises: 0A000 (feature_not_supported) without the extension pg_trgm, whose functions may be in any schema.
 -- It runs with the rights of the caller, who must be allowed to read the task and contents.
 CREATE OR REPLACE FUNCTION contentq.most_alike(id bigint, body text, last integer DEFAULT 50)

@@ -62,5 +62,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.next_batch(bigint, text) IS
-    'Leases a due batch of this provider to the worker for a minute. Returns the batch and how many tasks wait for it; no row '
-    'if no batch is due.';
+    'Leases a due batch of this provider to the worker for a minute. Returns the batch and how many tasks wait for it; no '
+    'row if no batch is due.';

@@ -57,5 +57,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.next_claim_in(bigint) IS
-    'Time until there may be more for a worker to claim: until its gate allows it or a scheduled task becomes ready; one second '
-    'while ready tasks may not start; NULL if no such time is known. Call it in the statement of the claim.';
+    'Time until there may be more for a worker to claim: until its gate allows it or a scheduled task becomes ready; one '
+    'second while ready tasks may not start; NULL if no such time is known. Call it in the statement of the claim.';

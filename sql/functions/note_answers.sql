@@ -1,8 +1,8 @@
 -- Counts attempts that the provider answered, for the gate of their worker, or the gates that they entered.
 -- Called by: complete(), store(), fail(), revise(), and record_usage(), for the tokens of attempts that end otherwise.
 -- Locks: the worker's row of claimers; if another session has locked it, nothing is counted, so no report waits.
--- Returns: nothing. For workers without a gate, it counts nothing. ids, usages: the attempts and their tokens, for workers with
--- several gates. If the gate is half open, the answer wakes the fleet.
+-- Returns: nothing. For workers without a gate, it counts nothing. ids, usages: the attempts and their tokens, for workers
+-- with several gates. If the gate is half open, the answer wakes the fleet.
 CREATE OR REPLACE FUNCTION contentq.note_answers(
     worker_id bigint,
     answered integer,

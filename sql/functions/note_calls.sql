@@ -1,5 +1,6 @@
 -- Counts the tasks that a worker with a gate starts, with which refusals are compared.
--- Called by: claim(). Locks: the worker's row of claimers; if another session has locked it, nothing is counted, so it never waits.
+-- Called by: claim(). Locks: the worker's row of claimers; if another session has locked it, nothing is counted, so it
+--            never waits.
 -- Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.note_calls(worker contentq.workers, number integer)
 RETURNS void

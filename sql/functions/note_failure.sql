@@ -2,8 +2,9 @@
 -- Called by: fail(), which has locked the row of the task, before the row changes.
 -- Locks: rows of claimers; it skips rows that other sessions have locked and does not count then, so it never waits.
 -- Returns: nothing.
--- Quick means less than a second after the attempt began, too short for an answer of a provider. A permanent failure is about the
--- task and does not count. If a task also fails on a second worker, the count of the first is cleared: the task was the cause.
+-- Quick means less than a second after the attempt began, too short for an answer of a provider. A permanent failure is
+-- about the task and does not count. If a task also fails on a second worker, the count of the first is cleared: the task
+-- was the cause.
 CREATE OR REPLACE FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean)
 RETURNS void
 LANGUAGE plpgsql

@@ -1,6 +1,6 @@
 -- Records that the provider of a gate did not answer a call, and computes how long the task waits in an outage.
--- Called by: fail(). Locks: no existing row. Returns: the delay of the retry; retry_after unchanged without an outage or a gate. The
---            row of the gate is only read: this function and the next claim judge an outage by the same rule.
+-- Called by: fail(). Locks: no existing row. Returns: the delay of the retry; retry_after unchanged without an outage or a
+--            gate. The row of the gate is only read: this function and the next claim judge an outage by the same rule.
 CREATE OR REPLACE FUNCTION contentq.note_unanswered(
     key text,
     began_at timestamptz,

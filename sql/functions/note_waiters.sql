@@ -1,9 +1,9 @@
 -- Records, for the rest of a transaction, whether any session waits for the end of a task or batch.
--- Called by: the triggers content_generation_tasks_awaited and ..._awaited_deleted, once in a transaction that ends tasks, or
--- deletes some that have not ended. Locks: nothing.
+-- Called by: the triggers content_generation_tasks_awaited and ..._awaited_deleted, once in a transaction that ends tasks,
+-- or deletes some that have not ended. Locks: nothing.
 -- Returns: the row unchanged.
--- A session that begins to wait after this check is notified by forget_awaited() if these tasks are its own; a second call of
--- wait_channel() waits for the transaction.
+-- A session that begins to wait after this check is notified by forget_awaited() if these tasks are its own; a second call
+-- of wait_channel() waits for the transaction.
 CREATE OR REPLACE FUNCTION contentq.note_waiters()
 RETURNS trigger
 LANGUAGE plpgsql

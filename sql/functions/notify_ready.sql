@@ -1,9 +1,9 @@
 -- Wakes idle workers because there may be tasks to claim.
--- Called by: functions that make due tasks ready, open gates or end pauses. For tasks that are put back to pending, the trigger
---            content_generation_tasks_wake_again wakes workers.
+-- Called by: functions that make due tasks ready, open gates or end pauses. For tasks that are put back to pending, the
+--            trigger content_generation_tasks_wake_again wakes workers.
 -- Locks: nothing. Returns: nothing.
--- If the notification queue is half full because a session listens but never reads, it notifies nobody: a full queue would fail the
--- transaction. Workers also poll.
+-- If the notification queue is half full because a session listens but never reads, it notifies nobody: a full queue would
+-- fail the transaction. Workers also poll.
 CREATE OR REPLACE FUNCTION contentq.notify_ready()
 RETURNS void
 LANGUAGE plpgsql

@@ -1,7 +1,7 @@
 -- Notifies listening reviewers that content waits for review, if settings.notify_reviewers is on.
 -- Called by: store() and revise(), after they stored pending content. Locks: nothing. Returns: nothing.
--- PostgreSQL sends it once per transaction, at its commit. As in notify_ready(), it sends nothing if the notification queue is half
--- full, because a full queue would fail the report.
+-- PostgreSQL sends it once per transaction, at its commit. As in notify_ready(), it sends nothing if the notification queue
+-- is half full, because a full queue would fail the report.
 CREATE OR REPLACE FUNCTION contentq.notify_reviewers()
 RETURNS void
 LANGUAGE plpgsql

@@ -1,7 +1,7 @@
 -- Notifies the channel of a task or a batch.
 -- Called by: tell_waiters(), forget_awaited() and wait_channel(). Locks: nothing. Returns: the channel.
--- The name is a digest because channel names have at most 63 bytes. If the notification queue is half full, nothing is sent, as in
--- notify_ready(): waiting sessions also poll.
+-- The name is a digest because channel names have at most 63 bytes. If the notification queue is half full, nothing is
+-- sent, as in notify_ready(): waiting sessions also poll.
 CREATE OR REPLACE FUNCTION contentq.notify_waiters(kind text, name text, sends boolean DEFAULT true)
 RETURNS text
 LANGUAGE plpgsql

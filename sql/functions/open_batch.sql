@@ -1,8 +1,9 @@
--- Creates a batch from the waiting requests to a provider when one is due: for one model, the oldest requests first. It sends nothing.
--- Called by: handlers of batches, regularly. Locks: the oldest request, for which concurrent callers do not wait, and then those of
---            the batch.
--- A batch is due when the oldest request has waited for gather_for, or when there are enough requests to fill one. Requests for
--- which no task waits any more are deleted.
+-- Creates a batch from the waiting requests to a provider when one is due: for one model, the oldest requests first. It
+-- sends nothing.
+-- Called by: handlers of batches, regularly. Locks: the oldest request, for which concurrent callers do not wait, and then
+--            those of the batch.
+-- A batch is due when the oldest request has waited for gather_for, or when there are enough requests to fill one. Requests
+-- for which no task waits any more are deleted.
 -- Returns: the batch, which the worker leases for a minute (see hold_batch()); no row if none is due.
 CREATE OR REPLACE FUNCTION contentq.open_batch(
     worker_id bigint,
@@ -117,5 +118,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.open_batch(bigint, text, integer, bigint, interval) IS
-    'Creates a batch from requests made with ask_batch() when the oldest has waited for gather_for or the batch would be full; '
-    'the worker leases it for a minute. No row if none is due.';
+    'Creates a batch from requests made with ask_batch() when the oldest has waited for gather_for or the batch would be '
+    'full; the worker leases it for a minute. No row if none is due.';

@@ -3,8 +3,8 @@
 -- categories, '' for tasks without a category.
 -- Locks: nothing. Returns: the categories, NULL for all; a NULL element stands for tasks without a category.
 -- Each category is a separate range of an index, so blocked tasks are not read. For a worker that claims all categories, it
--- looks up the categories of ready tasks, with one index lookup for each priority and category. Of more than 1000, it returns
--- a random 1000.
+-- looks up the categories of ready tasks, with one index lookup for each priority and category. Of more than 1000, it
+-- returns a random 1000.
 CREATE OR REPLACE FUNCTION contentq.open_categories(categories text[], held text[])
 RETURNS text[]
 LANGUAGE plpgsql

@@ -1,6 +1,6 @@
 -- Returns those of some accounts for which a budget allows nothing more to start: it is used up or fully reserved.
--- Called by: choose_ready(), explain_fair(). Locks: nothing. Returns: their ids. It looks up each account and sums its cost. Budgets
--- with a category, or without an account, are checked elsewhere.
+-- Called by: choose_ready(), explain_fair(). Locks: nothing. Returns: their ids. It looks up each account and sums its
+-- cost. Budgets with a category, or without an account, are checked elsewhere.
 CREATE OR REPLACE FUNCTION contentq.over_budget(account_ids bigint[])
 RETURNS bigint[]
 LANGUAGE plpgsql

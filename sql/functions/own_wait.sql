@@ -1,6 +1,7 @@
 -- Lists what in the state of a worker keeps it from starting a task: it is draining, or it keeps failing.
 -- Called by: worker_wait(), workers_wait(). Locks: nothing.
--- Returns: a row for each reason: the time until it may end (NULL: not known), and why; no rows if the worker may start a task.
+-- Returns: a row for each reason: the time until it may end (NULL: not known), and why; no rows if the worker may start a
+--          task.
 CREATE OR REPLACE FUNCTION contentq.own_wait(worker contentq.workers)
 RETURNS TABLE (next_in interval, why text)
 LANGUAGE sql

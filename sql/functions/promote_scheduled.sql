@@ -1,8 +1,8 @@
 -- Makes tasks ready whose scheduled time has passed by setting scheduled_at to NULL. So claims read one index in one order,
 -- and a million tasks scheduled for tomorrow cost them nothing.
 -- Called by: choose_ready() before it searches, and maintain().
--- Locks: the due tasks, in order of their time (at the same time, the most urgent first); it skips tasks that other sessions
---        have locked, so it never waits.
+-- Locks: the due tasks, in order of their time (at the same time, the most urgent first); it skips tasks that other
+--        sessions have locked, so it never waits.
 -- Returns: how many became ready.
 CREATE OR REPLACE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000)
 RETURNS integer

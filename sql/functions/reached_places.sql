@@ -1,7 +1,7 @@
 -- Computes how far a scan in strict order came in each priority, so that the next scan can start there.
 -- Called by: choose_first(), choose_ready(). Locks: nothing.
--- heads: where the scan started; NULL for a full scan. chosen: the tasks that it locked. is_full: whether it stopped because
--- it had enough tasks. began: when it started.
+-- heads: where the scan started; NULL for a full scan. chosen: the tasks that it locked. is_full: whether it stopped
+-- because it had enough tasks. began: when it started.
 -- Returns: for each priority in which it passed anything, the submitted_at and the id of the last task.
 CREATE OR REPLACE FUNCTION contentq.reached_places(heads jsonb, chosen bigint[], is_full boolean, began timestamptz)
 RETURNS jsonb

@@ -1,6 +1,6 @@
 -- Adds the cost of attempts that do not complete to the usage of their accounts.
--- Called by: workers, for attempts that they hold, before fail() or snooze() in the same transaction, so that a repeated report
---            charges nothing twice.
+-- Called by: workers, for attempts that they hold, before fail() or snooze() in the same transaction, so that a repeated
+--            report charges nothing twice.
 -- usages: JSON objects as text (see add_usage()).
 -- Locks: the tasks, in id order, until the report. Returns: nothing. It ignores attempts that the worker no longer holds.
 CREATE OR REPLACE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[])
@@ -41,6 +41,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.record_usage(bigint, bigint[], integer[], text[]) IS
-    'Adds the cost of attempts that this worker still holds to the usage of their accounts. usages: JSON objects as text with '
-    'model, prompt_tokens, completion_tokens and cost. Call it before the report that ends the attempt, in the same '
+    'Adds the cost of attempts that this worker still holds to the usage of their accounts. usages: JSON objects as text '
+    'with model, prompt_tokens, completion_tokens and cost. Call it before the report that ends the attempt, in the same '
     'transaction; complete() and store() do it automatically with the results.';

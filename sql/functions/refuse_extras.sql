@@ -1,5 +1,5 @@
--- Refuses extras that are not JSON objects or contain members that contentq sets in the result. Of duplicate members, ->> returns
--- the last, so a result could point to content of another account.
+-- Refuses extras that are not JSON objects or contain members that contentq sets in the result. Of duplicate members, ->>
+-- returns the last, so a result could point to content of another account.
 -- Called by: store(), revise(). Locks: nothing. Returns: nothing.
 -- Raises: 22P02, 22P05, 54001 or 22023.
 CREATE OR REPLACE FUNCTION contentq.refuse_extras(extras text[])

@@ -1,10 +1,11 @@
--- Refuses a new task with values that a producer may not set: state, an outcome, a time that is not the present, or an id that does
--- not come from the sequence, which would make other inserts fail later.
+-- Refuses a new task with values that a producer may not set: state, an outcome, a time that is not the present, or an id
+-- that does not come from the sequence, which would make other inserts fail later.
 -- Called by: the trigger content_generation_tasks_forged, for roles that may insert tasks but not update their status.
 -- Locks: nothing. Returns: the row unchanged. Raises: 42501 (insufficient_privilege), with the columns in its message.
--- The conditions are here and not in the trigger, because PostgreSQL parses the condition of a trigger anew in each statement.
--- It runs with the rights of the owner because producers have no rights on the sequence. The id must be the last value that the
--- session got from it, as the default gives. If the default of id uses no sequence, ids are not checked.
+-- The conditions are here and not in the trigger, because PostgreSQL parses the condition of a trigger anew in each
+-- statement.
+-- It runs with the rights of the owner because producers have no rights on the sequence. The id must be the last value that
+-- the session got from it, as the default gives. If the default of id uses no sequence, ids are not checked.
 CREATE OR REPLACE FUNCTION contentq.refuse_forged_task()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -101,5 +102,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.refuse_forged_task() IS
-    'Trigger: raises insufficient_privilege for a new task with a status, an outcome, a time or an id that a producer may not '
-    'set.';
+    'Trigger: raises insufficient_privilege for a new task with a status, an outcome, a time or an id that a producer may '
+    'not set.';

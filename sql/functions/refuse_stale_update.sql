@@ -1,6 +1,7 @@
 -- Refuses an UPDATE that writes back a row as it was before the queue changed it.
--- Called by: the trigger content_generation_tasks_stale, whose condition finds such updates: attempt would decrease, a worker would
---            hold a task that it has not claimed, or a completed task would lose its result and not be completed any more.
+-- Called by: the trigger content_generation_tasks_stale, whose condition finds such updates: attempt would decrease, a
+--            worker would hold a task that it has not claimed, or a completed task would lose its result and not be
+--            completed any more.
 -- Locks: nothing. Returns: never.
 -- Raises: CQ002.
 CREATE OR REPLACE FUNCTION contentq.refuse_stale_update()

@@ -2,8 +2,9 @@
 -- Called by: reviewers. Locks: the contents, then their tasks, in id order; it skips rows that other sessions have locked.
 -- Returns: one row: contents: how many were rejected; last_id: the after_id of the next call, NULL after the last ones.
 -- It rejects at most max_contents per call, and never more than 10,000, so that locks are short. Selectors: as in
--- matching_contents(); at least one is required; since => '-infinity' selects all. It leaves out content that someone else decides
--- on meanwhile; with revise, also content whose task was deleted, is pending or running again, or has produced a later version.
+-- matching_contents(); at least one is required; since => '-infinity' selects all. It leaves out content that someone else
+-- decides on meanwhile; with revise, also content whose task was deleted, is pending or running again, or has produced a
+-- later version.
 -- Raises: 22023 without a selector.
 CREATE OR REPLACE FUNCTION contentq.reject_matching(
     account_id bigint DEFAULT NULL,
@@ -33,5 +34,5 @@ $$;
 COMMENT ON FUNCTION contentq.reject_matching(
     bigint, text, text, timestamptz, timestamptz, text, text, boolean, bigint, integer
 ) IS
-    'Rejects a chunk of the pending content that matches the selectors; with revise, for another version. Returns how many, '
-    'and the after_id of the next call.';
+    'Rejects a chunk of the pending content that matches the selectors; with revise, for another version. Returns how '
+    'many, and the after_id of the next call.';

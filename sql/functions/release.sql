@@ -1,8 +1,8 @@
 -- Puts unfinished tasks back to pending at once, without charging a retry.
 -- Called by: workers, at a graceful stop.
 -- Locks: the tasks, in id order. Returns: the ids that went back to pending.
--- It ignores attempts that the worker no longer holds. A task that was cancelled meanwhile ends failed, a task past its deadline
--- ends timeout.
+-- It ignores attempts that the worker no longer holds. A task that was cancelled meanwhile ends failed, a task past its
+-- deadline ends timeout.
 CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS SETOF bigint
 LANGUAGE plpgsql

@@ -1,11 +1,11 @@
--- Takes back attempts that a live worker does not know of: the reply to its claim was lost or too large, or it could not report the
--- outcome.
+-- Takes back attempts that a live worker does not know of: the reply to its claim was lost or too large, or it could not
+-- report the outcome.
 -- Called by: heartbeat(), with at most 1000 of them.
 -- Locks: the tasks in id order; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: nothing.
--- The first time, no retry is charged, and attempt_errors records it: connections can break. From the second time on, a retry is
--- charged and the backoff applies, so that a task whose claim no worker can receive ends failed at last. A task that was cancelled
--- ends failed, a task past its deadline ends timeout.
+-- The first time, no retry is charged, and attempt_errors records it: connections can break. From the second time on, a
+-- retry is charged and the backoff applies, so that a task whose claim no worker can receive ends failed at last. A task
+-- that was cancelled ends failed, a task past its deadline ends timeout.
 CREATE OR REPLACE FUNCTION contentq.release_unknown(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS void
 LANGUAGE plpgsql

@@ -1,8 +1,8 @@
 -- Records the progress of tasks that a worker runs.
 -- Called by: workers, at most once a second for all tasks that have changed.
 -- Locks: the tasks, in id order; it skips tasks that other sessions have locked, so it never waits: progress may be missed.
--- Returns: nothing. A fraction is from 0 to 1; NULL, or not a number, leaves the value unchanged. It ignores attempts that the worker
---          no longer holds. No index has these columns, so the update is heap-only if the page has room for it.
+-- Returns: nothing. A fraction is from 0 to 1; NULL, or not a number, leaves the value unchanged. It ignores attempts that
+--          the worker no longer holds. No index has these columns, so the update is heap-only if the page has room for it.
 CREATE OR REPLACE FUNCTION contentq.report_progress(
     worker_id bigint,
     ids bigint[],
@@ -43,5 +43,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.report_progress(bigint, bigint[], integer[], real[], text[]) IS
-    'Records the progress of tasks that this worker runs: fractions from 0 to 1 and notes, which running_tasks shows. It skips '
-    'rows that other sessions have locked.';
+    'Records the progress of tasks that this worker runs: fractions from 0 to 1 and notes, which running_tasks shows. It '
+    'skips rows that other sessions have locked.';

@@ -22,5 +22,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.requeue(text, text) IS
-    'Puts a task that is failed, timeout, or completed with rejected content back to pending with all its retries. note: what '
-    'the handler finds as the previous error. Returns pending; NULL if the task is in none of these states.';
+    'Puts a task that is failed, timeout, or completed with rejected content back to pending with all its retries. note: '
+    'what the handler finds as the previous error. Returns pending; NULL if the task is in none of these states.';

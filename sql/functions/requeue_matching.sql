@@ -1,10 +1,11 @@
 -- Puts the next tasks that match selectors back to pending, as requeue() does for one task.
 -- Called by: operators, repeatedly with after_id => last_id, so that no task is changed twice even if it fails quickly.
--- Selectors: as in matching_tasks(). Without a status, failed and timeout tasks are requeued; with status completed, those with
--- rejected content. note: as in requeue().
+-- Selectors: as in matching_tasks(). Without a status, failed and timeout tasks are requeued; with status completed, those
+-- with rejected content. note: as in requeue().
 -- Locks: the tasks, in id order, until the transaction ends: commit after each call. It waits at most a second for a lock.
--- Returns: tasks: how many it changed; last_id: the after_id of the next call, NULL after the last tasks; locked: how many it skipped
---          because other sessions have locked them. Raises: 22023 without a selector, or for a status that cannot be requeued.
+-- Returns: tasks: how many it changed; last_id: the after_id of the next call, NULL after the last tasks; locked: how many
+--          it skipped because other sessions have locked them. Raises: 22023 without a selector, or for a status that
+--          cannot be requeued.
 CREATE OR REPLACE FUNCTION contentq.requeue_matching(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,
@@ -46,5 +47,6 @@ $$;
 COMMENT ON FUNCTION contentq.requeue_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, text, bigint, integer
 ) IS
-    'Puts up to max_tasks tasks above after_id that match all selectors back to pending, as requeue() does. Returns how many, the '
-    'after_id of the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';
+    'Puts up to max_tasks tasks above after_id that match all selectors back to pending, as requeue() does. Returns how '
+    'many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of '
+    'matching_tasks().';

@@ -1,5 +1,5 @@
--- Puts failed and timed-out tasks back to pending with all their retries and revisions, and tasks with rejected content for a
--- revision.
+-- Puts failed and timed-out tasks back to pending with all their retries and revisions, and tasks with rejected content for
+-- a revision.
 -- Called by: requeue(), requeue_matching(). Locks: the rows of the tasks. Returns: the ids of the requeued tasks.
 -- note: as in requeue(). The scalar subquery runs once for each task; EXISTS might read all contents at once.
 CREATE OR REPLACE FUNCTION contentq.requeue_tasks(ids bigint[], note text)

@@ -1,13 +1,13 @@
 -- Rescues the tasks of workers without a heartbeat since the given time, and removes those workers.
 -- Called by: rescue_dead_workers() and maintain().
--- Locks: rows of dead workers, then their tasks; it skips rows that other sessions have locked, so it never waits. At most 1000 tasks
---        of at most 1000 workers per call; the next call rescues the remaining tasks of removed workers.
+-- Locks: rows of dead workers, then their tasks; it skips rows that other sessions have locked, so it never waits. At most
+--        1000 tasks of at most 1000 workers per call; the next call rescues the remaining tasks of removed workers.
 -- Returns: how many tasks it rescued.
--- Each task is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at once. No retry is
--- charged for a draining worker: it starts no more tasks, so each stop spares a task at most once. Tasks of workers that are not
--- registered are rescued too. A task set to processing by hand has no worker_id and is left alone.
--- Each rescue is stored in dead_workers and raised as a warning, which the calling worker logs. Of workers without tasks, the first
--- is named and the others are counted: a login can register many of them.
+-- Each task is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at once. No
+-- retry is charged for a draining worker: it starts no more tasks, so each stop spares a task at most once. Tasks of
+-- workers that are not registered are rescued too. A task set to processing by hand has no worker_id and is left alone.
+-- Each rescue is stored in dead_workers and raised as a warning, which the calling worker logs. Of workers without tasks,
+-- the first is named and the others are counted: a login can register many of them.
 CREATE OR REPLACE FUNCTION contentq.rescue_silent(unheard_since timestamptz)
 RETURNS integer
 LANGUAGE plpgsql
@@ -66,8 +66,8 @@ BEGIN
         taken_ids := '{}';
         taken_attempts := '{}';
         FOR task IN
-            -- A range and an order that only that index has; = would allow any index. Not by id as well: that would read and
-            -- sort all tasks of the worker.
+            -- A range and an order that only that index has; = would allow any index. Not by id as well: that would read
+            -- and sort all tasks of the worker.
             SELECT t.id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
@@ -102,7 +102,8 @@ BEGIN
             taken_attempts := taken_attempts || task.attempt;
         END LOOP;
         rescued := rescued + cardinality(taken_ids);
-        -- A batch answer that a dead attempt took must be available to the next attempt, or its cost is still to be counted.
+        -- A batch answer that a dead attempt took must be available to the next attempt, or its cost is still to be
+        -- counted.
         UPDATE contentq.batch_requests AS r
         SET is_taken = false
         WHERE r.id = ANY (taken_ids)

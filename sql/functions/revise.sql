@@ -1,19 +1,19 @@
--- Reports that checks of a draft failed: stores the draft and puts the task back to pending for a revision, in one statement. No
--- retry is charged.
+-- Reports that checks of a draft failed: stores the draft and puts the task back to pending for a revision, in one
+-- statement. No retry is charged.
 -- Called by: workers, after a handler raised CheckFailed.
--- Locks: the row of the task. Returns: the new status: pending (a revision is charged); after max_revisions failed, or completed with
---        keep_for_review; timeout or failed if the task is past its deadline or was cancelled, in which case the draft is not
---        stored; NULL if the worker no longer holds this attempt.
+-- Locks: the row of the task. Returns: the new status: pending (a revision is charged); after max_revisions failed, or
+--        completed with keep_for_review; timeout or failed if the task is past its deadline or was cancelled, in which case
+--        the draft is not stored; NULL if the worker no longer holds this attempt.
 -- message: what is wrong, one failed check per line, for the next attempt to read (revision_note, error_message).
--- The draft (title, body, word_count) is stored as rejected content, so that nobody uses it as the article. content_id points the
--- next attempt to it, and its review_note repeats message. keep_for_review: the last draft is pending, whatever auto_approve is, the
--- result has failed_checks, and reviewers are notified if settings.notify_reviewers is on. Without a body, no content is stored
--- and none can be reviewed.
+-- The draft (title, body, word_count) is stored as rejected content, so that nobody uses it as the article. content_id
+-- points the next attempt to it, and its review_note repeats message. keep_for_review: the last draft is pending, whatever
+-- auto_approve is, the result has failed_checks, and reviewers are notified if settings.notify_reviewers is on. Without a
+-- body, no content is stored and none can be reviewed.
 -- handler_state is removed: a revision is new work.
--- extra: a JSON object as text, as in store(). Its model, tokens and cost are added to the usage of the task's account whatever the
--- outcome; its members become part of the result of a completed task.
--- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, if extra is not a JSON object; 22023 if it contains a member that
---         contentq sets in the result.
+-- extra: a JSON object as text, as in store(). Its model, tokens and cost are added to the usage of the task's account
+-- whatever the outcome; its members become part of the result of a completed task.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, if extra is not a JSON object; 22023 if it contains a member
+--         that contentq sets in the result.
 CREATE OR REPLACE FUNCTION contentq.revise(
     worker_id bigint,
     id bigint,

@@ -1,9 +1,11 @@
 -- Lists the tasks that match selectors, in id order.
 -- Called by: matching_tasks(), count_matching(), choose_matching(), contentq list, contentq web.
--- statuses: NULL for any. only_rejected: of completed tasks, only those with rejected content. newest_first: descending ids.
--- beyond_id: only ids after this one in that order; NULL for the beginning. topic: the beginning of the topic, ignoring case.
--- until_id: the last id to consider, for callers that search a part of the tasks at a time; NULL for no limit. The others are as in
--- matching_tasks().
+-- statuses: NULL for any. only_rejected: of completed tasks, only those with rejected content. newest_first: descending
+-- ids.
+-- beyond_id: only ids after this one in that order; NULL for the beginning. topic: the beginning of the topic, ignoring
+-- case.
+-- until_id: the last id to consider, for callers that search a part of the tasks at a time; NULL for no limit. The others
+-- are as in matching_tasks().
 -- Locks: nothing. Returns: up to max_tasks ids; NULL for all.
 -- EXECUTE plans each call for its values: a NULL selector is no condition then and costs nothing.
 CREATE OR REPLACE FUNCTION contentq.select_tasks(

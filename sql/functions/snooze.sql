@@ -1,14 +1,14 @@
 -- Puts a task back to pending until a given time without charging a retry, for instance because a provider returned 429.
 -- Called by: workers. Locks: the row of the task.
--- refused_by: the gate whose provider refused the call, for the next claim of that gate to evaluate: the worker's own gate, or one
--- of another worker of this login. For any other gate, the function records nothing and raises a warning. Without it, the task
--- waits for a reason of its own. nothing_left: the provider accepts no calls until resume_at.
--- resume_at: without it, contentq chooses a time: one second after the first refusal, doubled at each further refusal of this task,
--- at most a minute. The delay of refused tasks is up to a fifth longer, so that they do not return at once.
--- state: handler_state for the next attempt, an object of up to 8192 bytes; NULL keeps the current one, an empty object removes
--- it. It is removed when the task ends.
--- Returns: whether it counted; false if the worker no longer holds this attempt, or if the task was cancelled or is past its
---          deadline (it then ends).
+-- refused_by: the gate whose provider refused the call, for the next claim of that gate to evaluate: the worker's own gate,
+-- or one of another worker of this login. For any other gate, the function records nothing and raises a warning. Without
+-- it, the task waits for a reason of its own. nothing_left: the provider accepts no calls until resume_at.
+-- resume_at: without it, contentq chooses a time: one second after the first refusal, doubled at each further refusal of
+-- this task, at most a minute. The delay of refused tasks is up to a fifth longer, so that they do not return at once.
+-- state: handler_state for the next attempt, an object of up to 8192 bytes; NULL keeps the current one, an empty object
+-- removes it. It is removed when the task ends.
+-- Returns: whether it counted; false if the worker no longer holds this attempt, or if the task was cancelled or is past
+--          its deadline (it then ends).
 -- Raises: 23514 (check_violation), with nothing changed, if state is not such an object.
 CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,

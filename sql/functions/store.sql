@@ -1,15 +1,16 @@
--- Stores the content of tasks that a worker holds and completes them in one statement: content never exists without its completed
--- task, nor the reverse.
+-- Stores the content of tasks that a worker holds and completes them in one statement: content never exists without its
+-- completed task, nor the reverse.
 -- Called by: workers, for handlers that return content.
 -- Locks: the tasks, in id order. Returns: the ids that counted.
--- The result of each task is {"success": true, "content_id": ..., "word_count": ...} followed by the members of the JSON object in
--- extras. Content is approved if the task has auto_approve; otherwise reviewers are notified if settings.notify_reviewers is on.
+-- The result of each task is {"success": true, "content_id": ..., "word_count": ...} followed by the members of the JSON
+-- object in extras. Content is approved if the task has auto_approve; otherwise reviewers are notified if
+-- settings.notify_reviewers is on.
 -- Model, tokens and cost in extras are added to the usage of the task's account (see add_usage()).
--- Attempts that the worker no longer holds are ignored and get no content. A task that was cancelled meanwhile ends failed, a task
--- past its deadline ends timeout; neither counts.
+-- Attempts that the worker no longer holds are ignored and get no content. A task that was cancelled meanwhile ends failed,
+-- a task past its deadline ends timeout; neither counts.
 -- A title is cut to the length of its column.
--- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, if an element of extras is not a JSON object; 22023 if it contains a
---         member that contentq sets in the result.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, if an element of extras is not a JSON object; 22023 if it
+--         contains a member that contentq sets in the result.
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,
     ids bigint[],

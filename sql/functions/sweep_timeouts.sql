@@ -1,7 +1,7 @@
 -- Ends waiting and running tasks whose deadline has passed.
 -- Called by: maintain(), cron, operators; several calls at once are safe.
--- Locks: up to max_rows tasks in deadline order; it skips tasks that other sessions have locked, so it never waits and cannot
---        deadlock. Returns: how many it ended.
+-- Locks: up to max_rows tasks in deadline order; it skips tasks that other sessions have locked, so it never waits and
+--        cannot deadlock. Returns: how many it ended.
 -- The worker of a running task learns of it from its next heartbeat. A cancelled task ends failed.
 CREATE OR REPLACE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000)
 RETURNS integer

@@ -1,10 +1,11 @@
 -- Notifies the sessions that wait for a task that has ended, or for a batch whose last task has ended.
--- Called by: the deferred triggers content_generation_tasks_ended and ..._deleted, right before a commit, while sessions wait.
+-- Called by: the deferred triggers content_generation_tasks_ended and ..._deleted, right before a commit, while sessions
+--            wait.
 -- Locks: nothing. It waits for nothing, so no waiting session can delay the transaction. Returns: NULL (ignored).
 --
--- A batch is checked account by account: a session that sees only the tasks of one account waits only for those. A transaction may
--- end very many tasks of a batch. So it remembers in the setting contentq.batches_told a task that has not ended, which it checks
--- first, or that it has notified already.
+-- A batch is checked account by account: a session that sees only the tasks of one account waits only for those. A
+-- transaction may end very many tasks of a batch. So it remembers in the setting contentq.batches_told a task that has not
+-- ended, which it checks first, or that it has notified already.
 CREATE OR REPLACE FUNCTION contentq.tell_waiters()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -49,4 +50,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.tell_waiters() IS
-    'Trigger: notifies the channels of wait_channel() at the commit of a transaction that ends a task, or the last of a batch.';
+    'Trigger: notifies the channels of wait_channel() at the commit of a transaction that ends a task, or the last of a '
+    'batch.';

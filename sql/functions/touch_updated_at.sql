@@ -1,5 +1,5 @@
--- Sets updated_at on every update. Also detaches a task that is set to processing by hand from its worker, and sets ready_at of a
--- task that is made ready by hand.
+-- Sets updated_at on every update. Also detaches a task that is set to processing by hand from its worker, and sets
+-- ready_at of a task that is made ready by hand.
 -- Called by: the trigger content_generation_tasks_touch, which is skipped if the statement itself has set updated_at to
 --            CURRENT_TIMESTAMP, as every function of contentq does.
 -- Locks: nothing. Returns: the row, with updated_at set.

@@ -1,9 +1,9 @@
 -- Finds a task of a batch and an account that has not ended and that no other transaction is changing.
 -- Called by: tell_waiters(). Locks: nothing. Returns: its id; NULL for none.
--- Two transactions that end the last tasks at the same time do not see each other's changes. So tasks that are being changed count
--- as ended, and sessions notified too early check again (see wait_channel()).
--- found_before: a task to check first. The index is then read from the end of the pending ones, where the latest tasks are: beside
--- an old snapshot, and in a transaction that ends many tasks, ended tasks are still at the beginning.
+-- Two transactions that end the last tasks at the same time do not see each other's changes. So tasks that are being
+-- changed count as ended, and sessions notified too early check again (see wait_channel()).
+-- found_before: a task to check first. The index is then read from the end of the pending ones, where the latest tasks are:
+-- beside an old snapshot, and in a transaction that ends many tasks, ended tasks are still at the beginning.
 -- BETWEEN: with = on each column, the index would give no order.
 CREATE OR REPLACE FUNCTION contentq.unended_task(batch text, account_id bigint, found_before bigint)
 RETURNS bigint

@@ -1,7 +1,7 @@
 -- Reads a count or a cost from JSON that anyone may have written.
 -- Called by: add_usage(), note_gate_answers(). Locks: nothing.
--- Returns: the number, rounded to 12 decimal places, because sums keep all digits; 0 for values that are missing, not numbers,
---          negative or more than a trillion.
+-- Returns: the number, rounded to 12 decimal places, because sums keep all digits; 0 for values that are missing, not
+--          numbers, negative or more than a trillion.
 CREATE OR REPLACE FUNCTION contentq.usage_amount(value jsonb)
 RETURNS numeric
 LANGUAGE sql

@@ -1,13 +1,14 @@
 -- Returns the channel to LISTEN on for the end of a task, or of all tasks of a batch, and registers the wait.
--- Called by: sessions that wait, with their own rights: only for what they may see. Call it before LISTEN to get the name, again
---            right after LISTEN and after each notification, and then read the status. Each call in its own transaction.
+-- Called by: sessions that wait, with their own rights: only for what they may see. Call it before LISTEN to get the name,
+--            again right after LISTEN and after each notification, and then read the status. Each call in its own
+--            transaction.
 -- Locks: nothing that a worker waits for.
 -- Returns: the channel, at most 63 bytes. Notifications have no payload.
 -- Raises: P0002 if the task or batch does not exist; 22023 unless exactly one of the two is given.
 --
--- If it has already ended, the commit of this call notifies. A session that registered before may be too late for a transaction
--- that is ending the task at this moment, or too early for the end of its batch. In that case this call waits for that transaction,
--- at most a second, and then notifies anyway, so that the session reads the status again.
+-- If it has already ended, the commit of this call notifies. A session that registered before may be too late for a
+-- transaction that is ending the task at this moment, or too early for the end of its batch. In that case this call waits
+-- for that transaction, at most a second, and then notifies anyway, so that the session reads the status again.
 CREATE OR REPLACE FUNCTION contentq.wait_channel(task_id text DEFAULT NULL, batch text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql
@@ -32,7 +33,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     LOOP
-        -- Before the status: what ends in between has ended there. For a batch, running tasks are enough: workers end no others.
+        -- Before the status: what ends in between has ended there. For a batch, running tasks are enough: workers end no
+        -- others.
         is_ending := EXISTS (
             SELECT
             FROM public.content_generation_tasks AS t
@@ -81,5 +83,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.wait_channel(text, text) IS
-    'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and read the '
-    'status; do the same after a notification. If it has already ended, it notifies at once.';
+    'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and read '
+    'the status; do the same after a notification. If it has already ended, it notifies at once.';

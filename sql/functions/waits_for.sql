@@ -1,5 +1,6 @@
 -- Returns why a worker may not start a task now: it is draining, a gate limits it, or it keeps failing.
--- Called by: workers, in the statement of a claim, for their logs. Locks: nothing. workers_wait() does the same for all workers.
+-- Called by: workers, in the statement of a claim, for their logs. Locks: nothing. workers_wait() does the same for all
+--            workers.
 -- Returns: the reasons as text; NULL if neither a gate nor the state of the worker limits it.
 -- Raises: CQ003 if another login registered the worker, for logins that may not read contentq.gates.
 CREATE OR REPLACE FUNCTION contentq.waits_for(worker_id bigint)

@@ -1,6 +1,6 @@
 -- Makes tasks ready whose batch answer has arrived.
--- Called by: answer_batch() and sweep_batches(). Locks: the tasks, in id order; it skips tasks that other sessions have locked, which
---            the next sweep finds.
+-- Called by: answer_batch() and sweep_batches(). Locks: the tasks, in id order; it skips tasks that other sessions have
+--            locked, which the next sweep finds.
 -- Returns: how many became ready.
 CREATE OR REPLACE FUNCTION contentq.wake_answered(ids bigint[])
 RETURNS integer

@@ -4,13 +4,13 @@
 -- Locks: a row of wakeups or of silent_commits; it waits for neither. Returns: NULL (ignored).
 --
 -- A transaction that notifies blocks every other notifying transaction until its commit is on disk. If each one notified,
--- commits could not share a flush. So one of the transactions that commit at the same time notifies for all: the one that locks
--- the row of the current twentieth of a second. If its commit hangs, or if it continues after SET CONSTRAINTS IMMEDIATE, it keeps
--- only that row, so later transactions still notify. Each of the others locks a row of silent_commits until its commit is
--- visible. A claim that comes too early to see the tasks sees that lock, and its worker claims again (see claim() and
--- next_claim_in()). A transaction whose row of silent_commits is locked notifies as well.
--- Both rows are locked with the rights of the owner: producers need no rights on them, and nobody else can lock them. As a trigger
--- of another table, which anyone could create, the function locks no row.
+-- commits could not share a flush. So one of the transactions that commit at the same time notifies for all: the one that
+-- locks the row of the current twentieth of a second. If its commit hangs, or if it continues after SET CONSTRAINTS
+-- IMMEDIATE, it keeps only that row, so later transactions still notify. Each of the others locks a row of silent_commits
+-- until its commit is visible. A claim that comes too early to see the tasks sees that lock, and its worker claims again
+-- (see claim() and next_claim_in()). A transaction whose row of silent_commits is locked notifies as well.
+-- Both rows are locked with the rights of the owner: producers need no rights on them, and nobody else can lock them. As a
+-- trigger of another table, which anyone could create, the function locks no row.
 CREATE OR REPLACE FUNCTION contentq.wake_workers()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -44,5 +44,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.wake_workers() IS
-    'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that inserted tasks or made '
-    'some ready; of several that commit at the same time, one notifies for all.';
+    'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that inserted tasks or '
+    'made some ready; of several that commit at the same time, one notifies for all.';

@@ -1,6 +1,8 @@
 -- Warns a worker that cannot see all rows: it would find nothing to do.
--- Called by: register_worker(), with the login of the worker. Locks: nothing. Returns: nothing; raises a warning, which workers log.
--- Policies that show a role every row are those of set_row_security(), and any other policy with the condition true for all commands.
+-- Called by: register_worker(), with the login of the worker. Locks: nothing. Returns: nothing; raises a warning, which
+--            workers log.
+-- Policies that show a role every row are those of set_row_security(), and any other policy with the condition true for all
+-- commands.
 CREATE OR REPLACE FUNCTION contentq.warn_of_row_security(login name DEFAULT current_user)
 RETURNS void
 LANGUAGE plpgsql

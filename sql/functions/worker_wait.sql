@@ -1,6 +1,7 @@
 -- Lists what keeps a worker from starting a task: its own state, its gate or gates, or the gate *.
 -- Called by: next_claim_in(), waits_for(), explain_fleet(). Locks: nothing.
--- Returns: a row for each reason: the time until it may end (NULL: not known), and why; no rows if the worker may start a task.
+-- Returns: a row for each reason: the time until it may end (NULL: not known), and why; no rows if the worker may start a
+--          task.
 CREATE OR REPLACE FUNCTION contentq.worker_wait(worker contentq.workers)
 RETURNS TABLE (next_in interval, why text)
 LANGUAGE sql

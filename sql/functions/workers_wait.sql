@@ -1,5 +1,5 @@
--- Lists why each worker may not start a task now, as waits_for() does for one worker. It evaluates each gate once, however many
--- workers use it.
+-- Lists why each worker may not start a task now, as waits_for() does for one worker. It evaluates each gate once, however
+-- many workers use it.
 -- Called by: the view worker_status. Locks: nothing.
 -- Returns: a row for each worker that may not start a task.
 -- Raises: 42501 for logins that may not read contentq.gates.

@@ -1,7 +1,8 @@
--- Pauses and limits: closed gates; gates with a pace, a cap, or calls that were refused or not answered in the last minute; accounts that
--- are paused, at their cap or over budget.
+-- Pauses and limits: closed gates; gates with a pace, a cap, or calls that were refused or not answered in the last minute;
+-- accounts that are paused, at their cap or over budget.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/gates.sql
--- To open a gate: SELECT contentq.open_gate('...'); to resume an account: UPDATE contentq.accounts SET paused_until = NULL WHERE id = ...;
+-- To open a gate: SELECT contentq.open_gate('...'); to resume an account: UPDATE contentq.accounts SET paused_until = NULL
+-- WHERE id = ...;
 -- Each query sets its search_path, so that it uses no functions or operators of other users.
 \set contentq_quiet :QUIET
 \set QUIET on

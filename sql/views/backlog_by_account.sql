@@ -15,4 +15,5 @@ GROUP BY t.account_id, a.name
 ORDER BY pending DESC, t.account_id;
 
 COMMENT ON VIEW contentq.backlog_by_account IS
-    'By account: pending tasks, those of them scheduled for later, processing tasks, highest waiting priority, age of the oldest.';
+    'By account: pending tasks, those of them scheduled for later, processing tasks, highest waiting priority, age of the '
+    'oldest.';

@@ -1,7 +1,8 @@
 -- Tasks that were submitted together, by batch: their progress, cost and expected end.
--- With a condition on batch, an index is used: one batch of 100,000 tasks is read in a fraction of a second. Without it, every batch is
--- read; latest_batches() lists batches to read.
--- The expected end follows from the rate of the last ten minutes, or since the start of the first of its tasks that have ended.
+-- With a condition on batch, an index is used: one batch of 100,000 tasks is read in a fraction of a second. Without it,
+-- every batch is read; latest_batches() lists batches to read.
+-- The expected end follows from the rate of the last ten minutes, or since the start of the first of its tasks that have
+-- ended.
 CREATE OR REPLACE VIEW contentq.batches WITH (security_invoker = true) AS
 SELECT
     b.batch,
@@ -49,5 +50,5 @@ FROM (
 ORDER BY b.submitted_at DESC, b.batch;
 
 COMMENT ON VIEW contentq.batches IS
-    'Tasks that were submitted together, by batch: tasks by status, the share that has ended, the cost in their results, and the '
-    'end expected from the rate of the last ten minutes. Latest first; a condition on batch makes it fast.';
+    'Tasks that were submitted together, by batch: tasks by status, the share that has ended, the cost in their results, '
+    'and the end expected from the rate of the last ten minutes. Latest first; a condition on batch makes it fast.';

@@ -16,5 +16,5 @@ WHERE a.paused_until > clock_timestamp()
    OR b.over_budget_until IS NOT NULL;
 
 COMMENT ON VIEW contentq.blocked_accounts IS
-    'Accounts whose tasks are not claimed now, and until when: paused, or a budget for all of their tasks is used up until the '
-    'next day or month (UTC).';
+    'Accounts whose tasks are not claimed now, and until when: paused, or a budget for all of their tasks is used up until '
+    'the next day or month (UTC).';

@@ -36,5 +36,5 @@ LEFT JOIN contentq.budget_events AS e
 ORDER BY r.spent / nullif(b.amount, 0) DESC NULLS FIRST, b.account_id NULLS FIRST, b.category NULLS FIRST, b.period;
 
 COMMENT ON VIEW contentq.budget_status IS
-    'Budgets of the current day or month (UTC), by account and category (NULL: any): cost so far, reserved for running tasks, '
-    'percent spent, and state: ok, near its end (settings.budget_warning) or used_up, and since when.';
+    'Budgets of the current day or month (UTC), by account and category (NULL: any): cost so far, reserved for running '
+    'tasks, percent spent, and state: ok, near its end (settings.budget_warning) or used_up, and since when.';

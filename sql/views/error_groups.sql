@@ -14,5 +14,5 @@ SELECT
 FROM contentq.group_errors() AS g;
 
 COMMENT ON VIEW contentq.error_groups IS
-    'Errors of tasks that failed, timed out or wait for a retry, by kind: error is the message without numbers, ids and quoted '
-    'text. To requeue all tasks of a kind: contentq.requeue_matching(error => ...).';
+    'Errors of tasks that failed, timed out or wait for a retry, by kind: error is the message without numbers, ids and '
+    'quoted text. To requeue all tasks of a kind: contentq.requeue_matching(error => ...).';

@@ -79,6 +79,6 @@ LEFT JOIN (
 ORDER BY g.opens_at > clock_timestamp() DESC NULLS LAST, s.room < 1 DESC NULLS LAST, k.key;
 
 COMMENT ON VIEW contentq.gate_status IS
-    'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, the pace in tasks per second and '
-    'whether it was set or learned, calls that were refused or not answered in the last minute, and when and why the gate was '
-    'last closed.';
+    'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, the pace in tasks per second '
+    'and whether it was set or learned, calls that were refused or not answered in the last minute, and when and why the '
+    'gate was last closed.';

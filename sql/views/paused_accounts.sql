@@ -1,5 +1,5 @@
--- The accounts whose tasks are not claimed now, those with the most pending tasks first. Accounts at their cap are included only if
--- they have pending tasks.
+-- The accounts whose tasks are not claimed now, those with the most pending tasks first. Accounts at their cap are included
+-- only if they have pending tasks.
 CREATE OR REPLACE VIEW contentq.paused_accounts WITH (security_invoker = true) AS
 SELECT
     h.account_id,

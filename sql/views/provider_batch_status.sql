@@ -1,4 +1,5 @@
--- Batches at providers: requests that wait for a batch, batches at the provider, and batches that ended within the last day.
+-- Batches at providers: requests that wait for a batch, batches at the provider, and batches that ended within the last
+-- day.
 CREATE OR REPLACE VIEW contentq.provider_batch_status WITH (security_invoker = true) AS
 SELECT
     b.provider_id AS batch,

@@ -17,5 +17,5 @@ LEFT JOIN public.content_generation_tasks AS t ON t.id = r.id
 ORDER BY d.found_at DESC, d.id DESC, r.id;
 
 COMMENT ON VIEW contentq.rescued_tasks IS
-    'Tasks that were rescued from dead workers, latest first: when, from which worker, whether a retry was charged (not if the '
-    'worker was draining), and the status of the task now.';
+    'Tasks that were rescued from dead workers, latest first: when, from which worker, whether a retry was charged (not if '
+    'the worker was draining), and the status of the task now.';

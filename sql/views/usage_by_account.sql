@@ -27,5 +27,5 @@ WHERE u.account_id IS NOT NULL
 ORDER BY cost DESC, a.id;
 
 COMMENT ON VIEW contentq.usage_by_account IS
-    'By account, since the first of this month (UTC): attempts with usage, tokens, cost, monthly budget, and whether it is used '
-    'up, so that no more tasks are claimed.';
+    'By account, since the first of this month (UTC): attempts with usage, tokens, cost, monthly budget, and whether it is '
+    'used up, so that no more tasks are claimed.';

@@ -1,5 +1,5 @@
--- The registered workers and their state. busy is counted from the tasks: the number in a heartbeat may be two seconds old. The xmax
--- of a row is the last transaction that locked it.
+-- The registered workers and their state. busy is counted from the tasks: the number in a heartbeat may be two seconds old.
+-- The xmax of a row is the last transaction that locked it.
 CREATE OR REPLACE VIEW contentq.worker_status WITH (security_invoker = true) AS
 SELECT
     w.id,
@@ -46,5 +46,6 @@ ORDER BY w.started_at, w.id;
 
 COMMENT ON VIEW contentq.worker_status IS
     'Registered workers. state: idle, working, waits, full, draining or silent (no recent heartbeat). busy: tasks held, of '
-    'slots. heartbeat_age_s: seconds since the last heartbeat. categories: those that it claims, NULL for all. waits_for: why it '
-    'may not start a task. locked: its tasks whose rows another session has locked, so that they cannot be reported.';
+    'slots. heartbeat_age_s: seconds since the last heartbeat. categories: those that it claims, NULL for all. waits_for: '
+    'why it may not start a task. locked: its tasks whose rows another session has locked, so that they cannot be '
+    'reported.';
