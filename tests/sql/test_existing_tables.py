@@ -310,8 +310,8 @@ def test_columns_that_only_the_producers_of_a_host_can_fill_are_named(empty_dsn:
 
     assert migrate(empty_dsn).notes == [
         "content_generation_tasks.tenant: it is NOT NULL without a default. contentq submit cannot insert tasks; "
-        "only producers that fill this column can. What mends it: ALTER TABLE public.content_generation_tasks ALTER "
-        "COLUMN tenant SET DEFAULT ..., if other producers insert tasks"
+        "only producers that fill this column can. What mends it: ALTER TABLE public.content_generation_tasks "
+        "ALTER COLUMN tenant SET DEFAULT ..., if other producers insert tasks"
     ]
 
 

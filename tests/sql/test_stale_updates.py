@@ -61,7 +61,7 @@ def test_row_read_before_a_claim_cannot_be_written_back_after_it(queue: Queue, w
     message = refused(queue, read, SPECIFIED + OURS)
 
     assert message == (
-        f"task task-1 (id {id_}) was changed since this row was read: it was claimed, and attempt is 1, not 0"
+        f"task task-1 (id {id_}) was changed since this row was read: it was claimed: attempt is 1, not 0"
     )
 
 
