@@ -1,21 +1,22 @@
--- Roles with no more rights than their work needs. Applied on demand, by a superuser or by the owner of the
--- tables with CREATEROLE; each migration restores them afterwards:
+-- Roles with only the rights that their work needs. Applied on demand, by a superuser or by the owner of the tables with
+-- CREATEROLE;
+-- each migration restores them afterwards:
 --
 --     contentq roles apply                      (or: psql -d <database> -f sql/roles.sql)
 --     psql -d <database> -c "CREATE ROLE app LOGIN; GRANT contentq_producer TO app"
 --
--- contentq_producer   inserts tasks, as far as a producer may say what is in them; reads them, their results, their content
--- contentq_worker     what contentq worker does: reads tasks and contents; whatever it changes, it changes by functions
--- contentq_operator   cancel, requeue, sweep, rescue, clean up; pauses, budgets, settings; reads everything
--- contentq_reader     reads everything, the views included
+-- contentq_producer   inserts tasks with the values that a producer may set; reads tasks, their results and their content
+-- contentq_worker     runs contentq worker: reads tasks and contents; makes all changes through functions
+-- contentq_operator   cancels, requeues, sweeps, rescues, cleans up; sets pauses, budgets, settings; reads everything
+-- contentq_reader     reads everything, including the views
 -- contentq_reviewer   reads tasks, accounts and contents; approves and rejects content
--- contentq_definer    not for users: functions that change something belong to it and run with its rights
+-- contentq_definer    not for users: owns the functions that change rows, which run with its rights
 --
--- With row level security on (contentq roles row-security --on), producers, readers and reviewers see the accounts of their
--- logins only.
+-- With row level security on (contentq roles row-security --on), producers, readers and reviewers see only the accounts of
+-- their logins.
 --
--- The roles cannot log in; grant all but the last one to users that can. Rights that were granted to these roles
--- otherwise are taken away, so that this file is all of them.
+-- The roles cannot log in; grant all but the last one to users that can. Other rights that were granted to these roles are
+-- revoked, so that this file lists all of their rights.
 
 \set ON_ERROR_STOP on
 \set SHOW_CONTEXT never
@@ -29,7 +30,7 @@ DO $$
 DECLARE
     ours constant text[] := '{contentq_producer,contentq_worker,contentq_operator,contentq_reader,contentq_reviewer,'
         'contentq_definer}';
-    -- Roles belong to all databases of a server: another one may have them already.
+    -- Roles belong to all databases of a server: another database may have created them.
     missing constant text := (
         SELECT string_agg(r.name, ', ' ORDER BY r.name)
         FROM unnest(ours) AS r (name)
@@ -49,20 +50,20 @@ BEGIN
         RAISE EXCEPTION '% may not create roles: let a superuser run this file, or create % first',
             current_user, missing;
     END IF;
-    -- As a migration does: the two wait for each other.
+    -- The same lock as a migration takes, so that the two wait for each other.
     LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE;
     FOREACH role IN ARRAY coalesce(string_to_array(missing, ', '), '{}') LOOP
         EXECUTE format('CREATE ROLE %I NOLOGIN', role);
         RAISE NOTICE 'created role %', role;
     END LOOP;
-    -- One that was there before may be somebody else's work. Who is a member of a role can act as that role, with all that
-    -- it may do beyond this file.
+    -- An existing role may have been created by someone else. A member of a role can act as that role, with all rights that
+    -- it has beyond this file.
     SELECT string_agg(r.rolname, ', ' ORDER BY r.rolname) INTO mightier
     FROM pg_roles AS r
     WHERE r.rolname = ANY (ours)
       AND (r.rolcanlogin OR r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls);
     IF mightier IS NOT NULL THEN
-        RAISE EXCEPTION 'these roles can log in, or may do more than roles of contentq need: %; run for each: '
+        RAISE EXCEPTION 'these roles can log in or have attributes that contentq does not need: %; run for each: '
                         'ALTER ROLE ... NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS', mightier;
     END IF;
     SELECT string_agg(format('%s of %s', m.member::regrole, m.roleid::regrole), ', ' ORDER BY m.member, m.roleid)
@@ -71,11 +72,13 @@ BEGIN
     JOIN pg_roles AS r ON r.oid = m.member
     WHERE r.rolname = ANY (ours);
     IF mightier IS NOT NULL THEN
-        RAISE WARNING 'roles of contentq are members of other roles, and so may do more than sql/roles.sql says: %', mightier;
+        RAISE WARNING 'roles of contentq are members of other roles, and so have more rights than sql/roles.sql grants: %',
+            mightier;
     END IF;
 
-    -- Whoever made contentq_definer before we did may have kept a way to act as it: as a member, or by a function that
-    -- runs with its rights. The owner of the queue is a member, and so are those of queues in other databases.
+    -- A role that created contentq_definer before this file may have kept a way to act as it: as a member, or through a
+    -- function that runs with its rights. The owner of the queue is a member, and so are owners of queues in other
+    -- databases.
     SELECT coalesce(array_agg(r.oid), '{}')
     INTO owners
     FROM pg_roles AS r
@@ -100,8 +103,8 @@ BEGIN
       AND pg_has_role(r.oid, 'contentq_definer', 'MEMBER')
       AND NOT EXISTS (SELECT FROM unnest(owners) AS o (oid) WHERE pg_has_role(r.oid, o.oid, 'MEMBER'));
     IF mightier IS NOT NULL THEN
-        RAISE EXCEPTION 'contentq_definer has members that are not the owner of a queue, and would have the rights of all '
-                        'functions of contentq: %; let a superuser run for each: REVOKE contentq_definer FROM ...', mightier;
+        RAISE EXCEPTION 'contentq_definer has members other than owners of queues, who would have the rights of all functions of '
+                        'contentq: %; as a superuser, run for each: REVOKE contentq_definer FROM ...', mightier;
     END IF;
     SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ' ORDER BY d.classid, d.objid)
     INTO mightier
@@ -113,8 +116,8 @@ BEGIN
       AND d.deptype = 'o'
       AND p.pronamespace IS DISTINCT FROM 'contentq'::regnamespace;
     IF mightier IS NOT NULL THEN
-        RAISE EXCEPTION 'contentq_definer owns what is not of contentq, and may be a way to act with its rights: %; drop it, or '
-                        'give it to another owner', left(mightier, 500);
+        RAISE EXCEPTION 'contentq_definer owns objects outside contentq, through which others may act with its rights: %; drop '
+                        'them or change their owner', left(mightier, 500);
     END IF;
     SELECT string_agg(format('%s of %s', m.member::regrole, m.roleid::regrole), ', ' ORDER BY m.member, m.roleid)
     INTO mightier
@@ -124,10 +127,10 @@ BEGIN
       AND m.admin_option
       AND NOT EXISTS (SELECT FROM unnest(owners) AS o (oid) WHERE pg_has_role(m.member, o.oid, 'MEMBER'));
     IF mightier IS NOT NULL THEN
-        RAISE WARNING 'these may give roles of contentq to anyone (with admin option): %', mightier;
+        RAISE WARNING 'these members may grant roles of contentq to anyone (admin option): %', mightier;
     END IF;
 
-    -- Whoever migrates replaces functions that belong to contentq_definer.
+    -- The owner, who migrates, replaces functions that belong to contentq_definer.
     SELECT r.rolname INTO owner
     FROM pg_namespace AS n
     JOIN pg_roles AS r ON r.oid = n.nspowner
@@ -141,16 +144,16 @@ BEGIN
                     || CASE WHEN has_options THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
         EXCEPTION
             WHEN insufficient_privilege THEN
-                RAISE EXCEPTION '% owns the queue and must be a member of contentq_definer; let a superuser run: '
+                RAISE EXCEPTION '% owns the queue and must be a member of contentq_definer; as a superuser, run: '
                                 'GRANT contentq_definer TO %', owner, quote_ident(owner);
         END;
-        RAISE NOTICE 'made %, who owns the queue, a member of contentq_definer', owner;
+        RAISE NOTICE 'granted contentq_definer to %, the owner of the queue', owner;
     END IF;
 
     SELECT t.schema_name INTO tables_schema FROM contentq.tables AS t WHERE t.table_name = 'content_generation_tasks';
     GRANT USAGE ON SCHEMA contentq
         TO contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, contentq_definer;
-    -- Schema public may belong to another, who lets everyone use it.
+    -- Schema public may belong to another role that lets everyone use it.
     IF pg_has_role((SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = tables_schema), 'USAGE')
         OR EXISTS (SELECT
                    FROM pg_roles AS r
@@ -162,7 +165,7 @@ BEGIN
                        'contentq_definer',
                        tables_schema);
     END IF;
-    -- For the statements that follow, in which nothing is looked up but the names of tables.
+    -- For the following statements, which look up nothing but names of tables.
     PERFORM set_config('search_path', format('pg_catalog, %I, pg_temp', tables_schema), true);
 END;
 $$;
@@ -175,27 +178,28 @@ REVOKE ALL ON content_generation_tasks, accounts, contents
 GRANT SELECT ON content_generation_tasks, accounts, contents, contentq.alembic_version
     TO contentq_producer, contentq_operator, contentq_reader, contentq_reviewer;
 
--- Programs name the tables by these views, whatever schema they are in: the rights are those to the tables.
+-- Programs use the tables through these views, whatever schema the tables are in: the rights are those on the tables.
 GRANT SELECT ON contentq.tasks, contentq.accounts, contentq.contents, contentq.tables, contentq.batches
     TO contentq_producer, contentq_operator, contentq_reader, contentq_reviewer;
 GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON contentq.accounts TO contentq_operator;
 
--- What a reviewer goes by. It writes to no table: approve() and reject() do.
+-- The views that reviewers need. They write to no table: approve() and reject() do.
 GRANT SELECT ON contentq.review_queue, contentq.content_versions, contentq.queue_overview, contentq.backlog_by_account,
     contentq.recent_failures TO contentq_reviewer;
 
--- What a producer may say of a task; and status, which programs name though it can only be pending. A mapper that names
--- every column needs INSERT on the whole table: the trigger content_generation_tasks_forged refuses what is forged.
+-- The columns that a producer may set, and status, which programs often include although it can only be pending. An ORM
+-- that includes every column needs INSERT on the whole table: the trigger content_generation_tasks_forged refuses forged
+-- values.
 GRANT INSERT (
     task_id, account_id, status, priority, topic, keywords, category, requirements, tone, auto_approve, max_retries,
     submitted_at, scheduled_at, timeout_at, batch, traceparent
 ) ON content_generation_tasks, contentq.tasks TO contentq_producer;
 
--- What contentq worker reads itself. It writes to no table.
+-- The tables that contentq worker reads directly. It writes to no table.
 GRANT SELECT ON content_generation_tasks, contents, contentq.tasks, contentq.contents, contentq.tables,
     contentq.alembic_version, contentq.workers TO contentq_worker;
 
--- By column: whose a task is, what it has produced and whether that needs review is not for an operator to change.
+-- By column: operators may not change the account of a task, what it produced, or whether that needs review.
 GRANT UPDATE (
     topic, keywords, category, requirements, tone, status, priority, retry_count, max_retries, submitted_at, started_at,
     completed_at, timeout_at, error_message, updated_at, scheduled_at, cancel_requested_at, progress, progress_note,
@@ -207,13 +211,13 @@ GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON accounts TO c
 
 GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_reader;
 
--- What the functions change, which is less than what the owner of the tables may.
+-- The columns that the functions change, which are fewer than those that the owner of the tables may change.
 GRANT SELECT, DELETE, UPDATE (
     status, started_at, completed_at, timeout_at, attempt, retry_count, scheduled_at, worker_id, cancel_requested_at,
     result, content_id, error_message, attempt_errors, progress, progress_note, gate, gate_entered_at,
     handler_state, revision_count, revision_note, ready_at, updated_at
 ) ON content_generation_tasks TO contentq_definer;
--- paused_until: to see whose rows are locked.
+-- paused_until: UPDATE is needed to test row locks.
 GRANT SELECT, UPDATE (paused_until, monthly_budget) ON accounts TO contentq_definer;
 GRANT SELECT, INSERT (account_id, title, body, word_count, review_status, generation_task_id, review_note),
     UPDATE (review_status, generation_task_id, reviewed_by, reviewed_at, review_note) ON contents TO contentq_definer;
@@ -282,7 +286,7 @@ DECLARE
     each record;
     moved integer := 0;
 BEGIN
-    -- A serial column of a host's table, unlike an identity, takes its values with the rights of whoever inserts.
+    -- A serial column of a host's table, unlike an identity column, takes its values with the rights of the inserting role.
     FOR each IN
         SELECT DISTINCT s.oid::regclass AS sequence
         FROM pg_attrdef AS a
@@ -292,7 +296,7 @@ BEGIN
     LOOP
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO contentq_definer', each.sequence);
     END LOOP;
-    -- refuse_forged_task() compares an id with the value that the session drew last.
+    -- refuse_forged_task() compares an id with the last value of the session.
     FOR each IN
         SELECT s.oid::regclass AS sequence, false AS is_default
         FROM pg_class AS s
@@ -310,7 +314,8 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- The digests were made with this search_path, in which no table of the three is visible. A host's functions have none.
+    -- The digests were computed with this search_path, in which none of the three tables is visible. Functions of a host
+    -- have no digest.
     ours := ARRAY(
         SELECT p.oid
         FROM pg_proc AS p
@@ -327,7 +332,7 @@ BEGIN
         RAISE EXCEPTION 'functions of contentq are missing or were changed: %; run: contentq migrate', missing;
     END IF;
 
-    -- A new owner must be allowed to create, and is no longer than this takes.
+    -- A new owner needs the right to create in the schema, only while the owner changes.
     GRANT CREATE ON SCHEMA contentq TO contentq_definer;
     FOR each IN
         SELECT p.oid::regprocedure AS function
@@ -360,7 +365,7 @@ BEGIN
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', each.functions, each.role);
     END LOOP;
-    RAISE NOTICE 'gave %, contentq_definer the rights that sql/roles.sql lists, and no others', roles;
+    RAISE NOTICE 'granted %, contentq_definer exactly the rights in sql/roles.sql', roles;
 END;
 $$;
 
@@ -381,8 +386,8 @@ BEGIN
         REVOKE CREATE ON SCHEMA public FROM PUBLIC;
         RAISE NOTICE 'revoked from PUBLIC the right to create objects in schema public';
     ELSE
-        RAISE WARNING 'everyone may create objects in schema public, and so put them in the way of others; let a superuser '
-                      'run: REVOKE CREATE ON SCHEMA public FROM PUBLIC';
+        RAISE WARNING 'everyone may create objects in schema public, which other sessions may then use unknowingly; as a '
+                      'superuser, run: REVOKE CREATE ON SCHEMA public FROM PUBLIC';
     END IF;
 END;
 $$;

@@ -27,15 +27,15 @@ CREATE TABLE public.accounts (
 
 -- Name: TABLE accounts; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TABLE public.accounts IS 'Whom content is generated for.';
+COMMENT ON TABLE public.accounts IS 'The accounts for which content is generated.';
 
 -- Name: COLUMN accounts.id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.id IS 'Identifier that tasks and contents refer to.';
+COMMENT ON COLUMN public.accounts.id IS 'Identifier; tasks and contents refer to it.';
 
 -- Name: COLUMN accounts.name; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.name IS 'Name shown to people, up to 200 characters.';
+COMMENT ON COLUMN public.accounts.name IS 'Display name, up to 200 characters.';
 
 -- Name: COLUMN accounts.created_at; Type: COMMENT; Schema: public; Owner: -
 
@@ -43,23 +43,23 @@ COMMENT ON COLUMN public.accounts.created_at IS 'When the account was added.';
 
 -- Name: COLUMN accounts.external_id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.external_id IS 'What another system calls the account, such as its uuid; unique where set.';
+COMMENT ON COLUMN public.accounts.external_id IS 'Identifier of the account in another system, such as its UUID; unique if set.';
 
 -- Name: COLUMN accounts.paused_until; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is claimed before this time; infinity: until it is set to NULL.';
+COMMENT ON COLUMN public.accounts.paused_until IS 'No task of the account is claimed before this time; infinity: until it is set to NULL. NULL: not paused.';
 
 -- Name: COLUMN accounts.monthly_budget; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.monthly_budget IS 'What attempts may cost in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.';
+COMMENT ON COLUMN public.accounts.monthly_budget IS 'Maximum cost of attempts in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.';
 
 -- Name: COLUMN accounts.share; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.share IS 'Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as one with 1.';
+COMMENT ON COLUMN public.accounts.share IS 'Weight in fair order (settings.claim_order): an account with share 3 runs three times as many tasks as one with 1.';
 
 -- Name: COLUMN accounts.max_running; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.accounts.max_running IS 'Most tasks of the account that run at once, in any order of claims; NULL: no limit.';
+COMMENT ON COLUMN public.accounts.max_running IS 'Maximum number of tasks of the account that run at once, in any claim order; NULL: no limit.';
 
 -- Name: account_fits(public.accounts, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -112,7 +112,7 @@ $$;
 
 -- Name: FUNCTION account_fits(account public.accounts, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.account_fits(account public.accounts, categories text[]) IS 'Internal: how many of some tasks of an account may start by its max_running and its budgets; NULL: any number.';
+COMMENT ON FUNCTION contentq.account_fits(account public.accounts, categories text[]) IS 'Internal: how many of the given tasks of an account may start under its max_running and its budgets; NULL: all.';
 
 -- Name: account_room(public.accounts, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -141,7 +141,7 @@ $$;
 
 -- Name: FUNCTION account_room(account public.accounts, starting integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start by its max_running; NULL: any number.';
+COMMENT ON FUNCTION contentq.account_room(account public.accounts, starting integer) IS 'Internal: how many more tasks of an account may start under its max_running; NULL: any number.';
 
 -- Name: add_error(jsonb, integer, bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -162,7 +162,7 @@ $$;
 
 -- Name: FUNCTION add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text) IS 'Internal: the attempt_errors of a task with one more failure; the last 20 are kept.';
+COMMENT ON FUNCTION contentq.add_error(attempt_errors jsonb, attempt integer, worker_id bigint, error_class text, message text) IS 'Internal: the attempt_errors of a task with one more failure; it keeps the last 20.';
 
 -- Name: add_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -181,7 +181,7 @@ $$;
 
 -- Name: FUNCTION add_gate(key text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.add_gate(key text) IS 'Internal: adds the row of a gate, unless another session is about to.';
+COMMENT ON FUNCTION contentq.add_gate(key text) IS 'Internal: adds the row of a gate, unless another session is adding it.';
 
 -- Name: add_usage(bigint[], text[], bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -206,7 +206,7 @@ DECLARE
     all_completion_tokens bigint[];
     all_costs numeric[];
     all_largest numeric[];
-    -- The rows of usage that these are added to; NULL for a new one.
+    -- The rows of usage to add to; NULL for a new one.
     all_rows bigint[];
 BEGIN
     SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
@@ -289,7 +289,7 @@ $$;
 
 -- Name: FUNCTION add_usage(ids bigint[], usages text[], account_ids bigint[], categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[], account_ids bigint[], categories text[]) IS 'Internal: adds what attempts at these tasks have cost to the usage of their accounts; returns their tokens.';
+COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[], account_ids bigint[], categories text[]) IS 'Internal: adds the cost of attempts at these tasks to the usage of their accounts; returns their tokens.';
 
 -- Name: admit(bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -321,7 +321,7 @@ BEGIN
     held_keys := '{}';
     all_held := false;
     contended := false;
-    -- LIMIT: each is looked up; a join could be turned round.
+    -- LIMIT forces one lookup for each id; the planner could reverse a plain join.
     SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
            array_agg(o.has_answer ORDER BY u.place)
     INTO accounts, categories, has_answer
@@ -463,7 +463,7 @@ $$;
 
 -- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) IS 'Internal: of chosen tasks, those that the caps of their accounts and the budgets let start.';
+COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) IS 'Internal: filters chosen tasks down to those that the caps and budgets of their accounts and categories allow to start.';
 
 -- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -528,7 +528,7 @@ $$;
 
 -- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited longer than settings.aging.';
 
 -- Name: ago(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -551,7 +551,7 @@ $$;
 
 -- Name: FUNCTION ago(at timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.ago(at timestamp with time zone) IS 'Internal: how long ago something was, in words.';
+COMMENT ON FUNCTION contentq.ago(at timestamp with time zone) IS 'Internal: how long ago something was, as text.';
 
 -- Name: answer_batch(bigint, bigint, integer, bigint[], integer[], integer[], text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -565,7 +565,7 @@ DECLARE
     answered bigint[];
 BEGIN
     PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
-    -- What jsonb cannot hold would fail each sweep.
+    -- Fails here for text that jsonb cannot store, which would otherwise fail each sweep.
     PERFORM count(u.usage::jsonb) FROM unnest(answer_batch.usages) AS u (usage);
     WITH new AS (
         UPDATE contentq.batch_requests AS r
@@ -591,7 +591,7 @@ $$;
 
 -- Name: FUNCTION answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[]) IS 'Stores answers to requests of a batch whose lease the worker has, and makes their tasks ready; returns how many were new.';
+COMMENT ON FUNCTION contentq.answer_batch(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[], status_codes integer[], answers text[], usages text[]) IS 'Stores answers to requests of a batch that the worker leases, and makes their tasks ready; returns how many were new.';
 
 -- Name: anything_waits(text[], interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -627,7 +627,7 @@ $$;
 
 -- Name: FUNCTION anything_waits(categories text[], idle_for interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.anything_waits(categories text[], idle_for interval) IS 'Whether a task is ready, waits for its retry, or is held by a worker that was not heard for idle_for: what a worker asks that is to end when nothing is left. Tasks scheduled for later or of blocked accounts do not count.';
+COMMENT ON FUNCTION contentq.anything_waits(categories text[], idle_for interval) IS 'Whether a task is ready, waits for its retry, or is held by a worker without a heartbeat for idle_for. Workers that stop when the queue is empty call it. Tasks scheduled for later or of blocked accounts do not count.';
 
 -- Name: approve(bigint, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -644,7 +644,7 @@ $$;
 
 -- Name: FUNCTION approve(content_id bigint, reviewer text, note text, review_status text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.approve(content_id bigint, reviewer text, note text, review_status text) IS 'Approves content that is pending (or what review_status says); raises CQ005 when another has decided meanwhile.';
+COMMENT ON FUNCTION contentq.approve(content_id bigint, reviewer text, note text, review_status text) IS 'Approves content that is pending (or has the given review_status); raises CQ005 if someone else has decided meanwhile.';
 
 -- Name: approve_matching(bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -662,7 +662,7 @@ $$;
 
 -- Name: FUNCTION approve_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.approve_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, after_id bigint, max_contents integer) IS 'Approves one chunk of the content that waits for its review and is selected; returns how many, and where to go on.';
+COMMENT ON FUNCTION contentq.approve_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, after_id bigint, max_contents integer) IS 'Approves a chunk of the pending content that matches the selectors; returns how many, and the after_id of the next call.';
 
 -- Name: are_tasks_coming(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -682,7 +682,7 @@ $$;
 
 -- Name: FUNCTION are_tasks_coming(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.are_tasks_coming() IS 'Internal: whether transactions are about to commit tasks that no one may have been notified of.';
+COMMENT ON FUNCTION contentq.are_tasks_coming() IS 'Internal: whether transactions are about to commit tasks of which no worker may have been notified.';
 
 -- Name: ask_batch(bigint, bigint, integer, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -713,14 +713,14 @@ BEGIN
     END IF;
     INSERT INTO contentq.batch_requests (id, attempt, account_id, category, provider, model, body)
     VALUES (ask_batch.id, ask_batch.attempt, account, category, ask_batch.provider, ask_batch.model, ask_batch.body)
-    ON CONFLICT DO NOTHING;  -- a call whose answer was lost is made again
+    ON CONFLICT DO NOTHING;  -- a call is repeated if its reply was lost
     RETURN true;
 END;
 $$;
 
 -- Name: FUNCTION ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) IS 'Asks a provider something for a task that this worker holds, to go with its next batch; body is the request as JSON. Returns whether it counted. The task is then to be snoozed.';
+COMMENT ON FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) IS 'Adds a request of a task that this worker holds to the next batch of a provider; body: the request as JSON. Returns whether it counted. Snooze the task afterwards.';
 
 -- Name: at_the_door(text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -737,7 +737,7 @@ CREATE FUNCTION contentq.at_the_door(gates text[]) RETURNS integer
     SELECT count(*)::integer
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
-        -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+        -- A range and an order that only the index on worker_id has; = would allow any index.
         SELECT t.gate, t.started_at
         FROM public.content_generation_tasks AS t
         WHERE t.worker_id BETWEEN w.id AND w.id
@@ -782,14 +782,14 @@ BEGIN
     ) THEN
         RETURN true;
     END IF;
-    -- So that one that waits already writes nothing.
+    -- A repeated call writes nothing.
     IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = await_end.kind AND a.name = await_end.name) THEN
         RETURN false;
     END IF;
     IF current_setting('transaction_read_only')::boolean THEN
         RETURN true;
     END IF;
-    -- Counted only where there may be so many.
+    -- Counts the rows only if there may be so many.
     IF (SELECT max(a.id) FROM contentq.awaited AS a) - (SELECT min(a.id) FROM contentq.awaited AS a) < most_awaited - 1
         IS NOT FALSE
         OR (SELECT count(*) FROM contentq.awaited AS a) < most_awaited
@@ -802,7 +802,7 @@ $$;
 
 -- Name: FUNCTION await_end(kind text, name text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.await_end(kind text, name text) IS 'Internal: notes that somebody waits for the end of a task or a batch; returns whether that is new.';
+COMMENT ON FUNCTION contentq.await_end(kind text, name text) IS 'Internal: registers that a session waits for the end of a task or a batch; returns whether that is new.';
 
 -- Name: backoff(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -816,7 +816,7 @@ $$;
 
 -- Name: FUNCTION backoff(retry_count integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base doubled each time, at most settings.backoff_max.';
+COMMENT ON FUNCTION contentq.backoff(retry_count integer) IS 'A random delay before the retry after retry_count earlier ones: up to settings.backoff_base, doubled each time, at most settings.backoff_max.';
 
 -- Name: batch_answer(bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -849,7 +849,7 @@ $$;
 
 -- Name: FUNCTION batch_answer(worker_id bigint, id bigint, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer) IS 'The answer to what an earlier attempt at a task that this worker holds has asked with ask_batch(); NULLs while there is none, no row when nothing was asked.';
+COMMENT ON FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer) IS 'The answer to the request that an earlier attempt at a task of this worker made with ask_batch(); NULLs while there is none, no row without a request.';
 
 -- Name: batch_lines(bigint, bigint, integer, bigint, integer, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -883,7 +883,7 @@ $$;
 
 -- Name: FUNCTION batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint) IS 'The requests that tasks wait for of a batch whose lease the worker has, after one that it has got already.';
+COMMENT ON FUNCTION contentq.batch_lines(worker_id bigint, batch_id bigint, tending integer, after_id bigint, after_attempt integer, max_bytes bigint) IS 'The requests, after a given one, for which tasks still wait, of a batch that the worker leases.';
 
 -- Name: batch_sizes(bigint, bigint, integer, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -904,7 +904,7 @@ $$;
 
 -- Name: FUNCTION batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]) IS 'The bytes of these requests of a batch whose lease the worker has, also of those that no task waits for any more.';
+COMMENT ON FUNCTION contentq.batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]) IS 'The bytes of these requests of a batch that the worker leases, including those for which no task waits any more.';
 
 -- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -918,7 +918,7 @@ $$;
 
 -- Name: FUNCTION budget_end(period text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.budget_end(period text) IS 'Internal: when the running day or month (UTC) of a budget ends.';
+COMMENT ON FUNCTION contentq.budget_end(period text) IS 'Internal: when the current day or month (UTC) of a budget ends.';
 
 -- Name: budget_holds(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -940,7 +940,7 @@ $$;
 
 -- Name: FUNCTION budget_holds(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.budget_holds(account_id bigint, category text) IS 'Internal: whether a budget lets no further task of an account and a category start now.';
+COMMENT ON FUNCTION contentq.budget_holds(account_id bigint, category text) IS 'Internal: whether a budget allows no further task of an account in a category to start now.';
 
 -- Name: budget_key(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -950,7 +950,7 @@ CREATE FUNCTION contentq.budget_key(account_id bigint, category text) RETURNS te
 
 -- Name: FUNCTION budget_key(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.budget_key(account_id bigint, category text) IS 'Internal: an account together with a category, as one text.';
+COMMENT ON FUNCTION contentq.budget_key(account_id bigint, category text) IS 'Internal: an account and a category as one text key.';
 
 -- Name: budget_refusals(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -968,7 +968,7 @@ $$;
 
 -- Name: FUNCTION budget_refusals(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.budget_refusals(account_id bigint, category text) IS 'Internal: the budgets that let no further task of an account and a category start now.';
+COMMENT ON FUNCTION contentq.budget_refusals(account_id bigint, category text) IS 'Internal: the budgets that allow no further task of an account in a category to start now.';
 
 -- Name: budget_room(bigint, text, text, numeric, text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -993,7 +993,7 @@ DECLARE
     highest numeric;
     lowest numeric;
     is_known boolean;
-    -- Whose requests go with batches.
+    -- Tasks whose requests are in batches.
     asked bigint;
     place integer;
 BEGIN
@@ -1087,7 +1087,7 @@ BEGIN
                greatest(b.average, least(b.largest, 3 * b.average)) AS cost
         FROM by_category AS b
     ) AS c;
-    -- Of what nothing is known, the most that is known of others.
+    -- For a category without known costs, reserve the highest cost known for others.
     FOR i IN 1..coalesce(cardinality(all_categories), 0) LOOP
         IF all_costs[i] IS NULL THEN
             reserved := reserved + (all_running[i] + all_asked[i]) * coalesce(highest, 0);
@@ -1125,7 +1125,7 @@ $$;
 
 -- Name: FUNCTION budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean) IS 'Internal: what a budget has left: what was spent, what is reserved for tasks that run, and which further ones fit.';
+COMMENT ON FUNCTION contentq.budget_room(account_id bigint, category text, period text, amount numeric, starting text[], wanted text[], OUT spent numeric, OUT reserved numeric, OUT running integer, OUT fits boolean[], OUT expected numeric, OUT is_full boolean) IS 'Internal: what is left of a budget: the cost so far, what is reserved for running tasks, and which further tasks fit.';
 
 -- Name: budget_spent(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1166,7 +1166,7 @@ $$;
 
 -- Name: FUNCTION budget_spent(account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.budget_spent(account_id bigint, category text, period text) IS 'What attempts have cost in the running month, or day, of UTC: those of an account, of a category, of both, or all (NULL).';
+COMMENT ON FUNCTION contentq.budget_spent(account_id bigint, category text, period text) IS 'Cost of attempts in the current month or day (UTC), for an account, a category, both, or all (NULL).';
 
 -- Name: budget_start(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1176,7 +1176,7 @@ CREATE FUNCTION contentq.budget_start(period text) RETURNS date
 
 -- Name: FUNCTION budget_start(period text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.budget_start(period text) IS 'Internal: the day (UTC) on which the running day or month of a budget has begun.';
+COMMENT ON FUNCTION contentq.budget_start(period text) IS 'Internal: the first day (UTC) of the current day or month of a budget.';
 
 -- Name: budgets_of(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1205,7 +1205,7 @@ $$;
 
 -- Name: FUNCTION budgets_of(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.budgets_of(account_id bigint, category text) IS 'Internal: the budgets that tasks of an account and a category count against.';
+COMMENT ON FUNCTION contentq.budgets_of(account_id bigint, category text) IS 'Internal: the budgets against which tasks of an account in a category count.';
 
 -- Name: cancel(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1222,7 +1222,7 @@ $$;
 
 -- Name: FUNCTION cancel(task_id text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns the new status, NULL when there is no such task or it has ended.';
+COMMENT ON FUNCTION contentq.cancel(task_id text) IS 'Cancels a task: a waiting task fails at once (Task cancelled); a running task is stopped by its worker. Returns the new status; NULL if the task does not exist or has ended.';
 
 -- Name: cancel_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1242,7 +1242,7 @@ BEGIN
         'cancel', cancel_matching.status, cancel_matching.account_id, cancel_matching.category, cancel_matching.batch,
         cancel_matching.since, cancel_matching.until, cancel_matching.error, cancel_matching.worker_id,
         cancel_matching.after_id, cancel_matching.max_tasks) AS c;
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(chosen.ids) > 0 THEN
         changed := (SELECT count(*) FROM contentq.cancel_tasks(chosen.ids));
     END IF;
@@ -1252,7 +1252,7 @@ $$;
 
 -- Name: FUNCTION cancel_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.cancel_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'Cancels up to max_tasks tasks above after_id that fit all selectors, as cancel() does; returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+COMMENT ON FUNCTION contentq.cancel_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'Cancels up to max_tasks tasks above after_id that match all selectors, as cancel() does. Returns how many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';
 
 -- Name: cancel_tasks(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1270,7 +1270,7 @@ CREATE FUNCTION contentq.cancel_tasks(ids bigint[]) RETURNS SETOF text
         scheduled_at = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = ANY (cancel_tasks.ids)
-      -- Written so that no plan takes status_idx: one that was made while the table was empty would.
+      -- IS TRUE: no plan uses status_idx, as a plan made while the table was empty would.
       AND (t.status IN ('pending', 'processing')) IS TRUE
     RETURNING t.status;
 $$;
@@ -1317,7 +1317,7 @@ $$;
 
 -- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) IS 'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
+COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) IS 'Internal: chooses and locks ready tasks that have waited longer than settings.aging; returns their ids.';
 
 -- Name: choose_answered(integer, text[], bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1351,7 +1351,7 @@ $$;
 
 -- Name: FUNCTION choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]) IS 'Internal: chooses and locks tasks whose answer of a batch waits to be collected; returns their ids.';
+COMMENT ON FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]) IS 'Internal: chooses and locks tasks whose batch answer is ready to be collected; returns their ids.';
 
 -- Name: choose_by_account(integer, integer, bigint[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1369,7 +1369,7 @@ CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, h
 DECLARE
     needed constant integer := choose_by_account.max_tasks + cardinality(choose_by_account.taken);
     number integer;
-    -- The accounts of which more is to be read.
+    -- Accounts of which more tasks must be read.
     deep bigint[];
     depth integer;
     account_ids bigint[];
@@ -1437,7 +1437,7 @@ $$;
 
 -- Name: FUNCTION choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
+COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not blocked.';
 
 -- Name: settings; Type: TABLE; Schema: contentq; Owner: -
 
@@ -1470,59 +1470,59 @@ CREATE TABLE contentq.settings (
 
 -- Name: TABLE settings; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.settings IS 'The settings of the queue: one row, changed with UPDATE, in force at once.';
+COMMENT ON TABLE contentq.settings IS 'The settings of the queue: one row. An UPDATE takes effect at once.';
 
 -- Name: COLUMN settings.only_row; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.only_row IS 'Always true: keeps the table at one row.';
+COMMENT ON COLUMN contentq.settings.only_row IS 'Always true; limits the table to one row.';
 
 -- Name: COLUMN settings.backoff_base; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.backoff_base IS 'Longest delay before the first retry; doubled at each further one.';
+COMMENT ON COLUMN contentq.settings.backoff_base IS 'Maximum delay before the first retry; doubled for each further one.';
 
 -- Name: COLUMN settings.backoff_max; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.backoff_max IS 'Longest delay before any retry.';
+COMMENT ON COLUMN contentq.settings.backoff_max IS 'Maximum delay before any retry.';
 
 -- Name: COLUMN settings.heartbeat_timeout; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'How long a worker may be silent before its tasks are rescued; at least 5 seconds, since it beats every 2.';
+COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'Time without a heartbeat after which the tasks of a worker are rescued; at least 5 seconds, since heartbeats come every 2.';
 
 -- Name: COLUMN settings.retention; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete completed tasks (their content stays); NULL keeps them for ever.';
+COMMENT ON COLUMN contentq.settings.retention IS 'Age at which workers delete completed tasks (their content stays); NULL: never.';
 
 -- Name: COLUMN settings.failed_retention; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.failed_retention IS 'Age at which maintain() deletes tasks that ended failed or timeout; NULL: never.';
+COMMENT ON COLUMN contentq.settings.failed_retention IS 'Age at which maintain() deletes failed and timed-out tasks; NULL: never.';
 
 -- Name: COLUMN settings.notify_reviewers; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.notify_reviewers IS 'Whether sessions that LISTEN contentq_review are notified of content that waits for its review.';
+COMMENT ON COLUMN contentq.settings.notify_reviewers IS 'Whether sessions that LISTEN on contentq_review are notified of content that waits for review.';
 
 -- Name: COLUMN settings.max_text_bytes; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Bytes up to which a text of a task is accepted, in UTF-8: requirements and the others; at least 100000.';
+COMMENT ON COLUMN contentq.settings.max_text_bytes IS 'Maximum size in bytes (UTF-8) of each text of a task, such as requirements; at least 100000.';
 
 -- Name: COLUMN settings.max_workers_per_login; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.max_workers_per_login IS 'Workers that one login may have registered at a time; register_worker() refuses more.';
+COMMENT ON COLUMN contentq.settings.max_workers_per_login IS 'Maximum number of workers that one login may have registered; register_worker() refuses more.';
 
 -- Name: COLUMN settings.claim_order; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.claim_order IS 'Order inside a priority: strict (by submitted_at), or fair (what runs is shared out between accounts by share).';
+COMMENT ON COLUMN contentq.settings.claim_order IS 'Order inside a priority: strict (by submitted_at), or fair (running tasks are shared out between accounts by share).';
 
 -- Name: COLUMN settings.aging; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.aging IS 'Tasks that were submitted longer ago get every other slot, whatever their priority; NULL: never.';
+COMMENT ON COLUMN contentq.settings.aging IS 'Tasks that were submitted longer ago get every other slot, whatever their priority; NULL: off.';
 
 -- Name: COLUMN settings.deadlines; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.deadlines IS 'Whether tasks with a deadline start first inside a priority, the earliest first, and those that cannot finish in time are ended.';
+COMMENT ON COLUMN contentq.settings.deadlines IS 'Whether, inside a priority, tasks with a deadline start first, the earliest first, and tasks that cannot finish in time end with status timeout.';
 
 -- Name: COLUMN settings.budget_warning; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.budget_warning IS 'Part of a budget from which on it is near its end, of which channel contentq_budgets is notified; NULL: never.';
+COMMENT ON COLUMN contentq.settings.budget_warning IS 'Share of a budget from which it is near its end, which channel contentq_budgets announces; NULL: never.';
 
 -- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, text[], jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1542,7 +1542,7 @@ DECLARE
 BEGIN
     chosen := '{}'::bigint[];
     IF settings.aging IS NOT NULL THEN
-        -- Every other slot: what is urgent goes on, however much has waited for long.
+        -- Aged tasks get every other slot, so urgent tasks still start when many have aged.
         chosen := contentq.choose_aged(
             CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
             clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines, held_keys);
@@ -1583,7 +1583,7 @@ $$;
 
 -- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
+COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks from the highest priority down, in the order that the settings define.';
 
 -- Name: choose_due(integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1598,7 +1598,7 @@ CREATE FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with tim
     AS $$
 #variable_conflict use_column
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     last_due_at constant timestamptz := (
         SELECT t.scheduled_at
@@ -1626,7 +1626,7 @@ BEGIN
         LIMIT choose_due.max_tasks
         FOR UPDATE SKIP LOCKED
     );
-    -- Others are woken only for what is left.
+    -- Notify other workers only if due tasks remain.
     IF cardinality(due) >= choose_due.max_tasks AND (
         SELECT t.id
         FROM public.content_generation_tasks AS t
@@ -1646,7 +1646,7 @@ $$;
 
 -- Name: FUNCTION choose_due(max_tasks integer, due_at timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with time zone) IS 'Internal: chooses and locks tasks that became due at one instant, in the order of claims.';
+COMMENT ON FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with time zone) IS 'Internal: chooses and locks scheduled tasks that became due at the same instant, in claim order; returns their ids.';
 
 -- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1685,7 +1685,7 @@ DECLARE
 BEGIN
     chosen := '{}';
     LOOP
-        -- The next accounts: those above the position, and when there are no more, those from the lowest on.
+        -- The next accounts above the position; after the highest id, start again from the lowest.
         added := 0;
         WHILE has_more AND added < window_size LOOP
             SELECT f.*
@@ -1720,7 +1720,7 @@ BEGIN
         INTO quotas, last_place
         FROM contentq.fair_quotas(
             choose_fair.max_tasks - cardinality(chosen), shares, running, rooms, started) AS q;
-        -- Who has had more than a turn without that others could have had theirs does not begin another one.
+        -- An account that got every slot, because no other could use one, does not begin another turn.
         turn := ARRAY[account_ids[last_place],
                       CASE WHEN quotas[last_place] = choose_fair.max_tasks - cardinality(chosen)
                            THEN least(started[last_place] + quotas[last_place], shares[last_place])
@@ -1772,7 +1772,7 @@ BEGIN
         END LOOP;
         EXIT WHEN cardinality(chosen) >= choose_fair.max_tasks;
 
-        -- Those that may have more go on.
+        -- Accounts that can use more slots stay for the next round.
         SELECT coalesce(array_agg(u.account_id ORDER BY u.place), '{}'), array_agg(u.share ORDER BY u.place),
                array_agg(u.running + u.got ORDER BY u.place), array_agg(u.room - u.got ORDER BY u.place),
                coalesce(array_agg(u.started + u.got ORDER BY u.place), '{}')
@@ -1787,7 +1787,7 @@ $$;
 
 -- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
+COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that running tasks are shared out between accounts.';
 
 -- Name: choose_first(integer, jsonb, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1812,7 +1812,7 @@ DECLARE
     until timestamptz;
 BEGIN
     chosen := '{}';
-    -- Not after the clock was set back, either.
+    -- The upper bound discards places from before the clock was set back.
     IF (places->>'until')::timestamptz BETWEEN began AND began + interval '1 second' THEN
         heads := places->'heads';
         until := (places->>'until')::timestamptz;
@@ -1848,7 +1848,7 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        -- One that has found nothing was not in vain twice: its worker sleeps until there may be something.
+        -- A scan that found nothing is not repeated at once: its worker sleeps until there may be a task.
         IF took < is_long OR cardinality(chosen) = 0 THEN
             places := NULL;
             RETURN;
@@ -1865,7 +1865,7 @@ $$;
 
 -- Name: FUNCTION choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval) IS 'Internal: chooses and locks the first ready tasks in strict order; returns their ids in order, and what to remember.';
+COMMENT ON FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb, OUT chosen bigint[], long interval) IS 'Internal: chooses and locks the first ready tasks in strict order; returns their ids, in order, and places to remember.';
 
 -- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, text[], timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2015,7 +2015,7 @@ $$;
 
 -- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
+COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, skipping those that may not start.';
 
 -- Name: choose_matching(text, text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2033,9 +2033,9 @@ BEGIN
         choose_matching.status, choose_matching.account_id, choose_matching.category, choose_matching.batch,
         choose_matching.since, choose_matching.until, choose_matching.error, choose_matching.worker_id) = 0
     THEN
-        RAISE EXCEPTION 'no selector: say which tasks to %', choose_matching.operation
+        RAISE EXCEPTION 'no selector given: name the tasks to %', choose_matching.operation
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'For all of them: since => ''-infinity''.';
+                  HINT = 'Pass at least one selector, such as status or batch. To select all tasks: since => ''-infinity''.';
     END IF;
     found := ARRAY(
         SELECT contentq.select_tasks(
@@ -2056,7 +2056,7 @@ $$;
 
 -- Name: FUNCTION choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint) IS 'Internal: chooses and locks the next tasks that an operation by selectors changes; returns their ids, after which id to go on, and how many others hold.';
+COMMENT ON FUNCTION contentq.choose_matching(operation text, status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer, OUT ids bigint[], OUT last_id bigint, OUT locked bigint) IS 'Internal: chooses and locks the next tasks that an operation with selectors changes; returns their ids, the after_id of the next call, and how many tasks other sessions have locked.';
 
 -- Name: choose_ready(bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2072,7 +2072,7 @@ CREATE FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, categ
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
-    -- Each once: of one that is named twice, each task would be found twice.
+    -- Without duplicates: a category named twice would return each of its tasks twice.
     only_categories constant text[] := CASE
         WHEN choose_ready.categories IS NOT NULL
         THEN ARRAY(SELECT DISTINCT c.category FROM unnest(choose_ready.categories) AS c (category) WHERE c.category IS NOT NULL)
@@ -2089,8 +2089,8 @@ DECLARE
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
                                    OR EXISTS (SELECT FROM contentq.budgets AS b);
     over_budget bigint[] := '{}'::bigint[];
-    -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
-    -- them again.
+    -- Categories, and accounts with a category, that a budget blocks. spent has them as [account, category] in JSON, to
+    -- check them again.
     held_categories text[] := '{}'::text[];
     held_keys text[] := '{}'::text[];
     spent jsonb := '[]'::jsonb;
@@ -2098,7 +2098,7 @@ DECLARE
     first record;
     by_priority record;
     kept record;
-    -- Places in strict order past accounts that are held, or of some categories.
+    -- Places in strict order past the tasks of blocked accounts, or for some categories.
     has_places boolean;
     places jsonb;
     heads jsonb;
@@ -2108,8 +2108,8 @@ BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
     remembered := coalesce(memory, '{}');
-    -- Those that claims have met: they are looked at before, so that their tasks are not walked over. Of more than 100, each
-    -- claim looks at the next 100, and leaves out the others until it is their turn.
+    -- Accounts that earlier claims found over budget are checked first, so that their tasks are not read. Of more than 100,
+    -- each claim checks the next 100 and leaves out the others until their turn.
     IF remembered ? 'over_budget' THEN
         over_budget := ARRAY(
             SELECT r.id::bigint
@@ -2139,7 +2139,7 @@ BEGIN
     END IF;
     chosen := '{}';
     look_again := false;
-    -- The budget of all.
+    -- The budget of all accounts.
     IF spent->0 = '[null, null]' THEN
         SELECT a.admitted
         INTO chosen
@@ -2155,7 +2155,7 @@ BEGIN
     has_places := has_places AND NOT is_plain;
     places := remembered->'places';
 
-    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+    -- Not EXISTS, which drops the order and with it the reason to use the index on scheduled_at.
     due_at := (
         SELECT t.scheduled_at
         FROM public.content_generation_tasks AS t
@@ -2168,7 +2168,7 @@ BEGIN
     IF due_at IS NOT NULL AND is_plain AND NOT is_limited THEN
         due := contentq.choose_due(choose_ready.max_tasks, due_at);
     END IF;
-    -- Others are made ready, and those that were due and may not start any more.
+    -- Other due tasks become ready, also those that may no longer start.
     IF due_at IS NOT NULL AND coalesce(cardinality(due), 0) = 0
         AND contentq.promote_scheduled(500) > choose_ready.max_tasks
     THEN
@@ -2192,9 +2192,9 @@ BEGIN
                 ORDER BY t.priority DESC, t.submitted_at, t.id
                 LIMIT choose_ready.max_tasks
             );
-            -- Ready ones that have to wait are behind these places.
+            -- Ready tasks that were not chosen lie before these places.
             remembered := remembered - 'places';
-            -- Due ones that have to wait are made ready: others that become due may be more urgent.
+            -- Due tasks that were not chosen become ready: tasks that become due later may be more urgent.
             UPDATE public.content_generation_tasks AS t
             SET scheduled_at = NULL,
                 ready_at = greatest(t.scheduled_at, t.submitted_at),
@@ -2202,7 +2202,7 @@ BEGIN
             WHERE t.id = ANY (due)
               AND t.id <> ALL (part);
         END IF;
-    -- Behind these places are tasks of accounts that were held: all of them must be held still.
+    -- Before these places lie tasks of accounts that were blocked: all of them must still be blocked.
     ELSIF has_places
         AND (places->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second'
         AND places->'categories' = coalesce(to_jsonb(only_categories), 'null')
@@ -2217,7 +2217,7 @@ BEGIN
     END IF;
 
     began := clock_timestamp();
-    -- Each further round is for accounts that had no room for what was chosen of them.
+    -- Each further round replaces tasks of accounts that had no room.
     FOR round IN 1..10 LOOP
         IF part IS NULL THEN
             SELECT b.*
@@ -2238,7 +2238,7 @@ BEGIN
         held := held || kept.held;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
-            -- And those whose tasks would be met next: thousands may be over budget.
+            -- Also check the accounts of the following tasks: thousands may be over budget.
             SELECT array_agg(DISTINCT o.id)
             INTO kept.over_budget
             FROM unnest(kept.over_budget
@@ -2252,7 +2252,7 @@ BEGIN
             held_categories := held_categories || kept.held_categories;
             held_keys := held_keys || kept.held_keys;
             open_categories := contentq.open_categories(only_categories, held_categories);
-            -- Not those that another claim is counting: they may have room in a moment.
+            -- Not what another claim is counting: it may have room in a moment.
             IF NOT kept.contended THEN
                 spent := spent
                     || (SELECT coalesce(jsonb_agg(jsonb_build_array(NULL, n.category)), '[]')
@@ -2268,13 +2268,13 @@ BEGIN
         END IF;
         EXIT WHEN kept.all_held
             OR cardinality(kept.held) + cardinality(kept.held_categories) + cardinality(kept.held_keys) = 0;
-        -- They are behind tasks that may start before them, as soon as their accounts have room.
+        -- Refused tasks lie before the places and may start as soon as their accounts have room.
         remembered := remembered - 'places';
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
     END LOOP;
 
-    -- Behind what budgets hold there may be answers of batches, which are paid for.
+    -- Blocked tasks may include some whose batch answer has arrived and is already paid for.
     IF is_limited AND cardinality(chosen) < choose_ready.max_tasks THEN
         part := contentq.choose_answered(
             choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.held_accounts(), chosen);
@@ -2285,7 +2285,7 @@ BEGIN
         END IF;
     END IF;
 
-    -- As choose_first() does, which says why.
+    -- For the reason, see choose_first().
     IF has_places THEN
         remembered := remembered - 'places';
         took := clock_timestamp() - began;
@@ -2318,7 +2318,7 @@ $$;
 
 -- Name: FUNCTION choose_ready(worker_id bigint, max_tasks integer, categories text[], OUT chosen bigint[], OUT look_again boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, categories text[], OUT chosen bigint[], OUT look_again boolean) IS 'Internal: chooses and locks the tasks that claim() takes; returns their ids.';
+COMMENT ON FUNCTION contentq.choose_ready(worker_id bigint, max_tasks integer, categories text[], OUT chosen bigint[], OUT look_again boolean) IS 'Internal: chooses and locks the tasks that claim() is going to claim; returns their ids.';
 
 -- Name: content_generation_tasks; Type: TABLE; Schema: public; Owner: -
 
@@ -2383,7 +2383,7 @@ CREATE TABLE public.content_generation_tasks (
 
 -- Name: TABLE content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TABLE public.content_generation_tasks IS 'The queue: one row follows one piece of content from its submission to its end. A producer names account_id and whatever else it likes; every other column has a default.';
+COMMENT ON TABLE public.content_generation_tasks IS 'The queue: one row follows one piece of content from its submission to its end. Producers must set account_id; every other column has a default.';
 
 -- Name: COLUMN content_generation_tasks.id; Type: COMMENT; Schema: public; Owner: -
 
@@ -2391,15 +2391,15 @@ COMMENT ON COLUMN public.content_generation_tasks.id IS 'Internal identifier (4 
 
 -- Name: COLUMN content_generation_tasks.task_id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.task_id IS 'Public identifier; task-<32 hex digits> when the inserter leaves it out.';
+COMMENT ON COLUMN public.content_generation_tasks.task_id IS 'Public identifier; by default task-<32 hex digits>.';
 
 -- Name: COLUMN content_generation_tasks.content_id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.content_id IS 'The content that the task produced; NULL until then.';
+COMMENT ON COLUMN public.content_generation_tasks.content_id IS 'The latest content that the task produced; NULL before that.';
 
 -- Name: COLUMN content_generation_tasks.account_id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.account_id IS 'The account that it works for.';
+COMMENT ON COLUMN public.content_generation_tasks.account_id IS 'The account for which content is generated.';
 
 -- Name: COLUMN content_generation_tasks.topic; Type: COMMENT; Schema: public; Owner: -
 
@@ -2411,15 +2411,15 @@ COMMENT ON COLUMN public.content_generation_tasks.keywords IS 'Comma-separated, 
 
 -- Name: COLUMN content_generation_tasks.category; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.category IS 'Category, up to 100 characters; a worker can claim by it.';
+COMMENT ON COLUMN public.content_generation_tasks.category IS 'Category, up to 100 characters; workers can claim by category.';
 
 -- Name: COLUMN content_generation_tasks.requirements; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.requirements IS 'Special instructions to the handler.';
+COMMENT ON COLUMN public.content_generation_tasks.requirements IS 'Special instructions for the handler.';
 
 -- Name: COLUMN content_generation_tasks.tone; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.tone IS 'Style of voice, up to 50 characters.';
+COMMENT ON COLUMN public.content_generation_tasks.tone IS 'Tone of voice, up to 50 characters.';
 
 -- Name: COLUMN content_generation_tasks.status; Type: COMMENT; Schema: public; Owner: -
 
@@ -2427,11 +2427,11 @@ COMMENT ON COLUMN public.content_generation_tasks.status IS 'pending, processing
 
 -- Name: COLUMN content_generation_tasks.priority; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.priority IS '1 to 10; larger is more urgent.';
+COMMENT ON COLUMN public.content_generation_tasks.priority IS '1 to 10; higher is more urgent.';
 
 -- Name: COLUMN content_generation_tasks.retry_count; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.retry_count IS 'Retries charged so far.';
+COMMENT ON COLUMN public.content_generation_tasks.retry_count IS 'Number of retries charged so far.';
 
 -- Name: COLUMN content_generation_tasks.max_retries; Type: COMMENT; Schema: public; Owner: -
 
@@ -2439,31 +2439,31 @@ COMMENT ON COLUMN public.content_generation_tasks.max_retries IS 'Retries allowe
 
 -- Name: COLUMN content_generation_tasks.submitted_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.submitted_at IS 'When it was submitted; within a priority, older is claimed first.';
+COMMENT ON COLUMN public.content_generation_tasks.submitted_at IS 'When it was submitted; within a priority, older tasks are claimed first.';
 
 -- Name: COLUMN content_generation_tasks.started_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.started_at IS 'Start of the latest attempt.';
+COMMENT ON COLUMN public.content_generation_tasks.started_at IS 'When the latest attempt started.';
 
 -- Name: COLUMN content_generation_tasks.completed_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.completed_at IS 'When it became completed.';
+COMMENT ON COLUMN public.content_generation_tasks.completed_at IS 'When it was completed.';
 
 -- Name: COLUMN content_generation_tasks.timeout_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.timeout_at IS 'Deadline of the whole task, waiting included; past it the task becomes timeout.';
+COMMENT ON COLUMN public.content_generation_tasks.timeout_at IS 'Deadline of the whole task, including waiting; after it the task ends with status timeout.';
 
 -- Name: COLUMN content_generation_tasks.result; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.result IS 'What the handler returned, e.g. {"success": true, "content_id": 123, "word_count": 1500}.';
+COMMENT ON COLUMN public.content_generation_tasks.result IS 'The result of the handler, e.g. {"success": true, "content_id": 123, "word_count": 1500}.';
 
 -- Name: COLUMN content_generation_tasks.error_message; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.error_message IS 'The latest error; NULL once completed.';
+COMMENT ON COLUMN public.content_generation_tasks.error_message IS 'The latest error; NULL after completion.';
 
 -- Name: COLUMN content_generation_tasks.auto_approve; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.auto_approve IS 'Whether the content that the task produces is approved without review.';
+COMMENT ON COLUMN public.content_generation_tasks.auto_approve IS 'Whether content of the task is approved without review.';
 
 -- Name: COLUMN content_generation_tasks.created_at; Type: COMMENT; Schema: public; Owner: -
 
@@ -2471,23 +2471,23 @@ COMMENT ON COLUMN public.content_generation_tasks.created_at IS 'When the row wa
 
 -- Name: COLUMN content_generation_tasks.updated_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.updated_at IS 'When the row was last updated; kept by a trigger.';
+COMMENT ON COLUMN public.content_generation_tasks.updated_at IS 'When the row was last updated; set by a trigger.';
 
 -- Name: COLUMN content_generation_tasks.scheduled_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.scheduled_at IS 'Not to be claimed before this time (delay or backoff); NULL means ready now, and it becomes NULL once due.';
+COMMENT ON COLUMN public.content_generation_tasks.scheduled_at IS 'The task is not claimed before this time (delay or backoff). NULL: ready now; it becomes NULL when due.';
 
 -- Name: COLUMN content_generation_tasks.attempt; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.attempt IS 'Fencing token: +1 at each claim, never reset. An outcome counts only with the current value.';
+COMMENT ON COLUMN public.content_generation_tasks.attempt IS 'Fencing token: increased by each claim, never reset. An outcome counts only with the current value.';
 
 -- Name: COLUMN content_generation_tasks.worker_id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.worker_id IS 'The worker that holds the task, or that has still to be told that it no longer does.';
+COMMENT ON COLUMN public.content_generation_tasks.worker_id IS 'The worker that holds the task, or one that has not yet been told that it no longer holds it.';
 
 -- Name: COLUMN content_generation_tasks.cancel_requested_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.cancel_requested_at IS 'When cancelling was asked for while it was running; it can only end failed.';
+COMMENT ON COLUMN public.content_generation_tasks.cancel_requested_at IS 'When a running task was cancelled; it can then only end failed.';
 
 -- Name: COLUMN content_generation_tasks.attempt_errors; Type: COMMENT; Schema: public; Owner: -
 
@@ -2495,43 +2495,43 @@ COMMENT ON COLUMN public.content_generation_tasks.attempt_errors IS 'The last 20
 
 -- Name: COLUMN content_generation_tasks.progress; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.progress IS 'How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.';
+COMMENT ON COLUMN public.content_generation_tasks.progress IS 'Progress of the latest attempt, from 0 to 1, as its handler reports it; NULL if it reports none.';
 
 -- Name: COLUMN content_generation_tasks.progress_note; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.progress_note IS 'What the handler of the latest attempt says of its progress.';
+COMMENT ON COLUMN public.content_generation_tasks.progress_note IS 'The latest progress note of the latest attempt.';
 
 -- Name: COLUMN content_generation_tasks.revision_count; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.revision_count IS 'Revisions of its content asked for so far, since checks of it failed; no retry is charged for them.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_count IS 'Number of revisions requested so far because checks failed; they charge no retry.';
 
 -- Name: COLUMN content_generation_tasks.revision_note; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.revision_note IS 'What the next attempt is to change in the content: the checks that failed, one a line, or a reviewer''s note; NULL once completed.';
+COMMENT ON COLUMN public.content_generation_tasks.revision_note IS 'What the next attempt must change in the content: the failed checks, one per line, or the note of a reviewer; NULL after completion.';
 
 -- Name: COLUMN content_generation_tasks.gate; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.gate IS 'The gate that the latest attempt has entered, of a worker with several; NULL for workers with one gate or none.';
+COMMENT ON COLUMN public.content_generation_tasks.gate IS 'The gate that the latest attempt has entered, for workers with several gates; NULL for other workers.';
 
 -- Name: COLUMN content_generation_tasks.gate_entered_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When it entered that gate.';
+COMMENT ON COLUMN public.content_generation_tasks.gate_entered_at IS 'When the attempt entered that gate.';
 
 -- Name: COLUMN content_generation_tasks.handler_state; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.handler_state IS 'What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes.';
+COMMENT ON COLUMN public.content_generation_tasks.handler_state IS 'State that the handler stored for its next attempt when it snoozed the task: a JSON object of up to 8192 bytes.';
 
 -- Name: COLUMN content_generation_tasks.batch; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.batch IS 'What was submitted together, up to 100 characters: any name that the producer chooses. See the view batches.';
+COMMENT ON COLUMN public.content_generation_tasks.batch IS 'Name of the batch in which the task was submitted, up to 100 characters, chosen by the producer. See the view batches.';
 
 -- Name: COLUMN content_generation_tasks.traceparent; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.traceparent IS 'Trace context of whoever submitted it (W3C): attempts are spans of that trace.';
+COMMENT ON COLUMN public.content_generation_tasks.traceparent IS 'Trace context of the producer (W3C traceparent); attempts are spans of that trace.';
 
 -- Name: COLUMN content_generation_tasks.ready_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.ready_at IS 'When the task became ready for its latest attempt, other than by its submission: at its scheduled time, after a retry, put back by an operator. NULL: at its submission.';
+COMMENT ON COLUMN public.content_generation_tasks.ready_at IS 'When the task became ready for its latest attempt, if not by its submission: at its scheduled time, after a retry, or when an operator requeued it. NULL: at its submission.';
 
 -- Name: claim(bigint, integer, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2546,7 +2546,7 @@ CREATE FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories t
     AS $$
 #variable_conflict use_column
 DECLARE
-    -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
+    -- Whether tasks are being committed without a notification (see wake_workers). Must be read before the tasks are.
     are_coming constant boolean := contentq.are_tasks_coming();
     worker contentq.workers;
     wanted integer;
@@ -2565,10 +2565,10 @@ BEGIN
 
     IF claim.task_ids IS NOT NULL THEN
         IF NOT has_any_column_privilege(session_user, 'public.content_generation_tasks', 'UPDATE') THEN
-            RAISE EXCEPTION '% may not name the tasks that it claims', session_user
+            RAISE EXCEPTION 'login % may not claim tasks by id', session_user
                 USING ERRCODE = 'insufficient_privilege',
-                      HINT = 'Whoever names tasks starts them whatever gate, time or account they wait for: that is '
-                             'for logins that may update tasks. Claim without task_ids.';
+                      HINT = 'task_ids starts tasks regardless of gates, times and blocked accounts, so it requires the '
+                             'right to update tasks. Claim without task_ids.';
         END IF;
         chosen := ARRAY(
             SELECT t.id
@@ -2597,7 +2597,7 @@ BEGIN
     IF cardinality(chosen) = 0 THEN
         PERFORM contentq.note_look_again(look_again);
         RETURN;
-    -- All that ordinary tasks pay: those of which more than the texts may be large are looked at closely.
+    -- Ordinary tasks cost no more than this sum. Only tasks with content, a result or errors may need a closer look.
     ELSIF cardinality(chosen) > 1 AND (
         SELECT sum(
             octet_length(t.task_id)
@@ -2619,7 +2619,7 @@ BEGIN
         fitting := contentq.fit_claim(chosen);
         IF cardinality(fitting) < cardinality(chosen) THEN
             chosen := fitting;
-            -- The others are behind the places that choose_first() has returned, and wait for no notification.
+            -- The tasks left out lie before the places that choose_first() returned, and nobody is notified of them.
             UPDATE contentq.claimers AS c
             SET memory = c.memory - 'places'
             WHERE c.worker_id = (SELECT l.worker_id
@@ -2642,7 +2642,8 @@ BEGIN
             attempt = t.attempt + 1,
             worker_id = claim.worker_id,
             scheduled_at = NULL,
-            -- Since when it was ready for this attempt: its time had come; it was noted; or an earlier attempt put it back.
+            -- When it became ready for this attempt: at its scheduled time, at ready_at, or when an earlier attempt put it
+            -- back.
             ready_at = CASE
                 WHEN t.scheduled_at IS NOT NULL
                 THEN least(greatest(t.scheduled_at, t.submitted_at), CURRENT_TIMESTAMP)
@@ -2667,7 +2668,7 @@ $$;
 
 -- Name: FUNCTION claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order priority DESC, submitted_at, id, or as contentq.settings says; no more than its gate and the gate * let begin, and than the pauses, caps and budgets of their accounts. The attempt of each row is the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins that may update tasks. Raises CQ001 when the worker is not registered.';
+COMMENT ON FUNCTION contentq.claim(worker_id bigint, max_tasks integer, categories text[], task_ids bigint[]) IS 'Claims up to max_tasks ready tasks for a worker and returns them. categories: only tasks of these categories. Order: priority DESC, submitted_at, id, unless contentq.settings changes it. The gate of the worker, the gate * and the pauses, caps and budgets of accounts limit the number. The attempt of each row is the fencing token for its reports. task_ids: only these tasks, regardless of gates, scheduled_at and blocked accounts, for logins that may update tasks. Raises CQ001 if the worker is not registered.';
 
 -- Name: cleanup(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2680,7 +2681,7 @@ CREATE FUNCTION contentq.cleanup(older_than interval DEFAULT '30 days'::interval
     SET jit TO 'off'
     AS $$
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     old bigint[];
 BEGIN
@@ -2693,7 +2694,7 @@ BEGIN
         LIMIT cleanup.max_rows
         FOR UPDATE SKIP LOCKED
     );
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(old) > 0 THEN
         DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
     END IF;
@@ -2703,7 +2704,7 @@ $$;
 
 -- Name: FUNCTION cleanup(older_than interval, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS 'Deletes up to max_rows completed tasks that ended longer ago than older_than; returns how many.';
+COMMENT ON FUNCTION contentq.cleanup(older_than interval, max_rows integer) IS 'Deletes up to max_rows tasks that completed longer ago than older_than; returns how many.';
 
 -- Name: cleanup_failed(interval, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2728,7 +2729,7 @@ BEGIN
         LIMIT cleanup_failed.max_rows
         FOR UPDATE SKIP LOCKED
     );
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(old) > 0 THEN
         DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
     END IF;
@@ -2766,7 +2767,7 @@ $$;
 
 -- Name: FUNCTION clear_failures(worker_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.clear_failures(worker_ids bigint[]) IS 'Internal: forgets the quick failures of workers.';
+COMMENT ON FUNCTION contentq.clear_failures(worker_ids bigint[]) IS 'Internal: resets the quick failures of workers.';
 
 -- Name: close_batch(bigint, bigint, integer, text, text, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2805,7 +2806,7 @@ $$;
 
 -- Name: FUNCTION close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text, retry_in interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text, retry_in interval) IS 'Ends a batch whose lease the worker has; what has no answer goes with another one. Returns how many these are.';
+COMMENT ON FUNCTION contentq.close_batch(worker_id bigint, batch_id bigint, tending integer, status text, error text, retry_in interval) IS 'Ends a batch that the worker leases; its unanswered requests go into another batch. Returns how many these are.';
 
 -- Name: close_gate(text, timestamp with time zone, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2820,9 +2821,9 @@ DECLARE
     closed_until timestamptz;
 BEGIN
     IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN
-        RAISE EXCEPTION 'a gate is closed by its key and the time at which it opens again'
+        RAISE EXCEPTION 'closing a gate requires its key and the time at which it opens again'
             USING ERRCODE = 'null_value_not_allowed',
-                  HINT = 'For a pause without an end, close it until ''infinity''; contentq.open_gate() opens it.';
+                  HINT = 'To close it without an end, pass ''infinity''; contentq.open_gate() opens it.';
     END IF;
     IF NOT may_close_any AND (
         close_gate.key = '*'
@@ -2831,7 +2832,7 @@ BEGIN
                        WHERE (w.gate = close_gate.key OR close_gate.key = ANY (w.gates))
                          AND w.login = session_user)
     ) THEN
-        RAISE EXCEPTION '% may close the gates that its own workers have, and gate % is none', session_user, close_gate.key
+        RAISE EXCEPTION 'login % may close only gates of its own workers, and gate % is not one', session_user, close_gate.key
             USING ERRCODE = 'CQ003';
     END IF;
     INSERT INTO contentq.gates AS g (key, opens_at, reason, half_open, closed_at, closed_by)
@@ -2862,7 +2863,7 @@ $$;
 
 -- Name: FUNCTION close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean) IS 'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * is every worker''s. One that is closed for longer stays so. half_open: one task of the fleet is tried first then. Workers'' logins close gates of their own workers only, for an hour at most. Returns until when it is closed.';
+COMMENT ON FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone, reason text, half_open boolean) IS 'Closes a gate until opens_at (infinity: until someone opens it): no worker registered with it claims; the gate * applies to every worker. A gate that is already closed for longer stays closed. half_open: when it opens, one task of the fleet tries first. Logins of workers may close only gates of their own workers, for at most an hour. Returns the time until which it is closed.';
 
 -- Name: complete(bigint, bigint[], integer[], text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2888,9 +2889,10 @@ BEGIN
     IF num_nonnulls(VARIADIC complete.content_ids) > 0
         AND NOT has_any_column_privilege(session_user, 'public.contents', 'INSERT')
     THEN
-        RAISE EXCEPTION '% may not name the content of a task', session_user
+        RAISE EXCEPTION 'login % may not pass content_ids', session_user
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'That is for logins that may insert contents. Let contentq.store() store it, and complete the task.';
+                  HINT = 'content_ids requires the right to insert contents. Use contentq.store(), which stores the content '
+                         'and completes the task.';
     END IF;
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
@@ -2930,7 +2932,7 @@ BEGIN
         PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
     END IF;
 
-    -- Asked first, since most results have cost nothing, and asking is cheap.
+    -- A cheap test first: most results have no cost.
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
@@ -2944,7 +2946,7 @@ BEGIN
         complete.worker_id, cardinality(completed), last_began_at, tokens, completed, completed_results
     );
 
-    -- + 0: their contents are found by id, and not among all those of the account.
+    -- + 0: contents are found by id, not among all contents of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
         WITH produced AS MATERIALIZED (
             SELECT t.id, t.content_id, t.account_id,
@@ -2970,7 +2972,7 @@ $$;
 
 -- Name: FUNCTION complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]) IS 'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, content_ids the content they produced. Returns the ids that counted; the others were taken over, cancelled or past their deadline.';
+COMMENT ON FUNCTION contentq.complete(worker_id bigint, ids bigint[], attempts integer[], results text[], content_ids bigint[]) IS 'Completes the tasks (ids with their attempts) that this worker still holds. results: JSON as text. content_ids: the content that each task produced. Returns the ids that counted; the others were rescued, requeued, cancelled or past their deadline.';
 
 -- Name: count_at_gate(bigint, text, bigint, bigint, timestamp with time zone, numeric); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2982,7 +2984,7 @@ CREATE FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint
     AS $$
 #variable_conflict use_column
 BEGIN
-    -- greatest() leaves out NULL.
+    -- greatest() ignores NULL.
     UPDATE contentq.gate_counts AS c
     SET calls = c.calls + count_at_gate.calls,
         answered = c.answered + count_at_gate.answered,
@@ -3004,7 +3006,7 @@ $$;
 
 -- Name: FUNCTION count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) IS 'Internal: adds to what a worker with several gates has counted at one of them.';
+COMMENT ON FUNCTION contentq.count_at_gate(worker_id bigint, gate text, calls bigint, answered bigint, last_answered timestamp with time zone, tokens numeric) IS 'Internal: adds to the counts of a worker with several gates at one of its gates.';
 
 -- Name: count_failure(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3047,7 +3049,7 @@ $$;
 
 -- Name: FUNCTION count_failure(error_class text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.count_failure(error_class text) IS 'Internal: counts an attempt that failed, by the class of its error, in failure_counts.';
+COMMENT ON FUNCTION contentq.count_failure(error_class text) IS 'Internal: counts a failed attempt by its error class in failure_counts.';
 
 -- Name: count_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3071,7 +3073,7 @@ $$;
 
 -- Name: FUNCTION count_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, operation text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.count_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, operation text) IS 'How many tasks fit all selectors given, by status; with an operation (requeue, cancel, delete), how many it would change.';
+COMMENT ON FUNCTION contentq.count_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, operation text) IS 'How many tasks match all given selectors, by status; with an operation (requeue, cancel, delete), how many it would change.';
 
 -- Name: delete_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3091,7 +3093,7 @@ BEGIN
         'delete', delete_matching.status, delete_matching.account_id, delete_matching.category, delete_matching.batch,
         delete_matching.since, delete_matching.until, delete_matching.error, delete_matching.worker_id,
         delete_matching.after_id, delete_matching.max_tasks) AS c;
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(chosen.ids) > 0 THEN
         DELETE FROM public.content_generation_tasks WHERE id = ANY (chosen.ids);
         GET DIAGNOSTICS changed = ROW_COUNT;
@@ -3102,7 +3104,7 @@ $$;
 
 -- Name: FUNCTION delete_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.delete_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'Deletes up to max_tasks tasks above after_id that fit all selectors and are not processing; their content stays. Returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+COMMENT ON FUNCTION contentq.delete_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'Deletes up to max_tasks tasks above after_id that match all selectors and are not processing; their content stays. Returns how many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';
 
 -- Name: deregister_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3126,7 +3128,7 @@ $$;
 
 -- Name: FUNCTION deregister_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.deregister_worker(worker_id bigint) IS 'Removes a worker and releases the tasks that it still holds, nothing charged; returns their ids.';
+COMMENT ON FUNCTION contentq.deregister_worker(worker_id bigint) IS 'Removes a worker and releases the tasks that it still holds without charging a retry; returns their ids.';
 
 -- Name: doctor(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3149,13 +3151,13 @@ BEGIN
         EXCEPTION
             WHEN insufficient_privilege THEN
                 RETURN QUERY SELECT
-                    'advice', 'unseen', kind, 'this could not be looked at: ' || SQLERRM,
-                    'What is wrong with it stays unknown.',
+                    'advice', 'unseen', kind, 'this could not be checked: ' || SQLERRM,
+                    'Problems there stay unknown.',
                     'run contentq doctor as the owner of the queue, or as a member of contentq_operator or contentq_reader';
             WHEN OTHERS THEN
                 RETURN QUERY SELECT
-                    'error', 'check_failed', kind, 'this could not be looked at: ' || SQLERRM,
-                    'Something that contentq needs is missing or was altered.',
+                    'error', 'check_failed', kind, 'this could not be checked: ' || SQLERRM,
+                    'An object that contentq needs is missing or was changed.',
                     'contentq migrate';
         END;
     END LOOP;
@@ -3164,7 +3166,7 @@ $_$;
 
 -- Name: FUNCTION doctor(patience interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor(patience interval) IS 'What is wrong, or soon will be, a row each: severity (error, warning or advice), finding, what it is about, what was found, why it matters, and what mends it. patience: how long a transaction may be open before it is told.';
+COMMENT ON FUNCTION contentq.doctor(patience interval) IS 'What is wrong, or soon will be, one row for each finding: severity (error, warning or advice), finding, subject, what was found (detail), why it matters (why), and the command that fixes it (mend). patience: how long a transaction may be open before it is reported.';
 
 -- Name: doctor_definitions(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3212,7 +3214,7 @@ CREATE FUNCTION contentq.doctor_definitions() RETURNS TABLE(severity text, findi
                   CASE WHEN w.is_present THEN 'changed since contentq migrate, or disabled' ELSE 'missing' END,
                   array_to_string((array_agg(w.name ORDER BY w.name))[:10], ', ')
                   || CASE WHEN count(*) > 10 THEN ', ...' ELSE '' END),
-           'Programs of this version rely on them as contentq migrate has made them.',
+           'Programs of this version need them as contentq migrate created them.',
            'contentq migrate'
     FROM wrong AS w
     GROUP BY w.kind, w.is_present
@@ -3221,7 +3223,7 @@ $$;
 
 -- Name: FUNCTION doctor_definitions(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor_definitions() IS 'Internal: findings of doctor() about functions, views and triggers that are missing or were changed.';
+COMMENT ON FUNCTION contentq.doctor_definitions() IS 'Internal: findings of doctor() about functions, views and triggers that are missing or changed.';
 
 -- Name: doctor_host_tables(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3245,22 +3247,22 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
           AND NOT a.attisdropped
     )
     SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is NOT NULL without a default, and contentq does not fill it',
-           'No content can be stored: every task fails after its handler has run, and has been paid for.',
+           'No content can be stored: every task fails after its handler has run and its cost is incurred.',
            format('ALTER TABLE public.contents ALTER COLUMN %I DROP NOT NULL, or give it a default', c.attname)
     FROM columns AS c
     WHERE c.tab = 'contents'
       AND NOT c.is_written
       AND c.is_needed
     UNION ALL
-    SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is a generated column, and contentq writes it',
-           'No content can be stored: every task fails after its handler has run, and has been paid for.',
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is a generated column, but contentq writes it',
+           'No content can be stored: every task fails after its handler has run and its cost is incurred.',
            format('ALTER TABLE public.contents ALTER COLUMN %I DROP EXPRESSION', c.attname)
     FROM columns AS c
     WHERE c.is_written
       AND c.attgenerated <> ''
     UNION ALL
-    SELECT 'error', 'content_refused', 'contents.' || c.attname, format('it holds %s characters', c.characters),
-           'Longer articles cannot be stored: their tasks fail after their handlers have run, and have been paid for.',
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, format('it is limited to %s characters', c.characters),
+           'Longer articles cannot be stored: their tasks fail after their handlers have run and their cost is incurred.',
            'ALTER TABLE public.contents ALTER COLUMN body TYPE text'
     FROM columns AS c
     WHERE c.tab = 'contents'
@@ -3269,7 +3271,8 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
     UNION ALL
     SELECT 'error', 'content_refused', i.indexrelid::regclass::text,
            format('contents has this unique index on (%s)', string_agg(a.attname, ', ' ORDER BY k.place)),
-           'A second such content cannot be stored: its task fails after its handler has run, and has been paid for.',
+           'Content with the same values cannot be stored again: its task fails after its handler has run and its cost is '
+           'incurred.',
            format('DROP INDEX %s', i.indexrelid::regclass)
     FROM pg_index AS i
     CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
@@ -3282,16 +3285,16 @@ CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, findi
     HAVING bool_and(a.attname = ANY (w.names))
     UNION ALL
     SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
-           'contentq submit cannot insert tasks, only producers that fill it can.',
-           format('ALTER TABLE public.content_generation_tasks ALTER COLUMN %I SET DEFAULT ..., if others are to insert tasks',
+           'contentq submit cannot insert tasks; only producers that fill this column can.',
+           format('ALTER TABLE public.content_generation_tasks ALTER COLUMN %I SET DEFAULT ..., if other producers insert tasks',
                   c.attname)
     FROM columns AS c
     WHERE c.tab = 'content_generation_tasks'
       AND c.attname <> 'account_id'
       AND c.is_needed
     UNION ALL
-    SELECT 'advice', 'row_security', t.table_name, 'row level security is on, and was not switched on by contentq',
-           'A worker, and whoever submits, sees and changes only the rows that a policy gives to its role.',
+    SELECT 'advice', 'row_security', t.table_name, 'row level security is on, but contentq did not enable it',
+           'Workers and producers see and change only the rows that a policy allows for their role.',
            'give the logins of workers a policy for all rows, or BYPASSRLS: docs/how-to/adopt-an-application.md'
     FROM contentq.tables AS t
     JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.table_name)
@@ -3302,7 +3305,7 @@ $$;
 
 -- Name: FUNCTION doctor_host_tables(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor_host_tables() IS 'Internal: findings of doctor() about what a host''s own tables refuse.';
+COMMENT ON FUNCTION contentq.doctor_host_tables() IS 'Internal: findings of doctor() about tables of a host that refuse or hide rows.';
 
 -- Name: doctor_ids(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3314,12 +3317,13 @@ CREATE FUNCTION contentq.doctor_ids() RETURNS TABLE(severity text, finding text,
            'ids_running_out',
            format('%s.%s', u.tab, u.col),
            format('%s %% of the ids that it can hold are used: %s of %s (%s)', floor(u.percent), u.used, u.most, u.type),
-           'When they are used up, every INSERT fails.',
+           'When all are used, every INSERT fails.',
            CASE WHEN u.sequence IS NOT NULL
                 THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', u.sequence,
                             CASE u.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
                             u.largest)
-                ELSE 'docs/how-to/operate.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it' END
+                ELSE 'docs/how-to/operate.md, "When ids run out": as many ids are free below zero; '
+                     '"Ids of eight bytes" is the lasting fix' END
     FROM contentq.ids_used() AS u
     WHERE u.percent >= 50;
 $$;
@@ -3336,7 +3340,7 @@ CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding t
     AS $$
     SELECT 'warning', 'index_missing', n.name,
            format('%s has no such index', n.table_name),
-           'What contentq reads with it, it now looks for in the whole table.',
+           'Queries of contentq that need it read the whole table.',
            format('CREATE INDEX CONCURRENTLY %I ON public.%I %s', n.name, n.table_name, n.definition)
     FROM contentq.needed_indexes AS n
     JOIN contentq.tables AS t ON t.table_name = n.table_name
@@ -3352,8 +3356,8 @@ CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding t
       )
     UNION ALL
     SELECT 'warning', 'index_invalid', c.relname,
-           format('the index on %s is not used, and is written all the same', i.indrelid::regclass),
-           'What contentq reads with it, it now looks for in the whole table.',
+           format('the index on %s is never used, but every write still updates it', i.indrelid::regclass),
+           'Queries of contentq that need it read the whole table.',
            format('REINDEX INDEX CONCURRENTLY %s', i.indexrelid::regclass)
     FROM pg_index AS i
     JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -3367,7 +3371,7 @@ $$;
 
 -- Name: FUNCTION doctor_indexes(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor_indexes() IS 'Internal: findings of doctor() about indexes that are missing or invalid.';
+COMMENT ON FUNCTION contentq.doctor_indexes() IS 'Internal: findings of doctor() about missing or invalid indexes.';
 
 -- Name: doctor_prices(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3377,10 +3381,10 @@ CREATE FUNCTION contentq.doctor_prices() RETURNS TABLE(severity text, finding te
     AS $$
     SELECT CASE WHEN contentq.has_budgets() THEN 'warning' ELSE 'advice' END, 'model_without_price',
            coalesce(nullif(u.model, ''), 'without a name'),
-           format('%s tokens in the last 30 days, and no cost', sum(u.prompt_tokens + u.completion_tokens)),
-           'What it costs is not counted, and no budget sees it.',
-           'name its price in the settings of the handler openai (contentq prices knows many); 0 is what is found here for one '
-           'that costs nothing, too'
+           format('%s tokens in the last 30 days, but no cost', sum(u.prompt_tokens + u.completion_tokens)),
+           'Its cost is not counted, so no budget includes it.',
+           'set its price in the settings of the handler openai (contentq prices lists many models); a model with price 0 is '
+           'reported too'
     FROM contentq.usage AS u
     WHERE u.day > (clock_timestamp() AT TIME ZONE 'UTC')::date - 30
     GROUP BY u.model
@@ -3392,7 +3396,7 @@ $$;
 
 -- Name: FUNCTION doctor_prices(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor_prices() IS 'Internal: findings of doctor() about models that have no price.';
+COMMENT ON FUNCTION contentq.doctor_prices() IS 'Internal: findings of doctor() about models without a price.';
 
 -- Name: doctor_rights(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3400,9 +3404,9 @@ CREATE FUNCTION contentq.doctor_rights() RETURNS TABLE(severity text, finding te
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    -- The default of schema public up to PostgreSQL 14, which an upgrade keeps.
+    -- PUBLIC has this right on schema public by default up to PostgreSQL 14, and an upgrade keeps it.
     SELECT 'warning', 'schema_open', n.nspname, format('anyone may create objects in schema %I', n.nspname),
-           'Other programs, and people in psql, may then run them unknowingly.',
+           'Other programs and users of psql may then run them without knowing it.',
            format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', n.nspname)
     FROM pg_namespace AS n
     WHERE (n.nspname IN ('public', 'contentq') OR n.nspname IN (SELECT t.schema_name FROM contentq.tables AS t))
@@ -3413,9 +3417,9 @@ CREATE FUNCTION contentq.doctor_rights() RETURNS TABLE(severity text, finding te
             AND a.privilege_type = 'CREATE'
       )
     UNION ALL
-    -- GRANT ALL includes that.
+    -- GRANT ALL includes TRIGGER.
     SELECT 'warning', 'trigger_rights', c.oid::regclass::text,
-           format('%s may make triggers on it', string_agg(DISTINCT g.name, ', ' ORDER BY g.name)),
+           format('%s may create triggers on it', string_agg(DISTINCT g.name, ', ' ORDER BY g.name)),
            'A trigger runs with the rights of whoever changes the table, superusers included.',
            format('REVOKE TRIGGER ON %s FROM %s', c.oid::regclass, string_agg(DISTINCT g.name, ', ' ORDER BY g.name))
     FROM pg_class AS c
@@ -3459,41 +3463,41 @@ CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding te
     AS $$
     WITH here AS (SELECT d.* FROM pg_database AS d WHERE d.datname = current_database())
     SELECT 'error', 'encoding', current_database()::text, 'its encoding is ' || pg_encoding_to_char(d.encoding),
-           'Texts in other languages are refused, and what contentq says of them, too.',
-           'dump it, and restore it into a database made with: CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0'
+           'Texts in other languages are refused, and some error messages of contentq too.',
+           'dump it and restore it into a database created with: CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0'
     FROM here AS d
     WHERE pg_encoding_to_char(d.encoding) <> 'UTF8'
     UNION ALL
     SELECT 'warning', 'collation_changed', current_database()::text,
-           format('its indexes were made with version %s of the collation, and the system has %s', d.datcollversion,
+           format('its indexes were built with version %s of the collation, but the system has %s', d.datcollversion,
                   coalesce(pg_database_collation_actual_version(d.oid), 'none')),
-           'Texts may be sorted in another way than when they were put into indexes: rows are not found, or are there twice.',
+           'The sort order may have changed since the indexes were built: rows are not found, or appear twice.',
            format('REINDEX DATABASE %I; ALTER DATABASE %I REFRESH COLLATION VERSION', d.datname, d.datname)
     FROM here AS d
     WHERE d.datcollversion IS NOT NULL
       AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid)
     UNION ALL
     SELECT CASE WHEN q.used >= 0.5 THEN 'error' ELSE 'warning' END, 'notify_queue', 'server',
-           format('the queue of notifications is full to %s %%', round(q.used::numeric * 100)),
-           'From 50 % on contentq wakes no worker any more, so that tasks wait for the next poll; when it is full, every '
-           'transaction with a NOTIFY fails.',
-           'end the session that has listened and is in a transaction since (the server''s log names it): '
+           format('the notification queue is %s %% full', round(q.used::numeric * 100)),
+           'From 50 % on, contentq wakes no workers, so tasks wait for the next poll; when it is full, every transaction with a '
+           'NOTIFY fails.',
+           'end the session that listens and is in a long transaction (the log of the server names it): '
            'SELECT pid, xact_start, application_name FROM pg_stat_activity WHERE state LIKE ''idle in%'' ORDER BY xact_start'
     FROM (SELECT pg_notification_queue_usage() AS used) AS q
     WHERE q.used >= 0.1
     UNION ALL
     SELECT 'error', 'read_only', current_database()::text,
-           CASE WHEN pg_is_in_recovery() THEN 'the server is a standby' ELSE 'its transactions may only read' END,
+           CASE WHEN pg_is_in_recovery() THEN 'the server is a standby' ELSE 'its transactions are read-only' END,
            'Nothing can be submitted, claimed or reported here.',
            CASE WHEN pg_is_in_recovery() THEN 'connect to the primary'
-                ELSE format('ALTER DATABASE %I RESET default_transaction_read_only (or ALTER ROLE, or the server''s own)',
+                ELSE format('ALTER DATABASE %I RESET default_transaction_read_only (or ALTER ROLE, or the setting of the server)',
                             current_database()) END
     WHERE pg_is_in_recovery()
        OR current_setting('default_transaction_read_only')::boolean
     UNION ALL
     SELECT 'warning', 'connections_used', c.of_what,
            format('%s of %s connections are in use', c.used, c.most),
-           'When none is left, a worker that has lost its own cannot come back, and producers are refused.',
+           'When none is left, workers that lost their connections cannot reconnect, and producers are refused.',
            'use a pooler such as PgBouncer, or raise ' || c.mend
     FROM (
         SELECT 'server' AS of_what, sum(s.numbackends) AS used,
@@ -3513,20 +3517,20 @@ CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding te
     SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.mend
     FROM (VALUES
         ('fsync', 'off', 'error',
-         'After a crash of the machine the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
+         'After a crash of the machine, the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
         ('full_page_writes', 'off', 'error',
-         'After a crash of the machine tables may be broken.', 'ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()'),
+         'After a crash of the machine, tables may be corrupt.', 'ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()'),
         ('synchronous_commit', 'off', 'advice',
-         'After a crash the last tasks that were submitted are gone, and the last that ended may run again.',
+         'After a crash, the latest submitted tasks are lost, and the latest ended ones may run again.',
          'ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf() (or ALTER DATABASE, ALTER ROLE)'),
         ('session_replication_role', 'replica', 'error',
-         'No trigger fires: no worker is woken, and nothing is checked.',
+         'No trigger fires: no worker is woken, and no row is checked.',
          format('ALTER DATABASE %I RESET session_replication_role (or ALTER ROLE)', current_database()))
     ) AS v (name, bad, severity, why, mend)
     WHERE current_setting(v.name) = v.bad
     UNION ALL
     SELECT 'warning', 'setting', s.name, format('%s is %s%s', s.name, s.setting, coalesce(' ' || s.unit, '')),
-           'It ends sessions of workers that have nothing to do, or that work long: they connect anew, over and over.',
+           'It ends idle or long sessions of workers, which then reconnect again and again.',
            format('ALTER ROLE ... SET %s = 0, for the logins of workers', s.name)
     FROM pg_settings AS s
     WHERE s.name IN ('idle_session_timeout', 'transaction_timeout')
@@ -3535,8 +3539,8 @@ CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding te
     SELECT 'advice', 'setting', 'shared_buffers',
            format('the indexes of the tasks (%s) do not fit into shared_buffers (%s)', pg_size_pretty(i.size),
                   pg_size_pretty(i.buffers)),
-           'Each claim reads some of them; what does not fit is read from the disk.',
-           'raise shared_buffers, to a quarter of the memory at most (needs a restart)'
+           'Each claim reads some of them; what does not fit is read from disk.',
+           'raise shared_buffers, up to a quarter of the memory (needs a restart)'
     FROM (
         SELECT pg_indexes_size('public.content_generation_tasks') AS size,
                pg_size_bytes(current_setting('shared_buffers')) AS buffers
@@ -3547,7 +3551,7 @@ $$;
 
 -- Name: FUNCTION doctor_server(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor_server() IS 'Internal: findings of doctor() about the server and the database as they are set.';
+COMMENT ON FUNCTION contentq.doctor_server() IS 'Internal: findings of doctor() about settings of the server and the database.';
 
 -- Name: doctor_sessions(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3594,20 +3598,20 @@ CREATE FUNCTION contentq.doctor_sessions(patience interval) RETURNS TABLE(severi
            format('its transaction has been open for %s', date_trunc('second', s.age))
            || CASE f.finding
                   WHEN 'rows_locked'
-                  THEN format(', and has locks on %s', s.locks)
+                  THEN format(', and it has locks on %s', s.locks)
                        || CASE WHEN s.waiting > 0 THEN format('; sessions that wait for it: %s', s.waiting) ELSE '' END
                   ELSE ''
               END,
            CASE f.finding
                WHEN 'rows_locked'
-               THEN 'Tasks whose rows it has locked are neither claimed nor reported, and dead rows stay while it lasts.'
+               THEN 'Tasks whose rows it has locked can be neither claimed nor reported, and dead rows stay until it ends.'
                WHEN 'old_snapshot'
-               THEN 'No dead row that came after it is cleaned away, of any table: claims get slower while it lasts.'
-               ELSE 'It does nothing, and may keep a migration waiting.'
+               THEN 'Dead rows created since then cannot be removed from any table: claims get slower until it ends.'
+               ELSE 'It does nothing, but may block a migration.'
            END,
            format('SELECT pg_terminate_backend(%s)', s.pid)
            || CASE WHEN s.state LIKE 'idle in transaction%'
-                   THEN format('; against the next one: ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''10min''',
+                   THEN format('; to prevent it: ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''10min''',
                                current_database())
                    ELSE '' END
     FROM sessions AS s
@@ -3621,24 +3625,24 @@ CREATE FUNCTION contentq.doctor_sessions(patience interval) RETURNS TABLE(severi
     SELECT 'warning', 'old_snapshot', format('prepared transaction %L', p.gid),
            format('prepared %s ago by %s, and neither committed nor rolled back',
                   date_trunc('second', clock_timestamp() - p.prepared), p.owner),
-           'No dead row that came after it is cleaned away, of any table, and its locks stay, also after a restart.',
+           'Dead rows created since then cannot be removed from any table, and its locks stay, even after a restart.',
            format('COMMIT PREPARED %L, or ROLLBACK PREPARED %L', p.gid, p.gid)
     FROM pg_prepared_xacts AS p
     WHERE p.database = current_database()
       AND p.prepared < clock_timestamp() - doctor_sessions.patience
     UNION ALL
     SELECT 'warning', 'old_snapshot', format('replication slot %I', r.slot_name),
-           format('%s, and keeps dead rows of the last %s transactions',
-                  CASE WHEN r.active THEN 'in use' ELSE 'nobody uses it' END, age(r.xmin)),
-           'No dead row that came after it is cleaned away, of any table: claims get slower while it lasts.',
+           format('%s, and it keeps dead rows of the last %s transactions',
+                  CASE WHEN r.active THEN 'in use' ELSE 'not in use' END, age(r.xmin)),
+           'Dead rows created since then cannot be removed from any table: claims get slower until it ends.',
            CASE WHEN r.active THEN 'look for long queries on the standby that uses it'
-                ELSE format('if its standby does not come back: SELECT pg_drop_replication_slot(%L)', r.slot_name) END
+                ELSE format('if its standby is gone for good: SELECT pg_drop_replication_slot(%L)', r.slot_name) END
     FROM pg_replication_slots AS r
     WHERE r.xmin IS NOT NULL
       AND (NOT r.active OR age(r.xmin) > 10000000)
     UNION ALL
-    SELECT 'advice', 'unseen', 'sessions', format('%s may not see since when sessions of other users are open', session_user),
-           'An old transaction of theirs stays unknown.',
+    SELECT 'advice', 'unseen', 'sessions', format('%s may not see how long sessions of other users have been open', session_user),
+           'Long transactions of other users stay unknown.',
            format('GRANT pg_read_all_stats TO %I', session_user)
     WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE')
     ORDER BY 2, 3;
@@ -3646,7 +3650,7 @@ $$;
 
 -- Name: FUNCTION doctor_sessions(patience interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor_sessions(patience interval) IS 'Internal: findings of doctor() about transactions that have been open for long.';
+COMMENT ON FUNCTION contentq.doctor_sessions(patience interval) IS 'Internal: findings of doctor() about long transactions.';
 
 -- Name: doctor_vacuum(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3663,14 +3667,14 @@ CREATE FUNCTION contentq.doctor_vacuum() RETURNS TABLE(severity text, finding te
                             to_regclass('public.content_generation_tasks')))
     )
     SELECT 'error', 'autovacuum_off', 'server', format('%s is off', s.name),
-           'Dead rows stay, and everything that contentq reads takes longer from day to day.',
+           'Dead rows stay, and every query of contentq gets slower from day to day.',
            format('ALTER SYSTEM SET %s = on; SELECT pg_reload_conf(); if it is off for this database or role only: '
                   'ALTER DATABASE %I RESET %s', s.name, current_database(), s.name)
     FROM (VALUES ('autovacuum'), ('track_counts')) AS s (name)
     WHERE current_setting(s.name) = 'off'
     UNION ALL
-    SELECT 'warning', 'autovacuum_off', o.name::text, 'autovacuum is switched off for this table',
-           'Dead rows stay, and everything that contentq reads of it takes longer from day to day.',
+    SELECT 'warning', 'autovacuum_off', o.name::text, 'autovacuum is disabled for this table',
+           'Dead rows stay, and queries of this table get slower from day to day.',
            format('ALTER TABLE %s RESET (autovacuum_enabled)', o.name)
     FROM ours AS o
     CROSS JOIN LATERAL pg_options_to_table(o.reloptions) AS p
@@ -3678,12 +3682,12 @@ CREATE FUNCTION contentq.doctor_vacuum() RETURNS TABLE(severity text, finding te
       AND NOT p.option_value::boolean
     UNION ALL
     SELECT 'warning', 'dead_rows', o.name::text,
-           format('%s dead rows beside %s live ones; autovacuum cleaned it last %s', s.n_dead_tup, s.n_live_tup,
+           format('%s dead rows and %s live ones; last autovacuum: %s', s.n_dead_tup, s.n_live_tup,
                   coalesce(to_char(s.last_autovacuum AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), 'never')),
-           'Claims and views step over them; more than a fifth of a table is what autovacuum has not come to, or what an old '
-           'snapshot keeps.',
-           format('VACUUM (ANALYZE, VERBOSE) %s; if its output says that dead rows cannot be removed yet, end what the finding '
-                  'old_snapshot names', o.name)
+           'Claims and views read past them. More than a fifth of a table means that autovacuum is behind, or that an old snapshot '
+           'keeps them.',
+           format('VACUUM (ANALYZE, VERBOSE) %s; if its output says that dead rows cannot be removed yet, end the transaction of '
+                  'the finding old_snapshot', o.name)
     FROM ours AS o
     JOIN pg_stat_all_tables AS s ON s.relid = o.oid
     WHERE s.n_dead_tup >= 10000
@@ -3707,7 +3711,7 @@ CREATE FUNCTION contentq.doctor_waiting() RETURNS TABLE(severity text, finding t
     AS $$
 #variable_conflict use_column
 DECLARE
-    -- Constants, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- Constants: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     live constant contentq.workers[] := ARRAY(
         SELECT w
@@ -3722,8 +3726,8 @@ DECLARE
 BEGIN
     IF row_security_active('public.content_generation_tasks') THEN
         RETURN QUERY SELECT
-            'advice', 'unseen', 'tasks', format('%s may see the tasks of some accounts only', session_user),
-            'What the others wait for stays unknown.', 'run contentq doctor as a member of contentq_operator';
+            'advice', 'unseen', 'tasks', format('%s may see only the tasks of some accounts', session_user),
+            'Problems of the other tasks stay unknown.', 'run contentq doctor as a member of contentq_operator';
     END IF;
 
     RETURN QUERY
@@ -3805,17 +3809,17 @@ BEGIN
            t.finding,
            CASE WHEN t.finding IN ('no_live_worker', 'tasks_wait') THEN 'tasks'
                 ELSE format('categories: %s', t.number) END,
-           format('tasks are ready (%s), the oldest for %s: %s', t.categories, date_trunc('second', now_ - t.since), t.task_id)
+           format('ready tasks (%s), the oldest for %s: %s', t.categories, date_trunc('second', now_ - t.since), t.task_id)
            || CASE t.finding
                   WHEN 'tasks_nobody_claims' THEN '; no live worker claims them'
                   WHEN 'tasks_behind_closed_gates'
-                  THEN format('; the gates of all workers that claim them are closed for longer than a day: %s',
+                  THEN format('; the gates of all workers that claim them are closed for more than a day: %s',
                               array_to_string(shut[:10], ', '))
                   WHEN 'no_live_worker' THEN '; there is no live worker'
                   ELSE '' END,
            CASE t.finding
-               WHEN 'tasks_wait' THEN 'There may be too few workers, or something holds them: an account''s pause, cap or budget.'
-               ELSE 'They wait until someone does something.' END,
+               WHEN 'tasks_wait' THEN 'There may be too few workers, or a pause, cap or budget of an account blocks them.'
+               ELSE 'They wait until someone acts.' END,
            CASE t.finding
                WHEN 'no_live_worker' THEN 'contentq worker'
                WHEN 'tasks_nobody_claims' THEN 'start a worker that claims them: contentq worker --category ...'
@@ -3842,9 +3846,9 @@ BEGIN
     IF put_off.number > 0 THEN
         RETURN QUERY SELECT
             'advice', 'retries_put_off', format('tasks: %s%s', put_off.number, CASE WHEN put_off.read = 10000 THEN ' or more' ELSE '' END),
-            format('their last attempt failed, and they are put off for longer than any backoff: the last one until %s (%s)',
+            format('the last attempt failed, and the next is later than any backoff: the latest at %s (%s)',
                    date_trunc('second', put_off.until), put_off.task_id),
-            'What their handlers have waited for may be there by now.',
+            'The cause may be gone by now.',
             format('contentq explain %s; to make it ready: UPDATE public.content_generation_tasks SET scheduled_at = NULL '
                    'WHERE task_id = %L', put_off.task_id, put_off.task_id);
     END IF;
@@ -3865,9 +3869,9 @@ BEGIN
     IF reviews.number > 0 THEN
         RETURN QUERY SELECT
             'advice', 'reviews_wait', format('contents: %s%s', reviews.number, CASE WHEN reviews.read = 1000 THEN ' or more' ELSE '' END),
-            format('they wait for a reviewer for more than 7 days, content %s for %s', reviews.id,
+            format('waiting for review for more than 7 days; content %s for %s', reviews.id,
                    date_trunc('second', now_ - reviews.since)),
-            'Nobody gets to read what was made, and paid for.',
+            'Nobody reads content that was generated and paid for.',
             'SELECT content_id, title FROM contentq.review_queue; then contentq.approve(content_id) or contentq.reject(content_id)';
     END IF;
 END;
@@ -3894,24 +3898,24 @@ CREATE FUNCTION contentq.doctor_workers() RETURNS TABLE(severity text, finding t
         FROM contentq.workers AS w
         CROSS JOIN contentq.settings AS s
         CROSS JOIN now_ AS n
-        -- A live one finds it within seconds.
+        -- A live worker rescues them within seconds.
         WHERE w.heartbeat_at < n.at - s.heartbeat_timeout - interval '10 seconds'
     )
     SELECT 'warning', 'worker_silent', format('workers: %s', s.number),
-           format('not heard for %s at most, with %s running tasks: %s%s', date_trunc('second', n.at - s.since), s.tasks,
+           format('no heartbeat for up to %s; they hold %s running tasks: %s%s', date_trunc('second', n.at - s.since), s.tasks,
                   array_to_string(s.first_ones, ', '), CASE WHEN s.number > 5 THEN ', ...' ELSE '' END),
-           'Their tasks stay where they are until someone takes them back; a live worker does so.',
-           CASE WHEN s.tasks > 0 THEN 'start a worker, or: contentq maintain' ELSE 'contentq maintain' END
+           'Their tasks stay processing until they are rescued, which any live worker does.',
+           CASE WHEN s.tasks > 0 THEN 'start a worker, or run: contentq maintain' ELSE 'contentq maintain' END
     FROM silent AS s
     CROSS JOIN now_ AS n
     WHERE s.number > 0
     UNION ALL
     SELECT 'warning', 'maintenance_late', 'contentq.maintenance',
-           CASE WHEN isfinite(m.ran_at) THEN format('it ran last %s ago', date_trunc('second', n.at - m.ran_at))
+           CASE WHEN isfinite(m.ran_at) THEN format('it last ran %s ago', date_trunc('second', n.at - m.ran_at))
                 ELSE 'it has never run' END
-           || CASE WHEN m.xmax <> '0' THEN format('; its row was locked last by %s', contentq.lock_holder(m.xmax)) ELSE '' END,
-           'Deadlines, rescues, scheduled tasks and clean-up wait, though there are live workers.',
-           'contentq maintain; if that does not return, end the session that holds its row'
+           || CASE WHEN m.xmax <> '0' THEN format('; its row was last locked by %s', contentq.lock_holder(m.xmax)) ELSE '' END,
+           'Deadlines, rescues, scheduled tasks and clean-up are delayed although workers are alive.',
+           'contentq maintain; if it does not return, end the session that has locked its row'
     FROM contentq.maintenance AS m
     CROSS JOIN now_ AS n
     WHERE m.ran_at < n.at - interval '1 minute'
@@ -3924,14 +3928,14 @@ CREATE FUNCTION contentq.doctor_workers() RETURNS TABLE(severity text, finding t
       )
     UNION ALL
     SELECT 'warning', 'clock_went_back', 'server',
-           format('something happened at %s, which is still to come: %s', date_trunc('second', f.latest), f.what),
-           'Deadlines and heartbeats go by the clock of the server: silent workers are found late, and tasks that are due wait.',
-           'set the clock of the server, and let it be kept by NTP; then wait until that time has come'
+           format('%s was at %s, which is in the future', f.what, date_trunc('second', f.latest)),
+           'Deadlines and heartbeats use the clock of the server: dead workers are found late, and due tasks wait.',
+           'set the clock of the server and synchronize it with NTP; then wait until that time has passed'
     FROM (
         SELECT 'the last heartbeat of a worker' AS what, max(w.heartbeat_at) AS latest
         FROM contentq.workers AS w
         UNION ALL
-        SELECT 'the last housekeeping', max(m.ran_at)
+        SELECT 'the last maintenance', max(m.ran_at)
         FROM contentq.maintenance AS m
     ) AS f
     CROSS JOIN now_ AS n
@@ -3940,7 +3944,7 @@ $$;
 
 -- Name: FUNCTION doctor_workers(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor_workers() IS 'Internal: findings of doctor() about silent workers, housekeeping that is held up, and the clock.';
+COMMENT ON FUNCTION contentq.doctor_workers() IS 'Internal: findings of doctor() about workers without a heartbeat, late maintenance and the clock.';
 
 -- Name: drain_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3957,7 +3961,7 @@ $$;
 
 -- Name: FUNCTION drain_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more; what it runs may still end.';
+COMMENT ON FUNCTION contentq.drain_worker(worker_id bigint) IS 'Marks a worker as draining: it claims no more tasks; its running tasks may still end.';
 
 -- Name: earlier_content(bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3978,7 +3982,7 @@ $$;
 
 -- Name: FUNCTION earlier_content(content_id bigint, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) IS 'Internal: what an earlier attempt at a task has produced, also when it was committed after the claim had begun.';
+COMMENT ON FUNCTION contentq.earlier_content(content_id bigint, account_id bigint) IS 'Internal: the content of an earlier attempt at a task, even if it was committed after the claim began.';
 
 -- Name: end_cancelled_or_overdue(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -3993,8 +3997,8 @@ CREATE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[]
     AS $$
 #variable_conflict use_column
 BEGIN
-    -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
-    -- the statements after this one see it.
+    -- A separate statement takes the locks first: it waits for a cancel that is about to commit, so that the following
+    -- statements see it.
     PERFORM t.id
     FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
@@ -4025,7 +4029,7 @@ $$;
 
 -- Name: FUNCTION end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
+COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: ends those of a worker''s tasks that were cancelled or are past their deadline; returns their ids.';
 
 -- Name: gates; Type: TABLE; Schema: contentq; Owner: -
 
@@ -4065,39 +4069,39 @@ WITH (fillfactor='50');
 
 -- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.gates IS 'What is set and known of providers: how many tasks of the workers that registered with a gate may start now. A gate that was neither set nor closed, and of which no refusal was reported, has no row.';
+COMMENT ON TABLE contentq.gates IS 'Limits and state of providers: how many tasks of the workers registered with a gate may start now. A gate that was never set, closed or refused has no row.';
 
 -- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.key IS 'What workers register with, such as a provider''s host; * is every worker''s.';
+COMMENT ON COLUMN contentq.gates.key IS 'The name that workers register with, such as the host of a provider; * applies to every worker.';
 
 -- Name: COLUMN gates.opens_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.opens_at IS 'Until then none of its workers claims anything; infinity: until someone calls open_gate().';
+COMMENT ON COLUMN contentq.gates.opens_at IS 'Its workers claim nothing before this time; infinity: until someone calls open_gate().';
 
 -- Name: COLUMN gates.reason; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.reason IS 'Why it was closed the last time, up to 500 characters.';
+COMMENT ON COLUMN contentq.gates.reason IS 'Why it was last closed, up to 500 characters.';
 
 -- Name: COLUMN gates.half_open; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.half_open IS 'Whether, once its time has come, one task of the fleet is to show that the provider answers.';
+COMMENT ON COLUMN contentq.gates.half_open IS 'Whether, when it opens, one task of the fleet must first show that the provider answers.';
 
 -- Name: COLUMN gates.closed_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was closed the last time.';
+COMMENT ON COLUMN contentq.gates.closed_at IS 'When it was last closed.';
 
 -- Name: COLUMN gates.closed_by; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address; contentq: what was reported of the provider.';
+COMMENT ON COLUMN contentq.gates.closed_by IS 'Who closed it: user, program, address; contentq: reports about the provider.';
 
 -- Name: COLUMN gates.requests_per_minute; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.requests_per_minute IS 'Set by operators: how many tasks may start a minute.';
+COMMENT ON COLUMN contentq.gates.requests_per_minute IS 'Set by operators: how many tasks may start per minute.';
 
 -- Name: COLUMN gates.tokens_per_minute; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.tokens_per_minute IS 'Set by operators: how many tokens tasks may take a minute, as their results say (prompt_tokens, completion_tokens).';
+COMMENT ON COLUMN contentq.gates.tokens_per_minute IS 'Set by operators: how many tokens tasks may use per minute, as their results report (prompt_tokens, completion_tokens).';
 
 -- Name: COLUMN gates.max_running; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4105,35 +4109,35 @@ COMMENT ON COLUMN contentq.gates.max_running IS 'Set by operators: how many task
 
 -- Name: COLUMN gates.peak; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.peak IS 'Learned: tasks a second that the provider took when refusals last cut the pace; NULL: nothing limits it.';
+COMMENT ON COLUMN contentq.gates.peak IS 'Learned: tasks per second that the provider accepted when refusals last cut the pace; NULL: no limit.';
 
 -- Name: COLUMN gates.grown; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.grown IS 'Seconds for which the pace has limited its workers since it was cut: what it has grown by follows from them.';
+COMMENT ON COLUMN contentq.gates.grown IS 'Seconds in which the pace was the limit since it was cut; they determine how much it has grown.';
 
 -- Name: COLUMN gates.is_ramping; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.is_ramping IS 'Whether the pace doubles each second, since the limit is not known well yet.';
+COMMENT ON COLUMN contentq.gates.is_ramping IS 'Whether the pace doubles each second because the limit is not well known yet.';
 
 -- Name: COLUMN gates.cut_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.cut_at IS 'When it was cut, or went back after a trial: refusals of attempts that began before are no news.';
+COMMENT ON COLUMN contentq.gates.cut_at IS 'When the pace was last cut, or restored after a trial; refusals of attempts that began earlier are not counted.';
 
 -- Name: COLUMN gates.cut_calls; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed then.';
+COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed at that time.';
 
 -- Name: COLUMN gates.cut_from; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks a second; NULL: there was none.';
+COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks per second; NULL: no limit.';
 
 -- Name: COLUMN gates.cut_share; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.cut_share IS 'The share of calls that was refused before the cut, while it is not clear whether the cut has helped.';
+COMMENT ON COLUMN contentq.gates.cut_share IS 'The share of calls refused before the cut, while it is not known whether the cut helped.';
 
 -- Name: COLUMN gates.cut_twice; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.cut_twice IS 'Whether it was cut a second time to find that out.';
+COMMENT ON COLUMN contentq.gates.cut_twice IS 'Whether the pace was cut a second time to find that out.';
 
 -- Name: COLUMN gates.noise; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4141,15 +4145,15 @@ COMMENT ON COLUMN contentq.gates.noise IS 'The share of calls that the provider 
 
 -- Name: COLUMN gates.noise_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.noise_at IS 'When that was found out; it counts for five minutes.';
+COMMENT ON COLUMN contentq.gates.noise_at IS 'When noise was measured; it counts for five minutes.';
 
 -- Name: COLUMN gates.outage_since; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider answers nothing; NULL when it answers.';
+COMMENT ON COLUMN contentq.gates.outage_since IS 'Since when the provider has answered nothing; NULL if it answers.';
 
 -- Name: COLUMN gates.level; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.level IS 'How many tasks could start at spent_at: the token bucket.';
+COMMENT ON COLUMN contentq.gates.level IS 'Token bucket: how many tasks could start at spent_at.';
 
 -- Name: COLUMN gates.spent_at; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4161,11 +4165,11 @@ COMMENT ON COLUMN contentq.gates.tokens_left IS 'How many tokens could be used a
 
 -- Name: COLUMN gates.tokens_seen; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.tokens_seen IS 'How many tokens its workers'' tasks had taken at spent_at, with what was expected of those that ran.';
+COMMENT ON COLUMN contentq.gates.tokens_seen IS 'Tokens that tasks of its workers had used at spent_at, including those expected of running tasks.';
 
 -- Name: COLUMN gates.folded_id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.folded_id IS 'Up to which of gate_events what was reported is in this row.';
+COMMENT ON COLUMN contentq.gates.folded_id IS 'The id of the last row of gate_events that this row includes.';
 
 -- Name: end_trial(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4187,7 +4191,7 @@ $$;
 
 -- Name: FUNCTION end_trial(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: notes that a provider''s refusals depend on the pace.';
+COMMENT ON FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: records that the refusals of a provider depend on the pace.';
 
 -- Name: enter_gate(bigint, bigint, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4208,17 +4212,17 @@ DECLARE
 BEGIN
     PERFORM contentq.is_own_worker(enter_gate.worker_id);
     IF num_nonnulls(VARIADIC enter_gate.keys) < greatest(cardinality(enter_gate.keys), 1) THEN
-        RAISE EXCEPTION 'a task enters one of several gates, and no key was given, or NULL is among them'
+        RAISE EXCEPTION 'no key given, or a key is NULL: name the gates that the task may enter'
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
     SELECT w.gates INTO own_gates FROM contentq.workers AS w WHERE w.id = enter_gate.worker_id;
     IF NOT enter_gate.keys <@ coalesce(own_gates, '{}') AND EXISTS (
         SELECT FROM contentq.workers AS w WHERE w.id = enter_gate.worker_id
     ) THEN
-        RAISE EXCEPTION 'worker % was registered with the gates %, and not with %', enter_gate.worker_id,
+        RAISE EXCEPTION 'worker % is registered with gates %, not with %', enter_gate.worker_id,
             coalesce(own_gates::text, '{}'), enter_gate.keys
             USING ERRCODE = 'CQ003',
-                  HINT = 'contentq.register_worker(..., gates => ARRAY[...]) names all that its tasks may enter.';
+                  HINT = 'Pass every gate that its tasks may enter to contentq.register_worker(..., gates => ARRAY[...]).';
     END IF;
 
     SELECT t.*
@@ -4229,7 +4233,7 @@ BEGIN
       AND contentq.is_held(t.status, t.worker_id, enter_gate.worker_id)
     FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        why := ARRAY['the worker does not hold this attempt any more'];
+        why := ARRAY['the worker no longer holds this attempt'];
         RETURN;
     ELSIF task.cancel_requested_at IS NOT NULL OR task.timeout_at <= clock_timestamp() THEN
         next_in := interval '0';
@@ -4241,7 +4245,8 @@ BEGIN
     END IF;
 
     FOREACH each IN ARRAY enter_gate.keys LOOP
-        -- Not locked for nothing: what is closed, at its pace or at its cap is so nearly always when it is looked at closely, too.
+        -- Checked without a lock first: a gate that is closed, at its pace or at its cap nearly always stays so under the
+        -- lock.
         SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
         IF NOT FOUND THEN
             room := contentq.gate_room(each, 1);
@@ -4262,7 +4267,7 @@ BEGIN
                 RETURN;
             ELSIF room < 0 THEN
                 here_in := interval '5 milliseconds';
-                here_why := format('gate %s: another session has its row', each);
+                here_why := format('gate %s: another session has locked its row', each);
             ELSE
                 SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
                 IF NOT FOUND THEN
@@ -4279,7 +4284,7 @@ $$;
 
 -- Name: FUNCTION enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]) IS 'Lets a running task of a worker with several gates pass the first of these that has room, and counts it there; returns the gate, or NULL, when one may have room, and why not those before it. A gate that was entered and not left lets it pass again, and is counted once.';
+COMMENT ON FUNCTION contentq.enter_gate(worker_id bigint, id bigint, attempt integer, keys text[], OUT gate text, OUT next_in interval, OUT why text[]) IS 'Lets a running task of a worker with several gates pass the first of these gates that has room, and counts it there. Returns the gate, or NULL, the time until one may have room, and the reasons of the gates before it. A gate that the attempt has entered and not left lets it pass again without counting it again.';
 
 -- Name: error_group(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4289,10 +4294,10 @@ CREATE FUNCTION contentq.error_group(message text) RETURNS text
     AS $$
     SELECT btrim(left(regexp_replace(regexp_replace(regexp_replace(
         left(error_group.message, 500),
-        -- A part of a uuid may have no digit.
+        -- A group of a uuid may have no digit.
         '\m[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\M|\w*[0-9]\w*([.:,/-]\w*[0-9]\w*)*',
         '#', 'g'),
-        -- With ', not an apostrophe.
+        -- A single quote, not an apostrophe.
         '"[^"]*"|`[^`]*`|(?<!\w)''[^'']*''(?!\w)|\u201c[^\u201d]*\u201d|\u2018[^\u2019]*\u2019|\u300c[^\u300d]*\u300d'
         '|\u300e[^\u300f]*\u300f|\u300a[^\u300b]*\u300b|\u00ab[^\u00bb]*\u00bb',
         '<text>', 'g'),
@@ -4301,7 +4306,7 @@ $$;
 
 -- Name: FUNCTION error_group(message text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.error_group(message text) IS 'An error message without what differs from task to task: quoted text, numbers and ids are taken out, so that messages of one kind are equal.';
+COMMENT ON FUNCTION contentq.error_group(message text) IS 'An error message without what differs from task to task: quoted text, numbers and ids are replaced, so that messages of one kind are equal.';
 
 -- Name: explain(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4317,7 +4322,7 @@ DECLARE
 BEGIN
     SELECT t.* INTO task FROM public.content_generation_tasks AS t WHERE t.task_id = explain.task_id;
     IF NOT FOUND THEN
-        RETURN NEXT format('there is no task %s', explain.task_id);
+        RETURN NEXT format('no such task: %s', explain.task_id);
         RETURN;
     END IF;
 
@@ -4328,16 +4333,16 @@ BEGIN
         FROM contentq.workers AS w
         CROSS JOIN contentq.settings AS s
         WHERE w.id = task.worker_id;
-        RETURN NEXT format('it is running: attempt %s began %s ago', task.attempt,
+        RETURN NEXT format('it is running: attempt %s started %s ago', task.attempt,
                            date_trunc('second', now_ - task.started_at));
         IF task.worker_id IS NULL OR held_by.id IS NULL THEN
-            RETURN NEXT 'no worker holds it: it was set to processing by hand, and who did that ends it, or its deadline';
-            RETURN NEXT 'when nobody works on it any more: contentq cancel, then contentq requeue';
+            RETURN NEXT 'no worker holds it: it was set to processing by hand, and only that session or its deadline ends it';
+            RETURN NEXT 'if nobody is working on it: contentq cancel, then contentq requeue';
         ELSIF held_by.is_silent THEN
-            RETURN NEXT format('its worker %s (%s, pid %s) was not heard for %s: it will be taken back from it',
+            RETURN NEXT format('its worker %s (%s, pid %s) has sent no heartbeat for %s: the task will be rescued',
                                held_by.id, held_by.hostname, held_by.pid, date_trunc('second', held_by.silence));
         ELSE
-            RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
+            RETURN NEXT format('worker %s (%s, pid %s) holds it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
         IF task.gate IS NOT NULL THEN
             RETURN NEXT format('it entered gate %s %s ago', task.gate, date_trunc('second', now_ - task.gate_entered_at));
@@ -4347,7 +4352,7 @@ BEGIN
                                                   task.progress_note);
         END IF;
         IF task.cancel_requested_at IS NOT NULL THEN
-            RETURN NEXT 'it was cancelled, and its worker is stopping it';
+            RETURN NEXT 'it was cancelled: its worker is stopping it';
         ELSIF task.timeout_at IS NOT NULL THEN
             RETURN NEXT format('its deadline is %s', date_trunc('second', task.timeout_at));
         END IF;
@@ -4355,8 +4360,8 @@ BEGIN
         RETURN NEXT format('it has ended: %s, %s', task.status,
                            date_trunc('second', coalesce(task.completed_at, task.updated_at)));
         IF task.status <> 'completed' THEN
-            RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
-            RETURN NEXT format('to put it back: contentq requeue, or SELECT contentq.requeue(%L)', task.task_id);
+            RETURN NEXT format('reason: %s', coalesce(task.error_message, 'none was given'));
+            RETURN NEXT format('to requeue it: contentq requeue, or SELECT contentq.requeue(%L)', task.task_id);
         ELSIF EXISTS (SELECT
                       FROM public.contents AS c
                       WHERE c.id = task.content_id
@@ -4374,7 +4379,7 @@ $$;
 
 -- Name: FUNCTION explain(task_id text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Why a task is not running, one line for each reason, by the same conditions as claim(): not due, paused, at a cap, budget used up, no worker that claims its category, a gate, all full, what is ahead of it; or what became of it.';
+COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Explains why a task is not running, one line for each reason, by the same conditions as claim(): not due, account paused, at its cap or over budget, no worker for its category, gate closed, all slots in use, tasks ahead of it. For a running or ended task: its state.';
 
 -- Name: explain_account(public.accounts, bigint[], text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4390,7 +4395,7 @@ DECLARE
     running bigint;
 BEGIN
     IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
-        RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
+        RETURN NEXT format('account %s is paused %s; to resume it: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
                            account_id);
@@ -4402,7 +4407,7 @@ BEGIN
         WHERE t.status = 'processing'
           AND t.account_id = (explain_account.account).id;
         IF running >= (account).max_running THEN
-            RETURN NEXT format('account %s is at its cap: %s of max_running %s run; to let one more start: contentq accounts '
+            RETURN NEXT format('account %s is at its cap: %s of max_running %s are running; to raise the cap: contentq accounts '
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
@@ -4415,7 +4420,7 @@ $$;
 
 -- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text, has_answer boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean) IS 'Internal: why no task of an account and a category may start, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean) IS 'Internal: why no task of an account in a category may start, one line for each reason.';
 
 -- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4453,12 +4458,12 @@ BEGIN
 
     IF (task).submitted_at < clock_timestamp() - settings.aging THEN
         is_first := aged.ahead = 0;
-        line := format('it has waited for longer than settings.aging (%s): every other slot is for such tasks, of which %s %s '
+        line := format('it has waited longer than settings.aging (%s): every other slot is for such tasks, and %s of them %s '
                        'ahead of it', settings.aging, aged.ahead, CASE aged.ahead WHEN 1 THEN 'is' ELSE 'are' END);
     ELSE
         is_first := aged.number = 0;
         line := CASE WHEN aged.number > 0
-                     THEN format('every other slot is for tasks that have waited for longer than settings.aging (%s): %s',
+                     THEN format('every other slot is for tasks that have waited longer than settings.aging (%s): now %s',
                                  settings.aging, aged.number) END;
     END IF;
 END;
@@ -4478,7 +4483,7 @@ CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, cat
 #variable_conflict use_column
 DECLARE
     by_deadline constant boolean := (SELECT s.deadlines FROM contentq.settings AS s);
-    -- Once, since a category that is named twice is a stream twice.
+    -- Without duplicates: a category named twice would be read twice.
     distinct_categories constant text[] := CASE
         WHEN explain_ahead.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(explain_ahead.categories))
     END;
@@ -4513,7 +4518,7 @@ BEGIN
         ) AS g;
         EXIT WHEN are_all OR cardinality(explain_ahead.held) = 0 OR round = 2;
 
-        -- Claims go past long runs of tasks that are held, and so does this: by the accounts that are not.
+        -- Like claims, skip long runs of blocked tasks by reading only accounts that are not blocked.
         SELECT array_agg(l.priority), array_agg(l.account_id)
         INTO priorities, accounts
         FROM (
@@ -4535,7 +4540,7 @@ $$;
 
 -- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) IS 'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
+COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) IS 'Internal: how many ready tasks of which accounts a claim in strict order claims before a task.';
 
 -- Name: explain_before(public.content_generation_tasks, text[], bigint[], boolean, integer, integer[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4551,7 +4556,8 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
     SET jit TO 'off'
     AS $$
     WITH place AS (
-        -- Before which place tasks come, by priority: of a higher one all do. NULL: none are read here.
+        -- For each priority, the place that tasks ahead come before; all tasks of a higher priority do. NULL: not read
+        -- here.
         SELECT p.priority,
                CASE WHEN p.priority > (task).priority THEN 'infinity'
                     WHEN NOT explain_before.by_deadline OR (task).timeout_at IS NULL THEN (task).submitted_at
@@ -4563,7 +4569,7 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
            r.account_id <> ALL (explain_before.held)
            AND r.attempt < 2147483647
            AND contentq.is_of(r.category, explain_before.categories)
-           -- Those of the same priority with a deadline are read in order of their deadlines.
+           -- Tasks of the same priority with a deadline are read in deadline order.
            AND NOT (r.is_in_order AND explain_before.by_deadline AND r.priority = (task).priority
                     AND r.timeout_at IS NOT NULL)
            AND CASE WHEN r.timeout_at IS NULL THEN true
@@ -4675,7 +4681,7 @@ $$;
 
 -- Name: FUNCTION explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]) IS 'Internal: the ready tasks that a claim in strict order comes to before a task.';
+COMMENT ON FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]) IS 'Internal: the ready tasks that a claim in strict order reaches before a task.';
 
 -- Name: explain_budgets(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4686,21 +4692,21 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
     SELECT format(
         CASE
             WHEN r.spent >= r.amount
-            THEN '%1$s is used up: %2$s of %3$s; it goes on %4$s, or when the budget is raised: %5$s'
+            THEN '%1$s is used up: %2$s of %3$s is spent; tasks start again at %4$s, or when the budget is raised: %5$s'
             WHEN r.expected IS NULL
-            THEN '%1$s lets one task at a time start until it is known what a task %9$s costs: %2$s of %3$s is spent, '
-                 '%6$s reserved, and %7$s; for more: %5$s'
+            THEN '%1$s allows one task at a time until the cost of a task %9$s is known: %2$s of %3$s is spent, '
+                 '%6$s is reserved, and %7$s; to raise the budget: %5$s'
             WHEN r.spent + r.reserved + r.expected <= r.amount
-            THEN '%1$s lets no more tasks %9$s run than attempts are known of the last 7 days: %7$s; it goes on when one '
-                 'has ended, or when the budget is taken away: %5$s'
-            ELSE '%1$s has no room for one more now: %2$s of %3$s is spent, %6$s reserved (%7$s), and one more is expected '
-                 'to cost %8$s; it goes on when one has ended and cost less, or when the budget is raised: %5$s'
+            THEN '%1$s allows no more running tasks %9$s than there were attempts in the last 7 days: %7$s; the next one '
+                 'starts when one has ended, or when the budget is removed: %5$s'
+            ELSE '%1$s has no room for another task now: %2$s of %3$s is spent, %6$s is reserved (%7$s), and another task is '
+                 'expected to cost %8$s; it starts when one has ended and cost less, or when the budget is raised: %5$s'
         END,
         concat_ws(' ',
             CASE WHEN r.of_account_id IS NULL THEN 'the budget of all accounts'
                  ELSE format('the budget of account %s', r.of_account_id) END,
             CASE WHEN r.of_category IS NOT NULL THEN format('for category %L', r.of_category) END,
-            CASE r.period WHEN 'day' THEN 'for this day' ELSE 'for this month' END),
+            CASE r.period WHEN 'day' THEN 'for today' ELSE 'for this month' END),
         round(r.spent, 4),
         r.amount,
         contentq.budget_end(r.period),
@@ -4714,7 +4720,7 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
                            format('--period %s', r.period))
         END,
         round(r.reserved, 4),
-        format(CASE r.running WHEN 1 THEN '%s task runs' ELSE '%s tasks run' END, r.running),
+        format(CASE r.running WHEN 1 THEN '%s task is running' ELSE '%s tasks are running' END, r.running),
         round(r.expected, 4),
         CASE WHEN explain_budgets.category <> '' THEN format('of category %L', explain_budgets.category)
              ELSE 'without a category' END
@@ -4725,7 +4731,7 @@ $_$;
 
 -- Name: FUNCTION explain_budgets(account_id bigint, category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_budgets(account_id bigint, category text) IS 'Internal: the budgets that let no further task of an account and a category start, a line for each.';
+COMMENT ON FUNCTION contentq.explain_budgets(account_id bigint, category text) IS 'Internal: the budgets that allow no further task of an account in a category to start, one line for each.';
 
 -- Name: workers; Type: TABLE; Schema: contentq; Owner: -
 
@@ -4756,15 +4762,15 @@ WITH (fillfactor='50');
 
 -- Name: TABLE workers; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.workers IS 'The workers that are alive, one row each, updated by their heartbeats; a worker that stops or dies is removed.';
+COMMENT ON TABLE contentq.workers IS 'The live workers, one row each, updated by their heartbeats; the row of a worker that stops or dies is removed.';
 
 -- Name: COLUMN workers.id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.id IS 'Given at registration: a random number, never used twice.';
+COMMENT ON COLUMN contentq.workers.id IS 'Random number assigned at registration, never used twice.';
 
 -- Name: COLUMN workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.hostname IS 'The machine it runs on.';
+COMMENT ON COLUMN contentq.workers.hostname IS 'The machine on which it runs.';
 
 -- Name: COLUMN workers.pid; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4776,7 +4782,7 @@ COMMENT ON COLUMN contentq.workers.started_at IS 'When it registered.';
 
 -- Name: COLUMN workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When it was last heard, by the clock of the database.';
+COMMENT ON COLUMN contentq.workers.heartbeat_at IS 'When its last heartbeat arrived, by the clock of the database.';
 
 -- Name: COLUMN workers.slots; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4788,11 +4794,11 @@ COMMENT ON COLUMN contentq.workers.busy IS 'How many tasks it ran at its last he
 
 -- Name: COLUMN workers.handler; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.handler IS 'The handler that it runs.';
+COMMENT ON COLUMN contentq.workers.handler IS 'Its handler.';
 
 -- Name: COLUMN workers.gate; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that pauses it; NULL when it has none, or several.';
+COMMENT ON COLUMN contentq.workers.gate IS 'Key of the gate that limits it; NULL if it has none, or several.';
 
 -- Name: COLUMN workers.version; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4800,11 +4806,11 @@ COMMENT ON COLUMN contentq.workers.version IS 'Version of the program.';
 
 -- Name: COLUMN workers.draining; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.draining IS 'True when it claims no more and is about to leave.';
+COMMENT ON COLUMN contentq.workers.draining IS 'Whether it claims no more tasks and is about to stop.';
 
 -- Name: COLUMN workers.login; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it: functions refuse calls of any other for this worker.';
+COMMENT ON COLUMN contentq.workers.login IS 'The login that registered it; functions refuse calls for this worker from any other login.';
 
 -- Name: COLUMN workers.categories; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4812,7 +4818,7 @@ COMMENT ON COLUMN contentq.workers.categories IS 'The categories that it claims;
 
 -- Name: COLUMN workers.gates; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.workers.gates IS 'Keys of the gates of which each of its tasks enters one; NULL when it has one gate, or none.';
+COMMENT ON COLUMN contentq.workers.gates IS 'Keys of the gates among which each of its tasks enters one; NULL if it has one gate, or none.';
 
 -- Name: explain_fair(public.content_generation_tasks, contentq.workers, bigint[], bigint, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4868,7 +4874,7 @@ BEGIN
         started[1] := turn[2];
     END IF;
 
-    -- Accounts that have nothing for this worker, or no budget left, are passed over.
+    -- Skip accounts that have no task for this worker or no budget left.
     FOR round IN 1..10 LOOP
         EXIT WHEN cardinality(account_ids) = 0;
         place := (contentq.fair_quotas(1, shares, running, rooms, started)).last_place;
@@ -4911,7 +4917,7 @@ BEGIN
     INTO own
     FROM public.accounts AS a
     WHERE a.id = own_id;
-    -- What it would have if all slots that these accounts have were shared out anew.
+    -- The share of the account if all slots of these accounts were shared out again.
     SELECT f.* INTO looked_at FROM contentq.fair_accounts((task).priority, lowest, NULL, 500, explain_fair.held, '{}') AS f;
     IF own_id = ANY (looked_at.account_ids) THEN
         SELECT (contentq.fair_quotas(
@@ -4922,15 +4928,15 @@ BEGIN
         INTO share_now
         FROM unnest(looked_at.shares, looked_at.running, looked_at.rooms) WITH ORDINALITY AS u (share, running, room, place);
     END IF;
-    line := format('account %s runs %s', own_id, own.running)
+    line := format('account %s has %s running', own_id, own.running)
         || CASE WHEN explain_fair.slots = 0 OR share_now IS NULL THEN ''
-                ELSE format(' and its share now is %s of %s slots (accounts with ready tasks: %s%s, share of this one: %s)',
+                ELSE format('; its share now is %s of %s slots (accounts with ready tasks: %s%s, share of this account: %s)',
                             share_now, explain_fair.slots, cardinality(looked_at.account_ids),
                             CASE WHEN cardinality(looked_at.account_ids) = 500 THEN ' or more' ELSE '' END, own.share) END
         || CASE explain_fair.own_ahead WHEN 0 THEN '' WHEN 1 THEN '; 1 of its own tasks is ahead'
                 ELSE format('; %s of its own tasks are ahead', explain_fair.own_ahead) END
         || CASE WHEN account_ids[place] <> own_id
-                THEN format('; account %s, which runs %s, has the next slot', account_ids[place], running[place])
+                THEN format('; account %s, with %s running, gets the next slot', account_ids[place], running[place])
                 ELSE '' END
         || format('; for a larger share: contentq accounts set %s --share %s', own_id, own.share + 1);
 END;
@@ -4938,7 +4944,7 @@ $$;
 
 -- Name: FUNCTION explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text) IS 'Internal: whether a task is the next in fair order, and a line about the shares of the accounts.';
+COMMENT ON FUNCTION contentq.explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text) IS 'Internal: whether a task is next in fair order, and a line about the shares of accounts.';
 
 -- Name: explain_fleet(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4982,7 +4988,7 @@ $$;
 
 -- Name: FUNCTION explain_fleet(category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_fleet(category text) IS 'Internal: the live workers, whether they claim a category, and why they may begin no task.';
+COMMENT ON FUNCTION contentq.explain_fleet(category text) IS 'Internal: the live workers, whether each claims a category, and why each may not start a task.';
 
 -- Name: explain_order(public.content_generation_tasks, contentq.workers, bigint[], integer, bigint, bigint, double precision); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5012,14 +5018,14 @@ BEGIN
     FROM unnest(found.account_ids, found.urgent, found.equal) AS u (account_id, urgent, equal)
     WHERE u.account_id = account.id;
 
-    -- In fair order, only those of a higher priority are ahead of it whosever they are.
+    -- In fair order, only tasks of a higher priority are ahead of it whatever their account.
     SELECT coalesce(sum(n.number), 0),
            CASE
                WHEN count(*) = 1 THEN format(', of account %s', min(n.account_id))
                ELSE ': ' || string_agg(format('%s of account %s', n.number, n.account_id), ', ' ORDER BY n.place)
                                 FILTER (WHERE n.place <= 3)
                     || CASE WHEN count(*) > 3
-                            THEN format(', %s of others', sum(n.number) FILTER (WHERE n.place > 3)) ELSE '' END
+                            THEN format(', %s of other accounts', sum(n.number) FILTER (WHERE n.place > 3)) ELSE '' END
            END
     INTO ahead, in_order
     FROM (
@@ -5039,12 +5045,12 @@ BEGIN
                         THEN ' in categories '
                              || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category))
                    END,
-                   CASE WHEN settings.claim_order = 'fair' THEN 'priority'
-                        WHEN settings.deadlines THEN 'priority, then the deadline, then submitted_at'
-                        ELSE 'priority, then submitted_at' END,
+                   CASE WHEN settings.claim_order = 'fair' THEN 'by priority'
+                        WHEN settings.deadlines THEN 'by priority, then the deadline, then submitted_at'
+                        ELSE 'by priority, then submitted_at' END,
                    in_order)
             || CASE WHEN explain_order.pace IS NULL THEN ''
-                    ELSE format('; it waits for its turn at %s a second, some %s%s',
+                    ELSE format('; at %s a second, its turn comes in about %s%s',
                                 round(explain_order.pace::numeric, CASE WHEN explain_order.pace < 10 THEN 2 ELSE 1 END),
                                 contentq.rough_duration((ahead + 1) / explain_order.pace),
                                 CASE WHEN found.are_all THEN '' ELSE ' or more' END) END
@@ -5055,11 +5061,11 @@ BEGIN
     room := contentq.account_room(account);
     IF room > 0 AND own.urgent + own.equal >= room THEN
         is_next := false;
-        -- One that has waited for long enough may get the room before them (see explain_aging()).
+        -- An aged task may get the room before them (see explain_aging()).
         IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
             lines := lines || format(
-                'account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to let more start: '
-                'contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
+                'account %s may start %s more (max_running %s), and its own tasks ahead of this one come first; to raise the '
+                'cap: contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
                 account.max_running + 1);
         END IF;
     ELSIF cardinality(found.own_categories) > 0
@@ -5069,8 +5075,8 @@ BEGIN
         is_next := false;
         IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
             lines := lines || format(
-                'what the budgets of account %s let start now is taken by its own tasks ahead of this one; see '
-                'contentq.budget_status', account.id);
+                'the budgets of account %s have room only for its own tasks ahead of this one; see contentq.budget_status',
+                account.id);
         END IF;
     END IF;
 
@@ -5094,7 +5100,7 @@ BEGIN
         is_next := is_next AND aging.is_first;
     END IF;
 
-    -- The next claim makes them ready, and finds their places only then.
+    -- The next claim makes due tasks ready; their places are known only then.
     IF settings.claim_order = 'fair' OR settings.aging IS NOT NULL THEN
         SELECT count(*)
         INTO due
@@ -5109,10 +5115,10 @@ BEGIN
         ) AS d;
         IF due > 0 THEN
             is_next := false;
-            lines := lines || format('%s%s due and become ready with the next claim%s', due,
+            lines := lines || format('%s%s due and will be ready at the next claim%s', due,
                                      CASE WHEN due = 1000 THEN ' or more tasks are' WHEN due = 1 THEN ' task is'
                                           ELSE ' tasks are' END,
-                                     CASE WHEN (task).scheduled_at IS NULL THEN ': they may come first' ELSE '' END);
+                                     CASE WHEN (task).scheduled_at IS NULL THEN ', perhaps ahead of it' ELSE '' END);
         END IF;
     END IF;
     lines := array_remove(lines, NULL);
@@ -5121,7 +5127,7 @@ $$;
 
 -- Name: FUNCTION explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]) IS 'Internal: what comes before a task that is ready, for a worker.';
+COMMENT ON FUNCTION contentq.explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]) IS 'Internal: what comes before a ready task on a worker.';
 
 -- Name: explain_own(public.content_generation_tasks); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5137,11 +5143,11 @@ DECLARE
     is_asked boolean := false;
 BEGIN
     IF (task).timeout_at <= now_ THEN
-        RETURN NEXT format('its deadline has passed (%s): it is about to become timeout',
+        RETURN NEXT format('its deadline has passed (%s): it will end as timeout',
                            date_trunc('second', (task).timeout_at));
     ELSIF (task).timeout_at <= now_ + median AND (SELECT s.deadlines FROM contentq.settings AS s) THEN
-        RETURN NEXT format('it cannot finish by its deadline (%s, in %s s): tasks %s take %s s (median), and it is about to '
-                           'become timeout; to give it more time, raise timeout_at',
+        RETURN NEXT format('it cannot finish by its deadline (%s, in %s s): tasks %s take %s s (median), so it will end as '
+                           'timeout; to give it more time, raise timeout_at',
                            date_trunc('second', (task).timeout_at),
                            round(extract(epoch FROM (task).timeout_at - now_)::numeric, 1),
                            coalesce('of category ' || quote_literal((task).category), 'without a category'),
@@ -5162,8 +5168,8 @@ BEGIN
         RETURN NEXT 'it is not due: scheduled_at is infinity; to make it ready, set scheduled_at to NULL';
     ELSIF is_asked THEN
         RETURN NEXT CASE
-            WHEN batch.id IS NULL THEN 'what it asks of the provider waits to go with a batch'
-            ELSE format('it waits for its answer in batch %s of the provider: %s, %s of %s requests are done%s',
+            WHEN batch.id IS NULL THEN 'its request waits to be sent to the provider in a batch'
+            ELSE format('its request waits for the answer in batch %s of the provider: %s, %s of %s requests done%s',
                         coalesce(batch.provider_id, batch.key::text), batch.status, batch.completed, batch.requests,
                         '; ' || batch.error)
         END;
@@ -5172,14 +5178,14 @@ BEGIN
                            date_trunc('second', (task).scheduled_at - now_),
                            date_trunc('second', (task).scheduled_at),
                            CASE WHEN (task).attempt > 0
-                                THEN ', since the last attempt ended with: ' || (task).error_message END);
+                                THEN '; the last attempt ended with: ' || (task).error_message END);
     END IF;
 
     IF NOT contentq.is_ready((task).status, NULL, NULL, (task).attempt) THEN
-        RETURN NEXT 'its attempt is the highest there is: it is never claimed; insert it anew';
+        RETURN NEXT 'its attempt is the highest possible number, so it is never claimed: insert the task again';
     END IF;
 
-    -- As in worker_status: the xmax of a row is the transaction that has locked it last.
+    -- As in worker_status: the xmax of a row is the last transaction that locked it.
     SELECT l.pid
     INTO blocker
     FROM public.content_generation_tasks AS t
@@ -5190,7 +5196,7 @@ BEGIN
       AND l.pid <> pg_backend_pid()
     LIMIT 1;
     IF FOUND THEN
-        RETURN NEXT format('another session has locked its row, and claims leave it out until that session''s transaction '
+        RETURN NEXT format('another session has locked its row, so claims skip it until the transaction of that session '
                            'ends: see SELECT * FROM pg_stat_activity WHERE pid = %s', blocker);
     END IF;
 END;
@@ -5198,7 +5204,7 @@ $$;
 
 -- Name: FUNCTION explain_own(task public.content_generation_tasks); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_own(task public.content_generation_tasks) IS 'Internal: why a task that waits may not start by itself, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_own(task public.content_generation_tasks) IS 'Internal: what in a waiting task itself keeps it from starting, one line for each reason.';
 
 -- Name: explain_waiting(public.content_generation_tasks); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5213,7 +5219,7 @@ DECLARE
     most_lists constant integer := 5;
     held constant bigint[] := contentq.held_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
-    -- Those of which a budget of all accounts lets nothing start, unless it is its own.
+    -- Categories that a budget of all accounts blocks, except the task's own category.
     held_categories constant text[] := ARRAY(
         SELECT DISTINCT b.category
         FROM contentq.budgets AS b
@@ -5249,7 +5255,7 @@ BEGIN
                     SELECT fleet.workers[i.place] AS worker, i.place
                     FROM generate_series(1, greatest(cardinality(fleet.workers), 1)) AS i (place)
                 ) AS w
-                -- In fair order a worker goes on with the account after the last one that it has looked at.
+                -- In fair order, each worker continues with the account after the last one it considered.
                 GROUP BY (w.worker).categories, CASE WHEN is_fair THEN (w.worker).id END
             ) AS l
             ORDER BY l.place
@@ -5276,9 +5282,9 @@ BEGIN
     END IF;
 
     IF cardinality(lines) = 0 THEN
-        lines := ARRAY[format('ready: the next claim of worker %s takes it',
+        lines := ARRAY[format('ready: worker %s will claim it next',
                               array_to_string(ids[:3], ' or ')
-                              || CASE WHEN cardinality(ids) > 3 THEN format(' or %s others', cardinality(ids) - 3)
+                              || CASE WHEN cardinality(ids) > 3 THEN format(' or %s more', cardinality(ids) - 3)
                                       ELSE '' END)];
     END IF;
     IF row_security_active('public.content_generation_tasks') AND NOT EXISTS (
@@ -5287,7 +5293,7 @@ BEGIN
         WHERE r.rolname IN ('contentq_operator', 'contentq_worker', 'contentq_definer')
           AND pg_has_role(r.oid, 'USAGE'))
     THEN
-        lines := lines || text 'what you may not see, such as tasks of other accounts, does not count here';
+        lines := lines || text 'rows that you may not see, such as tasks of other accounts, are not counted here';
     END IF;
     RETURN QUERY SELECT u.line FROM unnest(lines) AS u (line);
 END;
@@ -5295,7 +5301,7 @@ $$;
 
 -- Name: FUNCTION explain_waiting(task public.content_generation_tasks); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_waiting(task public.content_generation_tasks) IS 'Internal: why a task that waits is not running, one line for each reason.';
+COMMENT ON FUNCTION contentq.explain_waiting(task public.content_generation_tasks) IS 'Internal: why a waiting task is not running, one line for each reason.';
 
 -- Name: explain_workers(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5338,14 +5344,14 @@ BEGIN
                       ) AS c), 'none'))];
     END IF;
     IF fleet.suiting = 0 THEN
-        lines := lines || ARRAY(SELECT 'any worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
+        lines := lines || ARRAY(SELECT 'every worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
         RETURN;
     END IF;
 
     SELECT sum((fleet.workers[i.place]).slots), sum(fleet.busy[i.place])
     INTO slots, busy
     FROM generate_series(1, fleet.suiting) AS i (place);
-    -- Where a worker without a gate is among them, nothing but the gate of all keeps a pace.
+    -- If one of them has no gate, only the gate of all workers limits the pace.
     SELECT least((SELECT contentq.gate_pace(g) FROM contentq.gates AS g WHERE g.key = '*'),
                  CASE WHEN bool_and(p.pace IS NOT NULL) THEN sum(p.pace) END)
     INTO pace
@@ -5365,7 +5371,7 @@ BEGIN
         workers := able;
         RETURN;
     END IF;
-    -- Each reason once, with those that wait for it.
+    -- Each reason once, with the workers that wait for it.
     lines := ARRAY(
         SELECT format('%s: %s%s',
                       CASE WHEN r.number = 1 THEN format('worker %s waits', r.ids[1])
@@ -5373,7 +5379,7 @@ BEGIN
                            WHEN r.number = 2 THEN format('workers %s and %s wait', r.ids[1], r.ids[2])
                            ELSE format('%s workers wait (%s, ...)', r.number, array_to_string(r.ids[:3], ', ')) END,
                       r.why,
-                      CASE WHEN r.why LIKE 'it has only failed%' THEN '; its log and contentq.recent_failures say why'
+                      CASE WHEN r.why LIKE 'it keeps failing%' THEN '; see its log and contentq.recent_failures'
                            ELSE '' END)
         FROM (
             SELECT fleet.why[i.place] AS why, count(*) AS number,
@@ -5387,7 +5393,7 @@ BEGIN
     );
     IF busy_able > 0 THEN
         lines := lines || format(
-            '%s full: %s of %s slots are taken; start more workers, or with more slots (--concurrency)',
+            '%s full: %s of %s slots are in use; start more workers, or raise --concurrency',
             CASE WHEN busy_able = fleet.live THEN format('all live workers (%s) are', busy_able)
                  WHEN busy_able = fleet.suiting THEN format('all live workers that claim it (%s) are', busy_able)
                  WHEN busy_able = 1 THEN '1 worker is'
@@ -5399,7 +5405,7 @@ $$;
 
 -- Name: FUNCTION explain_workers(category text, OUT lines text[], OUT workers contentq.workers[], OUT slots bigint, OUT busy bigint, OUT pace double precision); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_workers(category text, OUT lines text[], OUT workers contentq.workers[], OUT slots bigint, OUT busy bigint, OUT pace double precision) IS 'Internal: why no worker begins a task of a category, a line for each reason.';
+COMMENT ON FUNCTION contentq.explain_workers(category text, OUT lines text[], OUT workers contentq.workers[], OUT slots bigint, OUT busy bigint, OUT pace double precision) IS 'Internal: why no worker starts a task of a category, one line for each reason.';
 
 -- Name: fail(bigint, bigint, integer, text, boolean, interval, text, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5450,7 +5456,7 @@ $$;
 
 -- Name: FUNCTION fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean, state jsonb) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer held by this worker in this attempt. unanswered: the provider did not answer the call. state: as in snooze.';
+COMMENT ON FUNCTION contentq.fail(worker_id bigint, id bigint, attempt integer, message text, permanent boolean, retry_after interval, error_class text, unanswered boolean, state jsonb) IS 'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed if permanent or if no retry is left. Returns the new status; NULL if this worker no longer holds this attempt. unanswered: the provider did not answer the call. state: as in snooze.';
 
 -- Name: failing_wait(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5475,7 +5481,7 @@ $$;
 
 -- Name: FUNCTION failing_wait(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how long a worker that only fails waits before it tries again; NULL when it does not only fail.';
+COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how long a worker whose tasks all fail waits before it tries again; NULL if it does not wait.';
 
 -- Name: fair_accounts(integer, bigint, bigint, integer, bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5521,7 +5527,7 @@ BEGIN
                + cardinality(array_positions(taken_accounts, o.id::bigint)) AS running
         FROM public.accounts AS o
         WHERE o.id = r.account_id
-        -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
+        -- LIMIT: no plan starts from the accounts, and running tasks are counted once though used twice.
         LIMIT 1
     ) AS a ON NOT r.is_held AND coalesce(r.account_id < fair_accounts.below_account, true);
 END;
@@ -5529,7 +5535,7 @@ $$;
 
 -- Name: FUNCTION fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) IS 'Internal: the next accounts between which a claim in fair order shares out what may run, of one priority.';
+COMMENT ON FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) IS 'Internal: the next accounts between which a claim in fair order shares out slots, for one priority.';
 
 -- Name: fair_quotas(integer, integer[], integer[], integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5541,7 +5547,7 @@ CREATE FUNCTION contentq.fair_quotas(slots integer, shares integer[], running in
 BEGIN
     WITH given AS (
         SELECT u.*,
-               -- With room for all, no slot is at a higher level than this one: the mean of all.
+               -- If every account had room, no slot would lie above this level: the mean of all accounts.
                floor((fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER ()) AS mean
         FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.started)
             WITH ORDINALITY AS u (share, running, room, started, place)
@@ -5572,7 +5578,7 @@ $$;
 
 -- Name: FUNCTION fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], started integer[], OUT quotas integer[], OUT last_place integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], started integer[], OUT quotas integer[], OUT last_place integer) IS 'Internal: how many slots each account gets, so that what runs is in proportion to the shares.';
+COMMENT ON FUNCTION contentq.fair_quotas(slots integer, shares integer[], running integer[], rooms integer[], started integer[], OUT quotas integer[], OUT last_place integer) IS 'Internal: the slots of each account, so that running tasks are in proportion to the shares.';
 
 -- Name: fit_claim(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5613,7 +5619,7 @@ $$;
 
 -- Name: FUNCTION fit_claim(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fit_claim(ids bigint[]) IS 'Internal: the first of these tasks whose texts come to 16 MB together; one at least.';
+COMMENT ON FUNCTION contentq.fit_claim(ids bigint[]) IS 'Internal: the first of these tasks whose texts total at most 16 MB; at least one.';
 
 -- Name: fold_gate_events(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5651,7 +5657,7 @@ $$;
 
 -- Name: FUNCTION fold_gate_events(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: writes what was reported of a provider, and what follows, into the row of its gate.';
+COMMENT ON FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: writes new reports about a provider, and what follows from them, into the row of its gate.';
 
 -- Name: forget_awaited(timestamp with time zone, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5698,7 +5704,7 @@ $$;
 
 -- Name: FUNCTION forget_awaited(noted_since timestamp with time zone, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.forget_awaited(noted_since timestamp with time zone, max_rows integer) IS 'Internal: notifies who waits for what has ended, and forgets it; returns how many.';
+COMMENT ON FUNCTION contentq.forget_awaited(noted_since timestamp with time zone, max_rows integer) IS 'Internal: notifies sessions that wait for ended tasks and batches, and removes their rows; returns how many.';
 
 -- Name: forget_gate_events(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5728,7 +5734,7 @@ $$;
 
 -- Name: FUNCTION forget_gate_events(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.forget_gate_events(max_rows integer) IS 'Internal: deletes up to max_rows of what was reported of providers more than ten minutes ago.';
+COMMENT ON FUNCTION contentq.forget_gate_events(max_rows integer) IS 'Internal: deletes up to max_rows reports about providers that are more than ten minutes old.';
 
 -- Name: forget_handler_state(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5744,7 +5750,7 @@ $$;
 
 -- Name: FUNCTION forget_handler_state(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.forget_handler_state() IS 'Trigger: a task that has ended keeps nothing for a next attempt.';
+COMMENT ON FUNCTION contentq.forget_handler_state() IS 'Trigger: removes the handler_state of a task that has ended.';
 
 -- Name: forget_requests(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5780,7 +5786,7 @@ $$;
 
 -- Name: FUNCTION forget_requests(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.forget_requests(max_rows integer) IS 'Internal: forgets requests for batches that no task waits for; returns how many.';
+COMMENT ON FUNCTION contentq.forget_requests(max_rows integer) IS 'Internal: deletes requests for batches that no task waits for; returns how many.';
 
 -- Name: forget_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5829,7 +5835,7 @@ $$;
 
 -- Name: FUNCTION forget_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.forget_worker(worker_id bigint) IS 'Internal: removes the row of a worker that holds nothing any more.';
+COMMENT ON FUNCTION contentq.forget_worker(worker_id bigint) IS 'Internal: removes the row of a worker that no longer holds tasks.';
 
 -- Name: gate_closure_text(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5842,12 +5848,12 @@ CREATE FUNCTION contentq.gate_closure_text(gate contentq.gates) RETURNS text
                THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', gate_closure_text.gate.key)
                ELSE format(' until %s', date_trunc('second', gate_closure_text.gate.opens_at))
            END
-           || coalesce('; the reason: ' || gate_closure_text.gate.reason, '');
+           || coalesce('; reason: ' || gate_closure_text.gate.reason, '');
 $$;
 
 -- Name: FUNCTION gate_closure_text(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal: until when a gate is closed and why, in words.';
+COMMENT ON FUNCTION contentq.gate_closure_text(gate contentq.gates) IS 'Internal: until when and why a gate is closed, as text.';
 
 -- Name: gate_cycle(double precision); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5860,7 +5866,7 @@ $$;
 
 -- Name: FUNCTION gate_cycle(peak double precision); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds in which the pace of a gate grows by 0.09 of what its provider took.';
+COMMENT ON FUNCTION contentq.gate_cycle(peak double precision) IS 'Internal: seconds in which the pace of a gate grows by 0.09 of its peak.';
 
 -- Name: gate_is_free(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5901,7 +5907,7 @@ $$;
 
 -- Name: FUNCTION gate_outage(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_outage(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: since when a provider has answered nothing; NULL when it answers.';
+COMMENT ON FUNCTION contentq.gate_outage(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: since when a provider has answered nothing; NULL if it answers.';
 
 -- Name: gate_pace(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5925,7 +5931,7 @@ $$;
 
 -- Name: FUNCTION gate_pace(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_pace(gate contentq.gates) IS 'Internal: how many tasks may start a second at a gate, as it was set or learned; NULL without a limit.';
+COMMENT ON FUNCTION contentq.gate_pace(gate contentq.gates) IS 'Internal: how many tasks may start per second at a gate, as set or learned; NULL: no limit.';
 
 -- Name: gate_rate(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5943,7 +5949,7 @@ CREATE FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) RETU
         SELECT r.running, r.oldest
         FROM contentq.workers AS w
         CROSS JOIN LATERAL (
-            -- A range, which only the index on the holders of tasks serves; = would make any index do.
+            -- A range, which only the index on worker_id serves; = would allow any index.
             SELECT count(*) AS running, min(t.started_at) AS oldest
             FROM public.content_generation_tasks AS t
             WHERE t.worker_id BETWEEN w.id AND w.id
@@ -5962,7 +5968,7 @@ $$;
 
 -- Name: FUNCTION gate_rate(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) IS 'Internal: the rate at which a gate''s running tasks have begun.';
+COMMENT ON FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) IS 'Internal: the rate at which the running tasks of a gate started, in tasks per second.';
 
 -- Name: gate_refused(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5979,7 +5985,7 @@ $$;
 
 -- Name: FUNCTION gate_refused(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_refused(gate contentq.gates) IS 'Internal: how many attempts that began since the last cut of a gate were refused.';
+COMMENT ON FUNCTION contentq.gate_refused(gate contentq.gates) IS 'Internal: how many attempts that began after the last cut of a gate were refused.';
 
 -- Name: gate_room(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6011,7 +6017,8 @@ BEGIN
 
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
-        -- Whoever has a free one is finding out what was reported: that nothing is left must be known before more starts.
+        -- The session that has locked a free gate is folding its reports. An exhausted provider must be known before more
+        -- starts.
         RETURN CASE
             WHEN is_free AND NOT EXISTS (SELECT
                                          FROM contentq.gate_events AS e
@@ -6031,7 +6038,7 @@ $$;
 
 -- Name: FUNCTION gate_room(key text, wanted integer, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_room(key text, wanted integer, now_ timestamp with time zone) IS 'Internal: how many of so many tasks may start now at a gate.';
+COMMENT ON FUNCTION contentq.gate_room(key text, wanted integer, now_ timestamp with time zone) IS 'Internal: how many of the wanted tasks may start now at a gate.';
 
 -- Name: gate_running(text, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6053,7 +6060,7 @@ CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone D
     )
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
-        -- A range, which only the index on the holders of tasks serves; = would make any index do.
+        -- A range, which only the index on worker_id serves; = would allow any index.
         SELECT count(*) AS running
         FROM public.content_generation_tasks AS t
         WHERE t.worker_id BETWEEN w.id AND w.id
@@ -6066,7 +6073,7 @@ $$;
 
 -- Name: FUNCTION gate_running(key text, since timestamp with time zone, until timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_running(key text, since timestamp with time zone, until timestamp with time zone) IS 'Internal: how many tasks of a gate''s workers are running that began between these times.';
+COMMENT ON FUNCTION contentq.gate_running(key text, since timestamp with time zone, until timestamp with time zone) IS 'Internal: how many running tasks of a gate began between these times.';
 
 -- Name: gate_state(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6077,9 +6084,9 @@ CREATE FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with tim
 #variable_conflict use_column
 DECLARE
     burst constant float8 := 0.05;
-    -- Seconds of tasks that are waited for, so that a high pace does not mean as many claims.
+    -- Seconds of tasks to wait for, so that a high pace does not cause as many claims.
     together constant float8 := 0.025;
-    -- No one is told of a task that ends or of an answer that a probe gets (but see note_answers()).
+    -- No notification arrives when a task ends or a probe is answered (but see note_answers()).
     look_again constant interval := interval '500 milliseconds';
     pace constant float8 := contentq.gate_pace(gate);
     since timestamptz;
@@ -6097,10 +6104,10 @@ BEGIN
     ELSIF gate.half_open THEN
         room := CASE WHEN contentq.gate_running(gate.key, gate.opens_at) = 0 THEN 1 ELSE 0 END;
         next_in := look_again;
-        why := 'one task tries whether the provider is back';
+        why := 'one task checks whether the provider is back';
         RETURN;
     END IF;
-    -- While it was closed, nothing was added.
+    -- Nothing is added while the gate is closed.
     since := greatest(gate.spent_at, gate.opens_at);
 
     IF pace IS NOT NULL THEN
@@ -6108,11 +6115,11 @@ BEGIN
             greatest(1, pace * burst),
             CASE WHEN isfinite(since) THEN gate.level + pace * extract(epoch FROM now_ - since) ELSE 1 END
         );
-        -- A hair less than a whole task is one: whoever waits until it is there must not find it missing.
+        -- The tolerance counts nearly a whole task as one, so that a caller who waited exactly long enough gets it.
         room := floor(level + 1e-6);
         IF room < 1 THEN
             next_in := make_interval(secs => (greatest(1, pace * together) - level) / pace);
-            why := format('its turn at %s a second', round(pace::numeric, CASE WHEN pace < 10 THEN 2 ELSE 1 END));
+            why := format('limited to %s tasks a second', round(pace::numeric, CASE WHEN pace < 10 THEN 2 ELSE 1 END));
             RETURN;
         END IF;
     END IF;
@@ -6132,7 +6139,7 @@ BEGIN
             room := greatest(0, floor(tokens_left / expected + 1e-6));
             IF room < 1 THEN
                 next_in := make_interval(secs => least(60, (expected - tokens_left) / allowed));
-                why := format('its turn at %s tokens a minute, of which a task takes %s',
+                why := format('limited to %s tokens a minute, and a task uses %s',
                               round(gate.tokens_per_minute), round(expected));
                 RETURN;
             END IF;
@@ -6152,7 +6159,7 @@ $$;
 
 -- Name: FUNCTION gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric) IS 'Internal: how many tasks may start now at a gate, and if none, how long until one may, and why.';
+COMMENT ON FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric) IS 'Internal: how many tasks may start now at a gate; if none, how long until one may, and why.';
 
 -- Name: gate_totals(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6180,7 +6187,7 @@ $$;
 
 -- Name: FUNCTION gate_totals(key text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_totals(key text) IS 'Internal: what the workers of a gate have claimed, what was answered, and the tokens that it took.';
+COMMENT ON FUNCTION contentq.gate_totals(key text) IS 'Internal: the calls, answers and tokens that the workers of a gate have counted.';
 
 -- Name: gate_events; Type: TABLE; Schema: contentq; Owner: -
 
@@ -6199,11 +6206,11 @@ CREATE TABLE contentq.gate_events (
 
 -- Name: TABLE gate_events; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.gate_events IS 'Calls that providers refused or did not answer, as workers reported them: kept for some minutes.';
+COMMENT ON TABLE contentq.gate_events IS 'Calls that providers refused or did not answer, as workers reported them; deleted after some minutes.';
 
 -- Name: COLUMN gate_events.id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_events.id IS 'In order of the reports.';
+COMMENT ON COLUMN contentq.gate_events.id IS 'In the order of the reports.';
 
 -- Name: COLUMN gate_events.key; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -6215,11 +6222,11 @@ COMMENT ON COLUMN contentq.gate_events.at IS 'When it was reported.';
 
 -- Name: COLUMN gate_events.began_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_events.began_at IS 'When the attempt had begun: started_at of the task.';
+COMMENT ON COLUMN contentq.gate_events.began_at IS 'When the attempt began, or entered the gate.';
 
 -- Name: COLUMN gate_events.kind; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_events.kind IS 'refused; exhausted: the provider said that nothing is left; unanswered.';
+COMMENT ON COLUMN contentq.gate_events.kind IS 'refused; exhausted (the provider reported that nothing is left); or unanswered.';
 
 -- Name: COLUMN gate_events.until; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -6227,15 +6234,15 @@ COMMENT ON COLUMN contentq.gate_events.until IS 'The time that the provider name
 
 -- Name: COLUMN gate_events.message; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_events.message IS 'What it said, up to 500 characters.';
+COMMENT ON COLUMN contentq.gate_events.message IS 'The message of the provider, up to 500 characters.';
 
 -- Name: COLUMN gate_events.calls; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_events.calls IS 'How many tasks the gate''s workers had claimed by then.';
+COMMENT ON COLUMN contentq.gate_events.calls IS 'How many tasks the workers of the gate had claimed at that time.';
 
 -- Name: COLUMN gate_events.answered; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_events.answered IS 'How many of their attempts had been answered by then.';
+COMMENT ON COLUMN contentq.gate_events.answered IS 'How many of their attempts had been answered at that time.';
 
 -- Name: gate_used_up(contentq.gates, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6278,7 +6285,7 @@ $$;
 
 -- Name: FUNCTION gate_used_up(gate contentq.gates, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_used_up(gate contentq.gates, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the refusal that says until when a provider takes nothing at all, if it does.';
+COMMENT ON FUNCTION contentq.gate_used_up(gate contentq.gates, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the refusal that shows until when a provider accepts nothing; NULL for none.';
 
 -- Name: gate_wait(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6288,7 +6295,7 @@ CREATE FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone DEFAU
     AS $$
     SELECT s.next_in, format('gate %s: %s', g.key, s.why)
     FROM contentq.gates AS g
-    -- As the next claim finds it: what was reported since the last one counts.
+    -- As the next claim will find it: reports since the last claim count.
     CROSS JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gate_wait.now_), gate_wait.now_) AS s
     WHERE g.key = gate_wait.key
       AND s.room < 1;
@@ -6296,7 +6303,7 @@ $$;
 
 -- Name: FUNCTION gate_wait(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone) IS 'Internal: what a gate makes its workers wait for, and how long; no row when a task may start.';
+COMMENT ON FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone) IS 'Internal: what a gate makes its workers wait for, and how long; no row if a task may start.';
 
 -- Name: gates_room(text[], integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6336,7 +6343,7 @@ $$;
 
 -- Name: FUNCTION gates_room(gates text[], wanted integer, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gates_room(gates text[], wanted integer, now_ timestamp with time zone) IS 'Internal: how many of so many tasks a worker with several gates may claim now.';
+COMMENT ON FUNCTION contentq.gates_room(gates text[], wanted integer, now_ timestamp with time zone) IS 'Internal: how many of the wanted tasks a worker with several gates may claim now.';
 
 -- Name: gates_state(text[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6354,7 +6361,7 @@ DECLARE
 BEGIN
     SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
                     WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
-                    -- Those whose turns come meanwhile; where a number is counted, or one task tries, none.
+                    -- Plus the turns that come meanwhile; none at a gate with max_running or while one task tries.
                     WHEN j.max_running IS NULL AND NOT j.half_open
                     THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
                     ELSE greatest(s.room, 1) END) AS room,
@@ -6363,7 +6370,7 @@ BEGIN
     INTO found_
     FROM unnest(gates_state.gates) WITH ORDINALITY AS k (key, place)
     LEFT JOIN contentq.gates AS g ON g.key = k.key
-    -- As the next one to enter finds it: what was reported since the last one counts.
+    -- As the next task to enter will find it: reports since the last one count.
     LEFT JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j ON g.key IS NOT NULL
     LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_) AS s ON g.key IS NOT NULL;
 
@@ -6379,7 +6386,7 @@ BEGIN
     waiting := contentq.at_the_door(gates_state.gates);
     room := greatest(0, found_.room - waiting);
     IF room < 1 THEN
-        -- The next one may be claimed when those at the door have had their turns.
+        -- The next task may be claimed when those about to enter have had their turns.
         next_in := coalesce(found_.next_in, interval '0') + soonest;
         why := format('gates %s: %s about to enter', array_to_string(gates_state.gates, ', '), waiting);
     END IF;
@@ -6388,7 +6395,7 @@ $$;
 
 -- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
+COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks a worker with several gates may claim now; if none, how long until it may, and why.';
 
 -- Name: group_errors(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6413,7 +6420,8 @@ BEGIN
           AND t.error_message IS NOT NULL
           AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
     ),
-    -- Many messages are equal but for their digits, which are one to error_group(), and that takes as long as to read many.
+    -- Many messages differ only in digits, which error_group() ignores. Grouping them first is faster: error_group() is
+    -- slow.
     messages AS (
         SELECT f.message,
                f.account_id,
@@ -6449,7 +6457,7 @@ $$;
 
 -- Name: FUNCTION group_errors(since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.group_errors(since timestamp with time zone) IS 'The errors of tasks that failed, timed out or wait to be tried again (since a time), by kind: messages are equal without numbers, ids and quoted text.';
+COMMENT ON FUNCTION contentq.group_errors(since timestamp with time zone) IS 'The errors of tasks that failed, timed out or wait for a retry (since a time), by kind: messages are equal without numbers, ids and quoted text.';
 
 -- Name: has_answer(bigint, text, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6468,7 +6476,7 @@ $$;
 
 -- Name: FUNCTION has_answer(task_id bigint, status text, handler_state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.has_answer(task_id bigint, status text, handler_state jsonb) IS 'Internal: whether the answer of a batch waits for a task with this id, status and handler_state.';
+COMMENT ON FUNCTION contentq.has_answer(task_id bigint, status text, handler_state jsonb) IS 'Internal: whether a batch answer is ready for a task with this id, status and handler_state.';
 
 -- Name: has_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6485,7 +6493,7 @@ $$;
 
 -- Name: FUNCTION has_budgets(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.has_budgets() IS 'Internal: whether any account, or any category, has a budget.';
+COMMENT ON FUNCTION contentq.has_budgets() IS 'Internal: whether any account or any category has a budget.';
 
 -- Name: heartbeat(bigint, integer, bigint[], integer[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6519,7 +6527,7 @@ BEGIN
     EXCEPTION
         WHEN lock_not_available THEN
             is_registered := true;
-            RAISE WARNING 'worker % cannot be noted as alive: its row in contentq.workers is locked by %',
+            RAISE WARNING 'heartbeat of worker % not recorded: its row in contentq.workers is locked by %',
                 heartbeat.worker_id,
                 (SELECT contentq.lock_holder(w.xmax) FROM contentq.workers AS w WHERE w.id = heartbeat.worker_id);
     END;
@@ -6557,7 +6565,7 @@ BEGIN
         FROM contentq.revoked_attempts(heartbeat.worker_id) AS r
     ),
     lost AS MATERIALIZED (
-        -- By expressions, which leave no index but the primary key.
+        -- Expressions leave the planner no index but the primary key.
         SELECT t.id
         FROM public.content_generation_tasks AS t
         WHERE t.id = ANY (ARRAY(SELECT r.id FROM revoked AS r WHERE r.is_lost LIMIT 1000))
@@ -6592,7 +6600,7 @@ BEGIN
     FROM unnest(held_ids, held_attempts, held_cancelled) AS h (id, attempt, is_cancelled)
     WHERE h.is_cancelled
     UNION
-    -- Not one that this attempt has ended: its report may have been answered since the list was made.
+    -- Excludes tasks that this attempt has ended: the reply to its report may have come after the list was made.
     SELECT n.id, n.attempt
     FROM not_seen AS n
     LEFT JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
@@ -6607,7 +6615,7 @@ $$;
 
 -- Name: FUNCTION heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone) IS 'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. ids, attempts: the attempts that it holds, complete for all that was claimed until complete_until; others of its tasks from before then are released, and charged a retry from the second time on. Raises CQ001 when it is not registered.';
+COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone) IS 'Keeps a worker alive (after 10 seconds without a heartbeat its tasks are rescued) and returns (id, attempt) of the tasks that it must stop: cancelled, or no longer its own. busy: the number of tasks that it runs. ids, attempts: the attempts that it holds, complete for all claims until complete_until. Other tasks that it claimed before then are released, and charged a retry from the second time on. Raises CQ001 if it is not registered.';
 
 -- Name: held_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6620,7 +6628,7 @@ CREATE FUNCTION contentq.held_accounts() RETURNS bigint[]
     SET jit TO 'off'
     AS $$
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     held bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
 BEGIN
@@ -6635,7 +6643,7 @@ BEGIN
                 WHERE t.status COLLATE "C" = 'processing'
                 GROUP BY t.account_id
             ) AS r
-            -- LIMIT: no plan counts anew for each account.
+            -- LIMIT: no plan counts again for each account.
             CROSS JOIN LATERAL (
                 SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
             ) AS a
@@ -6648,7 +6656,7 @@ $$;
 
 -- Name: FUNCTION held_accounts(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.held_accounts() IS 'Internal: the accounts of which nothing may start now, since they are paused or at max_running.';
+COMMENT ON FUNCTION contentq.held_accounts() IS 'Internal: the accounts that are paused or at max_running.';
 
 -- Name: held_attempts(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6660,7 +6668,7 @@ CREATE FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) RETUR
     SET enable_sort TO 'off'
     SET jit TO 'off'
     AS $$
-    -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+    -- A range and an order that only the index on worker_id has; = would allow any index.
     SELECT t.id::bigint, t.attempt, t.started_at, t.cancel_requested_at IS NOT NULL
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id BETWEEN held_attempts.worker_id AND held_attempts.worker_id
@@ -6671,7 +6679,7 @@ $$;
 
 -- Name: FUNCTION held_attempts(worker_id bigint, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) IS 'Internal: the attempts that a worker holds, with the time of their claims and whether they are to be stopped, max_rows at most.';
+COMMENT ON FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) IS 'Internal: up to max_rows attempts that a worker holds, when each was claimed and whether it was cancelled.';
 
 -- Name: hold_batch(bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6693,15 +6701,15 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    RAISE EXCEPTION 'worker % does not tend batch % any more', hold_batch.worker_id, hold_batch.batch_id
+    RAISE EXCEPTION 'worker % no longer has the lease of batch %', hold_batch.worker_id, hold_batch.batch_id
         USING ERRCODE = 'CQ004',
-              HINT = 'Another has taken it over, or it has ended. Leave it alone.';
+              HINT = 'Another worker has taken it over, or the batch has ended. Stop working on it.';
 END;
 $$;
 
 -- Name: FUNCTION hold_batch(worker_id bigint, batch_id bigint, tending integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer) IS 'Keeps the lease of a batch for another minute; raises CQ004 when the worker does not have it any more.';
+COMMENT ON FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer) IS 'Renews the lease of a batch for a minute; raises CQ004 if the worker no longer has it.';
 
 -- Name: ids_used(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6758,7 +6766,7 @@ BEGIN
         ORDER BY c.place
     LOOP
         in_table := NULL;
-        -- Under row level security the largest one is not found quickly.
+        -- Under row level security, max(id) cannot use the index.
         IF NOT row_security_active('public.' || each.of_tab) THEN
             EXECUTE format('SELECT max(t.id) FROM public.%I AS t%s', each.of_tab,
                            CASE WHEN each.seqmin < 0 THEN ' WHERE t.id < 0' ELSE '' END)
@@ -6772,7 +6780,7 @@ BEGIN
         used := coalesce(greatest(in_table, each.last_value), 0);
         most := CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END;
         IF each.seqmin < 0 AND coalesce(greatest(in_table, each.last_value), each.seqmin) < 0 THEN
-            -- Ids below zero are given out, up to where the others began.
+            -- Negative ids are in use, up to where the others began.
             used := coalesce(greatest(in_table, each.last_value), each.seqmin) - each.seqmin;
             most := -each.seqmin;
         END IF;
@@ -6784,7 +6792,7 @@ $$;
 
 -- Name: FUNCTION ids_used(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.ids_used() IS 'Internal: how many of the ids that a column of the three tables can hold are used.';
+COMMENT ON FUNCTION contentq.ids_used() IS 'Internal: how many of the ids that each id column of the three tables can hold are used.';
 
 -- Name: is_batch_wanted(text, jsonb, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6794,7 +6802,7 @@ CREATE FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attem
 
 -- Name: FUNCTION is_batch_wanted(status text, handler_state jsonb, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attempt integer) IS 'Internal: whether a task with this status and handler_state waits for what this attempt has asked.';
+COMMENT ON FUNCTION contentq.is_batch_wanted(status text, handler_state jsonb, attempt integer) IS 'Internal: whether a task with this status and handler_state waits for the answer to the request of this attempt.';
 
 -- Name: is_changing(xid); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6804,7 +6812,7 @@ CREATE FUNCTION contentq.is_changing(holder xid) RETURNS boolean
     AS $$
     SELECT CASE
         WHEN is_changing.holder = 0 OR age(is_changing.holder) > age(pg_snapshot_xmin(s.of_now)::xid) THEN false
-        -- It has begun since.
+        -- It began after the snapshot.
         WHEN age(is_changing.holder) <= age(pg_snapshot_xmax(s.of_now)::xid) THEN true
         ELSE (
             SELECT pg_xact_status(x.id) = 'in progress'
@@ -6820,7 +6828,7 @@ $$;
 
 -- Name: FUNCTION is_changing(holder xid); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.is_changing(holder xid) IS 'Internal: whether the transaction that is the xmax of a row is in progress, or is not seen by the caller.';
+COMMENT ON FUNCTION contentq.is_changing(holder xid) IS 'Internal: whether the transaction in the xmax of a row is in progress or not visible to the caller.';
 
 -- Name: is_held(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6840,7 +6848,7 @@ CREATE FUNCTION contentq.is_of(category text, categories text[]) RETURNS boolean
 
 -- Name: FUNCTION is_of(category text, categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.is_of(category text, categories text[]) IS 'Internal: whether a task is of one of these categories; NULL among them: also without a category.';
+COMMENT ON FUNCTION contentq.is_of(category text, categories text[]) IS 'Internal: whether a task has one of these categories; a NULL element stands for tasks without a category.';
 
 -- Name: is_own_worker(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6853,9 +6861,9 @@ DECLARE
 BEGIN
     SELECT w.login INTO owner_login FROM contentq.workers AS w WHERE w.id = is_own_worker.worker_id;
     IF owner_login <> session_user THEN
-        RAISE EXCEPTION 'worker % was registered by another login than %', is_own_worker.worker_id, session_user
+        RAISE EXCEPTION 'worker % is registered by another login, not by %', is_own_worker.worker_id, session_user
             USING ERRCODE = 'CQ003',
-                  HINT = 'A worker acts only under the id that its own login got from contentq.register_worker().';
+                  HINT = 'Use only worker ids that this login received from contentq.register_worker().';
     END IF;
     RETURN owner_login IS NOT NULL;
 END;
@@ -6863,7 +6871,7 @@ $$;
 
 -- Name: FUNCTION is_own_worker(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.is_own_worker(worker_id bigint) IS 'Internal: whether this worker is registered; raises CQ003 when another login has registered it.';
+COMMENT ON FUNCTION contentq.is_own_worker(worker_id bigint) IS 'Internal: whether this worker is registered; raises CQ003 if another login registered it.';
 
 -- Name: is_ready(text, timestamp with time zone, timestamp with time zone, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6873,7 +6881,7 @@ CREATE FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time 
 
 -- Name: FUNCTION is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer) IS 'Internal: whether a task with these values waits for nothing of its own.';
+COMMENT ON FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer) IS 'Internal: whether nothing in a task with these values keeps it from starting.';
 
 -- Name: judge_gate(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6892,7 +6900,7 @@ DECLARE
     );
     totals record;
 BEGIN
-    -- One that was reported of before, and is not half open, is as it was judged to be then.
+        -- Without new reports, and unless half open, the stored row is still right.
     IF coalesce(newest <= gate.folded_id, newest IS NULL) AND NOT (gate.half_open AND gate.opens_at <= now_) THEN
         RETURN gate;
     END IF;
@@ -6906,7 +6914,7 @@ $$;
 
 -- Name: FUNCTION judge_gate(gate contentq.gates, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.judge_gate(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: what was reported of a provider since the last time, and what follows for its gate.';
+COMMENT ON FUNCTION contentq.judge_gate(gate contentq.gates, now_ timestamp with time zone) IS 'Internal: the row of a gate after new reports about its provider are evaluated.';
 
 -- Name: judge_refusals(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6916,7 +6924,7 @@ CREATE FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_
     AS $$
 #variable_conflict use_column
 DECLARE
-    -- A share of refusals that is let pass.
+    -- The share of refusals that is tolerated.
     small constant float8 := 0.03;
     lowest constant float8 := 0.01;
     most_noise constant float8 := 0.2;
@@ -6937,7 +6945,7 @@ DECLARE
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
-        -- What was taken since it was used up the last time.
+        -- The rate accepted since the provider was last exhausted.
         seconds := CASE WHEN isfinite(gate.cut_at) THEN extract(epoch FROM now_ - gate.cut_at) END;
         IF seconds < 600 THEN
             rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate)) / seconds;
@@ -7010,7 +7018,8 @@ BEGIN
         END CASE;
     END IF;
 
-    -- Few calls say little of the share: it must be larger by so many standard deviations, and more where the pace was good.
+    -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the
+    -- pace worked.
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
     expected := claimed * greatest(1.5 * noise, small);
     deviations := CASE WHEN is_probing THEN 1.5 ELSE 3 END;
@@ -7022,13 +7031,13 @@ BEGIN
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
-    -- Nothing limits, and most calls go through: whether by chance or by a limit that is nearly kept, a cut would cost more.
+    -- No limit is set and most calls succeed: whether by chance or near a limit, a cut would cost more than the refusals.
     IF pace IS NULL AND share < most_noise THEN
         RETURN gate;
     END IF;
     rate := CASE
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
-        -- It has grown since.
+        -- The pace has grown since.
         WHEN gate.is_ramping THEN 0.8 * pace
         WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
@@ -7036,8 +7045,9 @@ BEGIN
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
-    -- What was taken in the last second is taken: where the last calls of each second are refused, they say too little. Quick
-    -- calls have ended by then; of a pace that was rising, what was taken since it was cut says as much.
+    -- At least the calls accepted in the last second: if the last calls of each second are refused, the shares alone
+    -- estimate too low a rate. Quick calls have ended by then; for a rising pace, the calls accepted since the cut count
+    -- instead.
     accepted := contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds');
     IF gate.is_ramping THEN
         accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
@@ -7047,8 +7057,8 @@ BEGIN
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
-        -- What was taken over a whole cycle is known better than what was taken in its last moments. It is of the pace, not
-        -- of the clock: workers that are late start a little less than the pace allows.
+        -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
+        -- pace, not to the clock: late workers start a little less than the pace allows.
         rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
                 * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
                 / (1 - noise);
@@ -7063,7 +7073,7 @@ BEGIN
     gate.cut_from := pace;
     gate.peak := greatest(lowest, rate);
     gate.grown := 0;
-    -- Little is known then of what would have been taken.
+    -- In this case little is known about what the provider would have accepted.
     gate.is_ramping := gate.cut_share IS NULL
         AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
@@ -7075,7 +7085,7 @@ $$;
 
 -- Name: FUNCTION judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: what refused calls mean for the pace of a gate.';
+COMMENT ON FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the row of a gate after refused calls are evaluated for its pace.';
 
 -- Name: judge_trial(contentq.gates, double precision, double precision); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7099,7 +7109,7 @@ $$;
 
 -- Name: FUNCTION judge_trial(gate contentq.gates, claimed double precision, refused double precision); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.judge_trial(gate contentq.gates, claimed double precision, refused double precision) IS 'Internal: whether a cut of a gate''s pace has made a difference to what its provider refuses.';
+COMMENT ON FUNCTION contentq.judge_trial(gate contentq.gates, claimed double precision, refused double precision) IS 'Internal: whether a cut of a gate''s pace changed what its provider refuses.';
 
 -- Name: judge_unanswered(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7158,7 +7168,7 @@ $$;
 
 -- Name: FUNCTION judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: closes a gate whose provider does not answer, and opens it when it does again.';
+COMMENT ON FUNCTION contentq.judge_unanswered(gate contentq.gates, answered bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: closes a gate whose provider does not answer, and opens it when the provider answers again.';
 
 -- Name: latency(interval, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7169,11 +7179,11 @@ CREATE FUNCTION contentq.latency(period interval DEFAULT '01:00:00'::interval, b
     AS $$
 #variable_conflict use_column
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
 BEGIN
     IF latency.by NOT IN ('account', 'category', 'priority') THEN
-        RAISE EXCEPTION 'latency is by account, category or priority, not by %', latency.by
+        RAISE EXCEPTION 'latency cannot be grouped by %: use account, category or priority', latency.by
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     RETURN QUERY
@@ -7191,7 +7201,7 @@ BEGIN
                min(e.completed_at) AS since
         FROM (
             SELECT t.account_id, t.category, t.priority, t.completed_at,
-                   -- The difference of two times that someone made up may be more than an interval holds.
+                   -- Seconds, not an interval: the difference of two arbitrary times may not fit into an interval.
                    greatest(extract(epoch FROM t.started_at)
                             - extract(epoch FROM coalesce(t.ready_at, t.submitted_at)), 0)::float8 AS wait_s,
                    greatest(extract(epoch FROM t.completed_at) - extract(epoch FROM t.started_at), 0)::float8 AS run_s
@@ -7211,7 +7221,7 @@ $$;
 
 -- Name: FUNCTION latency(period interval, by text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.latency(period interval, by text) IS 'Percentiles (p50, p95, p99) of the seconds that tasks completed in this period, the last 10,000 at most, waited since they were ready and ran; for all, or by ''account'', ''category'' or ''priority''.';
+COMMENT ON FUNCTION contentq.latency(period interval, by text) IS 'Percentiles (p50, p95, p99), in seconds, of how long tasks completed in this period waited since they were ready, and of how long they ran. It counts the last 10,000 at most; for all, or by ''account'', ''category'' or ''priority''.';
 
 -- Name: latest_batches(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7248,7 +7258,7 @@ $$;
 
 -- Name: FUNCTION latest_batches(max_batches integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.latest_batches(max_batches integer) IS 'The names of the batches that were submitted last, latest first, for: SELECT * FROM contentq.batches WHERE batch = ANY (ARRAY(SELECT contentq.latest_batches())).';
+COMMENT ON FUNCTION contentq.latest_batches(max_batches integer) IS 'The names of the latest submitted batches, latest first, for: SELECT * FROM contentq.batches WHERE batch = ANY (ARRAY(SELECT contentq.latest_batches())).';
 
 -- Name: leave_gate(bigint, bigint, integer, text, text, timestamp with time zone, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7264,7 +7274,7 @@ DECLARE
     is_answered constant boolean := leave_gate.outcome = 'answered';
 BEGIN
     IF leave_gate.outcome IS NULL OR leave_gate.outcome NOT IN ('answered', 'refused', 'exhausted', 'unanswered') THEN
-        RAISE EXCEPTION '% is no outcome of a call: answered, refused, exhausted or unanswered', leave_gate.outcome
+        RAISE EXCEPTION 'outcome % is not valid: use answered, refused, exhausted or unanswered', leave_gate.outcome
             USING ERRCODE = 'invalid_parameter_value';
     ELSIF NOT contentq.is_own_worker(leave_gate.worker_id) THEN
         RETURN false;
@@ -7308,7 +7318,7 @@ $$;
 
 -- Name: FUNCTION leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text) IS 'Reports what became of a call behind a gate that this attempt has entered (answered, refused, exhausted, unanswered), and what it has cost; the attempt goes on. Returns whether it counted.';
+COMMENT ON FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text) IS 'Reports the outcome of a call behind a gate that this attempt has entered (answered, refused, exhausted, unanswered), and its cost; the attempt continues. Returns whether the report counted.';
 
 -- Name: lock_holder(xid); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7329,7 +7339,7 @@ $$;
 
 -- Name: FUNCTION lock_holder(holder xid); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.lock_holder(holder xid) IS 'Internal: the session that a transaction belongs to, for messages.';
+COMMENT ON FUNCTION contentq.lock_holder(holder xid) IS 'Internal: the session of a transaction, for messages.';
 
 -- Name: lock_in_order(bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7360,7 +7370,7 @@ $$;
 
 -- Name: FUNCTION lock_in_order(ids bigint[], wanted integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) IS 'Internal: locks the first so many of these tasks that are ready and free; returns their ids in order.';
+COMMENT ON FUNCTION contentq.lock_in_order(ids bigint[], wanted integer) IS 'Internal: locks up to `wanted` of these tasks that are ready and not locked; returns their ids, in order.';
 
 -- Name: lock_selected(bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7374,7 +7384,7 @@ CREATE FUNCTION contentq.lock_selected(wanted bigint[], statuses text[], OUT ids
     AS $$
 BEGIN
     locked := 0;
-    -- IS TRUE: so that no plan takes status_idx, as one would that was made while the table was empty.
+    -- IS TRUE: no plan uses status_idx, as a plan made while the table was empty would.
     ids := ARRAY(
         SELECT t.id
         FROM public.content_generation_tasks AS t
@@ -7403,7 +7413,7 @@ $$;
 
 -- Name: FUNCTION lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint) IS 'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many others hold.';
+COMMENT ON FUNCTION contentq.lock_selected(wanted bigint[], statuses text[], OUT ids bigint[], OUT locked bigint) IS 'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many tasks other sessions have locked.';
 
 -- Name: locked_tasks(bigint, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7442,7 +7452,7 @@ BEGIN
             ORDER BY n.id
             FOR NO KEY UPDATE OF t SKIP LOCKED
         );
-        -- As the foreign key of content does.
+        -- FOR KEY SHARE, as the foreign key of contents does.
         free_accounts := ARRAY(
             SELECT a.id
             FROM (SELECT DISTINCT u.id FROM unnest(held_accounts) AS u (id)) AS n
@@ -7487,7 +7497,7 @@ $$;
 
 -- Name: FUNCTION locked_tasks(worker_id bigint, ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) IS 'Of these tasks, those that this worker holds and cannot report now, since another session has locked their row, account or content, and which session that is.';
+COMMENT ON FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) IS 'Those of these tasks that this worker holds and cannot report now, because another session has locked their row, account or content, and which session that is.';
 
 -- Name: maintain(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7519,9 +7529,10 @@ BEGIN
         INTO held_since, holder
         FROM contentq.maintenance AS m
         WHERE m.ran_at < now_ - 4 * longest_wait
-          AND isfinite(m.ran_at);  -- of its first call, it is not known since when
+          AND isfinite(m.ran_at);  -- before the first call, the start of the delay is not known
         IF FOUND THEN
-            RAISE WARNING 'deadlines, rescues and clean-up are held up since %: the row of contentq.maintenance is locked by %',
+            RAISE WARNING 'deadlines, rescues and clean-up have been blocked since %: the row of contentq.maintenance is locked '
+                          'by %',
                 date_trunc('second', held_since), holder;
         END IF;
         RETURN longest_wait;
@@ -7535,7 +7546,7 @@ BEGIN
     RETURNING m.* INTO STRICT watch;
 
     FOREACH step IN ARRAY ARRAY[
-        'sweep', 'promote', 'rescue', 'end what cannot be in time', 'tell who waits', 'look at budgets', 'clean up'
+        'sweep', 'promote', 'rescue', 'end hopeless tasks', 'notify waiters', 'check budgets', 'clean up'
     ]
     LOOP
         BEGIN
@@ -7551,23 +7562,23 @@ BEGIN
                 IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
-            ELSIF step = 'end what cannot be in time' THEN
+            ELSIF step = 'end hopeless tasks' THEN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
                 END IF;
-            ELSIF step = 'tell who waits' THEN
+            ELSIF step = 'notify waiters' THEN
                 done := contentq.forget_awaited(
                     CASE WHEN watch.cleaned_at < now_ - interval '1 minute' THEN '-infinity'
                          ELSE now_ - interval '30 seconds' END,
                     batch
                 );
-            ELSIF step = 'look at budgets' THEN
+            ELSIF step = 'check budgets' THEN
                 IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
                     began := clock_timestamp();
                     FOR line IN SELECT b.line FROM contentq.note_budgets() AS b (line) LOOP
                         RAISE WARNING '%', line;
                     END LOOP;
-                    -- With very many, it takes a fiftieth of the time at most.
+                    -- With very many budgets, the check takes at most a fiftieth of the time.
                     UPDATE contentq.maintenance
                     SET budgets_due_at = now_ + least(50 * (clock_timestamp() - began), interval '10 minutes');
                 END IF;
@@ -7634,9 +7645,9 @@ BEGIN
         RETURN longest_wait;
     END IF;
 
-    -- A live worker stops its handlers at their deadlines itself; this comes a moment later.
+    -- A live worker stops its handlers at their deadlines itself; the sweep follows a moment later.
     next_event := least(
-        -- Beyond the longest wait, however long these queries take.
+        -- More than the longest wait, however long these queries take.
         now_ + interval '1 minute',
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
@@ -7653,7 +7664,7 @@ $$;
 
 -- Name: FUNCTION maintain(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.maintain() IS 'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes scheduled tasks ready, deletes what is older than settings.retention and failed_retention, notes budgets that are near their end. Returns how long to wait before the next call.';
+COMMENT ON FUNCTION contentq.maintain() IS 'Maintenance, run by whichever worker calls first: sweeps deadlines, rescues tasks of dead workers, makes scheduled tasks ready, deletes what is older than settings.retention and failed_retention, records budgets that are near their end. Returns how long to wait before the next call.';
 
 -- Name: mark_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, boolean, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7676,9 +7687,10 @@ DECLARE
 BEGIN
     IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
                     mark_matching.until) = 0 THEN
-        RAISE EXCEPTION 'no content is selected'
+        RAISE EXCEPTION 'no selector given: name the content to decide on'
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Give account_id, category, batch, since or until; since => ''-infinity'' selects all that waits.';
+                  HINT = 'Pass account_id, category, batch, since or until. To select all pending content: '
+                         'since => ''-infinity''.';
     END IF;
     ids := ARRAY(
         SELECT m.id
@@ -7687,7 +7699,7 @@ BEGIN
             mark_matching.until, mark_matching.after_id, most, contentq.seen_accounts()
         ) AS m (id)
     );
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(ids) = 0 THEN
         RETURN QUERY SELECT 0::bigint, NULL::bigint;
         RETURN;
@@ -7736,7 +7748,7 @@ $$;
 
 -- Name: FUNCTION mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) IS 'Internal: writes a verdict into one chunk of the content that waits for its review and is selected.';
+COMMENT ON FUNCTION contentq.mark_matching(verdict text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) IS 'Internal: stores a verdict on one chunk of the pending content that matches the selectors.';
 
 -- Name: contents; Type: TABLE; Schema: public; Owner: -
 
@@ -7758,15 +7770,15 @@ CREATE TABLE public.contents (
 
 -- Name: TABLE contents; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TABLE public.contents IS 'What completed tasks produced: one row a piece of content.';
+COMMENT ON TABLE public.contents IS 'The content that tasks produced, one row for each version.';
 
 -- Name: COLUMN contents.id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.id IS 'Identifier that tasks refer to.';
+COMMENT ON COLUMN public.contents.id IS 'Identifier; tasks refer to it.';
 
 -- Name: COLUMN contents.account_id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.account_id IS 'The account that it was made for.';
+COMMENT ON COLUMN public.contents.account_id IS 'The account for which it was generated.';
 
 -- Name: COLUMN contents.title; Type: COMMENT; Schema: public; Owner: -
 
@@ -7774,15 +7786,15 @@ COMMENT ON COLUMN public.contents.title IS 'Title, up to 500 characters.';
 
 -- Name: COLUMN contents.body; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.body IS 'The text itself, in Markdown.';
+COMMENT ON COLUMN public.contents.body IS 'The text, in Markdown.';
 
 -- Name: COLUMN contents.word_count; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.word_count IS 'Words in the body; a CJK character counts as one.';
+COMMENT ON COLUMN public.contents.word_count IS 'Number of words in the body; a CJK character counts as one.';
 
 -- Name: COLUMN contents.review_status; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected; approved at once when the task has auto_approve.';
+COMMENT ON COLUMN public.contents.review_status IS 'pending, approved or rejected. Content of a task with auto_approve is approved when it is stored.';
 
 -- Name: COLUMN contents.created_at; Type: COMMENT; Schema: public; Owner: -
 
@@ -7790,19 +7802,19 @@ COMMENT ON COLUMN public.contents.created_at IS 'When the content was stored.';
 
 -- Name: COLUMN contents.generation_task_id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.generation_task_id IS 'Id of the task that produced it: all versions of what a task produced have the same, the newest has the largest id. The task may have been deleted since.';
+COMMENT ON COLUMN public.contents.generation_task_id IS 'Id of the task that produced it. All versions from one task have the same id; the latest has the largest contents.id. The task may have been deleted since.';
 
 -- Name: COLUMN contents.reviewed_by; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.reviewed_by IS 'Who approved or rejected it last; NULL: nobody has.';
+COMMENT ON COLUMN public.contents.reviewed_by IS 'Who last approved or rejected it; NULL: nobody.';
 
 -- Name: COLUMN contents.reviewed_at; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.reviewed_at IS 'When that was.';
+COMMENT ON COLUMN public.contents.reviewed_at IS 'When it was last approved or rejected.';
 
 -- Name: COLUMN contents.review_note; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.contents.review_note IS 'What the reviewer said of it; of a draft whose checks failed, these.';
+COMMENT ON COLUMN public.contents.review_note IS 'The note of the reviewer; for a draft that failed checks, the failed checks.';
 
 -- Name: mark_reviewed(bigint, text, text, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7824,7 +7836,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no content %', mark_reviewed.content_id
             USING ERRCODE = 'CQ005',
-                  HINT = 'SELECT content_id FROM contentq.review_queue shows what waits for a review.';
+                  HINT = 'SELECT content_id FROM contentq.review_queue lists the content that waits for review.';
     END IF;
     IF content.review_status IS DISTINCT FROM mark_reviewed.review_status THEN
         RAISE EXCEPTION 'content % %', content.id,
@@ -7833,7 +7845,7 @@ BEGIN
                  ELSE format('was %s by %s %s', content.review_status, coalesce(content.reviewed_by, 'someone'),
                              contentq.ago(content.reviewed_at)) END
             USING ERRCODE = 'CQ005',
-                  HINT = format('To decide anew, say what it is now: review_status => %L.', content.review_status);
+                  HINT = format('To decide again, pass its current status: review_status => %L.', content.review_status);
     END IF;
 
     UPDATE public.contents AS c
@@ -7844,7 +7856,7 @@ BEGIN
     WHERE c.id = content.id
     RETURNING c.* INTO content;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'a trigger or a rule of table contents has refused the review'
+        RAISE EXCEPTION 'a trigger or rule on table contents suppressed the review'
             USING ERRCODE = 'triggered_action_exception';
     END IF;
     RETURN content;
@@ -7853,7 +7865,7 @@ $$;
 
 -- Name: FUNCTION mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text) IS 'Internal: writes a verdict into a content whose review_status is as given; raises CQ005 when it is not.';
+COMMENT ON FUNCTION contentq.mark_reviewed(content_id bigint, verdict text, reviewer text, note text, review_status text) IS 'Internal: stores a verdict on content with the given review_status; raises CQ005 if it differs.';
 
 -- Name: matching_contents(bigint, text, text, timestamp with time zone, timestamp with time zone, bigint, integer, bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7891,7 +7903,7 @@ $_$;
 
 -- Name: FUNCTION matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]) IS 'Content that waits for its review, by account, and by category, batch and submission of its task: up to max_contents ids after after_id.';
+COMMENT ON FUNCTION contentq.matching_contents(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, after_id bigint, max_contents integer, seen bigint[]) IS 'Pending content, by account, and by category, batch and submission time of its task: up to max_contents ids after after_id.';
 
 -- Name: matching_tasks(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7911,7 +7923,7 @@ $$;
 
 -- Name: FUNCTION matching_tasks(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.matching_tasks(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'The ids of up to max_tasks tasks above after_id that fit all selectors given: status, account_id, category, batch, submitted since and until, error (a part of the message, or what error_group() makes of it), worker_id.';
+COMMENT ON FUNCTION contentq.matching_tasks(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, after_id bigint, max_tasks integer) IS 'The ids of up to max_tasks tasks above after_id that match all given selectors: status, account_id, category, batch, submitted since and until, error (a part of the message, or its error_group()), worker_id.';
 
 -- Name: measure_durations(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7944,7 +7956,7 @@ $$;
 
 -- Name: FUNCTION measure_durations(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.measure_durations() IS 'Internal: measures how long tasks of each category take, from those that were completed last.';
+COMMENT ON FUNCTION contentq.measure_durations() IS 'Internal: measures how long tasks of each category take, from the last 1000 completed tasks.';
 
 -- Name: durations; Type: TABLE; Schema: contentq; Owner: -
 
@@ -7964,7 +7976,7 @@ COMMENT ON COLUMN contentq.durations.category IS 'The category; empty for tasks 
 
 -- Name: COLUMN durations.median; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.durations.median IS 'Median from the start of the last attempt to its completion.';
+COMMENT ON COLUMN contentq.durations.median IS 'Median time from the start of the last attempt to completion.';
 
 -- Name: COLUMN durations.measured_at; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7978,7 +7990,7 @@ CREATE FUNCTION contentq.median_duration(category text) RETURNS interval
 
 -- Name: FUNCTION median_duration(category text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
+COMMENT ON FUNCTION contentq.median_duration(category text) IS 'Internal: the median duration of recently completed tasks of a category; 0 if none was measured.';
 
 -- Name: misses_deadline(timestamp with time zone, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8009,7 +8021,7 @@ BEGIN
     IF trigrams IS NULL THEN
         RAISE EXCEPTION 'the extension pg_trgm is not installed in this database'
             USING ERRCODE = 'feature_not_supported',
-                  HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
+                  HINT = 'As a role that may create extensions, run: CREATE EXTENSION pg_trgm';
     END IF;
     EXECUTE format(
         'SELECT l.id::bigint, l.title::text, l.likeness
@@ -8039,7 +8051,7 @@ $_$;
 
 -- Name: FUNCTION most_alike(id bigint, body text, last integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.most_alike(id bigint, body text, last integer) IS 'Which of the last contents of a task''s account a text is most like, by trigrams (extension pg_trgm), with the likeness from 0 to 1.';
+COMMENT ON FUNCTION contentq.most_alike(id bigint, body text, last integer) IS 'Which of the latest contents of a task''s account a text resembles most, by trigrams (extension pg_trgm), with the likeness from 0 to 1.';
 
 -- Name: next_accounts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8077,7 +8089,7 @@ $$;
 
 -- Name: FUNCTION next_accounts(task_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_accounts(task_id bigint) IS 'Internal: the accounts of the ready tasks that come after a task in strict order.';
+COMMENT ON FUNCTION contentq.next_accounts(task_id bigint) IS 'Internal: the accounts of the ready tasks that follow a task in strict order.';
 
 -- Name: next_batch(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8129,7 +8141,7 @@ $$;
 
 -- Name: FUNCTION next_batch(worker_id bigint, provider text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_batch(worker_id bigint, provider text) IS 'Gives the worker, for a minute, the lease of a batch of this provider that is due; with how many tasks wait for it. No row when none is.';
+COMMENT ON FUNCTION contentq.next_batch(worker_id bigint, provider text) IS 'Leases a due batch of this provider to the worker for a minute. Returns the batch and how many tasks wait for it; no row if no batch is due.';
 
 -- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8152,7 +8164,7 @@ BEGIN
     CROSS JOIN LATERAL contentq.worker_wait(w) AS r
     WHERE w.id = next_claim_in.worker_id;
     IF wait.number > 0 THEN
-        -- greatest() leaves out NULL.
+        -- greatest() ignores NULL.
         RETURN CASE WHEN wait.next_in IS NOT NULL THEN greatest(wait.next_in, interval '0') END;
     ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
         RETURN interval '5 milliseconds';
@@ -8167,7 +8179,7 @@ BEGIN
         ORDER BY t.scheduled_at
         LIMIT 1
     );
-    -- Of what is ready and was not to be had, nobody may notify: that an account goes on, or has room again.
+    -- No notification arrives for ready tasks that could not be claimed, for example when an account has room again.
     IF (SELECT t.id
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
@@ -8183,7 +8195,7 @@ $$;
 
 -- Name: FUNCTION next_claim_in(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate lets it or a scheduled task becomes ready, a second while ready tasks may not start; NULL when no such time is known. To be called in the statement of the claim.';
+COMMENT ON FUNCTION contentq.next_claim_in(worker_id bigint) IS 'Time until there may be more for a worker to claim: until its gate allows it or a scheduled task becomes ready; one second while ready tasks may not start; NULL if no such time is known. Call it in the statement of the claim.';
 
 -- Name: note_answers(bigint, integer, timestamp with time zone, numeric, bigint[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8221,7 +8233,7 @@ $$;
 
 -- Name: FUNCTION note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]) IS 'Internal: counts attempts that a provider has answered, for the gate of their worker, or those that they have entered.';
+COMMENT ON FUNCTION contentq.note_answers(worker_id bigint, answered integer, last_began_at timestamp with time zone, tokens numeric, ids bigint[], usages text[]) IS 'Internal: counts attempts that a provider answered, for the gate of their worker, or the gates that they entered.';
 
 -- Name: note_batch(bigint, bigint, integer, text, text, text, integer, integer, timestamp with time zone, text, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8274,7 +8286,7 @@ $$;
 
 -- Name: FUNCTION note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Notes what is known of a batch whose lease the worker has; due_in gives the lease back until then.';
+COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Records the state of a batch that the worker leases; due_in gives the lease back for that time.';
 
 -- Name: note_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8320,9 +8332,10 @@ BEGIN
             VALUES (each.account_id, each.category, each.period, contentq.budget_start(each.period), each.amount,
                     clock_timestamp(), CASE WHEN each.is_used_up THEN clock_timestamp() END);
         END IF;
-        RETURN NEXT format('the budget of %s%s for this %s %s: %s of %s',
+        RETURN NEXT format('the budget of %s%s for %s %s: %s of %s',
                            coalesce('account ' || each.account_id, 'all accounts'),
-                           ' for category ' || quote_literal(each.category), each.period,
+                           ' for category ' || quote_literal(each.category),
+                           CASE each.period WHEN 'day' THEN 'today' ELSE 'this month' END,
                            CASE WHEN each.is_used_up THEN 'is used up'
                                 ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
                            round(each.spent, 4), each.amount);
@@ -8335,7 +8348,7 @@ $$;
 
 -- Name: FUNCTION note_budgets(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_budgets() IS 'Internal: notes which budgets are near their end or used up, and notifies contentq_budgets once of each.';
+COMMENT ON FUNCTION contentq.note_budgets() IS 'Internal: records which budgets are near their end or used up, and notifies contentq_budgets once for each.';
 
 -- Name: note_calls(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8359,7 +8372,7 @@ $$;
 
 -- Name: FUNCTION note_calls(worker contentq.workers, number integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_calls(worker contentq.workers, number integer) IS 'Internal: counts the tasks that a worker with a gate begins, and takes them from what its gate allows.';
+COMMENT ON FUNCTION contentq.note_calls(worker contentq.workers, number integer) IS 'Internal: counts the tasks that a worker with a gate starts, and takes them from the bucket of its gate.';
 
 -- Name: note_failure(public.content_generation_tasks, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8397,7 +8410,7 @@ $_$;
 
 -- Name: FUNCTION note_failure(task public.content_generation_tasks, permanent boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) IS 'Internal: counts the quick failures of a worker, so that one that only fails is slowed.';
+COMMENT ON FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean) IS 'Internal: counts the quick failures of a worker, so that a worker whose tasks all fail slows down.';
 
 -- Name: note_gate_answers(bigint, bigint[], text[], boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8438,7 +8451,7 @@ $$;
 
 -- Name: FUNCTION note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean) IS 'Internal: counts what attempts of a worker with several gates have got, at the gates that they have entered.';
+COMMENT ON FUNCTION contentq.note_gate_answers(worker_id bigint, ids bigint[], usages text[], is_answered boolean) IS 'Internal: counts answers and tokens of attempts of a worker with several gates, at the gates that they have entered.';
 
 -- Name: note_gate_event(text, timestamp with time zone, text, timestamp with time zone, text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8448,7 +8461,7 @@ CREATE FUNCTION contentq.note_gate_event(key text, began_at timestamp with time 
     AS $$
     INSERT INTO contentq.gate_events (key, at, began_at, kind, until, message, calls, answered)
     SELECT note_gate_event.key, note_gate_event.now_, note_gate_event.began_at, note_gate_event.kind,
-           -- least() leaves out NULL.
+           -- least() ignores NULL.
            CASE WHEN note_gate_event.until IS NOT NULL
                 THEN least(note_gate_event.until, note_gate_event.now_ + interval '1 hour') END,
            contentq.shorten(note_gate_event.message, 500), t.calls, t.answered
@@ -8457,7 +8470,7 @@ $$;
 
 -- Name: FUNCTION note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone) IS 'Internal: notes that a provider has refused a call, or not answered it.';
+COMMENT ON FUNCTION contentq.note_gate_event(key text, began_at timestamp with time zone, kind text, until timestamp with time zone, message text, now_ timestamp with time zone) IS 'Internal: records that a provider refused a call or did not answer it.';
 
 -- Name: note_look_again(boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8476,7 +8489,7 @@ $$;
 
 -- Name: FUNCTION note_look_again(look_again boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_look_again(look_again boolean) IS 'Internal: tells next_claim_in() of the same transaction whether a claim should be made again in a moment.';
+COMMENT ON FUNCTION contentq.note_look_again(look_again boolean) IS 'Internal: tells next_claim_in() in the same transaction whether to claim again in a moment.';
 
 -- Name: note_unanswered(text, timestamp with time zone, integer, interval, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8516,7 +8529,7 @@ $$;
 
 -- Name: FUNCTION note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
+COMMENT ON FUNCTION contentq.note_unanswered(key text, began_at timestamp with time zone, retry_count integer, retry_after interval, message text) IS 'Internal: records that a provider did not answer a call; returns the delay of the retry.';
 
 -- Name: note_waiters(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8534,7 +8547,7 @@ $$;
 
 -- Name: FUNCTION note_waiters(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_waiters() IS 'Trigger: notes whether somebody waits for the end of any task, for the rest of the transaction.';
+COMMENT ON FUNCTION contentq.note_waiters() IS 'Trigger: records whether any session waits for the end of a task, for the rest of the transaction.';
 
 -- Name: notify_ready(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8551,7 +8564,7 @@ $$;
 
 -- Name: FUNCTION notify_ready(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
+COMMENT ON FUNCTION contentq.notify_ready() IS 'Internal: notifies channel contentq_ready, without a payload, unless the notification queue is filling up.';
 
 -- Name: notify_reviewers(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8568,7 +8581,7 @@ $$;
 
 -- Name: FUNCTION notify_reviewers(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.notify_reviewers() IS 'Internal: notifies channel contentq_review, without a payload, when settings.notify_reviewers is on.';
+COMMENT ON FUNCTION contentq.notify_reviewers() IS 'Internal: notifies channel contentq_review, without a payload, if settings.notify_reviewers is on.';
 
 -- Name: notify_waiters(text, text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8588,7 +8601,7 @@ $$;
 
 -- Name: FUNCTION notify_waiters(kind text, name text, sends boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.notify_waiters(kind text, name text, sends boolean) IS 'Internal: notifies who waits for a task or a batch, without a payload; returns the name of the channel.';
+COMMENT ON FUNCTION contentq.notify_waiters(kind text, name text, sends boolean) IS 'Internal: notifies the sessions that wait for a task or a batch, without a payload; returns the channel.';
 
 -- Name: provider_batches; Type: TABLE; Schema: contentq; Owner: -
 
@@ -8622,7 +8635,7 @@ WITH (fillfactor='50');
 
 -- Name: TABLE provider_batches; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.provider_batches IS 'Batches of requests at a provider, and those that are about to be sent; the view provider_batch_status shows them. Rows are deleted after settings.retention, or 30 days when that is NULL.';
+COMMENT ON TABLE contentq.provider_batches IS 'Batches of requests at a provider, or about to be sent; the view provider_batch_status shows them. Rows are deleted after settings.retention, or 30 days if that is NULL.';
 
 -- Name: COLUMN provider_batches.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -8630,7 +8643,7 @@ COMMENT ON COLUMN contentq.provider_batches.id IS 'Identifier of the row.';
 
 -- Name: COLUMN provider_batches.key; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.key IS 'Stands in the metadata of the batch at the provider, by which it is found again after a crash.';
+COMMENT ON COLUMN contentq.provider_batches.key IS 'Stored in the metadata of the batch at the provider, to find the batch again after a crash.';
 
 -- Name: COLUMN provider_batches.provider; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -8638,27 +8651,27 @@ COMMENT ON COLUMN contentq.provider_batches.provider IS 'The address of its API.
 
 -- Name: COLUMN provider_batches.model; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.model IS 'The model that is asked.';
+COMMENT ON COLUMN contentq.provider_batches.model IS 'The model of the requests.';
 
 -- Name: COLUMN provider_batches.status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.status IS 'opening until it is known to be at the provider, then what that says; withdrawn when it never was there.';
+COMMENT ON COLUMN contentq.provider_batches.status IS 'opening until the provider is known to have it, then the status of the provider; withdrawn if the provider never had it.';
 
 -- Name: COLUMN provider_batches.requests; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.requests IS 'How many requests it was made of.';
+COMMENT ON COLUMN contentq.provider_batches.requests IS 'Number of requests in it.';
 
 -- Name: COLUMN provider_batches.completed; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.completed IS 'How many of them are done, as the provider says.';
+COMMENT ON COLUMN contentq.provider_batches.completed IS 'Number of completed requests, as the provider reports it.';
 
 -- Name: COLUMN provider_batches.failed; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.failed IS 'How many of them have failed, as the provider says.';
+COMMENT ON COLUMN contentq.provider_batches.failed IS 'Number of failed requests, as the provider reports it.';
 
 -- Name: COLUMN provider_batches.provider_id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.provider_id IS 'Its id at the provider; NULL while it is not known to be there.';
+COMMENT ON COLUMN contentq.provider_batches.provider_id IS 'Its id at the provider; NULL until it is known.';
 
 -- Name: COLUMN provider_batches.input_file; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -8670,39 +8683,39 @@ COMMENT ON COLUMN contentq.provider_batches.opened_at IS 'When its requests were
 
 -- Name: COLUMN provider_batches.sent_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.sent_at IS 'When it was known to be at the provider.';
+COMMENT ON COLUMN contentq.provider_batches.sent_at IS 'When the provider was known to have it.';
 
 -- Name: COLUMN provider_batches.expires_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.expires_at IS 'When the provider gives up what is not done by then.';
+COMMENT ON COLUMN contentq.provider_batches.expires_at IS 'When the provider expires unfinished requests.';
 
 -- Name: COLUMN provider_batches.ended_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.ended_at IS 'When all of its answers were stored.';
+COMMENT ON COLUMN contentq.provider_batches.ended_at IS 'When all answers were stored.';
 
 -- Name: COLUMN provider_batches.error; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.error IS 'What has gone wrong with it; NULL when the last look went well.';
+COMMENT ON COLUMN contentq.provider_batches.error IS 'The latest error; NULL if the last check succeeded.';
 
 -- Name: COLUMN provider_batches.failures; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.failures IS 'How many looks in a row have gone wrong.';
+COMMENT ON COLUMN contentq.provider_batches.failures IS 'Number of failed checks in a row.';
 
 -- Name: COLUMN provider_batches.due_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.due_at IS 'When it is to be looked at next.';
+COMMENT ON COLUMN contentq.provider_batches.due_at IS 'When to check it next.';
 
 -- Name: COLUMN provider_batches.tended_by; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.tended_by IS 'The worker that has its lease; NULL for none.';
+COMMENT ON COLUMN contentq.provider_batches.tended_by IS 'The worker that leases it; NULL for none.';
 
 -- Name: COLUMN provider_batches.tended_until; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.tended_until IS 'When the lease ends, unless it is kept.';
+COMMENT ON COLUMN contentq.provider_batches.tended_until IS 'When the lease ends unless it is renewed.';
 
 -- Name: COLUMN provider_batches.tending; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.tending IS 'Fencing token: +1 each time that the lease changes hands.';
+COMMENT ON COLUMN contentq.provider_batches.tending IS 'Fencing token: increased by each new lease.';
 
 -- Name: open_batch(bigint, text, integer, bigint, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8798,7 +8811,7 @@ BEGIN
       AND r.answered_at IS NULL
       AND (c.total <= open_batch.max_bytes OR c.place = 1);
     GET DIAGNOSTICS opened.requests = ROW_COUNT;
-    -- All of them may be in a batch of another worker since they were chosen.
+    -- Another worker may have put all of them into a batch since they were chosen.
     IF opened.requests = 0 THEN
         DELETE FROM contentq.provider_batches AS b WHERE b.id = opened.id;
         RETURN;
@@ -8812,7 +8825,7 @@ $$;
 
 -- Name: FUNCTION open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) IS 'Makes a batch of what was asked of a provider with ask_batch(), when the oldest has waited for gather_for or the batch would be full; the worker has its lease for a minute. No row when it is not time.';
+COMMENT ON FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) IS 'Creates a batch from requests made with ask_batch() when the oldest has waited for gather_for or the batch would be full; the worker leases it for a minute. No row if none is due.';
 
 -- Name: open_categories(text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8875,7 +8888,7 @@ $$;
 
 -- Name: FUNCTION open_categories(categories text[], held text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.open_categories(categories text[], held text[]) IS 'Internal: the categories that a claim looks for when some are held by their budgets.';
+COMMENT ON FUNCTION contentq.open_categories(categories text[], held text[]) IS 'Internal: the categories that a claim searches while budgets block some.';
 
 -- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8937,7 +8950,7 @@ $$;
 
 -- Name: FUNCTION over_budget(account_ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: of these accounts, those of which nothing more may start by a budget of theirs.';
+COMMENT ON FUNCTION contentq.over_budget(account_ids bigint[]) IS 'Internal: those of these accounts for which a budget allows nothing more to start.';
 
 -- Name: own_wait(contentq.workers); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8948,11 +8961,11 @@ CREATE FUNCTION contentq.own_wait(worker contentq.workers) RETURNS TABLE(next_in
     SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
+    SELECT NULL::interval, 'it is draining: it claims no more tasks and is about to stop'
     WHERE worker.draining
     UNION ALL
     SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
-           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
+           format('it keeps failing: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
                   CASE WHEN r.is_running THEN ', and one is running'
                        ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
     FROM contentq.claimers AS c
@@ -8969,7 +8982,7 @@ $$;
 
 -- Name: FUNCTION own_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.own_wait(worker contentq.workers) IS 'Internal: what of a worker''s own keeps it from beginning a task: for how long, and why; no row when nothing.';
+COMMENT ON FUNCTION contentq.own_wait(worker contentq.workers) IS 'Internal: what in the state of a worker keeps it from starting a task: for how long, and why; no rows for nothing.';
 
 -- Name: promote_scheduled(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8982,7 +8995,7 @@ CREATE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000) RETURN
     SET jit TO 'off'
     AS $$
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     due bigint[];
 BEGIN
@@ -8999,7 +9012,7 @@ BEGIN
     IF cardinality(due) > 0 THEN
         UPDATE public.content_generation_tasks
         SET scheduled_at = NULL,
-            -- Also of -infinity; a time before its submission is none at which it waited.
+            -- greatest() also covers -infinity: a task does not wait before its submission.
             ready_at = greatest(scheduled_at, submitted_at),
             updated_at = CURRENT_TIMESTAMP
         WHERE id = ANY (due);
@@ -9010,7 +9023,7 @@ $$;
 
 -- Name: FUNCTION promote_scheduled(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.promote_scheduled(max_rows integer) IS 'Makes ready up to max_rows tasks whose scheduled_at has passed; returns how many.';
+COMMENT ON FUNCTION contentq.promote_scheduled(max_rows integer) IS 'Makes up to max_rows tasks ready whose scheduled_at has passed; returns how many.';
 
 -- Name: raise_not_registered(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9022,15 +9035,14 @@ BEGIN
     PERFORM contentq.is_own_worker(raise_not_registered.worker_id);
     RAISE EXCEPTION 'worker % is not registered', raise_not_registered.worker_id
         USING ERRCODE = 'CQ001',
-              DETAIL = 'It never was, it has left, or it was silent for so long that its tasks were rescued.',
-              HINT = 'Stop the handlers that it runs (their outcomes no longer count) and call '
-                     'contentq.register_worker() for a new id.';
+              DETAIL = 'It never registered, it has stopped, or it sent no heartbeat for so long that its tasks were rescued.',
+              HINT = 'Stop its handlers (their outcomes no longer count) and call contentq.register_worker() to get a new id.';
 END;
 $$;
 
 -- Name: FUNCTION raise_not_registered(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker, or CQ003 when another login has registered it.';
+COMMENT ON FUNCTION contentq.raise_not_registered(worker_id bigint) IS 'Internal: raises CQ001 for this worker, or CQ003 if another login registered it.';
 
 -- Name: reached_places(jsonb, bigint[], boolean, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9042,12 +9054,12 @@ CREATE FUNCTION contentq.reached_places(heads jsonb, chosen bigint[], is_full bo
     SET jit TO 'off'
     AS $$
 DECLARE
-    -- Not into the last second, whose tasks may not have been committed yet.
+    -- Excludes the last second: its tasks may not be committed yet.
     latest constant timestamptz := reached_places.began - interval '1 second';
     found jsonb := jsonb '{}';
     least_urgent integer := CASE WHEN reached_places.is_full THEN 10 ELSE 0 END;
 BEGIN
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole one.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole one.
     IF cardinality(reached_places.chosen) > 0 THEN
         SELECT jsonb_object_agg(l.priority, l.place), CASE WHEN reached_places.is_full THEN min(l.priority) ELSE 0 END
         INTO found, least_urgent
@@ -9063,7 +9075,7 @@ BEGIN
     IF reached_places.heads IS NOT NULL THEN
         RETURN reached_places.heads || found;
     END IF;
-    -- A whole scan has seen all that is more urgent than the last task it chose, and everything if it chose few.
+    -- A full scan has seen everything more urgent than the last task it chose, and everything if it chose too few.
     RETURN (
         SELECT coalesce(jsonb_object_agg(p.priority, jsonb_build_array(latest, 0)), '{}')
         FROM generate_series(1, 10) AS p (priority)
@@ -9074,7 +9086,7 @@ $$;
 
 -- Name: FUNCTION reached_places(heads jsonb, chosen bigint[], is_full boolean, began timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.reached_places(heads jsonb, chosen bigint[], is_full boolean, began timestamp with time zone) IS 'Internal: how far a scan in strict order has come in each priority.';
+COMMENT ON FUNCTION contentq.reached_places(heads jsonb, chosen bigint[], is_full boolean, began timestamp with time zone) IS 'Internal: how far a scan in strict order came in each priority.';
 
 -- Name: ready_accounts(integer, bigint, integer, bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9110,7 +9122,7 @@ BEGIN
             ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
             LIMIT 1
         ) AS n
-        -- IN, which hashes the array, and not ANY: thousands of accounts may be held.
+        -- IN hashes the array, ANY does not: thousands of accounts may be blocked.
         CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.held)) AS is_held) AS i
         WHERE h.free < ready_accounts.number
           AND h.place < ready_accounts.most
@@ -9133,7 +9145,7 @@ CREATE FUNCTION contentq.record_failure(id bigint, message text, error_class tex
     AS $$
 #variable_conflict use_column
 DECLARE
-    full_message constant text := coalesce(nullif(record_failure.message, ''), 'no message was given');
+    full_message constant text := coalesce(nullif(record_failure.message, ''), 'no message given');
     kept_message constant text := contentq.shorten(full_message, 8000);
     new_status text;
 BEGIN
@@ -9205,7 +9217,7 @@ $$;
 
 -- Name: FUNCTION record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its transaction; complete() and store() do it with the results by themselves.';
+COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds the cost of attempts that this worker still holds to the usage of their accounts. usages: JSON objects as text with model, prompt_tokens, completion_tokens and cost. Call it before the report that ends the attempt, in the same transaction; complete() and store() do it automatically with the results.';
 
 -- Name: refuse_extras(text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9225,7 +9237,7 @@ BEGIN
                CROSS JOIN LATERAL json_object_keys(e.extra::json) AS k (name)
                WHERE k.name = ANY (own))
     THEN
-        RAISE EXCEPTION 'extras may not have these members, which contentq itself adds to the result: %',
+        RAISE EXCEPTION 'extras may not contain members that contentq sets in the result: %',
             array_to_string(own, ', ')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -9234,7 +9246,7 @@ $$;
 
 -- Name: FUNCTION refuse_extras(extras text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.refuse_extras(extras text[]) IS 'Internal: raises when extras are not JSON objects, or name what contentq itself says in the result of content.';
+COMMENT ON FUNCTION contentq.refuse_extras(extras text[]) IS 'Internal: raises an error if extras are not JSON objects or contain members that contentq sets in the result.';
 
 -- Name: refuse_forged_task(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9293,10 +9305,10 @@ BEGIN
                   SCHEMA = TG_TABLE_SCHEMA,
                   TABLE = TG_TABLE_NAME,
                   COLUMN = coalesce(forged[1], ''),
-                  HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
-                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, '
-                         'scheduled_at, timeout_at, batch and traceparent; submitted_at, created_at and updated_at must be within 5 minutes of the present. '
-                         'A role that may UPDATE status may insert anything.';
+                  HINT = 'Omit these columns to get their defaults. A producer may set task_id, account_id, priority, topic, '
+                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at, '
+                         'timeout_at, batch and traceparent; submitted_at, created_at and updated_at must be within 5 minutes '
+                         'of now. A role that may UPDATE status may insert any values.';
     END IF;
 
     sequence := pg_get_serial_sequence('public.content_generation_tasks', 'id');
@@ -9319,21 +9331,21 @@ BEGIN
         END IF;
     EXCEPTION
         WHEN object_not_in_prerequisite_state THEN
-            NULL;  -- the session has drawn none
+            NULL;  -- the session has not used the sequence
     END;
     RAISE EXCEPTION 'a producer may not set id of a new task'
         USING ERRCODE = 'insufficient_privilege',
               SCHEMA = TG_TABLE_SCHEMA,
               TABLE = TG_TABLE_NAME,
               COLUMN = 'id',
-              HINT = 'Leave it out: it is drawn from a sequence, and INSERT ... RETURNING id tells it. Name a task by '
+              HINT = 'Omit id: it comes from a sequence, and INSERT ... RETURNING id returns it. To choose an identifier, set '
                      'task_id. A role that may UPDATE status may insert any id.';
 END;
 $$;
 
 -- Name: FUNCTION refuse_forged_task(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.refuse_forged_task() IS 'Trigger: raises insufficient_privilege for a new task with a status, an outcome, a time or an id that is not for a producer to set.';
+COMMENT ON FUNCTION contentq.refuse_forged_task() IS 'Trigger: raises insufficient_privilege for a new task with a status, an outcome, a time or an id that a producer may not set.';
 
 -- Name: refuse_large_text(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9373,13 +9385,13 @@ BEGIN
             END;
             CONTINUE WHEN written.value = kept;
         END IF;
-        RAISE EXCEPTION '% has % bytes, and at most % are accepted (contentq.settings.max_text_bytes)',
+        RAISE EXCEPTION '% is too large: % bytes, and the maximum is % (contentq.settings.max_text_bytes)',
             written.col, octet_length(written.value), most_bytes
             USING ERRCODE = 'string_data_right_truncation',
                   SCHEMA = TG_TABLE_SCHEMA,
                   TABLE = TG_TABLE_NAME,
                   COLUMN = written.col,
-                  HINT = 'Store large material elsewhere and name its place, or raise the limit: '
+                  HINT = 'Store large material elsewhere and refer to it, or raise the limit: '
                          'UPDATE contentq.settings SET max_text_bytes = ...';
     END LOOP;
     RETURN NEW;
@@ -9400,16 +9412,16 @@ DECLARE
     most constant integer := (SELECT s.max_workers_per_login FROM contentq.settings AS s);
 BEGIN
     IF (SELECT count(*) FROM contentq.workers AS w WHERE w.login = session_user) >= most THEN
-        RAISE EXCEPTION '% has % workers registered, as many as one login may have', session_user, most
+        RAISE EXCEPTION 'login % already has % registered workers, which is the maximum', session_user, most
             USING ERRCODE = 'configuration_limit_exceeded',
-                  HINT = 'An operator may change contentq.settings.max_workers_per_login.';
+                  HINT = 'Stop some of them, or have an operator raise contentq.settings.max_workers_per_login.';
     END IF;
 END;
 $$;
 
 -- Name: FUNCTION refuse_many_workers(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.refuse_many_workers() IS 'Internal: raises 53400 when the login has registered as many workers as settings.max_workers_per_login allows.';
+COMMENT ON FUNCTION contentq.refuse_many_workers() IS 'Internal: raises 53400 if the login has registered as many workers as settings.max_workers_per_login allows.';
 
 -- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9423,16 +9435,16 @@ BEGIN
         OLD.id,
         CASE
             WHEN NEW.attempt < OLD.attempt
-            THEN format('it was claimed, and attempt is %s, not %s', OLD.attempt, NEW.attempt)
+            THEN format('it was claimed: attempt is %s, not %s', OLD.attempt, NEW.attempt)
             WHEN OLD.status = 'completed'
-            THEN 'it was completed, and the update would forget what it produced'
-            ELSE format('attempt %s has ended, and only claim() gives a task to a worker', OLD.attempt)
+            THEN 'it was completed, and the update would delete its result'
+            ELSE format('attempt %s has ended, and only claim() assigns a task to a worker', OLD.attempt)
         END
         USING ERRCODE = 'CQ002',
               TABLE = TG_TABLE_NAME,
               SCHEMA = TG_TABLE_SCHEMA,
               HINT = 'Write only the columns that you change. Django: save(update_fields=[...]); Hibernate: '
-                     '@DynamicUpdate. To run a task again, call contentq.requeue(), or set status alone.';
+                     '@DynamicUpdate. To run a task again, call contentq.requeue() or set only status.';
 END;
 $$;
 
@@ -9473,7 +9485,7 @@ $$;
 
 -- Name: FUNCTION register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them by enter_gate().';
+COMMENT ON FUNCTION contentq.register_worker(hostname text, pid integer, slots integer, handler text, gate text, version text, categories text[], gates text[]) IS 'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. The worker must call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them with enter_gate(). Raises 53400 if the login has too many workers.';
 
 -- Name: reject(bigint, text, text, boolean, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9502,17 +9514,17 @@ BEGIN
       AND t.account_id + 0 = content.account_id
     FOR NO KEY UPDATE;
     refusal := CASE
-        WHEN NOT FOUND THEN 'its task is not there any more, and nothing can revise it'
+        WHEN NOT FOUND THEN 'its task no longer exists'
         WHEN task.status IN ('pending', 'processing')
-            THEN format('its task %s is %s again already', task.task_id, task.status)
+            THEN format('its task %s is already %s again', task.task_id, task.status)
         WHEN task.content_id IS DISTINCT FROM content.id
             THEN format('it is an older version: the latest of task %s is %s', task.task_id,
-                        coalesce('content ' || task.content_id, 'gone'))
+                        coalesce('content ' || task.content_id, 'deleted'))
     END;
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION 'content % cannot be sent back: %', content.id, refusal
             USING ERRCODE = 'CQ005',
-                  HINT = 'To reject it all the same, leave out revise.';
+                  HINT = 'To reject it without a revision, leave out revise.';
     END IF;
     PERFORM contentq.requeue_tasks(ARRAY[task.id]::bigint[], reject.note);
     RETURN 'pending';
@@ -9521,7 +9533,7 @@ $$;
 
 -- Name: FUNCTION reject(content_id bigint, reviewer text, note text, revise boolean, review_status text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.reject(content_id bigint, reviewer text, note text, revise boolean, review_status text) IS 'Rejects content that is pending (or what review_status says), and with revise puts its task back with the note, in the same transaction; raises CQ005 when another has decided meanwhile, or the task cannot go back.';
+COMMENT ON FUNCTION contentq.reject(content_id bigint, reviewer text, note text, revise boolean, review_status text) IS 'Rejects content that is pending (or has the given review_status); with revise, also puts its task back to pending with the note, in the same transaction. Raises CQ005 if someone else has decided meanwhile, or if the task cannot be requeued.';
 
 -- Name: reject_matching(bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, boolean, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9539,7 +9551,7 @@ $$;
 
 -- Name: FUNCTION reject_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.reject_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) IS 'Rejects one chunk of the content that waits for its review and is selected, with revise for another version; returns how many, and where to go on.';
+COMMENT ON FUNCTION contentq.reject_matching(account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, reviewer text, note text, revise boolean, after_id bigint, max_contents integer) IS 'Rejects a chunk of the pending content that matches the selectors; with revise, for another version. Returns how many, and the after_id of the next call.';
 
 -- Name: release(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9559,7 +9571,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
-    -- An answer of a batch that the attempt has taken is another's to take.
+    -- A batch answer that this attempt took must be available to the next attempt.
     UPDATE contentq.batch_requests AS r
     SET is_taken = false
     FROM public.content_generation_tasks AS t
@@ -9589,7 +9601,7 @@ $$;
 
 -- Name: FUNCTION release(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) IS 'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';
+COMMENT ON FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) IS 'Puts tasks that this worker holds back to pending without charging a retry; returns the ids that went back.';
 
 -- Name: release_unknown(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9635,14 +9647,14 @@ BEGIN
         LOOP
             PERFORM contentq.record_failure(
                 task.id,
-                format('Worker %s claimed attempt %s and does not know of it: the answer to the claim was lost or too '
-                       'large for it, or the outcome could not be reported; %s',
+                format('Worker %s claimed attempt %s but does not know of it: the reply to the claim was lost or too large, '
+                       'or the outcome could not be reported; %s',
                     release_unknown.worker_id,
                     task.attempt,
-                    CASE WHEN NOT task.is_charged THEN 'nothing is charged the first time'
+                    CASE WHEN NOT task.is_charged THEN 'no retry is charged the first time'
                          WHEN task.retry_count < task.max_retries
-                         THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
-                         ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                         THEN format('retry %s of %s follows', task.retry_count + 1, task.max_retries)
+                         ELSE format('no retry is left (max_retries %s)', task.max_retries) END),
                 'ClaimUnheard',
                 false,
                 CASE WHEN task.is_charged THEN contentq.backoff(task.retry_count) END,
@@ -9651,14 +9663,14 @@ BEGIN
             charged := charged + task.is_charged::integer;
         END LOOP;
     END IF;
-    RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them (charged a retry: %)',
+    RAISE WARNING 'worker %: released % of its tasks, which it does not know of (retries charged: %)',
         release_unknown.worker_id, coalesce(cardinality(locked_ids), 0), charged;
 END;
 $_$;
 
 -- Name: FUNCTION release_unknown(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.release_unknown(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: takes attempts back that a live worker does not know of; a retry is charged from the second time on.';
+COMMENT ON FUNCTION contentq.release_unknown(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: takes back attempts that a live worker does not know of; a retry is charged from the second time on.';
 
 -- Name: report_progress(bigint, bigint[], integer[], real[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9695,7 +9707,7 @@ $$;
 
 -- Name: FUNCTION report_progress(worker_id bigint, ids bigint[], attempts integer[], fractions real[], notes text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.report_progress(worker_id bigint, ids bigint[], attempts integer[], fractions real[], notes text[]) IS 'Notes how far tasks are that this worker runs: fractions from 0 to 1 and notes, for people to see in running_tasks. Rows that others have locked are skipped.';
+COMMENT ON FUNCTION contentq.report_progress(worker_id bigint, ids bigint[], attempts integer[], fractions real[], notes text[]) IS 'Records the progress of tasks that this worker runs: fractions from 0 to 1 and notes, which running_tasks shows. It skips rows that other sessions have locked.';
 
 -- Name: requeue(text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9716,7 +9728,7 @@ $$;
 
 -- Name: FUNCTION requeue(task_id text, note text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.requeue(task_id text, note text) IS 'Puts a task back to pending with all its retries when it is failed or timeout, or completed with content that was rejected; note is what the handler finds as the previous error. Returns pending, NULL when it is none of these.';
+COMMENT ON FUNCTION contentq.requeue(task_id text, note text) IS 'Puts a task that is failed, timeout, or completed with rejected content back to pending with all its retries. note: what the handler finds as the previous error. Returns pending; NULL if the task is in none of these states.';
 
 -- Name: requeue_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, text, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9736,7 +9748,7 @@ BEGIN
         'requeue', requeue_matching.status, requeue_matching.account_id, requeue_matching.category,
         requeue_matching.batch, requeue_matching.since, requeue_matching.until, requeue_matching.error,
         requeue_matching.worker_id, requeue_matching.after_id, requeue_matching.max_tasks) AS c;
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(chosen.ids) > 0 THEN
         changed := cardinality(contentq.requeue_tasks(chosen.ids, requeue_matching.note));
     END IF;
@@ -9746,7 +9758,7 @@ $$;
 
 -- Name: FUNCTION requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer) IS 'Puts up to max_tasks tasks above after_id that fit all selectors back to pending, as requeue() does; returns how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+COMMENT ON FUNCTION contentq.requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer) IS 'Puts up to max_tasks tasks above after_id that match all selectors back to pending, as requeue() does. Returns how many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';
 
 -- Name: requeue_tasks(bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9791,7 +9803,7 @@ $$;
 
 -- Name: FUNCTION requeue_tasks(ids bigint[], note text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.requeue_tasks(ids bigint[], note text) IS 'Internal: puts tasks back to pending that failed, timed out or have rejected content; returns the ids of these.';
+COMMENT ON FUNCTION contentq.requeue_tasks(ids bigint[], note text) IS 'Internal: puts failed tasks, timed-out tasks and tasks with rejected content back to pending; returns their ids.';
 
 -- Name: rescue_dead_workers(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9804,7 +9816,7 @@ $$;
 
 -- Name: FUNCTION rescue_dead_workers(silence interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged (failed when none is left; nothing charged when the worker had been told to stop), and removes those workers. At most 1000 tasks a call; returns how many.';
+COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that sent no heartbeat for this long back to pending with one retry charged (failed if none is left; no retry charged if the worker was draining), and removes those workers. At most 1000 tasks per call; returns how many.';
 
 -- Name: rescue_silent(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9840,7 +9852,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
 
-    -- Whoever holds tasks is found by one look into the index on the holders for each: their tasks are not read.
+    -- One index lookup for each worker that holds tasks; the tasks themselves are not read.
     lost := dead;
     LOOP
         SELECT t.worker_id
@@ -9865,8 +9877,8 @@ BEGIN
         taken_ids := '{}';
         taken_attempts := '{}';
         FOR task IN
-            -- A range and an order that only that index has; = would make any index do. Nor by id as well: that would
-            -- read all the tasks of the worker, to sort them.
+            -- A range and an order that only that index has; = would allow any index. Not by id as well: that would read
+            -- and sort all tasks of the worker.
             SELECT t.id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
@@ -9890,8 +9902,8 @@ BEGIN
                         task.attempt,
                         who,
                         CASE WHEN task.retry_count < task.max_retries
-                             THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
-                             ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                             THEN format('retry %s of %s follows', task.retry_count + 1, task.max_retries)
+                             ELSE format('no retry is left (max_retries %s)', task.max_retries) END),
                     'WorkerDied',
                     false,
                     interval '0'
@@ -9901,7 +9913,8 @@ BEGIN
             taken_attempts := taken_attempts || task.attempt;
         END LOOP;
         rescued := rescued + cardinality(taken_ids);
-        -- An answer of a batch that a dead attempt has taken is another's to take, or its cost is still to be counted.
+        -- A batch answer that a dead attempt took must be available to the next attempt, or its cost is still to be
+        -- counted.
         UPDATE contentq.batch_requests AS r
         SET is_taken = false
         WHERE r.id = ANY (taken_ids)
@@ -9914,19 +9927,19 @@ BEGIN
                 (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
                  holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
             IF cardinality(taken_ids) > 0 OR idle = 0 THEN
-                RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
+                RAISE WARNING 'rescued % tasks of a dead worker (%)%',
                     cardinality(taken_ids),
                     who,
-                    CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+                    CASE WHEN holder.draining THEN '; no retry is charged, because it was draining' ELSE '' END;
             END IF;
             idle := idle + (taken_ids = '{}')::integer;
         END IF;
     END LOOP;
     IF idle > 1 THEN
-        RAISE WARNING 'dead workers that held no tasks, beside the one that is named: %', idle - 1;
+        RAISE WARNING 'removed % more dead workers, which held no tasks', idle - 1;
     END IF;
 
-    -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
+    -- Also if some of its tasks were locked: if the worker comes back, it must learn that it lost tasks.
     FOREACH gone IN ARRAY dead LOOP
         PERFORM contentq.forget_worker(gone);
     END LOOP;
@@ -9937,7 +9950,7 @@ $$;
 
 -- Name: FUNCTION rescue_silent(unheard_since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) IS 'Internal: takes tasks back from workers that were not heard since then; returns how many.';
+COMMENT ON FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) IS 'Internal: rescues tasks of workers without a heartbeat since then; returns how many.';
 
 -- Name: revise(bigint, bigint, integer, text, text, text, integer, text, integer, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9948,9 +9961,9 @@ CREATE FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, me
     AS $$
 #variable_conflict use_column
 DECLARE
-    full_message constant text := coalesce(nullif(btrim(revise.message, E' \n\r\t'), ''), 'no message was given');
+    full_message constant text := coalesce(nullif(btrim(revise.message, E' \n\r\t'), ''), 'no message given');
     kept_message constant text := contentq.shorten(full_message, 8000);
-    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    -- The maximum number of characters of a title; NULL in a host's table without a limit.
     title_length constant integer := (
         SELECT nullif(a.atttypmod, -1) - 4
         FROM pg_attribute AS a
@@ -10000,7 +10013,7 @@ BEGIN
         )
         RETURNING contents.id INTO draft_id;
         IF draft_id IS NULL THEN
-            RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+            RAISE EXCEPTION 'a trigger or rule on table contents suppressed an insert of content'
                 USING ERRCODE = 'triggered_action_exception';
         END IF;
     END IF;
@@ -10040,7 +10053,7 @@ $$;
 
 -- Name: FUNCTION revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean) IS 'Reports that checks of a draft failed: keeps it as rejected content and puts the task back to pending for a revision, no retry charged; after max_revisions failed, or completed with content that waits for its review (keep_for_review). Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
+COMMENT ON FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean) IS 'Reports that checks of a draft failed: stores it as rejected content and puts the task back to pending for a revision without charging a retry. After max_revisions the task fails, or completes with pending content (keep_for_review). Returns the new status; NULL if this worker no longer holds this attempt.';
 
 -- Name: revoked_attempts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10052,7 +10065,7 @@ CREATE FUNCTION contentq.revoked_attempts(worker_id bigint) RETURNS TABLE(id big
     SET enable_sort TO 'off'
     SET jit TO 'off'
     AS $$
-    -- A range and an order that only the index on revoked tasks has; = would make any index do.
+    -- A range and an order that only the index on revoked tasks has; = would allow any index.
     SELECT t.id::bigint, t.attempt, t.status <> 'processing'
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id BETWEEN revoked_attempts.worker_id AND revoked_attempts.worker_id
@@ -10063,7 +10076,7 @@ $$;
 
 -- Name: FUNCTION revoked_attempts(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.revoked_attempts(worker_id bigint) IS 'Internal: the attempts that a worker should stop, 10,000 at most.';
+COMMENT ON FUNCTION contentq.revoked_attempts(worker_id bigint) IS 'Internal: the attempts that a worker must stop, at most 10,000.';
 
 -- Name: rough_duration(double precision); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10085,7 +10098,7 @@ $$;
 
 -- Name: FUNCTION rough_duration(seconds double precision); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
+COMMENT ON FUNCTION contentq.rough_duration(seconds double precision) IS 'Internal: a number of seconds as text, in seconds, minutes, hours or days.';
 
 -- Name: seen_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10130,7 +10143,7 @@ $$;
 
 -- Name: FUNCTION seen_accounts(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.seen_accounts() IS 'Internal: the accounts that the caller sees where row level security is on; NULL for all.';
+COMMENT ON FUNCTION contentq.seen_accounts() IS 'Internal: the accounts that the caller may see while row level security is on; NULL for all.';
 
 -- Name: select_tasks(text[], bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, boolean, boolean, bigint, bigint, text, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10181,7 +10194,7 @@ $_$;
 
 -- Name: FUNCTION select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint, topic text, until_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint, topic text, until_id bigint) IS 'Internal: the ids of the tasks that selectors are about, in their order.';
+COMMENT ON FUNCTION contentq.select_tasks(statuses text[], account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, only_rejected boolean, newest_first boolean, beyond_id bigint, max_tasks bigint, topic text, until_id bigint) IS 'Internal: the ids of the tasks that match selectors, in order.';
 
 -- Name: selected_statuses(text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10191,7 +10204,7 @@ CREATE FUNCTION contentq.selected_statuses(operation text, status text) RETURNS 
     AS $$
 DECLARE
     possible constant text[] := CASE selected_statuses.operation
-        -- Content that was rejected is for a revision when a reviewer says so, not because something else has failed.
+        -- Rejected content is revised when a reviewer requests it, not together with failed tasks.
         WHEN 'requeue' THEN '{failed,timeout,completed}'::text[]
         WHEN 'cancel' THEN '{pending,processing}'
         WHEN 'delete' THEN '{pending,completed,failed,timeout}'
@@ -10199,7 +10212,7 @@ DECLARE
     END;
 BEGIN
     IF selected_statuses.status <> ALL (possible) THEN
-        RAISE EXCEPTION 'cannot % tasks of status %; only of: %',
+        RAISE EXCEPTION 'cannot % tasks with status %; possible: %',
             coalesce(selected_statuses.operation, 'select'), quote_literal(selected_statuses.status),
             array_to_string(possible, ', ')
             USING ERRCODE = 'invalid_parameter_value';
@@ -10214,7 +10227,7 @@ $$;
 
 -- Name: FUNCTION selected_statuses(operation text, status text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.selected_statuses(operation text, status text) IS 'Internal: the statuses that requeue, cancel or delete by selectors is about; NULL for any.';
+COMMENT ON FUNCTION contentq.selected_statuses(operation text, status text) IS 'Internal: the statuses to which requeue, cancel or delete with selectors applies; NULL for any.';
 
 -- Name: session_text(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10268,14 +10281,14 @@ BEGIN
         ON CONFLICT ON CONSTRAINT budgets_account_id_category_period_key DO UPDATE
         SET amount = excluded.amount;
     END IF;
-    -- Those that wait may have to wait no longer.
+    -- Waiting tasks may now be allowed to start.
     PERFORM contentq.notify_ready();
 END;
 $$;
 
 -- Name: FUNCTION set_budget(amount numeric, account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.set_budget(amount numeric, account_id bigint, category text, period text) IS 'Sets what attempts may cost in a day or a month (UTC): of an account, of a category, of both, or all together (NULL).';
+COMMENT ON FUNCTION contentq.set_budget(amount numeric, account_id bigint, category text, period text) IS 'Sets what attempts may cost in a day or a month (UTC): for an account, a category, both, or all together (NULL).';
 
 -- Name: set_gate(text, numeric, numeric, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10287,9 +10300,9 @@ CREATE FUNCTION contentq.set_gate(key text, requests_per_minute numeric DEFAULT 
 #variable_conflict use_column
 BEGIN
     IF coalesce(set_gate.key, '') = '' THEN
-        RAISE EXCEPTION 'a gate is set by its key'
+        RAISE EXCEPTION 'setting a gate requires its key'
             USING ERRCODE = 'null_value_not_allowed',
-                  HINT = 'It is what workers register with, such as the host of a provider.';
+                  HINT = 'The key is the name that workers register with, such as the host of a provider.';
     END IF;
     INSERT INTO contentq.gates AS g (key, requests_per_minute, tokens_per_minute, max_running)
     VALUES (set_gate.key, set_gate.requests_per_minute, set_gate.tokens_per_minute, set_gate.max_running)
@@ -10298,14 +10311,14 @@ BEGIN
         tokens_per_minute = excluded.tokens_per_minute,
         max_running = excluded.max_running,
         tokens_left = NULL;
-    -- Those that wait may have to wait no longer.
+    -- Waiting workers may now be allowed to start tasks.
     PERFORM contentq.notify_ready();
 END;
 $$;
 
 -- Name: FUNCTION set_gate(key text, requests_per_minute numeric, tokens_per_minute numeric, max_running integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.set_gate(key text, requests_per_minute numeric, tokens_per_minute numeric, max_running integer) IS 'Sets how many tasks of a gate''s workers may start a minute, how many tokens they may take a minute, and how many may run at once; NULL: no limit of that kind. What was learned of the provider stays.';
+COMMENT ON FUNCTION contentq.set_gate(key text, requests_per_minute numeric, tokens_per_minute numeric, max_running integer) IS 'Sets how many tasks of a gate''s workers may start per minute, how many tokens they may use per minute, and how many may run at once; NULL: no limit of that kind. What was learned about the provider stays.';
 
 -- Name: set_row_security(boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10327,14 +10340,14 @@ DECLARE
     changed integer := 0;
 BEGIN
     IF enabled AND NOT see_all @> '{contentq_operator,contentq_worker}' THEN
-        RAISE EXCEPTION 'row level security needs the roles of contentq, and contentq_worker or contentq_operator is missing'
+        RAISE EXCEPTION 'cannot enable row level security: role contentq_worker or contentq_operator is missing'
             USING ERRCODE = 'undefined_object',
                   HINT = 'Run contentq roles apply first.';
     END IF;
 
     FOR each IN
         SELECT c.oid::regclass AS rel, c.relrowsecurity AS is_on, t.col, s.table_name,
-               -- Who sees what, and how: as it is now, to leave alone what is in order.
+               -- The current policies and their roles, so that tables already as requested are left alone.
                ARRAY(
                    SELECT concat_ws('|', p.polname, (SELECT string_agg(r.rolname, ',' ORDER BY r.rolname)
                                                      FROM pg_roles AS r
@@ -10349,14 +10362,14 @@ BEGIN
             (2, 'public.contents'::regclass, 'account_id'),
             (3, 'public.accounts'::regclass, 'id'),
             (4, 'contentq.usage'::regclass, 'account_id'),
-            -- Those of all accounts are not for whoever sees some.
+            -- Budgets of all accounts are hidden from roles that see only some accounts.
             (8, 'contentq.budgets'::regclass, 'account_id'),
             (9, 'contentq.budget_events'::regclass, 'account_id'),
-            -- Names tasks of all accounts.
+            -- Contains tasks of all accounts.
             (5, 'contentq.dead_workers'::regclass, NULL),
-            -- Remembers accounts that are over budget.
+            -- Contains accounts that are over budget.
             (6, 'contentq.claimers'::regclass, NULL),
-            -- Names tasks and batches of all accounts.
+            -- Contains tasks and batches of all accounts.
             (6, 'contentq.awaited'::regclass, NULL),
             (7, 'contentq.account_roles'::regclass, 'role_name'),
             (8, 'contentq.batch_requests'::regclass, 'account_id')
@@ -10399,7 +10412,7 @@ BEGIN
 
         EXECUTE format('CREATE POLICY contentq_all_accounts ON %s TO %s USING (true) WITH CHECK (true)', each.rel,
                        (SELECT string_agg(quote_ident(r.name), ', ') FROM unnest(see_all) AS r (name)));
-        -- The subqueries are evaluated once a statement, so that an index on the account serves.
+        -- The subqueries are evaluated once per statement, so that an index on the account can be used.
         own_rows := CASE each.col
             WHEN 'role_name' THEN 'EXISTS (SELECT FROM pg_catalog.pg_roles AS r '
                                   'WHERE r.rolname = role_name AND pg_catalog.pg_has_role(r.oid, ''USAGE''))'
@@ -10408,7 +10421,7 @@ BEGIN
         IF own_rows IS NOT NULL THEN
             EXECUTE format('CREATE POLICY contentq_own_accounts ON %s USING (%s)', each.rel, own_rows);
         END IF;
-        -- What takes it away again: an older table may have had row level security already.
+        -- The statements that undo it: an older table may already have had row level security.
         UPDATE contentq.tables AS s
         SET added = s.added
             || ARRAY(
@@ -10432,7 +10445,7 @@ $$;
 
 -- Name: FUNCTION set_row_security(enabled boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.set_row_security(enabled boolean) IS 'Turns on, or off, that everyone but owners, workers and operators sees and inserts only what is of the accounts that account_roles gives to their roles; returns how many tables were changed.';
+COMMENT ON FUNCTION contentq.set_row_security(enabled boolean) IS 'Enables or disables row level security: everyone but owners, workers and operators sees and inserts only rows of the accounts that account_roles assigns to their roles. Returns how many tables were changed.';
 
 -- Name: shorten(text, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10442,7 +10455,7 @@ CREATE FUNCTION contentq.shorten(message text, max_characters integer) RETURNS t
     AS $$
     SELECT CASE
         WHEN length(shorten.message) > shorten.max_characters
-            THEN format('%s ... (cut: %s characters in all)',
+            THEN format('%s ... (truncated from %s characters)',
                         left(shorten.message, shorten.max_characters), length(shorten.message))
         ELSE shorten.message
     END;
@@ -10450,7 +10463,7 @@ $$;
 
 -- Name: FUNCTION shorten(message text, max_characters integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'Internal: the message, cut to max_characters with a note when it is longer.';
+COMMENT ON FUNCTION contentq.shorten(message text, max_characters integer) IS 'Internal: the message, truncated to max_characters with a note if it is longer.';
 
 -- Name: snooze(bigint, bigint, integer, timestamp with time zone, text, text, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10504,7 +10517,7 @@ BEGIN
             snooze.resume_at, snooze.message
         );
     ELSIF snooze.refused_by IS NOT NULL THEN
-        RAISE WARNING 'no worker of % has gate %, which is said to have refused a call', session_user, snooze.refused_by;
+        RAISE WARNING 'refusal by gate % not recorded: no worker of login % has this gate', snooze.refused_by, session_user;
     END IF;
     RETURN true;
 END;
@@ -10512,7 +10525,7 @@ $$;
 
 -- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb) IS 'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it. refused_by: the gate whose provider refused the call; nothing_left: it takes none until resume_at. Without resume_at a refused task comes back after a second, later each time. state: an object that the next attempt finds as handler_state; NULL leaves what is there.';
+COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb) IS 'Puts a task back to pending until resume_at without charging a retry; returns whether this worker still held it. refused_by: the gate whose provider refused the call. nothing_left: it accepts no calls until resume_at. Without resume_at, a refused task is tried again after a second, later each time. state: an object for the next attempt (handler_state); NULL keeps the current one.';
 
 -- Name: spend_gate(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10543,12 +10556,12 @@ BEGIN
     IF taken >= floor(state.level + 1e-6) AND isfinite(gate.spent_at)
         AND pace < coalesce(gate.requests_per_minute::float8 / 60, 'infinity')
     THEN
-        -- Not for a time in which nothing was started, as while a database was away.
+        -- Excludes time in which nothing started, for example while the database was down.
         limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
     END IF;
     gate.grown := gate.grown + limited;
     IF gate.cut_share IS NOT NULL AND contentq.gate_pace(gate) > gate.peak THEN
-        -- A trial goes on until enough is known, if nothing is refused any more, too.
+        -- A trial also ends when nothing is refused any more and enough is known.
         IF contentq.judge_trial(
             gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
         ) = 'real' THEN
@@ -10573,7 +10586,7 @@ $$;
 
 -- Name: FUNCTION spend_gate(key text, taken integer, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp with time zone) IS 'Internal: takes from the bucket of a gate what a claim has chosen.';
+COMMENT ON FUNCTION contentq.spend_gate(key text, taken integer, now_ timestamp with time zone) IS 'Internal: takes the tasks of a claim from the bucket of a gate.';
 
 -- Name: statuses_of(text[], text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10599,7 +10612,7 @@ $$;
 
 -- Name: FUNCTION statuses_of(task_ids text[], batch text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.statuses_of(task_ids text[], batch text) IS 'How many of these tasks, or of the tasks of this batch, have which status.';
+COMMENT ON FUNCTION contentq.statuses_of(task_ids text[], batch text) IS 'How many of these tasks, or of the tasks of this batch, have each status.';
 
 -- Name: store(bigint, bigint[], integer[], text[], text[], integer[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10622,7 +10635,7 @@ DECLARE
     needs_review boolean;
     last_began_at timestamptz;
     tokens numeric;
-    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    -- The maximum number of characters of a title; NULL in a host's table without a limit.
     title_length constant integer := (
         SELECT nullif(a.atttypmod, -1) - 4
         FROM pg_attribute AS a
@@ -10637,7 +10650,7 @@ BEGIN
         PERFORM contentq.refuse_extras(store.extras);
     END IF;
 
-    -- A task that is named twice gets one content.
+    -- A task listed twice gets one content.
     SELECT array_agg(h.id), array_agg(h.place), array_agg(h.word_count), array_agg(h.extra), max(h.started_at)
     INTO held_ids, places, held_counts, held_extras, last_began_at
     FROM (
@@ -10656,7 +10669,7 @@ BEGIN
         ORDER BY l.id, l.place
     ) AS h;
 
-    -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
+    -- The rows are locked, so the conditions above still hold. The deadline is checked only once, above.
     WITH stored AS (
         INSERT INTO public.contents (account_id, title, body, word_count, review_status, generation_task_id)
         SELECT t.account_id, coalesce(left(r.title, title_length), r.title), r.body, r.word_count,
@@ -10672,7 +10685,7 @@ BEGIN
     INTO content_ids, needs_review
     FROM stored AS s;
     IF cardinality(content_ids) <> cardinality(held_ids) THEN
-        RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+        RAISE EXCEPTION 'a trigger or rule on table contents suppressed an insert of content'
             USING ERRCODE = 'triggered_action_exception';
     END IF;
     IF needs_review THEN
@@ -10721,7 +10734,7 @@ $$;
 
 -- Name: FUNCTION store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]) IS 'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
+COMMENT ON FUNCTION contentq.store(worker_id bigint, ids bigint[], attempts integer[], titles text[], bodies text[], word_counts integer[], extras text[]) IS 'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same statement. extras: JSON objects as text whose members are added to the results. Returns the ids that counted.';
 
 -- Name: sweep_batches(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10793,7 +10806,7 @@ $$;
 
 -- Name: FUNCTION sweep_batches(worker_id bigint, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer) IS 'Makes tasks ready that were locked when their answer came, and forgets answers of tasks that have ended.';
+COMMENT ON FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer) IS 'Makes tasks ready that were locked when their batch answer arrived, and deletes answers of ended tasks; returns how many requests it deleted.';
 
 -- Name: sweep_hopeless(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10857,7 +10870,7 @@ CREATE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000) RETURNS i
     SET jit TO 'off'
     AS $$
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     overdue bigint[];
 BEGIN
@@ -10890,7 +10903,7 @@ $$;
 
 -- Name: FUNCTION sweep_timeouts(max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.sweep_timeouts(max_rows integer) IS 'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout when they were running. Returns how many.';
+COMMENT ON FUNCTION contentq.sweep_timeouts(max_rows integer) IS 'Ends up to max_rows tasks whose timeout_at has passed with status timeout (error message of running tasks: Task execution timeout). Returns how many.';
 
 -- Name: task_of_content(bigint, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10914,7 +10927,7 @@ $$;
 
 -- Name: FUNCTION task_of_content(content_id bigint, generation_task_id bigint, account_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.task_of_content(content_id bigint, generation_task_id bigint, account_id bigint) IS 'Internal: the id of the task that produced a content.';
+COMMENT ON FUNCTION contentq.task_of_content(content_id bigint, generation_task_id bigint, account_id bigint) IS 'Internal: the id of the task that produced a piece of content.';
 
 -- Name: tell_waiters(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10928,7 +10941,7 @@ DECLARE
     remembered text;
     unended bigint;
 BEGIN
-    -- As wake_workers().
+    -- For the reasons, see wake_workers().
     IF current_setting('contentq.notify', true) = 'off' OR TG_RELID <> 'public.content_generation_tasks'::regclass THEN
         RETURN NULL;
     END IF;
@@ -10971,7 +10984,7 @@ CREATE FUNCTION contentq.touch_updated_at() RETURNS trigger
     AS $$
 BEGIN
     NEW.updated_at := CURRENT_TIMESTAMP;
-    -- The mark of a worker that lost it earlier, which could otherwise report that attempt after all.
+    -- The id of a worker that lost the task earlier, which could otherwise still report that attempt.
     IF NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.worker_id = OLD.worker_id THEN
         NEW.worker_id := NULL;
     END IF;
@@ -10987,7 +11000,7 @@ $$;
 
 -- Name: FUNCTION touch_updated_at(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand belongs to no worker, and one that is made ready by hand is ready since then.';
+COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update. A task set to processing by hand belongs to no worker, and a task made ready by hand gets ready_at.';
 
 -- Name: unended_task(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11031,7 +11044,7 @@ $$;
 
 -- Name: FUNCTION unended_task(batch text, account_id bigint, found_before bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.unended_task(batch text, account_id bigint, found_before bigint) IS 'Internal: a task of a batch and an account that has not ended, beside those that are being changed.';
+COMMENT ON FUNCTION contentq.unended_task(batch text, account_id bigint, found_before bigint) IS 'Internal: a task of a batch and an account that has not ended, except tasks that are being changed.';
 
 -- Name: unset_budget(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11063,7 +11076,7 @@ $$;
 
 -- Name: FUNCTION unset_budget(account_id bigint, category text, period text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.unset_budget(account_id bigint, category text, period text) IS 'Takes a budget away: that of an account, of a category, of both, or of all (NULL), for a day or a month; returns whether there was one.';
+COMMENT ON FUNCTION contentq.unset_budget(account_id bigint, category text, period text) IS 'Removes the budget of an account, a category, both, or all (NULL), for a day or a month; returns whether it existed.';
 
 -- Name: usage_amount(jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11080,7 +11093,7 @@ $$;
 
 -- Name: FUNCTION usage_amount(value jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 for what is none.';
+COMMENT ON FUNCTION contentq.usage_amount(value jsonb) IS 'Internal: a count or a cost from JSON; 0 if the value is invalid.';
 
 -- Name: used_up_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11124,11 +11137,12 @@ DECLARE
     is_hanging boolean := false;
 BEGIN
     IF num_nonnulls(wait_channel.task_id, wait_channel.batch) <> 1 THEN
-        RAISE EXCEPTION 'wait for a task or for a batch: one of task_id and batch must be given'
+        RAISE EXCEPTION 'pass exactly one of task_id and batch to wait for'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     LOOP
-        -- Before the status: what ends in between has ended then. Of a batch what runs is enough: a worker ends nothing else.
+        -- Before the status: what ends in between has ended there. For a batch, running tasks are enough: workers end no
+        -- others.
         is_ending := EXISTS (
             SELECT
             FROM public.content_generation_tasks AS t
@@ -11178,7 +11192,7 @@ $$;
 
 -- Name: FUNCTION wait_channel(task_id text, batch text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.wait_channel(task_id text, batch text) IS 'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and look; after a notification, the same. What has ended already is notified at once.';
+COMMENT ON FUNCTION contentq.wait_channel(task_id text, batch text) IS 'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and read the status; do the same after a notification. If it has already ended, it notifies at once.';
 
 -- Name: wait_for_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11199,7 +11213,7 @@ $$;
 
 -- Name: FUNCTION wait_for_gate(key text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.wait_for_gate(key text) IS 'Internal: waits a moment for the row of a gate; returns whether a task may start there.';
+COMMENT ON FUNCTION contentq.wait_for_gate(key text) IS 'Internal: waits a moment for the row of a gate; returns whether a task may start there, as gate_room().';
 
 -- Name: waits_for(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11224,7 +11238,7 @@ $$;
 
 -- Name: FUNCTION waits_for(worker_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.waits_for(worker_id bigint) IS 'Why a worker gets nothing now: it is draining, a gate is in the way, or it has only failed; NULL when none of these.';
+COMMENT ON FUNCTION contentq.waits_for(worker_id bigint) IS 'Why a worker may not start a task now: it is draining, a gate limits it, or it keeps failing; NULL for none of these.';
 
 -- Name: wake_answered(bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11265,7 +11279,7 @@ $$;
 
 -- Name: FUNCTION wake_answered(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.wake_answered(ids bigint[]) IS 'Internal: makes those of these tasks ready that wait for an answer which has come; returns how many.';
+COMMENT ON FUNCTION contentq.wake_answered(ids bigint[]) IS 'Internal: makes those of these tasks ready whose batch answer has arrived; returns how many.';
 
 -- Name: wake_half_open(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11299,7 +11313,7 @@ CREATE FUNCTION contentq.wake_workers() RETURNS trigger
 DECLARE
     this_slot constant integer := floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000;
 BEGIN
-    -- A session can say that it does without: a transaction that has notified cannot be prepared for a two-phase commit.
+    -- A session can disable it: a transaction that has notified cannot be prepared for a two-phase commit.
     IF current_setting('contentq.notify', true) = 'off' OR pg_notification_queue_usage() >= 0.5 THEN
         RETURN NULL;
     END IF;
@@ -11324,7 +11338,7 @@ $$;
 
 -- Name: FUNCTION wake_workers(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted tasks or made some ready; one of several that commit at the same time does it for all.';
+COMMENT ON FUNCTION contentq.wake_workers() IS 'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that inserted tasks or made some ready; of several that commit at the same time, one notifies for all.';
 
 -- Name: warn_of_row_security(name); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11360,7 +11374,7 @@ DECLARE
     );
 BEGIN
     IF secured IS NOT NULL THEN
-        RAISE WARNING 'row level security is in force for %: % sees only the rows that a policy gives to it; '
+        RAISE WARNING 'row level security is on for %: role % sees only the rows that a policy allows; '
                       'give it a policy for all rows, or BYPASSRLS', secured, login;
     END IF;
 END;
@@ -11368,7 +11382,7 @@ $$;
 
 -- Name: FUNCTION warn_of_row_security(login name); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.warn_of_row_security(login name) IS 'Internal: raises a warning when row level security keeps rows of the tables from this role.';
+COMMENT ON FUNCTION contentq.warn_of_row_security(login name) IS 'Internal: raises a warning if row level security hides rows of the tables from this role.';
 
 -- Name: worker_room(contentq.workers, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11408,7 +11422,7 @@ $$;
 
 -- Name: FUNCTION worker_room(worker contentq.workers, wanted integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.worker_room(worker contentq.workers, wanted integer) IS 'Internal: how many tasks a worker may begin now, by itself, by its gate or gates and by the gate of all.';
+COMMENT ON FUNCTION contentq.worker_room(worker contentq.workers, wanted integer) IS 'Internal: how many tasks a worker may start now, by its own state, its gate or gates, and the gate *.';
 
 -- Name: worker_wait(contentq.workers); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11436,7 +11450,7 @@ $$;
 
 -- Name: FUNCTION worker_wait(worker contentq.workers); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.worker_wait(worker contentq.workers) IS 'Internal: what keeps a worker from beginning a task: for how long (NULL: nobody knows), and why; no row when nothing.';
+COMMENT ON FUNCTION contentq.worker_wait(worker contentq.workers) IS 'Internal: what keeps a worker from starting a task: for how long (NULL: not known), and why; no rows for nothing.';
 
 -- Name: workers_wait(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11450,8 +11464,9 @@ DECLARE
     of_all constant text := (SELECT string_agg(g.why, '; ') FROM contentq.gate_wait('*') AS g);
 BEGIN
     IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
-        RAISE EXCEPTION '% may not see why workers wait', session_user
-            USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'login % may not see why workers wait', session_user
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'It requires the right to read contentq.gates.';
     END IF;
     RETURN QUERY
     WITH at_gate AS MATERIALIZED (
@@ -11480,7 +11495,7 @@ $$;
 
 -- Name: FUNCTION workers_wait(); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.workers_wait() IS 'Internal: why each worker gets nothing now, in words; no row for those that may begin a task.';
+COMMENT ON FUNCTION contentq.workers_wait() IS 'Internal: why each worker may not start a task now; no row for those that may.';
 
 -- Name: account_roles; Type: TABLE; Schema: contentq; Owner: -
 
@@ -11491,7 +11506,7 @@ CREATE TABLE contentq.account_roles (
 
 -- Name: TABLE account_roles; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.account_roles IS 'Who sees which accounts: with row level security on, a role and its members see and insert what is of these accounts.';
+COMMENT ON TABLE contentq.account_roles IS 'Who sees which accounts: with row level security on, a role and its members see and insert rows of these accounts.';
 
 -- Name: COLUMN account_roles.role_name; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11499,7 +11514,7 @@ COMMENT ON COLUMN contentq.account_roles.role_name IS 'A login, or a group of lo
 
 -- Name: COLUMN account_roles.account_id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.account_roles.account_id IS 'An account that it may see, and insert tasks for.';
+COMMENT ON COLUMN contentq.account_roles.account_id IS 'An account whose rows it may see, and for which it may insert tasks.';
 
 -- Name: accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -11516,7 +11531,7 @@ CREATE VIEW contentq.accounts WITH (security_invoker='true') AS
 
 -- Name: VIEW accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.accounts IS 'Table accounts, whatever schema it is in: the columns that contentq knows; can be read and written like it.';
+COMMENT ON VIEW contentq.accounts IS 'Table accounts, in whatever schema it is: the columns that contentq uses. Read and write it like the table.';
 
 -- Name: alembic_version; Type: TABLE; Schema: contentq; Owner: -
 
@@ -11537,11 +11552,11 @@ CREATE TABLE contentq.awaited (
 
 -- Name: TABLE awaited; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.awaited IS 'Internal: tasks and batches whose end somebody waits for (wait_channel); a row goes when it has ended.';
+COMMENT ON TABLE contentq.awaited IS 'Internal: tasks and batches for whose end a session waits (wait_channel); a row is deleted when it has ended.';
 
 -- Name: COLUMN awaited.id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.awaited.id IS 'In the order of asking; the same may be awaited in two rows.';
+COMMENT ON COLUMN contentq.awaited.id IS 'In the order of the calls; two rows may be for the same task or batch.';
 
 -- Name: COLUMN awaited.kind; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11549,11 +11564,11 @@ COMMENT ON COLUMN contentq.awaited.kind IS 'task or batch.';
 
 -- Name: COLUMN awaited.name; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.awaited.name IS 'Its task_id, or the name of the batch.';
+COMMENT ON COLUMN contentq.awaited.name IS 'The task_id, or the name of the batch.';
 
 -- Name: COLUMN awaited.since; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.awaited.since IS 'When somebody first asked; maintain() forgets it after a day.';
+COMMENT ON COLUMN contentq.awaited.since IS 'When a session first asked; maintain() deletes the row after a day.';
 
 -- Name: awaited_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
@@ -11587,7 +11602,7 @@ CREATE VIEW contentq.backlog_by_account WITH (security_invoker='true') AS
 
 -- Name: VIEW backlog_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
+COMMENT ON VIEW contentq.backlog_by_account IS 'By account: pending tasks, those of them scheduled for later, processing tasks, highest waiting priority, age of the oldest.';
 
 -- Name: batch_requests; Type: TABLE; Schema: contentq; Owner: -
 
@@ -11612,7 +11627,7 @@ CREATE TABLE contentq.batch_requests (
 
 -- Name: TABLE batch_requests; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.batch_requests IS 'What attempts have asked a provider, to go with a batch, and the answers, until their tasks have ended.';
+COMMENT ON TABLE contentq.batch_requests IS 'Requests of attempts for provider batches, with their answers, until their tasks have ended.';
 
 -- Name: COLUMN batch_requests.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11620,7 +11635,7 @@ COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
 
 -- Name: COLUMN batch_requests.attempt; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that has asked; the task names it in handler_state.';
+COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that made the request; the task has it in handler_state.';
 
 -- Name: COLUMN batch_requests.account_id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11636,7 +11651,7 @@ COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
 
 -- Name: COLUMN batch_requests.model; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.model IS 'The model that is asked.';
+COMMENT ON COLUMN contentq.batch_requests.model IS 'The model of the request.';
 
 -- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11644,19 +11659,19 @@ COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
 
 -- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When it was asked.';
+COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When the request was made.';
 
 -- Name: COLUMN batch_requests.due_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.due_at IS 'Not to be sent before this time.';
+COMMENT ON COLUMN contentq.batch_requests.due_at IS 'The request is not sent before this time.';
 
 -- Name: COLUMN batch_requests.batch_id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'The batch that it went with, or goes with; NULL: it waits for one.';
+COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'Its batch; NULL: it waits for one.';
 
 -- Name: COLUMN batch_requests.sendings; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once when a batch has expired.';
+COMMENT ON COLUMN contentq.batch_requests.sendings IS 'How often it was sent; more than once if a batch expired.';
 
 -- Name: COLUMN batch_requests.answered_at; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11664,19 +11679,19 @@ COMMENT ON COLUMN contentq.batch_requests.answered_at IS 'When the answer was st
 
 -- Name: COLUMN batch_requests.status_code; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.status_code IS 'The HTTP status of the answer.';
+COMMENT ON COLUMN contentq.batch_requests.status_code IS 'HTTP status of the answer.';
 
 -- Name: COLUMN batch_requests.answer; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.answer IS 'The body of the answer, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.answer IS 'Body of the answer, as JSON.';
 
 -- Name: COLUMN batch_requests.usage; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.usage IS 'What the answer has cost, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.usage IS 'Usage of the answer (tokens, cost), as JSON.';
 
 -- Name: COLUMN batch_requests.is_taken; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has got the answer, and reports what it has cost.';
+COMMENT ON COLUMN contentq.batch_requests.is_taken IS 'Whether an attempt has taken the answer and reports its cost.';
 
 -- Name: batches; Type: VIEW; Schema: contentq; Owner: -
 
@@ -11727,7 +11742,7 @@ CREATE VIEW contentq.batches WITH (security_invoker='true') AS
 
 -- Name: VIEW batches; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.batches IS 'What was submitted together: tasks by status, the share that has ended, the cost that results name, and the end that the rate of the last ten minutes leads to. Latest first; a condition on batch makes it quick.';
+COMMENT ON VIEW contentq.batches IS 'Tasks that were submitted together, by batch: tasks by status, the share that has ended, the cost in their results, and the end expected from the rate of the last ten minutes. Latest first; a condition on batch makes it fast.';
 
 -- Name: blocked_accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -11748,7 +11763,7 @@ CREATE VIEW contentq.blocked_accounts WITH (security_invoker='true') AS
 
 -- Name: VIEW blocked_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, until when: paused, and until the next day or month (UTC) when a budget for all of their tasks is used up.';
+COMMENT ON VIEW contentq.blocked_accounts IS 'Accounts whose tasks are not claimed now, and until when: paused, or a budget for all of their tasks is used up until the next day or month (UTC).';
 
 -- Name: budget_events; Type: TABLE; Schema: contentq; Owner: -
 
@@ -11765,7 +11780,7 @@ CREATE TABLE contentq.budget_events (
 
 -- Name: TABLE budget_events; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.budget_events IS 'When budgets were noticed to be near their end and used up, so that channel contentq_budgets is notified once: a row for each budget, of its last day or month in which that was so.';
+COMMENT ON TABLE contentq.budget_events IS 'When budgets were found to be near their end or used up, so that channel contentq_budgets is notified once: one row for each budget, for its latest such day or month.';
 
 -- Name: COLUMN budget_events.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11785,19 +11800,19 @@ COMMENT ON COLUMN contentq.budget_events.period IS 'day or month.';
 
 -- Name: COLUMN budget_events.began_on; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budget_events.began_on IS 'The first day of that day or month.';
+COMMENT ON COLUMN contentq.budget_events.began_on IS 'First day of that day or month.';
 
 -- Name: COLUMN budget_events.amount; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budget_events.amount IS 'What the budget was then: one that is changed is watched anew.';
+COMMENT ON COLUMN contentq.budget_events.amount IS 'The budget at that time; a budget that changes is reported again.';
 
 -- Name: COLUMN budget_events.near_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budget_events.near_at IS 'When settings.budget_warning was noticed to be passed.';
+COMMENT ON COLUMN contentq.budget_events.near_at IS 'When it was found to exceed settings.budget_warning.';
 
 -- Name: COLUMN budget_events.used_up_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budget_events.used_up_at IS 'When it was noticed to be used up; NULL: not yet.';
+COMMENT ON COLUMN contentq.budget_events.used_up_at IS 'When it was found to be used up; NULL: not yet.';
 
 -- Name: budget_events_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
@@ -11826,7 +11841,7 @@ CREATE TABLE contentq.budgets (
 
 -- Name: TABLE budgets; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.budgets IS 'What attempts may cost in a day or a month (UTC), by account, by category, or both; set with set_budget(). The budget of an account for a month, whatever the category, is accounts.monthly_budget.';
+COMMENT ON TABLE contentq.budgets IS 'Maximum cost of attempts in a day or a month (UTC), by account, by category, or both; set with set_budget(). The monthly budget of an account without a category is accounts.monthly_budget.';
 
 -- Name: COLUMN budgets.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11834,7 +11849,7 @@ COMMENT ON COLUMN contentq.budgets.id IS 'Identifier of the row.';
 
 -- Name: COLUMN budgets.account_id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: those of all accounts together.';
+COMMENT ON COLUMN contentq.budgets.account_id IS 'The account whose tasks count; NULL: all accounts together.';
 
 -- Name: COLUMN budgets.category; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11846,7 +11861,7 @@ COMMENT ON COLUMN contentq.budgets.period IS 'day or month; both begin at midnig
 
 -- Name: COLUMN budgets.amount; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.budgets.amount IS 'What the attempts may cost in it, in the currency of the handler''s prices.';
+COMMENT ON COLUMN contentq.budgets.amount IS 'Maximum cost of attempts in the period, in the currency of the handler''s prices.';
 
 -- Name: budget_status; Type: VIEW; Schema: contentq; Owner: -
 
@@ -11891,7 +11906,7 @@ CREATE VIEW contentq.budget_status WITH (security_invoker='true') AS
 
 -- Name: VIEW budget_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.budget_status IS 'Budgets of the running day or month (UTC), by account and category (NULL: any): spent, reserved for the tasks that run, percent spent, and whether it is ok, near its end (settings.budget_warning) or used_up, since when that was noticed.';
+COMMENT ON VIEW contentq.budget_status IS 'Budgets of the current day or month (UTC), by account and category (NULL: any): cost so far, reserved for running tasks, percent spent, and state: ok, near its end (settings.budget_warning) or used_up, and since when.';
 
 -- Name: budgets_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
@@ -11912,11 +11927,11 @@ CREATE TABLE contentq.cap_locks (
 
 -- Name: TABLE cap_locks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.cap_locks IS 'Under which claims count what runs of an account with max_running, and what budgets have left, so that no two count at once: by the account''s id modulo 64, or a digest of the category. What is locked is left out of a claim, never waited for.';
+COMMENT ON TABLE contentq.cap_locks IS 'Locks under which claims count running tasks of accounts with max_running, and what is left of budgets, so that no two count at once: one for each account id modulo 64, or digest of a category. Claims skip what is locked and never wait.';
 
 -- Name: COLUMN cap_locks.place; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.cap_locks.place IS 'From 0 to 63.';
+COMMENT ON COLUMN contentq.cap_locks.place IS '0 to 63.';
 
 -- Name: claimers; Type: TABLE; Schema: contentq; Owner: -
 
@@ -11934,7 +11949,7 @@ WITH (fillfactor='50');
 
 -- Name: TABLE claimers; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.claimers IS 'What the claims and reports of a worker have added up to, and what its claims remember; removed with the worker.';
+COMMENT ON TABLE contentq.claimers IS 'Counts of the claims and reports of each worker, and what its claims remember; removed with the worker.';
 
 -- Name: COLUMN claimers.worker_id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11942,23 +11957,23 @@ COMMENT ON COLUMN contentq.claimers.worker_id IS 'The worker.';
 
 -- Name: COLUMN claimers.calls; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.calls IS 'Tasks that it has claimed; counted for workers with one gate.';
+COMMENT ON COLUMN contentq.claimers.calls IS 'Number of tasks that it has claimed; counted for workers with one gate.';
 
 -- Name: COLUMN claimers.answered; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.answered IS 'Attempts that ended with an answer of the provider; counted for workers with one gate.';
+COMMENT ON COLUMN contentq.claimers.answered IS 'Number of attempts that the provider answered; counted for workers with one gate.';
 
 -- Name: COLUMN claimers.last_answered; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.last_answered IS 'When the latest of these attempts had begun.';
+COMMENT ON COLUMN contentq.claimers.last_answered IS 'When the latest of these attempts began.';
 
 -- Name: COLUMN claimers.tokens; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.tokens IS 'Tokens that these attempts have taken, as far as their results say.';
+COMMENT ON COLUMN contentq.claimers.tokens IS 'Number of tokens of these attempts, as far as their results report them.';
 
 -- Name: COLUMN claimers.quick_failures; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.quick_failures IS 'Attempts in a row that failed within a second; from 5 on it is slowed until one goes well.';
+COMMENT ON COLUMN contentq.claimers.quick_failures IS 'Number of attempts in a row that failed within a second; from 5 on the worker is slowed down until one succeeds.';
 
 -- Name: COLUMN claimers.failed_at; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -11966,7 +11981,7 @@ COMMENT ON COLUMN contentq.claimers.failed_at IS 'When the last of these failed.
 
 -- Name: COLUMN claimers.memory; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.claimers.memory IS 'What its next claims need not find out again: places in the ready index, accounts over budget, and whose turn it is in fair order, by priority. Without it, claims only read more, and turns begin anew.';
+COMMENT ON COLUMN contentq.claimers.memory IS 'What its next claims need not find out again: places in the ready index, accounts over budget, and turns in fair order by priority. Without it, claims read more and turns begin anew.';
 
 -- Name: content_versions; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12004,7 +12019,7 @@ UNION ALL
 
 -- Name: VIEW content_versions; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.content_versions IS 'All that tasks have produced: each version (1 is the first), who reviewed it, and what was said of it.';
+COMMENT ON VIEW contentq.content_versions IS 'Every version of the content that tasks have produced (1 is the first), who reviewed it, and the review note.';
 
 -- Name: contents; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12024,7 +12039,7 @@ CREATE VIEW contentq.contents WITH (security_invoker='true') AS
 
 -- Name: VIEW contents; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.contents IS 'Table contents, whatever schema it is in: the columns that contentq knows; can be read and written like it.';
+COMMENT ON VIEW contentq.contents IS 'Table contents, in whatever schema it is: the columns that contentq uses. Read and write it like the table.';
 
 -- Name: dead_workers; Type: TABLE; Schema: contentq; Owner: -
 
@@ -12045,7 +12060,7 @@ CREATE TABLE contentq.dead_workers (
 
 -- Name: TABLE dead_workers; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.dead_workers IS 'The workers that were found dead, and the tasks that were taken from them; rows are deleted after settings.retention, or 30 days when that is NULL. See also the view rescued_tasks.';
+COMMENT ON TABLE contentq.dead_workers IS 'Workers found dead, and the tasks that were rescued from them; rows are deleted after settings.retention, or 30 days if that is NULL. See also the view rescued_tasks.';
 
 -- Name: COLUMN dead_workers.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12053,15 +12068,15 @@ COMMENT ON COLUMN contentq.dead_workers.id IS 'Identifier of the row.';
 
 -- Name: COLUMN dead_workers.found_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.found_at IS 'When its tasks were taken from it.';
+COMMENT ON COLUMN contentq.dead_workers.found_at IS 'When its tasks were rescued.';
 
 -- Name: COLUMN dead_workers.worker_id; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.worker_id IS 'The id that it was registered with.';
+COMMENT ON COLUMN contentq.dead_workers.worker_id IS 'Its id.';
 
 -- Name: COLUMN dead_workers.hostname; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.hostname IS 'The machine it ran on; this and the following are NULL when it was not registered any more.';
+COMMENT ON COLUMN contentq.dead_workers.hostname IS 'The machine on which it ran; this and the following columns are NULL if it was no longer registered.';
 
 -- Name: COLUMN dead_workers.pid; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12069,7 +12084,7 @@ COMMENT ON COLUMN contentq.dead_workers.pid IS 'Its process id on that machine.'
 
 -- Name: COLUMN dead_workers.handler; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.handler IS 'The handler that it ran.';
+COMMENT ON COLUMN contentq.dead_workers.handler IS 'Its handler.';
 
 -- Name: COLUMN dead_workers.version; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12077,23 +12092,23 @@ COMMENT ON COLUMN contentq.dead_workers.version IS 'Version of the program.';
 
 -- Name: COLUMN dead_workers.started_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.started_at IS 'When it had registered.';
+COMMENT ON COLUMN contentq.dead_workers.started_at IS 'When it registered.';
 
 -- Name: COLUMN dead_workers.heartbeat_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.heartbeat_at IS 'When it was last heard.';
+COMMENT ON COLUMN contentq.dead_workers.heartbeat_at IS 'When its last heartbeat arrived.';
 
 -- Name: COLUMN dead_workers.draining; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.draining IS 'Whether it had been told to stop: then its tasks were not charged a retry.';
+COMMENT ON COLUMN contentq.dead_workers.draining IS 'Whether it was draining; if so, its tasks were charged no retry.';
 
 -- Name: COLUMN dead_workers.ids; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.ids IS 'The tasks that were taken from it.';
+COMMENT ON COLUMN contentq.dead_workers.ids IS 'The ids of the tasks that were rescued from it.';
 
 -- Name: COLUMN dead_workers.attempts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.dead_workers.attempts IS 'The attempts at them that were lost, in the same order.';
+COMMENT ON COLUMN contentq.dead_workers.attempts IS 'The lost attempts at these tasks, in the same order.';
 
 -- Name: dead_workers_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
@@ -12117,7 +12132,7 @@ CREATE TABLE contentq.definitions (
 
 -- Name: TABLE definitions; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.definitions IS 'The functions, views and triggers that contentq migrate has created: by these digests it finds those that were changed since, or that another version of contentq defines otherwise.';
+COMMENT ON TABLE contentq.definitions IS 'The functions, views and triggers that contentq migrate created, with digests that show which of them were changed since, or differ in another version of contentq.';
 
 -- Name: COLUMN definitions.kind; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12125,15 +12140,15 @@ COMMENT ON COLUMN contentq.definitions.kind IS 'function, view or trigger.';
 
 -- Name: COLUMN definitions.name; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.definitions.name IS 'Its name; of a trigger, with the table before it.';
+COMMENT ON COLUMN contentq.definitions.name IS 'Its name; for a trigger, table.trigger.';
 
 -- Name: COLUMN definitions.source; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text that it was created from.';
+COMMENT ON COLUMN contentq.definitions.source IS 'MD5 digest of the text from which it was created.';
 
 -- Name: COLUMN definitions.installed; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after that.';
+COMMENT ON COLUMN contentq.definitions.installed IS 'MD5 digest of its definition and comment in the catalogue after its creation.';
 
 -- Name: error_groups; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12152,7 +12167,7 @@ CREATE VIEW contentq.error_groups WITH (security_invoker='true') AS
 
 -- Name: VIEW error_groups; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.error_groups IS 'Errors of tasks that failed, timed out or wait to be tried again, by kind: error is the message without numbers, ids and quoted text; requeue all of a kind with contentq.requeue_matching(error => ...).';
+COMMENT ON VIEW contentq.error_groups IS 'Errors of tasks that failed, timed out or wait for a retry, by kind: error is the message without numbers, ids and quoted text. To requeue all tasks of a kind: contentq.requeue_matching(error => ...).';
 
 -- Name: failure_counts; Type: TABLE; Schema: contentq; Owner: -
 
@@ -12165,7 +12180,7 @@ WITH (fillfactor='50');
 
 -- Name: TABLE failure_counts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.failure_counts IS 'Attempts that failed since the queue was made, by the class of their error: as many rows of each as were reported at once, to be summed, so that no report waits for another.';
+COMMENT ON TABLE contentq.failure_counts IS 'Number of failed attempts since the queue was created, by error class. Sum the rows: there may be several for each class, so that no report waits for another.';
 
 -- Name: COLUMN failure_counts.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12173,11 +12188,11 @@ COMMENT ON COLUMN contentq.failure_counts.id IS 'Identifier of the row.';
 
 -- Name: COLUMN failure_counts.error_class; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.failure_counts.error_class IS 'The class, as the handler''s error has it; of more than 100, those that came later are other.';
+COMMENT ON COLUMN contentq.failure_counts.error_class IS 'The error class, as the handler reports it; after 100 classes, new ones are counted as other.';
 
 -- Name: COLUMN failure_counts.attempts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.failure_counts.attempts IS 'How many.';
+COMMENT ON COLUMN contentq.failure_counts.attempts IS 'Number of failed attempts.';
 
 -- Name: failure_counts_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
@@ -12205,7 +12220,7 @@ WITH (fillfactor='50');
 
 -- Name: TABLE gate_counts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.gate_counts IS 'What the tasks of workers with several gates have added up to at each gate, in one row or more; removed with the worker.';
+COMMENT ON TABLE contentq.gate_counts IS 'Counts of the tasks of workers with several gates at each gate, in one row or more; removed with the worker.';
 
 -- Name: COLUMN gate_counts.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12217,23 +12232,23 @@ COMMENT ON COLUMN contentq.gate_counts.worker_id IS 'The worker.';
 
 -- Name: COLUMN gate_counts.gate; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_counts.gate IS 'The gate that its tasks have entered.';
+COMMENT ON COLUMN contentq.gate_counts.gate IS 'The gate that its tasks entered.';
 
 -- Name: COLUMN gate_counts.calls; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_counts.calls IS 'How often they have entered it.';
+COMMENT ON COLUMN contentq.gate_counts.calls IS 'How often its tasks entered it.';
 
 -- Name: COLUMN gate_counts.answered; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_counts.answered IS 'How often its provider has answered.';
+COMMENT ON COLUMN contentq.gate_counts.answered IS 'How often the provider answered.';
 
 -- Name: COLUMN gate_counts.last_answered; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_counts.last_answered IS 'When the latest of these calls had entered.';
+COMMENT ON COLUMN contentq.gate_counts.last_answered IS 'When the latest of these calls entered the gate.';
 
 -- Name: COLUMN gate_counts.tokens; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gate_counts.tokens IS 'Tokens that these calls have taken, as far as was said.';
+COMMENT ON COLUMN contentq.gate_counts.tokens IS 'Number of tokens of these calls, as far as reported.';
 
 -- Name: gate_counts_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
@@ -12338,7 +12353,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
 
 -- Name: VIEW gate_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: until when (opens_at may be infinity), how many workers and running tasks they have, the pace in tasks a second and whether it was set or learned, calls that were refused or not answered in the last minute, when and why it was closed last.';
+COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, the pace in tasks per second and whether it was set or learned, calls that were refused or not answered in the last minute, and when and why the gate was last closed.';
 
 -- Name: latency; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12361,7 +12376,7 @@ CREATE VIEW contentq.latency WITH (security_invoker='true') AS
 
 -- Name: VIEW latency; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.latency IS 'Percentiles of the seconds that completed tasks waited since they were ready, and ran: for the last 5 minutes, hour and day, for all and by account, category and priority.';
+COMMENT ON VIEW contentq.latency IS 'Percentiles, in seconds, of how long completed tasks waited since they were ready, and of how long they ran: for the last 5 minutes, hour and day, for all and by account, category and priority.';
 
 -- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
 
@@ -12377,19 +12392,19 @@ WITH (fillfactor='50');
 
 -- Name: TABLE maintenance; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.maintenance IS 'When the housekeeping of maintain() was done last: one row.';
+COMMENT ON TABLE contentq.maintenance IS 'When maintain() last did its work: one row.';
 
 -- Name: COLUMN maintenance.only_row; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true: keeps the table at one row.';
+COMMENT ON COLUMN contentq.maintenance.only_row IS 'Always true; limits the table to one row.';
 
 -- Name: COLUMN maintenance.ran_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() that did something.';
+COMMENT ON COLUMN contentq.maintenance.ran_at IS 'The last call of maintain() that did its work.';
 
 -- Name: COLUMN maintenance.watched_since; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Since when such calls have come without a gap; a worker''s silence counts only within that time.';
+COMMENT ON COLUMN contentq.maintenance.watched_since IS 'Start of the latest series of calls without a gap; a worker counts as silent only within this time.';
 
 -- Name: COLUMN maintenance.cleaned_at; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12397,7 +12412,7 @@ COMMENT ON COLUMN contentq.maintenance.cleaned_at IS 'When the clean-up last fou
 
 -- Name: COLUMN maintenance.budgets_due_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS 'When budgets are looked at again: so seldom that it takes a fiftieth of the time at most.';
+COMMENT ON COLUMN contentq.maintenance.budgets_due_at IS 'When budgets are checked next; the interval limits the checks to a fiftieth of the time.';
 
 -- Name: needed_indexes; Type: TABLE; Schema: contentq; Owner: -
 
@@ -12410,7 +12425,7 @@ CREATE TABLE contentq.needed_indexes (
 
 -- Name: TABLE needed_indexes; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.needed_indexes IS 'The indexes of the three tables that contentq reads with; doctor() tells of those that are missing.';
+COMMENT ON TABLE contentq.needed_indexes IS 'The indexes that contentq needs on the three tables; doctor() reports missing ones.';
 
 -- Name: COLUMN needed_indexes.table_name; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12422,11 +12437,11 @@ COMMENT ON COLUMN contentq.needed_indexes.name IS 'The name of the index.';
 
 -- Name: COLUMN needed_indexes.definition; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.needed_indexes.definition IS 'Its columns and condition, as CREATE INDEX takes them.';
+COMMENT ON COLUMN contentq.needed_indexes.definition IS 'Its columns and condition, in the syntax of CREATE INDEX.';
 
 -- Name: COLUMN needed_indexes.first_column; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.needed_indexes.first_column IS 'On a table that was there before contentq, another index that begins with this column and leaves out no row will do.';
+COMMENT ON COLUMN contentq.needed_indexes.first_column IS 'In a table that existed before contentq, another index that begins with this column and covers all rows also counts.';
 
 -- Name: paused_accounts; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12446,7 +12461,7 @@ CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
             ELSE NULL::text
         END,
         CASE
-            WHEN is_at_cap THEN format('at its cap: %s of %s run'::text, running, max_running)
+            WHEN is_at_cap THEN format('at its cap (%s of %s)'::text, running, max_running)
             ELSE NULL::text
         END) AS why,
     date_trunc('second'::text, GREATEST(paused_until, over_budget_until)) AS until,
@@ -12473,7 +12488,7 @@ CREATE VIEW contentq.paused_accounts WITH (security_invoker='true') AS
 
 -- Name: VIEW paused_accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now, since they are paused, have used up their monthly budget, or are at their cap (max_running): until when (infinity: until someone resumes them), and how many tasks wait.';
+COMMENT ON VIEW contentq.paused_accounts IS 'Accounts whose tasks are not claimed now because they are paused, have used up a budget, or are at their cap (max_running): why, until when (infinity: until someone resumes them), and how many tasks are pending.';
 
 -- Name: provider_batch_status; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12519,7 +12534,7 @@ UNION ALL
 
 -- Name: VIEW provider_batch_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.provider_batch_status IS 'Batches at providers, the newest first: status as the provider says it (gathering and opening: before it is there), requests and how many of them are done, tasks that wait for it, its age, and what has gone wrong with it.';
+COMMENT ON VIEW contentq.provider_batch_status IS 'Batches at providers, the newest first: status as the provider reports it (gathering and opening: before it is sent), requests and how many of them are done, tasks that wait for it, its age, and its latest error.';
 
 -- Name: provider_batches_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
@@ -12547,7 +12562,7 @@ CREATE VIEW contentq.queue_overview WITH (security_invoker='true') AS
 
 -- Name: VIEW queue_overview; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.queue_overview IS 'One row a status: tasks, how many of them are scheduled for later or were retried, age of the oldest.';
+COMMENT ON VIEW contentq.queue_overview IS 'One row for each status: tasks, how many of them are scheduled for later, how many were retried, age of the oldest.';
 
 -- Name: recent_failures; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12568,7 +12583,7 @@ CREATE VIEW contentq.recent_failures WITH (security_invoker='true') AS
 
 -- Name: VIEW recent_failures; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout, latest first; put one back with SELECT contentq.requeue(task_id).';
+COMMENT ON VIEW contentq.recent_failures IS 'Tasks that ended failed or timeout, latest first. To requeue one: SELECT contentq.requeue(task_id).';
 
 -- Name: rescued_tasks; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12590,7 +12605,7 @@ CREATE VIEW contentq.rescued_tasks WITH (security_invoker='true') AS
 
 -- Name: VIEW rescued_tasks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.rescued_tasks IS 'Tasks that were taken from dead workers, latest first: when, from whom, whether a retry was charged (not when the worker had been told to stop), and the status of the task now.';
+COMMENT ON VIEW contentq.rescued_tasks IS 'Tasks that were rescued from dead workers, latest first: when, from which worker, whether a retry was charged (not if the worker was draining), and the status of the task now.';
 
 -- Name: review_queue; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12628,7 +12643,7 @@ CREATE VIEW contentq.review_queue WITH (security_invoker='true') AS
 
 -- Name: VIEW review_queue; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.review_queue IS 'Content that waits for a reviewer, oldest first, with its task; failed_checks: those that this draft has not passed; previous_note: what the version before was sent back for. Decide with contentq.approve() and contentq.reject().';
+COMMENT ON VIEW contentq.review_queue IS 'Content that waits for review, oldest first, with its task. failed_checks: the checks that this draft failed. previous_note: why the previous version was sent back. Decide with contentq.approve() and contentq.reject().';
 
 -- Name: running_tasks; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12661,7 +12676,7 @@ CREATE VIEW contentq.running_tasks WITH (security_invoker='true') AS
 
 -- Name: VIEW running_tasks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.running_tasks IS 'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand) and how far they are, as their handlers say.';
+COMMENT ON VIEW contentq.running_tasks IS 'Processing tasks, longest first, with their worker (NULL if set to processing by hand) and the progress that their handlers report.';
 
 -- Name: silent_commits; Type: TABLE; Schema: contentq; Owner: -
 
@@ -12671,7 +12686,7 @@ CREATE TABLE contentq.silent_commits (
 
 -- Name: TABLE silent_commits; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.silent_commits IS 'Rows that transactions lock which commit tasks and leave it to another one to notify: claims see by it that more tasks are about to be visible.';
+COMMENT ON TABLE contentq.silent_commits IS 'Rows locked by transactions that commit tasks without a notification of their own; the locks show claims that more tasks are about to become visible.';
 
 -- Name: COLUMN silent_commits.place; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12688,7 +12703,7 @@ CREATE TABLE contentq.tables (
 
 -- Name: TABLE tables; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.tables IS 'Where accounts, contents and content_generation_tasks are, and what contentq made of them: only that is dropped by a downgrade.';
+COMMENT ON TABLE contentq.tables IS 'The schemas of accounts, contents and content_generation_tasks, and what contentq created in them; a downgrade drops only that.';
 
 -- Name: COLUMN tables.table_name; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12696,15 +12711,15 @@ COMMENT ON COLUMN contentq.tables.table_name IS 'accounts, contents or content_g
 
 -- Name: COLUMN tables.schema_name; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.tables.schema_name IS 'The schema that it is in.';
+COMMENT ON COLUMN contentq.tables.schema_name IS 'The schema of the table.';
 
 -- Name: COLUMN tables.is_created; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.tables.is_created IS 'Whether contentq created it; false: it was taken over.';
+COMMENT ON COLUMN contentq.tables.is_created IS 'Whether contentq created the table; false: it existed before.';
 
 -- Name: COLUMN tables.added; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.tables.added IS 'Of a table that was taken over: the statements that remove what was added to it; of any, those that remove its row level security.';
+COMMENT ON COLUMN contentq.tables.added IS 'Statements that remove what contentq added to a table that existed before; for any table, statements that remove its row level security.';
 
 -- Name: tasks; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12750,7 +12765,7 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
 
 -- Name: VIEW tasks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.tasks IS 'Table content_generation_tasks, whatever schema it is in; can be read and written like it.';
+COMMENT ON VIEW contentq.tasks IS 'Table content_generation_tasks, in whatever schema it is. Read and write it like the table.';
 
 -- Name: throughput; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12767,7 +12782,7 @@ CREATE VIEW contentq.throughput WITH (security_invoker='true') AS
 
 -- Name: VIEW throughput; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last hour, with the mean seconds that they waited for their latest attempt since they were ready, and that it took.';
+COMMENT ON VIEW contentq.throughput IS 'Completed tasks by minute over the last hour, with the mean seconds that they waited for their latest attempt since they were ready (wait_s), and that it ran (run_s).';
 
 -- Name: usage; Type: TABLE; Schema: contentq; Owner: -
 
@@ -12793,7 +12808,7 @@ WITH (fillfactor='50');
 
 -- Name: TABLE usage; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.usage IS 'What attempts have cost, by account, day, model and category: as many rows of each as were reported at once, to be summed, so that no report waits for another. It outlives the tasks.';
+COMMENT ON TABLE contentq.usage IS 'Cost of attempts, by account, day, model and category. Sum the rows: there may be several for each, so that no report waits for another. Rows outlive the tasks.';
 
 -- Name: COLUMN usage.id; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12805,35 +12820,35 @@ COMMENT ON COLUMN contentq.usage.account_id IS 'The account of the tasks.';
 
 -- Name: COLUMN usage.day; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) on which it was reported.';
+COMMENT ON COLUMN contentq.usage.day IS 'The day (UTC) of the report.';
 
 -- Name: COLUMN usage.model; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler named it; unknown when it did not.';
+COMMENT ON COLUMN contentq.usage.model IS 'The model, as the handler reported it; unknown if it did not.';
 
 -- Name: COLUMN usage.category; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.category IS 'The category of the tasks, up to 200 characters; empty for tasks that have none.';
+COMMENT ON COLUMN contentq.usage.category IS 'The category of the tasks, up to 200 characters; empty for none.';
 
 -- Name: COLUMN usage.attempts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.attempts IS 'Attempts that have cost something, failed ones included, and completed ones that a budget counts.';
+COMMENT ON COLUMN contentq.usage.attempts IS 'Number of attempts with usage, including failed ones, and of completed ones that count against a budget.';
 
 -- Name: COLUMN usage.prompt_tokens; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.prompt_tokens IS 'Tokens that went in.';
+COMMENT ON COLUMN contentq.usage.prompt_tokens IS 'Number of input tokens.';
 
 -- Name: COLUMN usage.completion_tokens; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Tokens that came out.';
+COMMENT ON COLUMN contentq.usage.completion_tokens IS 'Number of output tokens.';
 
 -- Name: COLUMN usage.cost; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.cost IS 'In the currency of the handler''s prices.';
+COMMENT ON COLUMN contentq.usage.cost IS 'Cost in the currency of the handler''s prices.';
 
 -- Name: COLUMN usage.largest_cost; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.usage.largest_cost IS 'The most that one of these attempts has cost: where costs vary, that much is reserved for a task that runs.';
+COMMENT ON COLUMN contentq.usage.largest_cost IS 'Largest cost of one of these attempts; if costs vary, budgets reserve it for a running task.';
 
 -- Name: usage_by_account; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12864,7 +12879,7 @@ CREATE VIEW contentq.usage_by_account WITH (security_invoker='true') AS
 
 -- Name: VIEW usage_by_account; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.usage_by_account IS 'By account, since the first of this month (UTC): attempts that were charged, tokens, cost, monthly budget, and whether it is used up, so that nothing more is claimed.';
+COMMENT ON VIEW contentq.usage_by_account IS 'By account, since the first of this month (UTC): attempts with usage, tokens, cost, monthly budget, and whether it is used up, so that no more tasks are claimed.';
 
 -- Name: usage_by_category; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12882,7 +12897,7 @@ CREATE VIEW contentq.usage_by_category WITH (security_invoker='true') AS
 
 -- Name: VIEW usage_by_category; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.usage_by_category IS 'By category, since the first of this month (UTC): attempts that were charged, tokens, cost.';
+COMMENT ON VIEW contentq.usage_by_category IS 'By category, since the first of this month (UTC): attempts with usage, tokens, cost.';
 
 -- Name: usage_by_day; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12900,7 +12915,7 @@ CREATE VIEW contentq.usage_by_day WITH (security_invoker='true') AS
 
 -- Name: VIEW usage_by_day; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.usage_by_day IS 'By day (UTC), the last 31: attempts that were charged, tokens, cost, accounts.';
+COMMENT ON VIEW contentq.usage_by_day IS 'By day (UTC), the last 31: attempts with usage, tokens, cost, accounts.';
 
 -- Name: usage_by_model; Type: VIEW; Schema: contentq; Owner: -
 
@@ -12918,7 +12933,7 @@ CREATE VIEW contentq.usage_by_model WITH (security_invoker='true') AS
 
 -- Name: VIEW usage_by_model; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.usage_by_model IS 'By model, since the first of this month (UTC): attempts that were charged, tokens, cost.';
+COMMENT ON VIEW contentq.usage_by_model IS 'By model, since the first of this month (UTC): attempts with usage, tokens, cost.';
 
 -- Name: usage_id_seq; Type: SEQUENCE; Schema: contentq; Owner: -
 
@@ -12939,7 +12954,7 @@ CREATE TABLE contentq.wakeups (
 
 -- Name: TABLE wakeups; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.wakeups IS 'A row for each twentieth of a second, again and again: of the transactions that submit tasks and commit at the same time, the one that has locked it notifies the workers for all.';
+COMMENT ON TABLE contentq.wakeups IS 'A row for each twentieth of a second, used in rotation: of the transactions that submit tasks and commit at the same time, the one that has locked the row notifies the workers for all.';
 
 -- Name: COLUMN wakeups.slot; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -12991,7 +13006,7 @@ CREATE VIEW contentq.worker_status WITH (security_invoker='true') AS
 
 -- Name: VIEW worker_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.worker_status IS 'Registered workers: idle, working, waits, full, draining or silent; busy of slots, by the tasks held; seconds since the last heartbeat; the categories that it claims, NULL for all; waits_for: what keeps it from beginning a task; locked: its tasks whose row another session has locked now, so that they cannot be reported.';
+COMMENT ON VIEW contentq.worker_status IS 'Registered workers. state: idle, working, waits, full, draining or silent (no recent heartbeat). busy: tasks held, of slots. heartbeat_age_s: seconds since the last heartbeat. categories: those that it claims, NULL for all. waits_for: why it may not start a task. locked: its tasks whose rows another session has locked, so that they cannot be reported.';
 
 -- Name: accounts_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 
@@ -13356,7 +13371,7 @@ CREATE TRIGGER content_generation_tasks_awaited BEFORE UPDATE ON public.content_
 
 -- Name: TRIGGER content_generation_tasks_awaited ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation_tasks IS 'Looks, once a transaction that ends tasks, whether somebody waits for the end of any.';
+COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation_tasks IS 'Checks, once in a transaction that ends tasks, whether any session waits for the end of a task.';
 
 -- Name: content_generation_tasks content_generation_tasks_awaited_deleted; Type: TRIGGER; Schema: public; Owner: -
 
@@ -13364,7 +13379,7 @@ CREATE TRIGGER content_generation_tasks_awaited_deleted BEFORE DELETE ON public.
 
 -- Name: TRIGGER content_generation_tasks_awaited_deleted ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_awaited_deleted ON public.content_generation_tasks IS 'The same for a transaction that deletes tasks before they have ended.';
+COMMENT ON TRIGGER content_generation_tasks_awaited_deleted ON public.content_generation_tasks IS 'The same for transactions that delete tasks before they have ended.';
 
 -- Name: content_generation_tasks content_generation_tasks_deleted; Type: TRIGGER; Schema: public; Owner: -
 
@@ -13380,7 +13395,7 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_ended AFTER UPDATE ON public.
 
 -- Name: TRIGGER content_generation_tasks_ended ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_ended ON public.content_generation_tasks IS 'Tells who waits for a task, or for its batch, that it has ended, at the commit of the transaction.';
+COMMENT ON TRIGGER content_generation_tasks_ended ON public.content_generation_tasks IS 'Notifies sessions that wait for a task, or for its batch, that it has ended, at the commit of the transaction.';
 
 -- Name: content_generation_tasks content_generation_tasks_forged; Type: TRIGGER; Schema: public; Owner: -
 
@@ -13388,7 +13403,7 @@ CREATE TRIGGER content_generation_tasks_forged BEFORE INSERT ON public.content_g
 
 -- Name: TRIGGER content_generation_tasks_forged ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_forged ON public.content_generation_tasks IS 'Refuses new tasks with forged state or ids, of roles that may insert tasks and not update their status.';
+COMMENT ON TRIGGER content_generation_tasks_forged ON public.content_generation_tasks IS 'Refuses new tasks with forged state or ids from roles that may insert tasks but not update their status.';
 
 -- Name: content_generation_tasks content_generation_tasks_size; Type: TRIGGER; Schema: public; Owner: -
 
@@ -13412,7 +13427,7 @@ CREATE TRIGGER content_generation_tasks_state BEFORE UPDATE ON public.content_ge
 
 -- Name: TRIGGER content_generation_tasks_state ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_state ON public.content_generation_tasks IS 'Forgets what a handler has kept for the next attempt, when there will be none.';
+COMMENT ON TRIGGER content_generation_tasks_state ON public.content_generation_tasks IS 'Removes the handler_state of a task that has ended, because no attempt will follow.';
 
 -- Name: content_generation_tasks content_generation_tasks_touch; Type: TRIGGER; Schema: public; Owner: -
 
@@ -13420,7 +13435,7 @@ CREATE TRIGGER content_generation_tasks_touch BEFORE UPDATE ON public.content_ge
 
 -- Name: TRIGGER content_generation_tasks_touch ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_tasks IS 'Keeps updated_at on every update; skipped when the statement has set it to CURRENT_TIMESTAMP itself.';
+COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_tasks IS 'Sets updated_at on every update; skipped if the statement itself has set it to CURRENT_TIMESTAMP.';
 
 -- Name: content_generation_tasks content_generation_tasks_wake; Type: TRIGGER; Schema: public; Owner: -
 
@@ -13428,7 +13443,7 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake AFTER INSERT ON public.c
 
 -- Name: TRIGGER content_generation_tasks_wake ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has inserted tasks, at its commit.';
+COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS 'Wakes idle workers once, at the commit of a transaction that inserted tasks.';
 
 -- Name: content_generation_tasks content_generation_tasks_wake_again; Type: TRIGGER; Schema: public; Owner: -
 
@@ -13436,7 +13451,7 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again AFTER UPDATE ON pu
 
 -- Name: TRIGGER content_generation_tasks_wake_again ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS 'Wakes idle workers, once a transaction that has made tasks ready, at its commit.';
+COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS 'Wakes idle workers once, at the commit of a transaction that made tasks ready.';
 
 -- Name: batch_requests batch_requests_batch_id_fkey; Type: FK CONSTRAINT; Schema: contentq; Owner: -
 

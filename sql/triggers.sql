@@ -1,7 +1,7 @@
--- The triggers, each with its comment after it. Like functions and views, they are created anew by each migration.
+-- The triggers, each followed by its comment. Like functions and views, each migration creates them again.
 
--- Whoever may update status may insert tasks in any state: owners, restores, and programs that were given it. The condition
--- is all that honest tasks pay.
+-- Roles that may update status may insert tasks in any state: owners, restores, and programs with that right. Other inserts
+-- pay only for this condition.
 CREATE TRIGGER content_generation_tasks_forged
     BEFORE INSERT ON public.content_generation_tasks
     FOR EACH ROW
@@ -9,7 +9,7 @@ CREATE TRIGGER content_generation_tasks_forged
     EXECUTE FUNCTION contentq.refuse_forged_task();
 
 COMMENT ON TRIGGER content_generation_tasks_forged ON public.content_generation_tasks IS
-    'Refuses new tasks with forged state or ids, of roles that may insert tasks and not update their status.';
+    'Refuses new tasks with forged state or ids from roles that may insert tasks but not update their status.';
 
 CREATE TRIGGER content_generation_tasks_touch
     BEFORE UPDATE ON public.content_generation_tasks
@@ -18,10 +18,10 @@ CREATE TRIGGER content_generation_tasks_touch
     EXECUTE FUNCTION contentq.touch_updated_at();
 
 COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_tasks IS
-    'Keeps updated_at on every update; skipped when the statement has set it to CURRENT_TIMESTAMP itself.';
+    'Sets updated_at on every update; skipped if the statement itself has set it to CURRENT_TIMESTAMP.';
 
--- An outcome counts for (id, attempt, worker_id): no update but a claim may bring back what once was. The condition is
--- all that the updates of the queue's own functions pay.
+-- An outcome counts for (id, attempt, worker_id): no update except a claim may restore an earlier combination. Updates of
+-- the queue's own functions pay only for this condition.
 CREATE TRIGGER content_generation_tasks_stale
     BEFORE UPDATE ON public.content_generation_tasks
     FOR EACH ROW
@@ -36,7 +36,7 @@ CREATE TRIGGER content_generation_tasks_stale
 COMMENT ON TRIGGER content_generation_tasks_stale ON public.content_generation_tasks IS
     'Refuses updates that write back a row as it was before it was claimed or completed.';
 
--- Whoever ends a task, and however: the condition is all that tasks without a state pay.
+-- Fires whichever way a task ends. Tasks without a state pay only for this condition.
 CREATE TRIGGER content_generation_tasks_state
     BEFORE UPDATE ON public.content_generation_tasks
     FOR EACH ROW
@@ -44,10 +44,10 @@ CREATE TRIGGER content_generation_tasks_state
     EXECUTE FUNCTION contentq.forget_handler_state();
 
 COMMENT ON TRIGGER content_generation_tasks_state ON public.content_generation_tasks IS
-    'Forgets what a handler has kept for the next attempt, when there will be none.';
+    'Removes the handler_state of a task that has ended, because no attempt will follow.';
 
--- No setting can be less than the size in this condition, which is all that other rows pay. Columns that the update does
--- not name are not looked at: a row that is larger already goes on.
+-- No setting can be less than the size in this condition; smaller rows pay only for it. Columns that an update does not set
+-- are not checked: a row that is already larger stays.
 CREATE TRIGGER content_generation_tasks_size
     BEFORE INSERT OR UPDATE OF
         task_id, topic, keywords, category, requirements, tone, error_message, progress_note
@@ -64,9 +64,9 @@ CREATE TRIGGER content_generation_tasks_size
 COMMENT ON TRIGGER content_generation_tasks_size ON public.content_generation_tasks IS
     'Refuses texts that are larger than settings.max_text_bytes.';
 
--- Asked once a transaction that ends tasks: all that they pay when nobody waits. A trigger, and no function in the condition
--- of the next one, since whoever updates a task need not be allowed to execute it. Conditions without IN: a dump writes that
--- in other words.
+-- Runs once in a transaction that ends tasks, which pays no more if nobody waits. It is a trigger, not a function in the
+-- condition of the next one, because roles that update tasks may lack the right to execute it. Conditions avoid IN, which a
+-- dump writes differently.
 CREATE TRIGGER content_generation_tasks_awaited
     BEFORE UPDATE ON public.content_generation_tasks
     FOR EACH ROW
@@ -78,7 +78,7 @@ CREATE TRIGGER content_generation_tasks_awaited
     EXECUTE FUNCTION contentq.note_waiters();
 
 COMMENT ON TRIGGER content_generation_tasks_awaited ON public.content_generation_tasks IS
-    'Looks, once a transaction that ends tasks, whether somebody waits for the end of any.';
+    'Checks, once in a transaction that ends tasks, whether any session waits for the end of a task.';
 
 CREATE TRIGGER content_generation_tasks_awaited_deleted
     BEFORE DELETE ON public.content_generation_tasks
@@ -90,7 +90,7 @@ CREATE TRIGGER content_generation_tasks_awaited_deleted
     EXECUTE FUNCTION contentq.note_waiters();
 
 COMMENT ON TRIGGER content_generation_tasks_awaited_deleted ON public.content_generation_tasks IS
-    'The same for a transaction that deletes tasks before they have ended.';
+    'The same for transactions that delete tasks before they have ended.';
 
 CREATE CONSTRAINT TRIGGER content_generation_tasks_ended
     AFTER UPDATE ON public.content_generation_tasks
@@ -104,7 +104,7 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_ended
     EXECUTE FUNCTION contentq.tell_waiters();
 
 COMMENT ON TRIGGER content_generation_tasks_ended ON public.content_generation_tasks IS
-    'Tells who waits for a task, or for its batch, that it has ended, at the commit of the transaction.';
+    'Notifies sessions that wait for a task, or for its batch, that it has ended, at the commit of the transaction.';
 
 CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted
     AFTER DELETE ON public.content_generation_tasks
@@ -119,7 +119,7 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_deleted
 COMMENT ON TRIGGER content_generation_tasks_deleted ON public.content_generation_tasks IS
     'The same for tasks that are deleted before they have ended.';
 
--- Deferred triggers are for each row; the condition, which is evaluated when the row is inserted, lets one row of a
+-- Deferred triggers fire for each row. The condition is evaluated when the row is inserted and lets one row of a
 -- transaction pass.
 CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
     AFTER INSERT ON public.content_generation_tasks
@@ -133,10 +133,10 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
     EXECUTE FUNCTION contentq.wake_workers();
 
 COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_tasks IS
-    'Wakes idle workers, once a transaction that has inserted tasks, at its commit.';
+    'Wakes idle workers once, at the commit of a transaction that inserted tasks.';
 
--- Fires for tasks that were not ready and now are. Those whose time had come were ready already: workers wait for it,
--- and promote_scheduled() only notes it.
+-- Fires for tasks that were not ready and now are. Tasks whose scheduled time had passed were ready already: workers wait
+-- for that time, and promote_scheduled() only records it.
 CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again
     AFTER UPDATE ON public.content_generation_tasks
     DEFERRABLE INITIALLY DEFERRED
@@ -151,4 +151,4 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again
     EXECUTE FUNCTION contentq.wake_workers();
 
 COMMENT ON TRIGGER content_generation_tasks_wake_again ON public.content_generation_tasks IS
-    'Wakes idle workers, once a transaction that has made tasks ready, at its commit.';
+    'Wakes idle workers once, at the commit of a transaction that made tasks ready.';

@@ -1,6 +1,6 @@
--- Says how many of some tasks of an account may start now, by its cap and its budgets.
+-- Counts how many of the given tasks of an account may start now under its cap and its budgets.
 -- Called by: explain_ahead(), explain_aging(). categories: those of the tasks, in order; '' for none.
--- Locks: nothing. Returns: 0 or more; NULL when neither a cap nor a budget limits it.
+-- Locks: nothing. Returns: 0 or more; NULL if neither a cap nor a budget limits the account.
 CREATE OR REPLACE FUNCTION contentq.account_fits(account public.accounts, categories text[])
 RETURNS integer
 LANGUAGE plpgsql
@@ -51,4 +51,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.account_fits(public.accounts, text[]) IS
-    'Internal: how many of some tasks of an account may start by its max_running and its budgets; NULL: any number.';
+    'Internal: how many of the given tasks of an account may start under its max_running and its budgets; NULL: all.';

@@ -1,7 +1,7 @@
--- Says how many more tasks of an account may start now, by its cap.
+-- Counts how many more tasks of an account may start now under its cap.
 -- Called by: admit(), under the lock of the account's place; explain().
 -- starting: tasks of the account that are about to start and are not processing yet.
--- Locks: nothing. Returns: 0 or more; NULL when it has no cap. A pause is looked at by held_accounts().
+-- Locks: nothing. Returns: 0 or more; NULL if the account has no cap. held_accounts() checks pauses.
 CREATE OR REPLACE FUNCTION contentq.account_room(account public.accounts, starting integer DEFAULT 0)
 RETURNS integer
 LANGUAGE plpgsql
@@ -28,4 +28,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.account_room(public.accounts, integer) IS
-    'Internal: how many more tasks of an account may start by its max_running; NULL: any number.';
+    'Internal: how many more tasks of an account may start under its max_running; NULL: any number.';

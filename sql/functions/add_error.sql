@@ -1,5 +1,5 @@
--- Adds a failed attempt to what attempt_errors has of earlier ones; the last 20 are kept.
--- Called by: record_failure() and revise(), which write it. Locks: nothing. Returns: the attempt_errors with it.
+-- Appends a failed attempt to attempt_errors, which keeps the last 20.
+-- Called by: record_failure() and revise(), which store it. Locks: nothing. Returns: the new attempt_errors.
 CREATE OR REPLACE FUNCTION contentq.add_error(
     attempt_errors jsonb,
     attempt integer,
@@ -24,4 +24,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.add_error(jsonb, integer, bigint, text, text) IS
-    'Internal: the attempt_errors of a task with one more failure; the last 20 are kept.';
+    'Internal: the attempt_errors of a task with one more failure; it keeps the last 20.';

@@ -1,6 +1,6 @@
--- Adds the row of a gate of which something was reported for the first time.
--- Called by: gate_room(). Locks: nothing that exists. Returns: nothing.
--- Another session may be adding it, in a transaction that goes on: then the next claim tries again.
+-- Adds the row of a gate after the first report about its provider.
+-- Called by: gate_room(). Locks: no existing row. Returns: nothing.
+-- Another session may be adding the same row in a long transaction: then the next claim tries again.
 CREATE OR REPLACE FUNCTION contentq.add_gate(key text)
 RETURNS void
 LANGUAGE plpgsql
@@ -16,4 +16,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.add_gate(text) IS
-    'Internal: adds the row of a gate, unless another session is about to.';
+    'Internal: adds the row of a gate, unless another session is adding it.';

@@ -1,11 +1,11 @@
--- Adds what attempts have cost to the usage of their accounts.
+-- Adds the cost of attempts to the usage of their accounts.
 -- Called by: complete() and store(), with the results, and record_usage().
--- account_ids, categories: of tasks that may have been deleted since. Each usage is a JSON object as text; of its members model (text), prompt_tokens, completion_tokens and cost
--- (numbers) count, and one that has neither tokens nor a cost counts for nothing, unless it is of a completed task that a
--- budget counts: then it is known that such a task costs nothing (see budget_room()).
--- Locks: rows of usage, skipping those that others hold (so it never waits: where no row of an account, day, model and
---        category is free, it adds one). Returns: how many tokens there were. Days begin at midnight UTC.
--- Budgets are looked at when a task is about to start (see admit()).
+-- account_ids, categories: for tasks that may have been deleted since. usages: JSON objects as text. Their members model
+-- (text), prompt_tokens, completion_tokens and cost (numbers) count. A usage with neither tokens nor a cost is ignored,
+-- except for a completed task that counts against a budget: it shows that such a task costs nothing (see budget_room()).
+-- Locks: rows of usage; it skips rows that other sessions have locked, so it never waits. If no row of an account, day,
+--        model and category is free, it adds one. Returns: the number of tokens. Days begin at midnight UTC.
+-- Budgets are checked when a task is about to start (see admit()).
 CREATE OR REPLACE FUNCTION contentq.add_usage(
     ids bigint[],
     usages text[],
@@ -33,7 +33,7 @@ DECLARE
     all_completion_tokens bigint[];
     all_costs numeric[];
     all_largest numeric[];
-    -- The rows of usage that these are added to; NULL for a new one.
+    -- The rows of usage to add to; NULL for a new one.
     all_rows bigint[];
 BEGIN
     SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
@@ -115,4 +115,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.add_usage(bigint[], text[], bigint[], text[]) IS
-    'Internal: adds what attempts at these tasks have cost to the usage of their accounts; returns their tokens.';
+    'Internal: adds the cost of attempts at these tasks to the usage of their accounts; returns their tokens.';

@@ -1,15 +1,15 @@
--- Keeps of chosen tasks those that caps and budgets let start.
+-- Filters chosen tasks down to those that caps and budgets allow to start.
 -- Called by: choose_ready(), which has locked these tasks.
--- starting: tasks that were admitted before in the same claim.
--- Locks: the places in cap_locks of the accounts with a cap or a budget, and of the categories with a budget, until the claim
---        is committed: the next to count there sees what has started. It never waits: what is of an account, or a category,
---        whose place another claim holds is left out this time.
--- Returns: the ids that may start, in their order. Of the others: the accounts that have no room left; those of them that
---          budgets hold; the categories, and the accounts with a category (see budget_key()), of which a budget lets nothing
---          more start; whether a budget holds everything; and whether a place was held by another claim, so that it is worth
---          looking again.
--- A task that collects what it has asked with a batch is kept by no budget: that was paid for, or is reserved.
--- The place is updated, not only locked: in a transaction with an older snapshot PostgreSQL then refuses to count.
+-- starting: tasks that the same claim admitted earlier.
+-- Locks: the places in cap_locks of accounts with a cap or a budget, and of categories with a budget, until the claim
+--        commits; the next claim that counts there sees what this one started. It never waits: if another claim has locked
+--        a place, the tasks of that account or category are left out this time.
+-- Returns: admitted: the ids that may start, in the given order. held: accounts that have no room left. over_budget: those
+--          of them that a budget blocks. held_categories, held_keys: categories, and accounts with a category (see
+--          budget_key()), that a budget blocks. all_held: whether a budget blocks everything. contended: whether another
+--          claim had locked a place, so that a retry may find more.
+-- No budget stops a task that collects the answer to its batch request: that cost is already paid or reserved.
+-- The place is updated, not only locked, so that PostgreSQL refuses to count in a transaction with an older snapshot.
 CREATE OR REPLACE FUNCTION contentq.admit(
     ids bigint[],
     starting bigint[],
@@ -48,7 +48,7 @@ BEGIN
     held_keys := '{}';
     all_held := false;
     contended := false;
-    -- LIMIT: each is looked up; a join could be turned round.
+    -- LIMIT forces one lookup for each id; the planner could reverse a plain join.
     SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
            array_agg(o.has_answer ORDER BY u.place)
     INTO accounts, categories, has_answer
@@ -189,4 +189,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.admit(bigint[], bigint[]) IS
-    'Internal: of chosen tasks, those that the caps of their accounts and the budgets let start.';
+    'Internal: filters chosen tasks down to those that the caps and budgets of their accounts and categories allow to '
+    'start.';

@@ -1,8 +1,9 @@
--- Lists the first ready tasks of each priority that have waited for longer than settings.aging.
+-- Lists the first ready tasks of each priority that have waited longer than settings.aging.
 -- Called by: choose_aged(), explain_aging().
--- submitted_before: those that count. categories, held, held_keys: as in choose_in_order(). by_deadline: not those that
--- cannot finish by their deadline. number: so many of each priority; with categories, of each of these in it.
--- Locks: nothing. Returns: the tasks, in no order, and whether they may start.
+-- submitted_before: only tasks submitted before this time. by_deadline: tasks that cannot finish by their deadline may not
+-- start. number: how many tasks of each priority; with categories, of each category in each priority. categories, held,
+-- held_keys: as in choose_in_order().
+-- Locks: nothing. Returns: the tasks, in no order, and whether each may start.
 CREATE OR REPLACE FUNCTION contentq.aged_tasks(
     submitted_before timestamptz,
     categories text[],
@@ -71,4 +72,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.aged_tasks(timestamptz, text[], bigint[], boolean, integer, text[]) IS
-    'Internal: the first ready tasks of each priority that have waited for longer than settings.aging.';
+    'Internal: the first ready tasks of each priority that have waited longer than settings.aging.';

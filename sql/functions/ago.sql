@@ -1,5 +1,5 @@
--- Says in words how long ago something was: 1 second ago, 5 minutes ago, 3 days ago.
--- Called by: functions whose messages name a time. Locks: nothing. Returns: the text.
+-- Formats how long ago something was: 1 second ago, 5 minutes ago, 3 days ago.
+-- Called by: functions whose messages contain a time. Locks: nothing. Returns: the text.
 CREATE OR REPLACE FUNCTION contentq.ago(at timestamptz)
 RETURNS text
 LANGUAGE sql
@@ -19,4 +19,4 @@ AS $$
     ) AS u;
 $$;
 
-COMMENT ON FUNCTION contentq.ago(timestamptz) IS 'Internal: how long ago something was, in words.';
+COMMENT ON FUNCTION contentq.ago(timestamptz) IS 'Internal: how long ago something was, as text.';

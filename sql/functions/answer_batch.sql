@@ -1,9 +1,9 @@
--- Stores answers to requests of a batch, and makes their tasks ready.
--- Called by: handlers of batches, for some lines of what a provider has answered at a time. Locks: the batch's row, the
+-- Stores answers to requests of a batch and makes their tasks ready.
+-- Called by: handlers of batches, for a few lines of the provider's output at a time. Locks: the row of the batch, the
 --            requests, and the tasks as wake_answered().
--- An answer that is there already stays. usages: JSON objects as text, of what the answers have cost; it is added to the usage
--- of their accounts here when no task waits for the answer any more, since no attempt will report it.
--- Returns: how many were new. Raises: CQ004, as hold_batch().
+-- Existing answers stay. usages: JSON objects as text with the cost of each answer. If no task waits for an answer any
+-- more, no attempt will report its cost, so sweep_batches() adds it to the usage of the account.
+-- Returns: how many answers were new. Raises: CQ004, as hold_batch().
 CREATE OR REPLACE FUNCTION contentq.answer_batch(
     worker_id bigint,
     batch_id bigint,
@@ -25,7 +25,7 @@ DECLARE
     answered bigint[];
 BEGIN
     PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
-    -- What jsonb cannot hold would fail each sweep.
+    -- Fails here for text that jsonb cannot store, which would otherwise fail each sweep.
     PERFORM count(u.usage::jsonb) FROM unnest(answer_batch.usages) AS u (usage);
     WITH new AS (
         UPDATE contentq.batch_requests AS r
@@ -50,4 +50,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.answer_batch(bigint, bigint, integer, bigint[], integer[], integer[], text[], text[]) IS
-    'Stores answers to requests of a batch whose lease the worker has, and makes their tasks ready; returns how many were new.';
+    'Stores answers to requests of a batch that the worker leases, and makes their tasks ready; returns how many were new.';

@@ -1,9 +1,9 @@
--- Says whether there is, or will soon be, something to do for a worker that is to end when nothing is left.
+-- Checks whether there is, or soon will be, a task for a worker that stops when the queue is empty.
 -- Called by: workers that run until the queue is empty. Locks: nothing.
--- categories: those that it claims, NULL for all. idle_for: how long it has had nothing to do.
--- Returns: true when a task is ready, or waits for its retry; or when one is held by a worker that was not heard for
---          idle_for: it is rescued soon. Tasks that producers have scheduled for later do not count, nor do those of
---          accounts that are paused, nor those of which a budget is used up.
+-- categories: those that the worker claims; NULL for all. idle_for: how long it has had nothing to do.
+-- Returns: true if a task is ready or waits for its retry, or if a worker without a heartbeat for idle_for holds a task,
+--          which is rescued soon. Tasks that producers scheduled for later, tasks of paused accounts and tasks over budget
+--          do not count.
 CREATE OR REPLACE FUNCTION contentq.anything_waits(categories text[], idle_for interval)
 RETURNS boolean
 LANGUAGE sql
@@ -38,5 +38,5 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.anything_waits(text[], interval) IS
-    'Whether a task is ready, waits for its retry, or is held by a worker that was not heard for idle_for: what a worker '
-    'asks that is to end when nothing is left. Tasks scheduled for later or of blocked accounts do not count.';
+    'Whether a task is ready, waits for its retry, or is held by a worker without a heartbeat for idle_for. Workers that '
+    'stop when the queue is empty call it. Tasks scheduled for later or of blocked accounts do not count.';

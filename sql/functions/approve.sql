@@ -1,9 +1,9 @@
--- Approves content that waits for its review.
--- Called by: reviewers. Locks: the content's row.
+-- Approves content that is pending review.
+-- Called by: reviewers. Locks: the row of the content.
 -- Returns: approved.
--- reviewer: who decided, up to 100 characters; it is what the caller says, and the login when it says nothing.
--- review_status: what the content must be now. To approve what was rejected, say rejected.
--- Raises: CQ005 when another has decided meanwhile, or there is no such content that the caller may see.
+-- reviewer: who decided, up to 100 characters, as the caller states it; the login by default.
+-- review_status: the current status of the content. To approve rejected content, pass rejected.
+-- Raises: CQ005 if someone else has decided meanwhile, or if the caller sees no such content.
 CREATE OR REPLACE FUNCTION contentq.approve(
     content_id bigint,
     reviewer text DEFAULT session_user,
@@ -23,4 +23,5 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.approve(bigint, text, text, text) IS
-    'Approves content that is pending (or what review_status says); raises CQ005 when another has decided meanwhile.';
+    'Approves content that is pending (or has the given review_status); raises CQ005 if someone else has decided '
+    'meanwhile.';

@@ -1,9 +1,9 @@
--- Approves content that waits for its review, as it is selected: one chunk of it.
--- Called by: reviewers. Locks: the contents, in id order, skipping those that others hold.
--- Returns: one row: how many were approved; last_id, which the next call takes as after_id, is NULL when there are no more.
--- At most max_contents a call, and never more than 10,000, so that no lock is held for long. Selectors are those of
--- matching_contents(); one is required: since => '-infinity' says all. What another decides meanwhile, or is just deciding, is
--- left as it is.
+-- Approves pending content that matches selectors, in chunks.
+-- Called by: reviewers. Locks: the contents, in id order; it skips contents that other sessions have locked.
+-- Returns: one row: contents: how many were approved; last_id: the after_id of the next call, NULL after the last ones.
+-- It approves at most max_contents per call, and never more than 10,000, so that locks are short. Selectors: as in
+-- matching_contents(); at least one is required; since => '-infinity' selects all. It leaves out content that someone else
+-- decides on meanwhile.
 -- Raises: 22023 without a selector.
 CREATE OR REPLACE FUNCTION contentq.approve_matching(
     account_id bigint DEFAULT NULL,
@@ -32,4 +32,5 @@ $$;
 COMMENT ON FUNCTION contentq.approve_matching(
     bigint, text, text, timestamptz, timestamptz, text, text, bigint, integer
 ) IS
-    'Approves one chunk of the content that waits for its review and is selected; returns how many, and where to go on.';
+    'Approves a chunk of the pending content that matches the selectors; returns how many, and the after_id of the next '
+    'call.';

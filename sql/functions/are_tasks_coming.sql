@@ -1,10 +1,9 @@
--- Says whether transactions are about to commit tasks that no one may have been notified of.
--- Called by: claim(). Locks: nothing. Returns: whether one that has locked a row of silent_commits is still in progress.
+-- Checks whether transactions are about to commit tasks of which no worker may have been notified.
+-- Called by: claim(). Locks: nothing. Returns: whether a transaction that locked a row of silent_commits is in progress.
 --
--- A row that was locked carries the id of the transaction that has done it, the last one, as its xmax: it is read, not
--- tried, since trying would write, and would hold up the transactions that commit. An id that is older than all that are
--- in progress says nothing; of the others, which may be those of subtransactions, PostgreSQL is asked. An xmax lacks the
--- epoch, which is that of the ids around it.
+-- A locked row has the id of the last transaction that locked it as its xmax. The id is read; trying the lock would write
+-- and delay the committing transactions. An id older than all transactions in progress has ended. PostgreSQL reports the
+-- state of the others, which may be subtransactions. An xmax lacks the epoch, which is taken from the ids around it.
 CREATE OR REPLACE FUNCTION contentq.are_tasks_coming()
 RETURNS boolean
 LANGUAGE sql
@@ -22,4 +21,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.are_tasks_coming() IS
-    'Internal: whether transactions are about to commit tasks that no one may have been notified of.';
+    'Internal: whether transactions are about to commit tasks of which no worker may have been notified.';

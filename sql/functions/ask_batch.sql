@@ -1,9 +1,10 @@
--- Asks a provider something for a task, to go with its next batch. The handler then snoozes the task.
--- Called by: handlers of batches. Locks: the task's row.
--- provider: the address of its API; model: which one is asked, since a batch is for one model; body: the request, as JSON.
--- handler_state becomes {"asked_by_attempt": attempt}, in the same transaction, and gets the batch's id when there is one.
--- Returns: whether it counted; false when (worker, attempt) no longer holds, or the task was cancelled or is past its
---          deadline.
+-- Adds a request to a provider's next batch, on behalf of a task. The handler then snoozes the task.
+-- Called by: handlers of batches. Locks: the row of the task.
+-- provider: the address of its API. model: a batch is for one model. body: the request, as JSON.
+-- handler_state becomes {"asked_by_attempt": attempt} in the same transaction, and gets the batch's id when the batch
+-- exists.
+-- Returns: whether it counted; false if the worker no longer holds this attempt, or if the task was cancelled or is past
+--          its deadline.
 CREATE OR REPLACE FUNCTION contentq.ask_batch(
     worker_id bigint,
     id bigint,
@@ -40,11 +41,11 @@ BEGIN
     END IF;
     INSERT INTO contentq.batch_requests (id, attempt, account_id, category, provider, model, body)
     VALUES (ask_batch.id, ask_batch.attempt, account, category, ask_batch.provider, ask_batch.model, ask_batch.body)
-    ON CONFLICT DO NOTHING;  -- a call whose answer was lost is made again
+    ON CONFLICT DO NOTHING;  -- a call is repeated if its reply was lost
     RETURN true;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.ask_batch(bigint, bigint, integer, text, text, text) IS
-    'Asks a provider something for a task that this worker holds, to go with its next batch; body is the request as JSON. '
-    'Returns whether it counted. The task is then to be snoozed.';
+    'Adds a request of a task that this worker holds to the next batch of a provider; body: the request as JSON. '
+    'Returns whether it counted. Snooze the task afterwards.';

@@ -1,6 +1,6 @@
--- Counts the tasks that were claimed by workers with some of these gates and are about to enter one.
--- Called by: gates_state(). Locks: nothing. Returns: how many.
--- A handler enters first of all: what has not done so within a second does not want to, or waits for its turn elsewhere.
+-- Counts the tasks that workers with some of these gates have claimed and that are about to enter a gate.
+-- Called by: gates_state(). Locks: nothing. Returns: the number.
+-- Handlers enter their gate first. A task that has not entered within a second does not use a gate or waits elsewhere.
 CREATE OR REPLACE FUNCTION contentq.at_the_door(gates text[])
 RETURNS integer
 LANGUAGE sql
@@ -16,7 +16,7 @@ AS $$
     SELECT count(*)::integer
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
-        -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+        -- A range and an order that only the index on worker_id has; = would allow any index.
         SELECT t.gate, t.started_at
         FROM public.content_generation_tasks AS t
         WHERE t.worker_id BETWEEN w.id AND w.id

@@ -1,9 +1,9 @@
--- Notes that somebody waits for the end of a task or a batch.
--- Called by: wait_channel(), which has seen it with the rights of whoever waits.
--- Locks: nothing. Returns: whether whoever waits is noted only now, or not at all.
--- In a transaction that may only read nothing is noted, nor of what does not exist, or is of accounts that the caller does not
--- see; and no more than 100,000 tasks and batches are, since maintain() looks at all of them. Who is not noted is not told, and
--- looks by itself at times.
+-- Registers that a session waits for the end of a task or a batch.
+-- Called by: wait_channel(), which has read the task or batch with the rights of that session.
+-- Locks: nothing. Returns: true if the wait is new or was not registered; false if it was registered before.
+-- It registers nothing in a read-only transaction, nothing for a task or batch that does not exist or whose accounts the
+-- caller may not see, and no more than 100,000 waits, because maintain() reads them all. Sessions that are not registered
+-- get no notification and must poll.
 CREATE OR REPLACE FUNCTION contentq.await_end(kind text, name text)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -32,14 +32,14 @@ BEGIN
     ) THEN
         RETURN true;
     END IF;
-    -- So that one that waits already writes nothing.
+    -- A repeated call writes nothing.
     IF EXISTS (SELECT FROM contentq.awaited AS a WHERE a.kind = await_end.kind AND a.name = await_end.name) THEN
         RETURN false;
     END IF;
     IF current_setting('transaction_read_only')::boolean THEN
         RETURN true;
     END IF;
-    -- Counted only where there may be so many.
+    -- Counts the rows only if there may be so many.
     IF (SELECT max(a.id) FROM contentq.awaited AS a) - (SELECT min(a.id) FROM contentq.awaited AS a) < most_awaited - 1
         IS NOT FALSE
         OR (SELECT count(*) FROM contentq.awaited AS a) < most_awaited
@@ -51,4 +51,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.await_end(text, text) IS
-    'Internal: notes that somebody waits for the end of a task or a batch; returns whether that is new.';
+    'Internal: registers that a session waits for the end of a task or a batch; returns whether that is new.';

@@ -1,8 +1,8 @@
--- Tells a handler what has become of what an earlier attempt has asked.
+-- Returns the answer to a request that an earlier attempt made with ask_batch().
 -- Called by: handlers of batches. Locks: the row of the request.
--- Returns: no row when nothing was asked, or the worker does not hold the attempt any more; else the model and what it was
---          asked, and the status code and the body of the answer, both NULL while there is none.
--- The answer stays until the task has ended: an attempt whose worker dies is followed by one that finds it again.
+-- Returns: the model, the body of the request, and the status code and body of the answer, both NULL while there is none;
+--          no row if there is no request or the worker no longer holds the attempt.
+-- The answer stays until the task has ended: if the worker of an attempt dies, the next attempt finds it again.
 CREATE OR REPLACE FUNCTION contentq.batch_answer(worker_id bigint, id bigint, attempt integer)
 RETURNS TABLE (model text, body text, status_code integer, answer text)
 LANGUAGE plpgsql
@@ -33,5 +33,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.batch_answer(bigint, bigint, integer) IS
-    'The answer to what an earlier attempt at a task that this worker holds has asked with ask_batch(); NULLs while there is '
-    'none, no row when nothing was asked.';
+    'The answer to the request that an earlier attempt at a task of this worker made with ask_batch(); NULLs while there '
+    'is none, no row without a request.';

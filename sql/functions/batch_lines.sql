@@ -1,6 +1,6 @@
--- The requests of a batch for which tasks still wait, as many as come to max_bytes; one at least.
--- Called by: handlers of batches, again and again with the last that they got. Locks: the batch's row.
--- Returns: them, by id and attempt. Raises: CQ004, as hold_batch().
+-- Lists the requests of a batch for which tasks still wait, up to max_bytes in total, at least one.
+-- Called by: handlers of batches, repeatedly with the last id and attempt that they got. Locks: the row of the batch.
+-- Returns: the requests, by id and attempt. Raises: CQ004, as hold_batch().
 CREATE OR REPLACE FUNCTION contentq.batch_lines(
     worker_id bigint,
     batch_id bigint,
@@ -39,4 +39,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.batch_lines(bigint, bigint, integer, bigint, integer, bigint) IS
-    'The requests that tasks wait for of a batch whose lease the worker has, after one that it has got already.';
+    'The requests, after a given one, for which tasks still wait, of a batch that the worker leases.';

@@ -1,6 +1,6 @@
--- Tells how large requests of a batch are, against which is held what a provider says of their tokens.
--- Called by: handlers of batches, for the answers that they are about to store. Locks: the batch's row.
--- Returns: the bytes of each of these requests that is in the batch, also of those that no task waits for any more.
+-- Lists the sizes of requests of a batch, with which handlers check the tokens that a provider reports.
+-- Called by: handlers of batches, for the answers that they are about to store. Locks: the row of the batch.
+-- Returns: the bytes of each of these requests in the batch, including requests for which no task waits any more.
 -- Raises: CQ004, as hold_batch().
 CREATE OR REPLACE FUNCTION contentq.batch_sizes(
     worker_id bigint,
@@ -26,4 +26,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.batch_sizes(bigint, bigint, integer, bigint[], integer[]) IS
-    'The bytes of these requests of a batch whose lease the worker has, also of those that no task waits for any more.';
+    'The bytes of these requests of a batch that the worker leases, including those for which no task waits any more.';

@@ -1,5 +1,5 @@
--- Says when the running period of a budget ends, and what is used up goes on.
--- Called by: views, explain(). Locks: nothing. Returns: the time, a midnight of UTC.
+-- Returns when the current period of a budget ends and a used-up budget is available again.
+-- Called by: used_up_budgets(), explain_budgets(), views. Locks: nothing. Returns: the time, a midnight in UTC.
 CREATE OR REPLACE FUNCTION contentq.budget_end(period text)
 RETURNS timestamptz
 LANGUAGE sql
@@ -11,4 +11,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.budget_end(text) IS
-    'Internal: when the running day or month (UTC) of a budget ends.';
+    'Internal: when the current day or month (UTC) of a budget ends.';

@@ -1,6 +1,7 @@
--- Says whether a budget lets no further task of an account and a category start now.
--- Called by: choose_ready(), for what it remembers; explain(). account_id, category: as in budget_refusals().
--- Locks: nothing. Returns: true or false. When one is used up, which is usual here, nothing that runs is counted.
+-- Checks whether a budget allows no further task of an account in a category to start now.
+-- Called by: choose_ready(), for blocks that it remembers; explain_waiting(). account_id, category: as in
+--            budget_refusals().
+-- Locks: nothing. Returns: true or false. If a budget is used up, the usual case here, running tasks are not counted.
 CREATE OR REPLACE FUNCTION contentq.budget_holds(account_id bigint, category text)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -20,4 +21,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.budget_holds(bigint, text) IS
-    'Internal: whether a budget lets no further task of an account and a category start now.';
+    'Internal: whether a budget allows no further task of an account in a category to start now.';

@@ -1,8 +1,9 @@
--- Lists the budgets that let no further task of an account and a category start now.
--- Called by: budget_holds(), explain(). Locks: nothing.
--- account_id: NULL for budgets only that are not of one account. category: '' for none; NULL for budgets only that are not of
--- one category. Returns: the budgets, with what was spent of each, what is reserved, for how many tasks that run, and what a
--- further one is expected to cost, NULL when that is not known.
+-- Lists the budgets that allow no further task of an account in a category to start now.
+-- Called by: budget_holds(), explain_budgets(). Locks: nothing.
+-- account_id: NULL for budgets without an account only. category: '' for no category; NULL for budgets without a category
+-- only.
+-- Returns: the budgets, each with the cost so far (spent), what is reserved, for how many running tasks, and the expected
+-- cost of another task (NULL: not known).
 CREATE OR REPLACE FUNCTION contentq.budget_refusals(account_id bigint, category text)
 RETURNS TABLE (
     of_account_id bigint,
@@ -27,4 +28,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.budget_refusals(bigint, text) IS
-    'Internal: the budgets that let no further task of an account and a category start now.';
+    'Internal: the budgets that allow no further task of an account in a category to start now.';

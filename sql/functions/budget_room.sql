@@ -1,20 +1,18 @@
--- Says what a budget has left: what was spent, what is reserved for the tasks that run, and which further ones fit.
+-- Computes what is left of a budget: the cost so far, what is reserved for running tasks, and which further tasks fit.
 -- Called by: admit(), under the lock of the budget's place; budget_refusals(), over_budget(), the view budget_status.
--- account_id, category: whose tasks count against it, NULL for all; '' is no category. starting: the categories of such tasks
--- that are about to start and are not processing yet. wanted: the categories of further ones, in order.
--- Locks: nothing. Returns: the sums, those for starting included; for each one wanted whether it fits, each that does being
---        reserved for as well; what one more of the last one's category is expected to cost, NULL when that is not known; and
---        whether nothing more fits at all.
+-- account_id, category: the tasks that count; NULL for all, category '' for tasks without one. starting: the categories of
+-- tasks that count, are about to start and are not processing yet. wanted: the categories of further tasks, in order.
+-- Locks: nothing. Returns: spent, reserved, running: the sums, including starting; fits: for each wanted task whether it
+--        fits, where each one that fits is reserved as well; expected: the expected cost of another task of the last one's
+--        category, NULL if not known; is_full: whether no further task fits.
 --
--- For each task that runs, and each whose request goes with a batch of a provider, what one of its category is expected to
--- cost is reserved: the average of the last 7 days (of today,
--- where that is more), or, where costs vary, the largest, up to three times the average. All of it is read from the rows, in
--- one snapshot: a report makes of what was reserved something spent, in one transaction.
--- So that an average of few says no more than it can, of each category one more may run than attempts are known of these days:
--- 1, 2, 4, 8 and so on. When nothing at all is known of the budget, one task runs.
--- While nothing runs, something may start until the budget is used up. Otherwise the last part of it could never be spent.
--- What goes with batches is not counted among what runs: the first batch may be a day under way until it is known what it
--- costs.
+-- For each running task, and each task whose request is in a provider batch, the expected cost of its category is reserved.
+-- That is the average of the last 7 days (or of today, if higher); if costs vary, the largest cost, up to three times the
+-- average. All of it is read from the rows in one snapshot: a report turns a reservation into spending in one transaction.
+-- An average of few attempts is uncertain. So each category may have one more running task than it has attempts in these
+-- days: 1, 2, 4, 8 and so on. If nothing is known for the budget, one task runs.
+-- While nothing runs, a task may start until the budget is used up; otherwise the last part of it could never be spent.
+-- Tasks in batches do not count as running: the first batch may take a day until its cost is known.
 CREATE OR REPLACE FUNCTION contentq.budget_room(
     account_id bigint,
     category text,
@@ -50,7 +48,7 @@ DECLARE
     highest numeric;
     lowest numeric;
     is_known boolean;
-    -- Whose requests go with batches.
+    -- Tasks whose requests are in batches.
     asked bigint;
     place integer;
 BEGIN
@@ -144,7 +142,7 @@ BEGIN
                greatest(b.average, least(b.largest, 3 * b.average)) AS cost
         FROM by_category AS b
     ) AS c;
-    -- Of what nothing is known, the most that is known of others.
+    -- For a category without known costs, reserve the highest cost known for others.
     FOR i IN 1..coalesce(cardinality(all_categories), 0) LOOP
         IF all_costs[i] IS NULL THEN
             reserved := reserved + (all_running[i] + all_asked[i]) * coalesce(highest, 0);
@@ -181,4 +179,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.budget_room(bigint, text, text, numeric, text[], text[]) IS
-    'Internal: what a budget has left: what was spent, what is reserved for tasks that run, and which further ones fit.';
+    'Internal: what is left of a budget: the cost so far, what is reserved for running tasks, and which further tasks fit.';

@@ -1,6 +1,6 @@
--- Sums what attempts have cost in the running day or month (UTC): of an account, of a category, of both, or all.
+-- Sums the cost of attempts in the current day or month (UTC), for an account, a category, both, or all.
 -- Called by: over_budget(), note_budgets(), views; people. Locks: nothing. Returns: the cost, 0 for none.
--- account_id, category: NULL for all.
+-- account_id, category: NULL for all. period: day or month.
 CREATE OR REPLACE FUNCTION contentq.budget_spent(account_id bigint, category text DEFAULT NULL, period text DEFAULT 'month')
 RETURNS numeric
 LANGUAGE plpgsql
@@ -39,4 +39,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.budget_spent(bigint, text, text) IS
-    'What attempts have cost in the running month, or day, of UTC: those of an account, of a category, of both, or all (NULL).';
+    'Cost of attempts in the current month or day (UTC), for an account, a category, both, or all (NULL).';

@@ -1,5 +1,5 @@
--- Says on which day (UTC) the running period of a budget has begun.
--- Called by: what sums usage. Locks: nothing. Returns: the day. The period ends a day, or a month, later.
+-- Returns the first day (UTC) of the current period of a budget.
+-- Called by: functions that sum usage. Locks: nothing. Returns: the day. The period ends a day or a month later.
 CREATE OR REPLACE FUNCTION contentq.budget_start(period text)
 RETURNS date
 LANGUAGE sql
@@ -7,4 +7,4 @@ VOLATILE
 RETURN date_trunc(period, clock_timestamp() AT TIME ZONE 'UTC')::date;
 
 COMMENT ON FUNCTION contentq.budget_start(text) IS
-    'Internal: the day (UTC) on which the running day or month of a budget has begun.';
+    'Internal: the first day (UTC) of the current day or month of a budget.';

@@ -1,7 +1,8 @@
--- Lists the budgets that tasks of an account and a category count against.
+-- Lists the budgets against which tasks of an account in a category count.
 -- Called by: add_usage(), budget_refusals(), budget_holds(). Locks: nothing.
--- account_id: NULL for those only that are not of one account. category: '' for none; NULL for those only that are not of one
--- category. Returns: the budgets, accounts.monthly_budget among them.
+-- account_id: NULL for budgets without an account only. category: '' for no category; NULL for budgets without a category
+-- only.
+-- Returns: the budgets, including accounts.monthly_budget.
 CREATE OR REPLACE FUNCTION contentq.budgets_of(account_id bigint, category text)
 RETURNS TABLE (of_account_id bigint, of_category text, period text, amount numeric)
 LANGUAGE sql
@@ -28,4 +29,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.budgets_of(bigint, text) IS
-    'Internal: the budgets that tasks of an account and a category count against.';
+    'Internal: the budgets against which tasks of an account in a category count.';

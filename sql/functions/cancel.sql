@@ -1,7 +1,7 @@
--- Cancels a task: one that waits ends at once; one that runs is asked to stop and can only end failed.
--- Called by: operators. Locks: the task's row.
--- Returns: the new status: failed, or processing while its worker is stopping it (2 seconds at most if it is
---          alive); NULL when there is no such task or it has ended already.
+-- Cancels a task: a waiting task ends at once; a running task is stopped and can only end failed.
+-- Called by: operators. Locks: the row of the task.
+-- Returns: the new status: failed, or processing while its worker stops it (within 2 seconds if it is alive); NULL if the
+--          task does not exist or has already ended.
 CREATE OR REPLACE FUNCTION contentq.cancel(task_id text)
 RETURNS text
 LANGUAGE sql
@@ -16,5 +16,5 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.cancel(text) IS
-    'Cancels a task: failed at once when it waits (Task cancelled); asked to stop when a worker runs it. Returns '
-    'the new status, NULL when there is no such task or it has ended.';
+    'Cancels a task: a waiting task fails at once (Task cancelled); a running task is stopped by its worker. Returns the '
+    'new status; NULL if the task does not exist or has ended.';

@@ -1,10 +1,10 @@
--- Cancels the next tasks that selectors are about, as cancel() does with one.
--- Called by: operators, again and again with after_id => last_id.
--- The selectors are as in matching_tasks(). Without a status, pending and processing tasks are cancelled.
--- Locks: the tasks, in order of their id, for as long as the transaction lasts: commit after each call. It waits for others
---        a second at most.
--- Returns: how many it changed; last_id: after which id to go on, NULL when there are no more; locked: how many it has left
---          since others hold them. Raises: 22023 without a selector, or for a status that it does not apply to.
+-- Cancels the next tasks that match selectors, as cancel() does for one task.
+-- Called by: operators, repeatedly with after_id => last_id.
+-- Selectors: as in matching_tasks(). Without a status, pending and processing tasks are cancelled.
+-- Locks: the tasks, in id order, until the transaction ends: commit after each call. It waits at most a second for a lock.
+-- Returns: tasks: how many it changed; last_id: the after_id of the next call, NULL after the last tasks; locked: how many
+--          it skipped because other sessions have locked them. Raises: 22023 without a selector, or for a status that
+--          cannot be cancelled.
 CREATE OR REPLACE FUNCTION contentq.cancel_matching(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,
@@ -34,7 +34,7 @@ BEGIN
         'cancel', cancel_matching.status, cancel_matching.account_id, cancel_matching.category, cancel_matching.batch,
         cancel_matching.since, cancel_matching.until, cancel_matching.error, cancel_matching.worker_id,
         cancel_matching.after_id, cancel_matching.max_tasks) AS c;
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(chosen.ids) > 0 THEN
         changed := (SELECT count(*) FROM contentq.cancel_tasks(chosen.ids));
     END IF;
@@ -45,5 +45,5 @@ $$;
 COMMENT ON FUNCTION contentq.cancel_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, bigint, integer
 ) IS
-    'Cancels up to max_tasks tasks above after_id that fit all selectors, as cancel() does; returns how many, and the id to '
-    'go on after, NULL at the end. The selectors are those of matching_tasks().';
+    'Cancels up to max_tasks tasks above after_id that match all selectors, as cancel() does. Returns how many, the '
+    'after_id of the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';

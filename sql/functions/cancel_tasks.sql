@@ -1,6 +1,6 @@
--- Cancels tasks: those that wait end at once; those that run are asked to stop and can only end failed.
--- Called by: cancel(), cancel_matching(). Locks: the tasks' rows.
--- Returns: the new status of each task that had not ended: failed, or processing while its worker is stopping it.
+-- Cancels tasks: waiting tasks end at once; running tasks are stopped and can only end failed.
+-- Called by: cancel(), cancel_matching(). Locks: the rows of the tasks.
+-- Returns: the new status of each task that had not ended: failed, or processing while its worker stops it.
 CREATE OR REPLACE FUNCTION contentq.cancel_tasks(ids bigint[])
 RETURNS SETOF text
 LANGUAGE sql
@@ -16,7 +16,7 @@ AS $$
         scheduled_at = NULL,
         updated_at = CURRENT_TIMESTAMP
     WHERE t.id = ANY (cancel_tasks.ids)
-      -- Written so that no plan takes status_idx: one that was made while the table was empty would.
+      -- IS TRUE: no plan uses status_idx, as a plan made while the table was empty would.
       AND (t.status IN ('pending', 'processing')) IS TRUE
     RETURNING t.status;
 $$;

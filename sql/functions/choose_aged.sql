@@ -1,11 +1,11 @@
--- Chooses and locks ready tasks that have waited for longer than settings.aging, whatever their priority.
--- Called by: choose_by_priority(). categories, held, taken, held_keys: as in choose_in_order(). submitted_before: those that
---            count.
--- by_deadline: not those that cannot finish by their deadline.
--- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
+-- Chooses and locks ready tasks that have waited longer than settings.aging, whatever their priority.
+-- Called by: choose_by_priority().
+-- submitted_before: only tasks submitted before this time. by_deadline: leave out tasks that cannot finish by their
+-- deadline. categories, held, taken, held_keys: as in choose_in_order().
+-- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: their ids, the longest waiting first.
--- Of each priority (with categories: of each of these in it) it looks at some that have waited so long, and if few of
--- them may start, at the first 1000.
+-- It reads a few aged tasks of each priority (with categories: of each category in each priority). If few of them may
+-- start, it reads the first 1000.
 CREATE OR REPLACE FUNCTION contentq.choose_aged(
     max_tasks integer,
     submitted_before timestamptz,
@@ -50,4 +50,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_aged(integer, timestamptz, text[], bigint[], bigint[], boolean, text[]) IS
-    'Internal: chooses and locks ready tasks that have waited for longer than settings.aging.';
+    'Internal: chooses and locks ready tasks that have waited longer than settings.aging; returns their ids.';

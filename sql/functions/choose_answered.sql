@@ -1,6 +1,9 @@
--- Chooses and locks tasks whose answer of a batch waits to be collected, whatever a budget says: that was paid for.
--- Called by: choose_ready(). categories: as in choose_in_order(). held: accounts of which nothing may start for another reason.
--- taken: tasks that the same claim has chosen before. Locks: the tasks that it chooses, skipping those that others are taking.
+-- Chooses and locks tasks whose batch answer is ready to be collected. Budgets do not matter: the answer is already paid
+-- for.
+-- Called by: choose_ready().
+-- held: accounts blocked for another reason than a budget. taken: tasks that the same claim chose earlier. categories: as
+-- in choose_in_order().
+-- Locks: the chosen tasks; it skips tasks that other sessions have locked.
 -- Returns: their ids, the oldest answer first.
 CREATE OR REPLACE FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[])
 RETURNS bigint[]
@@ -32,4 +35,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_answered(integer, text[], bigint[], bigint[]) IS
-    'Internal: chooses and locks tasks whose answer of a batch waits to be collected; returns their ids.';
+    'Internal: chooses and locks tasks whose batch answer is ready to be collected; returns their ids.';

@@ -1,10 +1,10 @@
--- Chooses and locks ready tasks of one priority in strict order, by looking up the first of every account.
--- Called by: choose_in_order(), when it has met a long run of tasks of accounts that are held.
--- held, taken: as there. most: how many accounts it may look at.
--- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
--- Returns: their ids, in order; NULL when that many accounts have ready tasks.
--- The first n tasks of all are among the first n of those n accounts whose first tasks are the oldest. Of each, a few are
--- read, and twice as many for as long as all that were read are among the first n: some n log n in all, not n times n.
+-- Chooses and locks ready tasks of one priority in strict order by looking up the first tasks of every account.
+-- Called by: choose_in_order(), after it met a long run of tasks of blocked accounts.
+-- held, taken: as in choose_in_order(). most: the maximum number of accounts to read.
+-- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
+-- Returns: their ids, in order; NULL if at least `most` accounts have ready tasks.
+-- The first n tasks belong to the n accounts whose first tasks are the oldest. It reads a few tasks of each of them, and
+-- doubles that number for accounts of which every task read is among the first n: about n log n rows, not n times n.
 CREATE OR REPLACE FUNCTION contentq.choose_by_account(
     urgency integer,
     max_tasks integer,
@@ -26,7 +26,7 @@ AS $$
 DECLARE
     needed constant integer := choose_by_account.max_tasks + cardinality(choose_by_account.taken);
     number integer;
-    -- The accounts of which more is to be read.
+    -- Accounts of which more tasks must be read.
     deep bigint[];
     depth integer;
     account_ids bigint[];
@@ -93,4 +93,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_by_account(integer, integer, bigint[], bigint[], integer) IS
-    'Internal: as choose_in_order(), by looking up the first tasks of every account that is not held.';
+    'Internal: as choose_in_order(), by looking up the first tasks of every account that is not blocked.';

@@ -1,11 +1,11 @@
--- Chooses and locks ready tasks, from the highest priority down, in the order that the settings say.
--- Called by: choose_ready(), whenever it is not the plain order of choose_first().
--- categories: only these, NULL for all. held, held_keys: accounts, and accounts with a category, of which nothing may start.
--- taken: tasks that the same claim has chosen before. heads: by priority, the place in strict order from which on there may
--- be something, NULL when unknown.
--- turns: by priority, whose turn it is in fair order (see choose_fair()).
--- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
--- Returns: their ids; and the turns that follow.
+-- Chooses and locks ready tasks from the highest priority down, in the order that the settings define.
+-- Called by: choose_ready(), unless the plain order of choose_first() applies.
+-- categories: only these; NULL for all. held, held_keys: blocked accounts, and blocked accounts with a category. taken:
+-- tasks that the same claim chose earlier. heads: for each priority, the place in strict order to start from; NULL if
+-- unknown.
+-- turns: for each priority, which account has its turn in fair order (see choose_fair()).
+-- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
+-- Returns: their ids, and the next turns.
 CREATE OR REPLACE FUNCTION contentq.choose_by_priority(
     max_tasks integer,
     categories text[],
@@ -32,7 +32,7 @@ DECLARE
 BEGIN
     chosen := '{}'::bigint[];
     IF settings.aging IS NOT NULL THEN
-        -- Every other slot: what is urgent goes on, however much has waited for long.
+        -- Aged tasks get every other slot, so urgent tasks still start when many have aged.
         chosen := contentq.choose_aged(
             CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
             clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines, held_keys);
@@ -74,4 +74,4 @@ $$;
 COMMENT ON FUNCTION contentq.choose_by_priority(
     integer, text[], bigint[], bigint[], contentq.settings, jsonb, text[], jsonb
 ) IS
-    'Internal: chooses and locks ready tasks, from the highest priority down, in the order that the settings say.';
+    'Internal: chooses and locks ready tasks from the highest priority down, in the order that the settings define.';

@@ -1,8 +1,8 @@
--- Chooses and locks tasks that became due at one instant, without making them ready first: in their index they are in the
--- order of claims.
--- Called by: choose_ready(), in strict order, when no account limits what may start. due_at: the earliest time of those due.
--- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
--- Returns: their ids, in order; none when tasks became due at several times.
+-- Chooses and locks scheduled tasks that became due at the same instant, without making them ready first. Their index
+-- already has them in claim order.
+-- Called by: choose_ready(), in strict order, if no account is limited. due_at: the earliest time among due tasks.
+-- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
+-- Returns: their ids, in order; an empty array if tasks became due at more than one time.
 CREATE OR REPLACE FUNCTION contentq.choose_due(max_tasks integer, due_at timestamptz)
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -15,7 +15,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     last_due_at constant timestamptz := (
         SELECT t.scheduled_at
@@ -43,7 +43,7 @@ BEGIN
         LIMIT choose_due.max_tasks
         FOR UPDATE SKIP LOCKED
     );
-    -- Others are woken only for what is left.
+    -- Notify other workers only if due tasks remain.
     IF cardinality(due) >= choose_due.max_tasks AND (
         SELECT t.id
         FROM public.content_generation_tasks AS t
@@ -62,4 +62,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_due(integer, timestamptz) IS
-    'Internal: chooses and locks tasks that became due at one instant, in the order of claims.';
+    'Internal: chooses and locks scheduled tasks that became due at the same instant, in claim order; returns their ids.';

@@ -1,14 +1,14 @@
--- Chooses and locks ready tasks of one priority so that what runs is shared out between accounts.
--- Called by: choose_ready(), with claim_order fair.
--- categories, held, taken, by_deadline, held_keys: as in choose_in_order(). turn: what the last call of this worker for this
--- priority returned, NULL for nothing.
--- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
--- Returns: their ids; and whose turn it is: the id of the account, and how many tasks it has started in this turn.
+-- Chooses and locks ready tasks of one priority so that running tasks are shared out between accounts.
+-- Called by: choose_by_priority(), if claim_order is fair.
+-- turn: what the previous call of this worker for this priority returned; NULL for the first. categories, held, taken,
+-- by_deadline, held_keys: as in choose_in_order().
+-- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
+-- Returns: their ids; and the next turn: the id of an account and how many tasks it has started in this turn.
 --
--- What runs is counted from the rows, so that nothing can drift. A call looks at 64 accounts, or at as many as it has slots
--- to fill, from the one whose turn it is. What they do not use goes to the next ones and to those that have more, after a
--- look at some 1000 accounts to whoever is first. With categories or deadlines, one window of accounts is looked at, and of
--- each its first 1000 tasks.
+-- Running tasks are counted from the rows, so no counter can drift. A call considers 64 accounts, or as many as it has
+-- slots to fill, starting with the account whose turn it is. Slots that these accounts do not use go to the following
+-- accounts and to those with more ready tasks; after about 1000 accounts they go to the first ones that can use them. With
+-- categories or deadlines, it considers one window of accounts and the first 1000 tasks of each.
 CREATE OR REPLACE FUNCTION contentq.choose_fair(
     urgency integer,
     max_tasks integer,
@@ -54,7 +54,7 @@ DECLARE
 BEGIN
     chosen := '{}';
     LOOP
-        -- The next accounts: those above the position, and when there are no more, those from the lowest on.
+        -- The next accounts above the position; after the highest id, start again from the lowest.
         added := 0;
         WHILE has_more AND added < window_size LOOP
             SELECT f.*
@@ -89,7 +89,7 @@ BEGIN
         INTO quotas, last_place
         FROM contentq.fair_quotas(
             choose_fair.max_tasks - cardinality(chosen), shares, running, rooms, started) AS q;
-        -- Who has had more than a turn without that others could have had theirs does not begin another one.
+        -- An account that got every slot, because no other could use one, does not begin another turn.
         turn := ARRAY[account_ids[last_place],
                       CASE WHEN quotas[last_place] = choose_fair.max_tasks - cardinality(chosen)
                            THEN least(started[last_place] + quotas[last_place], shares[last_place])
@@ -141,7 +141,7 @@ BEGIN
         END LOOP;
         EXIT WHEN cardinality(chosen) >= choose_fair.max_tasks;
 
-        -- Those that may have more go on.
+        -- Accounts that can use more slots stay for the next round.
         SELECT coalesce(array_agg(u.account_id ORDER BY u.place), '{}'), array_agg(u.share ORDER BY u.place),
                array_agg(u.running + u.got ORDER BY u.place), array_agg(u.room - u.got ORDER BY u.place),
                coalesce(array_agg(u.started + u.got ORDER BY u.place), '{}')
@@ -155,4 +155,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[]) IS
-    'Internal: chooses and locks ready tasks of one priority so that what runs is shared out between accounts.';
+    'Internal: chooses and locks ready tasks of one priority so that running tasks are shared out between accounts.';

@@ -1,15 +1,16 @@
--- Chooses and locks the first ready tasks in strict order, whoever they are of.
--- Called by: choose_ready(), when no account is held, no category is asked for and nothing orders otherwise.
--- places: what an earlier call of the same worker has returned, '{}' for nothing.
--- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
--- Returns: their ids, in order; and what to remember, NULL for nothing new.
+-- Chooses and locks the first ready tasks in strict order, of any account.
+-- Called by: choose_ready(), if no account is blocked, no category is requested and strict order applies.
+-- places: what an earlier call of the same worker returned; '{}' for none. long: how long a scan may take before its
+-- places are worth remembering.
+-- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
+-- Returns: their ids, in order; and the places to remember, NULL for none.
 --
--- Tasks that were claimed leave dead entries at the head of the ready index. Usually the next scan marks them and
--- no other walks them again. While some session holds an old snapshot (a report, a dump, a forgotten BEGIN) they
--- cannot be marked, and each claim would walk all of them. When a scan has taken long, what it returns therefore says how
--- far it has come in each priority, for twenty times as long as the scan took, a second at most, and the next call begins
--- there. Tasks that become ready behind that place meanwhile, such as retries, are found by the next whole scan; new
--- ones are found at once, and more urgent ones unless they are behind the place of their own priority.
+-- Claimed tasks leave dead entries at the head of the ready index. Usually the next scan marks them, and later scans skip
+-- them. While a session holds an old snapshot (a report, a dump, a forgotten BEGIN), they cannot be marked and each claim
+-- would read all of them. So a slow scan returns how far it came in each priority, and the next call starts there. The
+-- places are valid for twenty times the duration of the scan, at most one second. Tasks that become ready before that place
+-- in the meantime, such as retries, are found by the next full scan. New tasks are found at once; more urgent ones also,
+-- unless they lie before the place of their own priority.
 CREATE OR REPLACE FUNCTION contentq.choose_first(
     max_tasks integer,
     INOUT places jsonb,
@@ -36,7 +37,7 @@ DECLARE
     until timestamptz;
 BEGIN
     chosen := '{}';
-    -- Not after the clock was set back, either.
+    -- The upper bound discards places from before the clock was set back.
     IF (places->>'until')::timestamptz BETWEEN began AND began + interval '1 second' THEN
         heads := places->'heads';
         until := (places->>'until')::timestamptz;
@@ -72,7 +73,7 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         );
         took := clock_timestamp() - began;
-        -- One that has found nothing was not in vain twice: its worker sleeps until there may be something.
+        -- A scan that found nothing is not repeated at once: its worker sleeps until there may be a task.
         IF took < is_long OR cardinality(chosen) = 0 THEN
             places := NULL;
             RETURN;
@@ -88,4 +89,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_first(integer, jsonb, interval) IS
-    'Internal: chooses and locks the first ready tasks in strict order; returns their ids in order, and what to remember.';
+    'Internal: chooses and locks the first ready tasks in strict order; returns their ids, in order, and places to '
+    'remember.';

@@ -1,16 +1,16 @@
--- Chooses and locks ready tasks of one priority in strict order, past those that may not start.
--- Called by: choose_ready().
--- categories: only these (see is_of()), NULL for all. held: accounts of which nothing may start. held_keys: the same of an
--- account together with a category (see budget_key()). taken: tasks that the same claim has
--- chosen before. by_deadline: those with a deadline first, the earliest first. after_submitted, after_id: only those that
--- come later in strict order; not with by_deadline.
--- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits).
+-- Chooses and locks ready tasks of one priority in strict order, skipping those that may not start.
+-- Called by: choose_by_priority().
+-- categories: only these (see is_of()); NULL for all. held: accounts whose tasks may not start. held_keys: the same for an
+-- account together with a category (see budget_key()). taken: tasks that the same claim chose earlier. by_deadline: tasks
+-- with a deadline first, the earliest first. after_submitted, after_id: only tasks later in strict order; not with
+-- by_deadline.
+-- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: their ids, in order.
 --
--- It reads windows of the order without a lock and locks what may start of each. Tasks of other categories are not read:
--- each category is a stream of its own. A long run of tasks that may not start means accounts that are held: then the first
--- tasks of every other account are looked up (see choose_by_account()), however many tasks the held ones have. It looks at
--- some twice as many accounts as tasks that were walked over by then: with more accounts than that, walking on costs less.
+-- It reads windows of the order without locks and then locks the tasks that may start. It does not read tasks of other
+-- categories: each category is a separate range of an index. A long run of tasks that may not start means blocked accounts.
+-- It then looks up the first tasks of every other account (see choose_by_account()), however many tasks the blocked
+-- accounts have. It reads about twice as many accounts as it has read tasks so far; beyond that, reading on costs less.
 CREATE OR REPLACE FUNCTION contentq.choose_in_order(
     urgency integer,
     max_tasks integer,
@@ -169,4 +169,4 @@ $$;
 COMMENT ON FUNCTION contentq.choose_in_order(
     integer, integer, text[], bigint[], bigint[], boolean, text[], timestamptz, bigint
 ) IS
-    'Internal: chooses and locks ready tasks of one priority in strict order, past those that may not start.';
+    'Internal: chooses and locks ready tasks of one priority in strict order, skipping those that may not start.';

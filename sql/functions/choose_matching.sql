@@ -1,8 +1,9 @@
--- Chooses and locks the next tasks that an operation by selectors changes.
+-- Chooses and locks the next tasks that an operation with selectors changes.
 -- Called by: requeue_matching(), cancel_matching(), delete_matching().
--- operation: requeue, cancel or delete. The selectors are as in matching_tasks(); at least one must be given.
+-- operation: requeue, cancel or delete. Selectors: as in matching_tasks(); at least one is required.
 -- Locks: the tasks that it returns, as lock_selected() does.
--- Returns: their ids; last_id: after which id to go on, NULL when there are no more; locked: how many were left out.
+-- Returns: their ids; last_id: the after_id of the next call, NULL after the last tasks; locked: how many tasks were left
+--          out because other sessions have locked them.
 -- Raises: 22023 without a selector, and as selected_statuses() does.
 CREATE OR REPLACE FUNCTION contentq.choose_matching(
     operation text,
@@ -33,9 +34,9 @@ BEGIN
         choose_matching.status, choose_matching.account_id, choose_matching.category, choose_matching.batch,
         choose_matching.since, choose_matching.until, choose_matching.error, choose_matching.worker_id) = 0
     THEN
-        RAISE EXCEPTION 'no selector: say which tasks to %', choose_matching.operation
+        RAISE EXCEPTION 'no selector given: name the tasks to %', choose_matching.operation
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'For all of them: since => ''-infinity''.';
+                  HINT = 'Pass at least one selector, such as status or batch. To select all tasks: since => ''-infinity''.';
     END IF;
     found := ARRAY(
         SELECT contentq.select_tasks(
@@ -57,5 +58,5 @@ $$;
 COMMENT ON FUNCTION contentq.choose_matching(
     text, text, bigint, text, text, timestamptz, timestamptz, text, bigint, bigint, integer
 ) IS
-    'Internal: chooses and locks the next tasks that an operation by selectors changes; returns their ids, after which id '
-    'to go on, and how many others hold.';
+    'Internal: chooses and locks the next tasks that an operation with selectors changes; returns their ids, the after_id '
+    'of the next call, and how many tasks other sessions have locked.';

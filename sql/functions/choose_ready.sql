@@ -1,12 +1,12 @@
--- Chooses and locks up to max_tasks tasks that may start now, in the order that the settings say.
--- Called by: claim(), for a worker that it has found to be registered.
--- Locks: the tasks that it chooses, skipping those that others are taking (so it never waits); as admit().
--- Returns: their ids; and whether it is worth looking again in a moment, since more may be free than was found.
+-- Chooses and locks up to max_tasks tasks that may start now, in the order that the settings define.
+-- Called by: claim(), for a registered worker.
+-- Locks: the chosen tasks, skipping tasks that other sessions have locked, so it never waits; also as admit() does.
+-- Returns: their ids; and whether to claim again in a moment, because more tasks may be free than were found.
 --
--- In this order: accounts that are paused or at their cap are left out (held_accounts()); priorities from the highest down;
--- inside one, strict or fair; then admit() keeps what caps and budgets let start, and the rest is chosen anew without the
--- accounts and categories that have no room.
--- What it remembers is in the worker's row of claimers; when someone has locked that, it does without.
+-- Steps: leave out accounts that are paused or at their cap (held_accounts()); go through priorities from the highest down,
+-- inside one in strict or fair order; filter by caps and budgets (admit()); choose again without the accounts and
+-- categories that have no room.
+-- It remembers places and blocked accounts in the worker's row of claimers. If that row is locked, it remembers nothing.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(
     worker_id bigint,
     max_tasks integer,
@@ -25,7 +25,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
-    -- Each once: of one that is named twice, each task would be found twice.
+    -- Without duplicates: a category named twice would return each of its tasks twice.
     only_categories constant text[] := CASE
         WHEN choose_ready.categories IS NOT NULL
         THEN ARRAY(SELECT DISTINCT c.category FROM unnest(choose_ready.categories) AS c (category) WHERE c.category IS NOT NULL)
@@ -42,8 +42,8 @@ DECLARE
                                    OR EXISTS (SELECT FROM public.accounts AS a WHERE a.monthly_budget IS NOT NULL)
                                    OR EXISTS (SELECT FROM contentq.budgets AS b);
     over_budget bigint[] := '{}'::bigint[];
-    -- Categories, and accounts with a category, of which a budget lets nothing start; [account, category] as JSON, to look at
-    -- them again.
+    -- Categories, and accounts with a category, that a budget blocks. spent has them as [account, category] in JSON, to
+    -- check them again.
     held_categories text[] := '{}'::text[];
     held_keys text[] := '{}'::text[];
     spent jsonb := '[]'::jsonb;
@@ -51,7 +51,7 @@ DECLARE
     first record;
     by_priority record;
     kept record;
-    -- Places in strict order past accounts that are held, or of some categories.
+    -- Places in strict order past the tasks of blocked accounts, or for some categories.
     has_places boolean;
     places jsonb;
     heads jsonb;
@@ -61,8 +61,8 @@ BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT c.memory INTO memory FROM contentq.claimers AS c WHERE c.worker_id = choose_ready.worker_id;
     remembered := coalesce(memory, '{}');
-    -- Those that claims have met: they are looked at before, so that their tasks are not walked over. Of more than 100, each
-    -- claim looks at the next 100, and leaves out the others until it is their turn.
+    -- Accounts that earlier claims found over budget are checked first, so that their tasks are not read. Of more than 100,
+    -- each claim checks the next 100 and leaves out the others until their turn.
     IF remembered ? 'over_budget' THEN
         over_budget := ARRAY(
             SELECT r.id::bigint
@@ -92,7 +92,7 @@ BEGIN
     END IF;
     chosen := '{}';
     look_again := false;
-    -- The budget of all.
+    -- The budget of all accounts.
     IF spent->0 = '[null, null]' THEN
         SELECT a.admitted
         INTO chosen
@@ -108,7 +108,7 @@ BEGIN
     has_places := has_places AND NOT is_plain;
     places := remembered->'places';
 
-    -- Not EXISTS, which drops the order, and with it the reason to use the index on scheduled_at.
+    -- Not EXISTS, which drops the order and with it the reason to use the index on scheduled_at.
     due_at := (
         SELECT t.scheduled_at
         FROM public.content_generation_tasks AS t
@@ -121,7 +121,7 @@ BEGIN
     IF due_at IS NOT NULL AND is_plain AND NOT is_limited THEN
         due := contentq.choose_due(choose_ready.max_tasks, due_at);
     END IF;
-    -- Others are made ready, and those that were due and may not start any more.
+    -- Other due tasks become ready, also those that may no longer start.
     IF due_at IS NOT NULL AND coalesce(cardinality(due), 0) = 0
         AND contentq.promote_scheduled(500) > choose_ready.max_tasks
     THEN
@@ -145,9 +145,9 @@ BEGIN
                 ORDER BY t.priority DESC, t.submitted_at, t.id
                 LIMIT choose_ready.max_tasks
             );
-            -- Ready ones that have to wait are behind these places.
+            -- Ready tasks that were not chosen lie before these places.
             remembered := remembered - 'places';
-            -- Due ones that have to wait are made ready: others that become due may be more urgent.
+            -- Due tasks that were not chosen become ready: tasks that become due later may be more urgent.
             UPDATE public.content_generation_tasks AS t
             SET scheduled_at = NULL,
                 ready_at = greatest(t.scheduled_at, t.submitted_at),
@@ -155,7 +155,7 @@ BEGIN
             WHERE t.id = ANY (due)
               AND t.id <> ALL (part);
         END IF;
-    -- Behind these places are tasks of accounts that were held: all of them must be held still.
+    -- Before these places lie tasks of accounts that were blocked: all of them must still be blocked.
     ELSIF has_places
         AND (places->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second'
         AND places->'categories' = coalesce(to_jsonb(only_categories), 'null')
@@ -170,7 +170,7 @@ BEGIN
     END IF;
 
     began := clock_timestamp();
-    -- Each further round is for accounts that had no room for what was chosen of them.
+    -- Each further round replaces tasks of accounts that had no room.
     FOR round IN 1..10 LOOP
         IF part IS NULL THEN
             SELECT b.*
@@ -191,7 +191,7 @@ BEGIN
         held := held || kept.held;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
-            -- And those whose tasks would be met next: thousands may be over budget.
+            -- Also check the accounts of the following tasks: thousands may be over budget.
             SELECT array_agg(DISTINCT o.id)
             INTO kept.over_budget
             FROM unnest(kept.over_budget
@@ -205,7 +205,7 @@ BEGIN
             held_categories := held_categories || kept.held_categories;
             held_keys := held_keys || kept.held_keys;
             open_categories := contentq.open_categories(only_categories, held_categories);
-            -- Not those that another claim is counting: they may have room in a moment.
+            -- Not what another claim is counting: it may have room in a moment.
             IF NOT kept.contended THEN
                 spent := spent
                     || (SELECT coalesce(jsonb_agg(jsonb_build_array(NULL, n.category)), '[]')
@@ -221,13 +221,13 @@ BEGIN
         END IF;
         EXIT WHEN kept.all_held
             OR cardinality(kept.held) + cardinality(kept.held_categories) + cardinality(kept.held_keys) = 0;
-        -- They are behind tasks that may start before them, as soon as their accounts have room.
+        -- Refused tasks lie before the places and may start as soon as their accounts have room.
         remembered := remembered - 'places';
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
     END LOOP;
 
-    -- Behind what budgets hold there may be answers of batches, which are paid for.
+    -- Blocked tasks may include some whose batch answer has arrived and is already paid for.
     IF is_limited AND cardinality(chosen) < choose_ready.max_tasks THEN
         part := contentq.choose_answered(
             choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.held_accounts(), chosen);
@@ -238,7 +238,7 @@ BEGIN
         END IF;
     END IF;
 
-    -- As choose_first() does, which says why.
+    -- For the reason, see choose_first().
     IF has_places THEN
         remembered := remembered - 'places';
         took := clock_timestamp() - began;
@@ -270,4 +270,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.choose_ready(bigint, integer, text[]) IS
-    'Internal: chooses and locks the tasks that claim() takes; returns their ids.';
+    'Internal: chooses and locks the tasks that claim() is going to claim; returns their ids.';

@@ -1,20 +1,20 @@
--- Hands up to max_tasks ready tasks to a worker, in the order that the settings say; priority DESC, submitted_at, id at first.
+-- Claims up to max_tasks ready tasks for a worker.
+-- The order is priority DESC, submitted_at, id, unless the settings change it. worker_room() limits the number;
+-- worker_wait() tells for how long, and why.
+-- With task_ids it claims those of these tasks that are pending, regardless of gates, scheduled_at and blocked accounts.
+-- That is for logins that may open gates and change times: those that may update tasks.
 -- Called by: workers.
--- Locks: the tasks that it takes, skipping those that others are taking (so it never waits).
--- Returns: the claimed tasks, by priority DESC, submitted_at, id, as they are now: processing, attempt one higher. No more
---          than worker_room() says; worker_wait() says for how long, and why.
---          With task_ids: those of these tasks that are pending. Who names tasks has decided that they start: neither
---          gates nor scheduled_at nor a block of their accounts keeps them from it. That is for logins that may open
---          gates and move times, which are those that may update tasks.
--- Raises: CQ001 when the worker is not registered (any more), CQ003 when another login has registered it; 42501 for
---         task_ids of a login that may not update tasks.
+-- Locks: the claimed tasks; it skips tasks that other sessions have locked, so it never waits.
+-- Returns: the claimed tasks as they are now (processing, attempt increased by one), by priority DESC, submitted_at, id.
+-- Raises: CQ001 if the worker is not registered, CQ003 if another login registered it; 42501 for task_ids if the login
+--         may not update tasks.
 --
--- The texts of what it hands out, of earlier content too, come to 16 MB at most, unless a single task has more: what a
--- worker must hold does not depend on what producers insert. The next claim has the rest, and is due at once.
+-- The texts of the claimed tasks, including earlier content, total at most 16 MB, unless a single task is larger. So the
+-- memory of a worker does not depend on what producers insert. The next claim returns the rest and is due at once.
 --
--- The rows are chosen into an array first and updated by that array: no plan can make LIMIT be evaluated
--- twice and return more than was asked for. The settings leave the planner one way to find them, the ready
--- index in its own order (and the primary key), also in a session whose plan was made while the table was empty.
+-- The tasks are first chosen into an array and then updated by that array, so no plan can evaluate LIMIT twice and return
+-- too many. The settings leave the planner one access path: the ready index in its own order, and the primary key. This
+-- also holds in a session whose plan was made while the table was empty.
 CREATE OR REPLACE FUNCTION contentq.claim(
     worker_id bigint,
     max_tasks integer,
@@ -33,7 +33,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- Whether tasks are being committed that no one may have been notified of (see wake_workers); asked before looking.
+    -- Whether tasks are being committed without a notification (see wake_workers). Must be read before the tasks are.
     are_coming constant boolean := contentq.are_tasks_coming();
     worker contentq.workers;
     wanted integer;
@@ -52,10 +52,10 @@ BEGIN
 
     IF claim.task_ids IS NOT NULL THEN
         IF NOT has_any_column_privilege(session_user, 'public.content_generation_tasks', 'UPDATE') THEN
-            RAISE EXCEPTION '% may not name the tasks that it claims', session_user
+            RAISE EXCEPTION 'login % may not claim tasks by id', session_user
                 USING ERRCODE = 'insufficient_privilege',
-                      HINT = 'Whoever names tasks starts them whatever gate, time or account they wait for: that is '
-                             'for logins that may update tasks. Claim without task_ids.';
+                      HINT = 'task_ids starts tasks regardless of gates, times and blocked accounts, so it requires the '
+                             'right to update tasks. Claim without task_ids.';
         END IF;
         chosen := ARRAY(
             SELECT t.id
@@ -84,7 +84,7 @@ BEGIN
     IF cardinality(chosen) = 0 THEN
         PERFORM contentq.note_look_again(look_again);
         RETURN;
-    -- All that ordinary tasks pay: those of which more than the texts may be large are looked at closely.
+    -- Ordinary tasks cost no more than this sum. Only tasks with content, a result or errors may need a closer look.
     ELSIF cardinality(chosen) > 1 AND (
         SELECT sum(
             octet_length(t.task_id)
@@ -106,7 +106,7 @@ BEGIN
         fitting := contentq.fit_claim(chosen);
         IF cardinality(fitting) < cardinality(chosen) THEN
             chosen := fitting;
-            -- The others are behind the places that choose_first() has returned, and wait for no notification.
+            -- The tasks left out lie before the places that choose_first() returned, and nobody is notified of them.
             UPDATE contentq.claimers AS c
             SET memory = c.memory - 'places'
             WHERE c.worker_id = (SELECT l.worker_id
@@ -129,7 +129,8 @@ BEGIN
             attempt = t.attempt + 1,
             worker_id = claim.worker_id,
             scheduled_at = NULL,
-            -- Since when it was ready for this attempt: its time had come; it was noted; or an earlier attempt put it back.
+            -- When it became ready for this attempt: at its scheduled time, at ready_at, or when an earlier attempt put it
+            -- back.
             ready_at = CASE
                 WHEN t.scheduled_at IS NOT NULL
                 THEN least(greatest(t.scheduled_at, t.submitted_at), CURRENT_TIMESTAMP)
@@ -153,8 +154,8 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.claim(bigint, integer, text[], bigint[]) IS
-    'Claims at most max_tasks ready tasks (of these categories, when given) for a worker, in the order '
-    'priority DESC, submitted_at, id, or as contentq.settings says; no more than its gate and the gate * let begin, and '
-    'than the pauses, caps and budgets of their accounts. The attempt of each row is '
-    'the fencing token to report with. task_ids: only these, whatever gate, time or account they wait for, for logins '
-    'that may update tasks. Raises CQ001 when the worker is not registered.';
+    'Claims up to max_tasks ready tasks for a worker and returns them. categories: only tasks of these categories. Order: '
+    'priority DESC, submitted_at, id, unless contentq.settings changes it. The gate of the worker, the gate * and the '
+    'pauses, caps and budgets of accounts limit the number. The attempt of each row is the fencing token for its reports. '
+    'task_ids: only these tasks, regardless of gates, scheduled_at and blocked accounts, for logins that may update tasks. '
+    'Raises CQ001 if the worker is not registered.';

@@ -1,6 +1,6 @@
--- Deletes completed tasks that are old; their content stays.
--- Called by: maintain(), cron, operators; safe from several places at once.
--- Locks: up to max_rows tasks in order of completed_at, skipping those that others hold (so it never waits).
+-- Deletes old completed tasks; their content stays.
+-- Called by: maintain(), cron, operators; several calls at once are safe.
+-- Locks: up to max_rows tasks in order of completed_at; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: how many it deleted.
 CREATE OR REPLACE FUNCTION contentq.cleanup(older_than interval DEFAULT '30 days', max_rows integer DEFAULT 1000)
 RETURNS integer
@@ -13,7 +13,7 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     old bigint[];
 BEGIN
@@ -26,7 +26,7 @@ BEGIN
         LIMIT cleanup.max_rows
         FOR UPDATE SKIP LOCKED
     );
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(old) > 0 THEN
         DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
     END IF;
@@ -35,4 +35,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.cleanup(interval, integer) IS
-    'Deletes up to max_rows completed tasks that ended longer ago than older_than; returns how many.';
+    'Deletes up to max_rows tasks that completed longer ago than older_than; returns how many.';

@@ -1,8 +1,8 @@
--- Deletes failed and timed-out tasks that are old; their content stays.
--- Called by: maintain() with settings.failed_retention, cron, operators; safe from several places at once.
--- Locks: up to max_rows tasks in order of their id, skipping those that others hold (so it never waits).
+-- Deletes old failed and timed-out tasks; their content stays.
+-- Called by: maintain() with settings.failed_retention, cron, operators; several calls at once are safe.
+-- Locks: up to max_rows tasks in id order; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: how many it deleted.
--- When a task failed is in no index, since every update would have to write it: all failed tasks are looked at.
+-- No index has the time of a failure, because every update would have to write it. So all failed tasks are read.
 CREATE OR REPLACE FUNCTION contentq.cleanup_failed(older_than interval, max_rows integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql
@@ -26,7 +26,7 @@ BEGIN
         LIMIT cleanup_failed.max_rows
         FOR UPDATE SKIP LOCKED
     );
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(old) > 0 THEN
         DELETE FROM public.content_generation_tasks WHERE id = ANY (old);
     END IF;

@@ -1,6 +1,6 @@
--- Forgets the quick failures of workers: something went well, or it was not their fault.
+-- Resets the quick failures of workers after a success, or when the task was the cause.
 -- Called by: complete(), store(), note_failure().
--- Locks: rows of claimers that count failures, skipping those that others hold (so it never waits). Returns: nothing.
+-- Locks: rows of claimers with quick failures, skipping locked ones, so it never waits. Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.clear_failures(worker_ids bigint[])
 RETURNS void
 LANGUAGE plpgsql
@@ -25,4 +25,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.clear_failures(bigint[]) IS
-    'Internal: forgets the quick failures of workers.';
+    'Internal: resets the quick failures of workers.';

@@ -1,8 +1,8 @@
--- Ends a batch: what has no answer goes with another one.
--- Called by: handlers of batches, when all of its answers are stored, or when it was never made at the provider.
--- Locks: the batch's row, and its requests. Tasks need not be touched: they wait on.
--- retry_in: how long what has no answer is put off. What no task waits for any more is forgotten.
--- Returns: how many are to be sent again. Raises: CQ004, as hold_batch().
+-- Ends a batch; its unanswered requests go into another batch.
+-- Called by: handlers of batches, when all answers are stored, or when the provider never created the batch.
+-- Locks: the row of the batch and its requests. The tasks keep waiting and are not touched.
+-- retry_in: the delay of unanswered requests. Requests for which no task waits any more are deleted.
+-- Returns: how many requests will be sent again. Raises: CQ004, as hold_batch().
 CREATE OR REPLACE FUNCTION contentq.close_batch(
     worker_id bigint,
     batch_id bigint,
@@ -46,4 +46,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.close_batch(bigint, bigint, integer, text, text, interval) IS
-    'Ends a batch whose lease the worker has; what has no answer goes with another one. Returns how many these are.';
+    'Ends a batch that the worker leases; its unanswered requests go into another batch. Returns how many these are.';

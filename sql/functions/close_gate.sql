@@ -1,13 +1,12 @@
--- Closes a gate: until opens_at no worker that was registered with it claims anything. What runs goes on.
--- Called by: operators, and workers that want it closed at once: what they report closes it as well. Logins that may not
---            update gates themselves, such as those of workers, close gates of their own workers only, and for an hour at
---            most.
--- Locks: the gate's row. Returns: the time until which the gate is closed now.
--- A gate that is closed for longer already stays so: a short refusal ends no pause of an operator's.
--- The gate * is every worker's, also of those that have none of their own. opens_at may be infinity.
--- half_open: when it opens again, one task of the fleet is tried first, and the others only when that was answered.
--- Claims look at the gates themselves; the notification only makes idle workers see it earlier.
--- Raises: 22004 when the key or the time is missing; CQ003 when the gate is not for this login to close.
+-- Closes a gate: no worker registered with it claims anything until opens_at. Running tasks continue.
+-- Called by: operators, and workers that want it closed at once; otherwise their reports close it. Logins that may not
+--            update gates, such as those of workers, may close only gates of their own workers, for at most an hour.
+-- Locks: the row of the gate. Returns: the time until which the gate is closed now.
+-- A gate that is already closed for longer stays closed: a short refusal does not end an operator's pause.
+-- The gate * applies to every worker, including those without a gate. opens_at may be infinity.
+-- half_open: when the gate opens again, one task of the fleet tries first; the others wait for its answer.
+-- Claims read the gates themselves; the notification only tells idle workers earlier.
+-- Raises: 22004 if the key or the time is missing; CQ003 if this login may not close the gate.
 CREATE OR REPLACE FUNCTION contentq.close_gate(
     key text,
     opens_at timestamptz,
@@ -26,9 +25,9 @@ DECLARE
     closed_until timestamptz;
 BEGIN
     IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN
-        RAISE EXCEPTION 'a gate is closed by its key and the time at which it opens again'
+        RAISE EXCEPTION 'closing a gate requires its key and the time at which it opens again'
             USING ERRCODE = 'null_value_not_allowed',
-                  HINT = 'For a pause without an end, close it until ''infinity''; contentq.open_gate() opens it.';
+                  HINT = 'To close it without an end, pass ''infinity''; contentq.open_gate() opens it.';
     END IF;
     IF NOT may_close_any AND (
         close_gate.key = '*'
@@ -37,7 +36,7 @@ BEGIN
                        WHERE (w.gate = close_gate.key OR close_gate.key = ANY (w.gates))
                          AND w.login = session_user)
     ) THEN
-        RAISE EXCEPTION '% may close the gates that its own workers have, and gate % is none', session_user, close_gate.key
+        RAISE EXCEPTION 'login % may close only gates of its own workers, and gate % is not one', session_user, close_gate.key
             USING ERRCODE = 'CQ003';
     END IF;
     INSERT INTO contentq.gates AS g (key, opens_at, reason, half_open, closed_at, closed_by)
@@ -67,6 +66,7 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.close_gate(text, timestamptz, text, boolean) IS
-    'Closes a gate until opens_at (infinity: until it is opened): no worker registered with it claims; the gate * '
-    'is every worker''s. One that is closed for longer stays so. half_open: one task of the fleet is tried first then. '
-    'Workers'' logins close gates of their own workers only, for an hour at most. Returns until when it is closed.';
+    'Closes a gate until opens_at (infinity: until someone opens it): no worker registered with it claims; the gate * '
+    'applies to every worker. A gate that is already closed for longer stays closed. half_open: when it opens, one task of '
+    'the fleet tries first. Logins of workers may close only gates of their own workers, for at most an hour. Returns the '
+    'time until which it is closed.';

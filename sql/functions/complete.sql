@@ -1,14 +1,14 @@
--- Completes tasks that a worker holds: many in one call.
--- Called by: workers, when handlers ended well.
+-- Completes tasks that a worker holds, many in one call.
+-- Called by: workers, after handlers succeeded.
 -- Locks: the tasks, in id order. Returns: the ids that counted.
--- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
--- failed, one past its deadline ends timeout; neither counts.
--- content_ids names content that the caller has stored itself, and so is for logins that may; for others, such as those
--- of contentq_worker, store() is the way. It is of this task from then on (generation_task_id), when it is of the task's
--- account and of no other task, and approved when the task has auto_approve and the login may approve. What a result says of model, tokens and cost is added to the usage of the
--- task's account (see add_usage()).
--- Raises: 42501 for content_ids of a login that may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing
---         changed, when a result is not JSON that jsonb can hold.
+-- It ignores attempts that the worker no longer holds. A task that was cancelled meanwhile ends failed, a task past its
+-- deadline ends timeout; neither counts.
+-- content_ids names content that the caller has stored itself, for logins that may do so; other logins, such as those of
+-- contentq_worker, use store(). Content of the task's account that belongs to no task becomes the task's
+-- (generation_task_id). It is approved if the task has auto_approve and the login may approve. Model, tokens and cost in a
+-- result are added to the usage of the task's account (see add_usage()).
+-- Raises: 42501 for content_ids if the login may not insert contents; 22003, 22P02, 22P05 or 54001, with nothing changed,
+--         if a result is not JSON that jsonb can hold.
 CREATE OR REPLACE FUNCTION contentq.complete(
     worker_id bigint,
     ids bigint[],
@@ -39,9 +39,10 @@ BEGIN
     IF num_nonnulls(VARIADIC complete.content_ids) > 0
         AND NOT has_any_column_privilege(session_user, 'public.contents', 'INSERT')
     THEN
-        RAISE EXCEPTION '% may not name the content of a task', session_user
+        RAISE EXCEPTION 'login % may not pass content_ids', session_user
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'That is for logins that may insert contents. Let contentq.store() store it, and complete the task.';
+                  HINT = 'content_ids requires the right to insert contents. Use contentq.store(), which stores the content '
+                         'and completes the task.';
     END IF;
     WITH reported AS MATERIALIZED (
         SELECT r.id, r.attempt, r.result, r.content_id
@@ -81,7 +82,7 @@ BEGIN
         PERFORM contentq.clear_failures(ARRAY[complete.worker_id]);
     END IF;
 
-    -- Asked first, since most results have cost nothing, and asking is cheap.
+    -- A cheap test first: most results have no cost.
     IF EXISTS (SELECT
                FROM unnest(completed_results) AS r (result)
                WHERE strpos(r.result, '_tokens"') > 0 OR strpos(r.result, '"cost"') > 0)
@@ -95,7 +96,7 @@ BEGIN
         complete.worker_id, cardinality(completed), last_began_at, tokens, completed, completed_results
     );
 
-    -- + 0: their contents are found by id, and not among all those of the account.
+    -- + 0: contents are found by id, not among all contents of the account.
     IF complete.content_ids IS NOT NULL AND cardinality(completed) > 0 THEN
         WITH produced AS MATERIALIZED (
             SELECT t.id, t.content_id, t.account_id,
@@ -120,6 +121,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.complete(bigint, bigint[], integer[], text[], bigint[]) IS
-    'Completes the tasks (ids with their attempts) that this worker still holds; results are JSON as text, '
-    'content_ids the content they produced. Returns the ids that counted; the others were taken over, '
-    'cancelled or past their deadline.';
+    'Completes the tasks (ids with their attempts) that this worker still holds. results: JSON as text. content_ids: the '
+    'content that each task produced. Returns the ids that counted; the others were rescued, requeued, cancelled or past '
+    'their deadline.';

@@ -1,6 +1,7 @@
--- Adds to what a worker with several gates has counted at one of them.
--- Called by: enter_gate(), leave_gate(), note_gate_answers(). Locks: a row of gate_counts, skipping those that others hold (so
--- it never waits: where no row of a worker and gate is free, it adds one). Returns: nothing.
+-- Adds to the counts of a worker with several gates at one of its gates.
+-- Called by: enter_gate(), leave_gate(), note_gate_answers().
+-- Locks: a row of gate_counts; it skips rows that other sessions have locked, so it never waits. If no row of the worker
+--        and gate is free, it adds one. Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.count_at_gate(
     worker_id bigint,
     gate text,
@@ -17,7 +18,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
-    -- greatest() leaves out NULL.
+    -- greatest() ignores NULL.
     UPDATE contentq.gate_counts AS c
     SET calls = c.calls + count_at_gate.calls,
         answered = c.answered + count_at_gate.answered,
@@ -38,4 +39,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.count_at_gate(bigint, text, bigint, bigint, timestamptz, numeric) IS
-    'Internal: adds to what a worker with several gates has counted at one of them.';
+    'Internal: adds to the counts of a worker with several gates at one of its gates.';

@@ -1,10 +1,10 @@
--- Counts an attempt that failed, by the class of its error, for metrics.
+-- Counts a failed attempt by its error class, for metrics.
 -- Called by: record_failure() and revise().
--- Locks: a row of failure_counts, skipping those that others hold (so it never waits: where no row of a class is free, it
---        adds one). Returns: nothing.
--- The index is read from its end, where the latest version of a row is, and the row is updated by its place: beside an old
--- snapshot all other versions are still there. BETWEEN: with one value there would be no order.
--- Handlers name the classes. When there are 100, those that come later are counted as other.
+-- Locks: a row of failure_counts; it skips rows that other sessions have locked, so it never waits. If no row of a class is
+--        free, it adds one. Returns: nothing.
+-- The index is read from its end, where the latest version of a row is, and the row is updated by its ctid: while a session
+-- holds an old snapshot, all other versions are still there. BETWEEN: with =, the index would give no order.
+-- Handlers name the classes. After 100 classes, new ones are counted as other.
 CREATE OR REPLACE FUNCTION contentq.count_failure(error_class text)
 RETURNS void
 LANGUAGE plpgsql
@@ -44,4 +44,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.count_failure(text) IS
-    'Internal: counts an attempt that failed, by the class of its error, in failure_counts.';
+    'Internal: counts a failed attempt by its error class in failure_counts.';

@@ -1,7 +1,7 @@
--- Counts the tasks that selectors are about, by status.
--- Called by: people and programs, before they change them.
--- operation: requeue, cancel or delete: only tasks that it would change are counted. The others are as in matching_tasks().
--- Locks: nothing. Returns: a row for each status that is there. Raises: 22023 as selected_statuses() does.
+-- Counts the tasks that match selectors, by status.
+-- Called by: people and programs, before they change tasks.
+-- operation: requeue, cancel or delete, to count only tasks that it would change. Selectors: as in matching_tasks().
+-- Locks: nothing. Returns: a row for each status that occurs. Raises: 22023 as selected_statuses() does.
 CREATE OR REPLACE FUNCTION contentq.count_matching(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,
@@ -35,4 +35,5 @@ $$;
 COMMENT ON FUNCTION contentq.count_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, text
 ) IS
-    'How many tasks fit all selectors given, by status; with an operation (requeue, cancel, delete), how many it would change.';
+    'How many tasks match all given selectors, by status; with an operation (requeue, cancel, delete), how many it would '
+    'change.';

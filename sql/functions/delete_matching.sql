@@ -1,10 +1,10 @@
--- Deletes the next tasks that selectors are about; their content stays.
--- Called by: operators, again and again with after_id => last_id.
--- The selectors are as in matching_tasks(). Tasks that are processing are not deleted.
--- Locks: the tasks, in order of their id, for as long as the transaction lasts: commit after each call. It waits for others
---        a second at most.
--- Returns: how many it changed; last_id: after which id to go on, NULL when there are no more; locked: how many it has left
---          since others hold them. Raises: 22023 without a selector, or for a status that it does not apply to.
+-- Deletes the next tasks that match selectors; their content stays.
+-- Called by: operators, repeatedly with after_id => last_id.
+-- Selectors: as in matching_tasks(). Processing tasks are not deleted.
+-- Locks: the tasks, in id order, until the transaction ends: commit after each call. It waits at most a second for a lock.
+-- Returns: tasks: how many it deleted; last_id: the after_id of the next call, NULL after the last tasks; locked: how many
+--          it skipped because other sessions have locked them. Raises: 22023 without a selector, or for a status that
+--          cannot be deleted.
 CREATE OR REPLACE FUNCTION contentq.delete_matching(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,
@@ -34,7 +34,7 @@ BEGIN
         'delete', delete_matching.status, delete_matching.account_id, delete_matching.category, delete_matching.batch,
         delete_matching.since, delete_matching.until, delete_matching.error, delete_matching.worker_id,
         delete_matching.after_id, delete_matching.max_tasks) AS c;
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(chosen.ids) > 0 THEN
         DELETE FROM public.content_generation_tasks WHERE id = ANY (chosen.ids);
         GET DIAGNOSTICS changed = ROW_COUNT;
@@ -46,5 +46,6 @@ $$;
 COMMENT ON FUNCTION contentq.delete_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, bigint, integer
 ) IS
-    'Deletes up to max_tasks tasks above after_id that fit all selectors and are not processing; their content stays. Returns '
-    'how many, and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+    'Deletes up to max_tasks tasks above after_id that match all selectors and are not processing; their content stays. '
+    'Returns how many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those '
+    'of matching_tasks().';

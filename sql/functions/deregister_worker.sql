@@ -1,7 +1,7 @@
--- Removes a worker that stops, and releases whatever it still holds (nothing charged).
+-- Removes a worker that stops, and releases the tasks that it still holds without charging a retry.
 -- Called by: a worker at the end of a graceful stop.
--- Locks: its tasks in id order, then its row. Returns: the ids of the released tasks, 10,000 at most: what is left, more
---        than any worker takes, is nobody's then, and rescued.
+-- Locks: its tasks in id order, then its row. Returns: the ids of the released tasks, at most 10,000. Any further tasks,
+--        more than a worker ever claims, belong to nobody then and are rescued.
 CREATE OR REPLACE FUNCTION contentq.deregister_worker(worker_id bigint)
 RETURNS SETOF bigint
 LANGUAGE plpgsql
@@ -23,4 +23,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.deregister_worker(bigint) IS
-    'Removes a worker and releases the tasks that it still holds, nothing charged; returns their ids.';
+    'Removes a worker and releases the tasks that it still holds without charging a retry; returns their ids.';

@@ -1,8 +1,9 @@
--- Looks for what is wrong, or soon will be: of the schema, the server, the sessions, the workers and the tasks.
--- Called by: people and monitors, as contentq doctor. Locks: nothing, and changes nothing.
--- patience: how long a transaction may be open before it is told. Returns: a row for each finding, none when all is well.
--- What one looks at, a function of its own each finds; one that fails, or that the caller may not run, holds up no other. Each
--- reads a bounded number of rows, whatever the tables hold.
+-- Finds what is wrong, or soon will be, with the schema, the server, sessions, workers and tasks.
+-- Called by: people and monitors, as contentq doctor. Locks: nothing; it changes nothing.
+-- patience: how long a transaction may be open before it is reported. Returns: a row for each finding; no rows if all is
+-- well.
+-- Each check is a function; a check that fails, or that the caller may not run, does not stop the others. Each reads a
+-- bounded number of rows, whatever the tables contain.
 CREATE OR REPLACE FUNCTION contentq.doctor(patience interval DEFAULT '10 minutes')
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE plpgsql
@@ -23,13 +24,13 @@ BEGIN
         EXCEPTION
             WHEN insufficient_privilege THEN
                 RETURN QUERY SELECT
-                    'advice', 'unseen', kind, 'this could not be looked at: ' || SQLERRM,
-                    'What is wrong with it stays unknown.',
+                    'advice', 'unseen', kind, 'this could not be checked: ' || SQLERRM,
+                    'Problems there stay unknown.',
                     'run contentq doctor as the owner of the queue, or as a member of contentq_operator or contentq_reader';
             WHEN OTHERS THEN
                 RETURN QUERY SELECT
-                    'error', 'check_failed', kind, 'this could not be looked at: ' || SQLERRM,
-                    'Something that contentq needs is missing or was altered.',
+                    'error', 'check_failed', kind, 'this could not be checked: ' || SQLERRM,
+                    'An object that contentq needs is missing or was changed.',
                     'contentq migrate';
         END;
     END LOOP;
@@ -37,5 +38,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.doctor(interval) IS
-    'What is wrong, or soon will be, a row each: severity (error, warning or advice), finding, what it is about, what was found, '
-    'why it matters, and what mends it. patience: how long a transaction may be open before it is told.';
+    'What is wrong, or soon will be, one row for each finding: severity (error, warning or advice), finding, subject, what '
+    'was found (detail), why it matters (why), and the command that fixes it (mend). patience: how long a transaction may '
+    'be open before it is reported.';

@@ -1,7 +1,7 @@
--- Finds functions, views and triggers of contentq that are missing, or that someone has changed since contentq migrate.
+-- Finds functions, views and triggers of contentq that are missing, or that were changed since contentq migrate.
 -- Called by: doctor(). Locks: nothing. Returns: the findings, one for each kind.
--- What a migration has created, it has noted in contentq.definitions, with a digest of what the catalogue said of it then; the
--- digests here are made alike. Whether it is what this version of the program has, only the program knows.
+-- A migration stores a digest of each definition in the catalogue in contentq.definitions; this function computes the
+-- digests in the same way. Whether a definition is that of the program's version, only the program can tell.
 CREATE OR REPLACE FUNCTION contentq.doctor_definitions()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE sql
@@ -48,7 +48,7 @@ AS $$
                   CASE WHEN w.is_present THEN 'changed since contentq migrate, or disabled' ELSE 'missing' END,
                   array_to_string((array_agg(w.name ORDER BY w.name))[:10], ', ')
                   || CASE WHEN count(*) > 10 THEN ', ...' ELSE '' END),
-           'Programs of this version rely on them as contentq migrate has made them.',
+           'Programs of this version need them as contentq migrate created them.',
            'contentq migrate'
     FROM wrong AS w
     GROUP BY w.kind, w.is_present
@@ -56,4 +56,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.doctor_definitions() IS
-    'Internal: findings of doctor() about functions, views and triggers that are missing or were changed.';
+    'Internal: findings of doctor() about functions, views and triggers that are missing or changed.';

@@ -1,6 +1,6 @@
--- Finds what a host's own tables refuse, or keep from contentq: columns, unique indexes, row level security.
+-- Finds what tables of a host refuse or hide from contentq: columns, unique indexes, row level security.
 -- Called by: doctor(), contentq migrate (for its notes). Locks: nothing. Returns: the findings.
--- A migration refuses tables that would refuse content; what is found here came afterwards.
+-- A migration refuses tables that would refuse content; these problems came up later.
 CREATE OR REPLACE FUNCTION contentq.doctor_host_tables()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE sql
@@ -23,22 +23,22 @@ AS $$
           AND NOT a.attisdropped
     )
     SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is NOT NULL without a default, and contentq does not fill it',
-           'No content can be stored: every task fails after its handler has run, and has been paid for.',
+           'No content can be stored: every task fails after its handler has run and its cost is incurred.',
            format('ALTER TABLE public.contents ALTER COLUMN %I DROP NOT NULL, or give it a default', c.attname)
     FROM columns AS c
     WHERE c.tab = 'contents'
       AND NOT c.is_written
       AND c.is_needed
     UNION ALL
-    SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is a generated column, and contentq writes it',
-           'No content can be stored: every task fails after its handler has run, and has been paid for.',
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, 'it is a generated column, but contentq writes it',
+           'No content can be stored: every task fails after its handler has run and its cost is incurred.',
            format('ALTER TABLE public.contents ALTER COLUMN %I DROP EXPRESSION', c.attname)
     FROM columns AS c
     WHERE c.is_written
       AND c.attgenerated <> ''
     UNION ALL
-    SELECT 'error', 'content_refused', 'contents.' || c.attname, format('it holds %s characters', c.characters),
-           'Longer articles cannot be stored: their tasks fail after their handlers have run, and have been paid for.',
+    SELECT 'error', 'content_refused', 'contents.' || c.attname, format('it is limited to %s characters', c.characters),
+           'Longer articles cannot be stored: their tasks fail after their handlers have run and their cost is incurred.',
            'ALTER TABLE public.contents ALTER COLUMN body TYPE text'
     FROM columns AS c
     WHERE c.tab = 'contents'
@@ -47,7 +47,8 @@ AS $$
     UNION ALL
     SELECT 'error', 'content_refused', i.indexrelid::regclass::text,
            format('contents has this unique index on (%s)', string_agg(a.attname, ', ' ORDER BY k.place)),
-           'A second such content cannot be stored: its task fails after its handler has run, and has been paid for.',
+           'Content with the same values cannot be stored again: its task fails after its handler has run and its cost is '
+           'incurred.',
            format('DROP INDEX %s', i.indexrelid::regclass)
     FROM pg_index AS i
     CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
@@ -60,16 +61,16 @@ AS $$
     HAVING bool_and(a.attname = ANY (w.names))
     UNION ALL
     SELECT 'advice', 'task_column_unfilled', 'content_generation_tasks.' || c.attname, 'it is NOT NULL without a default',
-           'contentq submit cannot insert tasks, only producers that fill it can.',
-           format('ALTER TABLE public.content_generation_tasks ALTER COLUMN %I SET DEFAULT ..., if others are to insert tasks',
+           'contentq submit cannot insert tasks; only producers that fill this column can.',
+           format('ALTER TABLE public.content_generation_tasks ALTER COLUMN %I SET DEFAULT ..., if other producers insert tasks',
                   c.attname)
     FROM columns AS c
     WHERE c.tab = 'content_generation_tasks'
       AND c.attname <> 'account_id'
       AND c.is_needed
     UNION ALL
-    SELECT 'advice', 'row_security', t.table_name, 'row level security is on, and was not switched on by contentq',
-           'A worker, and whoever submits, sees and changes only the rows that a policy gives to its role.',
+    SELECT 'advice', 'row_security', t.table_name, 'row level security is on, but contentq did not enable it',
+           'Workers and producers see and change only the rows that a policy allows for their role.',
            'give the logins of workers a policy for all rows, or BYPASSRLS: docs/how-to/adopt-an-application.md'
     FROM contentq.tables AS t
     JOIN pg_class AS c ON c.oid = to_regclass('public.' || t.table_name)
@@ -79,4 +80,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.doctor_host_tables() IS
-    'Internal: findings of doctor() about what a host''s own tables refuse.';
+    'Internal: findings of doctor() about tables of a host that refuse or hide rows.';

@@ -1,4 +1,4 @@
--- Finds ids that are running out: of a table whose id is 4 bytes wide, and of narrower columns that refer to a wider one.
+-- Finds ids that are running out: in a table with ids of 4 bytes, and in narrower columns that refer to a wider one.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
 CREATE OR REPLACE FUNCTION contentq.doctor_ids()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
@@ -10,12 +10,13 @@ AS $$
            'ids_running_out',
            format('%s.%s', u.tab, u.col),
            format('%s %% of the ids that it can hold are used: %s of %s (%s)', floor(u.percent), u.used, u.most, u.type),
-           'When they are used up, every INSERT fails.',
+           'When all are used, every INSERT fails.',
            CASE WHEN u.sequence IS NOT NULL
                 THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', u.sequence,
                             CASE u.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
                             u.largest)
-                ELSE 'docs/how-to/operate.md, "When ids run out": there are as many again below zero; "Ids of eight bytes" ends it' END
+                ELSE 'docs/how-to/operate.md, "When ids run out": as many ids are free below zero; '
+                     '"Ids of eight bytes" is the lasting fix' END
     FROM contentq.ids_used() AS u
     WHERE u.percent >= 50;
 $$;

@@ -1,8 +1,7 @@
--- Finds indexes of the three tables that are missing, and indexes that are invalid, as an interrupted CREATE INDEX CONCURRENTLY
--- leaves them.
+-- Finds missing indexes of the three tables, and invalid indexes, as an interrupted CREATE INDEX CONCURRENTLY leaves them.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
--- The indexes are those of the table steps. A table that was taken over needs none that another of its indexes stands for: one
--- that begins with the same column and leaves out no row.
+-- The required indexes are those of the migrations. In a table that existed before contentq, another index that begins with
+-- the same column and covers all rows also counts.
 CREATE OR REPLACE FUNCTION contentq.doctor_indexes()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE sql
@@ -11,7 +10,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT 'warning', 'index_missing', n.name,
            format('%s has no such index', n.table_name),
-           'What contentq reads with it, it now looks for in the whole table.',
+           'Queries of contentq that need it read the whole table.',
            format('CREATE INDEX CONCURRENTLY %I ON public.%I %s', n.name, n.table_name, n.definition)
     FROM contentq.needed_indexes AS n
     JOIN contentq.tables AS t ON t.table_name = n.table_name
@@ -27,8 +26,8 @@ AS $$
       )
     UNION ALL
     SELECT 'warning', 'index_invalid', c.relname,
-           format('the index on %s is not used, and is written all the same', i.indrelid::regclass),
-           'What contentq reads with it, it now looks for in the whole table.',
+           format('the index on %s is never used, but every write still updates it', i.indrelid::regclass),
+           'Queries of contentq that need it read the whole table.',
            format('REINDEX INDEX CONCURRENTLY %s', i.indexrelid::regclass)
     FROM pg_index AS i
     JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -41,4 +40,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.doctor_indexes() IS
-    'Internal: findings of doctor() about indexes that are missing or invalid.';
+    'Internal: findings of doctor() about missing or invalid indexes.';

@@ -1,5 +1,5 @@
--- Finds rights that are too wide: schemas in which everyone may create, tables on which others may make triggers, functions
--- that everyone may execute.
+-- Finds rights that are too wide: schemas in which everyone may create objects, tables on which others may create triggers,
+-- functions that everyone may execute.
 -- Called by: doctor(), contentq migrate (for its notes). Locks: nothing. Returns: the findings.
 CREATE OR REPLACE FUNCTION contentq.doctor_rights()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
@@ -7,9 +7,9 @@ LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    -- The default of schema public up to PostgreSQL 14, which an upgrade keeps.
+    -- PUBLIC has this right on schema public by default up to PostgreSQL 14, and an upgrade keeps it.
     SELECT 'warning', 'schema_open', n.nspname, format('anyone may create objects in schema %I', n.nspname),
-           'Other programs, and people in psql, may then run them unknowingly.',
+           'Other programs and users of psql may then run them without knowing it.',
            format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', n.nspname)
     FROM pg_namespace AS n
     WHERE (n.nspname IN ('public', 'contentq') OR n.nspname IN (SELECT t.schema_name FROM contentq.tables AS t))
@@ -20,9 +20,9 @@ AS $$
             AND a.privilege_type = 'CREATE'
       )
     UNION ALL
-    -- GRANT ALL includes that.
+    -- GRANT ALL includes TRIGGER.
     SELECT 'warning', 'trigger_rights', c.oid::regclass::text,
-           format('%s may make triggers on it', string_agg(DISTINCT g.name, ', ' ORDER BY g.name)),
+           format('%s may create triggers on it', string_agg(DISTINCT g.name, ', ' ORDER BY g.name)),
            'A trigger runs with the rights of whoever changes the table, superusers included.',
            format('REVOKE TRIGGER ON %s FROM %s', c.oid::regclass, string_agg(DISTINCT g.name, ', ' ORDER BY g.name))
     FROM pg_class AS c

@@ -1,4 +1,4 @@
--- Finds what is wrong with the server and the database as they are set: encoding, collation, notifications, connections.
+-- Finds problems in the settings of the server and the database: encoding, collation, notifications, connections.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
 CREATE OR REPLACE FUNCTION contentq.doctor_server()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
@@ -8,41 +8,41 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     WITH here AS (SELECT d.* FROM pg_database AS d WHERE d.datname = current_database())
     SELECT 'error', 'encoding', current_database()::text, 'its encoding is ' || pg_encoding_to_char(d.encoding),
-           'Texts in other languages are refused, and what contentq says of them, too.',
-           'dump it, and restore it into a database made with: CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0'
+           'Texts in other languages are refused, and some error messages of contentq too.',
+           'dump it and restore it into a database created with: CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0'
     FROM here AS d
     WHERE pg_encoding_to_char(d.encoding) <> 'UTF8'
     UNION ALL
     SELECT 'warning', 'collation_changed', current_database()::text,
-           format('its indexes were made with version %s of the collation, and the system has %s', d.datcollversion,
+           format('its indexes were built with version %s of the collation, but the system has %s', d.datcollversion,
                   coalesce(pg_database_collation_actual_version(d.oid), 'none')),
-           'Texts may be sorted in another way than when they were put into indexes: rows are not found, or are there twice.',
+           'The sort order may have changed since the indexes were built: rows are not found, or appear twice.',
            format('REINDEX DATABASE %I; ALTER DATABASE %I REFRESH COLLATION VERSION', d.datname, d.datname)
     FROM here AS d
     WHERE d.datcollversion IS NOT NULL
       AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid)
     UNION ALL
     SELECT CASE WHEN q.used >= 0.5 THEN 'error' ELSE 'warning' END, 'notify_queue', 'server',
-           format('the queue of notifications is full to %s %%', round(q.used::numeric * 100)),
-           'From 50 % on contentq wakes no worker any more, so that tasks wait for the next poll; when it is full, every '
-           'transaction with a NOTIFY fails.',
-           'end the session that has listened and is in a transaction since (the server''s log names it): '
+           format('the notification queue is %s %% full', round(q.used::numeric * 100)),
+           'From 50 % on, contentq wakes no workers, so tasks wait for the next poll; when it is full, every transaction with a '
+           'NOTIFY fails.',
+           'end the session that listens and is in a long transaction (the log of the server names it): '
            'SELECT pid, xact_start, application_name FROM pg_stat_activity WHERE state LIKE ''idle in%'' ORDER BY xact_start'
     FROM (SELECT pg_notification_queue_usage() AS used) AS q
     WHERE q.used >= 0.1
     UNION ALL
     SELECT 'error', 'read_only', current_database()::text,
-           CASE WHEN pg_is_in_recovery() THEN 'the server is a standby' ELSE 'its transactions may only read' END,
+           CASE WHEN pg_is_in_recovery() THEN 'the server is a standby' ELSE 'its transactions are read-only' END,
            'Nothing can be submitted, claimed or reported here.',
            CASE WHEN pg_is_in_recovery() THEN 'connect to the primary'
-                ELSE format('ALTER DATABASE %I RESET default_transaction_read_only (or ALTER ROLE, or the server''s own)',
+                ELSE format('ALTER DATABASE %I RESET default_transaction_read_only (or ALTER ROLE, or the setting of the server)',
                             current_database()) END
     WHERE pg_is_in_recovery()
        OR current_setting('default_transaction_read_only')::boolean
     UNION ALL
     SELECT 'warning', 'connections_used', c.of_what,
            format('%s of %s connections are in use', c.used, c.most),
-           'When none is left, a worker that has lost its own cannot come back, and producers are refused.',
+           'When none is left, workers that lost their connections cannot reconnect, and producers are refused.',
            'use a pooler such as PgBouncer, or raise ' || c.mend
     FROM (
         SELECT 'server' AS of_what, sum(s.numbackends) AS used,
@@ -62,20 +62,20 @@ AS $$
     SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.mend
     FROM (VALUES
         ('fsync', 'off', 'error',
-         'After a crash of the machine the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
+         'After a crash of the machine, the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
         ('full_page_writes', 'off', 'error',
-         'After a crash of the machine tables may be broken.', 'ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()'),
+         'After a crash of the machine, tables may be corrupt.', 'ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()'),
         ('synchronous_commit', 'off', 'advice',
-         'After a crash the last tasks that were submitted are gone, and the last that ended may run again.',
+         'After a crash, the latest submitted tasks are lost, and the latest ended ones may run again.',
          'ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf() (or ALTER DATABASE, ALTER ROLE)'),
         ('session_replication_role', 'replica', 'error',
-         'No trigger fires: no worker is woken, and nothing is checked.',
+         'No trigger fires: no worker is woken, and no row is checked.',
          format('ALTER DATABASE %I RESET session_replication_role (or ALTER ROLE)', current_database()))
     ) AS v (name, bad, severity, why, mend)
     WHERE current_setting(v.name) = v.bad
     UNION ALL
     SELECT 'warning', 'setting', s.name, format('%s is %s%s', s.name, s.setting, coalesce(' ' || s.unit, '')),
-           'It ends sessions of workers that have nothing to do, or that work long: they connect anew, over and over.',
+           'It ends idle or long sessions of workers, which then reconnect again and again.',
            format('ALTER ROLE ... SET %s = 0, for the logins of workers', s.name)
     FROM pg_settings AS s
     WHERE s.name IN ('idle_session_timeout', 'transaction_timeout')
@@ -84,8 +84,8 @@ AS $$
     SELECT 'advice', 'setting', 'shared_buffers',
            format('the indexes of the tasks (%s) do not fit into shared_buffers (%s)', pg_size_pretty(i.size),
                   pg_size_pretty(i.buffers)),
-           'Each claim reads some of them; what does not fit is read from the disk.',
-           'raise shared_buffers, to a quarter of the memory at most (needs a restart)'
+           'Each claim reads some of them; what does not fit is read from disk.',
+           'raise shared_buffers, up to a quarter of the memory (needs a restart)'
     FROM (
         SELECT pg_indexes_size('public.content_generation_tasks') AS size,
                pg_size_bytes(current_setting('shared_buffers')) AS buffers
@@ -95,4 +95,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.doctor_server() IS
-    'Internal: findings of doctor() about the server and the database as they are set.';
+    'Internal: findings of doctor() about settings of the server and the database.';

@@ -1,9 +1,9 @@
--- Finds transactions that have been open for long: those that hold locks on rows of contentq, those that keep dead rows from
--- being cleaned away, and those that do nothing.
+-- Finds long transactions: those that have locked rows of contentq, those that keep dead rows from being removed, and idle
+-- ones.
 -- Called by: doctor(). Locks: nothing.
--- patience: how long a transaction may be open; one that holds locks of contentq's, a minute at most.
--- Returns: the findings, one for each session. Of sessions of other users PostgreSQL tells their times only to members of
--- pg_read_all_stats: whoever is none is told so.
+-- patience: how long a transaction may be open; with locks on tables of contentq, at most a minute.
+-- Returns: the findings, one for each session. PostgreSQL shows the times of other users' sessions only to members of
+-- pg_read_all_stats; other callers get a finding about that.
 CREATE OR REPLACE FUNCTION contentq.doctor_sessions(patience interval)
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE sql
@@ -49,20 +49,20 @@ AS $$
            format('its transaction has been open for %s', date_trunc('second', s.age))
            || CASE f.finding
                   WHEN 'rows_locked'
-                  THEN format(', and has locks on %s', s.locks)
+                  THEN format(', and it has locks on %s', s.locks)
                        || CASE WHEN s.waiting > 0 THEN format('; sessions that wait for it: %s', s.waiting) ELSE '' END
                   ELSE ''
               END,
            CASE f.finding
                WHEN 'rows_locked'
-               THEN 'Tasks whose rows it has locked are neither claimed nor reported, and dead rows stay while it lasts.'
+               THEN 'Tasks whose rows it has locked can be neither claimed nor reported, and dead rows stay until it ends.'
                WHEN 'old_snapshot'
-               THEN 'No dead row that came after it is cleaned away, of any table: claims get slower while it lasts.'
-               ELSE 'It does nothing, and may keep a migration waiting.'
+               THEN 'Dead rows created since then cannot be removed from any table: claims get slower until it ends.'
+               ELSE 'It does nothing, but may block a migration.'
            END,
            format('SELECT pg_terminate_backend(%s)', s.pid)
            || CASE WHEN s.state LIKE 'idle in transaction%'
-                   THEN format('; against the next one: ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''10min''',
+                   THEN format('; to prevent it: ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''10min''',
                                current_database())
                    ELSE '' END
     FROM sessions AS s
@@ -76,28 +76,28 @@ AS $$
     SELECT 'warning', 'old_snapshot', format('prepared transaction %L', p.gid),
            format('prepared %s ago by %s, and neither committed nor rolled back',
                   date_trunc('second', clock_timestamp() - p.prepared), p.owner),
-           'No dead row that came after it is cleaned away, of any table, and its locks stay, also after a restart.',
+           'Dead rows created since then cannot be removed from any table, and its locks stay, even after a restart.',
            format('COMMIT PREPARED %L, or ROLLBACK PREPARED %L', p.gid, p.gid)
     FROM pg_prepared_xacts AS p
     WHERE p.database = current_database()
       AND p.prepared < clock_timestamp() - doctor_sessions.patience
     UNION ALL
     SELECT 'warning', 'old_snapshot', format('replication slot %I', r.slot_name),
-           format('%s, and keeps dead rows of the last %s transactions',
-                  CASE WHEN r.active THEN 'in use' ELSE 'nobody uses it' END, age(r.xmin)),
-           'No dead row that came after it is cleaned away, of any table: claims get slower while it lasts.',
+           format('%s, and it keeps dead rows of the last %s transactions',
+                  CASE WHEN r.active THEN 'in use' ELSE 'not in use' END, age(r.xmin)),
+           'Dead rows created since then cannot be removed from any table: claims get slower until it ends.',
            CASE WHEN r.active THEN 'look for long queries on the standby that uses it'
-                ELSE format('if its standby does not come back: SELECT pg_drop_replication_slot(%L)', r.slot_name) END
+                ELSE format('if its standby is gone for good: SELECT pg_drop_replication_slot(%L)', r.slot_name) END
     FROM pg_replication_slots AS r
     WHERE r.xmin IS NOT NULL
       AND (NOT r.active OR age(r.xmin) > 10000000)
     UNION ALL
-    SELECT 'advice', 'unseen', 'sessions', format('%s may not see since when sessions of other users are open', session_user),
-           'An old transaction of theirs stays unknown.',
+    SELECT 'advice', 'unseen', 'sessions', format('%s may not see how long sessions of other users have been open', session_user),
+           'Long transactions of other users stay unknown.',
            format('GRANT pg_read_all_stats TO %I', session_user)
     WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE')
     ORDER BY 2, 3;
 $$;
 
 COMMENT ON FUNCTION contentq.doctor_sessions(interval) IS
-    'Internal: findings of doctor() about transactions that have been open for long.';
+    'Internal: findings of doctor() about long transactions.';

@@ -1,5 +1,5 @@
--- Finds tables of contentq of which dead rows are not cleaned away.
--- Called by: doctor(). Locks: nothing. Returns: the findings, by PostgreSQL's own counts.
+-- Finds tables of contentq whose dead rows are not removed.
+-- Called by: doctor(). Locks: nothing. Returns: the findings, from PostgreSQL's own statistics.
 CREATE OR REPLACE FUNCTION contentq.doctor_vacuum()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE sql
@@ -15,14 +15,14 @@ AS $$
                             to_regclass('public.content_generation_tasks')))
     )
     SELECT 'error', 'autovacuum_off', 'server', format('%s is off', s.name),
-           'Dead rows stay, and everything that contentq reads takes longer from day to day.',
+           'Dead rows stay, and every query of contentq gets slower from day to day.',
            format('ALTER SYSTEM SET %s = on; SELECT pg_reload_conf(); if it is off for this database or role only: '
                   'ALTER DATABASE %I RESET %s', s.name, current_database(), s.name)
     FROM (VALUES ('autovacuum'), ('track_counts')) AS s (name)
     WHERE current_setting(s.name) = 'off'
     UNION ALL
-    SELECT 'warning', 'autovacuum_off', o.name::text, 'autovacuum is switched off for this table',
-           'Dead rows stay, and everything that contentq reads of it takes longer from day to day.',
+    SELECT 'warning', 'autovacuum_off', o.name::text, 'autovacuum is disabled for this table',
+           'Dead rows stay, and queries of this table get slower from day to day.',
            format('ALTER TABLE %s RESET (autovacuum_enabled)', o.name)
     FROM ours AS o
     CROSS JOIN LATERAL pg_options_to_table(o.reloptions) AS p
@@ -30,12 +30,12 @@ AS $$
       AND NOT p.option_value::boolean
     UNION ALL
     SELECT 'warning', 'dead_rows', o.name::text,
-           format('%s dead rows beside %s live ones; autovacuum cleaned it last %s', s.n_dead_tup, s.n_live_tup,
+           format('%s dead rows and %s live ones; last autovacuum: %s', s.n_dead_tup, s.n_live_tup,
                   coalesce(to_char(s.last_autovacuum AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), 'never')),
-           'Claims and views step over them; more than a fifth of a table is what autovacuum has not come to, or what an old '
-           'snapshot keeps.',
-           format('VACUUM (ANALYZE, VERBOSE) %s; if its output says that dead rows cannot be removed yet, end what the finding '
-                  'old_snapshot names', o.name)
+           'Claims and views read past them. More than a fifth of a table means that autovacuum is behind, or that an old snapshot '
+           'keeps them.',
+           format('VACUUM (ANALYZE, VERBOSE) %s; if its output says that dead rows cannot be removed yet, end the transaction of '
+                  'the finding old_snapshot', o.name)
     FROM ours AS o
     JOIN pg_stat_all_tables AS s ON s.relid = o.oid
     WHERE s.n_dead_tup >= 10000

@@ -1,9 +1,9 @@
--- Finds what waits and should not: tasks that no live worker will take, or that waited long; retries that are put off for long;
--- content that waits for a reviewer.
+-- Finds tasks that wait too long or that no live worker claims, retries that are delayed for long, and content that waits
+-- for review.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
--- Of ready tasks, the oldest of each priority and category is looked at, in the index that claims use: 2000 at most. Of those
--- that are put off, 10,000 at most; of content, the 1000 that are pending longest. Whoever may see the tasks of some accounts
--- only is told so, and of the others nothing.
+-- Of ready tasks, it reads the oldest of each priority and category in the index that claims use, at most 2000. Of delayed
+-- tasks, it reads at most 10,000; of content, the 1000 that have been pending longest. A caller who may see only the tasks
+-- of some accounts gets a finding about that and findings about those tasks only.
 CREATE OR REPLACE FUNCTION contentq.doctor_waiting()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
 LANGUAGE plpgsql
@@ -16,7 +16,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- Constants, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- Constants: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     live constant contentq.workers[] := ARRAY(
         SELECT w
@@ -31,8 +31,8 @@ DECLARE
 BEGIN
     IF row_security_active('public.content_generation_tasks') THEN
         RETURN QUERY SELECT
-            'advice', 'unseen', 'tasks', format('%s may see the tasks of some accounts only', session_user),
-            'What the others wait for stays unknown.', 'run contentq doctor as a member of contentq_operator';
+            'advice', 'unseen', 'tasks', format('%s may see only the tasks of some accounts', session_user),
+            'Problems of the other tasks stay unknown.', 'run contentq doctor as a member of contentq_operator';
     END IF;
 
     RETURN QUERY
@@ -114,17 +114,17 @@ BEGIN
            t.finding,
            CASE WHEN t.finding IN ('no_live_worker', 'tasks_wait') THEN 'tasks'
                 ELSE format('categories: %s', t.number) END,
-           format('tasks are ready (%s), the oldest for %s: %s', t.categories, date_trunc('second', now_ - t.since), t.task_id)
+           format('ready tasks (%s), the oldest for %s: %s', t.categories, date_trunc('second', now_ - t.since), t.task_id)
            || CASE t.finding
                   WHEN 'tasks_nobody_claims' THEN '; no live worker claims them'
                   WHEN 'tasks_behind_closed_gates'
-                  THEN format('; the gates of all workers that claim them are closed for longer than a day: %s',
+                  THEN format('; the gates of all workers that claim them are closed for more than a day: %s',
                               array_to_string(shut[:10], ', '))
                   WHEN 'no_live_worker' THEN '; there is no live worker'
                   ELSE '' END,
            CASE t.finding
-               WHEN 'tasks_wait' THEN 'There may be too few workers, or something holds them: an account''s pause, cap or budget.'
-               ELSE 'They wait until someone does something.' END,
+               WHEN 'tasks_wait' THEN 'There may be too few workers, or a pause, cap or budget of an account blocks them.'
+               ELSE 'They wait until someone acts.' END,
            CASE t.finding
                WHEN 'no_live_worker' THEN 'contentq worker'
                WHEN 'tasks_nobody_claims' THEN 'start a worker that claims them: contentq worker --category ...'
@@ -151,9 +151,9 @@ BEGIN
     IF put_off.number > 0 THEN
         RETURN QUERY SELECT
             'advice', 'retries_put_off', format('tasks: %s%s', put_off.number, CASE WHEN put_off.read = 10000 THEN ' or more' ELSE '' END),
-            format('their last attempt failed, and they are put off for longer than any backoff: the last one until %s (%s)',
+            format('the last attempt failed, and the next is later than any backoff: the latest at %s (%s)',
                    date_trunc('second', put_off.until), put_off.task_id),
-            'What their handlers have waited for may be there by now.',
+            'The cause may be gone by now.',
             format('contentq explain %s; to make it ready: UPDATE public.content_generation_tasks SET scheduled_at = NULL '
                    'WHERE task_id = %L', put_off.task_id, put_off.task_id);
     END IF;
@@ -174,9 +174,9 @@ BEGIN
     IF reviews.number > 0 THEN
         RETURN QUERY SELECT
             'advice', 'reviews_wait', format('contents: %s%s', reviews.number, CASE WHEN reviews.read = 1000 THEN ' or more' ELSE '' END),
-            format('they wait for a reviewer for more than 7 days, content %s for %s', reviews.id,
+            format('waiting for review for more than 7 days; content %s for %s', reviews.id,
                    date_trunc('second', now_ - reviews.since)),
-            'Nobody gets to read what was made, and paid for.',
+            'Nobody reads content that was generated and paid for.',
             'SELECT content_id, title FROM contentq.review_queue; then contentq.approve(content_id) or contentq.reject(content_id)';
     END IF;
 END;

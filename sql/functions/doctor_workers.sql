@@ -1,4 +1,4 @@
--- Finds workers that are silent, housekeeping that is held up, and times that the clock has not come to yet.
+-- Finds workers without a heartbeat, maintenance that is late, and times in the future.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
 CREATE OR REPLACE FUNCTION contentq.doctor_workers()
 RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
@@ -17,24 +17,24 @@ AS $$
         FROM contentq.workers AS w
         CROSS JOIN contentq.settings AS s
         CROSS JOIN now_ AS n
-        -- A live one finds it within seconds.
+        -- A live worker rescues them within seconds.
         WHERE w.heartbeat_at < n.at - s.heartbeat_timeout - interval '10 seconds'
     )
     SELECT 'warning', 'worker_silent', format('workers: %s', s.number),
-           format('not heard for %s at most, with %s running tasks: %s%s', date_trunc('second', n.at - s.since), s.tasks,
+           format('no heartbeat for up to %s; they hold %s running tasks: %s%s', date_trunc('second', n.at - s.since), s.tasks,
                   array_to_string(s.first_ones, ', '), CASE WHEN s.number > 5 THEN ', ...' ELSE '' END),
-           'Their tasks stay where they are until someone takes them back; a live worker does so.',
-           CASE WHEN s.tasks > 0 THEN 'start a worker, or: contentq maintain' ELSE 'contentq maintain' END
+           'Their tasks stay processing until they are rescued, which any live worker does.',
+           CASE WHEN s.tasks > 0 THEN 'start a worker, or run: contentq maintain' ELSE 'contentq maintain' END
     FROM silent AS s
     CROSS JOIN now_ AS n
     WHERE s.number > 0
     UNION ALL
     SELECT 'warning', 'maintenance_late', 'contentq.maintenance',
-           CASE WHEN isfinite(m.ran_at) THEN format('it ran last %s ago', date_trunc('second', n.at - m.ran_at))
+           CASE WHEN isfinite(m.ran_at) THEN format('it last ran %s ago', date_trunc('second', n.at - m.ran_at))
                 ELSE 'it has never run' END
-           || CASE WHEN m.xmax <> '0' THEN format('; its row was locked last by %s', contentq.lock_holder(m.xmax)) ELSE '' END,
-           'Deadlines, rescues, scheduled tasks and clean-up wait, though there are live workers.',
-           'contentq maintain; if that does not return, end the session that holds its row'
+           || CASE WHEN m.xmax <> '0' THEN format('; its row was last locked by %s', contentq.lock_holder(m.xmax)) ELSE '' END,
+           'Deadlines, rescues, scheduled tasks and clean-up are delayed although workers are alive.',
+           'contentq maintain; if it does not return, end the session that has locked its row'
     FROM contentq.maintenance AS m
     CROSS JOIN now_ AS n
     WHERE m.ran_at < n.at - interval '1 minute'
@@ -47,14 +47,14 @@ AS $$
       )
     UNION ALL
     SELECT 'warning', 'clock_went_back', 'server',
-           format('something happened at %s, which is still to come: %s', date_trunc('second', f.latest), f.what),
-           'Deadlines and heartbeats go by the clock of the server: silent workers are found late, and tasks that are due wait.',
-           'set the clock of the server, and let it be kept by NTP; then wait until that time has come'
+           format('%s was at %s, which is in the future', f.what, date_trunc('second', f.latest)),
+           'Deadlines and heartbeats use the clock of the server: dead workers are found late, and due tasks wait.',
+           'set the clock of the server and synchronize it with NTP; then wait until that time has passed'
     FROM (
         SELECT 'the last heartbeat of a worker' AS what, max(w.heartbeat_at) AS latest
         FROM contentq.workers AS w
         UNION ALL
-        SELECT 'the last housekeeping', max(m.ran_at)
+        SELECT 'the last maintenance', max(m.ran_at)
         FROM contentq.maintenance AS m
     ) AS f
     CROSS JOIN now_ AS n
@@ -62,4 +62,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.doctor_workers() IS
-    'Internal: findings of doctor() about silent workers, housekeeping that is held up, and the clock.';
+    'Internal: findings of doctor() about workers without a heartbeat, late maintenance and the clock.';

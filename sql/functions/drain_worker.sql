@@ -1,6 +1,6 @@
--- Marks a worker as draining: it claims no more and is about to leave.
+-- Marks a worker as draining: it claims no more tasks and is about to stop.
 -- Called by: a worker at the start of a graceful stop.
--- Locks: the worker's row. Returns: nothing; an unknown worker is not an error, since it is leaving anyway.
+-- Locks: the row of the worker. Returns: nothing. An unknown worker is not an error, because it is about to stop anyway.
 CREATE OR REPLACE FUNCTION contentq.drain_worker(worker_id bigint)
 RETURNS void
 LANGUAGE sql
@@ -15,4 +15,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.drain_worker(bigint) IS
-    'Marks a worker as draining: it claims no more; what it runs may still end.';
+    'Marks a worker as draining: it claims no more tasks; its running tasks may still end.';

@@ -1,9 +1,9 @@
--- Reads what an earlier attempt at a task has produced: its id, title, body, words and review status.
+-- Returns the content of an earlier attempt at a task: its id, title, body, word count and review status.
 -- Called by: workers, in the statement of a claim, for each task that has content.
--- Locks: nothing. Returns: a JSON array; NULL when there is no such content, or it is of another account.
--- A function, since a statement inside it sees what was committed when it begins: claim() may return a task that went back
--- for a revision after the statement of the claim had begun, and that statement itself would not see the draft.
--- + 0: the content is found by its id, and not among all of the account.
+-- Locks: nothing. Returns: a JSON array; NULL if there is no such content, or if it belongs to another account.
+-- It is a function because a statement inside it sees everything committed before it begins. claim() may return a task that
+-- was sent back for a revision after the statement of the claim began, and that statement itself would not see the draft.
+-- + 0: the content is found by its id, not among all contents of the account.
 CREATE OR REPLACE FUNCTION contentq.earlier_content(content_id bigint, account_id bigint)
 RETURNS json
 LANGUAGE plpgsql
@@ -22,4 +22,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.earlier_content(bigint, bigint) IS
-    'Internal: what an earlier attempt at a task has produced, also when it was committed after the claim had begun.';
+    'Internal: the content of an earlier attempt at a task, even if it was committed after the claim began.';

@@ -1,10 +1,10 @@
--- Ends the tasks among these that were cancelled while running (failed) or are past their deadline
--- (timeout). Whatever their handler reports no longer counts.
--- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the worker that reports.
--- Here and in the other reports, tasks are found by t.id = ANY (ARRAY[r.id]). By t.id = r.id the planner might as well walk
--- over the whole primary key and compare every task with every report: it does when statistics say that the table is
--- empty, as they do after a mass of rows was analyzed before its commit. The other form can only be looked up.
--- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids that it ended.
+-- Ends those of these tasks that were cancelled while running (failed) or are past their deadline (timeout). Later reports
+-- of their handlers do not count.
+-- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the reporting worker.
+-- All reports find tasks by t.id = ANY (ARRAY[r.id]). With t.id = r.id the planner might read the whole primary key and
+-- compare every task with every report; it does so if statistics show an empty table, as after ANALYZE of many uncommitted
+-- rows. The other form allows only lookups.
+-- Locks: all of these tasks that the worker holds, ended or not, in id order. Returns: the ids of the tasks that it ended.
 CREATE OR REPLACE FUNCTION contentq.end_cancelled_or_overdue(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS SETOF bigint
 LANGUAGE plpgsql
@@ -17,8 +17,8 @@ SET enable_sort = on
 AS $$
 #variable_conflict use_column
 BEGIN
-    -- The lock comes first, in a statement of its own: a cancel that is about to commit is waited for here, and
-    -- the statements after this one see it.
+    -- A separate statement takes the locks first: it waits for a cancel that is about to commit, so that the following
+    -- statements see it.
     PERFORM t.id
     FROM unnest(end_cancelled_or_overdue.ids, end_cancelled_or_overdue.attempts) AS r (id, attempt)
     JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
@@ -48,4 +48,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.end_cancelled_or_overdue(bigint, bigint[], integer[]) IS
-    'Internal: ends those of a worker''s tasks that were cancelled or whose deadline has passed; returns their ids.';
+    'Internal: ends those of a worker''s tasks that were cancelled or are past their deadline; returns their ids.';

@@ -1,6 +1,6 @@
--- Notes that a provider's refusals depend on the pace. One that was cut a second time goes back nearly
--- all of the way.
--- Called by: judge_refusals(), spend_gate(). Locks: nothing. Returns: the gate's row as it is to be.
+-- Records that the refusals of a provider depend on the pace. A pace that was cut twice returns nearly to the value after
+-- the first cut.
+-- Called by: judge_refusals(), spend_gate(). Locks: nothing. Returns: the new row of the gate, not stored.
 CREATE OR REPLACE FUNCTION contentq.end_trial(gate contentq.gates, now_ timestamptz)
 RETURNS contentq.gates
 LANGUAGE plpgsql
@@ -20,4 +20,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.end_trial(contentq.gates, timestamptz) IS
-    'Internal: notes that a provider''s refusals depend on the pace.';
+    'Internal: records that the refusals of a provider depend on the pace.';

@@ -1,13 +1,13 @@
 -- Lets a running task pass the first of several gates that has room, and counts it there.
--- Called by: workers that were registered with several gates, before a task calls a provider.
--- Locks: the task's row; the row of a gate that limits something, for which it waits 50 milliseconds at most, and not while it
---        has that of another gate.
--- Returns: gate: the gate that was entered; NULL when none has room, or the attempt is not to go on. next_in: the time until
---          one may have room (NULL: not known). why: of each gate that was passed over, in their order, why; when the
---          attempt is not to go on, why.
--- Closed, at its pace, at its cap, or in an outage with one task to try: as claim() judges it for workers with one gate. Each
--- gate is counted once: when one of these keys was entered already and not left, that is the answer.
--- Raises: CQ003 when a key is none of the gates that the worker was registered with; 22004 without a key.
+-- Called by: workers registered with several gates, before a task calls a provider.
+-- Locks: the row of the task; the row of a gate with a limit, for which it waits at most 50 milliseconds, and only while it
+--        holds no other gate.
+-- Returns: gate: the gate that the task entered; NULL if no gate has room or the attempt must stop. next_in: the time until
+--          a gate may have room (NULL: not known). why: for each gate passed over, in order, the reason; if the attempt
+--          must stop, that reason.
+-- A gate may be closed, at its pace, at its cap or half open, by the same rules as for claims of workers with one gate.
+-- Each gate is counted once: if the attempt has already entered one of these gates and not left it, that gate is returned.
+-- Raises: CQ003 if a key is not a gate that the worker registered with; 22004 without a key.
 CREATE OR REPLACE FUNCTION contentq.enter_gate(
     worker_id bigint,
     id bigint,
@@ -34,17 +34,17 @@ DECLARE
 BEGIN
     PERFORM contentq.is_own_worker(enter_gate.worker_id);
     IF num_nonnulls(VARIADIC enter_gate.keys) < greatest(cardinality(enter_gate.keys), 1) THEN
-        RAISE EXCEPTION 'a task enters one of several gates, and no key was given, or NULL is among them'
+        RAISE EXCEPTION 'no key given, or a key is NULL: name the gates that the task may enter'
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
     SELECT w.gates INTO own_gates FROM contentq.workers AS w WHERE w.id = enter_gate.worker_id;
     IF NOT enter_gate.keys <@ coalesce(own_gates, '{}') AND EXISTS (
         SELECT FROM contentq.workers AS w WHERE w.id = enter_gate.worker_id
     ) THEN
-        RAISE EXCEPTION 'worker % was registered with the gates %, and not with %', enter_gate.worker_id,
+        RAISE EXCEPTION 'worker % is registered with gates %, not with %', enter_gate.worker_id,
             coalesce(own_gates::text, '{}'), enter_gate.keys
             USING ERRCODE = 'CQ003',
-                  HINT = 'contentq.register_worker(..., gates => ARRAY[...]) names all that its tasks may enter.';
+                  HINT = 'Pass every gate that its tasks may enter to contentq.register_worker(..., gates => ARRAY[...]).';
     END IF;
 
     SELECT t.*
@@ -55,7 +55,7 @@ BEGIN
       AND contentq.is_held(t.status, t.worker_id, enter_gate.worker_id)
     FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        why := ARRAY['the worker does not hold this attempt any more'];
+        why := ARRAY['the worker no longer holds this attempt'];
         RETURN;
     ELSIF task.cancel_requested_at IS NOT NULL OR task.timeout_at <= clock_timestamp() THEN
         next_in := interval '0';
@@ -67,7 +67,8 @@ BEGIN
     END IF;
 
     FOREACH each IN ARRAY enter_gate.keys LOOP
-        -- Not locked for nothing: what is closed, at its pace or at its cap is so nearly always when it is looked at closely, too.
+        -- Checked without a lock first: a gate that is closed, at its pace or at its cap nearly always stays so under the
+        -- lock.
         SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
         IF NOT FOUND THEN
             room := contentq.gate_room(each, 1);
@@ -88,7 +89,7 @@ BEGIN
                 RETURN;
             ELSIF room < 0 THEN
                 here_in := interval '5 milliseconds';
-                here_why := format('gate %s: another session has its row', each);
+                here_why := format('gate %s: another session has locked its row', each);
             ELSE
                 SELECT w.next_in, w.why INTO here_in, here_why FROM contentq.gate_wait(each) AS w;
                 IF NOT FOUND THEN
@@ -104,6 +105,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.enter_gate(bigint, bigint, integer, text[]) IS
-    'Lets a running task of a worker with several gates pass the first of these that has room, and counts it there; returns the '
-    'gate, or NULL, when one may have room, and why not those before it. A gate that was entered and not left lets it pass '
-    'again, and is counted once.';
+    'Lets a running task of a worker with several gates pass the first of these gates that has room, and counts it there. '
+    'Returns the gate, or NULL, the time until one may have room, and the reasons of the gates before it. A gate that the '
+    'attempt has entered and not left lets it pass again without counting it again.';

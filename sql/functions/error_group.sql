@@ -1,9 +1,9 @@
--- What errors of one kind have in common: the message without what differs from task to task.
+-- Reduces an error message to its kind: the message without what differs from task to task.
 -- Called by: select_tasks(), group_errors(), people. Locks: nothing.
--- Returns: the beginning of the message on one line, 200 characters at most, with # for words that have a digit, and for
---          uuids, and <text> for what is quoted; NULL for NULL.
--- It looks at 500 characters, since a message may be as long as anyone likes. What an expression tries at one place ends at
--- the next quote or at the end of the word, so that none takes long for any text.
+-- Returns: the beginning of the message on one line, at most 200 characters, with # for words with digits and for uuids,
+--          and <text> for quoted text; NULL for NULL.
+-- It reads 500 characters, because a message can have any length. Each expression stops at the next quote or at the end of
+-- a word, so no text makes it slow.
 CREATE OR REPLACE FUNCTION contentq.error_group(message text)
 RETURNS text
 LANGUAGE sql
@@ -13,10 +13,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT btrim(left(regexp_replace(regexp_replace(regexp_replace(
         left(error_group.message, 500),
-        -- A part of a uuid may have no digit.
+        -- A group of a uuid may have no digit.
         '\m[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\M|\w*[0-9]\w*([.:,/-]\w*[0-9]\w*)*',
         '#', 'g'),
-        -- With ', not an apostrophe.
+        -- A single quote, not an apostrophe.
         '"[^"]*"|`[^`]*`|(?<!\w)''[^'']*''(?!\w)|\u201c[^\u201d]*\u201d|\u2018[^\u2019]*\u2019|\u300c[^\u300d]*\u300d'
         '|\u300e[^\u300f]*\u300f|\u300a[^\u300b]*\u300b|\u00ab[^\u00bb]*\u00bb',
         '<text>', 'g'),
@@ -24,5 +24,5 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.error_group(text) IS
-    'An error message without what differs from task to task: quoted text, numbers and ids are taken out, so that '
+    'An error message without what differs from task to task: quoted text, numbers and ids are replaced, so that '
     'messages of one kind are equal.';

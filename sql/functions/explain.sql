@@ -1,6 +1,6 @@
--- Tells why a task is where it is, and above all why one that waits is not running.
--- Called by: people. Locks: nothing. Returns: one line for each reason; it is never empty.
--- Of a task that waits, what explain_waiting() says.
+-- Explains why a task is where it is; for a waiting task, why it is not running.
+-- Called by: people. Locks: nothing. Returns: one line for each reason, at least one.
+-- For waiting tasks, the lines come from explain_waiting().
 CREATE OR REPLACE FUNCTION contentq.explain(task_id text)
 RETURNS SETOF text
 LANGUAGE plpgsql
@@ -14,7 +14,7 @@ DECLARE
 BEGIN
     SELECT t.* INTO task FROM public.content_generation_tasks AS t WHERE t.task_id = explain.task_id;
     IF NOT FOUND THEN
-        RETURN NEXT format('there is no task %s', explain.task_id);
+        RETURN NEXT format('no such task: %s', explain.task_id);
         RETURN;
     END IF;
 
@@ -25,16 +25,16 @@ BEGIN
         FROM contentq.workers AS w
         CROSS JOIN contentq.settings AS s
         WHERE w.id = task.worker_id;
-        RETURN NEXT format('it is running: attempt %s began %s ago', task.attempt,
+        RETURN NEXT format('it is running: attempt %s started %s ago', task.attempt,
                            date_trunc('second', now_ - task.started_at));
         IF task.worker_id IS NULL OR held_by.id IS NULL THEN
-            RETURN NEXT 'no worker holds it: it was set to processing by hand, and who did that ends it, or its deadline';
-            RETURN NEXT 'when nobody works on it any more: contentq cancel, then contentq requeue';
+            RETURN NEXT 'no worker holds it: it was set to processing by hand, and only that session or its deadline ends it';
+            RETURN NEXT 'if nobody is working on it: contentq cancel, then contentq requeue';
         ELSIF held_by.is_silent THEN
-            RETURN NEXT format('its worker %s (%s, pid %s) was not heard for %s: it will be taken back from it',
+            RETURN NEXT format('its worker %s (%s, pid %s) has sent no heartbeat for %s: the task will be rescued',
                                held_by.id, held_by.hostname, held_by.pid, date_trunc('second', held_by.silence));
         ELSE
-            RETURN NEXT format('worker %s (%s, pid %s) has it', held_by.id, held_by.hostname, held_by.pid);
+            RETURN NEXT format('worker %s (%s, pid %s) holds it', held_by.id, held_by.hostname, held_by.pid);
         END IF;
         IF task.gate IS NOT NULL THEN
             RETURN NEXT format('it entered gate %s %s ago', task.gate, date_trunc('second', now_ - task.gate_entered_at));
@@ -44,7 +44,7 @@ BEGIN
                                                   task.progress_note);
         END IF;
         IF task.cancel_requested_at IS NOT NULL THEN
-            RETURN NEXT 'it was cancelled, and its worker is stopping it';
+            RETURN NEXT 'it was cancelled: its worker is stopping it';
         ELSIF task.timeout_at IS NOT NULL THEN
             RETURN NEXT format('its deadline is %s', date_trunc('second', task.timeout_at));
         END IF;
@@ -52,8 +52,8 @@ BEGIN
         RETURN NEXT format('it has ended: %s, %s', task.status,
                            date_trunc('second', coalesce(task.completed_at, task.updated_at)));
         IF task.status <> 'completed' THEN
-            RETURN NEXT format('the reason: %s', coalesce(task.error_message, 'none was given'));
-            RETURN NEXT format('to put it back: contentq requeue, or SELECT contentq.requeue(%L)', task.task_id);
+            RETURN NEXT format('reason: %s', coalesce(task.error_message, 'none was given'));
+            RETURN NEXT format('to requeue it: contentq requeue, or SELECT contentq.requeue(%L)', task.task_id);
         ELSIF EXISTS (SELECT
                       FROM public.contents AS c
                       WHERE c.id = task.content_id
@@ -70,5 +70,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.explain(text) IS
-    'Why a task is not running, one line for each reason, by the same conditions as claim(): not due, paused, at a cap, budget '
-    'used up, no worker that claims its category, a gate, all full, what is ahead of it; or what became of it.';
+    'Explains why a task is not running, one line for each reason, by the same conditions as claim(): not due, account '
+    'paused, at its cap or over budget, no worker for its category, gate closed, all slots in use, tasks ahead of it. For '
+    'a running or ended task: its state.';

@@ -1,7 +1,7 @@
--- Tells why no task of an account and a category may start.
--- Called by: explain_waiting(). held: what held_accounts() returns. category: '' for none.
--- has_answer: whether the answer of a batch waits for the task, which budgets do not keep from collecting it.
--- Locks: nothing. Returns: a line for each reason; none when one may.
+-- Explains why no task of an account in a category may start.
+-- Called by: explain_waiting(). held: the result of held_accounts(). category: '' for none.
+-- has_answer: whether a batch answer is ready for the task; budgets do not apply then.
+-- Locks: nothing. Returns: one line for each reason; no rows if a task may start.
 CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean)
 RETURNS SETOF text
 LANGUAGE plpgsql
@@ -15,7 +15,7 @@ DECLARE
     running bigint;
 BEGIN
     IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
-        RETURN NEXT format('account %s is paused %s; to end that: contentq resume --account %s', account_id,
+        RETURN NEXT format('account %s is paused %s; to resume it: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
                            account_id);
@@ -27,7 +27,7 @@ BEGIN
         WHERE t.status = 'processing'
           AND t.account_id = (explain_account.account).id;
         IF running >= (account).max_running THEN
-            RETURN NEXT format('account %s is at its cap: %s of max_running %s run; to let one more start: contentq accounts '
+            RETURN NEXT format('account %s is at its cap: %s of max_running %s are running; to raise the cap: contentq accounts '
                                'set %s --max-running %s', account_id, running, (account).max_running, account_id, running + 1);
         END IF;
     END IF;
@@ -39,4 +39,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.explain_account(public.accounts, bigint[], text, boolean) IS
-    'Internal: why no task of an account and a category may start, a line for each reason.';
+    'Internal: why no task of an account in a category may start, one line for each reason.';

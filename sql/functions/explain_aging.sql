@@ -1,7 +1,7 @@
--- Tells how settings.aging changes the place of a task.
+-- Explains how settings.aging changes the place of a task.
 -- Called by: explain_order(). categories, held: as in choose_in_order().
--- Locks: nothing. Returns: whether it is the first of the tasks that have waited for longer than that, or there is none; and
---                          a line, unless there is none.
+-- Locks: nothing. Returns: is_first: whether the task is the first aged one, or there is no aged one; line: the
+--                          explanation, NULL if no task has aged.
 CREATE OR REPLACE FUNCTION contentq.explain_aging(
     task public.content_generation_tasks,
     categories text[],
@@ -42,12 +42,12 @@ BEGIN
 
     IF (task).submitted_at < clock_timestamp() - settings.aging THEN
         is_first := aged.ahead = 0;
-        line := format('it has waited for longer than settings.aging (%s): every other slot is for such tasks, of which %s %s '
+        line := format('it has waited longer than settings.aging (%s): every other slot is for such tasks, and %s of them %s '
                        'ahead of it', settings.aging, aged.ahead, CASE aged.ahead WHEN 1 THEN 'is' ELSE 'are' END);
     ELSE
         is_first := aged.number = 0;
         line := CASE WHEN aged.number > 0
-                     THEN format('every other slot is for tasks that have waited for longer than settings.aging (%s): %s',
+                     THEN format('every other slot is for tasks that have waited longer than settings.aging (%s): now %s',
                                  settings.aging, aged.number) END;
     END IF;
 END;

@@ -1,9 +1,10 @@
--- Counts the ready tasks that a claim in strict order takes before a task, by account.
--- Called by: explain_order(). categories, held: as in choose_in_order(). most: so many are read at most.
+-- Counts the ready tasks that a claim in strict order claims before a task, by account.
+-- Called by: explain_order(). categories, held: as in choose_in_order(). most: the maximum number of tasks to read.
 -- Locks: nothing.
--- Returns: accounts, and of each how many of a higher priority and of the same are ahead and may start by its cap and its
---          budgets (which are looked at for the 200 with the most); whether these are all; and the categories of those of its
---          own account, in order, '' for none.
+-- Returns: account_ids; urgent, equal: for each account, how many tasks of higher and of equal priority are ahead and may
+--          start under its cap and budgets, which are checked for the 200 accounts with the most tasks; are_all: whether it
+--          read all;
+--          own_categories: the categories of the tasks ahead of the own account, in order, '' for none.
 CREATE OR REPLACE FUNCTION contentq.explain_ahead(
     task public.content_generation_tasks,
     categories text[],
@@ -22,7 +23,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     by_deadline constant boolean := (SELECT s.deadlines FROM contentq.settings AS s);
-    -- Once, since a category that is named twice is a stream twice.
+    -- Without duplicates: a category named twice would be read twice.
     distinct_categories constant text[] := CASE
         WHEN explain_ahead.categories IS NOT NULL THEN ARRAY(SELECT DISTINCT unnest(explain_ahead.categories))
     END;
@@ -57,7 +58,7 @@ BEGIN
         ) AS g;
         EXIT WHEN are_all OR cardinality(explain_ahead.held) = 0 OR round = 2;
 
-        -- Claims go past long runs of tasks that are held, and so does this: by the accounts that are not.
+        -- Like claims, skip long runs of blocked tasks by reading only accounts that are not blocked.
         SELECT array_agg(l.priority), array_agg(l.account_id)
         INTO priorities, accounts
         FROM (
@@ -78,4 +79,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.explain_ahead(public.content_generation_tasks, text[], bigint[], integer) IS
-    'Internal: how many ready tasks of which accounts a claim in strict order takes before a task.';
+    'Internal: how many ready tasks of which accounts a claim in strict order claims before a task.';

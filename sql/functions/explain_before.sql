@@ -1,9 +1,9 @@
--- Lists the ready tasks that a claim in strict order comes to before a task.
+-- Lists the ready tasks that a claim in strict order reaches before a task.
 -- Called by: explain_ahead(). categories, held, by_deadline: as in choose_in_order().
--- priorities, accounts: NULL to read all tasks in order; else only those of these accounts, each with its priority.
+-- priorities, accounts: NULL to read all tasks in order; otherwise only tasks of these accounts, each with its priority.
 -- Locks: nothing.
--- Returns: most of them at the most, those included that are due and become ready with the next claim; whose each is, its
---          category ('' for none), and whether it may start.
+-- Returns: at most `most` tasks, including due tasks that become ready at the next claim: the account, the priority, the
+--          category ('' for none), and whether the task may start.
 CREATE OR REPLACE FUNCTION contentq.explain_before(
     task public.content_generation_tasks,
     categories text[],
@@ -26,7 +26,8 @@ SET enable_mergejoin = off
 SET jit = off
 AS $$
     WITH place AS (
-        -- Before which place tasks come, by priority: of a higher one all do. NULL: none are read here.
+        -- For each priority, the place that tasks ahead come before; all tasks of a higher priority do. NULL: not read
+        -- here.
         SELECT p.priority,
                CASE WHEN p.priority > (task).priority THEN 'infinity'
                     WHEN NOT explain_before.by_deadline OR (task).timeout_at IS NULL THEN (task).submitted_at
@@ -38,7 +39,7 @@ AS $$
            r.account_id <> ALL (explain_before.held)
            AND r.attempt < 2147483647
            AND contentq.is_of(r.category, explain_before.categories)
-           -- Those of the same priority with a deadline are read in order of their deadlines.
+           -- Tasks of the same priority with a deadline are read in deadline order.
            AND NOT (r.is_in_order AND explain_before.by_deadline AND r.priority = (task).priority
                     AND r.timeout_at IS NOT NULL)
            AND CASE WHEN r.timeout_at IS NULL THEN true
@@ -150,4 +151,4 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain_before(
     public.content_generation_tasks, text[], bigint[], boolean, integer, integer[], bigint[]) IS
-    'Internal: the ready tasks that a claim in strict order comes to before a task.';
+    'Internal: the ready tasks that a claim in strict order reaches before a task.';

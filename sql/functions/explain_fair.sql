@@ -1,9 +1,9 @@
--- Tells when a task's account gets the next slot in fair order.
--- Called by: explain_order(). held: as in choose_in_order(). own_ahead: tasks of its account that come before it.
--- slots, busy: of all workers that claim its category.
--- Locks: nothing. Returns: whether the next claim of this worker gives its account a slot before any other of its priority;
---                          and a line about shares for a task that is not the next.
--- It looks at the accounts that a claim of this worker for one task looks at first.
+-- Explains when the account of a task gets the next slot in fair order.
+-- Called by: explain_order(). held: as in choose_in_order(). own_ahead: tasks of the same account ahead of it.
+-- slots, busy: those of all workers that claim its category.
+-- Locks: nothing. Returns: is_first: whether the next claim of this worker gives the account a slot before any other
+--                          account of the same priority; line: an explanation of the shares if the task is not next.
+-- It considers the accounts that a claim of this worker for one task would consider first.
 CREATE OR REPLACE FUNCTION contentq.explain_fair(
     task public.content_generation_tasks,
     worker contentq.workers,
@@ -65,7 +65,7 @@ BEGIN
         started[1] := turn[2];
     END IF;
 
-    -- Accounts that have nothing for this worker, or no budget left, are passed over.
+    -- Skip accounts that have no task for this worker or no budget left.
     FOR round IN 1..10 LOOP
         EXIT WHEN cardinality(account_ids) = 0;
         place := (contentq.fair_quotas(1, shares, running, rooms, started)).last_place;
@@ -108,7 +108,7 @@ BEGIN
     INTO own
     FROM public.accounts AS a
     WHERE a.id = own_id;
-    -- What it would have if all slots that these accounts have were shared out anew.
+    -- The share of the account if all slots of these accounts were shared out again.
     SELECT f.* INTO looked_at FROM contentq.fair_accounts((task).priority, lowest, NULL, 500, explain_fair.held, '{}') AS f;
     IF own_id = ANY (looked_at.account_ids) THEN
         SELECT (contentq.fair_quotas(
@@ -119,15 +119,15 @@ BEGIN
         INTO share_now
         FROM unnest(looked_at.shares, looked_at.running, looked_at.rooms) WITH ORDINALITY AS u (share, running, room, place);
     END IF;
-    line := format('account %s runs %s', own_id, own.running)
+    line := format('account %s has %s running', own_id, own.running)
         || CASE WHEN explain_fair.slots = 0 OR share_now IS NULL THEN ''
-                ELSE format(' and its share now is %s of %s slots (accounts with ready tasks: %s%s, share of this one: %s)',
+                ELSE format('; its share now is %s of %s slots (accounts with ready tasks: %s%s, share of this account: %s)',
                             share_now, explain_fair.slots, cardinality(looked_at.account_ids),
                             CASE WHEN cardinality(looked_at.account_ids) = 500 THEN ' or more' ELSE '' END, own.share) END
         || CASE explain_fair.own_ahead WHEN 0 THEN '' WHEN 1 THEN '; 1 of its own tasks is ahead'
                 ELSE format('; %s of its own tasks are ahead', explain_fair.own_ahead) END
         || CASE WHEN account_ids[place] <> own_id
-                THEN format('; account %s, which runs %s, has the next slot', account_ids[place], running[place])
+                THEN format('; account %s, with %s running, gets the next slot', account_ids[place], running[place])
                 ELSE '' END
         || format('; for a larger share: contentq accounts set %s --share %s', own_id, own.share + 1);
 END;
@@ -135,4 +135,4 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain_fair(
     public.content_generation_tasks, contentq.workers, bigint[], bigint, bigint, bigint) IS
-    'Internal: whether a task is the next in fair order, and a line about the shares of the accounts.';
+    'Internal: whether a task is next in fair order, and a line about the shares of accounts.';

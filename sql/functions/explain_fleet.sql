@@ -1,8 +1,8 @@
--- Lists the live workers, those first that claim a category, and what keeps these from beginning a task.
--- Called by: explain(). Locks: nothing.
--- Returns: each worker that was heard and is not draining: how many tasks it has, whether it claims the category, and why it
---          may begin none (NULL when it may). Only of the first 50 is that looked at, and place counts them: a worker of
---          each gate comes before the second of any.
+-- Lists the live workers, those that claim a category first, and why each may not start a task.
+-- Called by: explain_workers(). Locks: nothing.
+-- Returns: each worker that has a recent heartbeat and is not draining: busy: how many tasks it has; suits: whether it
+--          claims the category; why: why it may not start a task, NULL if it may. Only the first 50 by place are checked; a
+--          worker of each gate comes before the second worker of any gate.
 CREATE OR REPLACE FUNCTION contentq.explain_fleet(category text)
 RETURNS TABLE (worker contentq.workers, busy integer, suits boolean, why text, place bigint)
 LANGUAGE sql
@@ -44,4 +44,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.explain_fleet(text) IS
-    'Internal: the live workers, whether they claim a category, and why they may begin no task.';
+    'Internal: the live workers, whether each claims a category, and why each may not start a task.';

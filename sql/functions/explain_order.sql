@@ -1,7 +1,9 @@
--- Tells what comes before a task that is ready, for a worker.
--- Called by: explain(). held: accounts of which nothing may start. most: so many tasks are read at most.
--- slots, busy: of all workers that claim its category. pace: tasks a second that their gates let start, NULL for any number.
--- Locks: nothing. Returns: how many tasks come before it, whether it is the next, and a line for each reason why not.
+-- Explains what comes before a ready task on a worker.
+-- Called by: explain_waiting(). held: blocked accounts. most: the maximum number of tasks to read.
+-- slots, busy: those of all workers that claim its category. pace: tasks a second that their gates allow; NULL for no
+-- limit.
+-- Locks: nothing. Returns: ahead: how many tasks come before it; is_next: whether it is next; lines: one line for each
+--                          reason why it is not.
 CREATE OR REPLACE FUNCTION contentq.explain_order(
     task public.content_generation_tasks,
     worker contentq.workers,
@@ -39,14 +41,14 @@ BEGIN
     FROM unnest(found.account_ids, found.urgent, found.equal) AS u (account_id, urgent, equal)
     WHERE u.account_id = account.id;
 
-    -- In fair order, only those of a higher priority are ahead of it whosever they are.
+    -- In fair order, only tasks of a higher priority are ahead of it whatever their account.
     SELECT coalesce(sum(n.number), 0),
            CASE
                WHEN count(*) = 1 THEN format(', of account %s', min(n.account_id))
                ELSE ': ' || string_agg(format('%s of account %s', n.number, n.account_id), ', ' ORDER BY n.place)
                                 FILTER (WHERE n.place <= 3)
                     || CASE WHEN count(*) > 3
-                            THEN format(', %s of others', sum(n.number) FILTER (WHERE n.place > 3)) ELSE '' END
+                            THEN format(', %s of other accounts', sum(n.number) FILTER (WHERE n.place > 3)) ELSE '' END
            END
     INTO ahead, in_order
     FROM (
@@ -66,12 +68,12 @@ BEGIN
                         THEN ' in categories '
                              || (SELECT string_agg(DISTINCT c.category, ', ') FROM unnest((worker).categories) AS c (category))
                    END,
-                   CASE WHEN settings.claim_order = 'fair' THEN 'priority'
-                        WHEN settings.deadlines THEN 'priority, then the deadline, then submitted_at'
-                        ELSE 'priority, then submitted_at' END,
+                   CASE WHEN settings.claim_order = 'fair' THEN 'by priority'
+                        WHEN settings.deadlines THEN 'by priority, then the deadline, then submitted_at'
+                        ELSE 'by priority, then submitted_at' END,
                    in_order)
             || CASE WHEN explain_order.pace IS NULL THEN ''
-                    ELSE format('; it waits for its turn at %s a second, some %s%s',
+                    ELSE format('; at %s a second, its turn comes in about %s%s',
                                 round(explain_order.pace::numeric, CASE WHEN explain_order.pace < 10 THEN 2 ELSE 1 END),
                                 contentq.rough_duration((ahead + 1) / explain_order.pace),
                                 CASE WHEN found.are_all THEN '' ELSE ' or more' END) END
@@ -82,11 +84,11 @@ BEGIN
     room := contentq.account_room(account);
     IF room > 0 AND own.urgent + own.equal >= room THEN
         is_next := false;
-        -- One that has waited for long enough may get the room before them (see explain_aging()).
+        -- An aged task may get the room before them (see explain_aging()).
         IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
             lines := lines || format(
-                'account %s may start %s more (max_running %s), which its own tasks ahead of this one take; to let more start: '
-                'contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
+                'account %s may start %s more (max_running %s), and its own tasks ahead of this one come first; to raise the '
+                'cap: contentq accounts set %s --max-running %s', account.id, room, account.max_running, account.id,
                 account.max_running + 1);
         END IF;
     ELSIF cardinality(found.own_categories) > 0
@@ -96,8 +98,8 @@ BEGIN
         is_next := false;
         IF coalesce((task).submitted_at >= clock_timestamp() - settings.aging, true) THEN
             lines := lines || format(
-                'what the budgets of account %s let start now is taken by its own tasks ahead of this one; see '
-                'contentq.budget_status', account.id);
+                'the budgets of account %s have room only for its own tasks ahead of this one; see contentq.budget_status',
+                account.id);
         END IF;
     END IF;
 
@@ -121,7 +123,7 @@ BEGIN
         is_next := is_next AND aging.is_first;
     END IF;
 
-    -- The next claim makes them ready, and finds their places only then.
+    -- The next claim makes due tasks ready; their places are known only then.
     IF settings.claim_order = 'fair' OR settings.aging IS NOT NULL THEN
         SELECT count(*)
         INTO due
@@ -136,10 +138,10 @@ BEGIN
         ) AS d;
         IF due > 0 THEN
             is_next := false;
-            lines := lines || format('%s%s due and become ready with the next claim%s', due,
+            lines := lines || format('%s%s due and will be ready at the next claim%s', due,
                                      CASE WHEN due = 1000 THEN ' or more tasks are' WHEN due = 1 THEN ' task is'
                                           ELSE ' tasks are' END,
-                                     CASE WHEN (task).scheduled_at IS NULL THEN ': they may come first' ELSE '' END);
+                                     CASE WHEN (task).scheduled_at IS NULL THEN ', perhaps ahead of it' ELSE '' END);
         END IF;
     END IF;
     lines := array_remove(lines, NULL);
@@ -148,4 +150,4 @@ $$;
 
 COMMENT ON FUNCTION contentq.explain_order(
     public.content_generation_tasks, contentq.workers, bigint[], integer, bigint, bigint, float8) IS
-    'Internal: what comes before a task that is ready, for a worker.';
+    'Internal: what comes before a ready task on a worker.';

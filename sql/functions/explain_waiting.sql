@@ -1,11 +1,11 @@
--- Tells why a task that waits is not running: by itself, its account, the workers, and what is ahead of it.
--- Called by: explain(). Locks: nothing. Returns: one line for each reason; "ready: ..." alone when the next claim takes it.
+-- Explains why a waiting task is not running: its own state, its account, the workers, and the tasks ahead of it.
+-- Called by: explain(). Locks: nothing. Returns: one line for each reason; only "ready: ..." if the next claim claims it.
 --
--- Each condition is a function that claim() calls, too: is_ready(), held_accounts(), account_room(), budget_room(),
+-- Each condition is a function that claim() also calls: is_ready(), held_accounts(), account_room(), budget_room(),
 -- open_categories(), worker_wait() and what it calls, median_duration(), ready_accounts(), fair_accounts(), fair_quotas(),
--- aged_tasks(). What is ahead depends on the categories of the worker that claims: it is counted for each list of categories
--- of live workers, five at most, and told for the one of which the least is ahead. 10,000 tasks are read at most. What
--- whoever asks may not see does not count.
+-- aged_tasks(). The tasks ahead depend on the categories of the claiming worker. They are counted for each list of
+-- categories of live workers, five at most, and reported for the one with the fewest tasks ahead. It reads 10,000 tasks at
+-- most. Rows that the caller may not see do not count.
 CREATE OR REPLACE FUNCTION contentq.explain_waiting(task public.content_generation_tasks)
 RETURNS SETOF text
 LANGUAGE plpgsql
@@ -18,7 +18,7 @@ DECLARE
     most_lists constant integer := 5;
     held constant bigint[] := contentq.held_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
-    -- Those of which a budget of all accounts lets nothing start, unless it is its own.
+    -- Categories that a budget of all accounts blocks, except the task's own category.
     held_categories constant text[] := ARRAY(
         SELECT DISTINCT b.category
         FROM contentq.budgets AS b
@@ -54,7 +54,7 @@ BEGIN
                     SELECT fleet.workers[i.place] AS worker, i.place
                     FROM generate_series(1, greatest(cardinality(fleet.workers), 1)) AS i (place)
                 ) AS w
-                -- In fair order a worker goes on with the account after the last one that it has looked at.
+                -- In fair order, each worker continues with the account after the last one it considered.
                 GROUP BY (w.worker).categories, CASE WHEN is_fair THEN (w.worker).id END
             ) AS l
             ORDER BY l.place
@@ -81,9 +81,9 @@ BEGIN
     END IF;
 
     IF cardinality(lines) = 0 THEN
-        lines := ARRAY[format('ready: the next claim of worker %s takes it',
+        lines := ARRAY[format('ready: worker %s will claim it next',
                               array_to_string(ids[:3], ' or ')
-                              || CASE WHEN cardinality(ids) > 3 THEN format(' or %s others', cardinality(ids) - 3)
+                              || CASE WHEN cardinality(ids) > 3 THEN format(' or %s more', cardinality(ids) - 3)
                                       ELSE '' END)];
     END IF;
     IF row_security_active('public.content_generation_tasks') AND NOT EXISTS (
@@ -92,11 +92,11 @@ BEGIN
         WHERE r.rolname IN ('contentq_operator', 'contentq_worker', 'contentq_definer')
           AND pg_has_role(r.oid, 'USAGE'))
     THEN
-        lines := lines || text 'what you may not see, such as tasks of other accounts, does not count here';
+        lines := lines || text 'rows that you may not see, such as tasks of other accounts, are not counted here';
     END IF;
     RETURN QUERY SELECT u.line FROM unnest(lines) AS u (line);
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.explain_waiting(public.content_generation_tasks) IS
-    'Internal: why a task that waits is not running, one line for each reason.';
+    'Internal: why a waiting task is not running, one line for each reason.';

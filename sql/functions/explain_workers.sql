@@ -1,8 +1,8 @@
--- Tells why no worker begins a task of a category.
+-- Explains why no worker starts a task of a category.
 -- Called by: explain_waiting(). Locks: nothing.
--- Returns: a line for each reason, none when a worker may; those workers that may, or else those that claim the category; and
---          of all that claim it: their slots, how many of these are taken, and the tasks a second that their gates let start
---          (NULL: any number).
+-- Returns: lines: one line for each reason, empty if a worker may start one; workers: those that may start one, otherwise
+--          those that claim the category; slots, busy: the slots of all workers that claim it, and how many are in use;
+--          pace: tasks a second that their gates allow (NULL: no limit).
 CREATE OR REPLACE FUNCTION contentq.explain_workers(
     category text,
     OUT lines text[],
@@ -49,14 +49,14 @@ BEGIN
                       ) AS c), 'none'))];
     END IF;
     IF fleet.suiting = 0 THEN
-        lines := lines || ARRAY(SELECT 'any worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
+        lines := lines || ARRAY(SELECT 'every worker waits: ' || g.why FROM contentq.gate_wait('*') AS g);
         RETURN;
     END IF;
 
     SELECT sum((fleet.workers[i.place]).slots), sum(fleet.busy[i.place])
     INTO slots, busy
     FROM generate_series(1, fleet.suiting) AS i (place);
-    -- Where a worker without a gate is among them, nothing but the gate of all keeps a pace.
+    -- If one of them has no gate, only the gate of all workers limits the pace.
     SELECT least((SELECT contentq.gate_pace(g) FROM contentq.gates AS g WHERE g.key = '*'),
                  CASE WHEN bool_and(p.pace IS NOT NULL) THEN sum(p.pace) END)
     INTO pace
@@ -76,7 +76,7 @@ BEGIN
         workers := able;
         RETURN;
     END IF;
-    -- Each reason once, with those that wait for it.
+    -- Each reason once, with the workers that wait for it.
     lines := ARRAY(
         SELECT format('%s: %s%s',
                       CASE WHEN r.number = 1 THEN format('worker %s waits', r.ids[1])
@@ -84,7 +84,7 @@ BEGIN
                            WHEN r.number = 2 THEN format('workers %s and %s wait', r.ids[1], r.ids[2])
                            ELSE format('%s workers wait (%s, ...)', r.number, array_to_string(r.ids[:3], ', ')) END,
                       r.why,
-                      CASE WHEN r.why LIKE 'it has only failed%' THEN '; its log and contentq.recent_failures say why'
+                      CASE WHEN r.why LIKE 'it keeps failing%' THEN '; see its log and contentq.recent_failures'
                            ELSE '' END)
         FROM (
             SELECT fleet.why[i.place] AS why, count(*) AS number,
@@ -98,7 +98,7 @@ BEGIN
     );
     IF busy_able > 0 THEN
         lines := lines || format(
-            '%s full: %s of %s slots are taken; start more workers, or with more slots (--concurrency)',
+            '%s full: %s of %s slots are in use; start more workers, or raise --concurrency',
             CASE WHEN busy_able = fleet.live THEN format('all live workers (%s) are', busy_able)
                  WHEN busy_able = fleet.suiting THEN format('all live workers that claim it (%s) are', busy_able)
                  WHEN busy_able = 1 THEN '1 worker is'
@@ -109,4 +109,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.explain_workers(text) IS
-    'Internal: why no worker begins a task of a category, a line for each reason.';
+    'Internal: why no worker starts a task of a category, one line for each reason.';

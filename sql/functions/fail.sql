@@ -1,13 +1,13 @@
 -- Reports that an attempt failed.
--- Called by: workers, when a handler raised an error.
--- Locks: the task's row. Returns: the new status: pending (a retry is charged), failed, or timeout when its
---        deadline has passed; NULL when refused, because (worker, attempt) no longer holds.
--- The retry waits for retry_after when given, else for a random backoff. permanent: no retry.
--- state: what the next attempt finds, as in snooze().
--- unanswered: the provider did not answer, which the next claim of the gate considers, the worker's or the one that the
--- attempt has entered. In an outage, retries wait
--- until it is tried again, and are spread over the 10 seconds after that, times the retries already used: of the few
--- tasks that are tried meanwhile, each should be another.
+-- Called by: workers, after a handler raised an error.
+-- Locks: the row of the task. Returns: the new status: pending (a retry is charged), failed, or timeout if its deadline has
+--        passed;
+--        NULL if the worker no longer holds this attempt.
+-- The retry waits for retry_after, or without it for a random backoff. permanent: no retry.
+-- state: handler_state for the next attempt, as in snooze().
+-- unanswered: the provider did not answer. The next claim of the gate, the worker's or the one that the attempt entered,
+-- evaluates it. In an outage, retries wait until the provider is tried again, spread over 10 seconds times the number of
+-- attempts charged, so that different tasks are tried in the meantime.
 CREATE OR REPLACE FUNCTION contentq.fail(
     worker_id bigint,
     id bigint,
@@ -66,6 +66,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.fail(bigint, bigint, integer, text, boolean, interval, text, boolean, jsonb) IS
-    'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), '
-    'or failed when permanent or when no retry is left. Returns the new status, NULL when the task is no longer '
-    'held by this worker in this attempt. unanswered: the provider did not answer the call. state: as in snooze.';
+    'Reports a failed attempt: back to pending with one retry charged (after retry_after, or a random backoff), or failed '
+    'if permanent or if no retry is left. Returns the new status; NULL if this worker no longer holds this attempt. '
+    'unanswered: the provider did not answer the call. state: as in snooze.';

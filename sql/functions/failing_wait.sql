@@ -1,8 +1,8 @@
--- Says how long a worker that only fails has to wait before it tries again.
+-- Computes how long a worker whose tasks all fail must wait before it tries again.
 -- Called by: worker_room(), worker_wait(). Locks: nothing.
--- Returns: the time from now, 0 when it may try one task; NULL when it does not only fail.
--- From the fifth quick failure in a row on (see note_failure()) it waits half a second, twice as long at each further one,
--- 30 seconds at most.
+-- Returns: the time from now, 0 if it may try one task; NULL if fewer than five quick failures came in a row.
+-- From the fifth quick failure in a row on (see note_failure()), it waits half a second, doubled at each further one, at
+-- most 30 seconds.
 CREATE OR REPLACE FUNCTION contentq.failing_wait(worker_id bigint)
 RETURNS interval
 LANGUAGE plpgsql
@@ -25,4 +25,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.failing_wait(bigint) IS
-    'Internal: how long a worker that only fails waits before it tries again; NULL when it does not only fail.';
+    'Internal: how long a worker whose tasks all fail waits before it tries again; NULL if it does not wait.';

@@ -1,10 +1,10 @@
--- Looks at the next accounts between which a claim in fair order shares out what may run, of one priority.
+-- Reads the next accounts between which a claim in fair order shares out slots, for one priority.
 -- Called by: choose_fair(), explain_fair(). Locks: nothing.
--- after_account, below_account: those with ids between these; below_account NULL for all. number: so many that are not held.
--- held: accounts of which nothing may start. taken: tasks that the same claim has chosen before: they run as well.
--- Returns: how many it has looked at, how many of these are not held, and the id of the last one; and of those that are
---          neither held nor out of range, in order of their ids: the id, the share, how many run, counted from the rows, and
---          how many more may (NULL: any number).
+-- after_account, below_account: only ids between these; below_account NULL for no upper bound. number: how many accounts
+-- that are not blocked. held: blocked accounts. taken: tasks that the same claim chose earlier; they count as running.
+-- Returns: looked_at: how many accounts it read; free: how many of these are not blocked; last_account: the last id. For
+--          accounts that are neither blocked nor out of range, in id order: the id, the share, the number of running tasks
+--          (counted from the rows) and how many more may start (NULL: any number).
 CREATE OR REPLACE FUNCTION contentq.fair_accounts(
     urgency integer,
     after_account bigint,
@@ -61,11 +61,11 @@ BEGIN
                + cardinality(array_positions(taken_accounts, o.id::bigint)) AS running
         FROM public.accounts AS o
         WHERE o.id = r.account_id
-        -- No plan begins with the accounts, and what runs is counted once, though it is named twice.
+        -- LIMIT: no plan starts from the accounts, and running tasks are counted once though used twice.
         LIMIT 1
     ) AS a ON NOT r.is_held AND coalesce(r.account_id < fair_accounts.below_account, true);
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.fair_accounts(integer, bigint, bigint, integer, bigint[], bigint[]) IS
-    'Internal: the next accounts between which a claim in fair order shares out what may run, of one priority.';
+    'Internal: the next accounts between which a claim in fair order shares out slots, for one priority.';

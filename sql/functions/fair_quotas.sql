@@ -1,12 +1,12 @@
--- Shares out slots between accounts, so that what runs is in proportion to their shares.
+-- Shares out slots between accounts so that running tasks are in proportion to their shares.
 -- Called by: choose_fair(). Locks: nothing.
--- For each account, in the order of their turns: its share, how many of its tasks run, how many more may (NULL: any number),
--- and how many it has started in this turn.
--- Returns: for each account how many of the slots it gets; and which account gets the last one, by its place.
+-- shares, running, rooms, started: for each account, in order of turns: its share, its running tasks, how many more may
+-- start (NULL: any number), and how many it has started in this turn.
+-- Returns: quotas: the slots of each account; last_place: the place of the account that gets the last slot.
 --
--- One after the other, the slots go to the account that has the fewest of its shares running, in whole shares: with share
--- 3, up to 2 running tasks are none, up to 5 are one. Equals take turns, and a turn is as many tasks as the share. So what
--- runs is even where there are slots enough, and where there are fewer than shares, what starts is.
+-- Slot by slot, the account with the fewest whole shares running is next: with share 3, up to 2 running tasks count as zero
+-- shares and up to 5 as one. Accounts with equal counts take turns; a turn is as many tasks as the share. So running tasks
+-- are in proportion if there are enough slots; if there are fewer slots than shares, started tasks are.
 CREATE OR REPLACE FUNCTION contentq.fair_quotas(
     slots integer,
     shares integer[],
@@ -24,7 +24,7 @@ AS $$
 BEGIN
     WITH given AS (
         SELECT u.*,
-               -- With room for all, no slot is at a higher level than this one: the mean of all.
+               -- If every account had room, no slot would lie above this level: the mean of all accounts.
                floor((fair_quotas.slots + sum(u.running) OVER ())::float8 / sum(u.share) OVER ()) AS mean
         FROM unnest(fair_quotas.shares, fair_quotas.running, fair_quotas.rooms, fair_quotas.started)
             WITH ORDINALITY AS u (share, running, room, started, place)
@@ -54,4 +54,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.fair_quotas(integer, integer[], integer[], integer[], integer[]) IS
-    'Internal: how many slots each account gets, so that what runs is in proportion to the shares.';
+    'Internal: the slots of each account, so that running tasks are in proportion to the shares.';

@@ -1,9 +1,9 @@
--- Leaves out of a claim what is too large to be handed out at once.
+-- Limits a claim to the tasks that fit into 16 MB.
 -- Called by: claim(), which has locked these tasks.
--- Locks: nothing. Returns: the first of these tasks, in the order of claims, whose texts come to 16 MB together, as the
---        client gets them; the first one in any case.
--- octet_length() knows the size of a text that is stored apart without reading it. A result or an error is read: most
--- tasks that wait have none.
+-- Locks: nothing. Returns: the first of these tasks, in claim order, whose texts total at most 16 MB as the client receives
+--        them; always at least the first.
+-- octet_length() knows the size of a text that is stored out of line without reading it. Results and errors are read; most
+-- waiting tasks have neither.
 CREATE OR REPLACE FUNCTION contentq.fit_claim(ids bigint[])
 RETURNS bigint[]
 LANGUAGE sql
@@ -42,4 +42,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.fit_claim(bigint[]) IS
-    'Internal: the first of these tasks whose texts come to 16 MB together; one at least.';
+    'Internal: the first of these tasks whose texts total at most 16 MB; at least one.';

@@ -1,5 +1,5 @@
--- Writes into a gate's row what was reported of its provider since the last time, and what follows (see judge_gate()).
--- Called by: gate_room(), which has locked the row. Locks: nothing more. Returns: the row as it is now.
+-- Writes new reports about a provider, and what follows from them, into the row of its gate (see judge_gate()).
+-- Called by: gate_room(), which has locked the row. Locks: nothing more. Returns: the updated row.
 CREATE OR REPLACE FUNCTION contentq.fold_gate_events(gate contentq.gates, now_ timestamptz)
 RETURNS contentq.gates
 LANGUAGE plpgsql
@@ -34,4 +34,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.fold_gate_events(contentq.gates, timestamptz) IS
-    'Internal: writes what was reported of a provider, and what follows, into the row of its gate.';
+    'Internal: writes new reports about a provider, and what follows from them, into the row of its gate.';

@@ -1,8 +1,9 @@
--- Notifies who waits for what has ended, or is gone, and forgets it: who came too late for the trigger is told here.
--- Called by: maintain(). Locks: the rows that it forgets, skipping those that others hold (so it never waits).
--- Returns: how many it has forgotten, max_rows at most.
--- noted_since: only what is awaited since then is looked at. What is awaited for a day is forgotten as well: who still waits
--- calls wait_channel() again at times.
+-- Notifies sessions that wait for tasks or batches that have ended or were deleted, and removes their rows. This covers
+-- sessions that registered too late for the trigger.
+-- Called by: maintain(). Locks: the rows that it removes; it skips rows that other sessions have locked, so it never waits.
+-- Returns: how many rows it removed, at most max_rows.
+-- noted_since: only rows added since then are checked. Rows older than a day are removed as well: sessions that still wait
+-- call wait_channel() again regularly.
 CREATE OR REPLACE FUNCTION contentq.forget_awaited(noted_since timestamptz, max_rows integer)
 RETURNS integer
 LANGUAGE plpgsql
@@ -46,4 +47,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.forget_awaited(timestamptz, integer) IS
-    'Internal: notifies who waits for what has ended, and forgets it; returns how many.';
+    'Internal: notifies sessions that wait for ended tasks and batches, and removes their rows; returns how many.';

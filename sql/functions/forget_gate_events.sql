@@ -1,5 +1,6 @@
--- Deletes what was reported of providers more than ten minutes ago: nothing looks back further.
--- Called by: maintain(). Locks: up to max_rows of these rows, skipping those that others hold (so it never waits).
+-- Deletes reports about providers that are more than ten minutes old; nothing reads older ones.
+-- Called by: maintain(). Locks: up to max_rows of these rows; it skips rows that other sessions have locked, so it never
+--            waits.
 -- Returns: how many it deleted.
 CREATE OR REPLACE FUNCTION contentq.forget_gate_events(max_rows integer)
 RETURNS integer
@@ -27,4 +28,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.forget_gate_events(integer) IS
-    'Internal: deletes up to max_rows of what was reported of providers more than ten minutes ago.';
+    'Internal: deletes up to max_rows reports about providers that are more than ten minutes old.';

@@ -1,4 +1,4 @@
--- Forgets what a handler has kept for the next attempt, once the task has ended.
+-- Removes the handler_state of a task that has ended.
 -- Called by: the trigger content_generation_tasks_state. Locks: nothing. Returns: the row, without handler_state.
 CREATE OR REPLACE FUNCTION contentq.forget_handler_state()
 RETURNS trigger
@@ -12,4 +12,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.forget_handler_state() IS
-    'Trigger: a task that has ended keeps nothing for a next attempt.';
+    'Trigger: removes the handler_state of a task that has ended.';

@@ -1,6 +1,7 @@
--- Forgets what was asked of a provider for a batch, and no task waits for: of such as no batch was made of, or whose batch
--- is long over. A handler of batches does so as well (see sweep_batches()); this is for when there is none any more.
--- Called by: maintain(). Locks: the requests, skipping those that others hold. Returns: how many it deleted, max_rows at most.
+-- Deletes requests for batches that no task waits for: those without a batch, and those whose batch is long over. Handlers
+-- of batches delete them too (see sweep_batches()); this function is for when no such handler runs any more.
+-- Called by: maintain(). Locks: the requests; it skips rows that other sessions have locked. Returns: how many it deleted,
+-- at most max_rows.
 CREATE OR REPLACE FUNCTION contentq.forget_requests(max_rows integer)
 RETURNS integer
 LANGUAGE plpgsql
@@ -33,4 +34,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.forget_requests(integer) IS
-    'Internal: forgets requests for batches that no task waits for; returns how many.';
+    'Internal: deletes requests for batches that no task waits for; returns how many.';

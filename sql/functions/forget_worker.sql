@@ -1,8 +1,8 @@
--- Removes a worker's row, and its mark on tasks that were taken from it: there is no one left to tell.
--- Called by: deregister_worker() and rescue_dead_workers(), after its running tasks were dealt with.
--- Locks: up to 1000 of those tasks in id order, skipping what others hold, and the worker's rows. A mark that stays is
---        only a leftover number; a row of claimers or gate_counts that someone has locked is left to maintain().
---        Returns: nothing.
+-- Removes the row of a worker, and its id from tasks that were taken from it: nobody is left to be told.
+-- Called by: deregister_worker() and rescue_silent(), after its running tasks were handled.
+-- Locks: up to 1000 of those tasks in id order, skipping locked ones, and the rows of the worker. An id that stays on a
+--        task does no harm; maintain() removes rows of claimers or gate_counts that are locked now.
+-- Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.forget_worker(worker_id bigint)
 RETURNS void
 LANGUAGE plpgsql
@@ -48,4 +48,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.forget_worker(bigint) IS
-    'Internal: removes the row of a worker that holds nothing any more.';
+    'Internal: removes the row of a worker that no longer holds tasks.';

@@ -1,5 +1,5 @@
--- Says until when a gate is closed and why, for a sentence that names the gate.
--- Called by: explain(). Locks: nothing. Returns: " until ...: reason".
+-- Formats until when and why a gate is closed, for a sentence that names the gate.
+-- Called by: gate_state(). Locks: nothing. Returns: " until ...; reason: ...".
 CREATE OR REPLACE FUNCTION contentq.gate_closure_text(gate contentq.gates)
 RETURNS text
 LANGUAGE sql
@@ -11,8 +11,8 @@ AS $$
                THEN format(', until someone opens it: SELECT contentq.open_gate(%L)', gate_closure_text.gate.key)
                ELSE format(' until %s', date_trunc('second', gate_closure_text.gate.opens_at))
            END
-           || coalesce('; the reason: ' || gate_closure_text.gate.reason, '');
+           || coalesce('; reason: ' || gate_closure_text.gate.reason, '');
 $$;
 
 COMMENT ON FUNCTION contentq.gate_closure_text(contentq.gates) IS
-    'Internal: until when a gate is closed and why, in words.';
+    'Internal: until when and why a gate is closed, as text.';

@@ -1,5 +1,6 @@
--- The time in which a gate's pace grows by 0.09, in seconds: 5, or that of 60 tasks if they take longer, since each cut costs
--- some refusals, and they must be few among its calls.
+-- Computes the time in which the pace of a gate grows by 0.09 of its peak: 5 seconds, or the time of 60 tasks if that is
+-- longer.
+-- Each cut costs some refusals, which must stay few among the calls.
 -- Called by: gate_pace(), spend_gate() and judge_refusals(). Locks: nothing. Returns: seconds.
 CREATE OR REPLACE FUNCTION contentq.gate_cycle(peak float8)
 RETURNS float8
@@ -11,4 +12,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_cycle(float8) IS
-    'Internal: seconds in which the pace of a gate grows by 0.09 of what its provider took.';
+    'Internal: seconds in which the pace of a gate grows by 0.09 of its peak.';

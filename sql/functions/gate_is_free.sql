@@ -1,4 +1,4 @@
--- Whether a gate limits nothing: it is open, nothing is set, and nothing was learned. Such a gate is not locked.
+-- Checks whether a gate limits nothing: it is open, has no limits set and none learned. Such a gate is not locked.
 -- Called by: gate_room(), spend_gate(). Locks: nothing. Returns: true or false.
 CREATE OR REPLACE FUNCTION contentq.gate_is_free(gate contentq.gates, now_ timestamptz)
 RETURNS boolean

@@ -1,9 +1,10 @@
--- Since when a provider has not answered at all.
--- Called by: judge_unanswered(), and fail(), which spreads the retries of what an outage strikes. Locks: nothing.
--- Returns: the time of the first call without an answer; NULL when there is no outage.
--- Three calls without an answer, one after the other, make an outage: since the last call that began after one of them was
--- answered, and within two minutes. With calls of a minute, three of which one in a hundred gets no answer come before
--- the first answer to a newer call: they must not be far fewer than those that end well meanwhile.
+-- Computes since when a provider has answered nothing.
+-- Called by: judge_unanswered(), and note_unanswered(), which spreads the retries of tasks hit by an outage. Locks:
+--            nothing.
+-- Returns: the time of the first call without an answer; NULL if there is no outage.
+-- Three unanswered calls in a row are an outage: no call that began after one of them was answered, and all are at most two
+-- minutes old. With calls of a minute of which one in a hundred gets no answer, three may come before the first answer to a
+-- newer call; so they must also be at least a third of the calls answered meanwhile.
 CREATE OR REPLACE FUNCTION contentq.gate_outage(
     gate contentq.gates,
     answered bigint,
@@ -31,4 +32,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_outage(contentq.gates, bigint, timestamptz, timestamptz) IS
-    'Internal: since when a provider has answered nothing; NULL when it answers.';
+    'Internal: since when a provider has answered nothing; NULL if it answers.';

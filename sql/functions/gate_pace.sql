@@ -1,11 +1,11 @@
--- The pace of a gate: how many tasks may start a second.
+-- Computes the pace of a gate: how many tasks may start per second.
 -- Called by: gate_state(), spend_gate(), judge_refusals(), and the view gate_status. Locks: nothing.
--- Returns: tasks a second; NULL when nothing limits them.
+-- Returns: tasks per second; NULL if nothing limits them.
 --
--- What was learned begins at 0.95 of the rate that the provider took when it last refused (peak), and grows by 0.09 of that
--- in each cycle (see gate_cycle()), so that it is refused soon after it has passed the limit, and seldom. From 1.22 of it
--- on it doubles every four seconds: the limit was raised. grown: the seconds for which the pace was what limited.
--- While ramping, since little is known of the limit, it doubles each second, or in the time of 5 tasks.
+-- The learned pace starts at 0.95 of the rate that the provider accepted when it last refused (peak) and grows by 0.09 of
+-- the peak in each cycle (see gate_cycle()). So refusals come soon after it passes the limit, and rarely. Above 1.22 of the
+-- peak it doubles every four seconds: the limit was raised. grown counts the seconds in which the pace was the limit. While
+-- ramping, because little is known about the limit, it doubles each second, or in the time of 5 tasks.
 CREATE OR REPLACE FUNCTION contentq.gate_pace(gate contentq.gates)
 RETURNS float8
 LANGUAGE sql
@@ -27,4 +27,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_pace(contentq.gates) IS
-    'Internal: how many tasks may start a second at a gate, as it was set or learned; NULL without a limit.';
+    'Internal: how many tasks may start per second at a gate, as set or learned; NULL: no limit.';

@@ -1,8 +1,8 @@
--- The rate at which a gate's running tasks have begun, which its provider has taken.
--- Called by: judge_refusals(), at a gate whose pace did not limit. Locks: nothing.
--- Returns: tasks a second, of those that began more than a second ago, over the age of the oldest; NULL when there are none.
---          What began in the last second may still be refused.
--- Slots that were all taken at once come free in waves: what was claimed in the last seconds may be far less.
+-- Computes the rate at which the running tasks of a gate started, which its provider has accepted.
+-- Called by: judge_refusals(), at a gate whose pace was not the limit. Locks: nothing.
+-- Returns: tasks per second: the tasks that began more than a second ago, over the age of the oldest; NULL for none. Tasks
+--          that began in the last second may still be refused.
+-- Slots that filled at once become free in waves, so the claims of the last seconds may be far fewer.
 CREATE OR REPLACE FUNCTION contentq.gate_rate(key text, now_ timestamptz)
 RETURNS float8
 LANGUAGE sql
@@ -19,7 +19,7 @@ AS $$
         SELECT r.running, r.oldest
         FROM contentq.workers AS w
         CROSS JOIN LATERAL (
-            -- A range, which only the index on the holders of tasks serves; = would make any index do.
+            -- A range, which only the index on worker_id serves; = would allow any index.
             SELECT count(*) AS running, min(t.started_at) AS oldest
             FROM public.content_generation_tasks AS t
             WHERE t.worker_id BETWEEN w.id AND w.id
@@ -37,4 +37,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_rate(text, timestamptz) IS
-    'Internal: the rate at which a gate''s running tasks have begun.';
+    'Internal: the rate at which the running tasks of a gate started, in tasks per second.';

@@ -1,5 +1,5 @@
--- Counts the refusals of attempts that began since the last cut of a gate.
--- Called by: judge_refusals(), spend_gate(). Locks: nothing. Returns: how many; of the last ten minutes at most.
+-- Counts the refusals of attempts that began after the last cut of a gate.
+-- Called by: judge_refusals(), spend_gate(). Locks: nothing. Returns: the number, from the last ten minutes at most.
 CREATE OR REPLACE FUNCTION contentq.gate_refused(gate contentq.gates)
 RETURNS bigint
 LANGUAGE sql
@@ -14,4 +14,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_refused(contentq.gates) IS
-    'Internal: how many attempts that began since the last cut of a gate were refused.';
+    'Internal: how many attempts that began after the last cut of a gate were refused.';

@@ -1,9 +1,9 @@
--- How many of so many tasks may start now at a gate.
+-- Computes how many of the wanted tasks may start now at a gate.
 -- Called by: worker_room(), before a claim chooses, for the gate of the worker and for the gate *.
--- Locks: nothing at a gate that is free and of which nothing new was reported. Else the gate's row, which claims skip when
---        others hold it: they never wait. What was reported since the last claim is folded into it first.
--- Returns: 0 when none may: gate_wait() says how long and why. -1 when another session has the row: it is worth asking again
---          in a moment.
+-- Locks: nothing if the gate is free and has no new reports. Otherwise the row of the gate; if another session has locked
+--        it, claims skip it, so they never wait. New reports are folded into the row first.
+-- Returns: the number; 0 if none may start (gate_wait() tells how long and why); -1 if another session has locked the row,
+--          so that a retry in a moment may succeed.
 CREATE OR REPLACE FUNCTION contentq.gate_room(
     key text,
     wanted integer,
@@ -37,7 +37,8 @@ BEGIN
 
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = gate_room.key FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
-        -- Whoever has a free one is finding out what was reported: that nothing is left must be known before more starts.
+        -- The session that has locked a free gate is folding its reports. An exhausted provider must be known before more
+        -- starts.
         RETURN CASE
             WHEN is_free AND NOT EXISTS (SELECT
                                          FROM contentq.gate_events AS e
@@ -56,4 +57,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.gate_room(text, integer, timestamptz) IS
-    'Internal: how many of so many tasks may start now at a gate.';
+    'Internal: how many of the wanted tasks may start now at a gate.';

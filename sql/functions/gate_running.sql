@@ -1,7 +1,8 @@
--- Counts the running tasks of a gate: those of its workers, and those that have entered it by themselves, of workers with
--- several gates; of all workers for the gate *.
--- Called by: gate_state(), under the lock of the gate's row when it matters, and by what judges a gate.
--- Locks: nothing. Returns: how many began between these times.
+-- Counts the running tasks of a gate: those of its workers, and those of workers with several gates that have entered it.
+-- For the gate *, it counts the running tasks of all workers.
+-- Called by: gate_state(), under the lock of the row of the gate when exactness matters, and the functions that judge a
+--            gate.
+-- Locks: nothing. Returns: how many of them began between these times.
 CREATE OR REPLACE FUNCTION contentq.gate_running(
     key text,
     since timestamptz DEFAULT '-infinity',
@@ -26,7 +27,7 @@ AS $$
     )
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
-        -- A range, which only the index on the holders of tasks serves; = would make any index do.
+        -- A range, which only the index on worker_id serves; = would allow any index.
         SELECT count(*) AS running
         FROM public.content_generation_tasks AS t
         WHERE t.worker_id BETWEEN w.id AND w.id
@@ -38,4 +39,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_running(text, timestamptz, timestamptz) IS
-    'Internal: how many tasks of a gate''s workers are running that began between these times.';
+    'Internal: how many running tasks of a gate began between these times.';

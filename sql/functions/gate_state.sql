@@ -1,12 +1,13 @@
--- How many tasks may start now at a gate, and what is in the way: the one place that decides it.
--- Called by: gate_room(), spend_gate() and gate_wait(), and so for claims, explain() and the views.
--- Locks: nothing; exact only under the lock of the gate's row.
--- Returns: room; when there is none, next_in, the time until there may be (NULL: not known) and why, in words. And what
---          spend_gate() takes from: the level of the bucket, the tokens that are left, and those used or expected so far.
+-- Decides how many tasks may start now at a gate, and what limits them. All callers use this function.
+-- Called by: gate_room(), spend_gate() and gate_wait(), and so by claims, explain() and the views.
+-- Locks: nothing; exact only under the lock of the row of the gate.
+-- Returns: room; if there is none, next_in (the time until there may be; NULL: not known) and why, as text. For
+--          spend_gate(): the level of the bucket, the tokens left, and the tokens used or expected so far.
 --
--- The bucket holds the tasks of 50 milliseconds, and one at least: a provider whose own holds one call refuses two at once.
--- Tokens: what a task will take is what the gate's tasks took on average, one second's allowance while nothing is
--- known, and is settled when it is known. The tokens of a second may be taken at once, and those of one task.
+-- The bucket holds the tasks of 50 milliseconds, at least one: a provider whose bucket holds one call refuses two at once.
+-- Tokens: the expected tokens of a task are the average of the gate's tasks, or one second's allowance while nothing is
+-- known;
+-- the real number replaces them when it is known. The tokens of a second may be used at once, or those of one task.
 CREATE OR REPLACE FUNCTION contentq.gate_state(
     gate contentq.gates,
     now_ timestamptz,
@@ -23,9 +24,9 @@ AS $$
 #variable_conflict use_column
 DECLARE
     burst constant float8 := 0.05;
-    -- Seconds of tasks that are waited for, so that a high pace does not mean as many claims.
+    -- Seconds of tasks to wait for, so that a high pace does not cause as many claims.
     together constant float8 := 0.025;
-    -- No one is told of a task that ends or of an answer that a probe gets (but see note_answers()).
+    -- No notification arrives when a task ends or a probe is answered (but see note_answers()).
     look_again constant interval := interval '500 milliseconds';
     pace constant float8 := contentq.gate_pace(gate);
     since timestamptz;
@@ -43,10 +44,10 @@ BEGIN
     ELSIF gate.half_open THEN
         room := CASE WHEN contentq.gate_running(gate.key, gate.opens_at) = 0 THEN 1 ELSE 0 END;
         next_in := look_again;
-        why := 'one task tries whether the provider is back';
+        why := 'one task checks whether the provider is back';
         RETURN;
     END IF;
-    -- While it was closed, nothing was added.
+    -- Nothing is added while the gate is closed.
     since := greatest(gate.spent_at, gate.opens_at);
 
     IF pace IS NOT NULL THEN
@@ -54,11 +55,11 @@ BEGIN
             greatest(1, pace * burst),
             CASE WHEN isfinite(since) THEN gate.level + pace * extract(epoch FROM now_ - since) ELSE 1 END
         );
-        -- A hair less than a whole task is one: whoever waits until it is there must not find it missing.
+        -- The tolerance counts nearly a whole task as one, so that a caller who waited exactly long enough gets it.
         room := floor(level + 1e-6);
         IF room < 1 THEN
             next_in := make_interval(secs => (greatest(1, pace * together) - level) / pace);
-            why := format('its turn at %s a second', round(pace::numeric, CASE WHEN pace < 10 THEN 2 ELSE 1 END));
+            why := format('limited to %s tasks a second', round(pace::numeric, CASE WHEN pace < 10 THEN 2 ELSE 1 END));
             RETURN;
         END IF;
     END IF;
@@ -78,7 +79,7 @@ BEGIN
             room := greatest(0, floor(tokens_left / expected + 1e-6));
             IF room < 1 THEN
                 next_in := make_interval(secs => least(60, (expected - tokens_left) / allowed));
-                why := format('its turn at %s tokens a minute, of which a task takes %s',
+                why := format('limited to %s tokens a minute, and a task uses %s',
                               round(gate.tokens_per_minute), round(expected));
                 RETURN;
             END IF;
@@ -97,4 +98,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.gate_state(contentq.gates, timestamptz) IS
-    'Internal: how many tasks may start now at a gate, and if none, how long until one may, and why.';
+    'Internal: how many tasks may start now at a gate; if none, how long until one may, and why.';

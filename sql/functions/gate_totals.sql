@@ -1,6 +1,6 @@
--- Sums what the workers of a gate have counted: how many tasks they claimed, or had enter it, and what became of them.
--- Called by: whatever judges a gate, and note_gate_event(), which keeps the sums with the event.
--- Locks: nothing. Returns: one row. A worker that leaves takes its counts with it: differences may be negative.
+-- Sums the counts of the workers of a gate: tasks that they claimed, or that entered it, and their outcomes.
+-- Called by: the functions that judge a gate, and note_gate_event(), which stores the sums with the event.
+-- Locks: nothing. Returns: one row. The counts of a worker that leaves disappear, so differences may be negative.
 CREATE OR REPLACE FUNCTION contentq.gate_totals(key text)
 RETURNS TABLE (calls bigint, answered bigint, last_answered timestamptz, tokens numeric)
 LANGUAGE sql
@@ -26,4 +26,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_totals(text) IS
-    'Internal: what the workers of a gate have claimed, what was answered, and the tokens that it took.';
+    'Internal: the calls, answers and tokens that the workers of a gate have counted.';

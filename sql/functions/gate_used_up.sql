@@ -1,8 +1,9 @@
--- Until when a provider takes nothing at all, as its refusals say and show.
--- Called by: judge_refusals(). Locks: nothing. Returns: the latest new refusal that says so, or nothing.
--- Either a call said that nothing is left (kind exhausted). Or they name a time that is long, and of those that began since
--- one of the last 50 that were refused, at least five and nearly all were refused: none was answered, and hardly any is
--- running. A second or less is not worth it: providers that name whole seconds say that of a moment, and a pace does better.
+-- Computes until when a provider accepts nothing, according to its refusals.
+-- Called by: judge_refusals(). Locks: nothing. Returns: the latest new refusal that shows this; NULL for none.
+-- Either a call reported that nothing is left (kind exhausted). Or the refusals name a time more than 1.2 seconds ahead
+-- and, of the calls since one of the last 50 refusals, at least five and nearly all were refused: none was answered, and
+-- hardly any is running. Shorter times do not count: providers that name whole seconds mean a moment, which the pace
+-- handles better.
 CREATE OR REPLACE FUNCTION contentq.gate_used_up(
     gate contentq.gates,
     last_answered timestamptz,
@@ -47,4 +48,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.gate_used_up(contentq.gates, timestamptz, timestamptz) IS
-    'Internal: the refusal that says until when a provider takes nothing at all, if it does.';
+    'Internal: the refusal that shows until when a provider accepts nothing; NULL for none.';

@@ -1,8 +1,9 @@
--- How many of so many tasks a worker with several gates may claim now.
--- Called by: worker_room(). Locks: the rows of those gates that limit something, skipping what others have locked (so it never
--- waits); what was reported of them is folded into them. Nothing when one of them lets any number begin.
--- Returns: 0 when none may: gates_state() says how long and why. -1 when another session has a row: it is worth asking again in
---          a moment.
+-- Computes how many of the wanted tasks a worker with several gates may claim now.
+-- Called by: worker_room(). Locks: the rows of gates with limits; it skips rows that other sessions have locked, so it
+--            never waits.
+-- It folds new reports into them. It locks nothing if one of the gates has no limit.
+-- Returns: the number; 0 if none may be claimed (gates_state() tells how long and why); -1 if another session has locked a
+--          row, so that a retry in a moment may succeed.
 CREATE OR REPLACE FUNCTION contentq.gates_room(
     gates text[],
     wanted integer,
@@ -43,4 +44,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.gates_room(text[], integer, timestamptz) IS
-    'Internal: how many of so many tasks a worker with several gates may claim now.';
+    'Internal: how many of the wanted tasks a worker with several gates may claim now.';

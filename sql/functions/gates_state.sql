@@ -1,9 +1,10 @@
--- How many tasks may be claimed now for one of several gates, and what is in the way.
--- Called by: gates_room(), worker_wait(). Locks: nothing. Returns: room; when there is none, next_in, the time until there may
--- be (NULL: not known) and why, in words.
--- Each task enters a gate by itself, a moment after its claim (see enter_gate()): what is claimed here is no more than what all
--- of them together let begin, less those that are about to enter. Those whose turn at a gate comes in a moment are claimed
--- before it, so that they are at the door in time: else each turn would come late by the time that a claim takes.
+-- Decides how many tasks a worker with several gates may claim now, and what limits them.
+-- Called by: gates_room(), worker_wait(). Locks: nothing. Returns: room; if there is none, next_in (the time until there
+--            may be;
+-- NULL: not known) and why, as text.
+-- Each task enters a gate a moment after its claim (see enter_gate()). A claim gets no more tasks than all gates together
+-- allow, minus the tasks that are about to enter. Tasks whose turn at a gate comes within 100 milliseconds are claimed
+-- ahead, so that they are ready in time; otherwise each turn would be late by the duration of a claim.
 CREATE OR REPLACE FUNCTION contentq.gates_state(
     gates text[],
     now_ timestamptz DEFAULT clock_timestamp(),
@@ -24,7 +25,7 @@ DECLARE
 BEGIN
     SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
                     WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
-                    -- Those whose turns come meanwhile; where a number is counted, or one task tries, none.
+                    -- Plus the turns that come meanwhile; none at a gate with max_running or while one task tries.
                     WHEN j.max_running IS NULL AND NOT j.half_open
                     THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
                     ELSE greatest(s.room, 1) END) AS room,
@@ -33,7 +34,7 @@ BEGIN
     INTO found_
     FROM unnest(gates_state.gates) WITH ORDINALITY AS k (key, place)
     LEFT JOIN contentq.gates AS g ON g.key = k.key
-    -- As the next one to enter finds it: what was reported since the last one counts.
+    -- As the next task to enter will find it: reports since the last one count.
     LEFT JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j ON g.key IS NOT NULL
     LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_) AS s ON g.key IS NOT NULL;
 
@@ -49,7 +50,7 @@ BEGIN
     waiting := contentq.at_the_door(gates_state.gates);
     room := greatest(0, found_.room - waiting);
     IF room < 1 THEN
-        -- The next one may be claimed when those at the door have had their turns.
+        -- The next task may be claimed when those about to enter have had their turns.
         next_in := coalesce(found_.next_in, interval '0') + soonest;
         why := format('gates %s: %s about to enter', array_to_string(gates_state.gates, ', '), waiting);
     END IF;
@@ -57,4 +58,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.gates_state(text[], timestamptz) IS
-    'Internal: how many tasks may be claimed now for one of several gates, and if none, how long until one may, and why.';
+    'Internal: how many tasks a worker with several gates may claim now; if none, how long until it may, and why.';

@@ -1,8 +1,9 @@
--- Sorts the errors of tasks by kind.
--- Called by: the view error_groups, people. since: only of tasks that failed then or later; NULL for all.
--- Locks: nothing. Returns: a row for each kind, most tasks first. Counted are tasks that are failed or timeout, by their error,
---          and those that wait to be tried again. error: what error_group() makes of their messages. first_at, last_at: when
---          the first and the last of these tasks failed. example: the newest of them.
+-- Groups the errors of tasks by kind.
+-- Called by: the view error_groups, people. since: only tasks that failed then or later; NULL for all.
+-- Locks: nothing. Returns: a row for each kind, most tasks first. It counts tasks that are failed or timeout, and tasks
+--          that wait for a retry. error: the result of error_group(). first_at, last_at: when the first and the last of
+--          these tasks failed.
+--          example: the newest of them.
 CREATE OR REPLACE FUNCTION contentq.group_errors(since timestamptz DEFAULT NULL)
 RETURNS TABLE (
     error text,
@@ -37,7 +38,8 @@ BEGIN
           AND t.error_message IS NOT NULL
           AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
     ),
-    -- Many messages are equal but for their digits, which are one to error_group(), and that takes as long as to read many.
+    -- Many messages differ only in digits, which error_group() ignores. Grouping them first is faster: error_group() is
+    -- slow.
     messages AS (
         SELECT f.message,
                f.account_id,
@@ -72,5 +74,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.group_errors(timestamptz) IS
-    'The errors of tasks that failed, timed out or wait to be tried again (since a time), by kind: messages are equal '
+    'The errors of tasks that failed, timed out or wait for a retry (since a time), by kind: messages are equal '
     'without numbers, ids and quoted text.';

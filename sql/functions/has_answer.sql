@@ -1,7 +1,6 @@
--- Says whether the answer of a batch waits for a task that has asked for it: it is paid for, and no budget keeps the task
--- from it.
--- Called by: admit(), explain_waiting(). Locks: nothing. Returns: true or false. For a task without a handler_state it is not
--- worth asking.
+-- Checks whether a batch answer is ready for the task that requested it. It is already paid for, so no budget blocks the
+-- task.
+-- Called by: admit(), explain_waiting(), for tasks with a handler_state. Locks: nothing. Returns: true or false.
 CREATE OR REPLACE FUNCTION contentq.has_answer(task_id bigint, status text, handler_state jsonb)
 RETURNS boolean
 LANGUAGE sql
@@ -18,4 +17,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.has_answer(bigint, text, jsonb) IS
-    'Internal: whether the answer of a batch waits for a task with this id, status and handler_state.';
+    'Internal: whether a batch answer is ready for a task with this id, status and handler_state.';

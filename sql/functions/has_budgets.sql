@@ -1,6 +1,6 @@
--- Says whether there is any budget at all.
--- Called by: add_usage(), maintain(), explain(). Locks: nothing. Returns: true or false.
--- choose_ready(), complete() and store() ask the same in words of their own: a call in each of them is what a drain notices.
+-- Checks whether any budget exists.
+-- Called by: add_usage(), maintain(), explain_ahead(), explain_aging(). Locks: nothing. Returns: true or false.
+-- choose_ready(), complete() and store() repeat this query: a function call in each of them would slow a drain measurably.
 CREATE OR REPLACE FUNCTION contentq.has_budgets()
 RETURNS boolean
 LANGUAGE plpgsql
@@ -15,4 +15,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.has_budgets() IS
-    'Internal: whether any account, or any category, has a budget.';
+    'Internal: whether any account or any category has a budget.';

@@ -1,21 +1,21 @@
--- Keeps a worker alive, tells it which tasks to stop, and releases those that it does not know of.
+-- Keeps a worker alive, returns the tasks that it must stop, and releases tasks that it does not know of.
 -- Called by: every worker, every 2 seconds.
--- Locks: its own row, for which it waits a second at most: one that is locked keeps its worker from being rescued, too;
---        rows of tasks to be told about or released in id order, skipping those that others hold, so
---        that nobody's open transaction can make a live worker look dead.
--- Returns: (id, attempt) of tasks that it should stop: cancelled ones, and ones that it lists and no longer holds, at
---          every call until they end; and ones no longer its own (swept, or changed by hand), once.
--- Raises: CQ001 when the worker is not registered (any more), CQ003 when another login has registered it.
+-- Locks: its own row, for which it waits at most a second (a worker whose row is locked is not rescued either); rows of
+--        tasks to report or release in id order, skipping locked ones, so that no open transaction can make a live worker
+--        look dead.
+-- Returns: (id, attempt) of tasks that it must stop: cancelled tasks, and tasks in the list that it no longer holds, at
+--          every call until they end; and tasks that are no longer its own (swept, or changed by hand), once.
+-- Raises: CQ001 if the worker is not registered, CQ003 if another login registered it.
 --
--- A claim may take effect although its answer is lost on the way. Such a task would be held for as long as the worker
--- lives; so what was claimed until complete_until and is not listed is taken back (see release_unknown()). A claim that
--- is under way must not be judged: complete_until is the time of an earlier statement, and every claim that was sent
--- before the answer to that statement must have been answered when the list is made.
+-- A claim may take effect although its reply is lost. Such a task would be held for as long as the worker lives. So tasks
+-- that were claimed before complete_until and are not in the list are taken back (see release_unknown()). Claims under way
+-- must not be judged: complete_until is the time of an earlier statement, and every claim sent before the reply to that
+-- statement must have been answered when the list is made.
 --
--- A call reads the tasks of the list and 10,000 others at most, and changes 1000 of each kind: whatever is in the table,
--- a live worker is heard in time, and the next call goes on. What is claimed meanwhile, and so cannot be judged yet, is
--- never that many; a time of a claim that is far in the future is no worker's doing.
--- EXCEPT compares in linear time whatever plan a session has cached; NOT IN, planned on an empty table, does not.
+-- A call reads the tasks of the list and at most 10,000 others, and changes at most 1000 of each kind. So the heartbeat of
+-- a live worker is never late, whatever the table contains, and the next call continues. Tasks claimed meanwhile, which
+-- cannot be judged yet, are never that many. No worker sets a time of claim far in the future.
+-- EXCEPT compares in linear time with any cached plan; NOT IN, planned on an empty table, does not.
 CREATE OR REPLACE FUNCTION contentq.heartbeat(
     worker_id bigint,
     busy integer DEFAULT NULL,
@@ -54,7 +54,7 @@ BEGIN
     EXCEPTION
         WHEN lock_not_available THEN
             is_registered := true;
-            RAISE WARNING 'worker % cannot be noted as alive: its row in contentq.workers is locked by %',
+            RAISE WARNING 'heartbeat of worker % not recorded: its row in contentq.workers is locked by %',
                 heartbeat.worker_id,
                 (SELECT contentq.lock_holder(w.xmax) FROM contentq.workers AS w WHERE w.id = heartbeat.worker_id);
     END;
@@ -92,7 +92,7 @@ BEGIN
         FROM contentq.revoked_attempts(heartbeat.worker_id) AS r
     ),
     lost AS MATERIALIZED (
-        -- By expressions, which leave no index but the primary key.
+        -- Expressions leave the planner no index but the primary key.
         SELECT t.id
         FROM public.content_generation_tasks AS t
         WHERE t.id = ANY (ARRAY(SELECT r.id FROM revoked AS r WHERE r.is_lost LIMIT 1000))
@@ -127,7 +127,7 @@ BEGIN
     FROM unnest(held_ids, held_attempts, held_cancelled) AS h (id, attempt, is_cancelled)
     WHERE h.is_cancelled
     UNION
-    -- Not one that this attempt has ended: its report may have been answered since the list was made.
+    -- Excludes tasks that this attempt has ended: the reply to its report may have come after the list was made.
     SELECT n.id, n.attempt
     FROM not_seen AS n
     LEFT JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
@@ -141,7 +141,7 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.heartbeat(bigint, integer, bigint[], integer[], timestamptz) IS
-    'Keeps a worker alive (10 seconds of silence and its tasks are rescued) and returns (id, attempt) of the '
-    'tasks that it should stop: cancelled, or no longer its own. busy: tasks that it is running. ids, attempts: the '
-    'attempts that it holds, complete for all that was claimed until complete_until; others of its tasks from before '
-    'then are released, and charged a retry from the second time on. Raises CQ001 when it is not registered.';
+    'Keeps a worker alive (after 10 seconds without a heartbeat its tasks are rescued) and returns (id, attempt) of the '
+    'tasks that it must stop: cancelled, or no longer its own. busy: the number of tasks that it runs. ids, attempts: the '
+    'attempts that it holds, complete for all claims until complete_until. Other tasks that it claimed before then are '
+    'released, and charged a retry from the second time on. Raises CQ001 if it is not registered.';

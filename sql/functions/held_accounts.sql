@@ -1,7 +1,7 @@
--- Names the accounts of which nothing may start now: those that are paused, and those at their cap.
--- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids; none, usually.
--- A budget is looked at where a task is about to start (see admit()): what an account has spent is a sum.
--- Caps are counted from what runs, which is not much: no account with a cap is read that runs nothing.
+-- Lists the accounts that are paused or at their cap.
+-- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids; usually none.
+-- Budgets are checked when a task is about to start (see admit()), because spending is a sum.
+-- Caps are counted from running tasks, of which there are few; accounts with a cap that run nothing are not read.
 CREATE OR REPLACE FUNCTION contentq.held_accounts()
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -13,7 +13,7 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     held bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
 BEGIN
@@ -28,7 +28,7 @@ BEGIN
                 WHERE t.status COLLATE "C" = 'processing'
                 GROUP BY t.account_id
             ) AS r
-            -- LIMIT: no plan counts anew for each account.
+            -- LIMIT: no plan counts again for each account.
             CROSS JOIN LATERAL (
                 SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
             ) AS a
@@ -40,4 +40,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.held_accounts() IS
-    'Internal: the accounts of which nothing may start now, since they are paused or at max_running.';
+    'Internal: the accounts that are paused or at max_running.';

@@ -1,6 +1,6 @@
--- The attempts that a worker holds, as its rows say.
+-- Lists the attempts that a worker holds.
 -- Called by: heartbeat() and deregister_worker().
--- Locks: nothing. Returns: one row for each, max_rows at most.
+-- Locks: nothing. Returns: one row for each attempt, max_rows at most.
 CREATE OR REPLACE FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer)
 RETURNS TABLE (id bigint, attempt integer, started_at timestamptz, is_cancelled boolean)
 LANGUAGE sql
@@ -11,7 +11,7 @@ SET enable_bitmapscan = off
 SET enable_sort = off
 SET jit = off
 AS $$
-    -- A range and an order that only the index on the holders of tasks has; = would make any index do.
+    -- A range and an order that only the index on worker_id has; = would allow any index.
     SELECT t.id::bigint, t.attempt, t.started_at, t.cancel_requested_at IS NOT NULL
     FROM public.content_generation_tasks AS t
     WHERE t.worker_id BETWEEN held_attempts.worker_id AND held_attempts.worker_id
@@ -21,5 +21,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.held_attempts(bigint, integer) IS
-    'Internal: the attempts that a worker holds, with the time of their claims and whether they are to be stopped, '
-    'max_rows at most.';
+    'Internal: up to max_rows attempts that a worker holds, when each was claimed and whether it was cancelled.';

@@ -1,8 +1,8 @@
--- Keeps the lease of a batch for another minute.
--- Called by: handlers of batches, every 20 seconds while they tend one; and by each function that they tend it with.
--- Locks: the batch's row, until the end of the transaction: no one takes the lease meanwhile.
+-- Renews the lease of a batch for a minute.
+-- Called by: handlers of batches, every 20 seconds while they work on one, and by each function that they call for it.
+-- Locks: the row of the batch, until the end of the transaction, so that no other worker takes the lease meanwhile.
 -- Returns: nothing.
--- Raises: CQ004 when the worker does not have the lease any more: whatever it is doing with the batch, it must leave off.
+-- Raises: CQ004 if the worker no longer has the lease: it must stop working on the batch.
 CREATE OR REPLACE FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer)
 RETURNS void
 LANGUAGE plpgsql
@@ -23,11 +23,11 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    RAISE EXCEPTION 'worker % does not tend batch % any more', hold_batch.worker_id, hold_batch.batch_id
+    RAISE EXCEPTION 'worker % no longer has the lease of batch %', hold_batch.worker_id, hold_batch.batch_id
         USING ERRCODE = 'CQ004',
-              HINT = 'Another has taken it over, or it has ended. Leave it alone.';
+              HINT = 'Another worker has taken it over, or the batch has ended. Stop working on it.';
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.hold_batch(bigint, bigint, integer) IS
-    'Keeps the lease of a batch for another minute; raises CQ004 when the worker does not have it any more.';
+    'Renews the lease of a batch for a minute; raises CQ004 if the worker no longer has it.';

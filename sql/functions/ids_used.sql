@@ -1,10 +1,10 @@
--- Says how many of the ids that a column can hold are used: of each id of the three tables, and of narrower columns that
--- refer to a wider one.
+-- Computes how many of the ids that a column can hold are used, for each id of the three tables and each narrower column
+-- that refers to a wider one.
 -- Called by: doctor_ids(), contentq metrics. Locks: nothing.
--- Returns: a row for each column: of most ids so many are used, which is percent. sequence: when it ends before the type of the
---          id does; largest: the largest number of that type.
--- The last value of a sequence is seen by those who may read it; others go by the largest id in the table. Ids below zero
--- are what docs/how-to/operate.md gives out when the others are nearly used up.
+-- Returns: a row for each column: used of most ids, which is percent. sequence: the sequence, if it ends before the type of
+--          the id; largest: the largest number of that type.
+-- It reads the last value of a sequence if the caller may; otherwise it uses the largest id in the table. With negative
+-- ids, as docs/how-to/operate.md describes for a nearly full range, it counts those.
 CREATE OR REPLACE FUNCTION contentq.ids_used()
 RETURNS TABLE (
     tab text,
@@ -68,7 +68,7 @@ BEGIN
         ORDER BY c.place
     LOOP
         in_table := NULL;
-        -- Under row level security the largest one is not found quickly.
+        -- Under row level security, max(id) cannot use the index.
         IF NOT row_security_active('public.' || each.of_tab) THEN
             EXECUTE format('SELECT max(t.id) FROM public.%I AS t%s', each.of_tab,
                            CASE WHEN each.seqmin < 0 THEN ' WHERE t.id < 0' ELSE '' END)
@@ -82,7 +82,7 @@ BEGIN
         used := coalesce(greatest(in_table, each.last_value), 0);
         most := CASE WHEN each.col = 'id' THEN least(each.largest, each.seqmax) ELSE each.largest END;
         IF each.seqmin < 0 AND coalesce(greatest(in_table, each.last_value), each.seqmin) < 0 THEN
-            -- Ids below zero are given out, up to where the others began.
+            -- Negative ids are in use, up to where the others began.
             used := coalesce(greatest(in_table, each.last_value), each.seqmin) - each.seqmin;
             most := -each.seqmin;
         END IF;
@@ -93,4 +93,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.ids_used() IS
-    'Internal: how many of the ids that a column of the three tables can hold are used.';
+    'Internal: how many of the ids that each id column of the three tables can hold are used.';

@@ -1,8 +1,8 @@
--- Says whether another transaction is changing a row, or has it locked; xmax is the row's.
--- Called by: tell_waiters() and wait_channel(). Locks: nothing. Returns: whether that transaction is in progress, or
--- the caller, which has an older snapshot, does not see what it has changed.
--- It is read, not tried, as in are_tasks_coming(): trying would lock the row. When several have locked a row, its xmax is no
--- transaction, and the answer says little.
+-- Checks whether another transaction is changing a row or has locked it. holder: the xmax of the row.
+-- Called by: unended_task() and wait_channel(). Locks: nothing. Returns: true if that transaction is in progress, or if the
+-- caller, with an older snapshot, does not see its changes.
+-- It reads the state, as are_tasks_coming() does; trying the lock would take it. If several transactions have locked the
+-- row, its xmax is not a transaction, and the result means little.
 CREATE OR REPLACE FUNCTION contentq.is_changing(holder xid)
 RETURNS boolean
 LANGUAGE sql
@@ -11,7 +11,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
         WHEN is_changing.holder = 0 OR age(is_changing.holder) > age(pg_snapshot_xmin(s.of_now)::xid) THEN false
-        -- It has begun since.
+        -- It began after the snapshot.
         WHEN age(is_changing.holder) <= age(pg_snapshot_xmax(s.of_now)::xid) THEN true
         ELSE (
             SELECT pg_xact_status(x.id) = 'in progress'
@@ -26,4 +26,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.is_changing(xid) IS
-    'Internal: whether the transaction that is the xmax of a row is in progress, or is not seen by the caller.';
+    'Internal: whether the transaction in the xmax of a row is in progress or not visible to the caller.';

@@ -1,6 +1,6 @@
--- Says whether a task is of one of the categories that are looked for.
--- Called by: the functions that choose. categories: NULL for all; with NULL among them, also those without a category.
--- Locks: nothing. Returns: true or false. Like is_held() without a search_path of its own.
+-- Checks whether a task has one of the requested categories.
+-- Called by: the functions that choose tasks. categories: NULL for all; a NULL element stands for tasks without a category.
+-- Locks: nothing. Returns: true or false. Like is_held(), it sets no search_path.
 CREATE OR REPLACE FUNCTION contentq.is_of(category text, categories text[])
 RETURNS boolean
 LANGUAGE sql
@@ -10,4 +10,4 @@ RETURN CASE WHEN categories IS NULL THEN true
             ELSE coalesce(category = ANY (categories), false) END;
 
 COMMENT ON FUNCTION contentq.is_of(text, text[]) IS
-    'Internal: whether a task is of one of these categories; NULL among them: also without a category.';
+    'Internal: whether a task has one of these categories; a NULL element stands for tasks without a category.';

@@ -1,8 +1,7 @@
--- Says whether a task waits for nothing of its own: no time, no deadline that has passed, an attempt left.
--- Called by: the functions that choose, for tasks that they have found by other means, and explain().
+-- Checks whether nothing in a task itself keeps it from starting: no future time, no passed deadline, an attempt left.
+-- Called by: the functions that choose tasks, for tasks found by other means, and explain().
 -- Locks: nothing. Returns: true or false, never NULL.
--- Like is_held() without a search_path of its own, and with an expression that leaves the planner no index but the
--- primary key.
+-- Like is_held(), it sets no search_path, and its expression leaves the planner no index but the primary key.
 CREATE OR REPLACE FUNCTION contentq.is_ready(status text, scheduled_at timestamptz, timeout_at timestamptz, attempt integer)
 RETURNS boolean
 LANGUAGE sql
@@ -14,4 +13,4 @@ RETURN coalesce(
 );
 
 COMMENT ON FUNCTION contentq.is_ready(text, timestamptz, timestamptz, integer) IS
-    'Internal: whether a task with these values waits for nothing of its own.';
+    'Internal: whether nothing in a task with these values keeps it from starting.';

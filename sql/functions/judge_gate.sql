@@ -1,5 +1,5 @@
--- Finds out what was reported of a provider since the last time, and what follows for its gate.
--- Called by: fold_gate_events(), gate_wait(). Locks: nothing. Returns: the gate's row as it is to be.
+-- Evaluates new reports about a provider and what follows from them for its gate.
+-- Called by: fold_gate_events(), gate_wait(), gates_state(). Locks: nothing. Returns: the new row of the gate, not stored.
 CREATE OR REPLACE FUNCTION contentq.judge_gate(gate contentq.gates, now_ timestamptz)
 RETURNS contentq.gates
 LANGUAGE plpgsql
@@ -16,7 +16,7 @@ DECLARE
     );
     totals record;
 BEGIN
-    -- One that was reported of before, and is not half open, is as it was judged to be then.
+        -- Without new reports, and unless half open, the stored row is still right.
     IF coalesce(newest <= gate.folded_id, newest IS NULL) AND NOT (gate.half_open AND gate.opens_at <= now_) THEN
         RETURN gate;
     END IF;
@@ -29,4 +29,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.judge_gate(contentq.gates, timestamptz) IS
-    'Internal: what was reported of a provider since the last time, and what follows for its gate.';
+    'Internal: the row of a gate after new reports about its provider are evaluated.';

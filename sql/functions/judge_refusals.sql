@@ -1,15 +1,14 @@
--- What refused calls mean for the pace of a gate.
--- Called by: fold_gate_events(). Locks: nothing. Returns: the gate's row as it is to be.
--- What it knows of: attempts that began since the last cut (cut_at, when the workers had claimed cut_calls) and were refused
--- in the last cycle (and its calls take their time); those that began before are its echo. They are compared with what was
--- claimed since the first of them was reported.
+-- Evaluates what refused calls mean for the pace of a gate.
+-- Called by: judge_gate(). Locks: nothing. Returns: the new row of the gate, not stored.
+-- It considers attempts that began after the last cut (cut_at, when the workers had claimed cut_calls) and were refused
+-- within the last cycle, plus the duration of the calls; earlier attempts are an echo of the cut. It compares them with the
+-- claims since the first of them was reported.
 --
--- Some providers refuse a share of all calls, whatever the pace. That a gate cannot know but by a trial: while cut_share is
--- set, the pace stays below what it was cut to. When as much is refused as before, it is cut again, by a quarter; when that
--- makes no difference either, it goes back to where it was (cut_from), and what is refused then is noise, for five minutes. A
--- share of more than a fifth is not taken for noise, and a gate that is free is not cut for less. Nor is there a trial at
--- each cut: what was found out counts for five minutes, unless refusals come again at a pace that was good before, or
--- soon.
+-- Some providers refuse a share of all calls at any pace. Only a trial can show that: while cut_share is set, the pace
+-- stays below the value after the cut. If as much is refused as before, the pace is cut again, by a quarter. If that makes
+-- no difference either, the pace returns to its old value (cut_from) and the share refused is noise, for five minutes. A
+-- share of more than a fifth is never noise, and a gate without a limit is not cut for less. Not every cut starts a trial:
+-- a result counts for five minutes, unless refusals come again at a pace that worked before, or soon.
 CREATE OR REPLACE FUNCTION contentq.judge_refusals(
     gate contentq.gates,
     calls bigint,
@@ -22,7 +21,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- A share of refusals that is let pass.
+    -- The share of refusals that is tolerated.
     small constant float8 := 0.03;
     lowest constant float8 := 0.01;
     most_noise constant float8 := 0.2;
@@ -43,7 +42,7 @@ DECLARE
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
-        -- What was taken since it was used up the last time.
+        -- The rate accepted since the provider was last exhausted.
         seconds := CASE WHEN isfinite(gate.cut_at) THEN extract(epoch FROM now_ - gate.cut_at) END;
         IF seconds < 600 THEN
             rate := (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate)) / seconds;
@@ -116,7 +115,8 @@ BEGIN
         END CASE;
     END IF;
 
-    -- Few calls say little of the share: it must be larger by so many standard deviations, and more where the pace was good.
+    -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the
+    -- pace worked.
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
     expected := claimed * greatest(1.5 * noise, small);
     deviations := CASE WHEN is_probing THEN 1.5 ELSE 3 END;
@@ -128,13 +128,13 @@ BEGIN
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
-    -- Nothing limits, and most calls go through: whether by chance or by a limit that is nearly kept, a cut would cost more.
+    -- No limit is set and most calls succeed: whether by chance or near a limit, a cut would cost more than the refusals.
     IF pace IS NULL AND share < most_noise THEN
         RETURN gate;
     END IF;
     rate := CASE
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
-        -- It has grown since.
+        -- The pace has grown since.
         WHEN gate.is_ramping THEN 0.8 * pace
         WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
@@ -142,8 +142,9 @@ BEGIN
     IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
-    -- What was taken in the last second is taken: where the last calls of each second are refused, they say too little. Quick
-    -- calls have ended by then; of a pace that was rising, what was taken since it was cut says as much.
+    -- At least the calls accepted in the last second: if the last calls of each second are refused, the shares alone
+    -- estimate too low a rate. Quick calls have ended by then; for a rising pace, the calls accepted since the cut count
+    -- instead.
     accepted := contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds');
     IF gate.is_ramping THEN
         accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
@@ -153,8 +154,8 @@ BEGIN
     IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
-        -- What was taken over a whole cycle is known better than what was taken in its last moments. It is of the pace, not
-        -- of the clock: workers that are late start a little less than the pace allows.
+        -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
+        -- pace, not to the clock: late workers start a little less than the pace allows.
         rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
                 * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
                 / (1 - noise);
@@ -169,7 +170,7 @@ BEGIN
     gate.cut_from := pace;
     gate.peak := greatest(lowest, rate);
     gate.grown := 0;
-    -- Little is known then of what would have been taken.
+    -- In this case little is known about what the provider would have accepted.
     gate.is_ramping := gate.cut_share IS NULL
         AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
@@ -180,4 +181,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.judge_refusals(contentq.gates, bigint, timestamptz, timestamptz) IS
-    'Internal: what refused calls mean for the pace of a gate.';
+    'Internal: the row of a gate after refused calls are evaluated for its pace.';

@@ -1,8 +1,9 @@
--- Judges whether a cut of a gate's pace has made a difference to what its provider refuses.
+-- Judges whether a cut of a gate's pace changed what its provider refuses.
 -- Called by: judge_refusals(), spend_gate(), while the gate has a cut_share. Locks: nothing.
--- Returns: 'goes on' until eight refusals are to be expected, or were there; then 'real' when there were hardly any: the limit
---          is one of the pace; 'noise' when there were about as many; 'other' when there were many more.
--- The share before the cut is likely to be too high, since it has caused the cut: as many means at least a fifth.
+-- Returns: 'goes on' until eight refusals are expected or have come; then 'real' if hardly any came: the limit depends on
+--          the pace;
+--          'noise' if about as many came as expected; 'other' if many more came.
+-- The share before the cut is probably too high, because it caused the cut: a fifth of the expected number counts as many.
 CREATE OR REPLACE FUNCTION contentq.judge_trial(gate contentq.gates, claimed float8, refused float8)
 RETURNS text
 LANGUAGE plpgsql
@@ -24,4 +25,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.judge_trial(contentq.gates, float8, float8) IS
-    'Internal: whether a cut of a gate''s pace has made a difference to what its provider refuses.';
+    'Internal: whether a cut of a gate''s pace changed what its provider refuses.';

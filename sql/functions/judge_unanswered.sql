@@ -1,10 +1,10 @@
--- What calls without an answer mean for a gate: an outage closes it, and one task of the fleet ends it.
--- Called by: fold_gate_events(). Locks: nothing. Returns: the gate's row as it is to be.
+-- Evaluates what unanswered calls mean for a gate: an outage closes it, and the first answered task of the fleet opens it.
+-- Called by: judge_gate(). Locks: nothing. Returns: the new row of the gate, not stored.
 --
--- Until one task tries it passes a quarter of the time that the outage has lasted, so that a short one is over soon: from
--- 1 to 30 seconds, a tenth more or less by chance. An answer opens the gate, a refusal too: the provider is there. A
--- task that has been running for 5 seconds is taken to be answered. A gate that is half open for another reason,
--- since its closing was cut short, opens when a task is not refused.
+-- The gate stays closed for a quarter of the time that the outage has lasted, from 1 to 30 seconds, with 10 % jitter; then
+-- one task tries. So a short outage ends soon. An answer opens the gate; a refusal also does, because the provider
+-- responds. A task that has run for 5 seconds counts as answered. A gate that is half open for another reason opens when a
+-- task is not refused.
 CREATE OR REPLACE FUNCTION contentq.judge_unanswered(
     gate contentq.gates,
     answered bigint,
@@ -65,4 +65,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.judge_unanswered(contentq.gates, bigint, timestamptz, timestamptz) IS
-    'Internal: closes a gate whose provider does not answer, and opens it when it does again.';
+    'Internal: closes a gate whose provider does not answer, and opens it when the provider answers again.';

@@ -1,10 +1,10 @@
--- Says how long tasks that were completed lately had waited since they were ready, and how long they ran: percentiles.
+-- Computes percentiles of how long recently completed tasks waited since they were ready, and how long they ran.
 -- Called by: people, contentq stats --since. Locks: nothing.
--- Returns: one row for all, or one for each account (its id), category or priority, as by says; most tasks first. Seconds.
---          since is the time of the earliest that was counted: of the last 10,000 at most.
--- Raises: 22023 when by is something else.
--- A schedule, a snooze, the time before a retry is no waiting: a task waits from ready_at, or its submission, to the start of
--- its latest attempt.
+-- Returns: one row for all tasks, or one for each account (its id), category or priority, depending on by; most tasks
+--          first. Times are in seconds. It counts the last 10,000 tasks at most; since is the time of the earliest one.
+-- Raises: 22023 for any other value of by.
+-- A schedule, a snooze or the delay of a retry does not count as waiting: a task waits from ready_at, or its submission, to
+-- the start of its latest attempt.
 CREATE OR REPLACE FUNCTION contentq.latency(period interval DEFAULT '1 hour', by text DEFAULT NULL)
 RETURNS TABLE (
     key text,
@@ -24,11 +24,11 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
 BEGIN
     IF latency.by NOT IN ('account', 'category', 'priority') THEN
-        RAISE EXCEPTION 'latency is by account, category or priority, not by %', latency.by
+        RAISE EXCEPTION 'latency cannot be grouped by %: use account, category or priority', latency.by
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     RETURN QUERY
@@ -46,7 +46,7 @@ BEGIN
                min(e.completed_at) AS since
         FROM (
             SELECT t.account_id, t.category, t.priority, t.completed_at,
-                   -- The difference of two times that someone made up may be more than an interval holds.
+                   -- Seconds, not an interval: the difference of two arbitrary times may not fit into an interval.
                    greatest(extract(epoch FROM t.started_at)
                             - extract(epoch FROM coalesce(t.ready_at, t.submitted_at)), 0)::float8 AS wait_s,
                    greatest(extract(epoch FROM t.completed_at) - extract(epoch FROM t.started_at), 0)::float8 AS run_s
@@ -65,5 +65,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.latency(interval, text) IS
-    'Percentiles (p50, p95, p99) of the seconds that tasks completed in this period, the last 10,000 at most, waited since they '
-    'were ready and ran; for all, or by ''account'', ''category'' or ''priority''.';
+    'Percentiles (p50, p95, p99), in seconds, of how long tasks completed in this period waited since they were ready, and '
+    'of how long they ran. It counts the last 10,000 at most; for all, or by ''account'', ''category'' or ''priority''.';

@@ -1,7 +1,7 @@
--- Names the batches that were submitted last, for whoever shows a few of the view batches.
+-- Lists the names of the latest submitted batches, for callers that show a few rows of the view batches.
 -- Called by: people, contentq batches. Locks: nothing. Returns: their names, latest first.
--- One look into the index on batches for each there is, so that those of 100,000 tasks cost what those of one do. A batch is as
--- old as the task of it that comes first in that index.
+-- One index lookup for each batch, so that a batch of 100,000 tasks costs as much as one of one task. The age of a batch is
+-- that of its first task in that index.
 CREATE OR REPLACE FUNCTION contentq.latest_batches(max_batches integer DEFAULT 20)
 RETURNS SETOF text
 LANGUAGE sql
@@ -36,5 +36,5 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.latest_batches(integer) IS
-    'The names of the batches that were submitted last, latest first, for: SELECT * FROM contentq.batches WHERE batch = ANY '
+    'The names of the latest submitted batches, latest first, for: SELECT * FROM contentq.batches WHERE batch = ANY '
     '(ARRAY(SELECT contentq.latest_batches())).';

@@ -1,10 +1,11 @@
--- Reports what became of a call behind a gate that a task has entered, while the attempt goes on, at another gate or without.
--- Called by: workers with several gates. Locks: the task's row. Returns: whether it counted; false when the attempt does not
--- hold any more, or is not behind this gate: so a report that is repeated counts once.
+-- Reports the outcome of a call behind a gate that an attempt has entered, while the attempt continues, at another gate or
+-- none.
+-- Called by: workers with several gates. Locks: the row of the task. Returns: whether the report counted; false if the
+-- worker no longer holds the attempt or the attempt is not behind this gate. So a repeated report counts once.
 -- outcome: answered, refused, exhausted (nothing is left until resume_at) or unanswered, as complete(), snooze() and fail()
--- report it of the end of an attempt. resume_at: the time that the provider named. usage: what the call has cost all the
--- same, as for record_usage().
--- Raises: 22023 when the outcome is none of these.
+-- report it for the end of an attempt. resume_at: the time that the provider named. usage: the cost of the call, as for
+-- record_usage().
+-- Raises: 22023 for any other outcome.
 CREATE OR REPLACE FUNCTION contentq.leave_gate(
     worker_id bigint,
     id bigint,
@@ -28,7 +29,7 @@ DECLARE
     is_answered constant boolean := leave_gate.outcome = 'answered';
 BEGIN
     IF leave_gate.outcome IS NULL OR leave_gate.outcome NOT IN ('answered', 'refused', 'exhausted', 'unanswered') THEN
-        RAISE EXCEPTION '% is no outcome of a call: answered, refused, exhausted or unanswered', leave_gate.outcome
+        RAISE EXCEPTION 'outcome % is not valid: use answered, refused, exhausted or unanswered', leave_gate.outcome
             USING ERRCODE = 'invalid_parameter_value';
     ELSIF NOT contentq.is_own_worker(leave_gate.worker_id) THEN
         RETURN false;
@@ -71,5 +72,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.leave_gate(bigint, bigint, integer, text, text, timestamptz, text, text) IS
-    'Reports what became of a call behind a gate that this attempt has entered (answered, refused, exhausted, unanswered), '
-    'and what it has cost; the attempt goes on. Returns whether it counted.';
+    'Reports the outcome of a call behind a gate that this attempt has entered (answered, refused, exhausted, unanswered), '
+    'and its cost; the attempt continues. Returns whether the report counted.';

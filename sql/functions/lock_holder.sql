@@ -1,7 +1,7 @@
--- Says which session a transaction belongs to, such as the one that has locked a row, whose id is the row's xmax.
--- Called by: heartbeat(), maintain(), locked_tasks() and doctor_workers(), for what they say of a lock. Locks: nothing.
--- Returns: its process id, and what the caller may know of it; another session when it is over, or when several have
---          locked the row (then its xmax is no transaction).
+-- Describes the session of a transaction, such as the one that has locked a row; its id is the xmax of the row.
+-- Called by: heartbeat(), maintain(), locked_tasks() and doctor_workers(), for messages about locks. Locks: nothing.
+-- Returns: its process id, and what the caller may see of it; "another session" if the transaction is over, or if several
+--          have locked the row (then its xmax is not a transaction).
 CREATE OR REPLACE FUNCTION contentq.lock_holder(holder xid)
 RETURNS text
 LANGUAGE sql
@@ -20,4 +20,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.lock_holder(xid) IS
-    'Internal: the session that a transaction belongs to, for messages.';
+    'Internal: the session of a transaction, for messages.';

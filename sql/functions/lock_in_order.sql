@@ -1,7 +1,7 @@
--- Locks the first so many of these tasks that are ready and that nobody else has locked.
--- Called by: the functions that choose, with ids that they have read without a lock.
--- Locks: the tasks that it returns, in the order given, skipping those that others hold (so it never waits).
--- Returns: their ids, in the order given.
+-- Locks up to `wanted` of these tasks that are ready and that no other session has locked.
+-- Called by: the functions that choose tasks, with ids that they read without a lock.
+-- Locks: the tasks that it returns, in the given order; it skips tasks that other sessions have locked, so it never waits.
+-- Returns: their ids, in the given order.
 CREATE OR REPLACE FUNCTION contentq.lock_in_order(ids bigint[], wanted integer)
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -30,4 +30,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.lock_in_order(bigint[], integer) IS
-    'Internal: locks the first so many of these tasks that are ready and free; returns their ids in order.';
+    'Internal: locks up to `wanted` of these tasks that are ready and not locked; returns their ids, in order.';

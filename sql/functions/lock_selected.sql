@@ -1,7 +1,7 @@
--- Locks tasks that an operation by selectors is about to change, and looks once more whether it applies to them.
--- Called by: choose_matching(). statuses: of which a task must be still.
--- Locks: the tasks that it returns, in order of their id. It waits for each a second at most: when somebody holds one for
---        longer, those that are held then are left out.
+-- Locks the tasks that an operation with selectors is about to change and checks their status again.
+-- Called by: choose_matching(). statuses: a task must still have one of these.
+-- Locks: the tasks that it returns, in id order. It waits at most a second for each lock. If a lock takes longer, it leaves
+--        out all tasks that are locked then.
 -- Returns: the ids; locked: how many were left out.
 CREATE OR REPLACE FUNCTION contentq.lock_selected(
     wanted bigint[],
@@ -18,7 +18,7 @@ SET jit = off
 AS $$
 BEGIN
     locked := 0;
-    -- IS TRUE: so that no plan takes status_idx, as one would that was made while the table was empty.
+    -- IS TRUE: no plan uses status_idx, as a plan made while the table was empty would.
     ids := ARRAY(
         SELECT t.id
         FROM public.content_generation_tasks AS t
@@ -46,5 +46,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.lock_selected(bigint[], text[]) IS
-    'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many others '
-    'hold.';
+    'Internal: locks those of these tasks that still have one of these statuses; returns their ids, and how many tasks '
+    'other sessions have locked.';

@@ -1,9 +1,9 @@
--- Says which of the tasks that a worker holds cannot be reported, since another session has locked what reports change.
--- Called by: workers whose report had to wait for a lock too long: the others are then reported without these.
--- Locks: the tasks, their accounts and their contents, as reports do, skipping what others hold (so it never waits), and
---        gives the locks back before it returns: with the rights of its owner it must not keep them for a caller.
--- Returns: the ids, each with what is locked and by whom.
--- Tasks that the worker does not hold are left alone: no report of it waits for them.
+-- Lists tasks of a worker that cannot be reported because another session has locked a row that reports change.
+-- Called by: workers whose report waited for a lock too long; they then report the others without these.
+-- Locks: the tasks, their accounts and their contents, as reports do, skipping locked ones, so it never waits. It releases
+--        these locks before it returns: running with the rights of its owner, it must not keep them for a caller.
+-- Returns: the ids, and for each one what is locked and by which session.
+-- It ignores tasks that the worker does not hold: none of its reports waits for them.
 CREATE OR REPLACE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[])
 RETURNS TABLE (id bigint, by text)
 LANGUAGE plpgsql
@@ -41,7 +41,7 @@ BEGIN
             ORDER BY n.id
             FOR NO KEY UPDATE OF t SKIP LOCKED
         );
-        -- As the foreign key of content does.
+        -- FOR KEY SHARE, as the foreign key of contents does.
         free_accounts := ARRAY(
             SELECT a.id
             FROM (SELECT DISTINCT u.id FROM unnest(held_accounts) AS u (id)) AS n
@@ -85,5 +85,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.locked_tasks(bigint, bigint[]) IS
-    'Of these tasks, those that this worker holds and cannot report now, since another session has locked their row, '
+    'Those of these tasks that this worker holds and cannot report now, because another session has locked their row, '
     'account or content, and which session that is.';

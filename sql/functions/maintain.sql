@@ -1,15 +1,15 @@
--- Does what is due of the housekeeping: deadlines, dead workers, scheduled tasks, who waits, old tasks, budgets.
--- Called by: every worker, when the time that it returned last has passed; whoever gets there first does it.
--- Locks: the row of maintenance, which the others skip instead of waiting; then as the functions it calls.
--- Returns: the time after which it wants to be called again: until the next deadline or the next possible
---          death that it knows of, at most 4 seconds.
--- Raises nothing of what a step raises: it becomes a warning, and the other steps are done all the same. What failed is
---          most likely to fail again, so that the next call has time.
+-- Runs the maintenance that is due: deadlines, dead workers, scheduled tasks, waiting sessions, old tasks, budgets.
+-- Called by: every worker, after the time that the last call returned; the first to call does the work.
+-- Locks: the row of maintenance, which other callers skip instead of waiting; then as the functions it calls.
+-- Returns: how long to wait before the next call: until the next deadline or the next possible death of a worker that it
+--          knows of, at most 4 seconds.
+-- Raises no error of a step: the error becomes a warning, and the other steps still run. A failed step would probably fail
+--          again, so the next call waits the full time.
 --
--- Silence is evidence of death only while workers could reach the database at all. maintenance.watched_since
--- is the start of the unbroken time of such calls: after a restart, a failover or a network cut it begins
--- anew, and no worker is given up before it has had its full time to be heard again. Silence is judged as of the
--- moment of that decision: should this very call be held up, the workers are held up with it.
+-- A missing heartbeat shows that a worker is dead only while workers could reach the database. maintenance.watched_since is
+-- the start of an unbroken series of these calls. After a restart, a failover or a network cut the series begins anew, so
+-- every worker has the full timeout to send a heartbeat again. Heartbeats are judged as of the start of this call: if this
+-- call is delayed, the workers are delayed too.
 CREATE OR REPLACE FUNCTION contentq.maintain()
 RETURNS interval
 LANGUAGE plpgsql
@@ -40,9 +40,10 @@ BEGIN
         INTO held_since, holder
         FROM contentq.maintenance AS m
         WHERE m.ran_at < now_ - 4 * longest_wait
-          AND isfinite(m.ran_at);  -- of its first call, it is not known since when
+          AND isfinite(m.ran_at);  -- before the first call, the start of the delay is not known
         IF FOUND THEN
-            RAISE WARNING 'deadlines, rescues and clean-up are held up since %: the row of contentq.maintenance is locked by %',
+            RAISE WARNING 'deadlines, rescues and clean-up have been blocked since %: the row of contentq.maintenance is locked '
+                          'by %',
                 date_trunc('second', held_since), holder;
         END IF;
         RETURN longest_wait;
@@ -56,7 +57,7 @@ BEGIN
     RETURNING m.* INTO STRICT watch;
 
     FOREACH step IN ARRAY ARRAY[
-        'sweep', 'promote', 'rescue', 'end what cannot be in time', 'tell who waits', 'look at budgets', 'clean up'
+        'sweep', 'promote', 'rescue', 'end hopeless tasks', 'notify waiters', 'check budgets', 'clean up'
     ]
     LOOP
         BEGIN
@@ -72,23 +73,23 @@ BEGIN
                 IF watch.watched_since <= now_ - settings.heartbeat_timeout THEN
                     done := contentq.rescue_silent(now_ - settings.heartbeat_timeout);
                 END IF;
-            ELSIF step = 'end what cannot be in time' THEN
+            ELSIF step = 'end hopeless tasks' THEN
                 IF settings.deadlines THEN
                     done := contentq.sweep_hopeless(batch);
                 END IF;
-            ELSIF step = 'tell who waits' THEN
+            ELSIF step = 'notify waiters' THEN
                 done := contentq.forget_awaited(
                     CASE WHEN watch.cleaned_at < now_ - interval '1 minute' THEN '-infinity'
                          ELSE now_ - interval '30 seconds' END,
                     batch
                 );
-            ELSIF step = 'look at budgets' THEN
+            ELSIF step = 'check budgets' THEN
                 IF watch.budgets_due_at <= now_ AND contentq.has_budgets() THEN
                     began := clock_timestamp();
                     FOR line IN SELECT b.line FROM contentq.note_budgets() AS b (line) LOOP
                         RAISE WARNING '%', line;
                     END LOOP;
-                    -- With very many, it takes a fiftieth of the time at most.
+                    -- With very many budgets, the check takes at most a fiftieth of the time.
                     UPDATE contentq.maintenance
                     SET budgets_due_at = now_ + least(50 * (clock_timestamp() - began), interval '10 minutes');
                 END IF;
@@ -155,9 +156,9 @@ BEGIN
         RETURN longest_wait;
     END IF;
 
-    -- A live worker stops its handlers at their deadlines itself; this comes a moment later.
+    -- A live worker stops its handlers at their deadlines itself; the sweep follows a moment later.
     next_event := least(
-        -- Beyond the longest wait, however long these queries take.
+        -- More than the longest wait, however long these queries take.
         now_ + interval '1 minute',
         (SELECT min(t.timeout_at) + interval '250 milliseconds'
          FROM public.content_generation_tasks AS t
@@ -173,5 +174,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.maintain() IS
-    'Housekeeping, by whichever worker calls first: sweeps deadlines, rescues dead workers'' tasks, makes '
-    'scheduled tasks ready, deletes what is older than settings.retention and failed_retention, notes budgets that are near their end. Returns how long to wait before the next call.';
+    'Maintenance, run by whichever worker calls first: sweeps deadlines, rescues tasks of dead workers, makes scheduled '
+    'tasks ready, deletes what is older than settings.retention and failed_retention, records budgets that are near their '
+    'end. Returns how long to wait before the next call.';

@@ -1,10 +1,10 @@
--- Writes a verdict into content that waits for its review, as it is selected: one chunk of it.
+-- Stores a verdict on pending content that matches selectors, for one chunk.
 -- Called by: approve_matching() and reject_matching(), with the rights of their owner.
--- Locks: the contents, then, with revise, their tasks, each in id order, skipping those that others hold (so it never waits):
---        someone is just deciding about them, and they are left as they are.
--- Returns: how many; last_id, NULL when there are no more.
+-- Locks: the contents, then with revise their tasks, each in id order; it skips rows that other sessions have locked, on
+--        which someone is deciding, so it never waits.
+-- Returns: contents: how many; last_id, NULL after the last ones.
 -- Raises: 22023 without a selector.
--- coalesce(): they are found by their ids, and not among all that waits.
+-- coalesce(): contents are found by id, not among all pending ones.
 CREATE OR REPLACE FUNCTION contentq.mark_matching(
     verdict text,
     account_id bigint,
@@ -37,9 +37,10 @@ DECLARE
 BEGIN
     IF num_nonnulls(mark_matching.account_id, mark_matching.category, mark_matching.batch, mark_matching.since,
                     mark_matching.until) = 0 THEN
-        RAISE EXCEPTION 'no content is selected'
+        RAISE EXCEPTION 'no selector given: name the content to decide on'
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Give account_id, category, batch, since or until; since => ''-infinity'' selects all that waits.';
+                  HINT = 'Pass account_id, category, batch, since or until. To select all pending content: '
+                         'since => ''-infinity''.';
     END IF;
     ids := ARRAY(
         SELECT m.id
@@ -48,7 +49,7 @@ BEGIN
             mark_matching.until, mark_matching.after_id, most, contentq.seen_accounts()
         ) AS m (id)
     );
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(ids) = 0 THEN
         RETURN QUERY SELECT 0::bigint, NULL::bigint;
         RETURN;
@@ -98,4 +99,4 @@ $$;
 COMMENT ON FUNCTION contentq.mark_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, text, boolean, bigint, integer
 ) IS
-    'Internal: writes a verdict into one chunk of the content that waits for its review and is selected.';
+    'Internal: stores a verdict on one chunk of the pending content that matches the selectors.';

@@ -1,9 +1,9 @@
--- Writes a verdict into a content, if it is what the reviewer has seen.
--- Called by: approve(), reject(). Locks: the content's row.
+-- Stores a verdict on content, if its review_status is still the one that the reviewer has seen.
+-- Called by: approve(), reject(). Locks: the row of the content.
 -- Returns: the content as it is now.
--- Who waited for the row while another decided finds it decided: two reviewers never undo one another without a word.
--- Raises: CQ005 when there is no such content that the caller may see, or its review_status is another.
--- + 0: the content is found by its id, and not among all of an account.
+-- A reviewer who waits for the row while another decides gets CQ005, so that reviewers never overwrite each other silently.
+-- Raises: CQ005 if the caller sees no such content, or if its review_status differs.
+-- + 0: the content is found by its id, not among all contents of an account.
 CREATE OR REPLACE FUNCTION contentq.mark_reviewed(
     content_id bigint,
     verdict text,
@@ -29,7 +29,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no content %', mark_reviewed.content_id
             USING ERRCODE = 'CQ005',
-                  HINT = 'SELECT content_id FROM contentq.review_queue shows what waits for a review.';
+                  HINT = 'SELECT content_id FROM contentq.review_queue lists the content that waits for review.';
     END IF;
     IF content.review_status IS DISTINCT FROM mark_reviewed.review_status THEN
         RAISE EXCEPTION 'content % %', content.id,
@@ -38,7 +38,7 @@ BEGIN
                  ELSE format('was %s by %s %s', content.review_status, coalesce(content.reviewed_by, 'someone'),
                              contentq.ago(content.reviewed_at)) END
             USING ERRCODE = 'CQ005',
-                  HINT = format('To decide anew, say what it is now: review_status => %L.', content.review_status);
+                  HINT = format('To decide again, pass its current status: review_status => %L.', content.review_status);
     END IF;
 
     UPDATE public.contents AS c
@@ -49,7 +49,7 @@ BEGIN
     WHERE c.id = content.id
     RETURNING c.* INTO content;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'a trigger or a rule of table contents has refused the review'
+        RAISE EXCEPTION 'a trigger or rule on table contents suppressed the review'
             USING ERRCODE = 'triggered_action_exception';
     END IF;
     RETURN content;
@@ -57,4 +57,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.mark_reviewed(bigint, text, text, text, text) IS
-    'Internal: writes a verdict into a content whose review_status is as given; raises CQ005 when it is not.';
+    'Internal: stores a verdict on content with the given review_status; raises CQ005 if it differs.';

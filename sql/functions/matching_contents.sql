@@ -1,10 +1,10 @@
--- Finds content that waits for its review and is of tasks as they are selected, oldest first.
--- Called by: approve_matching(), reject_matching(), and programs that show what these would decide about.
+-- Lists pending content of tasks that match selectors, oldest first.
+-- Called by: approve_matching(), reject_matching(), and programs that show what these would change.
 -- Locks: nothing. Returns: ids of contents, ascending: up to max_contents after after_id.
--- since, until: when the task was submitted. With anything but account_id, only content whose task is known to it
--- (generation_task_id). seen: only accounts among these; NULL for all that the caller's own rights show.
--- Only the conditions that are given are in the statement, and EXECUTE makes a plan for their values: it walks over what
--- waits, or looks up what is of a batch or an account where that is little; it never reads a whole table.
+-- since, until: when the task was submitted. With any selector but account_id, only content with a known task
+-- (generation_task_id). seen: only accounts among these; NULL for all that the caller's rights allow.
+-- The statement has only the given conditions, and EXECUTE plans it for their values. It reads pending content in order, or
+-- looks up the content of a batch or an account if there is little; it never reads a whole table.
 CREATE OR REPLACE FUNCTION contentq.matching_contents(
     account_id bigint DEFAULT NULL,
     category text DEFAULT NULL,
@@ -51,5 +51,5 @@ $$;
 COMMENT ON FUNCTION contentq.matching_contents(
     bigint, text, text, timestamptz, timestamptz, bigint, integer, bigint[]
 ) IS
-    'Content that waits for its review, by account, and by category, batch and submission of its task: up to max_contents '
+    'Pending content, by account, and by category, batch and submission time of its task: up to max_contents '
     'ids after after_id.';

@@ -1,9 +1,11 @@
--- Finds the tasks that selectors are about, in order of their id.
+-- Lists the tasks that match selectors, in id order.
 -- Called by: people and programs.
--- status, account_id, category, batch: what the task has. since, until: it was submitted then or later, before then. error:
--- a part of its error message, in any case, or all of what error_group() makes of it. worker_id: the worker that runs it;
--- of a task that is failed or timeout, the one whose attempt failed last. Without a selector, all tasks match.
--- Locks: nothing. Returns: up to max_tasks ids above after_id, NULL for all. Raises: 22023 for a status that does not exist.
+-- status, account_id, category, batch: the values of the task. since, until: submitted at or after since, and before until.
+-- error:
+-- a part of its error message, ignoring case, or its error_group(). worker_id: the worker that runs it; for failed and
+-- timed-out tasks, the worker whose attempt failed last. Without a selector, all tasks match.
+-- Locks: nothing. Returns: up to max_tasks ids above after_id; NULL for all. Raises: 22023 for a status that does not
+--        exist.
 CREATE OR REPLACE FUNCTION contentq.matching_tasks(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,
@@ -34,5 +36,5 @@ $$;
 COMMENT ON FUNCTION contentq.matching_tasks(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, bigint, integer
 ) IS
-    'The ids of up to max_tasks tasks above after_id that fit all selectors given: status, account_id, category, batch, '
-    'submitted since and until, error (a part of the message, or what error_group() makes of it), worker_id.';
+    'The ids of up to max_tasks tasks above after_id that match all given selectors: status, account_id, category, batch, '
+    'submitted since and until, error (a part of the message, or its error_group()), worker_id.';

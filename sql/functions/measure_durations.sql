@@ -1,7 +1,7 @@
--- Measures how long tasks take, by category, from the last 1000 that were completed.
+-- Measures how long tasks take, by category, from the last 1000 completed tasks.
 -- Called by: maintain(), once a minute, with the setting deadlines.
 -- Locks: rows of durations, for which only maintain() competes. Returns: nothing.
--- A category of which fewer than 5 are among them keeps what was measured before.
+-- A category with fewer than 5 of these tasks keeps its previous measurement.
 CREATE OR REPLACE FUNCTION contentq.measure_durations()
 RETURNS void
 LANGUAGE plpgsql
@@ -31,4 +31,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.measure_durations() IS
-    'Internal: measures how long tasks of each category take, from those that were completed last.';
+    'Internal: measures how long tasks of each category take, from the last 1000 completed tasks.';

@@ -1,7 +1,7 @@
--- Says how long tasks of a category take, by the median of those that were completed lately.
--- Called by: misses_deadline(), sweep_hopeless(), explain(), with the setting deadlines.
--- Locks: nothing. Returns: the time; 0 when none was measured. See measure_durations().
--- Like is_held() without a search_path of its own, so that its body becomes part of the query.
+-- Returns how long tasks of a category take: the median of recently completed ones.
+-- Called by: misses_deadline(), sweep_hopeless(), explain_own(), with the setting deadlines.
+-- Locks: nothing. Returns: the time; 0 if none was measured. See measure_durations().
+-- Like is_held(), it sets no search_path, so that it is inlined.
 CREATE OR REPLACE FUNCTION contentq.median_duration(category text)
 RETURNS interval
 LANGUAGE sql
@@ -12,4 +12,4 @@ RETURN coalesce(
 );
 
 COMMENT ON FUNCTION contentq.median_duration(text) IS
-    'Internal: how long tasks of a category take: the median of those that were completed lately, 0 when none was.';
+    'Internal: the median duration of recently completed tasks of a category; 0 if none was measured.';

@@ -1,7 +1,7 @@
--- Says whether a waiting task cannot finish by its deadline any more, by the median duration of its category.
--- Called by: the functions that choose and explain, with the setting deadlines. Locks: nothing.
+-- Checks whether a waiting task can no longer finish by its deadline, according to the median duration of its category.
+-- Called by: the functions that choose and explain tasks, with the setting deadlines. Locks: nothing.
 -- Returns: true or false; false without a deadline.
--- Like is_held() without a search_path of its own, so that its body becomes part of the query.
+-- Like is_held(), it sets no search_path, so that it is inlined.
 CREATE OR REPLACE FUNCTION contentq.misses_deadline(timeout_at timestamptz, category text)
 RETURNS boolean
 LANGUAGE sql

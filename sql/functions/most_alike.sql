@@ -1,10 +1,9 @@
--- Finds which of the last contents of a task's account a text is most like, by trigrams.
+-- Finds which of the latest contents of a task's account a text resembles most, by trigrams.
 -- Called by: workers, for the check max_likeness. Locks: nothing.
--- Returns: one row with its id, its title and the likeness, from 0 to 1; none when the account has no content yet. Rejected
---          content does not count, nor does what the task has produced itself. Of each text the first 100,000 characters
---          are compared.
+-- Returns: one row with its id, title and likeness, from 0 to 1; no row if the account has no content yet. Rejected content
+--          and content of the task itself do not count. Of each text, the first 100,000 characters are compared.
 -- Raises: 0A000 (feature_not_supported) without the extension pg_trgm, whose functions may be in any schema.
--- With the rights of the caller, who must be allowed to read the task and contents.
+-- It runs with the rights of the caller, who must be allowed to read the task and contents.
 CREATE OR REPLACE FUNCTION contentq.most_alike(id bigint, body text, last integer DEFAULT 50)
 RETURNS TABLE (content_id bigint, title text, likeness real)
 LANGUAGE plpgsql
@@ -24,7 +23,7 @@ BEGIN
     IF trigrams IS NULL THEN
         RAISE EXCEPTION 'the extension pg_trgm is not installed in this database'
             USING ERRCODE = 'feature_not_supported',
-                  HINT = 'Whoever may create extensions runs: CREATE EXTENSION pg_trgm';
+                  HINT = 'As a role that may create extensions, run: CREATE EXTENSION pg_trgm';
     END IF;
     EXECUTE format(
         'SELECT l.id::bigint, l.title::text, l.likeness
@@ -53,5 +52,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.most_alike(bigint, text, integer) IS
-    'Which of the last contents of a task''s account a text is most like, by trigrams (extension pg_trgm), with the '
+    'Which of the latest contents of a task''s account a text resembles most, by trigrams (extension pg_trgm), with the '
     'likeness from 0 to 1.';

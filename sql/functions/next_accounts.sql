@@ -1,5 +1,5 @@
--- Names the accounts of the 1000 ready tasks that come after a task in strict order, inside its priority.
--- Called by: choose_ready(). Locks: nothing. Returns: their ids, each once.
+-- Lists the accounts of the 1000 ready tasks that follow a task in strict order, inside its priority.
+-- Called by: choose_ready(). Locks: nothing. Returns: their ids, without duplicates.
 CREATE OR REPLACE FUNCTION contentq.next_accounts(task_id bigint)
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -34,4 +34,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.next_accounts(bigint) IS
-    'Internal: the accounts of the ready tasks that come after a task in strict order.';
+    'Internal: the accounts of the ready tasks that follow a task in strict order.';

@@ -1,6 +1,6 @@
--- Gives a worker the lease of a batch that is to be tended: to be looked at, or one whose worker has died.
--- Called by: handlers of batches, now and then. Locks: the row of the batch, skipping what others hold.
--- Returns: the batch, whose lease the worker has for a minute, and how many tasks wait for it; no row when none is due.
+-- Leases a batch that is due to a worker: one to check, or one whose worker has died.
+-- Called by: handlers of batches, regularly. Locks: the row of the batch; it skips rows that other sessions have locked.
+-- Returns: the batch, leased for a minute, and how many tasks wait for it; no row if no batch is due.
 CREATE OR REPLACE FUNCTION contentq.next_batch(worker_id bigint, provider text)
 RETURNS TABLE (
     id bigint,
@@ -62,5 +62,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.next_batch(bigint, text) IS
-    'Gives the worker, for a minute, the lease of a batch of this provider that is due; with how many tasks wait for it. No '
-    'row when none is.';
+    'Leases a due batch of this provider to the worker for a minute. Returns the batch and how many tasks wait for it; no '
+    'row if no batch is due.';

@@ -1,12 +1,10 @@
--- Says how long until there may be something more for a worker to claim, so that an idle one sleeps exactly that long: until
--- what keeps it from beginning a task may be over; until a scheduled task becomes ready; a second while tasks are ready that
--- may not start, or not by this worker; and 5 milliseconds when tasks are being committed that no one may have been
--- notified of.
--- Called by: workers, in the same statement as a claim that has found too few.
--- It is volatile, so that it sees what the claim has done.
--- Locks: nothing. Returns: the time from now (never negative), NULL when there is no such time: then a notification on
---                          contentq_ready comes first, or a worker's own report.
--- A task put off to infinity does not count; before PostgreSQL 17 there is no interval that reaches it.
+-- Computes how long an idle worker may sleep until there may be more to claim: until its limit may be lifted, or until a
+-- scheduled task becomes ready. It is one second while ready tasks may not start, or not on this worker, and 5 milliseconds
+-- while tasks are being committed of which no worker may have been notified.
+-- Called by: workers, in the statement of a claim that returned too few tasks. Volatile, so that it sees that claim.
+-- Locks: nothing. Returns: the time from now, never negative; NULL if no such time is known: then a notification on
+--                          contentq_ready or a report of the worker comes first.
+-- Tasks scheduled for infinity do not count; before PostgreSQL 17, no interval reaches infinity.
 CREATE OR REPLACE FUNCTION contentq.next_claim_in(worker_id bigint)
 RETURNS interval
 LANGUAGE plpgsql
@@ -29,7 +27,7 @@ BEGIN
     CROSS JOIN LATERAL contentq.worker_wait(w) AS r
     WHERE w.id = next_claim_in.worker_id;
     IF wait.number > 0 THEN
-        -- greatest() leaves out NULL.
+        -- greatest() ignores NULL.
         RETURN CASE WHEN wait.next_in IS NOT NULL THEN greatest(wait.next_in, interval '0') END;
     ELSIF current_setting('contentq.look_again', true) = 'yes' OR contentq.are_tasks_coming() THEN
         RETURN interval '5 milliseconds';
@@ -44,7 +42,7 @@ BEGIN
         ORDER BY t.scheduled_at
         LIMIT 1
     );
-    -- Of what is ready and was not to be had, nobody may notify: that an account goes on, or has room again.
+    -- No notification arrives for ready tasks that could not be claimed, for example when an account has room again.
     IF (SELECT t.id
         FROM public.content_generation_tasks AS t
         WHERE t.status = 'pending'
@@ -59,5 +57,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.next_claim_in(bigint) IS
-    'Time until there may be more for a worker to claim: until its gate lets it or a scheduled task becomes ready, a second '
-    'while ready tasks may not start; NULL when no such time is known. To be called in the statement of the claim.';
+    'Time until there may be more for a worker to claim: until its gate allows it or a scheduled task becomes ready; one '
+    'second while ready tasks may not start; NULL if no such time is known. Call it in the statement of the claim.';

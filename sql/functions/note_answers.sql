@@ -1,8 +1,8 @@
--- Counts attempts that ended with an answer of the provider, for the gate of their worker, or those that they have entered.
--- Called by: complete(), store(), fail(), revise(), and record_usage(), of attempts that end otherwise, for their tokens.
--- Locks: the worker's row of claimers, unless another session has it: then these are not counted. So no report waits.
--- Returns: nothing. Workers without a gate count nothing. ids, and usages for their tokens: the attempts, for workers with
--- several gates. When the provider was out of order, the answer that the fleet waits for wakes it.
+-- Counts attempts that the provider answered, for the gate of their worker, or the gates that they entered.
+-- Called by: complete(), store(), fail(), revise(), and record_usage(), for the tokens of attempts that end otherwise.
+-- Locks: the worker's row of claimers; if another session has locked it, nothing is counted, so no report waits.
+-- Returns: nothing. For workers without a gate, it counts nothing. ids, usages: the attempts and their tokens, for workers
+-- with several gates. If the gate is half open, the answer wakes the fleet.
 CREATE OR REPLACE FUNCTION contentq.note_answers(
     worker_id bigint,
     answered integer,
@@ -44,4 +44,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.note_answers(bigint, integer, timestamptz, numeric, bigint[], text[]) IS
-    'Internal: counts attempts that a provider has answered, for the gate of their worker, or those that they have entered.';
+    'Internal: counts attempts that a provider answered, for the gate of their worker, or the gates that they entered.';

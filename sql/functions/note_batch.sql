@@ -1,8 +1,8 @@
--- Notes what is known of a batch; what is NULL stays as it is.
--- Called by: handlers of batches. Locks: the batch's row.
--- input_file: noted before the batch is made at the provider. provider_id: its id there, with which the requests count as
--- sent; the tasks then have it in their rows. due_in: gives the lease back, until the batch is to be looked at again. error:
--- what has just gone wrong; failures counts how often in a row, and is 0 without one.
+-- Records the state of a batch; NULL leaves a value unchanged.
+-- Called by: handlers of batches. Locks: the row of the batch.
+-- input_file: recorded before the provider creates the batch. provider_id: its id at the provider; from then on the
+-- requests count as sent, and their tasks store the id. due_in: gives the lease back until the batch is due again. error:
+-- the latest error; failures counts errors in a row and is 0 without an error.
 -- Returns: nothing. Raises: CQ004, as hold_batch().
 CREATE OR REPLACE FUNCTION contentq.note_batch(
     worker_id bigint,
@@ -68,4 +68,4 @@ $$;
 COMMENT ON FUNCTION contentq.note_batch(
     bigint, bigint, integer, text, text, text, integer, integer, timestamptz, text, interval
 ) IS
-    'Notes what is known of a batch whose lease the worker has; due_in gives the lease back until then.';
+    'Records the state of a batch that the worker leases; due_in gives the lease back for that time.';

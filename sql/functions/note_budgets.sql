@@ -1,8 +1,8 @@
--- Notes which budgets are near their end or used up, and notifies once of each.
+-- Records which budgets are near their end or used up, and notifies once for each.
 -- Called by: maintain(). Locks: rows of budget_events, for which only maintain() competes.
--- Returns: a line for each that has come to be near its end, or used up, since the last call. Channel contentq_budgets is
---          notified once for all of them, without a payload: what is true is in contentq.budget_status.
--- Once for each budget and its day or month. One whose amount was changed is watched anew.
+-- Returns: one line for each budget that came near its end or was used up since the last call. Channel contentq_budgets is
+--          notified once for all of them, without a payload; contentq.budget_status has the current values.
+-- Each budget is reported once in its day or month. A budget whose amount changed is reported again.
 CREATE OR REPLACE FUNCTION contentq.note_budgets()
 RETURNS SETOF text
 LANGUAGE plpgsql
@@ -46,9 +46,10 @@ BEGIN
             VALUES (each.account_id, each.category, each.period, contentq.budget_start(each.period), each.amount,
                     clock_timestamp(), CASE WHEN each.is_used_up THEN clock_timestamp() END);
         END IF;
-        RETURN NEXT format('the budget of %s%s for this %s %s: %s of %s',
+        RETURN NEXT format('the budget of %s%s for %s %s: %s of %s',
                            coalesce('account ' || each.account_id, 'all accounts'),
-                           ' for category ' || quote_literal(each.category), each.period,
+                           ' for category ' || quote_literal(each.category),
+                           CASE each.period WHEN 'day' THEN 'today' ELSE 'this month' END,
                            CASE WHEN each.is_used_up THEN 'is used up'
                                 ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
                            round(each.spent, 4), each.amount);
@@ -60,4 +61,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.note_budgets() IS
-    'Internal: notes which budgets are near their end or used up, and notifies contentq_budgets once of each.';
+    'Internal: records which budgets are near their end or used up, and notifies contentq_budgets once for each.';

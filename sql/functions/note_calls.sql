@@ -1,6 +1,7 @@
--- Counts the tasks that a worker with a gate begins: what refusals are compared with.
--- Called by: claim(). Locks: the worker's row of claimers, unless someone else has locked it: then it counts nothing (so it
--- never waits). Returns: nothing.
+-- Counts the tasks that a worker with a gate starts, with which refusals are compared.
+-- Called by: claim(). Locks: the worker's row of claimers; if another session has locked it, nothing is counted, so it
+--            never waits.
+-- Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.note_calls(worker contentq.workers, number integer)
 RETURNS void
 LANGUAGE plpgsql
@@ -21,4 +22,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.note_calls(contentq.workers, integer) IS
-    'Internal: counts the tasks that a worker with a gate begins, and takes them from what its gate allows.';
+    'Internal: counts the tasks that a worker with a gate starts, and takes them from the bucket of its gate.';

@@ -1,10 +1,10 @@
--- Counts quick failures of a worker, so that one that only fails is slowed and leaves the tasks to others.
--- Called by: fail(), which has locked the task's row, before it is changed.
--- Locks: rows of claimers, skipping those that others hold: what is not had is not counted (so it never waits).
+-- Counts quick failures of a worker, so that a worker whose tasks all fail slows down and leaves the tasks to others.
+-- Called by: fail(), which has locked the row of the task, before the row changes.
+-- Locks: rows of claimers; it skips rows that other sessions have locked and does not count then, so it never waits.
 -- Returns: nothing.
--- Quick: less than a second after the attempt began, which is no time in which a provider answers. One that says that the
--- task cannot succeed is about the task and does not count. A task that fails on a second worker as well clears the first:
--- it was the task.
+-- Quick means less than a second after the attempt began, too short for an answer of a provider. A permanent failure is
+-- about the task and does not count. If a task also fails on a second worker, the count of the first is cleared: the task
+-- was the cause.
 CREATE OR REPLACE FUNCTION contentq.note_failure(task public.content_generation_tasks, permanent boolean)
 RETURNS void
 LANGUAGE plpgsql
@@ -39,4 +39,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.note_failure(public.content_generation_tasks, boolean) IS
-    'Internal: counts the quick failures of a worker, so that one that only fails is slowed.';
+    'Internal: counts the quick failures of a worker, so that a worker whose tasks all fail slows down.';

@@ -1,6 +1,6 @@
--- Counts what the attempts of a worker with several gates have got, at the gates that they have entered.
--- Called by: note_answers(), with tasks whose report has counted. Locks: as count_at_gate(). Returns: nothing.
--- is_answered: whether they are answers; without it only what they took counts. usages: as for add_usage().
+-- Counts the answers and tokens of attempts of a worker with several gates, at the gates that they have entered.
+-- Called by: note_answers(), with tasks whose report counted. Locks: as count_at_gate(). Returns: nothing.
+-- is_answered: whether they were answered; if not, only their tokens count. usages: as for add_usage().
 CREATE OR REPLACE FUNCTION contentq.note_gate_answers(
     worker_id bigint,
     ids bigint[],
@@ -43,4 +43,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.note_gate_answers(bigint, bigint[], text[], boolean) IS
-    'Internal: counts what attempts of a worker with several gates have got, at the gates that they have entered.';
+    'Internal: counts answers and tokens of attempts of a worker with several gates, at the gates that they have entered.';

@@ -1,6 +1,6 @@
--- Tells next_claim_in() of the same statement whether a claim may have missed tasks that are about to be committed.
+-- Tells next_claim_in() in the same statement whether a claim may have missed tasks that are about to be committed.
 -- Called by: claim(). Locks: nothing. Returns: nothing.
--- The setting lasts until the end of the transaction, which for a worker is that of the statement: nothing is remembered.
+-- The setting lasts until the end of the transaction, which for a worker is the statement.
 CREATE OR REPLACE FUNCTION contentq.note_look_again(look_again boolean)
 RETURNS void
 LANGUAGE plpgsql
@@ -16,4 +16,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.note_look_again(boolean) IS
-    'Internal: tells next_claim_in() of the same transaction whether a claim should be made again in a moment.';
+    'Internal: tells next_claim_in() in the same transaction whether to claim again in a moment.';

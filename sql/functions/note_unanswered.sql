@@ -1,6 +1,6 @@
--- Notes that the provider of a gate has not answered a call, and says how long the task waits in an outage.
--- Called by: fail(). Locks: nothing that exists. Returns: the delay of the retry; as it was given when there is no outage,
---            or no gate. The gate's row is only read: whether it is an outage is judged here and by the next claim alike.
+-- Records that the provider of a gate did not answer a call, and computes how long the task waits in an outage.
+-- Called by: fail(). Locks: no existing row. Returns: the delay of the retry; retry_after unchanged without an outage or a
+--            gate. The row of the gate is only read: this function and the next claim judge an outage by the same rule.
 CREATE OR REPLACE FUNCTION contentq.note_unanswered(
     key text,
     began_at timestamptz,
@@ -43,4 +43,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.note_unanswered(text, timestamptz, integer, interval, text) IS
-    'Internal: notes that a provider has not answered a call; returns the delay of the retry.';
+    'Internal: records that a provider did not answer a call; returns the delay of the retry.';

@@ -1,9 +1,9 @@
--- Notes, for the rest of a transaction, whether somebody waits for the end of any task or batch.
--- Called by: the triggers content_generation_tasks_awaited and ..._awaited_deleted, once a transaction that ends tasks, or
--- deletes some that have not ended. Locks: nothing.
--- Returns: the row as it is.
--- Who begins to wait after this look is told by forget_awaited(), should these tasks be theirs; wait_channel() that is called
--- once more waits for the transaction.
+-- Records, for the rest of a transaction, whether any session waits for the end of a task or batch.
+-- Called by: the triggers content_generation_tasks_awaited and ..._awaited_deleted, once in a transaction that ends tasks,
+-- or deletes some that have not ended. Locks: nothing.
+-- Returns: the row unchanged.
+-- A session that begins to wait after this check is notified by forget_awaited() if these tasks are its own; a second call
+-- of wait_channel() waits for the transaction.
 CREATE OR REPLACE FUNCTION contentq.note_waiters()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -19,4 +19,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.note_waiters() IS
-    'Trigger: notes whether somebody waits for the end of any task, for the rest of the transaction.';
+    'Trigger: records whether any session waits for the end of a task, for the rest of the transaction.';

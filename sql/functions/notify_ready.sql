@@ -1,9 +1,9 @@
--- Wakes idle workers: there may be something to claim.
--- Called by: functions that find tasks whose time has come, that open gates or that end pauses. Tasks that are put back
---            wake by the trigger content_generation_tasks_wake_again.
+-- Wakes idle workers because there may be tasks to claim.
+-- Called by: functions that make due tasks ready, open gates or end pauses. For tasks that are put back to pending, the
+--            trigger content_generation_tasks_wake_again wakes workers.
 -- Locks: nothing. Returns: nothing.
--- When the queue of notifications is half full, because some session listens and never reads, no one is woken:
--- a full one would refuse the whole transaction. Workers also look by themselves.
+-- If the notification queue is half full because a session listens but never reads, it notifies nobody: a full queue would
+-- fail the transaction. Workers also poll.
 CREATE OR REPLACE FUNCTION contentq.notify_ready()
 RETURNS void
 LANGUAGE plpgsql
@@ -17,4 +17,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.notify_ready() IS
-    'Internal: notifies channel contentq_ready, without a payload, unless the queue of notifications is filling up.';
+    'Internal: notifies channel contentq_ready, without a payload, unless the notification queue is filling up.';

@@ -1,7 +1,7 @@
--- Tells reviewers who listen that content waits for them, if settings.notify_reviewers asks for it.
--- Called by: store() and revise(), when they have stored content that is pending. Locks: nothing. Returns: nothing.
--- PostgreSQL sends it once for a transaction, at its commit. As with notify_ready(): not when the queue of notifications is
--- half full, since a full one would refuse the report.
+-- Notifies listening reviewers that content waits for review, if settings.notify_reviewers is on.
+-- Called by: store() and revise(), after they stored pending content. Locks: nothing. Returns: nothing.
+-- PostgreSQL sends it once per transaction, at its commit. As in notify_ready(), it sends nothing if the notification queue
+-- is half full, because a full queue would fail the report.
 CREATE OR REPLACE FUNCTION contentq.notify_reviewers()
 RETURNS void
 LANGUAGE plpgsql
@@ -15,4 +15,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.notify_reviewers() IS
-    'Internal: notifies channel contentq_review, without a payload, when settings.notify_reviewers is on.';
+    'Internal: notifies channel contentq_review, without a payload, if settings.notify_reviewers is on.';

@@ -1,7 +1,7 @@
 -- Notifies the channel of a task or a batch.
 -- Called by: tell_waiters(), forget_awaited() and wait_channel(). Locks: nothing. Returns: the channel.
--- A digest, since a channel has a name of 63 bytes at most. When the queue of notifications is half full, none is sent, as by
--- notify_ready(): who waits looks by itself at times.
+-- The name is a digest because channel names have at most 63 bytes. If the notification queue is half full, nothing is
+-- sent, as in notify_ready(): waiting sessions also poll.
 CREATE OR REPLACE FUNCTION contentq.notify_waiters(kind text, name text, sends boolean DEFAULT true)
 RETURNS text
 LANGUAGE plpgsql
@@ -18,4 +18,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.notify_waiters(text, text, boolean) IS
-    'Internal: notifies who waits for a task or a batch, without a payload; returns the name of the channel.';
+    'Internal: notifies the sessions that wait for a task or a batch, without a payload; returns the channel.';

@@ -1,9 +1,10 @@
--- Makes a batch of what was asked of a provider, when it is time: of one model, the oldest first. Nothing was sent yet.
--- Called by: handlers of batches, now and then. Locks: the oldest request, which others that come meanwhile do not wait for,
---            and then those of the batch.
--- It is time when the oldest has waited for gather_for, or when there are as many, or as large, as a batch may be. What no
--- task waits for any more is forgotten.
--- Returns: the batch, whose lease the worker has for a minute (see hold_batch()); no row when it is not time.
+-- Creates a batch from the waiting requests to a provider when one is due: for one model, the oldest requests first. It
+-- sends nothing.
+-- Called by: handlers of batches, regularly. Locks: the oldest request, for which concurrent callers do not wait, and then
+--            those of the batch.
+-- A batch is due when the oldest request has waited for gather_for, or when there are enough requests to fill one. Requests
+-- for which no task waits any more are deleted.
+-- Returns: the batch, which the worker leases for a minute (see hold_batch()); no row if none is due.
 CREATE OR REPLACE FUNCTION contentq.open_batch(
     worker_id bigint,
     provider text,
@@ -104,7 +105,7 @@ BEGIN
       AND r.answered_at IS NULL
       AND (c.total <= open_batch.max_bytes OR c.place = 1);
     GET DIAGNOSTICS opened.requests = ROW_COUNT;
-    -- All of them may be in a batch of another worker since they were chosen.
+    -- Another worker may have put all of them into a batch since they were chosen.
     IF opened.requests = 0 THEN
         DELETE FROM contentq.provider_batches AS b WHERE b.id = opened.id;
         RETURN;
@@ -117,5 +118,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.open_batch(bigint, text, integer, bigint, interval) IS
-    'Makes a batch of what was asked of a provider with ask_batch(), when the oldest has waited for gather_for or the batch '
-    'would be full; the worker has its lease for a minute. No row when it is not time.';
+    'Creates a batch from requests made with ask_batch() when the oldest has waited for gather_for or the batch would be '
+    'full; the worker leases it for a minute. No row if none is due.';

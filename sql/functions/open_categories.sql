@@ -1,10 +1,10 @@
--- Says which categories a claim looks for when some are held by their budgets.
--- Called by: choose_ready(), explain_waiting(). categories: those that the worker claims, NULL for all. held: those that are
--- held, '' for tasks without a category.
--- Locks: nothing. Returns: the categories, NULL for all; with NULL among them, also tasks without a category.
--- Each category is a stream of its own in an index, so that what is held is not read. For a worker that claims all, the
--- categories of which tasks are ready are looked up, one look for each priority and category; of more than 1000, a random
--- 1000 are for this time.
+-- Lists the categories that a claim searches while budgets block some.
+-- Called by: choose_ready(), explain_waiting(). categories: those that the worker claims; NULL for all. held: blocked
+-- categories, '' for tasks without a category.
+-- Locks: nothing. Returns: the categories, NULL for all; a NULL element stands for tasks without a category.
+-- Each category is a separate range of an index, so blocked tasks are not read. For a worker that claims all categories, it
+-- looks up the categories of ready tasks, with one index lookup for each priority and category. Of more than 1000, it
+-- returns a random 1000.
 CREATE OR REPLACE FUNCTION contentq.open_categories(categories text[], held text[])
 RETURNS text[]
 LANGUAGE plpgsql
@@ -65,4 +65,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.open_categories(text[], text[]) IS
-    'Internal: the categories that a claim looks for when some are held by their budgets.';
+    'Internal: the categories that a claim searches while budgets block some.';

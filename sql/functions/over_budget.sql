@@ -1,6 +1,6 @@
--- Picks of some accounts those of which nothing more may start by a budget: it is used up, or what is left is reserved.
--- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids. Each account is looked up, and what it has spent is
--- summed. Budgets that are of a category, or not of one account, are looked at elsewhere.
+-- Returns those of some accounts for which a budget allows nothing more to start: it is used up or fully reserved.
+-- Called by: choose_ready(), explain_fair(). Locks: nothing. Returns: their ids. It looks up each account and sums its
+-- cost. Budgets with a category, or without an account, are checked elsewhere.
 CREATE OR REPLACE FUNCTION contentq.over_budget(account_ids bigint[])
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -35,4 +35,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.over_budget(bigint[]) IS
-    'Internal: of these accounts, those of which nothing more may start by a budget of theirs.';
+    'Internal: those of these accounts for which a budget allows nothing more to start.';

@@ -1,6 +1,7 @@
--- Says what of a worker's own keeps it from beginning a task: that it is draining, or that it has only failed.
+-- Lists what in the state of a worker keeps it from starting a task: it is draining, or it keeps failing.
 -- Called by: worker_wait(), workers_wait(). Locks: nothing.
--- Returns: a row for each reason: the time until it may be over (NULL when nobody knows), and why; none when it may begin.
+-- Returns: a row for each reason: the time until it may end (NULL: not known), and why; no rows if the worker may start a
+--          task.
 CREATE OR REPLACE FUNCTION contentq.own_wait(worker contentq.workers)
 RETURNS TABLE (next_in interval, why text)
 LANGUAGE sql
@@ -10,11 +11,11 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET jit = off
 AS $$
-    SELECT NULL::interval, 'it is draining: it claims no more and is about to leave'
+    SELECT NULL::interval, 'it is draining: it claims no more tasks and is about to stop'
     WHERE worker.draining
     UNION ALL
     SELECT CASE WHEN r.is_running THEN NULL ELSE f.next_in END,
-           format('it has only failed: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
+           format('it keeps failing: %s quick failures in a row; it tries one task at a time%s', c.quick_failures,
                   CASE WHEN r.is_running THEN ', and one is running'
                        ELSE format(', the next in %s s', round(extract(epoch FROM f.next_in)::numeric, 1)) END)
     FROM contentq.claimers AS c
@@ -30,4 +31,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.own_wait(contentq.workers) IS
-    'Internal: what of a worker''s own keeps it from beginning a task: for how long, and why; no row when nothing.';
+    'Internal: what in the state of a worker keeps it from starting a task: for how long, and why; no rows for nothing.';

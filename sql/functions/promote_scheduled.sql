@@ -1,8 +1,8 @@
--- Makes tasks ready whose scheduled time has come, by setting scheduled_at to NULL.
--- Called by: choose_ready() before it looks, and maintain(). Claims then read one index in one order, and a million
---            tasks scheduled for tomorrow cost them nothing.
--- Locks: the due tasks, in order of their time (of one time, the most urgent first), skipping those that others hold (so
--- it never waits).
+-- Makes tasks ready whose scheduled time has passed by setting scheduled_at to NULL. So claims read one index in one order,
+-- and a million tasks scheduled for tomorrow cost them nothing.
+-- Called by: choose_ready() before it searches, and maintain().
+-- Locks: the due tasks, in order of their time (at the same time, the most urgent first); it skips tasks that other
+--        sessions have locked, so it never waits.
 -- Returns: how many became ready.
 CREATE OR REPLACE FUNCTION contentq.promote_scheduled(max_rows integer DEFAULT 1000)
 RETURNS integer
@@ -15,7 +15,7 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     due bigint[];
 BEGIN
@@ -32,7 +32,7 @@ BEGIN
     IF cardinality(due) > 0 THEN
         UPDATE public.content_generation_tasks
         SET scheduled_at = NULL,
-            -- Also of -infinity; a time before its submission is none at which it waited.
+            -- greatest() also covers -infinity: a task does not wait before its submission.
             ready_at = greatest(scheduled_at, submitted_at),
             updated_at = CURRENT_TIMESTAMP
         WHERE id = ANY (due);
@@ -42,4 +42,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.promote_scheduled(integer) IS
-    'Makes ready up to max_rows tasks whose scheduled_at has passed; returns how many.';
+    'Makes up to max_rows tasks ready whose scheduled_at has passed; returns how many.';

@@ -1,7 +1,7 @@
--- Lists accounts that have ready tasks of one priority, in order of their ids, each with the first of these tasks.
--- Called by: choose_by_account(), choose_fair(). Locks: nothing.
--- Returns: accounts above after_account: so many that are not held, and the held ones among them; at most `most`.
--- It is one look into an index for each account, however many tasks it has.
+-- Lists accounts that have ready tasks of one priority, in id order, each with the first of these tasks.
+-- Called by: choose_by_account(), fair_accounts(). Locks: nothing.
+-- Returns: accounts above after_account: up to `number` that are not blocked, and the blocked ones between them; at most
+--          `most`. It reads the index once for each account, however many tasks the account has.
 CREATE OR REPLACE FUNCTION contentq.ready_accounts(
     urgency integer,
     after_account bigint,
@@ -42,7 +42,7 @@ BEGIN
             ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
             LIMIT 1
         ) AS n
-        -- IN, which hashes the array, and not ANY: thousands of accounts may be held.
+        -- IN hashes the array, ANY does not: thousands of accounts may be blocked.
         CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.held)) AS is_held) AS i
         WHERE h.free < ready_accounts.number
           AND h.place < ready_accounts.most

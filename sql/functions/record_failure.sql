@@ -1,8 +1,8 @@
 -- Applies the retry rules to one failed attempt: back to pending with one retry charged, or failed.
--- Called by: fail(), rescue_silent() and release_unknown(), which hold the lock on the task's row.
--- is_charged: false for an attempt that costs no retry; it goes back to pending, and only attempt_errors tells of it.
--- state: what the next attempt finds as handler_state; NULL leaves what is there, an empty object removes it.
--- Locks: the task's row; a row of failure_counts that no one else holds. Returns: the new status.
+-- Called by: fail(), rescue_silent() and release_unknown(), which have locked the row of the task.
+-- is_charged: false for an attempt that costs no retry; the task goes back to pending, and only attempt_errors records it.
+-- state: handler_state for the next attempt; NULL keeps the current one, an empty object removes it.
+-- Locks: the row of the task; a row of failure_counts that no other session has locked. Returns: the new status.
 -- Source of the rule: max_attempts = max_retries + 1, so a retry is left while retry_count < max_retries.
 CREATE OR REPLACE FUNCTION contentq.record_failure(
     id bigint,
@@ -19,7 +19,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    full_message constant text := coalesce(nullif(record_failure.message, ''), 'no message was given');
+    full_message constant text := coalesce(nullif(record_failure.message, ''), 'no message given');
     kept_message constant text := contentq.shorten(full_message, 8000);
     new_status text;
 BEGIN

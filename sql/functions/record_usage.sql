@@ -1,9 +1,8 @@
--- Adds what attempts that are not completed have cost to the usage of their accounts.
--- Called by: workers, for attempts that they hold: before fail() or snooze(), in the same transaction, so that a report
---            that is repeated charges nothing twice.
--- Each usage is a JSON object as text (see add_usage()).
--- Locks: the tasks, in id order, until the report. Returns: nothing. A task whose (worker, attempt) no longer holds is
---        left alone.
+-- Adds the cost of attempts that do not complete to the usage of their accounts.
+-- Called by: workers, for attempts that they hold, before fail() or snooze() in the same transaction, so that a repeated
+--            report charges nothing twice.
+-- usages: JSON objects as text (see add_usage()).
+-- Locks: the tasks, in id order, until the report. Returns: nothing. It ignores attempts that the worker no longer holds.
 CREATE OR REPLACE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[])
 RETURNS void
 LANGUAGE plpgsql
@@ -42,6 +41,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.record_usage(bigint, bigint[], integer[], text[]) IS
-    'Adds what attempts that this worker still holds have cost to the usage of their accounts: JSON objects as text with '
-    'model, prompt_tokens, completion_tokens and cost. To be called before the report that ends the attempt, in its '
-    'transaction; complete() and store() do it with the results by themselves.';
+    'Adds the cost of attempts that this worker still holds to the usage of their accounts. usages: JSON objects as text '
+    'with model, prompt_tokens, completion_tokens and cost. Call it before the report that ends the attempt, in the same '
+    'transaction; complete() and store() do it automatically with the results.';

@@ -1,5 +1,5 @@
--- Refuses what is to be added to the result of content when it is not JSON objects, or names what contentq itself says
--- there: of members of one name ->> takes the last, so that a result would lead to the content of another account.
+-- Refuses extras that are not JSON objects or contain members that contentq sets in the result. Of duplicate members, ->>
+-- returns the last, so a result could point to content of another account.
 -- Called by: store(), revise(). Locks: nothing. Returns: nothing.
 -- Raises: 22P02, 22P05, 54001 or 22023.
 CREATE OR REPLACE FUNCTION contentq.refuse_extras(extras text[])
@@ -20,7 +20,7 @@ BEGIN
                CROSS JOIN LATERAL json_object_keys(e.extra::json) AS k (name)
                WHERE k.name = ANY (own))
     THEN
-        RAISE EXCEPTION 'extras may not have these members, which contentq itself adds to the result: %',
+        RAISE EXCEPTION 'extras may not contain members that contentq sets in the result: %',
             array_to_string(own, ', ')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -28,4 +28,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.refuse_extras(text[]) IS
-    'Internal: raises when extras are not JSON objects, or name what contentq itself says in the result of content.';
+    'Internal: raises an error if extras are not JSON objects or contain members that contentq sets in the result.';

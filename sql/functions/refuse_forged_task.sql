@@ -1,10 +1,11 @@
--- Refuses a new task that says more of itself than a producer may say: state, an outcome, a time that is not the present,
--- or an id that was not drawn from the sequence, which would make inserts of others fail later.
--- Called by: the trigger content_generation_tasks_forged, for roles that may insert tasks and not update their status.
--- Locks: nothing. Returns: the row as it is. Raises: 42501 (insufficient_privilege), with the columns in its message.
--- The conditions are here and not in the trigger's: PostgreSQL reads that anew in each statement, for everyone.
--- With the rights of the owner, since producers have none on the sequence; the id of the row must be what the session has
--- drawn last, as the default does. Where the default of id draws from no sequence, ids are not looked at.
+-- Refuses a new task with values that a producer may not set: state, an outcome, a time that is not the present, or an id
+-- that does not come from the sequence, which would make other inserts fail later.
+-- Called by: the trigger content_generation_tasks_forged, for roles that may insert tasks but not update their status.
+-- Locks: nothing. Returns: the row unchanged. Raises: 42501 (insufficient_privilege), with the columns in its message.
+-- The conditions are here and not in the trigger, because PostgreSQL parses the condition of a trigger anew in each
+-- statement.
+-- It runs with the rights of the owner because producers have no rights on the sequence. The id must be the last value that
+-- the session got from it, as the default gives. If the default of id uses no sequence, ids are not checked.
 CREATE OR REPLACE FUNCTION contentq.refuse_forged_task()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -62,10 +63,10 @@ BEGIN
                   SCHEMA = TG_TABLE_SCHEMA,
                   TABLE = TG_TABLE_NAME,
                   COLUMN = coalesce(forged[1], ''),
-                  HINT = 'Leave it out, and it gets its default. A producer may set task_id, account_id, priority, topic, '
-                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, '
-                         'scheduled_at, timeout_at, batch and traceparent; submitted_at, created_at and updated_at must be within 5 minutes of the present. '
-                         'A role that may UPDATE status may insert anything.';
+                  HINT = 'Omit these columns to get their defaults. A producer may set task_id, account_id, priority, topic, '
+                         'keywords, category, requirements, tone, auto_approve, max_retries, submitted_at, scheduled_at, '
+                         'timeout_at, batch and traceparent; submitted_at, created_at and updated_at must be within 5 minutes '
+                         'of now. A role that may UPDATE status may insert any values.';
     END IF;
 
     sequence := pg_get_serial_sequence('public.content_generation_tasks', 'id');
@@ -88,18 +89,18 @@ BEGIN
         END IF;
     EXCEPTION
         WHEN object_not_in_prerequisite_state THEN
-            NULL;  -- the session has drawn none
+            NULL;  -- the session has not used the sequence
     END;
     RAISE EXCEPTION 'a producer may not set id of a new task'
         USING ERRCODE = 'insufficient_privilege',
               SCHEMA = TG_TABLE_SCHEMA,
               TABLE = TG_TABLE_NAME,
               COLUMN = 'id',
-              HINT = 'Leave it out: it is drawn from a sequence, and INSERT ... RETURNING id tells it. Name a task by '
+              HINT = 'Omit id: it comes from a sequence, and INSERT ... RETURNING id returns it. To choose an identifier, set '
                      'task_id. A role that may UPDATE status may insert any id.';
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.refuse_forged_task() IS
-    'Trigger: raises insufficient_privilege for a new task with a status, an outcome, a time or an id that is not for a '
-    'producer to set.';
+    'Trigger: raises insufficient_privilege for a new task with a status, an outcome, a time or an id that a producer may '
+    'not set.';

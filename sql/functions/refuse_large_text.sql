@@ -1,8 +1,8 @@
--- Refuses a text that is larger than settings.max_text_bytes, whoever writes it.
--- Called by: the trigger content_generation_tasks_size, for rows with a text of more than 100,000 bytes.
--- Locks: nothing. Returns: the row. Raises: 22001 for what is too large.
--- A text that is there already stays, also when an update writes it again.
--- With the rights of the owner, since producers need none to the settings.
+-- Refuses a text that is larger than settings.max_text_bytes, from any role.
+-- Called by: the trigger content_generation_tasks_size, for rows with texts of more than 100,000 bytes.
+-- Locks: nothing. Returns: the row. Raises: 22001 for a text that is too large.
+-- A text that is already stored stays, even if an update writes it again.
+-- It runs with the rights of the owner because producers have no rights on the settings.
 CREATE OR REPLACE FUNCTION contentq.refuse_large_text()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -41,13 +41,13 @@ BEGIN
             END;
             CONTINUE WHEN written.value = kept;
         END IF;
-        RAISE EXCEPTION '% has % bytes, and at most % are accepted (contentq.settings.max_text_bytes)',
+        RAISE EXCEPTION '% is too large: % bytes, and the maximum is % (contentq.settings.max_text_bytes)',
             written.col, octet_length(written.value), most_bytes
             USING ERRCODE = 'string_data_right_truncation',
                   SCHEMA = TG_TABLE_SCHEMA,
                   TABLE = TG_TABLE_NAME,
                   COLUMN = written.col,
-                  HINT = 'Store large material elsewhere and name its place, or raise the limit: '
+                  HINT = 'Store large material elsewhere and refer to it, or raise the limit: '
                          'UPDATE contentq.settings SET max_text_bytes = ...';
     END LOOP;
     RETURN NEW;

@@ -1,6 +1,6 @@
 -- Refuses an UPDATE that writes back a row as it was before the queue changed it.
--- Called by: the trigger content_generation_tasks_stale, whose condition finds such updates: attempt would fall, a worker
---            would hold a task that it has not claimed, or a completed task would lose what it produced and not be
+-- Called by: the trigger content_generation_tasks_stale, whose condition finds such updates: attempt would decrease, a
+--            worker would hold a task that it has not claimed, or a completed task would lose its result and not be
 --            completed any more.
 -- Locks: nothing. Returns: never.
 -- Raises: CQ002.
@@ -15,16 +15,16 @@ BEGIN
         OLD.id,
         CASE
             WHEN NEW.attempt < OLD.attempt
-            THEN format('it was claimed, and attempt is %s, not %s', OLD.attempt, NEW.attempt)
+            THEN format('it was claimed: attempt is %s, not %s', OLD.attempt, NEW.attempt)
             WHEN OLD.status = 'completed'
-            THEN 'it was completed, and the update would forget what it produced'
-            ELSE format('attempt %s has ended, and only claim() gives a task to a worker', OLD.attempt)
+            THEN 'it was completed, and the update would delete its result'
+            ELSE format('attempt %s has ended, and only claim() assigns a task to a worker', OLD.attempt)
         END
         USING ERRCODE = 'CQ002',
               TABLE = TG_TABLE_NAME,
               SCHEMA = TG_TABLE_SCHEMA,
               HINT = 'Write only the columns that you change. Django: save(update_fields=[...]); Hibernate: '
-                     '@DynamicUpdate. To run a task again, call contentq.requeue(), or set status alone.';
+                     '@DynamicUpdate. To run a task again, call contentq.requeue() or set only status.';
 END;
 $$;
 

@@ -1,10 +1,11 @@
--- Adds a worker and gives it the identifier that it claims with.
--- Called by: a worker, when it starts and when it was told that it is no longer registered.
--- Locks: nothing that exists. Returns: the worker's id, a random number that is never used twice, also
---        not after the database was restored to an earlier state.
--- gate: what every claim of it passes. gates, in place of gate: what its tasks choose among; each enters one by enter_gate().
--- Raises: 53400 when the login has registered as many as settings.max_workers_per_login allows.
--- What a worker says of itself is shown to others, and logged by those that find it dead: it is cut to a length.
+-- Registers a worker and returns the id that it claims with.
+-- Called by: a worker, when it starts and after CQ001 (not registered).
+-- Locks: no existing row. Returns: the id of the worker, a random number that is never used twice, even after the database
+--        was restored to an earlier state.
+-- gate: the gate that every claim passes. gates, in place of gate: the gates among which each task enters one
+-- (enter_gate()).
+-- Raises: 53400 if the login has registered as many workers as settings.max_workers_per_login allows.
+-- The texts that describe a worker are shown to other logins and logged when it dies, so they are shortened.
 CREATE OR REPLACE FUNCTION contentq.register_worker(
     hostname text,
     pid integer,
@@ -46,5 +47,6 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.register_worker(text, integer, integer, text, text, text, text[], text[]) IS
-    'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. It must '
-    'call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them by enter_gate().';
+    'Registers a worker with its number of slots, its gate, and the categories that it claims (NULL: all); returns its id. '
+    'The worker must call heartbeat() every 2 seconds. gates, in place of gate: each of its tasks enters one of them with '
+    'enter_gate(). Raises 53400 if the login has too many workers.';

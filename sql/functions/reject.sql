@@ -1,11 +1,11 @@
--- Rejects content; with revise its task goes back to pending, for another version.
--- Called by: reviewers. Locks: the content's row, then the task's.
--- Returns: rejected; pending, the status of the task now, with revise.
--- reviewer: who decided, up to 100 characters; it is what the caller says, and the login when it says nothing.
--- note: why. With revise it is what the handler is to change: it finds the note as revision_note, and this content.
--- review_status: what the content must be now. To send approved content back, say approved.
--- Raises: CQ005 when another has decided meanwhile, or there is no such content that the caller may see; with revise, when
---         its task is gone or runs again, or has produced a later version.
+-- Rejects content; with revise, puts its task back to pending for another version.
+-- Called by: reviewers. Locks: the row of the content, then that of the task.
+-- Returns: rejected; with revise, pending: the status of the task now.
+-- reviewer: who decided, up to 100 characters, as the caller states it; the login by default.
+-- note: the reason. With revise, what the handler must change: it gets the note as revision_note, and this content.
+-- review_status: the current status of the content. To send approved content back, pass approved.
+-- Raises: CQ005 if someone else has decided meanwhile, or if the caller sees no such content; with revise, also if its task
+--         was deleted, is pending or running again, or has produced a later version.
 CREATE OR REPLACE FUNCTION contentq.reject(
     content_id bigint,
     reviewer text DEFAULT session_user,
@@ -39,17 +39,17 @@ BEGIN
       AND t.account_id + 0 = content.account_id
     FOR NO KEY UPDATE;
     refusal := CASE
-        WHEN NOT FOUND THEN 'its task is not there any more, and nothing can revise it'
+        WHEN NOT FOUND THEN 'its task no longer exists'
         WHEN task.status IN ('pending', 'processing')
-            THEN format('its task %s is %s again already', task.task_id, task.status)
+            THEN format('its task %s is already %s again', task.task_id, task.status)
         WHEN task.content_id IS DISTINCT FROM content.id
             THEN format('it is an older version: the latest of task %s is %s', task.task_id,
-                        coalesce('content ' || task.content_id, 'gone'))
+                        coalesce('content ' || task.content_id, 'deleted'))
     END;
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION 'content % cannot be sent back: %', content.id, refusal
             USING ERRCODE = 'CQ005',
-                  HINT = 'To reject it all the same, leave out revise.';
+                  HINT = 'To reject it without a revision, leave out revise.';
     END IF;
     PERFORM contentq.requeue_tasks(ARRAY[task.id]::bigint[], reject.note);
     RETURN 'pending';
@@ -57,5 +57,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.reject(bigint, text, text, boolean, text) IS
-    'Rejects content that is pending (or what review_status says), and with revise puts its task back with the note, '
-    'in the same transaction; raises CQ005 when another has decided meanwhile, or the task cannot go back.';
+    'Rejects content that is pending (or has the given review_status); with revise, also puts its task back to pending '
+    'with the note, in the same transaction. Raises CQ005 if someone else has decided meanwhile, or if the task cannot be '
+    'requeued.';

@@ -1,10 +1,10 @@
--- Rejects content that waits for its review, as it is selected, and with revise puts its tasks back: one chunk of it.
--- Called by: reviewers. Locks: the contents, then their tasks, in id order, skipping those that others hold.
--- Returns: one row: how many were rejected; last_id, which the next call takes as after_id, is NULL when there are no more.
--- At most max_contents a call, and never more than 10,000, so that no lock is held for long. Selectors are those of
--- matching_contents(); one is required: since => '-infinity' says all. What another decides meanwhile, or is just deciding, is
--- left as it is; with revise, so is content whose task is gone or runs again, or
--- has produced a later version.
+-- Rejects pending content that matches selectors, in chunks; with revise, puts its tasks back to pending.
+-- Called by: reviewers. Locks: the contents, then their tasks, in id order; it skips rows that other sessions have locked.
+-- Returns: one row: contents: how many were rejected; last_id: the after_id of the next call, NULL after the last ones.
+-- It rejects at most max_contents per call, and never more than 10,000, so that locks are short. Selectors: as in
+-- matching_contents(); at least one is required; since => '-infinity' selects all. It leaves out content that someone else
+-- decides on meanwhile; with revise, also content whose task was deleted, is pending or running again, or has produced a
+-- later version.
 -- Raises: 22023 without a selector.
 CREATE OR REPLACE FUNCTION contentq.reject_matching(
     account_id bigint DEFAULT NULL,
@@ -34,5 +34,5 @@ $$;
 COMMENT ON FUNCTION contentq.reject_matching(
     bigint, text, text, timestamptz, timestamptz, text, text, boolean, bigint, integer
 ) IS
-    'Rejects one chunk of the content that waits for its review and is selected, with revise for another version; returns '
-    'how many, and where to go on.';
+    'Rejects a chunk of the pending content that matches the selectors; with revise, for another version. Returns how '
+    'many, and the after_id of the next call.';

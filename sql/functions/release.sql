@@ -1,8 +1,8 @@
--- Gives tasks back unfinished: pending at once, nothing charged.
+-- Puts unfinished tasks back to pending at once, without charging a retry.
 -- Called by: workers, at a graceful stop.
 -- Locks: the tasks, in id order. Returns: the ids that went back to pending.
--- A task whose (worker, attempt) no longer holds is left alone. One that was cancelled meanwhile ends
--- failed, one past its deadline ends timeout.
+-- It ignores attempts that the worker no longer holds. A task that was cancelled meanwhile ends failed, a task past its
+-- deadline ends timeout.
 CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS SETOF bigint
 LANGUAGE plpgsql
@@ -21,7 +21,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM contentq.end_cancelled_or_overdue(release.worker_id, release.ids, release.attempts);
-    -- An answer of a batch that the attempt has taken is another's to take.
+    -- A batch answer that this attempt took must be available to the next attempt.
     UPDATE contentq.batch_requests AS r
     SET is_taken = false
     FROM public.content_generation_tasks AS t
@@ -50,4 +50,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.release(bigint, bigint[], integer[]) IS
-    'Puts tasks that this worker holds back to pending, nothing charged; returns the ids that went back.';
+    'Puts tasks that this worker holds back to pending without charging a retry; returns the ids that went back.';

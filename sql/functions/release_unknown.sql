@@ -1,11 +1,11 @@
--- Takes attempts back that a live worker does not know of: the answer to its claim was lost, or was too large for it, or
--- it could not report what became of them.
--- Called by: heartbeat(), with 1000 of them at most.
--- Locks: the tasks in id order, skipping those that others hold (so it never waits).
+-- Takes back attempts that a live worker does not know of: the reply to its claim was lost or too large, or it could not
+-- report the outcome.
+-- Called by: heartbeat(), with at most 1000 of them.
+-- Locks: the tasks in id order; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: nothing.
--- The first time nothing is charged, and attempt_errors remembers it: a connection can break. From the second time on a
--- retry is, after the backoff, so that a task whose claim no worker can take in does not come back for ever, and ends
--- failed. One that was cancelled ends failed, one past its deadline ends timeout.
+-- The first time, no retry is charged, and attempt_errors records it: connections can break. From the second time on, a
+-- retry is charged and the backoff applies, so that a task whose claim no worker can receive ends failed at last. A task
+-- that was cancelled ends failed, a task past its deadline ends timeout.
 CREATE OR REPLACE FUNCTION contentq.release_unknown(worker_id bigint, ids bigint[], attempts integer[])
 RETURNS void
 LANGUAGE plpgsql
@@ -49,14 +49,14 @@ BEGIN
         LOOP
             PERFORM contentq.record_failure(
                 task.id,
-                format('Worker %s claimed attempt %s and does not know of it: the answer to the claim was lost or too '
-                       'large for it, or the outcome could not be reported; %s',
+                format('Worker %s claimed attempt %s but does not know of it: the reply to the claim was lost or too large, '
+                       'or the outcome could not be reported; %s',
                     release_unknown.worker_id,
                     task.attempt,
-                    CASE WHEN NOT task.is_charged THEN 'nothing is charged the first time'
+                    CASE WHEN NOT task.is_charged THEN 'no retry is charged the first time'
                          WHEN task.retry_count < task.max_retries
-                         THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
-                         ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                         THEN format('retry %s of %s follows', task.retry_count + 1, task.max_retries)
+                         ELSE format('no retry is left (max_retries %s)', task.max_retries) END),
                 'ClaimUnheard',
                 false,
                 CASE WHEN task.is_charged THEN contentq.backoff(task.retry_count) END,
@@ -65,10 +65,10 @@ BEGIN
             charged := charged + task.is_charged::integer;
         END LOOP;
     END IF;
-    RAISE WARNING 'worker %: % of its tasks were released, since it does not know of them (charged a retry: %)',
+    RAISE WARNING 'worker %: released % of its tasks, which it does not know of (retries charged: %)',
         release_unknown.worker_id, coalesce(cardinality(locked_ids), 0), charged;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.release_unknown(bigint, bigint[], integer[]) IS
-    'Internal: takes attempts back that a live worker does not know of; a retry is charged from the second time on.';
+    'Internal: takes back attempts that a live worker does not know of; a retry is charged from the second time on.';

@@ -1,9 +1,8 @@
--- Notes how far tasks are that a worker runs.
--- Called by: workers, once a second at most for all that has changed.
--- Locks: the tasks, in id order, skipping those that others hold (so it never waits): progress can be missed.
--- Returns: nothing. A fraction is from 0 to 1; what is NULL, or not a number, stays as it was. A task whose
---          (worker, attempt) no longer holds is left alone. No index has these columns: the update is a heap-only one
---          wherever the row's page has room for it.
+-- Records the progress of tasks that a worker runs.
+-- Called by: workers, at most once a second for all tasks that have changed.
+-- Locks: the tasks, in id order; it skips tasks that other sessions have locked, so it never waits: progress may be missed.
+-- Returns: nothing. A fraction is from 0 to 1; NULL, or not a number, leaves the value unchanged. It ignores attempts that
+--          the worker no longer holds. No index has these columns, so the update is heap-only if the page has room for it.
 CREATE OR REPLACE FUNCTION contentq.report_progress(
     worker_id bigint,
     ids bigint[],
@@ -44,5 +43,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.report_progress(bigint, bigint[], integer[], real[], text[]) IS
-    'Notes how far tasks are that this worker runs: fractions from 0 to 1 and notes, for people to see in '
-    'running_tasks. Rows that others have locked are skipped.';
+    'Records the progress of tasks that this worker runs: fractions from 0 to 1 and notes, which running_tasks shows. It '
+    'skips rows that other sessions have locked.';

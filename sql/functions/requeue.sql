@@ -1,10 +1,9 @@
--- Puts a task that ended without success back to pending, with all its retries and revisions; or one whose content a
--- reviewer has rejected, for a revision.
--- Called by: operators. Locks: the task's row.
--- Returns: pending; NULL when there is no such task, or it is neither failed nor timeout nor completed with rejected
---          content.
--- The handler finds the content of the earlier attempt, and note, when given, as its error and as revision_note.
--- A deadline that has passed is removed, since it would end the task again at once; attempt goes on counting.
+-- Puts a failed or timed-out task back to pending with all its retries and revisions, or a task with rejected content for a
+-- revision.
+-- Called by: operators. Locks: the row of the task.
+-- Returns: pending; NULL if the task does not exist, or is neither failed nor timeout nor completed with rejected content.
+-- The handler gets the content of the earlier attempt. note, if given, becomes the error of the task and its revision_note.
+-- A deadline that has passed is removed, because it would end the task at once. attempt keeps counting.
 CREATE OR REPLACE FUNCTION contentq.requeue(task_id text, note text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql
@@ -23,5 +22,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.requeue(text, text) IS
-    'Puts a task back to pending with all its retries when it is failed or timeout, or completed with content that '
-    'was rejected; note is what the handler finds as the previous error. Returns pending, NULL when it is none of these.';
+    'Puts a task that is failed, timeout, or completed with rejected content back to pending with all its retries. note: '
+    'what the handler finds as the previous error. Returns pending; NULL if the task is in none of these states.';

@@ -1,11 +1,11 @@
--- Puts the next tasks that selectors are about back to pending, as requeue() does with one.
--- Called by: operators, again and again with after_id => last_id, so that no task is changed twice however soon it fails.
--- The selectors are as in matching_tasks(). Without a status, failed and timeout tasks are put back; with status completed,
--- those whose content was rejected. note: as in requeue().
--- Locks: the tasks, in order of their id, for as long as the transaction lasts: commit after each call. It waits for others
---        a second at most.
--- Returns: how many it changed; last_id: after which id to go on, NULL when there are no more; locked: how many it has left
---          since others hold them. Raises: 22023 without a selector, or for a status that it does not apply to.
+-- Puts the next tasks that match selectors back to pending, as requeue() does for one task.
+-- Called by: operators, repeatedly with after_id => last_id, so that no task is changed twice even if it fails quickly.
+-- Selectors: as in matching_tasks(). Without a status, failed and timeout tasks are requeued; with status completed, those
+-- with rejected content. note: as in requeue().
+-- Locks: the tasks, in id order, until the transaction ends: commit after each call. It waits at most a second for a lock.
+-- Returns: tasks: how many it changed; last_id: the after_id of the next call, NULL after the last tasks; locked: how many
+--          it skipped because other sessions have locked them. Raises: 22023 without a selector, or for a status that
+--          cannot be requeued.
 CREATE OR REPLACE FUNCTION contentq.requeue_matching(
     status text DEFAULT NULL,
     account_id bigint DEFAULT NULL,
@@ -36,7 +36,7 @@ BEGIN
         'requeue', requeue_matching.status, requeue_matching.account_id, requeue_matching.category,
         requeue_matching.batch, requeue_matching.since, requeue_matching.until, requeue_matching.error,
         requeue_matching.worker_id, requeue_matching.after_id, requeue_matching.max_tasks) AS c;
-    -- To the planner an empty array implies whatever an index is restricted to: it might read a whole other index.
+    -- For the planner, an empty array implies the condition of any partial index: it might read a whole other index.
     IF cardinality(chosen.ids) > 0 THEN
         changed := cardinality(contentq.requeue_tasks(chosen.ids, requeue_matching.note));
     END IF;
@@ -47,5 +47,6 @@ $$;
 COMMENT ON FUNCTION contentq.requeue_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, text, bigint, integer
 ) IS
-    'Puts up to max_tasks tasks above after_id that fit all selectors back to pending, as requeue() does; returns how many, '
-    'and the id to go on after, NULL at the end. The selectors are those of matching_tasks().';
+    'Puts up to max_tasks tasks above after_id that match all selectors back to pending, as requeue() does. Returns how '
+    'many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of '
+    'matching_tasks().';

@@ -1,7 +1,7 @@
--- Puts tasks that ended without success back to pending, with all their retries and revisions; and those whose content a
--- reviewer has rejected, for a revision.
--- Called by: requeue(), requeue_matching(). Locks: the tasks' rows. Returns: the ids of those that it put back.
--- note: as in requeue(). A subquery that is asked for a value is asked for each task; EXISTS might read all contents at once.
+-- Puts failed and timed-out tasks back to pending with all their retries and revisions, and tasks with rejected content for
+-- a revision.
+-- Called by: requeue(), requeue_matching(). Locks: the rows of the tasks. Returns: the ids of the requeued tasks.
+-- note: as in requeue(). The scalar subquery runs once for each task; EXISTS might read all contents at once.
 CREATE OR REPLACE FUNCTION contentq.requeue_tasks(ids bigint[], note text)
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -43,4 +43,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.requeue_tasks(bigint[], text) IS
-    'Internal: puts tasks back to pending that failed, timed out or have rejected content; returns the ids of these.';
+    'Internal: puts failed tasks, timed-out tasks and tasks with rejected content back to pending; returns their ids.';

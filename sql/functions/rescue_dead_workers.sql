@@ -1,7 +1,7 @@
--- Takes tasks back from workers that have gone silent, and removes those workers.
--- Called by: cron and operators; safe from several places at once.
--- Locks: as rescue_silent(); it never waits for a task. At most 1000 tasks a call.
--- Returns: how many tasks it took back.
+-- Rescues the tasks of workers without a recent heartbeat, and removes those workers.
+-- Called by: cron and operators; several calls at once are safe.
+-- Locks: as rescue_silent(); it never waits for a task. At most 1000 tasks per call.
+-- Returns: how many tasks it rescued.
 CREATE OR REPLACE FUNCTION contentq.rescue_dead_workers(silence interval DEFAULT '10 seconds')
 RETURNS integer
 LANGUAGE sql
@@ -12,5 +12,6 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.rescue_dead_workers(interval) IS
-    'Puts the tasks of workers that have been silent for longer than this back to pending, one retry charged '
-    '(failed when none is left; nothing charged when the worker had been told to stop), and removes those workers. At most 1000 tasks a call; returns how many.';
+    'Puts the tasks of workers that sent no heartbeat for this long back to pending with one retry charged (failed if none '
+    'is left; no retry charged if the worker was draining), and removes those workers. At most 1000 tasks per call; '
+    'returns how many.';

@@ -1,14 +1,13 @@
--- Takes tasks back from workers that have not been heard since a moment, and removes those workers.
+-- Rescues the tasks of workers without a heartbeat since the given time, and removes those workers.
 -- Called by: rescue_dead_workers() and maintain().
--- Locks: rows of silent workers, then their tasks, skipping those that others hold (so it never waits). At most 1000
---        tasks, of at most 1000 workers, a call; what is left of a removed worker's tasks is nobody's, for the next.
--- Returns: how many tasks it took back.
--- Each is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at
--- once. None is charged for a worker that was told to stop and was killed before it could end: it starts no task after
--- that, so that each such stop spares a task once. Tasks of a worker that is not registered at all are taken back too. A
--- task set to processing by hand has no worker_id and is left alone.
--- What was taken from whom is kept in dead_workers, and raised as a warning, which the worker that calls this logs. Of
--- workers that held nothing the first is named and the others are counted: a login can register any number of them.
+-- Locks: rows of dead workers, then their tasks; it skips rows that other sessions have locked, so it never waits. At most
+--        1000 tasks of at most 1000 workers per call; the next call rescues the remaining tasks of removed workers.
+-- Returns: how many tasks it rescued.
+-- Each task is charged one retry, so that a task that kills its workers ends failed; it may be claimed again at once. No
+-- retry is charged for a draining worker: it starts no more tasks, so each stop spares a task at most once. Tasks of
+-- workers that are not registered are rescued too. A task set to processing by hand has no worker_id and is left alone.
+-- Each rescue is stored in dead_workers and raised as a warning, which the calling worker logs. Of workers without tasks,
+-- the first is named and the others are counted: a login can register many of them.
 CREATE OR REPLACE FUNCTION contentq.rescue_silent(unheard_since timestamptz)
 RETURNS integer
 LANGUAGE plpgsql
@@ -42,7 +41,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
 
-    -- Whoever holds tasks is found by one look into the index on the holders for each: their tasks are not read.
+    -- One index lookup for each worker that holds tasks; the tasks themselves are not read.
     lost := dead;
     LOOP
         SELECT t.worker_id
@@ -67,8 +66,8 @@ BEGIN
         taken_ids := '{}';
         taken_attempts := '{}';
         FOR task IN
-            -- A range and an order that only that index has; = would make any index do. Nor by id as well: that would
-            -- read all the tasks of the worker, to sort them.
+            -- A range and an order that only that index has; = would allow any index. Not by id as well: that would read
+            -- and sort all tasks of the worker.
             SELECT t.id, t.attempt, t.retry_count, t.max_retries, t.cancel_requested_at
             FROM public.content_generation_tasks AS t
             WHERE t.status = 'processing'
@@ -92,8 +91,8 @@ BEGIN
                         task.attempt,
                         who,
                         CASE WHEN task.retry_count < task.max_retries
-                             THEN format('this was retry %s of %s', task.retry_count + 1, task.max_retries)
-                             ELSE format('no retry is left, max_retries is %s', task.max_retries) END),
+                             THEN format('retry %s of %s follows', task.retry_count + 1, task.max_retries)
+                             ELSE format('no retry is left (max_retries %s)', task.max_retries) END),
                     'WorkerDied',
                     false,
                     interval '0'
@@ -103,7 +102,8 @@ BEGIN
             taken_attempts := taken_attempts || task.attempt;
         END LOOP;
         rescued := rescued + cardinality(taken_ids);
-        -- An answer of a batch that a dead attempt has taken is another's to take, or its cost is still to be counted.
+        -- A batch answer that a dead attempt took must be available to the next attempt, or its cost is still to be
+        -- counted.
         UPDATE contentq.batch_requests AS r
         SET is_taken = false
         WHERE r.id = ANY (taken_ids)
@@ -116,19 +116,19 @@ BEGIN
                 (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
                  holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
             IF cardinality(taken_ids) > 0 OR idle = 0 THEN
-                RAISE WARNING '% of the tasks of a dead worker were taken back (%)%',
+                RAISE WARNING 'rescued % tasks of a dead worker (%)%',
                     cardinality(taken_ids),
                     who,
-                    CASE WHEN holder.draining THEN '; none is charged, since it had been told to stop' ELSE '' END;
+                    CASE WHEN holder.draining THEN '; no retry is charged, because it was draining' ELSE '' END;
             END IF;
             idle := idle + (taken_ids = '{}')::integer;
         END IF;
     END LOOP;
     IF idle > 1 THEN
-        RAISE WARNING 'dead workers that held no tasks, beside the one that is named: %', idle - 1;
+        RAISE WARNING 'removed % more dead workers, which held no tasks', idle - 1;
     END IF;
 
-    -- Also when some of its tasks could not be had now: should it come back, it must learn that it has lost tasks.
+    -- Also if some of its tasks were locked: if the worker comes back, it must learn that it lost tasks.
     FOREACH gone IN ARRAY dead LOOP
         PERFORM contentq.forget_worker(gone);
     END LOOP;
@@ -138,4 +138,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.rescue_silent(timestamptz) IS
-    'Internal: takes tasks back from workers that were not heard since then; returns how many.';
+    'Internal: rescues tasks of workers without a heartbeat since then; returns how many.';

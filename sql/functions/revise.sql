@@ -1,18 +1,19 @@
--- Reports that checks of what an attempt has produced failed: keeps the draft and puts the task back to pending for a
--- revision, as one statement. No retry is charged.
--- Called by: workers, when a handler raised CheckFailed.
--- Locks: the task's row. Returns: the new status: pending (a revision is charged); when max_revisions are used up, failed,
---        or completed with keep_for_review; timeout or failed when the task is past its deadline or was cancelled, and its
---        draft is then not kept; NULL when refused, because (worker, attempt) no longer holds.
--- message: what is wrong, one failed check a line, for the next attempt to read (revision_note, error_message).
--- The draft (title, body, word_count) becomes content that is rejected, so that nobody takes it for the article, and
--- content_id leads the next attempt to it; its review_note says what is wrong. keep_for_review: the last one is pending,
--- whatever auto_approve says, the result has failed_checks, and reviewers are told, if settings.notify_reviewers says so. Without a body no content is kept, and there is none to review.
--- What the handler has kept (handler_state) is forgotten: a revision is new work.
--- extra: a JSON object as text, as in store(): its model, tokens and cost are added to the usage of the task's account,
--- whatever becomes of the task; its members belong to the result of a task that is completed.
--- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when extra is not a JSON object; 22023 when it names what
---         contentq itself says in the result.
+-- Reports that checks of a draft failed: stores the draft and puts the task back to pending for a revision, in one
+-- statement. No retry is charged.
+-- Called by: workers, after a handler raised CheckFailed.
+-- Locks: the row of the task. Returns: the new status: pending (a revision is charged); after max_revisions failed, or
+--        completed with keep_for_review; timeout or failed if the task is past its deadline or was cancelled, in which case
+--        the draft is not stored; NULL if the worker no longer holds this attempt.
+-- message: what is wrong, one failed check per line, for the next attempt to read (revision_note, error_message).
+-- The draft (title, body, word_count) is stored as rejected content, so that nobody uses it as the article. content_id
+-- points the next attempt to it, and its review_note repeats message. keep_for_review: the last draft is pending, whatever
+-- auto_approve is, the result has failed_checks, and reviewers are notified if settings.notify_reviewers is on. Without a
+-- body, no content is stored and none can be reviewed.
+-- handler_state is removed: a revision is new work.
+-- extra: a JSON object as text, as in store(). Its model, tokens and cost are added to the usage of the task's account
+-- whatever the outcome; its members become part of the result of a completed task.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, if extra is not a JSON object; 22023 if it contains a member
+--         that contentq sets in the result.
 CREATE OR REPLACE FUNCTION contentq.revise(
     worker_id bigint,
     id bigint,
@@ -33,9 +34,9 @@ SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 DECLARE
-    full_message constant text := coalesce(nullif(btrim(revise.message, E' \n\r\t'), ''), 'no message was given');
+    full_message constant text := coalesce(nullif(btrim(revise.message, E' \n\r\t'), ''), 'no message given');
     kept_message constant text := contentq.shorten(full_message, 8000);
-    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    -- The maximum number of characters of a title; NULL in a host's table without a limit.
     title_length constant integer := (
         SELECT nullif(a.atttypmod, -1) - 4
         FROM pg_attribute AS a
@@ -85,7 +86,7 @@ BEGIN
         )
         RETURNING contents.id INTO draft_id;
         IF draft_id IS NULL THEN
-            RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+            RAISE EXCEPTION 'a trigger or rule on table contents suppressed an insert of content'
                 USING ERRCODE = 'triggered_action_exception';
         END IF;
     END IF;
@@ -126,6 +127,6 @@ $$;
 COMMENT ON FUNCTION contentq.revise(
     bigint, bigint, integer, text, text, text, integer, text, integer, boolean
 ) IS
-    'Reports that checks of a draft failed: keeps it as rejected content and puts the task back to pending for a revision, '
-    'no retry charged; after max_revisions failed, or completed with content that waits for its review '
-    '(keep_for_review). Returns the new status, NULL when the task is no longer held by this worker in this attempt.';
+    'Reports that checks of a draft failed: stores it as rejected content and puts the task back to pending for a revision '
+    'without charging a retry. After max_revisions the task fails, or completes with pending content (keep_for_review). '
+    'Returns the new status; NULL if this worker no longer holds this attempt.';

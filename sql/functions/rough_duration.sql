@@ -1,4 +1,4 @@
--- Writes a time for people who want to know how long to wait.
+-- Formats a time for people who want to know how long to wait.
 -- Called by: explain_order(). Locks: nothing. Returns: such as "12 seconds", "4 minutes", "3 hours".
 CREATE OR REPLACE FUNCTION contentq.rough_duration(seconds float8)
 RETURNS text
@@ -19,4 +19,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.rough_duration(float8) IS
-    'Internal: a number of seconds in words, in seconds, minutes, hours or days.';
+    'Internal: a number of seconds as text, in seconds, minutes, hours or days.';

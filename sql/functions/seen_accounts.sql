@@ -1,8 +1,8 @@
--- Says which accounts the caller of a function sees, when row level security keeps rows from it.
--- Called by: functions that run with the rights of their owner, who sees everything, and act for someone who may not.
--- Locks: nothing. Returns: NULL for all of them; otherwise those that account_roles gives to roles that the caller has.
--- The caller is the role that SET ROLE has set, whose rights it has then, or else the login. Of policies those count that show
--- all rows, whoever has made them; whom a host's policy shows some of them does not see these here.
+-- Lists the accounts that the caller of a function may see while row level security is on.
+-- Called by: functions that run with the rights of their owner, who sees every row, on behalf of a restricted caller.
+-- Locks: nothing. Returns: NULL for all accounts; otherwise those that account_roles grants to the roles of the caller.
+-- The caller is the role that SET ROLE has set, otherwise the login. Policies that show all rows count, whoever created
+-- them. A caller to whom a policy of the host shows only some rows does not see those here.
 CREATE OR REPLACE FUNCTION contentq.seen_accounts()
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -45,4 +45,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.seen_accounts() IS
-    'Internal: the accounts that the caller sees where row level security is on; NULL for all.';
+    'Internal: the accounts that the caller may see while row level security is on; NULL for all.';

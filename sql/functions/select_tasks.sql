@@ -1,10 +1,13 @@
--- The tasks that selectors are about, in order of their id.
+-- Lists the tasks that match selectors, in id order.
 -- Called by: matching_tasks(), count_matching(), choose_matching(), contentq list, contentq web.
--- statuses: NULL for any. only_rejected: of completed tasks, those whose content a reviewer has rejected. beyond_id: where to go
--- on, NULL for the beginning. topic: how the topic begins, in any case. until_id: where to stop at the latest, for whoever looks
--- through part of the tasks at a time; NULL for the end. The others are as in matching_tasks().
--- Locks: nothing. Returns: up to max_tasks ids, all without it.
--- EXECUTE plans each call for its values: a selector that is NULL is no condition then, and costs nothing.
+-- statuses: NULL for any. only_rejected: of completed tasks, only those with rejected content. newest_first: descending
+-- ids.
+-- beyond_id: only ids after this one in that order; NULL for the beginning. topic: the beginning of the topic, ignoring
+-- case.
+-- until_id: the last id to consider, for callers that search a part of the tasks at a time; NULL for no limit. The others
+-- are as in matching_tasks().
+-- Locks: nothing. Returns: up to max_tasks ids; NULL for all.
+-- EXECUTE plans each call for its values: a NULL selector is no condition then and costs nothing.
 CREATE OR REPLACE FUNCTION contentq.select_tasks(
     statuses text[],
     account_id bigint,
@@ -70,4 +73,4 @@ $$;
 COMMENT ON FUNCTION contentq.select_tasks(
     text[], bigint, text, text, timestamptz, timestamptz, text, bigint, boolean, boolean, bigint, bigint, text, bigint
 ) IS
-    'Internal: the ids of the tasks that selectors are about, in their order.';
+    'Internal: the ids of the tasks that match selectors, in order.';

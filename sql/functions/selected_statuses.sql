@@ -1,8 +1,8 @@
--- Says of which statuses tasks are that an operation by selectors is about.
+-- Returns the statuses of tasks to which an operation with selectors applies.
 -- Called by: matching_tasks(), count_matching(), choose_matching().
--- operation: requeue, cancel or delete; NULL for one that only looks. status: the selector.
+-- operation: requeue, cancel or delete; NULL for reading. status: the selector.
 -- Locks: nothing. Returns: the statuses; NULL for any.
--- Raises: 22023 for a status that does not exist, or that the operation does not apply to.
+-- Raises: 22023 for a status that does not exist, or to which the operation does not apply.
 CREATE OR REPLACE FUNCTION contentq.selected_statuses(operation text, status text)
 RETURNS text[]
 LANGUAGE plpgsql
@@ -11,7 +11,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     possible constant text[] := CASE selected_statuses.operation
-        -- Content that was rejected is for a revision when a reviewer says so, not because something else has failed.
+        -- Rejected content is revised when a reviewer requests it, not together with failed tasks.
         WHEN 'requeue' THEN '{failed,timeout,completed}'::text[]
         WHEN 'cancel' THEN '{pending,processing}'
         WHEN 'delete' THEN '{pending,completed,failed,timeout}'
@@ -19,7 +19,7 @@ DECLARE
     END;
 BEGIN
     IF selected_statuses.status <> ALL (possible) THEN
-        RAISE EXCEPTION 'cannot % tasks of status %; only of: %',
+        RAISE EXCEPTION 'cannot % tasks with status %; possible: %',
             coalesce(selected_statuses.operation, 'select'), quote_literal(selected_statuses.status),
             array_to_string(possible, ', ')
             USING ERRCODE = 'invalid_parameter_value';
@@ -33,4 +33,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.selected_statuses(text, text) IS
-    'Internal: the statuses that requeue, cancel or delete by selectors is about; NULL for any.';
+    'Internal: the statuses to which requeue, cancel or delete with selectors applies; NULL for any.';

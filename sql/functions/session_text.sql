@@ -1,6 +1,6 @@
 -- Describes a session for a message.
 -- Called by: lock_holder(), doctor_sessions(). Locks: nothing.
--- Returns: its process id, and what the caller may know of it.
+-- Returns: its process id, and what the caller may see of it.
 CREATE OR REPLACE FUNCTION contentq.session_text(pid integer)
 RETURNS text
 LANGUAGE sql

@@ -1,8 +1,8 @@
--- Sets what attempts may cost in a day or a month (UTC): of an account, of a category, of both, or all together.
--- Called by: operators. account_id, category: NULL for all. amount: NULL takes the budget away (see unset_budget()).
+-- Sets what attempts may cost in a day or a month (UTC): for an account, a category, both, or all together.
+-- Called by: operators. account_id, category: NULL for all. amount: NULL removes the budget (see unset_budget()).
 -- Locks: the row of the budget. Returns: nothing.
--- Of an account for a month, whatever the category, it is accounts.monthly_budget, which a plain UPDATE sets as well.
--- Raises: 23503 when there is no such account; 23514 when amount, period or category are none.
+-- The monthly budget of an account without a category is accounts.monthly_budget, which a plain UPDATE can also set.
+-- Raises: 23503 if the account does not exist; 23514 if amount, period or category is invalid.
 CREATE OR REPLACE FUNCTION contentq.set_budget(
     amount numeric,
     account_id bigint DEFAULT NULL,
@@ -37,10 +37,10 @@ BEGIN
         ON CONFLICT ON CONSTRAINT budgets_account_id_category_period_key DO UPDATE
         SET amount = excluded.amount;
     END IF;
-    -- Those that wait may have to wait no longer.
+    -- Waiting tasks may now be allowed to start.
     PERFORM contentq.notify_ready();
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.set_budget(numeric, bigint, text, text) IS
-    'Sets what attempts may cost in a day or a month (UTC): of an account, of a category, of both, or all together (NULL).';
+    'Sets what attempts may cost in a day or a month (UTC): for an account, a category, both, or all together (NULL).';

@@ -1,9 +1,9 @@
--- Turns row level security on, by which a role sees and inserts only what is of its accounts; or off again.
+-- Enables or disables row level security, with which a role sees and inserts only rows of its accounts.
 -- Called by: the owner of the tables (contentq roles row-security), and migrate where it is on.
--- Locks: what it changes, exclusively, until the end of the transaction; nothing when all is as it should be.
--- Returns: how many tables it has changed.
+-- Locks: the tables that it changes, exclusively, until the end of the transaction; nothing if all is as requested.
+-- Returns: how many tables it changed.
 -- On: workers, operators and the functions that act for them see everything. Everyone else sees the accounts that table
--- account_roles gives to a role that they are a member of. The owner and superusers are not bound.
+-- account_roles assigns to a role of which they are a member. It does not bind the owner and superusers.
 -- Off: a table of a host that had row level security before keeps it, with its own policies.
 CREATE OR REPLACE FUNCTION contentq.set_row_security(enabled boolean)
 RETURNS integer
@@ -24,14 +24,14 @@ DECLARE
     changed integer := 0;
 BEGIN
     IF enabled AND NOT see_all @> '{contentq_operator,contentq_worker}' THEN
-        RAISE EXCEPTION 'row level security needs the roles of contentq, and contentq_worker or contentq_operator is missing'
+        RAISE EXCEPTION 'cannot enable row level security: role contentq_worker or contentq_operator is missing'
             USING ERRCODE = 'undefined_object',
                   HINT = 'Run contentq roles apply first.';
     END IF;
 
     FOR each IN
         SELECT c.oid::regclass AS rel, c.relrowsecurity AS is_on, t.col, s.table_name,
-               -- Who sees what, and how: as it is now, to leave alone what is in order.
+               -- The current policies and their roles, so that tables already as requested are left alone.
                ARRAY(
                    SELECT concat_ws('|', p.polname, (SELECT string_agg(r.rolname, ',' ORDER BY r.rolname)
                                                      FROM pg_roles AS r
@@ -46,14 +46,14 @@ BEGIN
             (2, 'public.contents'::regclass, 'account_id'),
             (3, 'public.accounts'::regclass, 'id'),
             (4, 'contentq.usage'::regclass, 'account_id'),
-            -- Those of all accounts are not for whoever sees some.
+            -- Budgets of all accounts are hidden from roles that see only some accounts.
             (8, 'contentq.budgets'::regclass, 'account_id'),
             (9, 'contentq.budget_events'::regclass, 'account_id'),
-            -- Names tasks of all accounts.
+            -- Contains tasks of all accounts.
             (5, 'contentq.dead_workers'::regclass, NULL),
-            -- Remembers accounts that are over budget.
+            -- Contains accounts that are over budget.
             (6, 'contentq.claimers'::regclass, NULL),
-            -- Names tasks and batches of all accounts.
+            -- Contains tasks and batches of all accounts.
             (6, 'contentq.awaited'::regclass, NULL),
             (7, 'contentq.account_roles'::regclass, 'role_name'),
             (8, 'contentq.batch_requests'::regclass, 'account_id')
@@ -96,7 +96,7 @@ BEGIN
 
         EXECUTE format('CREATE POLICY contentq_all_accounts ON %s TO %s USING (true) WITH CHECK (true)', each.rel,
                        (SELECT string_agg(quote_ident(r.name), ', ') FROM unnest(see_all) AS r (name)));
-        -- The subqueries are evaluated once a statement, so that an index on the account serves.
+        -- The subqueries are evaluated once per statement, so that an index on the account can be used.
         own_rows := CASE each.col
             WHEN 'role_name' THEN 'EXISTS (SELECT FROM pg_catalog.pg_roles AS r '
                                   'WHERE r.rolname = role_name AND pg_catalog.pg_has_role(r.oid, ''USAGE''))'
@@ -105,7 +105,7 @@ BEGIN
         IF own_rows IS NOT NULL THEN
             EXECUTE format('CREATE POLICY contentq_own_accounts ON %s USING (%s)', each.rel, own_rows);
         END IF;
-        -- What takes it away again: an older table may have had row level security already.
+        -- The statements that undo it: an older table may already have had row level security.
         UPDATE contentq.tables AS s
         SET added = s.added
             || ARRAY(
@@ -128,5 +128,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.set_row_security(boolean) IS
-    'Turns on, or off, that everyone but owners, workers and operators sees and inserts only what is of the accounts that '
-    'account_roles gives to their roles; returns how many tables were changed.';
+    'Enables or disables row level security: everyone but owners, workers and operators sees and inserts only rows of the '
+    'accounts that account_roles assigns to their roles. Returns how many tables were changed.';

@@ -1,17 +1,15 @@
--- Puts a task back to pending until a given time, with no retry charged: the work was not tried in earnest,
--- for instance because a provider said 429.
--- Called by: workers. Locks: the task's row.
--- refused_by: the gate whose provider has refused the call, which the next claim of that gate considers: the worker's own,
--- or that of another worker of this login; of any other gate nothing is noted, and a warning says so. Without it the
--- task waits for a reason of its own. nothing_left: the provider said that it takes no call at all until resume_at.
--- resume_at: without it contentq chooses a time, a second after the first refusal and twice as long after each further
--- one of this task, a minute at most. Tasks that were refused come back up to a fifth of their delay later than that,
--- so that they do not come at once.
--- state: what the next attempt finds as handler_state, an object of up to 8192 bytes; NULL leaves what is there, an empty
--- object removes it. It is gone when the task ends.
--- Returns: whether it counted; false when (worker, attempt) no longer holds, or the task was cancelled or is
---          past its deadline (it is then ended).
--- Raises: 23514 (check_violation), with nothing changed, when state is no such object.
+-- Puts a task back to pending until a given time without charging a retry, for instance because a provider returned 429.
+-- Called by: workers. Locks: the row of the task.
+-- refused_by: the gate whose provider refused the call, for the next claim of that gate to evaluate: the worker's own gate,
+-- or one of another worker of this login. For any other gate, the function records nothing and raises a warning. Without
+-- it, the task waits for a reason of its own. nothing_left: the provider accepts no calls until resume_at.
+-- resume_at: without it, contentq chooses a time: one second after the first refusal, doubled at each further refusal of
+-- this task, at most a minute. The delay of refused tasks is up to a fifth longer, so that they do not return at once.
+-- state: handler_state for the next attempt, an object of up to 8192 bytes; NULL keeps the current one, an empty object
+-- removes it. It is removed when the task ends.
+-- Returns: whether it counted; false if the worker no longer holds this attempt, or if the task was cancelled or is past
+--          its deadline (it then ends).
+-- Raises: 23514 (check_violation), with nothing changed, if state is not such an object.
 CREATE OR REPLACE FUNCTION contentq.snooze(
     worker_id bigint,
     id bigint,
@@ -73,14 +71,14 @@ BEGIN
             snooze.resume_at, snooze.message
         );
     ELSIF snooze.refused_by IS NOT NULL THEN
-        RAISE WARNING 'no worker of % has gate %, which is said to have refused a call', session_user, snooze.refused_by;
+        RAISE WARNING 'refusal by gate % not recorded: no worker of login % has this gate', snooze.refused_by, session_user;
     END IF;
     RETURN true;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.snooze(bigint, bigint, integer, timestamptz, text, text, boolean, jsonb) IS
-    'Puts a task back to pending until resume_at, no retry charged; returns whether this worker still held it. '
-    'refused_by: the gate whose provider refused the call; nothing_left: it takes none until resume_at. Without '
-    'resume_at a refused task comes back after a second, later each time. state: an object that the next attempt finds '
-    'as handler_state; NULL leaves what is there.';
+    'Puts a task back to pending until resume_at without charging a retry; returns whether this worker still held it. '
+    'refused_by: the gate whose provider refused the call. nothing_left: it accepts no calls until resume_at. Without '
+    'resume_at, a refused task is tried again after a second, later each time. state: an object for the next attempt '
+    '(handler_state); NULL keeps the current one.';

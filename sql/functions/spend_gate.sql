@@ -1,7 +1,7 @@
--- Takes from the bucket of a gate what a claim has chosen.
--- Called by: note_calls(), after gate_room() has locked the row, or found the gate free.
--- Locks: the gate's row, unless another session has it, as when tasks are claimed by their ids: then nothing is taken.
--- Returns: nothing. The learned pace grows for as long as it is what limits: when all that it allowed was taken.
+-- Takes the tasks of a claim from the bucket of a gate.
+-- Called by: note_calls(), after gate_room() has locked the row or found the gate free.
+-- Locks: the row of the gate. If another session has locked it, as when tasks are claimed by id, nothing is taken.
+-- Returns: nothing. The learned pace grows as long as it is the limit, that is, when all that it allowed was taken.
 CREATE OR REPLACE FUNCTION contentq.spend_gate(
     key text,
     taken integer,
@@ -34,12 +34,12 @@ BEGIN
     IF taken >= floor(state.level + 1e-6) AND isfinite(gate.spent_at)
         AND pace < coalesce(gate.requests_per_minute::float8 / 60, 'infinity')
     THEN
-        -- Not for a time in which nothing was started, as while a database was away.
+        -- Excludes time in which nothing started, for example while the database was down.
         limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
     END IF;
     gate.grown := gate.grown + limited;
     IF gate.cut_share IS NOT NULL AND contentq.gate_pace(gate) > gate.peak THEN
-        -- A trial goes on until enough is known, if nothing is refused any more, too.
+        -- A trial also ends when nothing is refused any more and enough is known.
         IF contentq.judge_trial(
             gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
         ) = 'real' THEN
@@ -63,4 +63,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.spend_gate(text, integer, timestamptz) IS
-    'Internal: takes from the bucket of a gate what a claim has chosen.';
+    'Internal: takes the tasks of a claim from the bucket of a gate.';

@@ -1,5 +1,5 @@
--- Counts tasks by status: those that are named, or those of a batch.
--- Called by: contentq.wait() in Python, and whoever waits. Locks: nothing. Returns: a row for each status that there is.
+-- Counts tasks by status: the given tasks, or the tasks of a batch.
+-- Called by: contentq.wait() in Python, and others that wait. Locks: nothing. Returns: a row for each status that occurs.
 CREATE OR REPLACE FUNCTION contentq.statuses_of(task_ids text[] DEFAULT NULL, batch text DEFAULT NULL)
 RETURNS TABLE (status text, tasks bigint)
 LANGUAGE sql
@@ -23,4 +23,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.statuses_of(text[], text) IS
-    'How many of these tasks, or of the tasks of this batch, have which status.';
+    'How many of these tasks, or of the tasks of this batch, have each status.';

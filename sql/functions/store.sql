@@ -1,15 +1,16 @@
--- Stores the content of tasks that a worker holds and completes them, as one statement: there is never
--- content without its completed task, nor the reverse.
+-- Stores the content of tasks that a worker holds and completes them in one statement: content never exists without its
+-- completed task, nor the reverse.
 -- Called by: workers, for handlers that return content.
 -- Locks: the tasks, in id order. Returns: the ids that counted.
--- The result of each task is {"success": true, "content_id": ..., "word_count": ...} followed by the members of
--- the JSON object in extras, when there is one. Content is approved when the task has auto_approve; otherwise reviewers are
--- told, if settings.notify_reviewers says so. What extras say of model, tokens and cost is added to the usage of the task's account (see add_usage()).
--- A task whose (worker, attempt) no longer holds is left alone and gets no content; one that was cancelled
--- meanwhile ends failed, one past its deadline ends timeout; neither counts.
--- A title is cut to what the table holds. Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, when a member of
--- extras is not a JSON object;
--- 22023 when it names what contentq itself says in the result.
+-- The result of each task is {"success": true, "content_id": ..., "word_count": ...} followed by the members of the JSON
+-- object in extras. Content is approved if the task has auto_approve; otherwise reviewers are notified if
+-- settings.notify_reviewers is on.
+-- Model, tokens and cost in extras are added to the usage of the task's account (see add_usage()).
+-- Attempts that the worker no longer holds are ignored and get no content. A task that was cancelled meanwhile ends failed,
+-- a task past its deadline ends timeout; neither counts.
+-- A title is cut to the length of its column.
+-- Raises: 22003, 22P02, 22P05 or 54001, with nothing changed, if an element of extras is not a JSON object; 22023 if it
+--         contains a member that contentq sets in the result.
 CREATE OR REPLACE FUNCTION contentq.store(
     worker_id bigint,
     ids bigint[],
@@ -39,7 +40,7 @@ DECLARE
     needs_review boolean;
     last_began_at timestamptz;
     tokens numeric;
-    -- Characters that a title may have; NULL, and so no limit, in a table of the host's that has none.
+    -- The maximum number of characters of a title; NULL in a host's table without a limit.
     title_length constant integer := (
         SELECT nullif(a.atttypmod, -1) - 4
         FROM pg_attribute AS a
@@ -54,7 +55,7 @@ BEGIN
         PERFORM contentq.refuse_extras(store.extras);
     END IF;
 
-    -- A task that is named twice gets one content.
+    -- A task listed twice gets one content.
     SELECT array_agg(h.id), array_agg(h.place), array_agg(h.word_count), array_agg(h.extra), max(h.started_at)
     INTO held_ids, places, held_counts, held_extras, last_began_at
     FROM (
@@ -73,7 +74,7 @@ BEGIN
         ORDER BY l.id, l.place
     ) AS h;
 
-    -- The rows are locked, so that what was true of them above still is; the deadline was judged there, once.
+    -- The rows are locked, so the conditions above still hold. The deadline is checked only once, above.
     WITH stored AS (
         INSERT INTO public.contents (account_id, title, body, word_count, review_status, generation_task_id)
         SELECT t.account_id, coalesce(left(r.title, title_length), r.title), r.body, r.word_count,
@@ -89,7 +90,7 @@ BEGIN
     INTO content_ids, needs_review
     FROM stored AS s;
     IF cardinality(content_ids) <> cardinality(held_ids) THEN
-        RAISE EXCEPTION 'a trigger or a rule of table contents has left out content'
+        RAISE EXCEPTION 'a trigger or rule on table contents suppressed an insert of content'
             USING ERRCODE = 'triggered_action_exception';
     END IF;
     IF needs_review THEN
@@ -137,5 +138,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.store(bigint, bigint[], integer[], text[], text[], integer[], text[]) IS
-    'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the '
-    'same statement; extras are JSON objects whose members are added to the results. Returns the ids that counted.';
+    'Stores content (title, body, words) for the tasks that this worker still holds and completes them in the same '
+    'statement. extras: JSON objects as text whose members are added to the results. Returns the ids that counted.';

@@ -1,7 +1,9 @@
--- Makes tasks ready that were locked when their answer came, and forgets what is over.
--- Called by: handlers of batches, every few seconds. Locks: requests and tasks, skipping those that others hold.
--- Answers of tasks that have ended, or are gone, are deleted; what no attempt has reported of their cost is added to the usage of their
--- accounts. Batches are deleted after settings.retention, or 30 days when that is NULL.
+-- Makes tasks ready that were locked when their batch answer arrived, and deletes answers and batches that are no longer
+-- needed.
+-- Called by: handlers of batches, every few seconds. Locks: requests and tasks; it skips rows that other sessions have
+--            locked.
+-- Answers of tasks that have ended or were deleted are deleted; a cost that no attempt reported is added to the usage of
+-- their accounts. Batches are deleted after settings.retention, or 30 days if that is NULL.
 -- Returns: how many requests it deleted.
 CREATE OR REPLACE FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer DEFAULT 1000)
 RETURNS integer
@@ -72,4 +74,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.sweep_batches(bigint, integer) IS
-    'Makes tasks ready that were locked when their answer came, and forgets answers of tasks that have ended.';
+    'Makes tasks ready that were locked when their batch answer arrived, and deletes answers of ended tasks; returns how '
+    'many requests it deleted.';

@@ -1,7 +1,7 @@
--- Ends waiting tasks that cannot finish by their deadline, going by how long tasks of their category take.
+-- Ends waiting tasks that cannot finish by their deadline, according to the median duration of their category.
 -- Called by: maintain(), with the setting deadlines.
--- Locks: up to max_rows tasks in order of their deadline, skipping those that others hold (so it never waits).
--- Returns: how many it ended. It reads the deadlines of all tasks that are nearer than the longest median of any category.
+-- Locks: up to max_rows tasks in deadline order; it skips tasks that other sessions have locked, so it never waits.
+-- Returns: how many it ended. It reads all tasks whose deadline is nearer than the longest median of any category.
 CREATE OR REPLACE FUNCTION contentq.sweep_hopeless(max_rows integer)
 RETURNS integer
 LANGUAGE plpgsql

@@ -1,8 +1,8 @@
--- Ends tasks whose deadline has passed, waiting or running.
--- Called by: maintain(), cron, operators; safe from several places at once.
--- Locks: up to max_rows tasks in order of their deadline, skipping those that others hold (so it never waits
---        and cannot take part in a deadlock). Returns: how many it ended.
--- A running task's worker is told by its next heartbeat. One that was cancelled ends failed here too.
+-- Ends waiting and running tasks whose deadline has passed.
+-- Called by: maintain(), cron, operators; several calls at once are safe.
+-- Locks: up to max_rows tasks in deadline order; it skips tasks that other sessions have locked, so it never waits and
+--        cannot deadlock. Returns: how many it ended.
+-- The worker of a running task learns of it from its next heartbeat. A cancelled task ends failed.
 CREATE OR REPLACE FUNCTION contentq.sweep_timeouts(max_rows integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql
@@ -14,7 +14,7 @@ SET enable_sort = off
 SET jit = off
 AS $$
 DECLARE
-    -- A constant, since PostgreSQL compares a volatile function with every row instead of looking it up.
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
     overdue bigint[];
 BEGIN
@@ -46,5 +46,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.sweep_timeouts(integer) IS
-    'Ends up to max_rows tasks whose timeout_at has passed: timeout, with the message Task execution timeout '
-    'when they were running. Returns how many.';
+    'Ends up to max_rows tasks whose timeout_at has passed with status timeout (error message of running tasks: Task '
+    'execution timeout). Returns how many.';

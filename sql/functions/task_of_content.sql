@@ -1,8 +1,8 @@
--- Finds the task that produced a content.
+-- Finds the task that produced a piece of content.
 -- Called by: reject() and the view review_queue.
--- Locks: nothing. Returns: the id of the task, which may have been deleted since; NULL when there never was one.
--- Content that a program has stored itself, and whose task it has completed by an UPDATE, is found by the task's content_id.
--- + 0: among the tasks of this content, and neither backwards through all ids nor among all of the account.
+-- Locks: nothing. Returns: the id of the task, which may have been deleted since; NULL if no task produced it.
+-- If a program has stored content itself and completed its task with an UPDATE, the task is found by its content_id.
+-- + 0: the search is among the tasks of this content, not backwards through all ids nor among all tasks of the account.
 CREATE OR REPLACE FUNCTION contentq.task_of_content(content_id bigint, generation_task_id bigint, account_id bigint)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -24,4 +24,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.task_of_content(bigint, bigint, bigint) IS
-    'Internal: the id of the task that produced a content.';
+    'Internal: the id of the task that produced a piece of content.';

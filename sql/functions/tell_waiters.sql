@@ -1,10 +1,11 @@
--- Tells who waits for a task, or for a batch, that the task has ended, or the last one of the batch.
--- Called by: the deferred triggers content_generation_tasks_ended and ..._deleted, right before a commit, while somebody waits.
--- Locks: nothing, and waits for nothing: no one who waits for a task can hold up who ends it. Returns: NULL (it is ignored).
+-- Notifies the sessions that wait for a task that has ended, or for a batch whose last task has ended.
+-- Called by: the deferred triggers content_generation_tasks_ended and ..._deleted, right before a commit, while sessions
+--            wait.
+-- Locks: nothing. It waits for nothing, so no waiting session can delay the transaction. Returns: NULL (ignored).
 --
--- A batch is looked at account by account: whoever sees the tasks of one only has no other to wait for. A transaction may end
--- very many tasks of a batch: so it remembers, in the setting contentq.batches_told, one that has not ended, which is looked at
--- first, or that it has told already.
+-- A batch is checked account by account: a session that sees only the tasks of one account waits only for those. A
+-- transaction may end very many tasks of a batch. So it remembers in the setting contentq.batches_told a task that has not
+-- ended, which it checks first, or that it has notified already.
 CREATE OR REPLACE FUNCTION contentq.tell_waiters()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -17,7 +18,7 @@ DECLARE
     remembered text;
     unended bigint;
 BEGIN
-    -- As wake_workers().
+    -- For the reasons, see wake_workers().
     IF current_setting('contentq.notify', true) = 'off' OR TG_RELID <> 'public.content_generation_tasks'::regclass THEN
         RETURN NULL;
     END IF;
@@ -49,4 +50,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.tell_waiters() IS
-    'Trigger: notifies the channels of wait_channel() at the commit of a transaction that ends a task, or the last of a batch.';
+    'Trigger: notifies the channels of wait_channel() at the commit of a transaction that ends a task, or the last of a '
+    'batch.';

@@ -1,7 +1,7 @@
--- Keeps updated_at, whoever updates; makes a task that someone sets to processing by hand nobody's; and notes when one became
--- ready that someone puts back by hand.
--- Called by: the trigger content_generation_tasks_touch, which is skipped when the statement itself has
---            set updated_at to CURRENT_TIMESTAMP, as every function of contentq does.
+-- Sets updated_at on every update. Also detaches a task that is set to processing by hand from its worker, and sets
+-- ready_at of a task that is made ready by hand.
+-- Called by: the trigger content_generation_tasks_touch, which is skipped if the statement itself has set updated_at to
+--            CURRENT_TIMESTAMP, as every function of contentq does.
 -- Locks: nothing. Returns: the row, with updated_at set.
 CREATE OR REPLACE FUNCTION contentq.touch_updated_at()
 RETURNS trigger
@@ -10,7 +10,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     NEW.updated_at := CURRENT_TIMESTAMP;
-    -- The mark of a worker that lost it earlier, which could otherwise report that attempt after all.
+    -- The id of a worker that lost the task earlier, which could otherwise still report that attempt.
     IF NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.worker_id = OLD.worker_id THEN
         NEW.worker_id := NULL;
     END IF;
@@ -25,5 +25,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS
-    'Trigger: sets updated_at to the time of the transaction on every update; a task set to processing by hand '
-    'belongs to no worker, and one that is made ready by hand is ready since then.';
+    'Trigger: sets updated_at to the time of the transaction on every update. A task set to processing by hand '
+    'belongs to no worker, and a task made ready by hand gets ready_at.';

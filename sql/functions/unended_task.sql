@@ -1,10 +1,10 @@
--- Finds a task of a batch that has not ended, of one account, and that no other transaction is just changing.
--- Called by: tell_waiters(). Locks: nothing. Returns: its id; NULL when there is none.
--- Of two transactions that end the last tasks at the same time neither sees what the other does: so what is being changed
--- counts as ended, and who is told too early looks again (see wait_channel()).
--- found_before: one that is looked at first. Then the index is read from the end of those that are pending, where the tasks are
--- that come last: beside an old snapshot, and in a transaction that ends many, those that have ended are still at the beginning.
--- BETWEEN: with one value for each column there would be no order.
+-- Finds a task of a batch and an account that has not ended and that no other transaction is changing.
+-- Called by: tell_waiters(). Locks: nothing. Returns: its id; NULL for none.
+-- Two transactions that end the last tasks at the same time do not see each other's changes. So tasks that are being
+-- changed count as ended, and sessions notified too early check again (see wait_channel()).
+-- found_before: a task to check first. The index is then read from the end of the pending ones, where the latest tasks are:
+-- beside an old snapshot, and in a transaction that ends many tasks, ended tasks are still at the beginning.
+-- BETWEEN: with = on each column, the index would give no order.
 CREATE OR REPLACE FUNCTION contentq.unended_task(batch text, account_id bigint, found_before bigint)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -45,4 +45,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.unended_task(text, bigint, bigint) IS
-    'Internal: a task of a batch and an account that has not ended, beside those that are being changed.';
+    'Internal: a task of a batch and an account that has not ended, except tasks that are being changed.';

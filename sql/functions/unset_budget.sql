@@ -1,4 +1,4 @@
--- Takes a budget away.
+-- Removes a budget.
 -- Called by: operators; set_budget(). account_id, category, period: as in set_budget().
 -- Locks: the row of the budget. Returns: whether there was one.
 CREATE OR REPLACE FUNCTION contentq.unset_budget(
@@ -34,5 +34,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.unset_budget(bigint, text, text) IS
-    'Takes a budget away: that of an account, of a category, of both, or of all (NULL), for a day or a month; returns whether '
-    'there was one.';
+    'Removes the budget of an account, a category, both, or all (NULL), for a day or a month; returns whether it existed.';

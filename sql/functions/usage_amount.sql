@@ -1,7 +1,7 @@
 -- Reads a count or a cost from JSON that anyone may have written.
--- Called by: record_usage(). Locks: nothing.
--- Returns: the number, to 12 decimal places, since all digits of a sum are kept and added up again and again; 0 when it is
---          missing, no number, negative, or more than a trillion.
+-- Called by: add_usage(), note_gate_answers(). Locks: nothing.
+-- Returns: the number, rounded to 12 decimal places, because sums keep all digits; 0 for values that are missing, not
+--          numbers, negative or more than a trillion.
 CREATE OR REPLACE FUNCTION contentq.usage_amount(value jsonb)
 RETURNS numeric
 LANGUAGE sql
@@ -16,4 +16,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.usage_amount(jsonb) IS
-    'Internal: a count or a cost from JSON; 0 for what is none.';
+    'Internal: a count or a cost from JSON; 0 if the value is invalid.';

@@ -1,6 +1,6 @@
 -- Lists the budgets that are used up.
 -- Called by: anything_waits(), the views blocked_accounts and usage_by_account. Locks: nothing.
--- Returns: the budgets, NULL for any account or any category, and when each goes on.
+-- Returns: the budgets, NULL for any account or any category, and when the current period of each ends.
 CREATE OR REPLACE FUNCTION contentq.used_up_budgets()
 RETURNS TABLE (account_id bigint, category text, period text, ends_at timestamptz)
 LANGUAGE sql

@@ -1,13 +1,14 @@
--- Names the channel to LISTEN on for the end of a task, or of all tasks of a batch; and notes that somebody waits.
--- Called by: whoever waits, with its own rights: only for what it may see. Before LISTEN for the name; right after it, and
---            after each notification, once more, and then the status is looked at. Each in a transaction of its own.
+-- Returns the channel to LISTEN on for the end of a task, or of all tasks of a batch, and registers the wait.
+-- Called by: sessions that wait, with their own rights: only for what they may see. Call it before LISTEN to get the name,
+--            again right after LISTEN and after each notification, and then read the status. Each call in its own
+--            transaction.
 -- Locks: nothing that a worker waits for.
--- Returns: the channel, of 63 bytes at most. No notification has a payload.
--- Raises: P0002 when there is no such task or batch; 22023 unless one of the two is named.
+-- Returns: the channel, at most 63 bytes. Notifications have no payload.
+-- Raises: P0002 if the task or batch does not exist; 22023 unless exactly one of the two is given.
 --
--- What has ended already is notified at the commit of this call. Who was noted before may have come too late for a
--- transaction that is ending the task at this moment, or too early for the end of its batch: this call then waits for that
--- transaction, a second at most, after which it notifies all the same, so that whoever waits looks again.
+-- If it has already ended, the commit of this call notifies. A session that registered before may be too late for a
+-- transaction that is ending the task at this moment, or too early for the end of its batch. In that case this call waits
+-- for that transaction, at most a second, and then notifies anyway, so that the session reads the status again.
 CREATE OR REPLACE FUNCTION contentq.wait_channel(task_id text DEFAULT NULL, batch text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql
@@ -28,11 +29,12 @@ DECLARE
     is_hanging boolean := false;
 BEGIN
     IF num_nonnulls(wait_channel.task_id, wait_channel.batch) <> 1 THEN
-        RAISE EXCEPTION 'wait for a task or for a batch: one of task_id and batch must be given'
+        RAISE EXCEPTION 'pass exactly one of task_id and batch to wait for'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     LOOP
-        -- Before the status: what ends in between has ended then. Of a batch what runs is enough: a worker ends nothing else.
+        -- Before the status: what ends in between has ended there. For a batch, running tasks are enough: workers end no
+        -- others.
         is_ending := EXISTS (
             SELECT
             FROM public.content_generation_tasks AS t
@@ -81,5 +83,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.wait_channel(text, text) IS
-    'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and look; '
-    'after a notification, the same. What has ended already is notified at once.';
+    'The channel to LISTEN on for the end of a task, or of all tasks of a batch. Call it, LISTEN, call it again and read '
+    'the status; do the same after a notification. If it has already ended, it notifies at once.';

@@ -1,5 +1,6 @@
--- Waits a moment for the row of a gate that another session has locked, and says whether a task may start there.
--- Called by: enter_gate(), which has locked no other gate. Locks: the gate's row, for which it waits 50 milliseconds at most.
+-- Waits a moment for the row of a gate that another session has locked, then checks whether a task may start there.
+-- Called by: enter_gate(), which has locked no other gate. Locks: the row of the gate, for which it waits at most 50
+--            milliseconds.
 -- Returns: as gate_room(), for one task.
 CREATE OR REPLACE FUNCTION contentq.wait_for_gate(key text)
 RETURNS integer
@@ -18,4 +19,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.wait_for_gate(text) IS
-    'Internal: waits a moment for the row of a gate; returns whether a task may start there.';
+    'Internal: waits a moment for the row of a gate; returns whether a task may start there, as gate_room().';

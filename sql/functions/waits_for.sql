@@ -1,7 +1,8 @@
--- Says in words why a worker gets nothing now: draining, a gate, or that it has only failed.
--- Called by: workers, in the statement of a claim, to log it. Locks: nothing. workers_wait() says it of all workers.
--- Returns: NULL when nothing of the worker's own is in the way.
--- Raises: CQ003 when another login has registered the worker, for logins that may not read the gates.
+-- Returns why a worker may not start a task now: it is draining, a gate limits it, or it keeps failing.
+-- Called by: workers, in the statement of a claim, for their logs. Locks: nothing. workers_wait() does the same for all
+--            workers.
+-- Returns: the reasons as text; NULL if neither a gate nor the state of the worker limits it.
+-- Raises: CQ003 if another login registered the worker, for logins that may not read contentq.gates.
 CREATE OR REPLACE FUNCTION contentq.waits_for(worker_id bigint)
 RETURNS text
 LANGUAGE plpgsql
@@ -25,4 +26,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.waits_for(bigint) IS
-    'Why a worker gets nothing now: it is draining, a gate is in the way, or it has only failed; NULL when none of these.';
+    'Why a worker may not start a task now: it is draining, a gate limits it, or it keeps failing; NULL for none of these.';

@@ -1,6 +1,6 @@
--- Makes tasks ready whose answer has come.
--- Called by: answer_batch() and sweep_batches(). Locks: the tasks, in id order, skipping those that others hold: those are
---            found by the next sweep.
+-- Makes tasks ready whose batch answer has arrived.
+-- Called by: answer_batch() and sweep_batches(). Locks: the tasks, in id order; it skips tasks that other sessions have
+--            locked, which the next sweep finds.
 -- Returns: how many became ready.
 CREATE OR REPLACE FUNCTION contentq.wake_answered(ids bigint[])
 RETURNS integer
@@ -39,4 +39,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.wake_answered(bigint[]) IS
-    'Internal: makes those of these tasks ready that wait for an answer which has come; returns how many.';
+    'Internal: makes those of these tasks ready whose batch answer has arrived; returns how many.';

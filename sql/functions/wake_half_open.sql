@@ -1,4 +1,4 @@
--- Wakes the fleet when the provider that it waits for has answered.
+-- Wakes the fleet when the provider of a half-open gate has answered.
 -- Called by: note_answers(), note_gate_answers(), leave_gate(). Locks: nothing. Returns: nothing.
 CREATE OR REPLACE FUNCTION contentq.wake_half_open(key text, last_began_at timestamptz)
 RETURNS void

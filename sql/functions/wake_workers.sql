@@ -1,16 +1,16 @@
--- Wakes idle workers when a transaction commits that has inserted tasks or made some ready.
+-- Wakes idle workers when a transaction that inserted tasks or made some ready commits.
 -- Called by: the deferred triggers content_generation_tasks_wake and ..._wake_again, together once a transaction, right
 --            before its commit.
--- Locks: a row of wakeups or of silent_commits; it waits for neither. Returns: NULL (it is ignored).
+-- Locks: a row of wakeups or of silent_commits; it waits for neither. Returns: NULL (ignored).
 --
--- A transaction that notifies holds up every other one that does until its commit is on disk: were each to notify,
--- commits could not share a flush. So one of those that commit at the same time notifies for all: the one that gets
--- the row of this twentieth of a second. A commit that hangs, or a transaction that goes on after SET CONSTRAINTS
--- IMMEDIATE, keeps that row, and so none from notifying that comes later. Each of the others locks a row of silent_commits
--- until its commit is visible: a claim that comes too early for one of them sees that, and its worker looks again (see
--- claim() and next_claim_in()). One whose row is taken notifies.
--- Both are taken with the rights of the owner: producers need none for it, and no one else can lock them. As a trigger of
--- another table, which anyone could have, it takes no row.
+-- A transaction that notifies blocks every other notifying transaction until its commit is on disk. If each one notified,
+-- commits could not share a flush. So one of the transactions that commit at the same time notifies for all: the one that
+-- locks the row of the current twentieth of a second. If its commit hangs, or if it continues after SET CONSTRAINTS
+-- IMMEDIATE, it keeps only that row, so later transactions still notify. Each of the others locks a row of silent_commits
+-- until its commit is visible. A claim that comes too early to see the tasks sees that lock, and its worker claims again
+-- (see claim() and next_claim_in()). A transaction whose row of silent_commits is locked notifies as well.
+-- Both rows are locked with the rights of the owner: producers need no rights on them, and nobody else can lock them. As a
+-- trigger of another table, which anyone could create, the function locks no row.
 CREATE OR REPLACE FUNCTION contentq.wake_workers()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -20,7 +20,7 @@ AS $$
 DECLARE
     this_slot constant integer := floor(extract(epoch FROM clock_timestamp()) * 20)::bigint % 1000;
 BEGIN
-    -- A session can say that it does without: a transaction that has notified cannot be prepared for a two-phase commit.
+    -- A session can disable it: a transaction that has notified cannot be prepared for a two-phase commit.
     IF current_setting('contentq.notify', true) = 'off' OR pg_notification_queue_usage() >= 0.5 THEN
         RETURN NULL;
     END IF;
@@ -44,5 +44,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.wake_workers() IS
-    'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that has inserted '
-    'tasks or made some ready; one of several that commit at the same time does it for all.';
+    'Trigger: notifies channel contentq_ready, without a payload, at the commit of a transaction that inserted tasks or '
+    'made some ready; of several that commit at the same time, one notifies for all.';

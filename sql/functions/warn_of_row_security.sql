@@ -1,7 +1,8 @@
--- Warns a worker whose rights do not show it all rows: it would say that there is nothing to do.
--- Called by: register_worker(), with the worker's login. Locks: nothing. Returns: nothing; raises a warning, which workers
---            log.
--- Policies that show a role every row are those of set_row_security(), and any other that says true for all commands.
+-- Warns a worker that cannot see all rows: it would find nothing to do.
+-- Called by: register_worker(), with the login of the worker. Locks: nothing. Returns: nothing; raises a warning, which
+--            workers log.
+-- Policies that show a role every row are those of set_row_security(), and any other policy with the condition true for all
+-- commands.
 CREATE OR REPLACE FUNCTION contentq.warn_of_row_security(login name DEFAULT current_user)
 RETURNS void
 LANGUAGE plpgsql
@@ -35,11 +36,11 @@ DECLARE
     );
 BEGIN
     IF secured IS NOT NULL THEN
-        RAISE WARNING 'row level security is in force for %: % sees only the rows that a policy gives to it; '
+        RAISE WARNING 'row level security is on for %: role % sees only the rows that a policy allows; '
                       'give it a policy for all rows, or BYPASSRLS', secured, login;
     END IF;
 END;
 $$;
 
 COMMENT ON FUNCTION contentq.warn_of_row_security(name) IS
-    'Internal: raises a warning when row level security keeps rows of the tables from this role.';
+    'Internal: raises a warning if row level security hides rows of the tables from this role.';

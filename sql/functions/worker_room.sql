@@ -1,6 +1,6 @@
--- Says how many tasks a worker may begin now, by what it is, by its gate and by the gate of all.
--- Called by: claim(). Locks: as gate_room() and gates_room(). Returns: from 0 to wanted, and -1 as gate_room().
--- worker_wait() says the same in words.
+-- Computes how many tasks a worker may start now, by its own state, its gate and the gate *.
+-- Called by: claim(). Locks: as gate_room() and gates_room(). Returns: 0 to wanted, or -1 as gate_room() does.
+-- worker_wait() returns the reasons as text.
 CREATE OR REPLACE FUNCTION contentq.worker_room(worker contentq.workers, wanted integer)
 RETURNS integer
 LANGUAGE plpgsql
@@ -37,4 +37,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.worker_room(contentq.workers, integer) IS
-    'Internal: how many tasks a worker may begin now, by itself, by its gate or gates and by the gate of all.';
+    'Internal: how many tasks a worker may start now, by its own state, its gate or gates, and the gate *.';

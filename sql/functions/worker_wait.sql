@@ -1,6 +1,7 @@
--- Says what keeps a worker from beginning a task: itself, its gate or gates, or the gate of all.
--- Called by: next_claim_in(), waits_for(), explain(). Locks: nothing.
--- Returns: a row for each reason: the time until it may be over (NULL when nobody knows), and why; none when it may begin.
+-- Lists what keeps a worker from starting a task: its own state, its gate or gates, or the gate *.
+-- Called by: next_claim_in(), waits_for(), explain_fleet(). Locks: nothing.
+-- Returns: a row for each reason: the time until it may end (NULL: not known), and why; no rows if the worker may start a
+--          task.
 CREATE OR REPLACE FUNCTION contentq.worker_wait(worker contentq.workers)
 RETURNS TABLE (next_in interval, why text)
 LANGUAGE sql
@@ -26,4 +27,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.worker_wait(contentq.workers) IS
-    'Internal: what keeps a worker from beginning a task: for how long (NULL: nobody knows), and why; no row when nothing.';
+    'Internal: what keeps a worker from starting a task: for how long (NULL: not known), and why; no rows for nothing.';

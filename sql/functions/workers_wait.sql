@@ -1,8 +1,8 @@
--- Says in words why each worker gets nothing now, as waits_for() does of one: each gate is looked at once, however many
--- workers have it.
+-- Lists why each worker may not start a task now, as waits_for() does for one worker. It evaluates each gate once, however
+-- many workers use it.
 -- Called by: the view worker_status. Locks: nothing.
--- Returns: a row for each worker that something keeps from beginning a task.
--- Raises: 42501 for logins that may not read the gates.
+-- Returns: a row for each worker that may not start a task.
+-- Raises: 42501 for logins that may not read contentq.gates.
 CREATE OR REPLACE FUNCTION contentq.workers_wait()
 RETURNS TABLE (worker_id bigint, why text)
 LANGUAGE plpgsql
@@ -16,8 +16,9 @@ DECLARE
     of_all constant text := (SELECT string_agg(g.why, '; ') FROM contentq.gate_wait('*') AS g);
 BEGIN
     IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
-        RAISE EXCEPTION '% may not see why workers wait', session_user
-            USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'login % may not see why workers wait', session_user
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'It requires the right to read contentq.gates.';
     END IF;
     RETURN QUERY
     WITH at_gate AS MATERIALIZED (
@@ -45,4 +46,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.workers_wait() IS
-    'Internal: why each worker gets nothing now, in words; no row for those that may begin a task.';
+    'Internal: why each worker may not start a task now; no row for those that may.';

@@ -1,6 +1,6 @@
--- What waits: by status, then by account, then what will be claimed next.
+-- The backlog: by status, by account, and the tasks that will be claimed next.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/backlog.sql
--- Each query finds no one else's functions and operators, whatever search_path the session has.
+-- Each query sets its search_path, so that it uses no functions or operators of other users.
 \set contentq_quiet :QUIET
 \set QUIET on
 \echo By status:

@@ -1,7 +1,7 @@
--- What went wrong: the same errors together, then the latest tasks.
+-- Failures: equal errors grouped, then the latest tasks.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/failures.sql
--- Put one back with: SELECT contentq.requeue('task-...');
--- Each query finds no one else's functions and operators, whatever search_path the session has.
+-- To requeue a task: SELECT contentq.requeue('task-...');
+-- Each query sets its search_path, so that it uses no functions or operators of other users.
 \set contentq_quiet :QUIET
 \set QUIET on
 \echo By error:

@@ -1,8 +1,9 @@
--- What is paused or limited: gates that are closed, gates with a pace, a cap or calls that were refused or not answered in the
--- last minute, then accounts that are paused or have used up their monthly budget.
+-- Pauses and limits: closed gates; gates with a pace, a cap, or calls that were refused or not answered in the last minute;
+-- accounts that are paused, at their cap or over budget.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/gates.sql
--- Open a gate with: SELECT contentq.open_gate('...'); end an account's pause with paused_until = NULL.
--- Each query finds no one else's functions and operators, whatever search_path the session has.
+-- To open a gate: SELECT contentq.open_gate('...'); to resume an account: UPDATE contentq.accounts SET paused_until = NULL
+-- WHERE id = ...;
+-- Each query sets its search_path, so that it uses no functions or operators of other users.
 \set contentq_quiet :QUIET
 \set QUIET on
 \echo Closed gates:
@@ -14,7 +15,7 @@ WHERE state = 'closed'
 ORDER BY gate_status.key
 \g (format=wrapped)
 
-\echo Gates that limit, in tasks a second:
+\echo Gates with limits, in tasks a second:
 SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT key AS gate, state, concat_ws(' ', pace, pace_is) AS pace, tokens_per_minute AS tokens_a_minute,
        concat_ws('/', running, max_running) AS running, refused, unanswered
@@ -24,7 +25,7 @@ WHERE state <> 'closed'
 ORDER BY key
 \g (format=wrapped)
 
-\echo Accounts that wait:
+\echo Blocked accounts:
 SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT account_id AS id, line AS name,
        replace(why, 'budget used up', 'budget') AS why, until::timestamp(0) AS until, pending

@@ -1,6 +1,6 @@
--- What is being executed now, longest first; time_left is until the deadline. Workers: see workers.sql.
+-- Running tasks, longest first; time_left: until the deadline. For workers, see workers.sql.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/running.sql
--- Each query finds no one else's functions and operators, whatever search_path the session has.
+-- Each query sets its search_path, so that it uses no functions or operators of other users.
 \set contentq_quiet :QUIET
 \set QUIET on
 SET LOCAL search_path = pg_catalog, pg_temp\;

@@ -1,6 +1,6 @@
--- How fast: completed tasks by minute over the last hour; mean seconds of waiting and of running.
+-- Throughput: completed tasks by minute over the last hour, with the mean seconds of waiting and running.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/throughput.sql
--- Each query finds no one else's functions and operators, whatever search_path the session has.
+-- Each query sets its search_path, so that it uses no functions or operators of other users.
 \set contentq_quiet :QUIET
 \set QUIET on
 SET LOCAL search_path = pg_catalog, pg_temp\;

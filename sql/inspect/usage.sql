@@ -1,7 +1,7 @@
--- What was used this month (UTC): by account, by model, and by day over the last 31; budgets.
+-- Usage of this month (UTC): by account, by model, and by day for the last 31 days; budgets.
 -- Run with: psql "$DATABASE_URL" -f sql/inspect/usage.sql
--- Set a budget with: UPDATE contentq.accounts SET monthly_budget = 50 WHERE id = ...; (NULL: no limit)
--- Each query finds no one else's functions and operators, whatever search_path the session has.
+-- To set a budget: UPDATE contentq.accounts SET monthly_budget = 50 WHERE id = ...; (NULL: no limit)
+-- Each query sets its search_path, so that it uses no functions or operators of other users.
 \set contentq_quiet :QUIET
 \set QUIET on
 \echo By account:

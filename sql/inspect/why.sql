@@ -1,6 +1,6 @@
--- Why a task is not running: its reasons, then the task itself.
+-- Why a task is not running: the reasons, then the task itself.
 -- Run with: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql
--- Each query finds no one else's functions and operators, whatever search_path the session has.
+-- Each query sets its search_path, so that it uses no functions or operators of other users.
 \set contentq_quiet :QUIET
 \set QUIET on
 \if :{?task}
@@ -15,6 +15,6 @@ FROM contentq.tasks
 WHERE task_id = :'task'
 \g (format=wrapped)
 \else
-\echo 'Name the task: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql'
+\echo 'No task given. Run: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql'
 \endif
 \set QUIET :contentq_quiet

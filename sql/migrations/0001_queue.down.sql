@@ -1,5 +1,5 @@
--- 0001, undone: drops the tables that contentq created, with what is in them, and what it added to those that it took
--- over. Tables that were there before it stay, with their rows.
+-- Reverts 0001: drops the tables that contentq created, with their rows, and what it added to existing tables. Tables that
+-- existed before stay, with their rows.
 DO $$
 DECLARE
     one record;

@@ -1,9 +1,9 @@
 -- 0001: the tables.
 --
--- The three tables that producers and readers see are described once, in the tables needed_... below, which exist only
--- during this step. A table that is not there is created. One that is there already is taken over: its rows stay, and
--- what is missing is added to it. Everything that cannot be taken over, or that would make storing content fail
--- later, is collected first and raised as one error (CQ010), before anything is changed.
+-- The tables needed_... below describe the three tables that producers and readers see; they exist only during this step. A
+-- missing table is created. An existing table is taken over: its rows stay, and missing columns, constraints and indexes
+-- are added. Everything that prevents this, or would later make storing content fail, is collected first and raised as one
+-- error (CQ010), before anything changes.
 
 CREATE TABLE contentq.tables (
     table_name text NOT NULL,
@@ -17,9 +17,10 @@ CREATE TABLE contentq.needed_tables (position integer, tab text);
 
 INSERT INTO contentq.needed_tables VALUES (1, 'accounts'), (2, 'contents'), (3, 'content_generation_tasks');
 
--- typ: as it is created; "key of" a table follows the type of its id. kinds: the types, by their names in pg_type, that
--- are taken over. min_length: characters that a text must hold for what contentq writes into it. is_required: a table
--- that is there already must have it; any other column is added.
+-- typ: the type of a new column; "key of" a table means the type of its id. kinds: the types, by their names in pg_type,
+-- that an existing column may have. min_length: the minimum number of characters that a text must hold for what contentq
+-- writes into it.
+-- is_required: an existing table must have the column; other columns are added.
 CREATE TABLE contentq.needed_columns (
     position integer GENERATED ALWAYS AS IDENTITY,
     tab text,
@@ -97,8 +98,7 @@ INSERT INTO contentq.needed_columns (tab, col, typ, rule, kinds, min_length, is_
     ('content_generation_tasks', 'traceparent', 'varchar(55)', '', '{text,varchar}', NULL, false),
     ('content_generation_tasks', 'ready_at', 'timestamptz', '', '{timestamptz}', NULL, false);
 
--- col: the column that it is about. on_existing: added to a table that was taken over, too, when nothing that does the
--- same is there.
+-- col: the column of the constraint. on_existing: also add it to an existing table that has no equivalent.
 CREATE TABLE contentq.needed_constraints (
     position integer GENERATED ALWAYS AS IDENTITY,
     tab text,
@@ -130,8 +130,8 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'retry_count', 'check', 'CHECK (retry_count >= 0)', true),
     ('content_generation_tasks', 'max_retries', 'check', 'CHECK (max_retries >= 0)', true),
     ('content_generation_tasks', 'attempt', 'check', 'CHECK (attempt >= 0)', true),
-    -- Times are subtracted, which PostgreSQL refuses for infinite ones: one such row would blind a whole view. Only
-    -- scheduled_at and timeout_at, of which infinity means never, may be infinite.
+    -- Times are subtracted, which PostgreSQL refuses for infinite ones: one such row would make a whole view fail. Only
+    -- scheduled_at and timeout_at may be infinite, which means never.
     ('content_generation_tasks', 'submitted_at', 'check', 'CHECK (isfinite(submitted_at))', true),
     ('content_generation_tasks', 'started_at', 'check',
      'CHECK (isfinite(started_at) AND (status <> ''processing'' OR started_at IS NOT NULL))', true),
@@ -140,8 +140,8 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'created_at', 'check', 'CHECK (isfinite(created_at))', true),
     ('content_generation_tasks', 'updated_at', 'check', 'CHECK (isfinite(updated_at))', true),
     ('content_generation_tasks', 'cancel_requested_at', 'check', 'CHECK (isfinite(cancel_requested_at))', true),
-    -- json accepts \u0000, lone surrogates and endless nesting as text, and then fails whoever reads the
-    -- value with ->>; what jsonb can hold can be read by everyone.
+    -- json accepts \u0000, lone surrogates and unlimited nesting as text, and then fails in readers that use ->>. What
+    -- jsonb can store, everyone can read.
     ('content_generation_tasks', 'result', 'check', 'CHECK (result IS NULL OR result::jsonb IS NOT NULL)', true),
     ('content_generation_tasks', 'attempt_errors', 'check',
      'CHECK (jsonb_typeof(attempt_errors) = ''array'' AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')',
@@ -150,12 +150,12 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     ('content_generation_tasks', 'revision_count', 'check', 'CHECK (revision_count >= 0)', true),
     ('content_generation_tasks', 'gate_entered_at', 'check', 'CHECK (isfinite(gate_entered_at))', true),
     ('content_generation_tasks', 'ready_at', 'check', 'CHECK (isfinite(ready_at))', true),
-    -- A claim hands it out with up to a thousand tasks.
+    -- A claim returns it with up to a thousand tasks.
     ('content_generation_tasks', 'handler_state', 'check',
      'CHECK (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)', true);
 
--- These stay, since doctor() looks whether they are there: a later step that adds an index adds its row.
--- first_column: on a table that was taken over, any index that begins with it and leaves out no row serves as well.
+-- This table stays, because doctor() checks these indexes: a later step that adds an index adds its row.
+-- first_column: in an existing table, any index that begins with this column and covers all rows also counts.
 CREATE TABLE contentq.needed_indexes (
     table_name text NOT NULL,
     name text NOT NULL,
@@ -165,33 +165,34 @@ CREATE TABLE contentq.needed_indexes (
 );
 
 INSERT INTO contentq.needed_indexes (table_name, name, definition, first_column) VALUES
-    -- What claim() reads of accounts: usually nothing.
+    -- Read by claim(); usually empty.
     ('accounts', 'accounts_paused_idx', '(paused_until) WHERE paused_until IS NOT NULL', NULL),
     ('accounts', 'accounts_max_running_idx', '(max_running) WHERE max_running IS NOT NULL', NULL),
     ('accounts', 'accounts_monthly_budget_idx', '(monthly_budget) WHERE monthly_budget IS NOT NULL', NULL),
-    -- id + 0: for the last contents of an account; as a plain column it would be taken to find a content by its id.
+    -- id + 0: for the latest contents of an account; with a plain id, plans would use it to find a content by its id.
     ('contents', 'contents_account_id_idx', '(account_id, (id + 0))', 'account_id'),
-    -- All versions of what a task has produced.
+    -- All versions of the content of a task.
     ('contents', 'contents_generation_task_id_idx', '(generation_task_id) WHERE generation_task_id IS NOT NULL',
      'generation_task_id'),
-    -- What waits for a reviewer, oldest first. id + 0: as a plain column it would be taken to find a content by its id.
+    -- Content that waits for review, oldest first. id + 0: with a plain id, plans would use it to find a content by its id.
     ('contents', 'contents_review_idx', '((id + 0)) WHERE review_status = ''pending''', NULL),
-    -- Looked up by people and programs.
+    -- For queries of people and programs.
     ('content_generation_tasks', 'content_generation_tasks_status_idx', '(status)', 'status'),
     ('content_generation_tasks', 'content_generation_tasks_account_id_idx', '(account_id)', 'account_id'),
     ('content_generation_tasks', 'content_generation_tasks_submitted_at_idx', '(submitted_at)', 'submitted_at'),
     -- Partial: a task has no content until its end, and every claim would otherwise write an entry for nothing.
     ('content_generation_tasks', 'content_generation_tasks_content_id_idx',
      '(content_id) WHERE content_id IS NOT NULL', 'content_id'),
-    -- What of a batch has not ended, also of one account: whoever ends one of its tasks looks while somebody waits for it.
+    -- Tasks of a batch that have not ended, also of one account: read when a task of a batch ends for which a session
+    -- waits.
     ('content_generation_tasks', 'content_generation_tasks_batch_idx',
      '(batch, status, account_id) WHERE batch IS NOT NULL', 'batch'),
-    -- What claim() reads, in its order; tasks that are finished or scheduled for later are not in it.
+    -- Read by claim() in its order; without finished or scheduled tasks.
     ('content_generation_tasks', 'content_generation_tasks_ready_idx',
      '(priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
-    -- The same by account, for fair order and for going past accounts that are held; by category (also those without one,
-    -- for going past categories that are held); and by deadline, for the setting deadlines. Their first column is written
-    -- so that no plan takes ready_idx in their place, which would walk over the tasks of all others.
+    -- The same by account, for fair order and for skipping blocked accounts; by category (including tasks without one), for
+    -- skipping blocked categories; and by deadline, for the setting deadlines. Their first column is an expression so that
+    -- no plan uses ready_idx instead, which would read the tasks of all others.
     ('content_generation_tasks', 'content_generation_tasks_ready_account_idx',
      '((10 - priority), account_id, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NULL', NULL),
     ('content_generation_tasks', 'content_generation_tasks_ready_category_idx',
@@ -199,34 +200,34 @@ INSERT INTO contentq.needed_indexes (table_name, name, definition, first_column)
     ('content_generation_tasks', 'content_generation_tasks_ready_deadline_idx',
      '((10 - priority), timeout_at, submitted_at, id) '
      'WHERE status = ''pending'' AND scheduled_at IS NULL AND timeout_at IS NOT NULL', NULL),
-    -- What runs, by account: for caps and fair order. Its condition has a collation so that no plan takes status_idx in its
-    -- place, as one would that was made while nothing ran, and count the tasks of all accounts for each.
+    -- Running tasks by account, for caps and fair order. Its condition has a collation so that no plan uses status_idx
+    -- instead, as a plan made while nothing ran would, and counts the tasks of all accounts for each.
     ('content_generation_tasks', 'content_generation_tasks_running_idx',
      '(account_id) WHERE status COLLATE "C" = ''processing''', NULL),
-    -- What becomes ready next: of those of one instant, the most urgent first.
+    -- Tasks that become ready next; those of one instant, the most urgent first.
     ('content_generation_tasks', 'content_generation_tasks_scheduled_idx',
      '(scheduled_at, priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NOT NULL', NULL),
-    -- What sweep_timeouts() reads.
+    -- Read by sweep_timeouts().
     ('content_generation_tasks', 'content_generation_tasks_deadline_idx',
      '(timeout_at) WHERE timeout_at IS NOT NULL AND status IN (''pending'', ''processing'')', NULL),
-    -- What rescue_dead_workers() reads.
+    -- Read by rescue_dead_workers().
     ('content_generation_tasks', 'content_generation_tasks_held_idx',
      '(worker_id) WHERE status = ''processing'' AND worker_id IS NOT NULL', NULL),
-    -- What runs of tasks that have entered a gate themselves, by gate: empty where each worker has one gate. Its condition is
-    -- written so that no plan takes status_idx or running_idx in its place.
+    -- Running tasks that have entered a gate themselves, by gate; empty if each worker has one gate. Its condition is
+    -- written so that no plan uses status_idx or running_idx instead.
     ('content_generation_tasks', 'content_generation_tasks_gate_idx',
      '(gate) WHERE status || '''' = ''processing'' AND gate IS NOT NULL', NULL),
-    -- What heartbeat() reads: nearly always empty.
+    -- Read by heartbeat(); nearly always empty.
     ('content_generation_tasks', 'content_generation_tasks_revoked_idx',
      '(worker_id) WHERE worker_id IS NOT NULL AND (status <> ''processing'' OR cancel_requested_at IS NOT NULL)', NULL),
-    -- What cleanup() reads.
+    -- Read by cleanup().
     ('content_generation_tasks', 'content_generation_tasks_completed_at_idx',
      '(completed_at) WHERE status = ''completed''', NULL),
-    -- What requeue_matching() and cleanup_failed() read, in order.
+    -- Read by requeue_matching() and cleanup_failed(), in order.
     ('content_generation_tasks', 'content_generation_tasks_failed_idx', '(id) WHERE status IN (''failed'', ''timeout'')',
      NULL);
 
--- What stands in the way, all of it.
+-- Collects everything that prevents taking over existing tables.
 DO $$
 DECLARE
     problems text[] := '{}';
@@ -237,9 +238,10 @@ DECLARE
     times text;
     values_of_times text;
 BEGIN
-    -- Whose functions a superuser would run, by triggers, checks, defaults and views: nothing else is looked at then.
+    -- Owners whose functions a superuser would run, through triggers, checks, defaults and views. If there are any, nothing
+    -- else is checked.
     SELECT array_agg(
-        format(E'%s belongs to %s, and anyone may create tables in schema %I; if it is what you want to take over:\n'
+        format(E'%s belongs to %s, and anyone may create tables in schema %I; if it is the table to take over:\n'
                '    REVOKE CREATE ON SCHEMA %I FROM PUBLIC;', t.tab, c.relowner::regrole, n.nspname, n.nspname)
         ORDER BY t.position)
     INTO found
@@ -259,7 +261,7 @@ BEGIN
             AND a.privilege_type = 'CREATE'
       );
     IF found IS NOT NULL THEN
-        RAISE EXCEPTION E'tables that are there already may be a stranger''s:\n%', array_to_string(found, E'\n')
+        RAISE EXCEPTION E'existing tables may have been created by a stranger:\n%', array_to_string(found, E'\n')
             USING ERRCODE = 'CQ010';
     END IF;
 
@@ -272,7 +274,7 @@ BEGIN
 
     SELECT array_agg(
         CASE WHEN c.relkind = 'p' AND t.tab = 'content_generation_tasks'
-             THEN 'content_generation_tasks is partitioned, and its id and task_id must be unique in all of it'
+             THEN 'content_generation_tasks is partitioned, but id and task_id must be unique across all partitions'
              ELSE format(E'%s belongs to %s: run contentq migrate as a member of this role, or:\n'
                          '    ALTER TABLE public.%s OWNER TO %I;', t.tab, c.relowner::regrole, t.tab, current_user)
         END
@@ -284,21 +286,21 @@ BEGIN
        OR c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE');
     problems := problems || coalesce(found, '{}');
 
-    -- Columns that are missing, and those of a type that cannot be used. A domain is what it is made of.
+    -- Missing columns, and columns of an unusable type. A domain counts as its base type.
     SELECT array_agg(
         CASE
             WHEN a.attname IS NULL AND o.attname IS NOT NULL
-            THEN format(E'%s has a column %I and none of the name %s:\n    ALTER TABLE public.%s RENAME %I TO %s;',
+            THEN format(E'%s has a column %I but no column %s:\n    ALTER TABLE public.%s RENAME %I TO %s;',
                         n.tab, o.attname, n.col, n.tab, o.attname, n.col)
             WHEN a.attname IS NULL
             THEN format('%s has no column %s (%s)', n.tab, n.col, replace(n.typ, 'key of ' || n.tab, 'integer'))
             WHEN n.col = 'id' OR n.typ LIKE 'key of %'
-            THEN format('%s.%s is %s and must be integer or bigint; to keep this table, use contentq migrate '
-                        '--schema content_queue, and accounts.external_id there for the key',
+            THEN format('%s.%s is %s but must be integer or bigint; to keep this table, run contentq migrate '
+                        '--schema content_queue and store its key in accounts.external_id there',
                         n.tab, n.col, format_type(a.atttypid, a.atttypmod))
-            ELSE format(E'%s.%s is %s and must be %s%s%s:\n    ALTER TABLE public.%s ALTER COLUMN %s TYPE %s%s;',
+            ELSE format(E'%s.%s is %s but must be %s%s%s:\n    ALTER TABLE public.%s ALTER COLUMN %s TYPE %s%s;',
                         n.tab, n.col, format_type(a.atttypid, a.atttypmod), n.typ,
-                        '; drop, and create again afterwards, ' || v.names,
+                        '; first drop, and create again afterwards, ' || v.names,
                         CASE WHEN y.typname = 'timestamp' THEN '; if its times are in UTC' END,
                         n.tab, n.col, n.typ,
                         CASE WHEN y.typname = 'timestamp' THEN format(' USING %s AT TIME ZONE ''UTC''', n.col) END)
@@ -333,8 +335,8 @@ BEGIN
        OR y.typname <> ALL (n.kinds);
     problems := problems || coalesce(found, '{}');
 
-    -- A title is cut to what its column says that it holds; what a domain says is not looked at then.
-    SELECT array_agg(format(E'%s.%s holds %s characters and must hold %s:\n'
+    -- A title is cut to the declared length of its column, which does not include the length of a domain.
+    SELECT array_agg(format(E'%s.%s is limited to %s characters but must hold %s:\n'
                             '    ALTER TABLE public.%s ALTER COLUMN %s TYPE %s;',
                             l.tab, l.col, l.found, l.needed, l.tab, l.col, l.typ)
                      ORDER BY l.position)
@@ -354,7 +356,7 @@ BEGIN
       AND l.found < l.needed;
     problems := problems || coalesce(found, '{}');
 
-    -- What others refer to must be unique. A task table without a primary key is given one.
+    -- Columns that others refer to must be unique. A task table without a primary key gets one.
     SELECT array_agg(format(E'%s.id is neither the primary key nor unique:\n'
                             '    ALTER TABLE public.%s ADD PRIMARY KEY (id);',
                             t.tab, t.tab)
@@ -372,11 +374,11 @@ BEGIN
       );
     problems := problems || coalesce(found, '{}');
 
-    -- Columns that no one fills when contentq stores content, and those that it may not fill.
+    -- Columns that nobody fills when contentq stores content, and columns that it may not fill.
     SELECT array_agg(
         CASE
             WHEN w.is_written
-            THEN format('contents.%s is a generated column, and contentq writes it', a.attname)
+            THEN format('contents.%s is a generated column, but contentq writes it', a.attname)
             ELSE format(E'contents.%s is NOT NULL without a default, and contentq does not fill it; give it a default, or:\n'
                         '    ALTER TABLE public.contents ALTER COLUMN %I DROP NOT NULL;',
                         a.attname, a.attname)
@@ -396,8 +398,8 @@ BEGIN
                     AND a.attidentity = '' END;
     problems := problems || coalesce(found, '{}');
 
-    -- Two contents of one account, or with one title, must be possible.
-    SELECT array_agg(format('contents has the unique index %s on (%s): a second such content could not be stored',
+    -- Two contents of one account, or with the same title, must be possible.
+    SELECT array_agg(format('contents has the unique index %s on (%s): content with the same values could not be stored again',
                             i.name, i.columns)
                      ORDER BY i.name)
     INTO found
@@ -414,20 +416,20 @@ BEGIN
     ) AS i;
     problems := problems || coalesce(found, '{}');
 
-    -- Rows of a task table that contentq's constraints would refuse. What cannot be asked, for a type or a column that
-    -- is not there, has been named.
+    -- Rows of a task table that the constraints of contentq would refuse. Conditions that fail because of a wrong type or a
+    -- missing column are skipped: those problems are already listed.
     IF EXISTS (SELECT FROM pg_class AS c
                WHERE c.oid = to_regclass('public.content_generation_tasks') AND c.relkind = 'r') THEN
         FOR each IN
             SELECT r.*
             FROM (VALUES
-                (1, 'status', 'a status that is none of pending, processing, completed, failed and timeout',
+                (1, 'status', 'a status other than pending, processing, completed, failed and timeout',
                  'coalesce(status, '''') NOT IN (''pending'', ''processing'', ''completed'', ''failed'', ''timeout'')'),
                 (2, 'task_id', 'no task_id', 'coalesce(task_id, '''') = '''''),
-                (3, 'task_id', 'a task_id that another row has, too',
+                (3, 'task_id', 'a task_id that another row also has',
                  'task_id IN (SELECT d.task_id FROM public.content_generation_tasks AS d '
                  'GROUP BY d.task_id HAVING count(*) > 1)'),
-                (4, 'priority', 'a priority that is not from 1 to 10', 'priority NOT BETWEEN 1 AND 10'),
+                (4, 'priority', 'a priority outside 1 to 10', 'priority NOT BETWEEN 1 AND 10'),
                 (5, 'retry_count', 'a negative retry_count', 'retry_count < 0'),
                 (6, 'max_retries', 'a negative max_retries', 'max_retries < 0'),
                 (7, 'attempt', 'a negative attempt', 'attempt < 0'),
@@ -443,30 +445,30 @@ BEGIN
                 (15, 'cancel_requested_at', 'an infinite cancel_requested_at', 'NOT isfinite(cancel_requested_at)'),
                 (16, 'gate_entered_at', 'an infinite gate_entered_at', 'NOT isfinite(gate_entered_at)'),
                 (16, 'ready_at', 'an infinite ready_at', 'NOT isfinite(ready_at)'),
-                (17, 'progress', 'a progress that is not from 0 to 1', 'NOT progress BETWEEN 0 AND 1'),
+                (17, 'progress', 'a progress outside 0 to 1', 'NOT progress BETWEEN 0 AND 1'),
                 (18, 'attempt_errors', 'attempt_errors that are not an array of objects',
                  'NOT (jsonb_typeof(attempt_errors) = ''array'' '
                  'AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')'),
                 (19, 'handler_state', 'a handler_state that is not an object of up to 8192 bytes',
                  'NOT (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)'),
                 (20, 'account_id', 'no account_id', 'account_id IS NULL'),
-                (21, 'account_id', 'an account_id that no account has',
+                (21, 'account_id', 'an account_id that does not exist in accounts',
                  CASE WHEN to_regclass('public.accounts') IS NULL THEN 'account_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.accounts AS a WHERE a.id = t.account_id) '
                            'AND account_id IS NOT NULL' END),
-                (22, 'content_id', 'a content_id that no content has',
+                (22, 'content_id', 'a content_id that does not exist in contents',
                  CASE WHEN to_regclass('public.contents') IS NULL THEN 'content_id IS NOT NULL'
                       ELSE 'NOT EXISTS (SELECT FROM public.contents AS c WHERE c.id = t.content_id) '
                            'AND content_id IS NOT NULL' END),
                 (23, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'started_at' AND NOT attisdropped) THEN 'status' END,
-                 'status processing and no column started_at (add it as timestamptz, and fill it)',
+                 'status processing but no column started_at (add it as timestamptz and fill it)',
                  'status = ''processing'''),
                 (24, CASE WHEN NOT EXISTS (SELECT FROM pg_attribute
                                            WHERE attrelid = to_regclass('public.content_generation_tasks')
                                              AND attname = 'completed_at' AND NOT attisdropped) THEN 'status' END,
-                 'status completed and no column completed_at (add it as timestamptz, and fill it)',
+                 'status completed but no column completed_at (add it as timestamptz and fill it)',
                  'status = ''completed'''),
                 (23, 'revision_count', 'a negative revision_count', 'revision_count < 0')
             ) AS r (position, col, what, condition)
@@ -497,13 +499,12 @@ BEGIN
             WHEN syntax_error_or_access_rule_violation THEN
                 NULL;
             WHEN data_exception OR program_limit_exceeded THEN
-                problems := problems || format('content_generation_tasks: a result is JSON that PostgreSQL cannot read: '
+                problems := problems || format('content_generation_tasks: a result contains JSON that PostgreSQL cannot read: '
                                                '%s; change it', SQLERRM);
         END;
     END IF;
 
-    -- What checks and types of the tables that are there refuse, tried on empty copies of those of which nothing else has
-    -- been named.
+    -- Values that checks and types of existing tables refuse, tested on empty copies of tables without other problems.
     found := problems;
     FOR each IN
         SELECT 'contents' AS tab, 'review_status' AS col, v.value,
@@ -531,7 +532,7 @@ BEGIN
         LOOP
             EXECUTE format('ALTER TABLE contentq.trial ALTER COLUMN %I DROP NOT NULL', example);
         END LOOP;
-        -- No sequence of a default is advanced.
+        -- Without the default, no sequence advances.
         ALTER TABLE contentq.trial ALTER COLUMN id DROP DEFAULT;
         SELECT coalesce(string_agg(', ' || a.attname, '' ORDER BY a.attnum), ''),
                repeat(', now()', count(*)::integer)
@@ -550,8 +551,8 @@ BEGIN
         DROP TABLE contentq.trial;
     END LOOP;
 
-    -- What triggers, rules, policies and unique indexes of contents refuse: two contents that are the same are stored, and
-    -- undone.
+    -- Content that triggers, rules, policies and unique indexes of contents refuse: two equal contents are stored and
+    -- rolled back.
     IF to_regclass('public.contents') IS NOT NULL AND to_regclass('public.accounts') IS NOT NULL
         AND NOT EXISTS (SELECT FROM unnest(problems) AS p (problem)
                         WHERE starts_with(p.problem, 'contents') OR starts_with(p.problem, 'accounts'))
@@ -573,21 +574,21 @@ BEGIN
             WHEN SQLSTATE 'CQ000' THEN
                 NULL;
             WHEN OTHERS THEN
-                problems := problems || format('a %scontent could not be stored: %s',
-                                               CASE WHEN number > 0 THEN 'second ' END, SQLERRM);
+                problems := problems || format('contents: %s could not be stored: %s',
+                                               CASE WHEN number > 0 THEN 'a second content' ELSE 'content' END, SQLERRM);
         END;
     END IF;
 
     IF problems <> '{}' THEN
-        RAISE EXCEPTION E'tables that are there already do not fit:\n%', array_to_string(problems, E'\n')
+        RAISE EXCEPTION E'existing tables do not fit:\n%', array_to_string(problems, E'\n')
             USING ERRCODE = 'CQ010',
-                  HINT = 'Change what is named, or give contentq tables of its own beside these: '
+                  HINT = 'Change them as listed, or let contentq create its own tables: '
                          'contentq migrate --schema content_queue';
     END IF;
 END;
 $$;
 
--- Creates the tables, or adds what they lack.
+-- Creates missing tables and adds missing parts to existing ones.
 DO $$
 DECLARE
     one record;
@@ -596,7 +597,7 @@ DECLARE
     created boolean;
     typ text;
     added text[];
-    was_nullable text;  -- the id: it can be so again only when nothing needs it as a key any more
+    was_nullable text;  -- for the id: it can be nullable again only when no key needs it any more
     mark constant text := 'The table was created by contentq migrate.';
 BEGIN
     FOR one IN SELECT t.* FROM contentq.needed_tables AS t ORDER BY t.position LOOP
@@ -607,7 +608,7 @@ BEGIN
             EXECUTE format('CREATE TABLE public.%I ()', one.tab);
         END IF;
         rel := to_regclass('public.' || one.tab);
-        -- A table of contentq's that was restored from a dump carries a comment on its primary key.
+        -- A table of contentq that was restored from a dump has this comment on its primary key.
         created := created OR EXISTS (
             SELECT
             FROM pg_constraint AS c
@@ -665,9 +666,9 @@ BEGIN
             FROM contentq.needed_constraints AS n
             WHERE n.tab = one.tab
               AND (created OR n.on_existing)
-              -- A partitioned table can have no such one.
+              -- A partitioned table cannot have this constraint.
               AND NOT (n.col = 'external_id' AND (SELECT c.relkind = 'p' FROM pg_class AS c WHERE c.oid = rel))
-              -- Of a host's accounts, only the columns that were added are checked.
+              -- In a host's accounts, only added columns are checked.
               AND (created OR n.tab <> 'accounts'
                    OR format('ALTER TABLE public.accounts DROP COLUMN IF EXISTS %I', n.col) = ANY (added))
               AND NOT EXISTS (
@@ -709,13 +710,13 @@ BEGIN
             SELECT n.*
             FROM contentq.needed_indexes AS n
             WHERE n.table_name = one.tab
-              -- Of a host's contents, only what review needs.
+              -- In a host's contents, only the indexes for review.
               AND (created OR n.name <> 'contents_account_id_idx')
               AND NOT EXISTS (
                   SELECT
                   FROM pg_index AS i
                   JOIN pg_class AS c ON c.oid = i.indexrelid
-                  -- None for an index on an expression.
+                  -- NULL for an index on an expression.
                   LEFT JOIN pg_attribute AS a ON a.attrelid = rel AND a.attnum = i.indkey[0]
                   WHERE i.indrelid = rel
                     AND (c.relname = n.name OR i.indpred IS NULL AND i.indisvalid AND a.attname = n.first_column)
@@ -737,7 +738,7 @@ $$;
 
 DROP TABLE contentq.needed_tables, contentq.needed_columns, contentq.needed_constraints;
 
--- The machinery.
+-- Tables that only contentq uses.
 
 CREATE TABLE contentq.definitions (
     kind text NOT NULL,
@@ -747,8 +748,8 @@ CREATE TABLE contentq.definitions (
     CONSTRAINT definitions_pkey PRIMARY KEY (kind, name)
 );
 
--- Random ids, since a sequence is set back with the database when it is restored, while workers that registered later
--- go on. 40 bits are exact in the numbers of every language, and 13 digits at most.
+-- Ids are random because a sequence goes back when the database is restored, while workers that registered later continue.
+-- 40 bits are exact in the numbers of every language and have at most 13 digits.
 CREATE TABLE contentq.workers (
     id bigint NOT NULL DEFAULT ('x' || right(gen_random_uuid()::text, 10))::bit(40)::bigint,
     hostname text NOT NULL,
@@ -767,7 +768,7 @@ CREATE TABLE contentq.workers (
     CONSTRAINT workers_pkey PRIMARY KEY (id),
     CONSTRAINT workers_slots_check CHECK (slots > 0),
     CONSTRAINT workers_busy_check CHECK (busy >= 0),
-    -- Everyone who looks at the workers sees it; a key, which cannot be cut.
+    -- Everyone who reads the workers sees it; it is a key, which cannot be truncated.
     CONSTRAINT workers_gate_check CHECK (length(gate) <= 1000),
     CONSTRAINT workers_gates_check CHECK (
         gates IS NULL
@@ -782,8 +783,8 @@ CREATE TABLE contentq.workers (
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at))
 ) WITH (fillfactor = 50);
 
--- Apart from the workers, whose heartbeats must not wait for it: a handler that completes its task in a transaction of its
--- own holds this row for as long as that takes. Whoever writes to it goes without when it is locked.
+-- Separate from the workers, whose heartbeats must not wait for it: a handler that completes its task in its own
+-- transaction locks this row for as long as that takes. Writers skip the row if it is locked.
 CREATE TABLE contentq.claimers (
     worker_id bigint NOT NULL,
     calls bigint NOT NULL DEFAULT 0,
@@ -837,7 +838,7 @@ CREATE TABLE contentq.settings (
     CONSTRAINT settings_retention_check CHECK (retention > interval '0' AND retention <= interval '1000 years'),
     CONSTRAINT settings_failed_retention_check
         CHECK (failed_retention > interval '0' AND failed_retention <= interval '1000 years'),
-    -- What contentq itself writes fits: an error message of 8000 characters.
+    -- The texts that contentq itself writes fit: an error message of 8000 characters.
     CONSTRAINT settings_max_text_bytes_check CHECK (max_text_bytes >= 100000),
     CONSTRAINT settings_max_workers_per_login_check CHECK (max_workers_per_login >= 1),
     CONSTRAINT settings_claim_order_check CHECK (claim_order IN ('strict', 'fair')),
@@ -865,11 +866,11 @@ CREATE TABLE contentq.account_roles (
     CONSTRAINT account_roles_pkey PRIMARY KEY (role_name, account_id)
 );
 
--- Policies read it with the rights of whoever they bind, and its own shows each only what is theirs.
+-- Policies read it with the rights of the bound roles; its own policy shows each role only its own rows.
 GRANT SELECT ON contentq.account_roles TO PUBLIC;
 
--- Nearly always empty: tasks and batches whose end somebody wants to hear of. Whoever ends a task looks here.
--- There is no key that two could want to add at once: one of them would wait for the other, or not be noted.
+-- Nearly always empty: tasks and batches for whose end a session waits. Transactions that end a task read it.
+-- Without a unique key on which two sessions could meet: one would wait for the other, or not be registered.
 CREATE TABLE contentq.awaited (
     id bigint GENERATED ALWAYS AS IDENTITY,
     kind text NOT NULL,
@@ -896,8 +897,8 @@ CREATE TABLE contentq.silent_commits (
 
 INSERT INTO contentq.silent_commits (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
 
--- Read by each claim of its workers, and written by one at a time, which others do not wait for. What is learned is
--- described where it is used: in judge_gate() and the functions that it calls.
+-- Read by each claim of its workers, and written by one at a time, for which others do not wait. The functions that use the
+-- learned values describe them: judge_gate() and the functions that it calls.
 CREATE TABLE contentq.gates (
     key text NOT NULL,
     opens_at timestamptz NOT NULL DEFAULT '-infinity',
@@ -933,7 +934,7 @@ CREATE TABLE contentq.gates (
     CONSTRAINT gates_max_running_check CHECK (max_running > 0)
 ) WITH (fillfactor = 50);
 
--- Only added to, so that no report waits: what a provider's refusals and failures mean, the next claim finds out.
+-- Only inserted into, so that no report waits; the next claim evaluates the refusals and failures.
 CREATE TABLE contentq.gate_events (
     id bigint GENERATED ALWAYS AS IDENTITY,
     key text NOT NULL,
@@ -950,8 +951,8 @@ CREATE TABLE contentq.gate_events (
 
 CREATE INDEX gate_events_key_id_idx ON contentq.gate_events (key, id);
 
--- What workers with several gates have counted at each; those with one have it in claimers. It has no key that two could want
--- to add at once: whoever finds the row locked adds another.
+-- Counts of workers with several gates; those of workers with one gate are in claimers. Without a unique key on which two
+-- sessions could meet: if the row is locked, another one is added.
 CREATE TABLE contentq.gate_counts (
     id bigint GENERATED ALWAYS AS IDENTITY,
     worker_id bigint NOT NULL,
@@ -967,8 +968,8 @@ CREATE INDEX gate_counts_gate_idx ON contentq.gate_counts (gate, worker_id);
 
 CREATE INDEX gate_counts_worker_id_idx ON contentq.gate_counts (worker_id);
 
--- One that two claims try at once is tried again a moment later: what runs of an account with max_running, and what a budget
--- has left, is counted under the row of a place: the id of the account modulo 64, or a digest of the category.
+-- Running tasks of an account with max_running, and what is left of a budget, are counted under the row of a place: the id
+-- of the account modulo 64, or a digest of the category. Of two claims at once, one tries again a moment later.
 CREATE TABLE contentq.cap_locks (
     place integer NOT NULL,
     CONSTRAINT cap_locks_pkey PRIMARY KEY (place)
@@ -976,8 +977,8 @@ CREATE TABLE contentq.cap_locks (
 
 INSERT INTO contentq.cap_locks (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
 
--- What handlers have sent, or will send, to a provider as one batch. Whoever tends one has its lease: tended_by, as long as
--- tending is what it was when the lease was taken.
+-- Batches that handlers have sent, or will send, to a provider. A worker leases a batch: tended_by, as long as tending has
+-- the value of that lease.
 CREATE TABLE contentq.provider_batches (
     id bigint GENERATED ALWAYS AS IDENTITY,
     key uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -1010,7 +1011,7 @@ CREATE TABLE contentq.provider_batches (
 CREATE INDEX provider_batches_due_idx ON contentq.provider_batches (provider, due_at) WHERE ended_at IS NULL;
 CREATE INDEX provider_batches_ended_at_idx ON contentq.provider_batches (ended_at) WHERE ended_at IS NOT NULL;
 
--- What an attempt at a task has asked a provider, to go with a batch; and the answer, until the task has ended.
+-- Requests of attempts for provider batches, with their answers until the task has ended.
 CREATE TABLE contentq.batch_requests (
     id bigint NOT NULL,
     attempt integer NOT NULL,
@@ -1035,11 +1036,11 @@ CREATE TABLE contentq.batch_requests (
 CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests (provider, due_at, id, attempt)
     WHERE batch_id IS NULL AND answered_at IS NULL;
 CREATE INDEX batch_requests_batch_id_idx ON contentq.batch_requests (batch_id, id, attempt) WHERE batch_id IS NOT NULL;
--- What budgets reserve for.
+-- Requests for which budgets reserve.
 CREATE INDEX batch_requests_account_id_idx ON contentq.batch_requests (account_id, category) WHERE NOT is_taken;
 CREATE INDEX batch_requests_answered_at_idx ON contentq.batch_requests (answered_at) WHERE answered_at IS NOT NULL;
 
--- How long tasks of a category take, measured now and then from those that were completed last.
+-- Durations of tasks by category, measured regularly from the last completed ones.
 CREATE TABLE contentq.durations (
     category text NOT NULL,
     median interval NOT NULL,
@@ -1047,7 +1048,7 @@ CREATE TABLE contentq.durations (
     CONSTRAINT durations_pkey PRIMARY KEY (category)
 );
 
--- Reports add to it and never wait: it has no key that two could want to add at once.
+-- Reports add to it and never wait: without a unique key on which two sessions could meet.
 CREATE TABLE contentq.usage (
     id bigint GENERATED ALWAYS AS IDENTITY,
     account_id bigint NOT NULL,
@@ -1073,7 +1074,7 @@ CREATE INDEX usage_account_id_day_idx ON contentq.usage (account_id, day, model,
 CREATE INDEX usage_category_day_idx ON contentq.usage (category, day);
 CREATE INDEX usage_day_idx ON contentq.usage (day);
 
--- Failed attempts, for metrics. As in usage, there is no key that two could want to add at once.
+-- Failed attempts, for metrics. As in usage, without a unique key on which two sessions could meet.
 CREATE TABLE contentq.failure_counts (
     id bigint GENERATED ALWAYS AS IDENTITY,
     error_class text NOT NULL,
@@ -1083,8 +1084,8 @@ CREATE TABLE contentq.failure_counts (
 
 CREATE INDEX failure_counts_error_class_idx ON contentq.failure_counts (error_class);
 
--- What an account may cost in a month, whatever the category, is accounts.monthly_budget, and no row here: there is one place
--- for each budget.
+-- The monthly budget of an account without a category is accounts.monthly_budget and has no row here, so that each budget
+-- has one place.
 CREATE TABLE contentq.budgets (
     id bigint GENERATED ALWAYS AS IDENTITY,
     account_id bigint,
@@ -1094,13 +1095,13 @@ CREATE TABLE contentq.budgets (
     CONSTRAINT budgets_pkey PRIMARY KEY (id),
     CONSTRAINT budgets_account_id_category_period_key UNIQUE NULLS NOT DISTINCT (account_id, category, period),
     CONSTRAINT budgets_period_check CHECK (period IN ('day', 'month')),
-    -- As much of a category as usage keeps.
+    -- The same length as categories in usage.
     CONSTRAINT budgets_category_check CHECK (length(category) BETWEEN 1 AND 200),
     CONSTRAINT budgets_amount_check CHECK (amount >= 0 AND amount < 'Infinity'),
     CONSTRAINT budgets_monthly_budget_check CHECK (account_id IS NULL OR category IS NOT NULL OR period <> 'month')
 );
 
--- When budgets were noticed to be near their end, and used up: of each, in its last period in which that was so.
+-- When budgets were found to be near their end or used up: for each budget, in its latest such period.
 CREATE TABLE contentq.budget_events (
     id bigint GENERATED ALWAYS AS IDENTITY,
     account_id bigint,

@@ -1,4 +1,4 @@
--- What waits and what runs, by account, largest backlog first.
+-- Waiting and running tasks by account, largest backlog first.
 CREATE OR REPLACE VIEW contentq.backlog_by_account WITH (security_invoker = true) AS
 SELECT
     t.account_id,
@@ -15,4 +15,5 @@ GROUP BY t.account_id, a.name
 ORDER BY pending DESC, t.account_id;
 
 COMMENT ON VIEW contentq.backlog_by_account IS
-    'By account: pending, of these scheduled for later, processing, highest waiting priority, age of the oldest.';
+    'By account: pending tasks, those of them scheduled for later, processing tasks, highest waiting priority, age of the '
+    'oldest.';

@@ -1,7 +1,8 @@
--- What was submitted together, by the name of the batch: how far it is, what it has cost, when it is likely to end.
--- A condition on batch is all that an index needs: one batch of 100,000 tasks is read in a fraction of a second. Without one
--- every batch is read; latest_batches() names those to read.
--- The expected end is that of the rate of the last ten minutes, or since the first of its tasks that have ended was started.
+-- Tasks that were submitted together, by batch: their progress, cost and expected end.
+-- With a condition on batch, an index is used: one batch of 100,000 tasks is read in a fraction of a second. Without it,
+-- every batch is read; latest_batches() lists batches to read.
+-- The expected end follows from the rate of the last ten minutes, or since the start of the first of its tasks that have
+-- ended.
 CREATE OR REPLACE VIEW contentq.batches WITH (security_invoker = true) AS
 SELECT
     b.batch,
@@ -49,5 +50,5 @@ FROM (
 ORDER BY b.submitted_at DESC, b.batch;
 
 COMMENT ON VIEW contentq.batches IS
-    'What was submitted together: tasks by status, the share that has ended, the cost that results name, and the end that the '
-    'rate of the last ten minutes leads to. Latest first; a condition on batch makes it quick.';
+    'Tasks that were submitted together, by batch: tasks by status, the share that has ended, the cost in their results, '
+    'and the end expected from the rate of the last ten minutes. Latest first; a condition on batch makes it fast.';

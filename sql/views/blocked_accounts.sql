@@ -1,4 +1,4 @@
--- The accounts of which nothing starts now, for people: claims look at accounts and usage themselves.
+-- The accounts whose tasks may not start now, for people: claims read accounts and usage themselves.
 CREATE OR REPLACE VIEW contentq.blocked_accounts WITH (security_invoker = true) AS
 SELECT
     a.id::bigint AS account_id,
@@ -16,5 +16,5 @@ WHERE a.paused_until > clock_timestamp()
    OR b.over_budget_until IS NOT NULL;
 
 COMMENT ON VIEW contentq.blocked_accounts IS
-    'Accounts whose tasks are not claimed now, until when: paused, and until the next day or month (UTC) when a budget for all '
-    'of their tasks is used up.';
+    'Accounts whose tasks are not claimed now, and until when: paused, or a budget for all of their tasks is used up until '
+    'the next day or month (UTC).';

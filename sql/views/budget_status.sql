@@ -1,4 +1,4 @@
--- The budgets, those that are nearest to their end first.
+-- The budgets, those nearest to their end first.
 CREATE OR REPLACE VIEW contentq.budget_status WITH (security_invoker = true) AS
 SELECT
     b.account_id,
@@ -36,5 +36,5 @@ LEFT JOIN contentq.budget_events AS e
 ORDER BY r.spent / nullif(b.amount, 0) DESC NULLS FIRST, b.account_id NULLS FIRST, b.category NULLS FIRST, b.period;
 
 COMMENT ON VIEW contentq.budget_status IS
-    'Budgets of the running day or month (UTC), by account and category (NULL: any): spent, reserved for the tasks that run, '
-    'percent spent, and whether it is ok, near its end (settings.budget_warning) or used_up, since when that was noticed.';
+    'Budgets of the current day or month (UTC), by account and category (NULL: any): cost so far, reserved for running '
+    'tasks, percent spent, and state: ok, near its end (settings.budget_warning) or used_up, and since when.';

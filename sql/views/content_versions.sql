@@ -1,6 +1,6 @@
--- All that tasks have produced, by task: each version, from the first to the latest.
--- Quick for one task or one content: those that a task has produced are few. + 0: they are looked up by their task.
--- Content that a program has stored itself, and whose task it has completed by an UPDATE, is found by the task's content_id.
+-- Every version of the content that tasks have produced, by task, from the first to the latest.
+-- Fast for one task or one content, because a task has few versions. + 0: they are looked up by their task.
+-- If a program has stored content itself and completed its task with an UPDATE, it is found by the content_id of the task.
 CREATE OR REPLACE VIEW contentq.content_versions WITH (security_invoker = true) AS
 SELECT
     t.task_id,
@@ -37,4 +37,4 @@ JOIN public.contents AS c ON c.id = t.content_id AND c.account_id + 0 = t.accoun
 WHERE c.generation_task_id IS NULL;
 
 COMMENT ON VIEW contentq.content_versions IS
-    'All that tasks have produced: each version (1 is the first), who reviewed it, and what was said of it.';
+    'Every version of the content that tasks have produced (1 is the first), who reviewed it, and the review note.';

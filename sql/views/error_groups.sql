@@ -1,4 +1,4 @@
--- What tasks failed of: one row for each kind of error, most tasks first.
+-- The errors of tasks: one row for each kind of error, most tasks first.
 CREATE OR REPLACE VIEW contentq.error_groups WITH (security_invoker = true) AS
 SELECT
     g.error,
@@ -14,5 +14,5 @@ SELECT
 FROM contentq.group_errors() AS g;
 
 COMMENT ON VIEW contentq.error_groups IS
-    'Errors of tasks that failed, timed out or wait to be tried again, by kind: error is the message without numbers, ids '
-    'and quoted text; requeue all of a kind with contentq.requeue_matching(error => ...).';
+    'Errors of tasks that failed, timed out or wait for a retry, by kind: error is the message without numbers, ids and '
+    'quoted text. To requeue all tasks of a kind: contentq.requeue_matching(error => ...).';

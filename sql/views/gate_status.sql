@@ -1,4 +1,4 @@
--- The gates of which anything is set or known, and those that live workers have; those that keep tasks waiting first.
+-- The gates that have a row, and those of live workers; those that make tasks wait first.
 CREATE OR REPLACE VIEW contentq.gate_status WITH (security_invoker = true) AS
 SELECT
     k.key,
@@ -41,7 +41,7 @@ FROM (
 ) AS k
 LEFT JOIN contentq.gates AS g ON g.key = k.key
 LEFT JOIN LATERAL contentq.gate_state(g, clock_timestamp()) AS s ON g.key IS NOT NULL
--- Counted once for all gates: a login of a worker can register any number of workers, and have a gate of each closed.
+-- Counted once for all gates: a login can register any number of workers and close a gate of each.
 LEFT JOIN (
     SELECT c.gate, count(*) AS workers, coalesce(sum(t.running) FILTER (WHERE c.has_all), 0) AS running
     FROM (
@@ -60,7 +60,7 @@ LEFT JOIN (
     ) AS t ON t.worker_id = c.id
     GROUP BY c.gate
 ) AS w ON w.gate = k.key
--- Those of workers with several gates are at the one that they have entered.
+-- Tasks of workers with several gates count at the gate that they have entered.
 LEFT JOIN (
     SELECT r.gate, count(*) AS running
     FROM public.content_generation_tasks AS r
@@ -79,6 +79,6 @@ LEFT JOIN (
 ORDER BY g.opens_at > clock_timestamp() DESC NULLS LAST, s.room < 1 DESC NULLS LAST, k.key;
 
 COMMENT ON VIEW contentq.gate_status IS
-    'Gates, closed ones first: until when (opens_at may be infinity), how many workers and running tasks they have, the pace '
-    'in tasks a second and whether it was set or learned, calls that were refused or not answered in the last minute, when '
-    'and why it was closed last.';
+    'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, the pace in tasks per second '
+    'and whether it was set or learned, calls that were refused or not answered in the last minute, and when and why the '
+    'gate was last closed.';

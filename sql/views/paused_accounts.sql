@@ -1,5 +1,5 @@
--- The accounts whose tasks are not claimed now, those with the most waiting first. Of those at their cap, those with tasks that
--- wait.
+-- The accounts whose tasks are not claimed now, those with the most pending tasks first. Accounts at their cap are included
+-- only if they have pending tasks.
 CREATE OR REPLACE VIEW contentq.paused_accounts WITH (security_invoker = true) AS
 SELECT
     h.account_id,
@@ -8,7 +8,7 @@ SELECT
         ', ',
         CASE WHEN h.paused_until IS NOT NULL THEN 'paused' END,
         CASE WHEN h.over_budget_until IS NOT NULL THEN 'budget used up' END,
-        CASE WHEN h.is_at_cap THEN format('at its cap: %s of %s run', h.running, h.max_running) END
+        CASE WHEN h.is_at_cap THEN format('at its cap (%s of %s)', h.running, h.max_running) END
     ) AS why,
     date_trunc('second', greatest(h.paused_until, h.over_budget_until)) AS until,
     h.pending
@@ -38,5 +38,5 @@ WHERE h.paused_until IS NOT NULL
 ORDER BY h.pending DESC, h.account_id;
 
 COMMENT ON VIEW contentq.paused_accounts IS
-    'Accounts whose tasks are not claimed now, since they are paused, have used up their monthly budget, or are at their cap '
-    '(max_running): until when (infinity: until someone resumes them), and how many tasks wait.';
+    'Accounts whose tasks are not claimed now because they are paused, have used up a budget, or are at their cap '
+    '(max_running): why, until when (infinity: until someone resumes them), and how many tasks are pending.';

@@ -1,4 +1,5 @@
--- Batches at providers: those that gather, those that are there, and those that ended within the last day.
+-- Batches at providers: requests that wait for a batch, batches at the provider, and batches that ended within the last
+-- day.
 CREATE OR REPLACE VIEW contentq.provider_batch_status WITH (security_invoker = true) AS
 SELECT
     b.provider_id AS batch,
@@ -41,5 +42,5 @@ GROUP BY r.provider, r.model
 ORDER BY age;
 
 COMMENT ON VIEW contentq.provider_batch_status IS
-    'Batches at providers, the newest first: status as the provider says it (gathering and opening: before it is there), requests '
-    'and how many of them are done, tasks that wait for it, its age, and what has gone wrong with it.';
+    'Batches at providers, the newest first: status as the provider reports it (gathering and opening: before it is sent), '
+    'requests and how many of them are done, tasks that wait for it, its age, and its latest error.';

@@ -1,4 +1,4 @@
--- One row a status: how many tasks, and how old the oldest is.
+-- One row for each status: the number of tasks, and the age of the oldest.
 CREATE OR REPLACE VIEW contentq.queue_overview WITH (security_invoker = true) AS
 SELECT
     s.status,
@@ -13,4 +13,4 @@ GROUP BY s.position, s.status
 ORDER BY s.position;
 
 COMMENT ON VIEW contentq.queue_overview IS
-    'One row a status: tasks, how many of them are scheduled for later or were retried, age of the oldest.';
+    'One row for each status: tasks, how many of them are scheduled for later, how many were retried, age of the oldest.';

@@ -13,4 +13,4 @@ WHERE t.status = ANY ('{failed,timeout}')
 ORDER BY t.updated_at DESC, t.id DESC;
 
 COMMENT ON VIEW contentq.recent_failures IS
-    'Tasks that ended failed or timeout, latest first; put one back with SELECT contentq.requeue(task_id).';
+    'Tasks that ended failed or timeout, latest first. To requeue one: SELECT contentq.requeue(task_id).';

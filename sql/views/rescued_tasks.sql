@@ -1,4 +1,4 @@
--- What was taken from dead workers, latest first: which attempt at which task, and what has become of the task.
+-- Tasks that were rescued from dead workers, latest first: which attempt at which task, and the status of the task now.
 CREATE OR REPLACE VIEW contentq.rescued_tasks WITH (security_invoker = true) AS
 SELECT
     d.found_at,
@@ -17,5 +17,5 @@ LEFT JOIN public.content_generation_tasks AS t ON t.id = r.id
 ORDER BY d.found_at DESC, d.id DESC, r.id;
 
 COMMENT ON VIEW contentq.rescued_tasks IS
-    'Tasks that were taken from dead workers, latest first: when, from whom, whether a retry was charged (not when the '
-    'worker had been told to stop), and the status of the task now.';
+    'Tasks that were rescued from dead workers, latest first: when, from which worker, whether a retry was charged (not if '
+    'the worker was draining), and the status of the task now.';

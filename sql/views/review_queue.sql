@@ -1,6 +1,6 @@
--- Content that waits for a reviewer, oldest first.
--- Each row looks up its own task and version before, by index: LIMIT reads no more than it shows, however many there are. + 0:
--- the order is that of contents_review_idx, and the version before is found among those of the task.
+-- Content that waits for review, oldest first.
+-- Each row looks up its own task and previous version by index, so LIMIT reads no more than it returns. + 0: the order is
+-- that of contents_review_idx, and the previous version is found among those of the task.
 CREATE OR REPLACE VIEW contentq.review_queue WITH (security_invoker = true) AS
 SELECT
     c.id AS content_id,
@@ -33,5 +33,5 @@ WHERE c.review_status = 'pending'
 ORDER BY c.id + 0;
 
 COMMENT ON VIEW contentq.review_queue IS
-    'Content that waits for a reviewer, oldest first, with its task; failed_checks: those that this draft has not passed; '
-    'previous_note: what the version before was sent back for. Decide with contentq.approve() and contentq.reject().';
+    'Content that waits for review, oldest first, with its task. failed_checks: the checks that this draft failed. '
+    'previous_note: why the previous version was sent back. Decide with contentq.approve() and contentq.reject().';

@@ -1,4 +1,4 @@
--- What is being executed now, longest first.
+-- Running tasks, longest first.
 CREATE OR REPLACE VIEW contentq.running_tasks WITH (security_invoker = true) AS
 SELECT
     t.id,
@@ -19,5 +19,5 @@ WHERE t.status = 'processing'
 ORDER BY t.started_at, t.id;
 
 COMMENT ON VIEW contentq.running_tasks IS
-    'Tasks that are processing, longest first, with their worker (NULL when set to processing by hand) and '
-    'how far they are, as their handlers say.';
+    'Processing tasks, longest first, with their worker (NULL if set to processing by hand) and the progress that their '
+    'handlers report.';

@@ -1,5 +1,5 @@
--- Completed tasks by minute, over the last hour. The difference of two times that someone made up may be more than an
--- interval holds; that of two numbers never is.
+-- Completed tasks by minute, over the last hour. Seconds, not intervals: the difference of two arbitrary times may not fit
+-- into an interval.
 CREATE OR REPLACE VIEW contentq.throughput WITH (security_invoker = true) AS
 SELECT
     date_trunc('minute', t.completed_at) AS minute,
@@ -15,5 +15,5 @@ GROUP BY date_trunc('minute', t.completed_at)
 ORDER BY minute DESC;
 
 COMMENT ON VIEW contentq.throughput IS
-    'Completed tasks by minute over the last hour, with the mean seconds that they waited for their latest attempt since they were ready, '
-    'and that it took.';
+    'Completed tasks by minute over the last hour, with the mean seconds that they waited for their latest attempt since '
+    'they were ready (wait_s), and that it ran (run_s).';

@@ -1,4 +1,4 @@
--- What the accounts' attempts have cost this month (UTC), most expensive first; and those that have a budget.
+-- Cost of the attempts of each account this month (UTC), most expensive first; and accounts that have a budget.
 CREATE OR REPLACE VIEW contentq.usage_by_account WITH (security_invoker = true) AS
 SELECT
     a.id AS account_id,
@@ -27,5 +27,5 @@ WHERE u.account_id IS NOT NULL
 ORDER BY cost DESC, a.id;
 
 COMMENT ON VIEW contentq.usage_by_account IS
-    'By account, since the first of this month (UTC): attempts that were charged, tokens, cost, monthly budget, and '
-    'whether it is used up, so that nothing more is claimed.';
+    'By account, since the first of this month (UTC): attempts with usage, tokens, cost, monthly budget, and whether it is '
+    'used up, so that no more tasks are claimed.';

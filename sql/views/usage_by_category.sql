@@ -1,4 +1,4 @@
--- What each category has cost this month (UTC), most expensive first.
+-- Cost of each category this month (UTC), most expensive first.
 CREATE OR REPLACE VIEW contentq.usage_by_category WITH (security_invoker = true) AS
 SELECT
     nullif(u.category, '') AS category,
@@ -13,4 +13,4 @@ GROUP BY u.category
 ORDER BY cost DESC, u.category;
 
 COMMENT ON VIEW contentq.usage_by_category IS
-    'By category, since the first of this month (UTC): attempts that were charged, tokens, cost.';
+    'By category, since the first of this month (UTC): attempts with usage, tokens, cost.';

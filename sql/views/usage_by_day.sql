@@ -1,4 +1,4 @@
--- What each of the last 31 days (UTC) has cost, latest first.
+-- Cost of each of the last 31 days (UTC), latest first.
 CREATE OR REPLACE VIEW contentq.usage_by_day WITH (security_invoker = true) AS
 SELECT
     u.day,
@@ -13,4 +13,4 @@ GROUP BY u.day
 ORDER BY u.day DESC;
 
 COMMENT ON VIEW contentq.usage_by_day IS
-    'By day (UTC), the last 31: attempts that were charged, tokens, cost, accounts.';
+    'By day (UTC), the last 31: attempts with usage, tokens, cost, accounts.';

@@ -1,4 +1,4 @@
--- What each model has cost this month (UTC), most expensive first.
+-- Cost of each model this month (UTC), most expensive first.
 CREATE OR REPLACE VIEW contentq.usage_by_model WITH (security_invoker = true) AS
 SELECT
     u.model,
@@ -13,4 +13,4 @@ GROUP BY u.model
 ORDER BY cost DESC, u.model;
 
 COMMENT ON VIEW contentq.usage_by_model IS
-    'By model, since the first of this month (UTC): attempts that were charged, tokens, cost.';
+    'By model, since the first of this month (UTC): attempts with usage, tokens, cost.';

@@ -1,5 +1,5 @@
--- The registered workers and whether they are heard. Busy is counted from the tasks, since what a worker has said
--- of itself may be two seconds old. The xmax of a row is the transaction that has locked it last.
+-- The registered workers and their state. busy is counted from the tasks: the number in a heartbeat may be two seconds old.
+-- The xmax of a row is the last transaction that locked it.
 CREATE OR REPLACE VIEW contentq.worker_status WITH (security_invoker = true) AS
 SELECT
     w.id,
@@ -45,6 +45,7 @@ LEFT JOIN contentq.workers_wait() AS waiting ON waiting.worker_id = w.id
 ORDER BY w.started_at, w.id;
 
 COMMENT ON VIEW contentq.worker_status IS
-    'Registered workers: idle, working, waits, full, draining or silent; busy of slots, by the tasks held; seconds since the '
-    'last heartbeat; the categories that it claims, NULL for all; waits_for: what keeps it from beginning a task; locked: its '
-    'tasks whose row another session has locked now, so that they cannot be reported.';
+    'Registered workers. state: idle, working, waits, full, draining or silent (no recent heartbeat). busy: tasks held, of '
+    'slots. heartbeat_age_s: seconds since the last heartbeat. categories: those that it claims, NULL for all. waits_for: '
+    'why it may not start a task. locked: its tasks whose rows another session has locked, so that they cannot be '
+    'reported.';

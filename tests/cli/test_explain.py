@@ -19,7 +19,7 @@ def test_each_reason_is_a_line(contentq: Run, queue: Queue) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.splitlines() == [
         "there is no live worker: start one with contentq worker",
-        "any worker waits: gate *: closed, until someone opens it: SELECT contentq.open_gate('*'); the "
+        "every worker waits: gate *: closed, until someone opens it: SELECT contentq.open_gate('*'); "
         "reason: Maintenance",
     ]
 
@@ -70,4 +70,4 @@ def test_error_of_a_task_does_not_steer_the_terminal(dsn: str, queue: Queue) -> 
 
     assert code == 0, shown
     assert not {"\x07", "\x9b", "\r", "\x1b"} & {*shown}
-    assert r"the reason: \x1b[31m\x07\x9b2J" in shown
+    assert r"reason: \x1b[31m\x07\x9b2J" in shown

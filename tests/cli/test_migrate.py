@@ -72,14 +72,13 @@ def test_tables_that_do_not_fit_are_named_one_a_line(contentq: Run, empty_dsn: s
 
     assert outcome.code == 1
     assert outcome.error.splitlines() == [
-        "the migration stopped, with nothing changed: tables that are there already do not fit:",
-        "accounts.id is uuid and must be integer or bigint; to keep this table, use contentq migrate "
-        "--schema content_queue, and accounts.external_id there for the key",
+        "the migration stopped, with nothing changed: existing tables do not fit:",
+        "accounts.id is uuid but must be integer or bigint; to keep this table, run contentq migrate "
+        "--schema content_queue and store its key in accounts.external_id there",
         "accounts has no column name (varchar(200))",
-        "accounts.paused_until is date and must be timestamptz:",
+        "accounts.paused_until is date but must be timestamptz:",
         "    ALTER TABLE public.accounts ALTER COLUMN paused_until TYPE timestamptz;",
-        "Change what is named, or give contentq tables of its own beside these: contentq migrate --schema "
-        "content_queue",
+        "Change them as listed, or let contentq create its own tables: contentq migrate --schema content_queue",
     ]
     assert contentq("--dsn", empty_dsn, "migrate", "--schema", "content_queue").code == 0
     bare.run("INSERT INTO content_queue.accounts (name, external_id) VALUES ('Ada', '5c0e')")

@@ -26,8 +26,8 @@ def test_what_was_done_is_said(contentq: Run, dsn: str, queue: Queue, server: Se
         again = contentq("roles", "apply", "--json")
 
     rights = (
-        "gave contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, "
-        "contentq_definer the rights that sql/roles.sql lists, and no others"
+        "granted contentq_producer, contentq_worker, contentq_operator, contentq_reader, contentq_reviewer, "
+        "contentq_definer exactly the rights in sql/roles.sql"
     )
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.splitlines() == [

@@ -160,7 +160,7 @@ def test_status_that_it_cannot_be_done_to_is_wrong_usage(contentq: Run, command:
     outcome = contentq(command, "--status", status)
 
     assert outcome.code == 2
-    assert f"cannot {command} tasks of status '{status}'; only of: " in outcome.error
+    assert f"cannot {command} tasks with status '{status}'; possible: " in outcome.error
 
 
 def test_more_tasks_than_go_into_a_step_are_changed(contentq: Run, queue: Queue) -> None:

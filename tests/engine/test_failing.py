@@ -38,7 +38,7 @@ def test_worker_that_only_fails_leaves_the_tasks_to_others(
         for _ in range(200):
             insert(max_retries=100)
     start_worker(sick, concurrency=5)
-    eventually(lambda: logged(caplog, "waiting for=it has only failed: "))
+    eventually(lambda: logged(caplog, "waiting for=it keeps failing: "))
 
     start_worker(well, concurrency=5)
 
@@ -63,5 +63,5 @@ def test_worker_goes_on_as_before_when_one_goes_well(
     eventually(lambda: row(id_).status == "completed")
 
     assert row(id_).attempt == 6
-    assert logged(caplog, "waiting for=it has only failed: 5 quick failures in a row")
-    eventually(lambda: logged(caplog, "waiting no longer for=it has only failed after="))
+    assert logged(caplog, "waiting for=it keeps failing: 5 quick failures in a row")
+    eventually(lambda: logged(caplog, "waiting no longer for=it keeps failing after="))

@@ -101,7 +101,7 @@ def test_task_that_kills_its_worker_ends_failed_and_its_neighbours_do_not(scene:
     row = scene.queue.row(poison)
     assert (row["attempt"], row["retry_count"], workers) == (2, 1, 3)
     assert "The worker that ran attempt 2 died" in row["error_message"]
-    assert "no retry is left, max_retries is 1" in row["error_message"]
+    assert "no retry is left (max_retries 1)" in row["error_message"]
     scene.wait_until_all_have_ended(within=60)
     assert [scene.queue.status(id_) for id_ in neighbours] == ["completed"] * 5
     assert keeper.alive

@@ -291,7 +291,7 @@ def test_gate_that_an_operator_has_closed_is_passed_over(
     for result in results(queue):
         (passed,) = result["models_passed_over"]
         assert passed["why"].startswith(f"gate {host_of(provider)}: closed until ")
-        assert passed["why"].endswith("the reason: the key is being changed")
+        assert passed["why"].endswith("; reason: the key is being changed")
     assert usage_by_model(queue) == usage_of_results(queue)
 
 

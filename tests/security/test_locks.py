@@ -128,7 +128,7 @@ def test_worker_whose_row_is_locked_goes_on_and_says_so_and_is_not_rescued(
         eventually(lambda: queue.status(task) == "completed")
 
     assert queue.value("SELECT count(*) FROM contentq.workers") == 1
-    assert log_of(process).count("cannot be noted as alive") == 1
+    assert log_of(process).count("heartbeat of worker ") == 1
 
 
 def test_housekeeping_that_is_held_up_is_said(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
@@ -144,7 +144,7 @@ def test_housekeeping_that_is_held_up_is_said(queue: Queue, connect_queue: Calla
         queue.value("SELECT contentq.maintain()")
 
     assert len({*said}) == 1
-    assert said[0].startswith("deadlines, rescues and clean-up are held up since ")
+    assert said[0].startswith("deadlines, rescues and clean-up have been blocked since ")
     assert f"the row of contentq.maintenance is locked by session {pid} (contentq test, user " in said[0]
 
 

@@ -21,7 +21,7 @@ def test_login_registers_as_many_workers_as_the_settings_allow(owner: Queue, log
     owner.run("UPDATE contentq.settings SET max_workers_per_login = 3")
     first, *_ = [one.register() for _ in range(3)]
 
-    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="has 3 workers registered, as many as"):
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="already has 3 registered workers"):
         one.register()
 
     other.register()

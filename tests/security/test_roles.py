@@ -170,7 +170,7 @@ def test_worker_acts_only_for_ids_that_its_login_has_registered(administrator: Q
         try:
             fleet.own.run(f"SELECT contentq.{function['proname']}({fleet.held.worker}{others})")
         except psycopg.Error as refused:
-            if refused.sqlstate == ANOTHER_LOGIN and "was registered by another login" in str(refused):
+            if refused.sqlstate == ANOTHER_LOGIN and "is registered by another login" in str(refused):
                 continue
         allowed.append(function["proname"])
 
@@ -236,7 +236,7 @@ def test_worker_cannot_name_the_tasks_that_it_claims(administrator: Queue, worke
     paused = administrator.add(account_id=administrator.add_account(paused_until="infinity"))
     own_id = worker.register()
 
-    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="may not name the tasks that it claims"):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="may not claim tasks by id"):
         worker.claim_named(own_id, [paused])
 
     assert administrator.status(paused) == "pending"
@@ -318,7 +318,7 @@ def test_worker_gives_no_task_the_content_of_another(administrator: Queue, worke
     own_id = worker.register()
     task = held_by(worker, administrator, own_id)
 
-    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="may not name the content of a task"):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="may not pass content_ids"):
         worker.complete(own_id, [task], content_ids=[secret])
 
     assert administrator.row(task.id)["content_id"] is None
@@ -642,7 +642,7 @@ def test_everyone_may_create_nothing_in_schema_public_once_the_roles_are_applied
         []
         if may
         else [
-            "everyone may create objects in schema public, and so put them in the way of others; let a superuser "
-            "run: REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+            "everyone may create objects in schema public, which other sessions may then use unknowingly; "
+            "as a superuser, run: REVOKE CREATE ON SCHEMA public FROM PUBLIC"
         ]
     )

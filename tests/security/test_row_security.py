@@ -313,7 +313,7 @@ def test_worker_whose_login_is_bound_is_warned(scene: Scene) -> None:
         scene.owner.run("SELECT contentq.warn_of_row_security(%s)", scene.logins.name(name))
 
     assert len(said) == 1
-    assert f"content_generation_tasks, accounts, contents: {scene.logins.name('other')} sees only" in said[0]
+    assert f"content_generation_tasks, accounts, contents: role {scene.logins.name('other')} sees only" in said[0]
 
 
 OPERATING = [

@@ -80,9 +80,9 @@ def test_dead_workers_that_held_nothing_do_not_flood_the_logs_of_others(
     assert owner.value("SELECT count(*) FROM contentq.workers") == 0
     assert owner.status(id_) == "pending"
     assert sorted(warning.partition(" (worker")[0] for warning in warnings) == [
-        "0 of the tasks of a dead worker were taken back",
-        "1 of the tasks of a dead worker were taken back",
-        "dead workers that held no tasks, beside the one that is named: 499",
+        "removed 499 more dead workers, which held no tasks",
+        "rescued 0 tasks of a dead worker",
+        "rescued 1 tasks of a dead worker",
     ]
 
 
@@ -108,7 +108,7 @@ def test_role_that_may_do_more_than_it_needs_is_not_applied(
     owner.run(f"ALTER ROLE {role} {attribute}")
     try:
         with pytest.raises(
-            ContentQueueError, match=f"may do more than roles of contentq need: {role}; run for each"
+            ContentQueueError, match=f"have attributes that contentq does not need: {role}; run for each"
         ):
             apply_roles(dsn)
     finally:
@@ -124,7 +124,7 @@ def test_role_that_is_a_member_of_another_is_told_of(owner: Queue, dsn: str) -> 
         owner.run("REVOKE contentq_operator FROM contentq_producer")
 
     assert left == [
-        "roles of contentq are members of other roles, and so may do more than sql/roles.sql says: "
+        "roles of contentq are members of other roles, and so have more rights than sql/roles.sql grants: "
         "contentq_producer of contentq_operator"
     ]
     assert apply_roles(dsn)[1] == []
@@ -136,9 +136,7 @@ def test_definer_that_someone_else_made_first_is_not_used(owner: Queue, logins: 
     logins.add("friend", logins.name("mallory"))
     owner.run(f"GRANT contentq_definer TO {logins.name('mallory')} WITH ADMIN OPTION")
     names = f"{logins.name('friend')}, {logins.name('mallory')}"
-    said = (
-        f"contentq_definer has members that are not the owner of a queue.*: {names}; let a superuser run for each"
-    )
+    said = f"contentq_definer has members other than owners of queues.*: {names}; as a superuser, run for each"
 
     for use in (apply_roles, migrate):
         with pytest.raises(ContentQueueError, match=said):
@@ -156,7 +154,7 @@ def test_definer_that_owns_a_way_to_act_as_it_is_not_used(owner: Queue, dsn: str
     owner.run("ALTER FUNCTION public.way_in OWNER TO contentq_definer")
 
     for use in (apply_roles, migrate):
-        with pytest.raises(ContentQueueError, match=r"owns what is not of contentq.*: function .*way_in\(\)"):
+        with pytest.raises(ContentQueueError, match=r"owns objects outside contentq.*: function .*way_in\(\)"):
             use(dsn)
 
     owner.run("DROP FUNCTION public.way_in")
@@ -170,7 +168,7 @@ def test_whoever_may_give_our_roles_to_others_is_told_of(owner: Queue, logins: L
     (said,) = apply_roles(dsn)[1]
 
     given = f"{logins.name('mallory')} of contentq_operator"
-    assert said == f"these may give roles of contentq to anyone (with admin option): {given}"
+    assert said == f"these members may grant roles of contentq to anyone (admin option): {given}"
 
 
 def test_owner_of_a_queue_in_another_database_may_be_a_member(

@@ -128,4 +128,4 @@ def test_tables_that_do_not_fit_are_named(checkout: Checkout, empty_dsn: str, ba
 
     said = checkout.alembic("upgrade", "head", dsn=empty_dsn, code=1)
 
-    assert "accounts.id is uuid and must be integer or bigint" in said
+    assert "accounts.id is uuid but must be integer or bigint" in said

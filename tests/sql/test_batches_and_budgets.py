@@ -226,5 +226,5 @@ def test_explanation_and_a_worker_that_waits_for_all_know_of_answers(queue: Queu
     ask_and_wait(queue, task)
     know(queue, 1, 20, days_ago=0)
     answer(queue, worker, open_batch(queue, worker), [task])
-    assert queue.explain(task.id) == [f"ready: the next claim of worker {worker} takes it"]
+    assert queue.explain(task.id) == [f"ready: worker {worker} will claim it next"]
     assert queue.value("SELECT contentq.anything_waits(NULL, '1 minute')")

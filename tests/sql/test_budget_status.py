@@ -130,8 +130,8 @@ class TestEvents:
         know(queue, 1.5, 6, days_ago=0, category="it's")
         heard()
         assert said == [
-            "the budget of all accounts for category 'it''s' for this day has passed 80 %: 9.0000 of 10",
-            "the budget of all accounts for category 'it''s' for this day is used up: 18.0000 of 10",
+            "the budget of all accounts for category 'it''s' for today has passed 80 %: 9.0000 of 10",
+            "the budget of all accounts for category 'it''s' for today is used up: 18.0000 of 10",
         ]
 
     def test_many_budgets_are_looked_at_so_seldom_that_it_costs_little(self, queue: Queue) -> None:

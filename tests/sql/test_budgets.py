@@ -352,9 +352,9 @@ class TestExplanation:
         assert len(claimed(queue, worker)) == 2
         waiting = queue.value("SELECT id FROM content_generation_tasks WHERE status = 'pending'")
         (line,) = queue.explain(waiting)
-        assert line.split("; it goes on ") == [
-            "the budget of account 1 for this day has no room for one more now: 2.0000 of 7 is spent, "
-            "4.0000 reserved (2 tasks run), and one more is expected to cost 2.0000",
+        assert line.split("; it starts ") == [
+            "the budget of account 1 for today has no room for another task now: 2.0000 of 7 is spent, "
+            "4.0000 is reserved (2 tasks are running), and another task is expected to cost 2.0000",
             "when one has ended and cost less, or when the budget is raised: "
             "contentq budgets set AMOUNT --account 1 --period day",
         ]
@@ -367,9 +367,9 @@ class TestExplanation:
         waiting = queue.value("SELECT id FROM content_generation_tasks WHERE status = 'pending'")
         (line,) = queue.explain(waiting)
         assert line.split(": ") == [
-            "the budget of all accounts for category 'blog' for this month lets one task at a time start until it "
-            "is known what a task of category 'blog' costs",
-            "0.0000 of 7 is spent, 0.0000 reserved, and 1 task runs; for more",
+            "the budget of all accounts for category 'blog' for this month allows one task at a time until the "
+            "cost of a task of category 'blog' is known",
+            "0.0000 of 7 is spent, 0.0000 is reserved, and 1 task is running; to raise the budget",
             "contentq budgets set AMOUNT --category 'blog' --period month",
         ]
 
@@ -378,5 +378,5 @@ class TestExplanation:
         submit(queue, 5, category="blog")
         set_budget(queue, 0, category="blog")
         task = queue.add()
-        assert queue.explain(task) == [f"ready: the next claim of worker {worker} takes it"]
+        assert queue.explain(task) == [f"ready: worker {worker} will claim it next"]
         assert [row["id"] for row in queue.claim(worker)] == [task]

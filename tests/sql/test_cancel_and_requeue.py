@@ -180,7 +180,7 @@ def test_note_takes_the_place_of_the_error_and_without_one_that_stays(queue: Que
     assert queue.row(task)["error_message"] == "It broke"
     queue.set(task, status="failed")
     queue.requeue(task, "x" * 9000)
-    assert queue.row(task)["error_message"] == "x" * 8000 + " ... (cut: 9000 characters in all)"
+    assert queue.row(task)["error_message"] == "x" * 8000 + " ... (truncated from 9000 characters)"
 
 
 def test_requeue_by_the_task_alone_is_one_function(queue: Queue) -> None:

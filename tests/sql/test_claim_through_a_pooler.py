@@ -90,7 +90,7 @@ def test_gate_of_one_does_not_stop_the_other(queue: Queue, both: tuple[Queue, Qu
     assert claimed == []
     assert wait is not None
     assert LOOK_AGAIN < wait <= timedelta(seconds=1)
-    assert first.waits_for(gated) == second.waits_for(gated) == f"gate {GATE}: its turn at 1.00 a second"
+    assert first.waits_for(gated) == second.waits_for(gated) == f"gate {GATE}: limited to 1.00 tasks a second"
     assert second.waits_for(free) is None
     queue.close_gate(GATE)
     assert len(second.claim(free, 10)) == 3

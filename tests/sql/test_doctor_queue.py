@@ -18,7 +18,7 @@ def test_model_without_a_price(queue: Queue) -> None:
 
     queue.run("UPDATE accounts SET monthly_budget = 100")
     finding = only(queue)
-    assert (finding["severity"], finding["detail"]) == ("warning", "15 tokens in the last 30 days, and no cost")
+    assert (finding["severity"], finding["detail"]) == ("warning", "15 tokens in the last 30 days, but no cost")
 
     queue.run("UPDATE contentq.usage SET day = day - 31")
     assert found(queue) == []
@@ -34,7 +34,7 @@ def test_silent_worker_with_what_it_holds(queue: Queue) -> None:
         "worker_silent",
         "workers: 1",
     )
-    assert f"with 1 running tasks: {task.worker} (host, pid 4711)" in finding["detail"]
+    assert f"they hold 1 running tasks: {task.worker} (host, pid 4711)" in finding["detail"]
 
 
 def test_housekeeping_that_is_held_up(queue: Queue, connect_queue: Callable[[], Queue], worker: int) -> None:
@@ -50,7 +50,7 @@ def test_housekeeping_that_is_held_up(queue: Queue, connect_queue: Callable[[], 
         other.run("SELECT FROM contentq.maintenance FOR UPDATE")
         finding = only(queue)
         assert (finding["severity"], finding["finding"]) == ("warning", "maintenance_late")
-        assert f"its row was locked last by session {other.connection.info.backend_pid} (" in finding["detail"]
+        assert f"its row was last locked by session {other.connection.info.backend_pid} (" in finding["detail"]
 
 
 @pytest.mark.parametrize("moved", ["contentq.workers SET heartbeat_at", "contentq.maintenance SET ran_at"])
@@ -67,7 +67,7 @@ def test_tasks_without_a_live_worker(queue: Queue) -> None:
 
     finding = only(queue)
     assert (finding["severity"], finding["finding"], finding["subject"]) == ("error", "no_live_worker", "tasks")
-    assert finding["detail"].startswith("tasks are ready ('blog', without a category), the oldest for 00:07:0")
+    assert finding["detail"].startswith("ready tasks ('blog', without a category), the oldest for 00:07:0")
     assert finding["detail"].endswith(": oldest; there is no live worker")
 
 

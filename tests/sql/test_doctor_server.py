@@ -32,7 +32,7 @@ def test_table_without_autovacuum_and_its_dead_rows(queue: Queue) -> None:
     off, dead = findings(queue)
 
     assert (dead["severity"], dead["finding"], dead["subject"]) == ("warning", "dead_rows", table(queue))
-    assert dead["detail"].startswith("10000 dead rows beside 0 live ones")
+    assert dead["detail"].startswith("10000 dead rows and 0 live ones")
     mend(queue, off)
     queue.run(dead["mend"].partition(";")[0])
     queue.run("SELECT pg_stat_force_next_flush()")
@@ -66,9 +66,7 @@ def test_session_that_holds_rows_is_named_with_those_that_wait(
         assert (finding["severity"], finding["finding"]) == ("warning", "rows_locked")
         assert finding["subject"].startswith(f"session {pid} (a handler, user ")
         assert f"locks on {table(queue)} (RowShareLock)" in finding["detail"]
-        assert finding["mend"].startswith(
-            f"SELECT pg_terminate_backend({pid}); against the next one: ALTER DATABASE"
-        )
+        assert finding["mend"].startswith(f"SELECT pg_terminate_backend({pid}); to prevent it: ALTER DATABASE")
     assert found(queue, "0") == []
 
 

@@ -105,7 +105,7 @@ def test_long_message_is_shown_in_part(queue: Queue) -> None:
 
     (row,) = queue.rows("SELECT * FROM contentq.error_groups")
     assert row["error"] == "x" * 200
-    assert row["example_message"] == f"{'x' * 1000} ... (cut: 50000 characters in all)"
+    assert row["example_message"] == f"{'x' * 1000} ... (truncated from 50000 characters)"
 
 
 @pytest.mark.newest

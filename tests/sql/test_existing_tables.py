@@ -309,9 +309,9 @@ def test_columns_that_only_the_producers_of_a_host_can_fill_are_named(empty_dsn:
     bare.run("ALTER TABLE content_generation_tasks ALTER tenant DROP DEFAULT")
 
     assert migrate(empty_dsn).notes == [
-        "content_generation_tasks.tenant: it is NOT NULL without a default. contentq submit cannot insert tasks, "
-        "only producers that fill it can. What mends it: ALTER TABLE public.content_generation_tasks ALTER COLUMN "
-        "tenant SET DEFAULT ..., if others are to insert tasks"
+        "content_generation_tasks.tenant: it is NOT NULL without a default. contentq submit cannot insert tasks; "
+        "only producers that fill this column can. What mends it: ALTER TABLE public.content_generation_tasks "
+        "ALTER COLUMN tenant SET DEFAULT ..., if other producers insert tasks"
     ]
 
 
@@ -324,8 +324,8 @@ def test_row_security_is_said(empty_dsn: str, bare: Queue, forced: bool) -> None
 
     for _ in range(2):
         assert migrate(empty_dsn).notes == [
-            "accounts: row level security is on, and was not switched on by contentq. A worker, and whoever "
-            "submits, sees and changes only the rows that a policy gives to its role. What mends it: give the "
+            "accounts: row level security is on, but contentq did not enable it. Workers and producers "
+            "see and change only the rows that a policy allows for their role. What mends it: give the "
             "logins of workers a policy for all rows, or BYPASSRLS: docs/how-to/adopt-an-application.md"
         ]
 

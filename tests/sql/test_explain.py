@@ -22,13 +22,13 @@ def claiming(queue: Queue, categories: list[str]) -> int:
 
 
 def test_unknown_task(queue: Queue) -> None:
-    assert queue.values("SELECT contentq.explain('task-unknown')") == ["there is no task task-unknown"]
+    assert queue.values("SELECT contentq.explain('task-unknown')") == ["no such task: task-unknown"]
 
 
 def test_task_that_is_next_names_the_worker_that_takes_it(queue: Queue, idle: int) -> None:
     task = queue.add()
 
-    assert queue.explain(task) == [f"ready: the next claim of worker {idle} takes it"]
+    assert queue.explain(task) == [f"ready: worker {idle} will claim it next"]
     assert [row["id"] for row in queue.claim(idle)] == [task]
 
 
@@ -38,7 +38,7 @@ def test_every_worker_that_may_take_it_next_is_named_or_counted(queue: Queue) ->
     (line,) = queue.explain(queue.add())
 
     first, second, third = workers[:3]
-    assert line == f"ready: the next claim of worker {first} or {second} or {third} or 1 others takes it"
+    assert line == f"ready: worker {first} or {second} or {third} or 1 more will claim it next"
 
 
 def test_category_that_no_live_worker_claims(queue: Queue) -> None:
@@ -51,7 +51,7 @@ def test_category_that_no_live_worker_claims(queue: Queue) -> None:
     ]
     assert queue.explain(queue.add()) == [
         "no live worker claims tasks without a category: the live workers (2) claim 'a', 'b', 'it''s'",
-        "1 ready task is ahead of it (priority, then submitted_at), of account 1",
+        "1 ready task is ahead of it (by priority, then submitted_at), of account 1",
     ]
 
 
@@ -61,12 +61,12 @@ def test_what_is_ahead_is_what_the_worker_claims_of_which_least_is_ahead(queue: 
     queue.add(category="a")
     task, later = queue.add(category="b"), queue.add(category="b")
 
-    assert queue.explain(task) == [f"ready: the next claim of worker {only_b} takes it"]
+    assert queue.explain(task) == [f"ready: worker {only_b} will claim it next"]
     assert queue.explain(later) == [
-        "1 ready task is ahead of it in categories b (priority, then submitted_at), of account 1"
+        "1 ready task is ahead of it in categories b (by priority, then submitted_at), of account 1"
     ]
     queue.silence(only_b)
-    assert queue.explain(later) == ["3 ready tasks are ahead of it (priority, then submitted_at), of account 1"]
+    assert queue.explain(later) == ["3 ready tasks are ahead of it (by priority, then submitted_at), of account 1"]
     assert [row["id"] for row in queue.claim(everything, 4)][-1] == later
 
 
@@ -77,8 +77,8 @@ def test_running_task_names_its_worker_progress_and_deadline(queue: Queue) -> No
 
     began, worker, progress, deadline = queue.explain(task.id)
 
-    assert re.fullmatch(r"it is running: attempt 1 began 00:00:0\d ago", began)
-    assert worker == f"worker {task.worker} (host, pid 4711) has it"
+    assert re.fullmatch(r"it is running: attempt 1 started 00:00:0\d ago", began)
+    assert worker == f"worker {task.worker} (host, pid 4711) holds it"
     assert progress == "progress: 40 %, writing"
     assert deadline == "its deadline is 2999-01-01 00:00:00+00"
 
@@ -99,7 +99,7 @@ def test_running_task_that_was_cancelled(queue: Queue) -> None:
     task = queue.running(timeout_at="2999-01-01")
     queue.cancel(task.id)
 
-    assert queue.explain(task.id)[2:] == ["it was cancelled, and its worker is stopping it"]
+    assert queue.explain(task.id)[2:] == ["it was cancelled: its worker is stopping it"]
 
 
 def test_running_task_of_a_silent_worker(queue: Queue) -> None:
@@ -107,7 +107,8 @@ def test_running_task_of_a_silent_worker(queue: Queue) -> None:
     queue.silence(task.worker, "1 minute")
 
     assert re.fullmatch(
-        rf"its worker {task.worker} \(host, pid 4711\) was not heard for 00:01:0\d: it will be taken back from it",
+        rf"its worker {task.worker} \(host, pid 4711\) has sent no heartbeat for 00:01:0\d: the task will be "
+        rf"rescued",
         queue.explain(task.id)[1],
     )
 
@@ -116,8 +117,8 @@ def test_running_task_that_no_worker_holds(queue: Queue) -> None:
     task = queue.add(status="processing", started_at="2001-01-01")
 
     assert queue.explain(task)[1:] == [
-        "no worker holds it: it was set to processing by hand, and who did that ends it, or its deadline",
-        "when nobody works on it any more: contentq cancel, then contentq requeue",
+        "no worker holds it: it was set to processing by hand, and only that session or its deadline ends it",
+        "if nobody is working on it: contentq cancel, then contentq requeue",
     ]
 
 
@@ -137,8 +138,8 @@ def test_failed_task_tells_the_reason_and_how_to_put_it_back(
     ended, reason, how = queue.explain(task)
 
     assert re.fullmatch(f"it has ended: {status}, {TIME}", ended)
-    assert reason == f"the reason: {said}"
-    assert how == "to put it back: contentq requeue, or SELECT contentq.requeue('it''s')"
+    assert reason == f"reason: {said}"
+    assert how == "to requeue it: contentq requeue, or SELECT contentq.requeue('it''s')"
     queue.run(how.partition(", or ")[2])
     assert queue.status(task) == "pending"
 
@@ -160,9 +161,7 @@ def test_completed_task_whose_content_was_rejected_tells_how_to_have_it_revised(
 def test_task_past_its_deadline(queue: Queue, idle: int) -> None:
     task = queue.add(timeout_at="2001-01-01T00:00:00Z")
 
-    assert queue.explain(task) == [
-        "its deadline has passed (2001-01-01 00:00:00+00): it is about to become timeout"
-    ]
+    assert queue.explain(task) == ["its deadline has passed (2001-01-01 00:00:00+00): it will end as timeout"]
 
 
 def test_task_that_is_not_due(queue: Queue, idle: int) -> None:
@@ -177,7 +176,7 @@ def test_task_that_waits_for_its_retry_tells_what_went_wrong(queue: Queue) -> No
     task = queue.running()
     queue.fail(task, "503", retry_after="1 hour")
 
-    assert queue.explain(task.id)[0].endswith("+00, since the last attempt ended with: 503")
+    assert queue.explain(task.id)[0].endswith("+00; the last attempt ended with: 503")
 
 
 def test_task_that_is_put_off_for_ever(queue: Queue, idle: int) -> None:
@@ -188,7 +187,7 @@ def test_task_that_is_put_off_for_ever(queue: Queue, idle: int) -> None:
 
 def test_task_whose_attempts_are_used_up(queue: Queue, idle: int) -> None:
     assert queue.explain(queue.add(attempt=2147483647)) == [
-        "its attempt is the highest there is: it is never claimed; insert it anew"
+        "its attempt is the highest possible number, so it is never claimed: insert the task again"
     ]
 
 
@@ -200,7 +199,7 @@ def test_paused_account(queue: Queue, idle: int, until: str, said: str) -> None:
     account = queue.add_account(paused_until=until)
 
     assert queue.explain(queue.add(account_id=account)) == [
-        f"account {account} is paused {said}; to end that: contentq resume --account {account}"
+        f"account {account} is paused {said}; to resume it: contentq resume --account {account}"
     ]
 
 
@@ -215,8 +214,8 @@ def test_budget_that_is_used_up(queue: Queue, idle: int) -> None:
         "SELECT to_char(date_trunc('month', clock_timestamp()) + interval '1 month', 'YYYY-MM-DD HH24:MI:SS')"
     )
     assert line == (
-        f"the budget of account {account} for this month is used up: 0.7500 of 0.5; it goes on {month}+00, "
-        f"or when the budget is raised: contentq accounts set {account} --monthly-budget AMOUNT"
+        f"the budget of account {account} for this month is used up: 0.7500 of 0.5 is spent; tasks start again at "
+        f"{month}+00, or when the budget is raised: contentq accounts set {account} --monthly-budget AMOUNT"
     )
 
 
@@ -229,9 +228,8 @@ def test_cap_that_is_reached(queue: Queue, idle: int) -> None:
     (line,) = queue.explain(task)
 
     assert line == (
-        f"account {account} is at its cap: 2 of max_running 2 run; to let one more start: contentq "
-        f"accounts set {account} "
-        "--max-running 3"
+        f"account {account} is at its cap: 2 of max_running 2 are running; to raise the cap: contentq "
+        f"accounts set {account} --max-running 3"
     )
     assert queue.claim(idle) == []
     queue.run("UPDATE accounts SET max_running = 3 WHERE id = %s", account)
@@ -244,10 +242,9 @@ def test_room_under_a_cap_that_tasks_ahead_take(queue: Queue, idle: int) -> None
 
     assert queue.explain(first)[0].startswith("ready")
     assert queue.explain(task) == [
-        f"1 ready task is ahead of it (priority, then submitted_at), of account {account}",
-        f"account {account} may start 1 more (max_running 1), which its own tasks ahead of this one take; "
-        "to let more "
-        f"start: contentq accounts set {account} --max-running 2",
+        f"1 ready task is ahead of it (by priority, then submitted_at), of account {account}",
+        f"account {account} may start 1 more (max_running 1), and its own tasks ahead of this one come first; "
+        f"to raise the cap: contentq accounts set {account} --max-running 2",
     ]
     assert [row["id"] for row in queue.claim(idle, 10)] == [first]
 
@@ -275,11 +272,9 @@ def test_closed_gate_of_every_live_worker(queue: Queue, idle: int) -> None:
 
     (line,) = queue.explain(task)
 
-    assert re.fullmatch(
-        rf"all live workers \(2\) wait: gate api\.example: closed until {TIME}; the reason: 429", line
-    )
+    assert re.fullmatch(rf"all live workers \(2\) wait: gate api\.example: closed until {TIME}; reason: 429", line)
     free = queue.register(gate="another")
-    assert queue.explain(task) == [f"ready: the next claim of worker {free} takes it"]
+    assert queue.explain(task) == [f"ready: worker {free} will claim it next"]
     queue.run("UPDATE contentq.workers SET categories = '{other}' WHERE id = %s", free)
     first, second = sorted([idle, other])
     assert queue.explain(task)[0].startswith(f"workers {first} and {second} wait: gate api.example: closed until")
@@ -291,15 +286,12 @@ def test_pace_of_a_gate_tells_how_long_it_takes(queue: Queue, idle: int) -> None
 
     assert queue.explain(first)[0].startswith("ready")
     assert queue.explain(second) == [
-        "1 ready task is ahead of it (priority, then submitted_at), of account 1; it waits for its turn "
-        "at 1.00 a second, "
-        "some 2 seconds"
+        "1 ready task is ahead of it (by priority, then submitted_at), of account 1; at 1.00 a second, "
+        "its turn comes in about 2 seconds"
     ]
-    assert queue.explain(last)[0].endswith(
-        ", of account 1; it waits for its turn at 1.00 a second, some 5 minutes"
-    )
+    assert queue.explain(last)[0].endswith(", of account 1; at 1.00 a second, its turn comes in about 5 minutes")
     assert len(queue.claim(idle, 5)) == 1
-    assert queue.explain(second) == [f"worker {idle} waits: gate {GATE}: its turn at 1.00 a second"]
+    assert queue.explain(second) == [f"worker {idle} waits: gate {GATE}: limited to 1.00 tasks a second"]
 
 
 def test_cap_of_a_gate_that_is_reached(queue: Queue, idle: int) -> None:
@@ -316,9 +308,8 @@ def test_worker_that_has_only_failed(queue: Queue, idle: int) -> None:
     (line,) = queue.explain(queue.add())
 
     assert re.fullmatch(
-        rf"worker {idle} waits: it has only failed: 5 quick failures in a row; it tries one task at a "
-        rf"time, the next in "
-        r"0\.\d s; its log and contentq\.recent_failures say why",
+        rf"worker {idle} waits: it keeps failing: 5 quick failures in a row; it tries one task at a "
+        r"time, the next in 0\.\d s; see its log and contentq\.recent_failures",
         line,
     )
 
@@ -339,8 +330,7 @@ def test_full_workers(queue: Queue) -> None:
     task = queue.add()
 
     assert queue.explain(task) == [
-        "all live workers (2) are full: 2 of 2 slots are taken; start more workers, or with more slots "
-        "(--concurrency)"
+        "all live workers (2) are full: 2 of 2 slots are in use; start more workers, or raise --concurrency"
     ]
     queue.register(slots=1)
     assert queue.explain(task)[0].startswith("ready")

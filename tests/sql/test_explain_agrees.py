@@ -18,11 +18,11 @@ from tests.support.queue import Queue
 
 pytestmark = pytest.mark.newest
 
-READY = re.compile(r"ready: the next claim of worker (.+) takes it")
+READY = re.compile(r"ready: worker (.+) will claim it next")
 AHEAD = re.compile(r"(\d+) ready tasks? (?:is|are) ahead of it")
 ORDER = [
     AHEAD,
-    re.compile(r"account \d+ runs|it has waited for longer|every other slot|\d+ tasks? (is|are) due and"),
+    re.compile(r"account \d+ has \d+ running|it has waited longer|every other slot|\d+ tasks? (is|are) due and"),
 ]
 """What is said of tasks that come first; every other line names what must change before the task may start."""
 
@@ -360,7 +360,7 @@ def check(here: Arranged) -> None:
             assert len(lines) == 1, said
             named = [int(each) for each in ready[1].split(" or ")]
             assert set(named) == set(nexts), said
-        elif not any("due and become ready" in line for line in lines):
+        elif not any("due and will be ready" in line for line in lines):
             assert nexts == [], said
 
         if in_way:
@@ -385,7 +385,7 @@ def check(here: Arranged) -> None:
 def check_remedies(here: Arranged, task: int) -> None:
     """Does what explain() says of a task, until a claim takes it."""
     in_way = obstacles(here.queue.explain(task))
-    if in_way and not any("highest there is" in line for line in in_way):
+    if in_way and not any("highest possible number" in line for line in in_way):
         with here.undone():
             for _ in range(5):  # what was in the way of nothing before may be named only now
                 for line in in_way:

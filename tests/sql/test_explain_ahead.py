@@ -34,12 +34,12 @@ def test_tasks_ahead_are_those_that_a_claim_takes_first(queue: Queue, idle: int)
     assert queue.explain(task)[0].startswith("ready")
 
     queue.add(submitted_at=late, priority=6)
-    assert queue.explain(task) == ["1 ready task is ahead of it (priority, then submitted_at), of account 1"]
+    assert queue.explain(task) == ["1 ready task is ahead of it (by priority, then submitted_at), of account 1"]
 
     queue.add(submitted_at=early, priority=5, account_id=queue.add_account())
     queue.add(submitted_at=early, priority=10, scheduled_at="2001-01-01")
     assert queue.explain(task) == [
-        "3 ready tasks are ahead of it (priority, then submitted_at): 2 of account 1, 1 of account 3"
+        "3 ready tasks are ahead of it (by priority, then submitted_at): 2 of account 1, 1 of account 3"
     ]
     assert [row["id"] for row in queue.claim(idle, 4)][-1] == task
 
@@ -51,7 +51,7 @@ def test_tasks_ahead_under_a_cap_are_those_that_may_start(queue: Queue, idle: in
     task = queue.add()
 
     assert queue.explain(task) == [
-        f"2 ready tasks are ahead of it (priority, then submitted_at), of account {capped}"
+        f"2 ready tasks are ahead of it (by priority, then submitted_at), of account {capped}"
     ]
     assert queue.claim(idle, 3)[-1]["id"] == task
 
@@ -60,7 +60,7 @@ def test_counting_ends_at_ten_thousand(queue: Queue, idle: int) -> None:
     add_many(queue, queue.account, 10_001)
 
     assert queue.explain(queue.add()) == [
-        "10000 or more ready tasks are ahead of it (priority, then submitted_at), of account 1"
+        "10000 or more ready tasks are ahead of it (by priority, then submitted_at), of account 1"
     ]
 
 
@@ -80,17 +80,15 @@ def test_fair_order_tells_shares_and_own_tasks_ahead(queue: Queue, idle: int) ->
     queue.claim(idle, 3)
     mine, last = [queue.add() for _ in range(4)], queue.add(account_id=grace)
 
-    assert queue.explain(last) == [f"ready: the next claim of worker {idle} takes it"]
+    assert queue.explain(last) == [f"ready: worker {idle} will claim it next"]
     assert queue.explain(mine[3]) == [
-        f"account {ada} runs 3 and its share now is 3 of 10 slots (accounts with ready tasks: 2, share of "
-        "this one: 1); 3 of its "
-        f"own tasks are ahead; account {grace}, which runs 0, has the next slot; for a larger share: "
-        "contentq accounts set "
-        f"{ada} --share 2"
+        f"account {ada} has 3 running; its share now is 3 of 10 slots (accounts with ready tasks: 2, share of "
+        f"this account: 1); 3 of its own tasks are ahead; account {grace}, with 0 running, gets the next slot; "
+        f"for a larger share: contentq accounts set {ada} --share 2"
     ]
     urgent = queue.add(priority=6)
     assert queue.explain(urgent)[0].startswith("ready")
-    assert queue.explain(last)[0] == f"1 ready task is ahead of it (priority), of account {ada}"
+    assert queue.explain(last)[0] == f"1 ready task is ahead of it (by priority), of account {ada}"
 
 
 def test_deadlines_order_what_is_ahead_and_name_what_cannot_be_met(queue: Queue, idle: int) -> None:
@@ -102,7 +100,7 @@ def test_deadlines_order_what_is_ahead_and_name_what_cannot_be_met(queue: Queue,
 
     assert queue.explain(hurried)[0].startswith("ready")
     assert queue.explain(whenever) == [
-        "1 ready task is ahead of it (priority, then the deadline, then submitted_at), of account 1"
+        "1 ready task is ahead of it (by priority, then the deadline, then submitted_at), of account 1"
     ]
     assert re.match(
         rf"it cannot finish by its deadline \({TIME}, in [0-9.]+ s\): tasks of category 'slow' take "
@@ -117,10 +115,9 @@ def test_aging_tells_who_has_every_other_slot(queue: Queue, idle: int) -> None:
     urgent = queue.add(priority=10)
 
     assert queue.explain(urgent) == [
-        "every other slot is for tasks that have waited for longer than settings.aging (01:00:00): 2"
+        "every other slot is for tasks that have waited longer than settings.aging (01:00:00): now 2"
     ]
     assert queue.explain(old[1])[1] == (
-        "it has waited for longer than settings.aging (01:00:00): every other slot is for such tasks, of "
-        "which 1 is ahead "
-        "of it"
+        "it has waited longer than settings.aging (01:00:00): every other slot is for such tasks, and 1 of "
+        "them is ahead of it"
     )

@@ -124,7 +124,7 @@ def test_error_without_a_message_says_so(queue: Queue, message: str | None) -> N
 
     queue.fail(task, message)
 
-    assert queue.row(task.id)["error_message"] == "no message was given"
+    assert queue.row(task.id)["error_message"] == "no message given"
 
 
 def test_message_is_kept_up_to_its_limit(queue: Queue) -> None:
@@ -135,7 +135,7 @@ def test_message_is_kept_up_to_its_limit(queue: Queue) -> None:
 
     row = queue.row(task.id)
     assert row["error_message"] == message
-    assert row["attempt_errors"][0]["message"] == "ä" * 1000 + " ... (cut: 8000 characters in all)"
+    assert row["attempt_errors"][0]["message"] == "ä" * 1000 + " ... (truncated from 8000 characters)"
 
 
 def test_longer_message_is_cut_and_says_so(queue: Queue) -> None:
@@ -143,4 +143,4 @@ def test_longer_message_is_cut_and_says_so(queue: Queue) -> None:
 
     queue.fail(task, "x" * 8001)
 
-    assert queue.row(task.id)["error_message"] == "x" * 8000 + " ... (cut: 8001 characters in all)"
+    assert queue.row(task.id)["error_message"] == "x" * 8000 + " ... (truncated from 8001 characters)"

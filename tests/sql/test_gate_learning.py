@@ -108,7 +108,7 @@ def test_many_refusals_limit_the_pace(queue: Queue) -> None:
 
     assert len(held(queue, worker, 60)) == 1
     assert 1 <= state(queue, "contentq.gate_pace(gates)") <= 40
-    assert "its turn at" in (queue.waits_for(worker) or "")
+    assert "limited to" in (queue.waits_for(worker) or "")
 
 
 def test_refusals_of_what_began_before_the_cut_do_not_cut_again(queue: Queue) -> None:

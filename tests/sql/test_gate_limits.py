@@ -33,7 +33,7 @@ def test_tasks_of_all_workers_of_a_gate_start_at_its_rate(queue: Queue) -> None:
 
     assert len(held(queue, first, 10)) == 1
     assert queue.claim(second, 10) == []
-    assert queue.waits_for(second) == f"gate {GATE}: its turn at 2.00 a second"
+    assert queue.waits_for(second) == f"gate {GATE}: limited to 2.00 tasks a second"
     assert timedelta(milliseconds=400) < (queue.next_claim_in(second) or timedelta()) <= timedelta(seconds=0.5)
     queue.let_gate_time_pass(0.5)
     assert len(queue.claim(second, 10)) == 1
@@ -118,7 +118,7 @@ def test_tokens_a_minute_are_what_tasks_take_on_average(queue: Queue) -> None:
         queue.let_gate_time_pass(2)
 
     assert len(held(queue, worker, 10)) == 2
-    assert queue.waits_for(worker) == f"gate {GATE}: its turn at 60000 tokens a minute, of which a task takes 500"
+    assert queue.waits_for(worker) == f"gate {GATE}: limited to 60000 tokens a minute, and a task uses 500"
     assert timedelta(seconds=0.4) < (queue.next_claim_in(worker) or timedelta()) <= timedelta(seconds=0.5)
     queue.let_gate_time_pass(0.5)
     assert len(queue.claim(worker, 10)) == 1

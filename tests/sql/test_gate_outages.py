@@ -104,7 +104,7 @@ def test_one_task_of_the_fleet_tries_when_the_time_has_come(
 
     assert len(held(queue, workers[0], 10)) == 1
     assert queue.claim(workers[1], 10) == queue.claim(workers[0], 10) == []
-    assert queue.waits_for(workers[1]) == f"gate {GATE}: one task tries whether the provider is back"
+    assert queue.waits_for(workers[1]) == f"gate {GATE}: one task checks whether the provider is back"
 
 
 def test_its_answer_opens_the_gate_and_wakes_the_fleet(

@@ -40,7 +40,7 @@ def test_worker_of_a_closed_gate_claims_nothing_and_is_told_until_when_and_why(q
 
     assert queue.claim(gated, 10) == []
     assert queue.value(
-        "SELECT contentq.waits_for(%s) = format('gate %%s: closed until %%s; the reason: 429: slow down', key, "
+        "SELECT contentq.waits_for(%s) = format('gate %%s: closed until %%s; reason: 429: slow down', key, "
         "date_trunc('second', opens_at)) FROM contentq.gates",
         gated,
     )
@@ -186,12 +186,12 @@ def test_who_closed_it_is_noted(queue: Queue) -> None:
 def test_long_reason_is_cut(queue: Queue) -> None:
     queue.close_gate(GATE, reason="x" * 600)
 
-    assert queue.value("SELECT reason FROM contentq.gates") == "x" * 500 + " ... (cut: 600 characters in all)"
+    assert queue.value("SELECT reason FROM contentq.gates") == "x" * 500 + " ... (truncated from 600 characters)"
 
 
 @pytest.mark.parametrize(("key", "opens_at"), [("", "infinity"), (None, "infinity"), (GATE, None)])
 def test_gate_without_a_key_or_a_time_is_refused(queue: Queue, key: str | None, opens_at: str | None) -> None:
-    with pytest.raises(psycopg.errors.NullValueNotAllowed, match="closed by its key and the time"):
+    with pytest.raises(psycopg.errors.NullValueNotAllowed, match="requires its key and the time"):
         queue.run("SELECT contentq.close_gate(%s, %s::timestamptz)", key, opens_at)
 
 

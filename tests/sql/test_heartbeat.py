@@ -121,8 +121,8 @@ def test_claim_that_was_not_heard_charges_nothing_the_first_time(queue: Queue, w
     (note,) = task["attempt_errors"]
     assert (note["attempt"], note["worker_id"], note["error_class"]) == (1, worker, "ClaimUnheard")
     assert note["message"] == (
-        f"Worker {worker} claimed attempt 1 and does not know of it: the answer to the claim was lost or too "
-        "large for it, or the outcome could not be reported; nothing is charged the first time"
+        f"Worker {worker} claimed attempt 1 but does not know of it: the reply to the claim was lost or too "
+        "large, or the outcome could not be reported; no retry is charged the first time"
     )
 
 
@@ -139,8 +139,8 @@ def test_claim_that_is_never_heard_is_charged_from_the_second_time_on_until_the_
     task = queue.row(id_)
     assert charged == [0, 1, 2, 2]
     assert (task["status"], task["attempt"]) == ("failed", 4)
-    assert task["error_message"].endswith("no retry is left, max_retries is 2")
-    assert "does not know of it: the answer to the claim was lost" in task["error_message"]
+    assert task["error_message"].endswith("no retry is left (max_retries 2)")
+    assert "does not know of it: the reply to the claim was lost" in task["error_message"]
     assert [error["attempt"] for error in task["attempt_errors"]] == [1, 2, 3, 4]
 
 

@@ -281,7 +281,7 @@ def test_why_without_a_task_says_how_it_is_named(dsn: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert (done.stdout, done.stderr) == (
-        'Name the task: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql\n',
+        'No task given. Run: psql "$DATABASE_URL" -v task=task-... -f sql/inspect/why.sql\n',
         "",
     )
 

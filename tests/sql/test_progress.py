@@ -56,7 +56,7 @@ def test_long_note_is_cut(queue: Queue) -> None:
 
     queue.progress(task.worker, [task], [None], ["x" * 600])
 
-    assert noted(queue, task) == (None, "x" * 500 + " ... (cut: 600 characters in all)")
+    assert noted(queue, task) == (None, "x" * 500 + " ... (truncated from 600 characters)")
 
 
 def test_notes_may_be_left_out(queue: Queue) -> None:

@@ -26,7 +26,7 @@ def test_task_of_a_silent_worker_goes_back_with_one_retry_charged(queue: Queue) 
     after = queue.row(task.id)
     assert "The worker that ran attempt 1 died" in after["error_message"]
     assert f"worker {task.worker}, host pid 4711, silent since" in after["error_message"]
-    assert after["error_message"].endswith("this was retry 1 of 3")
+    assert after["error_message"].endswith("retry 1 of 3 follows")
     (error,) = after["attempt_errors"]
     assert (error["attempt"], error["worker_id"], error["error_class"]) == (1, task.worker, "WorkerDied")
     changed = {"status": "pending", "retry_count": 1, "worker_id": None}
@@ -55,7 +55,7 @@ def test_task_that_kills_its_workers_ends_failed(queue: Queue, max_retries: int)
 
     row = queue.row(task)
     assert (row["status"], row["retry_count"], row["attempt"]) == ("failed", max_retries, max_retries + 1)
-    assert row["error_message"].endswith(f"no retry is left, max_retries is {max_retries}")
+    assert row["error_message"].endswith(f"no retry is left (max_retries {max_retries})")
 
 
 def test_silent_worker_is_removed_and_told_so_when_it_comes_back(queue: Queue) -> None:
@@ -258,11 +258,9 @@ def test_what_was_taken_from_whom_is_kept_and_raised_as_a_warning(queue: Queue) 
     assert row["started_at"] > row["heartbeat_at"]
     assert len(warnings) == 3
     for worker, count in ((killed.worker, 1), (stopping.worker, 1), (idle, 0)):
-        start = (
-            f"{count} of the tasks of a dead worker were taken back (worker {worker}, host pid 4711, silent since "
-        )
+        start = f"rescued {count} tasks of a dead worker (worker {worker}, host pid 4711, silent since "
         (warning,) = (warning for warning in warnings if warning.startswith(start))
-        assert warning.endswith("told to stop") is (worker == stopping.worker)
+        assert warning.endswith("because it was draining") is (worker == stopping.worker)
 
 
 def test_tasks_of_a_worker_that_is_not_registered_are_named_too(queue: Queue) -> None:

@@ -225,7 +225,7 @@ def test_content_of_a_task_that_runs_again_is_not_sent_back(queue: Queue, status
 
     said = refused(lambda: reject(queue, id_, revise=True))
 
-    assert f" is {status} again already" in said
+    assert f" is already {status} again" in said
     assert verdict(queue, id_) == ("pending", None, None)
     assert reject(queue, id_) == "rejected"
 
@@ -234,7 +234,7 @@ def test_content_whose_task_was_deleted_is_decided_and_not_sent_back(queue: Queu
     task, id_ = produced(queue)
     queue.run("DELETE FROM content_generation_tasks WHERE id = %s", task.id)
 
-    assert "its task is not there any more" in refused(lambda: reject(queue, id_, revise=True))
+    assert "its task no longer exists" in refused(lambda: reject(queue, id_, revise=True))
     assert approve(queue, id_) == "approved"
     assert queue.rows("SELECT * FROM contentq.content_versions") == []
 
@@ -276,7 +276,7 @@ def test_long_note_is_cut_and_says_so(queue: Queue) -> None:
     status, by, note = verdict(queue, id_)
     assert (status, by) == ("rejected", "r" * 100)
     assert note is not None
-    assert note.endswith("(cut: 10000 characters in all)")
+    assert note.endswith("(truncated from 10000 characters)")
 
 
 def test_draft_says_which_checks_it_failed(queue: Queue) -> None:
@@ -384,7 +384,7 @@ def test_selected_content_is_sent_back_but_that_of_tasks_that_run_again(queue: Q
 def test_nothing_selected_is_not_everything(queue: Queue, name: str) -> None:
     _, id_ = produced(queue)
 
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no content is selected"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no selector given"):
         queue.run(f"SELECT contentq.{name}(note => 'oh')")
     assert verdict(queue, id_)[0] == "pending"
 

@@ -129,7 +129,7 @@ def test_revision_that_counts_as_nothing_known_is_one_of_two(queue: Queue) -> No
 
     assert queue.revise(task, " \n", max_revisions=None, keep_for_review=None) == "failed"
 
-    assert queue.row(task.id)["error_message"] == "no message was given"
+    assert queue.row(task.id)["error_message"] == "no message given"
 
 
 def test_note_outlives_failures_and_refusals_of_the_revision(queue: Queue) -> None:
@@ -256,7 +256,7 @@ def test_long_title_is_cut_and_a_long_message_says_so(queue: Queue) -> None:
 
     (draft,) = contents(queue)
     assert len(draft["title"]) == 500
-    assert queue.row(task.id)["revision_note"].endswith("(cut: 10000 characters in all)")
+    assert queue.row(task.id)["revision_note"].endswith("(truncated from 10000 characters)")
 
 
 def test_revision_wakes_idle_workers(queue: Queue, connect_queue: Callable[[], Queue]) -> None:

@@ -321,7 +321,7 @@ def test_operator_and_reader_are_told_of_a_task_whose_answer_has_come(administra
 
     administrator.run(f"SET ROLE {role}")
 
-    assert administrator.explain(task.id) == [f"ready: the next claim of worker {worker} takes it"]
+    assert administrator.explain(task.id) == [f"ready: worker {worker} will claim it next"]
 
 
 @pytest.mark.in_public  # where everyone may look

@@ -238,7 +238,10 @@ def test_deleted_tasks_leave_their_content(queue: Queue) -> None:
 def test_operation_needs_a_selector(queue: Queue, each_status: dict[str, int], operation: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="no selector") as caught:
         step(queue, operation)
-    assert caught.value.diag.message_hint == "For all of them: since => '-infinity'."
+    assert (
+        caught.value.diag.message_hint
+        == "Pass at least one selector, such as status or batch. To select all tasks: since => '-infinity'."
+    )
 
     assert step(queue, operation, since="-infinity")[0] > 0
 
@@ -248,10 +251,10 @@ def test_operation_needs_a_selector(queue: Queue, each_status: dict[str, int], o
 )
 def test_status_that_an_operation_does_not_apply_to_is_refused(queue: Queue, operation: str, status: str) -> None:
     with pytest.raises(
-        psycopg.errors.InvalidParameterValue, match=f"cannot {operation} tasks of status '{status}'"
+        psycopg.errors.InvalidParameterValue, match=f"cannot {operation} tasks with status '{status}'"
     ):
         step(queue, operation, status=status)
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="cannot select tasks of status 'no'"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="cannot select tasks with status 'no'"):
         matching(queue, status="no")
 
 

@@ -25,7 +25,7 @@ def test_task_enters_the_first_gate_that_has_room(queue: Queue, worker: int) -> 
 
     assert found.gate == B
     assert [
-        why.startswith(f"gate {A}: closed until") and why.endswith("the reason: the bill") for why in found.why
+        why.startswith(f"gate {A}: closed until") and why.endswith("; reason: the bill") for why in found.why
     ] == [True]
     assert (at(queue, first), at(queue, second)) == (A, B)
     assert (running(queue, A), running(queue, B), running(queue, "*")) == (1, 1, 2)
@@ -73,7 +73,7 @@ def test_only_the_attempt_that_holds_the_task_enters(queue: Queue, worker: int) 
     other = queue.register(gates=[A, B])
 
     for stranger in (Held(other, task.id, task.attempt), Held(worker, task.id, task.attempt + 1)):
-        assert queue.enter(stranger, A) == Entered(None, None, ["the worker does not hold this attempt any more"])
+        assert queue.enter(stranger, A) == Entered(None, None, ["the worker no longer holds this attempt"])
     queue.complete(worker, [task])
     assert queue.enter(task, A).gate is None
     assert totals(queue, A) == (0, 0, 0)
@@ -146,7 +146,7 @@ def test_pace_of_a_gate_is_shared_by_workers_of_both_kinds(queue: Queue, worker:
 
     assert queue.enter(first, A).gate == A
     assert queue.claim(single) == []
-    assert queue.enter(second, A).why == [f"gate {A}: its turn at 2.00 a second"]
+    assert queue.enter(second, A).why == [f"gate {A}: limited to 2.00 tasks a second"]
     queue.let_gate_time_pass(0.5)
     assert len(held(queue, single, 2)) == 1
     assert queue.enter(second, A).gate is None
@@ -264,7 +264,7 @@ def test_one_task_of_all_workers_of_both_kinds_tries_a_gate_that_is_half_open(qu
 
     assert queue.enter(task, A).gate == A
     assert queue.claim(single) == []
-    assert queue.enter(waits, A).why == [f"gate {A}: one task tries whether the provider is back"]
+    assert queue.enter(waits, A).why == [f"gate {A}: one task checks whether the provider is back"]
     queue.complete(worker, [task])
     assert queue.enter(waits, A).gate == A
 
@@ -296,7 +296,7 @@ def test_operator_who_goes_on_with_a_gates_row_holds_up_entering_for_a_moment_on
     with operator.connection.transaction():
         operator.run("SELECT FROM contentq.gates WHERE key = %s FOR UPDATE", A)
         found = queue.enter(first, A, B)
-        assert (found.gate, found.why) == (B, [f"gate {A}: another session has its row"])
+        assert (found.gate, found.why) == (B, [f"gate {A}: another session has locked its row"])
         assert queue.enter(second, A).next_in == timedelta(milliseconds=5)
     assert queue.enter(second, A).gate == A
 

@@ -44,7 +44,7 @@ def test_long_message_of_a_snooze_is_cut(queue: Queue) -> None:
 
     queue.snooze(task, message="x" * 9000)
 
-    assert queue.row(task.id)["error_message"] == "x" * 8000 + " ... (cut: 9000 characters in all)"
+    assert queue.row(task.id)["error_message"] == "x" * 8000 + " ... (truncated from 9000 characters)"
 
 
 def test_released_task_is_ready_and_nothing_is_charged(queue: Queue) -> None:

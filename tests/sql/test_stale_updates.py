@@ -61,7 +61,7 @@ def test_row_read_before_a_claim_cannot_be_written_back_after_it(queue: Queue, w
     message = refused(queue, read, SPECIFIED + OURS)
 
     assert message == (
-        f"task task-1 (id {id_}) was changed since this row was read: it was claimed, and attempt is 1, not 0"
+        f"task task-1 (id {id_}) was changed since this row was read: it was claimed: attempt is 1, not 0"
     )
 
 
@@ -103,7 +103,7 @@ def test_mapper_that_does_not_know_our_columns_cannot_forget_the_content(queue: 
     read = before if read_while == "pending" else queue.row(id_)
     queue.store(worker, [Held(worker, id_, row["attempt"])])
 
-    assert "it was completed, and the update would forget what it produced" in refused(queue, read, SPECIFIED)
+    assert "it was completed, and the update would delete its result" in refused(queue, read, SPECIFIED)
     assert queue.claim(worker) == []
 
 
@@ -112,14 +112,14 @@ def test_result_without_content_is_not_forgotten_either(queue: Queue) -> None:
     read = queue.row(task.id)
     queue.complete(task.worker, [task], ['{"words": 5}'])
 
-    assert "would forget what it produced" in refused(queue, read, SPECIFIED)
+    assert "would delete its result" in refused(queue, read, SPECIFIED)
 
 
 def test_content_is_not_forgotten_though_the_result_is_kept(queue: Queue) -> None:
     task = queue.running()
     queue.store(task.worker, [task])
 
-    with pytest.raises(psycopg.DatabaseError, match="would forget what it produced"):
+    with pytest.raises(psycopg.DatabaseError, match="would delete its result"):
         queue.set(task.id, status="pending", content_id=None)
 
 

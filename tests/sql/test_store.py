@@ -170,7 +170,7 @@ def test_content_that_a_trigger_leaves_out_completes_nothing(queue: Queue, worke
     )
     tasks = claimed(queue, worker, 2)
 
-    with pytest.raises(psycopg.errors.TriggeredActionException, match="has left out content"):
+    with pytest.raises(psycopg.errors.TriggeredActionException, match="suppressed an insert of content"):
         queue.store(worker, tasks, titles=["First", "Second"], bodies=["1", "2"], word_counts=[1, 1])
 
     assert queue.values("SELECT DISTINCT status FROM content_generation_tasks") == ["processing"]

@@ -28,7 +28,7 @@ def refusal(dsn: str, queue: Queue) -> list[str]:
     assert after == before
     # A statement has a line of its own, so that it can be copied.
     heading, *lines, hint = re.sub(r":\n {4}(.*);(?=\n)", r": \1", str(refused.value)).splitlines()
-    assert heading == "the migration stopped, with nothing changed: tables that are there already do not fit:"
+    assert heading == "the migration stopped, with nothing changed: existing tables do not fit:"
     assert hint.endswith("contentq migrate --schema content_queue")
     # What is to be seen by a statement is there, and is left out here.
     for line in lines:
@@ -57,15 +57,15 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
         (
             "CREATE TABLE accounts (id uuid PRIMARY KEY, title text)",
             [
-                "accounts.id is uuid and must be integer or bigint; to keep this table, use contentq migrate "
-                "--schema content_queue, and accounts.external_id there for the key",
+                "accounts.id is uuid but must be integer or bigint; to keep this table, run contentq migrate "
+                "--schema content_queue and store its key in accounts.external_id there",
                 "accounts has no column name (varchar(200))",
             ],
         ),
         (
             "CREATE TABLE accounts (id integer, name text, monthly_budget money, UNIQUE (id, name))",
             [
-                "accounts.monthly_budget is money and must be numeric: ALTER TABLE public.accounts "
+                "accounts.monthly_budget is money but must be numeric: ALTER TABLE public.accounts "
                 "ALTER COLUMN monthly_budget TYPE numeric",
                 "accounts.id is neither the primary key nor unique: "
                 "ALTER TABLE public.accounts ADD PRIMARY KEY (id)",
@@ -77,24 +77,27 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no tenant''; END';
             CREATE CONSTRAINT TRIGGER tenant AFTER INSERT ON contents DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW EXECUTE FUNCTION no()""",
-            ["a content could not be stored: no tenant"],
+            ["contents: content could not be stored: no tenant"],
         ),
         (
             HOST + "; ALTER TABLE contents ADD slug text NOT NULL UNIQUE DEFAULT ''",
             [
-                "a second content could not be stored: duplicate key value violates unique constraint "
+                "contents: a second content could not be stored: duplicate key value violates unique constraint "
                 '"contents_slug_key"'
             ],
         ),
         (
             HOST + "; CREATE UNIQUE INDEX once ON contents (account_id, lower(title))",
-            ['a second content could not be stored: duplicate key value violates unique constraint "once"'],
+            [
+                "contents: a second content could not be stored: duplicate key value violates unique constraint "
+                '"once"'
+            ],
         ),
         (
             CONTENTS + "; CREATE UNIQUE INDEX once ON contents (account_id) INCLUDE (language)",
             [
-                "contents has the unique index public.once on (account_id): a second such content could not be "
-                "stored",
+                "contents has the unique index public.once on (account_id): content with the same values "
+                "could not be stored again",
             ],
         ),
         (
@@ -115,18 +118,18 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             [
                 f"content_generation_tasks: rows with {what}; change or delete them; to see them: ..."
                 for what in (
-                    "a task_id that another row has, too: 2 (the first has id 2)",
+                    "a task_id that another row also has: 2 (the first has id 2)",
                     "a negative retry_count: 1 (the first has id 1)",
                     "a negative max_retries: 1 (the first has id 1)",
                     "status completed without completed_at: 1 (the first has id 1)",
                     "no account_id: 1 (the first has id 1)",
-                    "an account_id that no account has: 2 (the first has id 2)",
-                    "a content_id that no content has: 2 (the first has id 2)",
+                    "an account_id that does not exist in accounts: 2 (the first has id 2)",
+                    "a content_id that does not exist in contents: 2 (the first has id 2)",
                 )
             ]
             + [
-                "content_generation_tasks: a result is JSON that PostgreSQL cannot read: unsupported Unicode "
-                "escape sequence; change it"
+                "content_generation_tasks: a result contains JSON that PostgreSQL cannot read: unsupported "
+                "Unicode escape sequence; change it"
             ],
         ),
         (
@@ -138,12 +141,12 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             CREATE TABLE content_generation_tasks (id integer, task_id text, account_id integer, status text)
             PARTITION BY LIST (status)""",
             [
-                "content_generation_tasks is partitioned, and its id and task_id must be unique in all of it",
-                'accounts has a column "Name" and none of the name name: ALTER TABLE public.accounts '
+                "content_generation_tasks is partitioned, but id and task_id must be unique across all partitions",
+                'accounts has a column "Name" but no column name: ALTER TABLE public.accounts '
                 'RENAME "Name" TO name',
-                "contents.title holds 100 characters and must hold 500: ALTER TABLE public.contents "
+                "contents.title is limited to 100 characters but must hold 500: ALTER TABLE public.contents "
                 "ALTER COLUMN title TYPE varchar(500)",
-                "contents.body holds 100 characters and must hold 1000000: ALTER TABLE public.contents "
+                "contents.body is limited to 100 characters but must hold 1000000: ALTER TABLE public.contents "
                 "ALTER COLUMN body TYPE text",
                 f"contents.publishAt {UNFILLED}: "
                 'ALTER TABLE public.contents ALTER COLUMN "publishAt" DROP NOT NULL',
@@ -152,7 +155,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
         (
             "CREATE TABLE accounts (id integer PRIMARY KEY, name text, paused_until timestamp)",
             [
-                "accounts.paused_until is timestamp without time zone and must be timestamptz; if its times are "
+                "accounts.paused_until is timestamp without time zone but must be timestamptz; if its times are "
                 "in UTC: ALTER TABLE public.accounts ALTER COLUMN paused_until TYPE timestamptz "
                 "USING paused_until AT TIME ZONE 'UTC'",
             ],
@@ -162,7 +165,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             "CREATE TABLE contents (id serial PRIMARY KEY, account_id integer, title text, body text, word_count "
             "integer GENERATED ALWAYS AS (length(body)) STORED, review_status text, note needed, remark given)",
             [
-                "contents.word_count is a generated column, and contentq writes it",
+                "contents.word_count is a generated column, but contentq writes it",
                 f"contents.note {UNFILLED}: ALTER TABLE public.contents ALTER COLUMN note DROP NOT NULL",
             ],
         ),
@@ -174,13 +177,13 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             "CREATE VIEW ages AS SELECT id, submitted_at FROM content_generation_tasks; "
             "CREATE MATERIALIZED VIEW oldest AS SELECT min(submitted_at) AS at FROM content_generation_tasks",
             [
-                "content_generation_tasks.submitted_at is text and must be timestamptz; drop, and create again "
-                "afterwards, materialized view public.oldest, view public.ages: ALTER TABLE "
+                "content_generation_tasks.submitted_at is text but must be timestamptz; first drop, and create "
+                "again afterwards, materialized view public.oldest, view public.ages: ALTER TABLE "
                 "public.content_generation_tasks ALTER COLUMN submitted_at TYPE timestamptz",
                 f"contents.slug {UNFILLED}: ALTER TABLE public.contents ALTER COLUMN slug DROP NOT NULL",
-                "content_generation_tasks: rows with a status that is none of pending, processing, completed, "
+                "content_generation_tasks: rows with a status other than pending, processing, completed, "
                 "failed and timeout: 1 (the first has id 1); change or delete them; to see them: ...",
-                "content_generation_tasks: rows with a priority that is not from 1 to 10: 1 (the first has id "
+                "content_generation_tasks: rows with a priority outside 1 to 10: 1 (the first has id "
                 "1); change or delete them; to see them: ...",
             ],
         ),
@@ -188,16 +191,16 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             "CREATE TABLE contents (id integer PRIMARY KEY, account_id integer, title text, word_count smallint, "
             "slug text NOT NULL UNIQUE, review_status varchar(5), UNIQUE (account_id, title), body varchar(300))",
             [
-                "contents.word_count is smallint and must be integer: ALTER TABLE public.contents "
+                "contents.word_count is smallint but must be integer: ALTER TABLE public.contents "
                 "ALTER COLUMN word_count TYPE integer",
-                "contents.body holds 300 characters and must hold 1000000: ALTER TABLE public.contents "
+                "contents.body is limited to 300 characters but must hold 1000000: ALTER TABLE public.contents "
                 "ALTER COLUMN body TYPE text",
-                "contents.review_status holds 5 characters and must hold 8: ALTER TABLE public.contents "
+                "contents.review_status is limited to 5 characters but must hold 8: ALTER TABLE public.contents "
                 "ALTER COLUMN review_status TYPE varchar(20)",
                 f"contents.id {UNFILLED}: ALTER TABLE public.contents ALTER COLUMN id DROP NOT NULL",
                 f"contents.slug {UNFILLED}: ALTER TABLE public.contents ALTER COLUMN slug DROP NOT NULL",
                 "contents has the unique index public.contents_account_id_title_key on (account_id, title): "
-                "a second such content could not be stored",
+                "content with the same values could not be stored again",
             ],
         ),
         (
@@ -221,11 +224,11 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             INSERT INTO content_generation_tasks (task_id, account_id, status, priority)
             VALUES ('', 1, 'queued', 5), ('task-5', 1, 'processing', 99)""",
             [
-                "content_generation_tasks: rows with a status that is none of pending, processing, completed, "
+                "content_generation_tasks: rows with a status other than pending, processing, completed, "
                 "failed and timeout: 1 (the first has id 4); change or delete them; to see them: ...",
                 "content_generation_tasks: rows with no task_id: 1 (the first has id 4); change or delete "
                 "them; to see them: ...",
-                "content_generation_tasks: rows with a priority that is not from 1 to 10: 1 (the first has id "
+                "content_generation_tasks: rows with a priority outside 1 to 10: 1 (the first has id "
                 "5); change or delete them; to see them: ...",
                 "content_generation_tasks: rows with status processing without started_at: 1 (the first has id "
                 "5); change or delete them; to see them: ...",
@@ -241,8 +244,8 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
             UPDATE content_generation_tasks SET status = 'completed' WHERE id = 2;
             DELETE FROM content_generation_tasks WHERE id > 2""",
             [
-                f"content_generation_tasks: rows with status {status} and no column {column} (add it as "
-                f"timestamptz, and fill it): 1 (the first has id {id_}); change or delete them; to see them: ..."
+                f"content_generation_tasks: rows with status {status} but no column {column} (add it as "
+                f"timestamptz and fill it): 1 (the first has id {id_}); change or delete them; to see them: ..."
                 for id_, status, column in ((1, "processing", "started_at"), (2, "completed", "completed_at"))
             ],
         ),
@@ -266,7 +269,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
                     *(f"an infinite {time}" for time in ("created_at", "updated_at", "cancel_requested_at")),
                     "an infinite gate_entered_at",
                     "an infinite ready_at",
-                    "a progress that is not from 0 to 1",
+                    "a progress outside 0 to 1",
                     "attempt_errors that are not an array of objects",
                 )
             ],
@@ -278,7 +281,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
                 "result json", "result jsonb"
             ),
             [
-                "content_generation_tasks.result is jsonb and must be json: ALTER TABLE "
+                "content_generation_tasks.result is jsonb but must be json: ALTER TABLE "
                 "public.content_generation_tasks ALTER COLUMN result TYPE json",
             ],
         ),

@@ -20,7 +20,7 @@ def test_text_over_the_limit_is_refused_at_insert_with_a_sentence(queue: Queue, 
 
     said = refused.value.diag
     assert said.message_primary == (
-        f"{column} has 1000001 bytes, and at most 1000000 are accepted (contentq.settings.max_text_bytes)"
+        f"{column} is too large: 1000001 bytes, and the maximum is 1000000 (contentq.settings.max_text_bytes)"
     )
     assert (said.table_name, said.column_name) == ("content_generation_tasks", column)
     assert "UPDATE contentq.settings SET max_text_bytes" in str(said.message_hint)

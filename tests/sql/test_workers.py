@@ -140,6 +140,6 @@ def test_worker_that_row_security_keeps_from_rows_is_warned(queue: Queue) -> Non
         queue.run(f"DROP ROLE {name}")
 
     assert said == [
-        f"row level security is in force for content_generation_tasks, accounts: {name} sees only the rows that a "
-        "policy gives to it; give it a policy for all rows, or BYPASSRLS"
+        f"row level security is on for content_generation_tasks, accounts: role {name} sees only the rows that "
+        "a policy allows; give it a policy for all rows, or BYPASSRLS"
     ]

@@ -154,7 +154,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             state=state,
         )
     said = f"{name}: {text[:MESSAGE_LENGTH]}" if text else name
-    cut = f" ... (cut: {len(text)} characters in all)" if len(text) > MESSAGE_LENGTH else ""
+    cut = f" ... (truncated from {len(text)} characters)" if len(text) > MESSAGE_LENGTH else ""
     return Failed(held, f"{said}{cut}{_place(error)}", name)
 
 

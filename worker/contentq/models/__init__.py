@@ -50,7 +50,7 @@ class Base(DeclarativeBase):
 
 
 class Account(AccountMixin, Base):
-    """Whom content is generated for."""
+    "The accounts for which content is generated."
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -62,13 +62,13 @@ class Account(AccountMixin, Base):
             "monthly_budget",
             postgresql_where=text("monthly_budget IS NOT NULL"),
         ),
-        {"comment": "Whom content is generated for.", "info": {MODEL: True}},
+        {"comment": "The accounts for which content is generated.", "info": {MODEL: True}},
     )
 
     id: Mapped[int] = mapped_column(
-        Key, Identity(), primary_key=True, comment="Identifier that tasks and contents refer to."
+        Key, Identity(), primary_key=True, comment="Identifier; tasks and contents refer to it."
     )
-    name: Mapped[str] = mapped_column(String(200), comment="Name shown to people, up to 200 characters.")
+    name: Mapped[str] = mapped_column(String(200), comment="Display name, up to 200 characters.")
     created_at: Mapped[datetime] = mapped_column(WHEN, server_default=NOW, comment="When the account was added.")
 
     if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Account(AccountMixin, Base):
 
 
 class Content(ContentMixin, Base):
-    """What completed tasks produced: one row a piece of content."""
+    "The content that tasks produced, one row for each version."
 
     __tablename__ = "contents"
     __table_args__ = (
@@ -92,24 +92,26 @@ class Content(ContentMixin, Base):
             postgresql_where=text("generation_task_id IS NOT NULL"),
         ),
         Index(conv("contents_review_idx"), text("(id + 0)"), postgresql_where=text("review_status = 'pending'")),
-        {"comment": "What completed tasks produced: one row a piece of content.", "info": {MODEL: True}},
+        {"comment": "The content that tasks produced, one row for each version.", "info": {MODEL: True}},
     )
 
-    id: Mapped[int] = mapped_column(Key, Identity(), primary_key=True, comment="Identifier that tasks refer to.")
+    id: Mapped[int] = mapped_column(Key, Identity(), primary_key=True, comment="Identifier; tasks refer to it.")
     account_id: Mapped[int] = mapped_column(
         Key,
         ForeignKey("accounts.id", name=conv("contents_account_id_fkey")),
-        comment="The account that it was made for.",
+        comment="The account for which it was generated.",
     )
     title: Mapped[str] = mapped_column(String(500), comment="Title, up to 500 characters.")
-    body: Mapped[str] = mapped_column(Text, comment="The text itself, in Markdown.")
+    body: Mapped[str] = mapped_column(Text, comment="The text, in Markdown.")
     word_count: Mapped[int] = mapped_column(
-        server_default=text("0"), comment="Words in the body; a CJK character counts as one."
+        server_default=text("0"), comment="Number of words in the body; a CJK character counts as one."
     )
     review_status: Mapped[str] = mapped_column(
         String(20),
         server_default="pending",
-        comment="pending, approved or rejected; approved at once when the task has auto_approve.",
+        comment=(
+            "pending, approved or rejected. Content of a task with auto_approve is approved when it is stored."
+        ),
     )
     created_at: Mapped[datetime] = mapped_column(WHEN, server_default=NOW, comment="When the content was stored.")
 

@@ -28,12 +28,15 @@ class AccountMixin(Row):
     external_id: Mapped[str | None] = mapped_column(
         Text,
         sort_order=1,
-        comment="What another system calls the account, such as its uuid; unique where set.",
+        comment="Identifier of the account in another system, such as its UUID; unique if set.",
     )
     paused_until: Mapped[datetime | None] = mapped_column(
         WHEN,
         sort_order=1,
-        comment="No task of the account is claimed before this time; infinity: until it is set to NULL.",
+        comment=(
+            "No task of the account is claimed before this time; infinity: until it is set to NULL. "
+            "NULL: not paused."
+        ),
     )
     monthly_budget: Mapped[Decimal | None] = mapped_column(
         Numeric,
@@ -41,19 +44,21 @@ class AccountMixin(Row):
             "monthly_budget >= 0 AND monthly_budget <> 'NaN'", name=conv("accounts_monthly_budget_check")
         ),
         sort_order=1,
-        comment="What attempts may cost in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets.",
+        comment=(
+            "Maximum cost of attempts in a month (UTC); NULL: no limit. Other budgets are in contentq.budgets."
+        ),
     )
     share: Mapped[int] = mapped_column(
         CheckConstraint("share BETWEEN 1 AND 1000000", name=conv("accounts_share_check")),
         server_default=text("1"),
         sort_order=1,
-        comment="Weight in fair order (settings.claim_order): an account with 3 runs three times as many tasks as "
-        "one with 1.",
+        comment="Weight in fair order (settings.claim_order): an account with share 3 runs three times as "
+        "many tasks as one with 1.",
     )
     max_running: Mapped[int | None] = mapped_column(
         CheckConstraint("max_running >= 0", name=conv("accounts_max_running_check")),
         sort_order=1,
-        comment="Most tasks of the account that run at once, in any order of claims; NULL: no limit.",
+        comment=("Maximum number of tasks of the account that run at once, in any claim order; NULL: no limit."),
     )
 
     if not TYPE_CHECKING:
@@ -91,18 +96,20 @@ class ContentMixin(Row):
         BigInteger,
         sort_order=1,
         comment=(
-            "Id of the task that produced it: all versions of what a task produced have the same, the newest has "
-            "the largest id. The task may have been deleted since."
+            "Id of the task that produced it. All versions from one task have the same id; the latest "
+            "has the largest contents.id. The task may have been deleted since."
         ),
     )
     reviewed_by: Mapped[str | None] = mapped_column(
-        Text, sort_order=1, comment="Who approved or rejected it last; NULL: nobody has."
+        Text, sort_order=1, comment="Who last approved or rejected it; NULL: nobody."
     )
-    reviewed_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=1, comment="When that was.")
+    reviewed_at: Mapped[datetime | None] = mapped_column(
+        WHEN, sort_order=1, comment="When it was last approved or rejected."
+    )
     review_note: Mapped[str | None] = mapped_column(
         Text,
         sort_order=1,
-        comment="What the reviewer said of it; of a draft whose checks failed, these.",
+        comment="The note of the reviewer; for a draft that failed checks, the failed checks.",
     )
 
     if TYPE_CHECKING:
@@ -115,7 +122,7 @@ class ContentMixin(Row):
 
         @declared_attr
         def account(cls):
-            """The account that it was made for."""
+            "The account for which it was generated."
             account = class_beside(cls, "account")
             return relationship(
                 account,

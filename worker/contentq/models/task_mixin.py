@@ -52,27 +52,29 @@ class TaskMixin(Row):
 
         @declared_attr
         def content_id(cls):
-            """The content that the task produced; NULL until then."""
+            "The latest content that the task produced; NULL before that."
             key = ForeignKey(
                 f"{_schema_of(cls)}contents.id",
                 name=conv("content_generation_tasks_content_id_fkey"),
                 ondelete="SET NULL",
             )
             return mapped_column(
-                Key, key, sort_order=3, comment="The content that the task produced; NULL until then."
+                Key, key, sort_order=3, comment="The latest content that the task produced; NULL before that."
             )
 
         @declared_attr
         def account_id(cls):
-            """The account that it works for."""
+            "The account for which content is generated."
             key = ForeignKey(
                 f"{_schema_of(cls)}accounts.id", name=conv("content_generation_tasks_account_id_fkey")
             )
-            return mapped_column(Key, key, nullable=False, sort_order=4, comment="The account that it works for.")
+            return mapped_column(
+                Key, key, nullable=False, sort_order=4, comment="The account for which content is generated."
+            )
 
         @declared_attr
         def account(cls):
-            """The account that it works for."""
+            "The account for which content is generated."
             account = class_beside(cls, "account")
             return relationship(
                 account,
@@ -117,20 +119,20 @@ class TaskMixin(Row):
         # As PostgreSQL writes it, so that alembic finds no difference.
         server_default=text("('task-'::text || encode(uuid_send(gen_random_uuid()), 'hex'::text))"),
         sort_order=2,
-        comment="Public identifier; task-<32 hex digits> when the inserter leaves it out.",
+        comment="Public identifier; by default task-<32 hex digits>.",
     )
     topic: Mapped[str | None] = mapped_column(String(500), sort_order=5, comment="Subject, up to 500 characters.")
     keywords: Mapped[str | None] = mapped_column(
         String(500), sort_order=5, comment="Comma-separated, up to 500 characters."
     )
     category: Mapped[str | None] = mapped_column(
-        String(100), sort_order=5, comment="Category, up to 100 characters; a worker can claim by it."
+        String(100), sort_order=5, comment="Category, up to 100 characters; workers can claim by category."
     )
     requirements: Mapped[str | None] = mapped_column(
-        Text, sort_order=5, comment="Special instructions to the handler."
+        Text, sort_order=5, comment="Special instructions for the handler."
     )
     tone: Mapped[str | None] = mapped_column(
-        String(50), sort_order=5, comment="Style of voice, up to 50 characters."
+        String(50), sort_order=5, comment="Tone of voice, up to 50 characters."
     )
     status: Mapped[Status] = mapped_column(
         String(50),
@@ -139,10 +141,10 @@ class TaskMixin(Row):
         comment="pending, processing, completed, failed or timeout.",
     )
     priority: Mapped[int] = mapped_column(
-        server_default=text("5"), sort_order=5, comment="1 to 10; larger is more urgent."
+        server_default=text("5"), sort_order=5, comment="1 to 10; higher is more urgent."
     )
     retry_count: Mapped[int] = mapped_column(
-        server_default=text("0"), sort_order=5, comment="Retries charged so far."
+        server_default=text("0"), sort_order=5, comment="Number of retries charged so far."
     )
     max_retries: Mapped[int] = mapped_column(
         server_default=text("3"),
@@ -153,29 +155,31 @@ class TaskMixin(Row):
         WHEN,
         server_default=NOW,
         sort_order=5,
-        comment="When it was submitted; within a priority, older is claimed first.",
+        comment="When it was submitted; within a priority, older tasks are claimed first.",
     )
-    started_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=5, comment="Start of the latest attempt.")
-    completed_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=5, comment="When it became completed.")
+    started_at: Mapped[datetime | None] = mapped_column(
+        WHEN, sort_order=5, comment="When the latest attempt started."
+    )
+    completed_at: Mapped[datetime | None] = mapped_column(WHEN, sort_order=5, comment="When it was completed.")
     timeout_at: Mapped[datetime | None] = mapped_column(
         WHEN,
         sort_order=5,
-        comment="Deadline of the whole task, waiting included; past it the task becomes timeout.",
+        comment="Deadline of the whole task, including waiting; after it the task ends with status timeout.",
     )
     result: Mapped[Any] = mapped_column(
         FrozenJson,
         nullable=True,
         sort_order=5,
-        comment='What the handler returned, e.g. {"success": true, "content_id": 123, "word_count": 1500}.',
+        comment='The result of the handler, e.g. {"success": true, "content_id": 123, "word_count": 1500}.',
     )
     error_message: Mapped[str | None] = mapped_column(
-        Text, sort_order=5, comment="The latest error; NULL once completed."
+        Text, sort_order=5, comment="The latest error; NULL after completion."
     )
     auto_approve: Mapped[bool] = mapped_column(
         Boolean,
         server_default=text("true"),
         sort_order=5,
-        comment="Whether the content that the task produces is approved without review.",
+        comment="Whether content of the task is approved without review.",
     )
     created_at: Mapped[datetime] = mapped_column(
         WHEN, server_default=NOW, sort_order=5, comment="When the row was inserted."
@@ -185,28 +189,30 @@ class TaskMixin(Row):
         server_default=NOW,
         server_onupdate=FetchedValue(),
         sort_order=5,
-        comment="When the row was last updated; kept by a trigger.",
+        comment="When the row was last updated; set by a trigger.",
     )
     scheduled_at: Mapped[datetime | None] = mapped_column(
         WHEN,
         sort_order=5,
         comment=(
-            "Not to be claimed before this time (delay or backoff); NULL means ready now, "
-            "and it becomes NULL once due."
+            "The task is not claimed before this time (delay or backoff). NULL: ready now; it becomes "
+            "NULL when due."
         ),
     )
     attempt: Mapped[int] = mapped_column(
         server_default=text("0"),
         sort_order=5,
-        comment=("Fencing token: +1 at each claim, never reset. An outcome counts only with the current value."),
+        comment=(
+            "Fencing token: increased by each claim, never reset. An outcome counts only with the current value."
+        ),
     )
     worker_id: Mapped[int | None] = mapped_column(
         BigInteger,
         sort_order=5,
-        comment="The worker that holds the task, or that has still to be told that it no longer does.",
+        comment=("The worker that holds the task, or one that has not yet been told that it no longer holds it."),
     )
     cancel_requested_at: Mapped[datetime | None] = mapped_column(
-        WHEN, sort_order=5, comment="When cancelling was asked for while it was running; it can only end failed."
+        WHEN, sort_order=5, comment="When a running task was cancelled; it can then only end failed."
     )
     attempt_errors: Mapped[list[dict[str, Any]]] = mapped_column(
         FrozenJsonb,
@@ -217,41 +223,42 @@ class TaskMixin(Row):
     progress: Mapped[float | None] = mapped_column(
         Real,
         sort_order=5,
-        comment="How far the latest attempt is, from 0 to 1, as its handler says; NULL when it does not.",
+        comment=(
+            "Progress of the latest attempt, from 0 to 1, as its handler reports it; NULL if it reports none."
+        ),
     )
     progress_note: Mapped[str | None] = mapped_column(
-        Text, sort_order=5, comment="What the handler of the latest attempt says of its progress."
+        Text, sort_order=5, comment="The latest progress note of the latest attempt."
     )
     revision_count: Mapped[int] = mapped_column(
         server_default=text("0"),
         sort_order=5,
-        comment=(
-            "Revisions of its content asked for so far, since checks of it failed; no retry is charged for them."
-        ),
+        comment=("Number of revisions requested so far because checks failed; they charge no retry."),
     )
     revision_note: Mapped[str | None] = mapped_column(
         Text,
         sort_order=5,
         comment=(
-            "What the next attempt is to change in the content: the checks that failed, one a line, or a "
-            "reviewer's note; NULL once completed."
+            "What the next attempt must change in the content: the failed checks, one per line, or "
+            "the note of a reviewer; NULL after completion."
         ),
     )
     gate: Mapped[str | None] = mapped_column(
         Text,
         sort_order=5,
-        comment="The gate that the latest attempt has entered, of a worker with several; NULL for workers "
-        "with one gate or none.",
+        comment="The gate that the latest attempt has entered, for workers with several gates; NULL for "
+        "other workers.",
     )
     gate_entered_at: Mapped[datetime | None] = mapped_column(
-        WHEN, sort_order=5, comment="When it entered that gate."
+        WHEN, sort_order=5, comment="When the attempt entered that gate."
     )
 
     handler_state: Mapped[dict[str, Any] | None] = mapped_column(
         FrozenJsonb,
         sort_order=5,
         comment=(
-            "What the handler that snoozed the task keeps for its next attempt: a JSON object of up to 8192 bytes."
+            "State that the handler stored for its next attempt when it snoozed the task: a JSON "
+            "object of up to 8192 bytes."
         ),
     )
 
@@ -259,21 +266,21 @@ class TaskMixin(Row):
         String(100),
         sort_order=5,
         comment=(
-            "What was submitted together, up to 100 characters: any name that the producer chooses. See the view "
-            "batches."
+            "Name of the batch in which the task was submitted, up to 100 characters, chosen by the "
+            "producer. See the view batches."
         ),
     )
     traceparent: Mapped[str | None] = mapped_column(
         String(55),
         sort_order=5,
-        comment="Trace context of whoever submitted it (W3C): attempts are spans of that trace.",
+        comment="Trace context of the producer (W3C traceparent); attempts are spans of that trace.",
     )
     ready_at: Mapped[datetime | None] = mapped_column(
         WHEN,
         sort_order=5,
         comment=(
-            "When the task became ready for its latest attempt, other than by its submission: at its scheduled "
-            "time, after a retry, put back by an operator. NULL: at its submission."
+            "When the task became ready for its latest attempt, if not by its submission: at its "
+            "scheduled time, after a retry, or when an operator requeued it. NULL: at its submission."
         ),
     )
 
@@ -418,7 +425,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         {
             "comment": (
                 "The queue: one row follows one piece of content from its submission to its end. "
-                "A producer names account_id and whatever else it likes; every other column has a default."
+                "Producers must set account_id; every other column has a default."
             )
         },
     )
