@@ -33,7 +33,7 @@ from tests.support.tasks import NOW, task
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = DOCS / "example/handlers"
-HANDLERS_MD = (DOCS / "handlers.md").read_text(encoding="utf-8")
+HANDLERS_MD = (DOCS / "how-to/write-a-handler.md").read_text(encoding="utf-8")
 
 
 def error(script: str, kind: type[HandlerError]) -> Any:
