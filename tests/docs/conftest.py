@@ -28,9 +28,17 @@ MODELS = ("gpt-5.4", "gpt-5.4-mini", "qwen2.5:1.5b")
 
 REVISED = Rule(
     contains="Close with three first steps, as a numbered list",
-    text="# Password managers, explained to your parents\n\nMuch has been said about it, and little of that was short. "
-    "Here is what matters.\n\n## First steps\n\n1. Write down one long passphrase.\n2. Install the manager.\n"
-    "3. Change the password of your mail.\n",
+    text="""\
+# Password managers, explained to your parents
+
+Much has been said about it, and little of that was short. Here is what matters.
+
+## First steps
+
+1. Write down one long passphrase.
+2. Install the manager.
+3. Change the password of your mail.
+""",
 )
 """What it answers to the note of the reviewer in the tutorial."""
 

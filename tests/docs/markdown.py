@@ -13,9 +13,10 @@ A comment before a block says how it is run:
     <!-- needs: node -->         the section is skipped from this block on where there is no such program
     <!-- not run: why -->        the block is not run
 
-Several are separated by commas. A block of ```text after one that was run is what that one prints. Blocks of one
-section share a folder, a database, and the variables that they export. `<!-- one run -->` at the top of a page makes one
-section of all of it.
+Several are separated by commas. A block of ```text after one that was run is what that one prints.
+
+The blocks of a section share a folder, a database, and the variables that they export. `<!-- one run -->` at the
+top of a page makes the whole page one section.
 """
 
 from __future__ import annotations

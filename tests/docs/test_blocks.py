@@ -48,7 +48,8 @@ def test_every_block_is_run_or_says_why_not(section: Section) -> None:
             after = [each for each in section.blocks if each.line > block.line]
             users = [each for each in after if each.is_run or "file" in each.options]
             names = Path(block.options["file"].partition(".")[0]).parts
-            assert any(name in each.text for each in users for name in names), f"{block.place}: nothing uses the file"
+            used = any(name in each.text for each in users for name in names)
+            assert used, f"{block.place}: nothing uses the file"
             continue
         if block.language == "text":
             assert before is not None, f"{block.place}: there is no block before that could have printed this"
