@@ -12,18 +12,35 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.docs.markdown import Section
+from tests.docs.markdown import ROOT, Section
 from tests.docs.running import INSTALL_TIMEOUT, TIMEOUT, Run
 from tests.packaging.building import environment_to_install_into
 from tests.support import pooler, programs, provider, provider_batches
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
+from tests.support.provider_rules import Rule
 
 KEPT = ("HOME", "LANG", "TERM", "TMPDIR", "USER")
 """Variables that blocks see of the environment of the tests, besides those of package managers."""
 
-MODELS = ("gpt-5.4", "gpt-5.4-mini")
+MODELS = ("gpt-5.4", "gpt-5.4-mini", "qwen2.5:1.5b")
 """What the provider of models has."""
+
+REVISED = Rule(
+    contains="Close with three first steps, as a numbered list",
+    text="""\
+# Password managers, explained to your parents
+
+Much has been said about it, and little of that was short. Here is what matters.
+
+## First steps
+
+1. Write down one long passphrase.
+2. Install the manager.
+3. Change the password of your mail.
+""",
+)
+"""What it answers to the note of the reviewer in the tutorial."""
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +83,8 @@ def run(
         environment = _environment()
         if "pip" in section.options:
             environment |= environment_to_install_into(request.getfixturevalue("tmp_path_factory"), tmp_path)
+        elif "checkout" in section.options:
+            (folder / "contentq").symlink_to(ROOT)
         else:
             environment |= _database(request)
         if "provider" in section.options:
@@ -96,7 +115,7 @@ def _environment() -> dict[str, str]:
 
 def _provider(request: pytest.FixtureRequest) -> dict[str, str]:
     """A server that behaves like OpenAI's, with the models that the documents name."""
-    running = provider.running(models=MODELS)
+    running = provider.running(models=MODELS, rules=[REVISED])
     started = running.__enter__()
     request.addfinalizer(lambda: running.__exit__(None, None, None))
     return {"OPENAI_BASE_URL": started.url, "OPENAI_API_KEY": "sk-proj-of-the-tests"}

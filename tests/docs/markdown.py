@@ -7,12 +7,16 @@ A comment before a block says how it is run:
     <!-- provider -->            OPENAI_BASE_URL leads to a server that behaves like OpenAI's, and a key is set
     <!-- batches -->             the same, of a server that takes batches, and answers one when it is looked at
     <!-- pip -->                 the section runs in an empty environment, without a database
+    <!-- checkout -->            the section has no database, and the project in the folder `contentq`
     <!-- background -->          the last line of this block goes on running
     <!-- file: handlers.py -->   the block is a file that later blocks of the section use
     <!-- needs: node -->         the section is skipped from this block on where there is no such program
     <!-- not run: why -->        the block is not run
 
 Several are separated by commas. A block of ```text after one that was run is what that one prints.
+
+The blocks of a section share a folder, a database, and the variables that they export. `<!-- one run -->` at the
+top of a page makes the whole page one section.
 """
 
 from __future__ import annotations
@@ -24,11 +28,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-SECTION_OPTIONS = {"worker", "pooler", "pip", "provider", "batches"}
+SECTION_OPTIONS = {"worker", "pooler", "pip", "checkout", "provider", "batches"}
 BLOCK_OPTIONS = {"background", "file", "needs", "not run"}
 
 INSTALLS = {"javascript", "go"}
 """Languages whose driver for PostgreSQL is fetched or compiled first."""
+
+ONE_RUN = "<!-- one run -->"
 
 _HEADING = re.compile(r"(#{1,6}) +(.+?) *$")
 _FENCE = re.compile(r"(`{3,})(\w*) *$")
@@ -84,9 +90,13 @@ def documents() -> list[Path]:
 
 
 def sections() -> Iterator[Section]:
-    """All sections of all documents that have blocks."""
+    """All sections of all documents that have blocks; a page that is one run is one of them."""
     for path in documents():
-        yield from (section for section in sections_of(path) if section.blocks)
+        found = sections_of(path)
+        if ONE_RUN in path.read_text(encoding="utf-8").splitlines():
+            blocks = [block for section in found for block in section.blocks]
+            found = [Section(found[0].document, "(all of it)", blocks)]
+        yield from (section for section in found if section.blocks)
 
 
 def sections_of(path: Path) -> list[Section]:

@@ -28,6 +28,12 @@ INSTALL_TIMEOUT = 600
 GO_SOURCES = Path("/usr/share/gocode")
 """Where Debian's packages of Go libraries are."""
 
+EXPORTED = "exported"
+"""The file in which a block of bash leaves its variables."""
+
+OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
+"""Variables that each shell sets for itself."""
+
 JDBC_DRIVER = Path("/usr/share/java/postgresql.jar")
 
 
@@ -65,6 +71,7 @@ class Run:
         )
         if done.returncode != 0:
             pytest.fail(f"{block.place} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        self._keep_exports()
         if self._background:
             self._wait_for_the_worker()
         return done.stdout
@@ -101,7 +108,9 @@ class Run:
 
     def write(self, name: str, text: str) -> str:
         """Writes a file into the folder; returns its name."""
-        (self.folder / name).write_text(text, encoding="utf-8")
+        file = self.folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
         return name
 
     def program(self, name: str) -> str:
@@ -110,6 +119,14 @@ class Run:
         if found is None:
             pytest.skip(f"{name} is not installed")
         return found
+
+    def _keep_exports(self) -> None:
+        """Later blocks see the variables that a block of bash has exported, as in one terminal."""
+        exported = self.folder / EXPORTED
+        if exported.exists():
+            variables = (each.partition("=") for each in exported.read_text(encoding="utf-8").split("\0") if each)
+            self.environment |= {name: value for name, _, value in variables if name not in OF_BASH}
+            exported.unlink()
 
     def _wait_for_the_worker(self) -> None:
         """As a reader would: looks at the answer when it is there."""
@@ -135,7 +152,8 @@ class Run:
 
 
 def _bash(run: Run, block: Block) -> list[str]:
-    return [run.program("bash"), "-euo", "pipefail", run.write("block.sh", block.text)]
+    script = f". ./{run.write('block.sh', block.text)}; env -0 >{EXPORTED}"
+    return [run.program("bash"), "-euo", "pipefail", "-c", script]
 
 
 def _sql(run: Run, block: Block) -> list[str]:

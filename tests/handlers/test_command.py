@@ -33,7 +33,7 @@ from tests.support.tasks import NOW, task
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = DOCS / "example/handlers"
-HANDLERS_MD = (DOCS / "handlers.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "how-to/run-a-program.md").read_text(encoding="utf-8")
 
 
 def error(script: str, kind: type[HandlerError]) -> Any:
@@ -478,5 +478,5 @@ def test_examples_draft_what_they_are_given(name: str) -> None:
 def test_examples_are_those_of_the_documentation(name: str) -> None:
     text = (EXAMPLES / name).read_text(encoding="utf-8")
 
-    assert f"<!-- file: {name} -->\n```" in HANDLERS_MD
-    assert f"\n{text}```\n" in HANDLERS_MD
+    assert f"<!-- file: {name} -->\n```" in PAGE
+    assert f"\n{text}```\n" in PAGE

@@ -1,8 +1,7 @@
 """The `command` handler: any program, one process for each attempt.
 
 It reads the task as JSON from standard input and writes what it made to standard output;
-docs/how-to/write-a-handler.md has the
-whole contract. Its process group is killed when the attempt is stopped, whatever the reason.
+docs/how-to/run-a-program.md has the whole contract. Its process group is killed when the attempt is stopped.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _LEFT_OUT = ("started_at", "content_id", "error_message", "handler_state", "trac
 
 
 def line_of(task: Task, context: Any) -> bytes:
-    """The line, with its end; docs/how-to/write-a-handler.md lists the members. What is not known is null.
+    """The line, with its end; docs/how-to/run-a-program.md lists the members. What is not known is null.
 
     Members are written as `"name": value`, one space after the colon, which a Bash script may count on.
     """
