@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tests.reference import cli, exit_codes, sql
+from contentq.metrics.families import FLEET, WORKER
+
+from tests.reference import cli, exit_codes, metrics, sql
 from tests.reference.page import FOLDER, by_hand
 from tests.support.databases import Connection
 
@@ -25,3 +27,4 @@ def parts(database: Connection) -> Iterator[tuple[Path, Mapping[str, str]]]:
     )
     settings = FOLDER / "settings.md"
     yield settings, {"settings": sql.settings(database, by_hand(settings, "settings"))}
+    yield FOLDER / "metrics.md", {"queue": metrics.families(FLEET), "worker": metrics.families(WORKER)}
