@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contentq.metrics.families import FLEET, WORKER
 
-from tests.reference import cli, exit_codes, metrics, sql
+from tests.reference import cli, exit_codes, metrics, python, sql
 from tests.reference.page import FOLDER, by_hand
 from tests.support.databases import Connection
 
@@ -28,3 +28,12 @@ def parts(database: Connection) -> Iterator[tuple[Path, Mapping[str, str]]]:
     settings = FOLDER / "settings.md"
     yield settings, {"settings": sql.settings(database, by_hand(settings, "settings"))}
     yield FOLDER / "metrics.md", {"queue": metrics.families(FLEET), "worker": metrics.families(WORKER)}
+    yield (
+        FOLDER / "python.md",
+        {
+            "functions": python.functions(),
+            "new-task": python.new_task(),
+            "handlers": python.for_handlers(),
+            "errors": python.errors(),
+        },
+    )
