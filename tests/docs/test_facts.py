@@ -12,7 +12,7 @@ from contentq.cli.main import COMMANDS, main
 
 from tests.bench.__main__ import options
 from tests.bench.catalogue import MEASUREMENTS
-from tests.docs.markdown import ROOT, documents, prose
+from tests.docs.markdown import ROOT, documents
 from tests.support.databases import Connection
 
 NUMBERS = {9: "nine", 10: "ten", 11: "eleven"}
@@ -72,21 +72,29 @@ def test_performance_counts_the_families_of_make_bench() -> None:
     assert re.findall(r"two of the (\w+) families", performance) == [NUMBERS[len(families)]]
 
 
-def test_the_sql_contract_lists_every_function_as_it_is(database: Connection) -> None:
+def test_the_sql_contract_describes_functions_that_exist_and_all_for_workers(database: Connection) -> None:
     rows = database.execute(
         """
-        SELECT proname, pg_get_function_arguments(oid), pg_get_function_result(oid)
+        SELECT proname, proargnames[1] IN ('worker_id', 'hostname')
         FROM pg_proc
         WHERE pronamespace = 'contentq'::regnamespace
           AND obj_description(oid, 'pg_proc') !~ '^(Internal|Trigger):'"""
     ).fetchall()
-    real = {f"`{name}({_without_casts(arguments)})` → `{result}`" for name, arguments, result in rows}
-    text = " ".join(prose(ROOT / "docs/reference/sql-contract.md").split())
-    assert set(re.findall(r"`\w+\([^`]*\)` → `[^`]+`", text)) == real
+    items = re.findall(
+        r"^- (.+(?:\n  .+)*)", (ROOT / "docs/reference/sql-contract.md").read_text(encoding="utf-8"), re.M
+    )
+    described = {name for item in items for name in re.findall(r"`(\w+)`", item)}
+    opened = {name for item in items for name in re.findall(r"^`(\w+)`", item)} - {"complete_until", "task_ids"}
+    assert opened <= {name for name, _ in rows}
+    assert {name for name, is_for_workers in rows if is_for_workers} <= described
 
 
-def _without_casts(arguments: str) -> str:
-    return re.sub(r"::[a-z ]+(\[\])?", "", arguments)
+def test_the_sql_contract_lists_every_error_code() -> None:
+    sql = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "sql").rglob("*.sql"))
+    contract = (ROOT / "docs/reference/sql-contract.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w{5})`", contract, re.MULTILINE)
+    raised = set(re.findall(r"ERRCODE = '(CQ\d{3})'", sql)) - {"CQ000"}  # which is caught where it is raised
+    assert {code for code in listed if code.startswith("CQ")} == raised
 
 
 def _options_of_make_bench() -> set[str]:
