@@ -28,6 +28,9 @@ INTERNAL_TABLES = {
 }
 """Tables that nobody but contentq's own functions reads; they may change with any release."""
 
+OF_TABLES = {"accounts": "accounts", "contents": "contents", "tasks": "content_generation_tasks"}
+"""The views that show a table as it is."""
+
 SETTINGS = "settings"
 """The table that has a page of its own."""
 
@@ -96,10 +99,14 @@ def views(database: Connection) -> str:
     """The views, with their columns."""
     parts = []
     for oid, _, name, comment in database.execute(_RELATIONS, ["v"]).fetchall():
+        parts += [f"### contentq.{name}\n", wrapped(prose(comment))]
+        if name in OF_TABLES:
+            parts.append(f"Columns: those of [{OF_TABLES[name]}](#{OF_TABLES[name]}).\n")
+            continue
         columns = [
             f"`{column}` {_type(kind)}" for column, kind, *_ in database.execute(_COLUMNS, [oid]).fetchall()
         ]
-        parts += [f"### contentq.{name}\n", wrapped(prose(comment)), wrapped(f"Columns: {', '.join(columns)}.")]
+        parts.append(wrapped(f"Columns: {', '.join(columns)}."))
     return "\n".join(parts)
 
 
