@@ -71,6 +71,11 @@ def prose(text: str) -> str:
     return "".join(each if number % 2 else _marked(each) for number, each in enumerate(parts))
 
 
+def with_names(text: str, names: Iterable[str]) -> str:
+    """The text with these names as code where a sentence explains them, as in `name: …`."""
+    return re.sub(rf"(?:^|(?<=[.;] ))({'|'.join(map(re.escape, names)) or '(?!)'})(?=:)", r"`\1`", text)
+
+
 def wrapped(text: str) -> str:
     """A paragraph in lines of at most 120 characters."""
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False) + "\n"

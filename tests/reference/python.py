@@ -10,7 +10,7 @@ from typing import Any
 
 import contentq
 
-from tests.reference.page import code, prose, table, wrapped
+from tests.reference.page import code, prose, table, with_names, wrapped
 
 _LONG = 100
 
@@ -135,4 +135,11 @@ def _annotation(annotation: Any) -> str:
 
 def _paragraphs(described: Any) -> Iterator[str]:
     for paragraph in re.split(r"\n\s*\n", inspect.getdoc(described) or ""):
-        yield wrapped(prose(paragraph))
+        yield wrapped(prose(with_names(" ".join(paragraph.split()), _names(described))))
+
+
+def _names(described: Any) -> list[str]:
+    """What a docstring explains: parameters of a function, or of a class."""
+    if inspect.isclass(described):
+        described = described.__init__ if inspect.isfunction(described.__init__) else described.__new__
+    return [*inspect.signature(described).parameters] if inspect.isfunction(described) else []

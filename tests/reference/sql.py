@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from tests.docs.markdown import ROOT
-from tests.reference.page import TO_WRITE, code, prose, table, wrapped
+from tests.reference.page import TO_WRITE, code, prose, table, with_names, wrapped
 from tests.support.databases import Connection
 
 INTERNAL_TABLES = {
@@ -160,13 +160,18 @@ def _columns(database: Connection, oid: int) -> str:
 
 def _function(name: str, arguments: str, result: str, comment: str, roles: set[str]) -> str:
     parts = [_without_casts(each) for each in re.split(r", (?=\w+ \w|OUT )", arguments)] if arguments else []
+    names = [each.removeprefix("OUT ").split()[0] for each in parts]
     returns = f"→ {_type(result)}"
     signature = [f"{name}({', '.join(parts)})", f"    {returns}"]
     if len(signature[0]) + len(returns) < _LONG:
         signature = [f"{signature[0]} {returns}"]
     elif len(signature[0]) > _LONG:
         signature = [f"{name}(", *(f"    {each}," for each in parts[:-1]), f"    {parts[-1]}", f") {returns}"]
-    parts = [f"### {name}\n", "\n".join(f"    {line}" for line in signature) + "\n", wrapped(prose(comment))]
+    parts = [
+        f"### {name}\n",
+        "\n".join(f"    {line}" for line in signature) + "\n",
+        wrapped(prose(with_names(comment, names))),
+    ]
     if roles:
         parts.append(wrapped(f"Roles: {', '.join(code(role) for role in sorted(roles))}."))
     return "\n".join(parts)
