@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests in several processes at once; ARGS='-n 0' runs them in one, as a debugger needs it.
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: help run psql worker web stop test test-all faults lint docs audit bench bench-peers schema clean database
+.PHONY: help run psql worker web stop test test-all faults lint docs audit bench bench-peers schema reference clean database
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -117,6 +117,9 @@ $(PEERS)/bin/python:
 
 schema: $(VENV)/dev-installed ## write sql/schema.sql anew from the migrations
 	@$(PY) -m tests.support.schema_snapshot $(ARGS)
+
+reference: $(VENV)/dev-installed ## write the generated parts of docs/reference anew
+	@$(PY) -m tests.reference
 
 clean: stop ## stop the database; delete its data, .venv and what tools left behind
 	@rm -rf .contentq $(VENV) $(PEERS) .site build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Every metric that there is: its name, what it counts, and its labels. docs/how-to/monitor.md has the same list.
+"""Every metric: its name, what it counts, and its labels. docs/reference/metrics.md is generated from this list.
 
 Names follow https://prometheus.io/docs/practices/naming/
 """

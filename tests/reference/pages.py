@@ -1,0 +1,39 @@
+"""Which page has which generated parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from contentq.metrics.families import FLEET, WORKER
+
+from tests.reference import cli, exit_codes, metrics, python, sql
+from tests.reference.page import FOLDER, by_hand
+from tests.support.databases import Connection
+
+
+def parts(database: Connection) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    """Each page that has generated parts, with these."""
+    yield FOLDER / "cli.md", {"commands": cli.commands()}
+    codes = FOLDER / "exit-codes.md"
+    yield codes, {"codes": exit_codes.codes(by_hand(codes, "codes"))}
+    yield (
+        FOLDER / "sql.md",
+        {
+            "tables": sql.tables(database),
+            "views": sql.views(database),
+            "functions": sql.functions(database),
+        },
+    )
+    settings = FOLDER / "settings.md"
+    yield settings, {"settings": sql.settings(database, by_hand(settings, "settings"))}
+    yield FOLDER / "metrics.md", {"queue": metrics.families(FLEET), "worker": metrics.families(WORKER)}
+    yield (
+        FOLDER / "python.md",
+        {
+            "functions": python.functions(),
+            "new-task": python.new_task(),
+            "handlers": python.for_handlers(),
+            "errors": python.errors(),
+        },
+    )
