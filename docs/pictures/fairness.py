@@ -14,7 +14,6 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import psycopg
 from contentq import Context, Task
+from embedded import server
 
 WORKERS, SLOTS = 2, 8
 ACCOUNTS = [("import", 1, 0.0, 200), ("shop, share 2", 2, 3.0, 60), ("newsroom", 1, 6.0, 20)]
@@ -39,32 +39,11 @@ async def handler(_task: Task, _context: Context) -> None:
 
 def main() -> None:
     """Runs both orders and writes the picture beside this program."""
-    with _database() as dsn:
-        runs = [(order, run(dsn, order)) for order in ("strict", "fair")]
+    with server() as environment:
+        runs = [(order, run(environment["DATABASE_URL"], order)) for order in ("strict", "fair")]
     path = Path(__file__).with_suffix(".svg")
     path.write_text(draw(runs), encoding="utf-8")
     sys.stdout.write(f"wrote {path}\n")
-
-
-@contextmanager
-def _database() -> Iterator[str]:
-    """A migrated database on an embedded server in a temporary folder."""
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "CONTENTQ_HOME": home}
-        environment.pop("DATABASE_URL", None)
-
-        def contentq(*arguments: str) -> str:
-            command = [sys.executable, "-m", "contentq", *arguments]
-            return subprocess.run(
-                command, env=environment, check=True, capture_output=True, text=True
-            ).stdout.strip()
-
-        contentq("db", "start")
-        try:
-            contentq("migrate")
-            yield contentq("db", "url")
-        finally:
-            contentq("db", "stop")
 
 
 def run(dsn: str, order: str) -> list[Sample]:

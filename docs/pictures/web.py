@@ -12,9 +12,7 @@ import os
 import random
 import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from typing import Any
 import psycopg
 import uvicorn
 from contentq.web import create_app
+from embedded import server
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
@@ -53,7 +52,8 @@ ACCOUNTS = [
 
 def main() -> None:
     """Takes all of them."""
-    with _database() as dsn:
+    with server() as environment:
+        dsn = environment["DATABASE_URL"]
         with psycopg.connect(dsn, autocommit=True) as connection:
             fill(connection)
         with _serving(dsn) as port, sync_playwright() as playwright:
@@ -66,27 +66,6 @@ def main() -> None:
                 page.screenshot(path=HERE / f"{name}.png")
                 sys.stdout.write(f"wrote {HERE / name}.png\n")
             browser.close()
-
-
-@contextmanager
-def _database() -> Iterator[str]:
-    """A migrated database on an embedded server in a temporary folder."""
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "CONTENTQ_HOME": home}
-        environment.pop("DATABASE_URL", None)
-
-        def contentq(*arguments: str) -> str:
-            command = [sys.executable, "-m", "contentq", *arguments]
-            return subprocess.run(
-                command, env=environment, check=True, capture_output=True, text=True
-            ).stdout.strip()
-
-        contentq("db", "start")
-        try:
-            contentq("migrate")
-            yield contentq("db", "url")
-        finally:
-            contentq("db", "stop")
 
 
 @contextmanager

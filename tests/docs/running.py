@@ -194,6 +194,21 @@ def _java(run: Run, block: Block) -> list[str]:
     return [java, "-cp", str(JDBC_DRIVER), run.write(f"{name[1]}.java", block.text)]
 
 
+def _php(run: Run, block: Block) -> list[str]:
+    php = run.program("php")
+    modules = subprocess.run([php, "-m"], capture_output=True, text=True, check=True).stdout.split()
+    if "pgsql" not in modules:
+        pytest.skip("the PHP extension pgsql is not installed (Debian: php-pgsql)")
+    return [php, run.write("block.php", block.text)]
+
+
+def _ruby(run: Run, block: Block) -> list[str]:
+    ruby = run.program("ruby")
+    if subprocess.run([ruby, "-rpg", "-e", ""], capture_output=True, check=False).returncode != 0:
+        pytest.skip("the Ruby library pg is not installed (Debian: ruby-pg)")
+    return [ruby, run.write("block.rb", block.text)]
+
+
 LANGUAGES: dict[str, Callable[[Run, Block], list[str]]] = {
     "bash": _bash,
     "sql": _sql,
@@ -201,5 +216,7 @@ LANGUAGES: dict[str, Callable[[Run, Block], list[str]]] = {
     "javascript": _javascript,
     "go": _go,
     "java": _java,
+    "php": _php,
+    "ruby": _ruby,
 }
 """How a block in each language is run."""
