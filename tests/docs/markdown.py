@@ -10,6 +10,7 @@ A comment before a block says how it is run:
     <!-- checkout -->            the section has no database, and the project in the folder `contentq`
     <!-- background -->          the last line of this block goes on running
     <!-- file: handlers.py -->   the block is a file that later blocks of the section use
+    <!-- copy of: examples/x -->  the block is this file of the project, word for word
     <!-- needs: node -->         the section is skipped from this block on where there is no such program
     <!-- not run: why -->        the block is not run
 
@@ -29,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 SECTION_OPTIONS = {"worker", "pooler", "pip", "checkout", "provider", "batches"}
-BLOCK_OPTIONS = {"background", "file", "needs", "not run"}
+BLOCK_OPTIONS = {"background", "copy of", "file", "needs", "not run"}
 
 INSTALLS = {"javascript", "go"}
 """Languages whose driver for PostgreSQL is fetched or compiled first."""
@@ -59,7 +60,7 @@ class Block:
     @property
     def is_run(self) -> bool:
         """Whether it is meant to be run."""
-        return self.language != "text" and not self.options.keys() & {"not run", "file"}
+        return self.language != "text" and not self.options.keys() & {"copy of", "not run", "file"}
 
 
 @dataclass

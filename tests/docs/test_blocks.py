@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import BLOCK_OPTIONS, SECTION_OPTIONS, Block, Section, sections
+from tests.docs.markdown import BLOCK_OPTIONS, ROOT, SECTION_OPTIONS, Block, Section, sections
 from tests.docs.outputs import comparable
 from tests.docs.running import LANGUAGES, Run
 
@@ -25,7 +25,7 @@ def test_blocks_run_and_print_what_the_document_says(section: Section, run: Call
     running = run(section)
     printed = ""
     for block in section.blocks:
-        if "not run" in block.options:
+        if block.options.keys() & {"copy of", "not run"}:
             continue
         if "file" in block.options:
             running.write(block.options["file"], block.text)
@@ -43,6 +43,9 @@ def test_every_block_is_run_or_says_why_not(section: Section) -> None:
         assert not unknown, f"{block.place}: no such option: {unknown}"
         if "not run" in block.options:
             assert block.options["not run"], f"{block.place} does not say why it is not run"
+            continue
+        if "copy of" in block.options:
+            assert block.text == (ROOT / block.options["copy of"]).read_text(encoding="utf-8"), block.place
             continue
         if "file" in block.options:
             after = [each for each in section.blocks if each.line > block.line]

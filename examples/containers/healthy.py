@@ -1,0 +1,8 @@
+"""Exits with 0 when the worker in this container is alive, as its /healthz tells."""
+
+import http.client
+import sys
+
+connection = http.client.HTTPConnection("127.0.0.1", 9188, timeout=4)
+connection.request("GET", "/healthz")
+sys.exit(connection.getresponse().status != http.HTTPStatus.OK)
