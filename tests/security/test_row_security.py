@@ -378,8 +378,8 @@ def test_login_that_sees_nothing_is_named(scene: Scene, capsys: pytest.CaptureFi
     assert execute(["--dsn", scene.dsn, "roles", "row-security"]) == 0
 
     assert capsys.readouterr().err == (
-        f"note: {scene.logins.name('blind')} may use the queue but has no account: it sees nothing until "
-        "contentq.account_roles has a row for it\n"
+        f"note: {scene.logins.name('blind')} may use the queue but has no account, and therefore "
+        "sees no rows; add a row for it to contentq.account_roles\n"
     )
 
 
